@@ -1,0 +1,90 @@
+"""What workers tell one another; every function is the identity in a single process."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def world_size() -> int:
+    """Number of workers."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Index of this worker, 0 in a single process."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def gather(rows: Tensor) -> Tensor:
+    """Concatenate `rows` (n, …) of all workers in rank order, without gradient: (W·n, …).
+
+    Every worker must bring the same shape.
+    """
+    if world_size() == 1:
+        return rows.detach()
+    parts = [torch.empty_like(rows) for _ in range(world_size())]
+    dist.all_gather(parts, rows.detach().contiguous())
+    return torch.cat(parts)
+
+
+class _GatherWithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:  # type: ignore[override]
+        ctx.size = rows.shape[0]
+        return gather(rows)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+        grad = grad.contiguous().clone()
+        dist.all_reduce(grad)
+        return grad[rank() * ctx.size : (rank() + 1) * ctx.size]
+
+
+def gather_with_gradient(rows: Tensor) -> Tensor:
+    """Like `gather`, and gradients flow back to the worker that a row came from.
+
+    With each worker's loss a mean over its own anchors, the workers' average gradient
+    (what DDP computes) is then the gradient of the mean over all anchors.
+    """
+    return rows if world_size() == 1 else _GatherWithGradient.apply(rows)
+
+
+class _SumWithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:  # type: ignore[override]
+        return total(value)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+        return total(grad)
+
+
+def total(value: Tensor) -> Tensor:
+    """Sum `value` over workers, without gradient."""
+    value = value.detach().contiguous().clone()
+    if world_size() > 1:
+        dist.all_reduce(value)
+    return value
+
+
+def sum_with_gradient(value: Tensor) -> Tensor:
+    """Sum `value` over workers; the gradient is summed alike."""
+    return value if world_size() == 1 else _SumWithGradient.apply(value)
+
+
+def from_first(value: Tensor) -> Tensor:
+    """Return rank 0's `value` on every worker: one random draw for the whole batch."""
+    value = value.detach().contiguous().clone()
+    if world_size() > 1:
+        dist.broadcast(value, src=0)
+    return value
+
+
+@torch.no_grad()
+def broadcast_module(module: nn.Module) -> None:
+    """Copy rank 0's parameters and buffers to every worker."""
+    if world_size() > 1:
+        for value in list(module.parameters()) + list(module.buffers()):
+            dist.broadcast(value, src=0)

@@ -1,0 +1,199 @@
+"""One declaration per hyperparameter: symbol, default, legal range, what the papers tried.
+
+Everything else is derived from it: checks of a value, checks and draws of a search space,
+the command line, the tables of `python -m ltray.methods`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self, get_type_hints
+
+from ltray.errors import UsageError, did_you_mean
+
+Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...]
+Bound = str | Callable[[Any, int], int]
+
+
+@dataclass(frozen=True)
+class Knob:
+    """What is known of one hyperparameter apart from its name, type and default.
+
+    Attributes:
+        symbol: The paper's symbol, or "" where it has none.
+        help: One line on what it does.
+        low: Smallest legal value, inclusive; None where any number is legal.
+        high: Largest legal value, inclusive.
+        log: Whether a search should draw it on a logarithmic scale.
+        choices: The legal values of a categorical knob.
+        at_most: A further upper bound: the name of another knob of the same class, or a
+            function of (knobs, number of classes).
+        search: The range (low, high) worth exploring, or the values of a grid; what
+            `auto` means in a search space. None: not worth exploring.
+        tried: Values that the papers' ablations report.
+        in_epochs: Whether it counts epochs and therefore shrinks with `epochs`.
+    """
+
+    symbol: str
+    help: str
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[Value, ...] | None = None
+    at_most: Bound | None = None
+    search: tuple[Value, ...] | None = None
+    tried: tuple[Value, ...] = ()
+    in_epochs: bool = False
+
+
+def knob(default: Any, symbol: str, help: str, **declared: Any) -> Any:
+    """Declare a dataclass field with its `Knob`; see `Knob` for the keywords."""
+    return field(default=default, metadata={"knob": Knob(symbol, help, **declared)})
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """Base of every set of hyperparameters: a frozen dataclass that checks itself.
+
+    Subclasses list their fields with `knob(...)` and their papers' settings, a line per
+    data set, in `paper_values`; the key "default" holds what to use for any other data.
+
+    Raises:
+        UsageError: A value has the wrong type or lies outside its legal range.
+    """
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {}
+
+    def __post_init__(self) -> None:
+        for name in self.specs():
+            object.__setattr__(self, name, self.check_value(name, getattr(self, name)))
+        for name, spec in self.specs().items():
+            if isinstance(spec.at_most, str):
+                self._check_order(name, spec.at_most)
+
+    @classmethod
+    def specs(cls) -> dict[str, Knob]:
+        """Return each knob's declaration by name, in the order of declaration."""
+        return {f.name: f.metadata["knob"] for f in dataclasses.fields(cls)}
+
+    @classmethod
+    def types(cls) -> dict[str, Any]:
+        """Return each knob's annotated type by name."""
+        hints = get_type_hints(cls)
+        return {name: hints[name] for name in cls.specs()}
+
+    @classmethod
+    def defaults(cls, profile: str = "default") -> Self:
+        """Return the papers' setting for a data set.
+
+        Args:
+            profile: A key of `paper_values` such as "cifar100_lt"; a profile without a line
+                of its own gets "default".
+        """
+        return cls(**cls.paper_setting(profile))  # type: ignore[arg-type]
+
+    @classmethod
+    def paper_setting(cls, profile: str) -> dict[str, Value]:
+        """Return the values that `paper_values` states for `profile`."""
+        return dict(cls.paper_values.get(profile, cls.paper_values.get("default", {})))
+
+    @classmethod
+    def check_name(cls, name: str, where: str = "") -> None:
+        """Raise UsageError, with the nearest right name, unless `name` is a knob."""
+        if name not in cls.specs():
+            hint = did_you_mean(name, cls.specs())
+            raise UsageError(f"{where}`{name}` is not a knob of {cls.__name__}.{hint}")
+
+    def replace(self, **values: Any) -> Self:
+        """Return a copy with other values, checked; unknown names get the nearest right one."""
+        for name in values:
+            self.check_name(name)
+        return dataclasses.replace(self, **values)
+
+    def as_dict(self) -> dict[str, Value]:
+        """Return the values by name."""
+        return {name: getattr(self, name) for name in self.specs()}
+
+    def upper_bound(self, name: str, classes: int) -> float | None:
+        """Return the largest legal value of `name` given the other knobs and the class count."""
+        spec = self.specs()[name]
+        bounds = [] if spec.high is None else [spec.high]
+        if isinstance(spec.at_most, str):
+            bounds.append(getattr(self, spec.at_most))
+        elif spec.at_most is not None:
+            bounds.append(spec.at_most(self, classes))
+        return min(bounds) if bounds else None
+
+    def check_world(self, classes: int) -> None:
+        """Check the bounds that depend on the data.
+
+        Raises:
+            UsageError: A knob exceeds what this number of classes allows.
+        """
+        for name, spec in self.specs().items():
+            bound = self.upper_bound(name, classes) if callable(spec.at_most) else None
+            if bound is not None and getattr(self, name) > bound:
+                raise UsageError(
+                    f"`{name} <= {bound:g}` must hold with {classes} classes, but got {name}={getattr(self, name)}."
+                )
+
+    def _check_order(self, name: str, other: str) -> None:
+        if getattr(self, name) > getattr(self, other):
+            raise UsageError(
+                f"`{name} <= {other}` must hold, but got {name}={getattr(self, name)}, {other}={getattr(self, other)}."
+            )
+
+    @classmethod
+    def check_value(cls, name: str, value: Any) -> Value:
+        """Return `value` in the type of the knob `name`.
+
+        Raises:
+            UsageError: A wrong type, not one of the choices, or outside the legal range.
+        """
+        spec = cls.specs()[name]
+        value = _as_type(name, cls.types()[name], value)
+        if spec.choices is not None and value not in spec.choices:
+            hint = did_you_mean(str(value), map(str, spec.choices))
+            raise UsageError(f"`{name}` must be one of {list(spec.choices)}, but got {value!r}.{hint}")
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, str):
+                continue
+            below = spec.low is not None and not number >= spec.low
+            if below or (spec.high is not None and not number <= spec.high):
+                raise UsageError(f"`{_range(name, spec)}` must hold, but got {name}={value!r}.")
+        return value
+
+
+def _range(name: str, spec: Knob) -> str:
+    left = "" if spec.low is None else f"{spec.low:g} <= "
+    right = "" if spec.high is None else f" <= {spec.high:g}"
+    return f"{left}{name}{right}"
+
+
+def _as_type(name: str, kind: Any, value: Any) -> Value:
+    """Return `value` as the declared type; only lossless changes (1 to 1.0, list to tuple)."""
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind == tuple[int, ...] and isinstance(value, list | tuple):
+        return tuple(_int_item(name, item) for item in value)
+    if kind == tuple[float, ...] and isinstance(value, list | tuple):
+        return tuple(_float_item(name, item) for item in value)
+    if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    lists = {tuple[int, ...]: "a list of integers", tuple[float, ...]: "a list of numbers"}
+    wanted = lists.get(kind) or getattr(kind, "__name__", str(kind))
+    raise UsageError(f"`{name}` must be {wanted}, but got {value!r} ({type(value).__name__}).")
+
+
+def _int_item(name: str, item: Any) -> int:
+    if isinstance(item, bool) or not isinstance(item, int):
+        raise UsageError(f"`{name}` must be a list of integers, but holds {item!r}.")
+    return item
+
+
+def _float_item(name: str, item: Any) -> float:
+    if isinstance(item, bool) or not isinstance(item, int | float):
+        raise UsageError(f"`{name}` must be a list of numbers, but holds {item!r}.")
+    return float(item)

@@ -1,0 +1,65 @@
+"""How long and how fast a stage trains: the knobs every method has."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ltray.knobs import Knobs, Value, knob
+
+
+@dataclass(frozen=True)
+class Recipe(Knobs):
+    """Epochs, batch and SGD; methods add their own knobs by inheriting from it.
+
+    Knobs that count epochs (`warmup_epochs`, `milestones`) are stated for the paper's
+    number of epochs; `resolve` shrinks them together with it.
+    """
+
+    epochs: int = knob(200, "", "passes over the training set", low=0, high=10_000)
+    batch_size: int = knob(128, "B", "images a step, over all workers", low=1, high=65_536, search=(64, 128, 256))
+    learning_rate: float = knob(0.1, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.02, 0.3))
+    weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3))
+    momentum: float = knob(0.9, "μ", "momentum of SGD", low=0.0, high=0.9999)
+    nesterov: bool = knob(False, "", "Nesterov's form of momentum")
+    warmup_epochs: int = knob(5, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
+    schedule: str = knob(
+        "step",
+        "",
+        "the learning rate after the warm-up",
+        choices=("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step"),
+    )
+    milestones: tuple[int, ...] = knob((160, 180), "", "epochs at which `step` decays", low=0, in_epochs=True)
+    decay: float = knob(0.1, "", "factor at each milestone", low=0.0, high=1.0)
+    precision: str = knob("float32", "", "arithmetic of the forward pass", choices=("float32", "bfloat16"))
+
+    @classmethod
+    def resolve(cls, profile: str, given: Mapping[str, Any]) -> Self:
+        """Return the papers' setting for `profile` with `given` laid over it.
+
+        Where `given` changes `epochs` but not the knobs that count epochs, these keep
+        their share of the run: 400 epochs with milestones 320 and 360 become 10 with 8 and 9.
+
+        Args:
+            profile: A key of `paper_values`.
+            given: Values by knob name.
+
+        Raises:
+            UsageError: An unknown name, a wrong type or an illegal value.
+        """
+        for name in given:
+            cls.check_name(name)
+        published = cls.paper_setting(profile)
+        fields = {name: published.get(name, getattr(cls, name)) for name in cls.specs()}
+        before = int(fields["epochs"])
+        epochs = given.get("epochs", before)
+        if isinstance(epochs, int) and before > 0 and epochs != before:
+            for name, spec in cls.specs().items():
+                if spec.in_epochs:
+                    fields[name] = _scaled(fields[name], epochs / before)
+        return cls(**(fields | dict(given)))
+
+
+def _scaled(value: Any, share: float) -> Value:
+    if isinstance(value, tuple):
+        return tuple(round(v * share) for v in value)
+    return round(value * share)

@@ -1,0 +1,253 @@
+"""The contract: what a method says to the engine, and what the engine gives back."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from torch import Tensor, nn
+
+from ltray.errors import UsageError
+from ltray.long_tail import LongTail
+from ltray.recipe import Recipe
+
+if TYPE_CHECKING:
+    from ltray.parts.heads import Network
+
+Terms = dict[str, Tensor]
+"""Named scalars, already weighted; their sum is minimised."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One augmented version of each image.
+
+    Attributes:
+        name: What the stage calls it: `batch["query"]`.
+        augmentation: A policy of `ltray.data.augmentations`, resolved per image size.
+    """
+
+    name: str
+    augmentation: str = "standard"
+
+
+@dataclass(frozen=True)
+class Patches(View):
+    """Small crops cut from another view, before its photometric half; their boxes come along.
+
+    Attributes:
+        of: Name of the view they are cut from.
+        count: Patches an image, L.
+        size: Side of a patch after resizing, in pixels.
+        scale: Range of the patch's share of the area (or of each side, see `boxes`).
+        boxes: "area" (DSCL's code) or "side" (its Algorithm 1).
+    """
+
+    of: str = "query"
+    count: int = 5
+    size: int = 64
+    scale: tuple[float, float] = (0.05, 0.6)
+    boxes: Literal["area", "side"] = "area"
+
+
+@dataclass
+class Batch:
+    """What one worker sees of one step.
+
+    Attributes:
+        views: Normalised images (B, 3, H, W) by view name; patches are (B, L, 3, h, w).
+        labels: Class indices (B,), int64.
+        indices: Position of each image in the training set (B,), int64.
+        boxes: Patch boxes (B, L, 4) in pixels of their view, x1 y1 x2 y2, or None.
+    """
+
+    views: Mapping[str, Tensor]
+    labels: Tensor
+    indices: Tensor
+    boxes: Tensor | None = None
+
+    def __getitem__(self, view: str) -> Tensor:
+        return self.views[view]
+
+
+class Stage(nn.Module):
+    """A stretch of training with one objective.
+
+    What it remembers between steps is a parameter or a registered buffer, allocated in
+    `__init__`: the checkpoint is `state_dict()` and a position.
+
+    Attributes:
+        recipe: Epochs, batch size, learning rate.
+        network: What a following method continues from; set by the subclass's `__init__`.
+        views: The views `forward` reads, and no others.
+        source: Whether it trains on images or on features of the frozen network.
+        sampling: The order of an epoch. "natural": every image once; "class_balanced": a class
+            uniformly, then one of its images, both with replacement; "reversed": classes in
+            proportion to 1/n_k; "class_aware": classes in shuffled passes, `class_run` images
+            of each in a row, a class's images in shuffled passes too; "pairs": two different
+            classes uniformly and an image of each, seen through the stage's two views;
+            labels and indices are the first one's.
+        class_run: Images in a row of a class under "class_aware".
+        long_epoch: Whether an epoch of "class_aware" has n_max·K draws instead of N.
+    """
+
+    network: "Network"
+    views: Sequence[View] = (View("image"),)
+    source: Literal["images", "features"] = "images"
+    sampling: Literal["natural", "class_balanced", "reversed", "class_aware", "pairs"] = "natural"
+    class_run: int = 4
+    long_epoch: bool = False
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the loss terms of a batch; called in training mode, once a step."""
+        raise TypeError(f"{type(self).__name__} must define forward(batch).")
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return scores (B, K) of evaluation images; called in evaluation mode, changes nothing."""
+        raise TypeError(f"{type(self).__name__} must define logits(images).")
+
+    def prepare(self, data: "TrainingData") -> None:
+        """Do what must be done once before the first epoch; results go into buffers."""
+
+    def select(self, data: "TrainingData") -> Tensor | None:
+        """Return the training positions to use (int64), or None for all; a pure function of buffers."""
+        return None
+
+    def feature_network(self) -> nn.Module:
+        """Return the frozen module, images to features (B, d), that `source = "features"` reads."""
+        raise TypeError(f"{type(self).__name__} must define feature_network() to train on features.")
+
+    def trained(self) -> Sequence[nn.Module]:
+        """Return the modules to train; the rest is frozen and in evaluation mode.
+
+        A module inside them with the attribute `never_trained = True` (a momentum copy) is in
+        training mode, for its BatchNorm, but its parameters stay frozen.
+        """
+        return [self]
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Set what depends on the epoch alone (deferred re-weighting and the like)."""
+
+    def end_epoch(self, data: "TrainingData") -> None:
+        """Look at the training set after an epoch's last step (choice of an epoch); results go into buffers."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the optimiser's groups; `lr_scale` multiplies the learning rate."""
+        return [{"params": [p for m in self.trained() for p in m.parameters() if p.requires_grad]}]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The world a method is built into.
+
+    Attributes:
+        tail: Class counts of the training set.
+        new_network: Builds an untrained network; its argument names the classifier,
+            "linear" or "cosine".
+        start: The network to continue from, for methods that follow another.
+        image_size: Side of a view in pixels.
+    """
+
+    tail: LongTail
+    new_network: Callable[[str], "Network"]
+    start: "Network | None" = None
+    image_size: int = 32
+
+    def continued(self) -> "Network":
+        """Return the network to continue from.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if self.start is None:
+            raise UsageError("This method continues from a trained network: name a method before it, or a run.")
+        return self.start
+
+
+@dataclass(frozen=True)
+class Method:
+    """One paper's system: its knobs and how they become stages.
+
+    Attributes:
+        name: What it is called in settings and files.
+        paper: Authors, title, venue and link, one line.
+        knobs: Its hyperparameters.
+        stages: Builds the stages; the last one's `logits` are the method's prediction.
+        follows: Whether it continues from `setting.start`.
+    """
+
+    name: str
+    paper: str
+    knobs: type[Recipe]
+    stages: Callable[[Any, Setting], Sequence[Stage]]
+    follows: bool = False
+
+
+class TrainingData(Protocol):
+    """The training set at rest: what `prepare` and `select` may look at."""
+
+    @property
+    def labels(self) -> Tensor:
+        """Labels of the training set in its own order (N,), int64."""
+        ...
+
+    def features(self, network: nn.Module) -> Tensor:
+        """Features (N, d) of the un-augmented training images under `network`, float32."""
+        ...
+
+    def selection_features(self, network: nn.Module) -> tuple[Tensor, Tensor]:
+        """Features (M, d), float32, and labels (M,) of the images that models are compared on.
+
+        Validation, or test under the `paper` protocol: never the test set otherwise. For
+        what is chosen without training, such as τ.
+        """
+        ...
+
+
+class Loader(Protocol):
+    """The batches of one stage for this worker."""
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch."""
+        ...
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """Yield this worker's batches of `epoch` from `first_step`; a pure function of both."""
+        ...
+
+
+class EvaluationLoader(Protocol):
+    """Each image of a split once, over all workers, in any order."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (images (B, 3, H, W), labels (B,)) of this worker's share."""
+        ...
+
+
+class Data(Protocol):
+    """A data set as the engine sees it; FFCV in production, tensors in tests."""
+
+    @property
+    def tail(self) -> LongTail:
+        """Class counts of the training set."""
+        ...
+
+    def training(self, stage: Stage, selected: Tensor | None, *, seed: int) -> Loader:
+        """Return the loader of a stage's views, shuffled by `seed`."""
+        ...
+
+    def selection(self) -> EvaluationLoader:
+        """Images that epochs and trials are compared on: validation, or test under `paper`."""
+        ...
+
+    def test(self) -> EvaluationLoader:
+        """The test set; read once, for final models."""
+        ...
+
+    def at_rest(self) -> TrainingData:
+        """The training set without augmentation."""
+        ...

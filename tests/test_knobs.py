@@ -1,0 +1,89 @@
+"""One declaration per hyperparameter, and what is derived from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+
+from ltray.errors import UsageError
+from ltray.knobs import Knobs, Value, knob
+from ltray.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Example(Knobs):
+    temperature: float = knob(0.1, "τ", "", low=1e-3, high=1.0, log=True)
+    queue_size: int = knob(8, "Q", "", low=1, high=256)
+    hard_positives: int = knob(4, "Q_p", "", low=1, at_most="queue_size")
+    hard_negatives: int = knob(4, "Q_n", "", low=1, at_most=lambda knobs, classes: (classes - 1) * knobs.queue_size)
+    anchors: str = knob("both", "", "", choices=("both", "first"))
+    milestones: tuple[int, ...] = knob((1, 2), "", "", low=0)
+    mined: bool = knob(True, "", "")
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        "default": {"temperature": 0.2},
+        "cifar100_lt": {"queue_size": 16},
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"temperature": 2.0}, r"`0.001 <= temperature <= 1` must hold, but got temperature=2.0"),
+        ({"temperature": float("nan")}, r"temperature=nan"),
+        ({"temperature": "hot"}, r"`temperature` must be float, but got 'hot' \(str\)"),
+        ({"queue_size": 2.5}, r"`queue_size` must be int, but got 2.5"),
+        ({"queue_size": True}, r"`queue_size` must be int, but got True"),
+        ({"mined": 1}, r"`mined` must be bool, but got 1"),
+        ({"hard_positives": 64}, r"`hard_positives <= queue_size` must hold, but got hard_positives=64, queue_size=8"),
+        ({"anchors": "frist"}, r"must be one of \['both', 'first'\], but got 'frist'. Did you mean `first`\?"),
+        ({"milestones": (1, -2)}, r"`0 <= milestones` must hold, but got milestones=\(1, -2\)"),
+        ({"milestones": [1, 2.5]}, r"must be a list of integers, but holds 2.5"),
+    ],
+)
+def test_an_illegal_value_names_rule_and_value(values, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        Example(**values)
+
+
+def test_lossless_changes_of_type_are_made():
+    knobs = Example(temperature=1, queue_size=16.0, milestones=[3, 4])
+    assert (knobs.temperature, knobs.queue_size, knobs.milestones) == (1.0, 16, (3, 4))
+    assert isinstance(knobs.temperature, float) and isinstance(knobs.queue_size, int)
+
+
+def test_an_unknown_name_gets_the_nearest_right_one():
+    with pytest.raises(UsageError, match="`temprature` is not a knob of Example. Did you mean `temperature`"):
+        Example().replace(temprature=0.1)
+
+
+def test_bounds_that_depend_on_the_classes():
+    Example(hard_negatives=72).check_world(classes=10)
+    with pytest.raises(UsageError, match="`hard_negatives <= 72` must hold with 10 classes, but got hard_negatives=73"):
+        Example(hard_negatives=73).check_world(classes=10)
+    assert Example().upper_bound("hard_positives", classes=10) == 8
+
+
+def test_papers_values_by_data_set():
+    assert Example.defaults("cifar100_lt").queue_size == 16
+    assert Example.defaults("cifar100_lt").temperature == 0.1
+    assert Example.defaults("somebody's").temperature == 0.2
+
+
+@dataclass(frozen=True)
+class Long(Recipe):
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        "default": {"epochs": 400, "warmup_epochs": 10, "milestones": (320, 360)}
+    }
+
+
+def test_epochs_shrink_the_schedule_with_them():
+    recipe = Long.resolve("default", {"epochs": 40})
+    assert (recipe.warmup_epochs, recipe.milestones) == (1, (32, 36))
+
+
+def test_a_schedule_that_is_stated_is_not_shrunk():
+    recipe = Long.resolve("default", {"epochs": 40, "milestones": [20]})
+    assert (recipe.warmup_epochs, recipe.milestones) == (1, (20,))
+    assert Long.resolve("default", {}).milestones == (320, 360)
