@@ -1,0 +1,1 @@
+"""Trains stages; knows no method and no cluster."""

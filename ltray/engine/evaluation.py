@@ -1,0 +1,74 @@
+"""Top-1 accuracy over all classes and over the many-, medium- and few-shot groups."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ltray.distributed import total
+from ltray.long_tail import LongTail
+from ltray.stage import EvaluationLoader, Stage
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Correct and seen images of each class.
+
+    Attributes:
+        correct: Correctly classified images by class (K,), int64, on the CPU.
+        seen: Images by class (K,), int64, on the CPU.
+    """
+
+    correct: Tensor
+    seen: Tensor
+
+    def per_class(self) -> Tensor:
+        """Accuracy of each class (K,), float64; NaN for a class without images."""
+        return self.correct.double() / self.seen.double()
+
+    def metrics(self, tail: LongTail, prefix: str) -> dict[str, float]:
+        """Return `<prefix>/acc_all` and `<prefix>/acc_<group>` as shares of 1.
+
+        `acc_all` is over images (micro average); a group's is the mean of its classes'
+        accuracies, as the official scripts compute it. A group without classes, or without
+        a single evaluated image, is absent.
+
+        Args:
+            tail: Training counts, which decide a class's group.
+            prefix: "val" or "test".
+        """
+        found = {f"{prefix}/acc_all": float(self.correct.sum() / self.seen.sum())}
+        accuracy = self.per_class()
+        for group, labels in tail.groups().items():
+            known = accuracy[labels][self.seen[labels] > 0]
+            if len(known):
+                found[f"{prefix}/acc_{group}"] = float(known.mean())
+        return found
+
+    def as_lists(self) -> Mapping[str, list[int]]:
+        """Return the counts as plain lists, for JSON."""
+        return {"correct": self.correct.tolist(), "seen": self.seen.tolist()}
+
+
+@torch.no_grad()
+def evaluate(stage: Stage, images: EvaluationLoader, *, classes: int, device: torch.device) -> Evaluation:
+    """Classify every image once, over all workers, and leave the stage as it was.
+
+    Args:
+        stage: Its `logits` are evaluated, in evaluation mode.
+        images: This worker's share.
+        classes: Number of classes K.
+        device: Where the stage lives.
+    """
+    modes = [(module, module.training) for module in stage.modules()]
+    stage.eval()
+    correct = torch.zeros(classes, dtype=torch.int64, device=device)
+    seen = torch.zeros(classes, dtype=torch.int64, device=device)
+    for views, labels in images:
+        hits = stage.logits(views).argmax(dim=1) == labels
+        seen += torch.bincount(labels, minlength=classes)
+        correct += torch.bincount(labels[hits], minlength=classes)
+    for module, mode in modes:
+        module.training = mode
+    return Evaluation(total(correct).cpu(), total(seen).cpu())

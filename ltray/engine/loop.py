@@ -1,0 +1,225 @@
+"""The one training loop: stages in, metrics and checkpoints out."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ltray.distributed import rank, total, world_size
+from ltray.engine.checkpoint import Checkpoint, Position
+from ltray.engine.evaluation import evaluate
+from ltray.engine.pace import learning_rate
+from ltray.parts.batch_norm import synchronise
+from ltray.stage import Batch, Data, Loader, Stage
+
+FINITE_CHECK_EVERY = 16  # steps; every step would make a GPU wait for the host
+
+# The metric by which the best checkpoint of a run is kept: the accuracy that selects, plus
+# the index of the stage, so that the last stage's epochs win over those before it.
+CHECKPOINT_SCORE = "checkpoint_score"
+
+
+class Session(Protocol):
+    """Whoever started the run: Ray in production, memory in tests."""
+
+    def resume(self) -> Checkpoint | None:
+        """Return the checkpoint to continue from, or None for a fresh run."""
+        ...
+
+    def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
+        """Take the metrics and the state at the end of an epoch; called on every worker."""
+        ...
+
+
+class NotFinite(ArithmeticError):
+    """A loss term is NaN or infinite; training on would only spread it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What stays fixed while a run trains.
+
+    Attributes:
+        seed: Seed of order, augmentation and every random draw.
+        device: Where the stages live.
+        selection: Prefix of the metrics that epochs are compared on: "val", or "test"
+            under the `paper` protocol.
+        settings: The run's settings, kept in every checkpoint.
+        context: What prediction needs besides; see `Checkpoint`.
+    """
+
+    seed: int
+    device: torch.device
+    selection: str = "val"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+def planned_epochs(stages: Sequence[Stage]) -> int:
+    """Return how often a whole run reports; a stage without epochs reports once."""
+    return sum(max(stage.recipe.epochs, 1) for stage in stages)
+
+
+def train(stages: Sequence[Stage], data: Data, session: Session, run: Run) -> Position:
+    """Train the stages in turn, from the session's checkpoint where it has one.
+
+    A stage without epochs does its work in `prepare` and is evaluated once.
+
+    Args:
+        stages: At least one; the last one's `logits` are the run's prediction.
+        data: The data set.
+        session: Gets metrics and a checkpoint after every epoch.
+        run: Seed, device, provenance.
+
+    Returns:
+        The final position, with the best epoch.
+
+    Raises:
+        NotFinite: A loss term became NaN or infinite.
+    """
+    everything = nn.ModuleList(stages).to(run.device)
+    synchronise(everything)
+    saved = session.resume()
+    position = saved.position if saved else Position()
+    if saved:
+        everything.load_state_dict(dict(saved.stages))
+    for index in range(position.stage, len(stages)):
+        stage = stages[index]
+        if position.stage != index:
+            position = replace(position, stage=index, epoch=0, best=-1.0)
+        if position.epoch == 0:
+            seed_step(run.seed, index, 0, 0)
+            set_training_mode(stage)
+            stage.prepare(data.at_rest())
+        set_training_mode(stage)
+        optimizer = new_optimizer(stage)
+        if saved and optimizer and saved.optimizer and saved.position.stage == index:
+            optimizer.load_state_dict(dict(saved.optimizer))
+        epochs = _epochs(stage, data, optimizer, position, run)
+        for terms in epochs:
+            accuracy = evaluate(stage, data.selection(), classes=data.tail.classes, device=run.device)
+            metrics = terms | accuracy.metrics(data.tail, run.selection)
+            position = _advance(position, metrics[f"{run.selection}/acc_all"])
+            metrics |= {"stage": index, "total_epochs": position.total_epochs}
+            metrics[f"{run.selection}/acc_all_best"] = position.best
+            metrics[CHECKPOINT_SCORE] = index + metrics[f"{run.selection}/acc_all"]
+            state = optimizer.state_dict() if optimizer else {}
+            session.report(
+                metrics,
+                Checkpoint(position, everything.state_dict(), state, run.settings, run.context, metrics),
+            )
+    return position
+
+
+def _epochs(
+    stage: Stage, data: Data, optimizer: torch.optim.SGD | None, position: Position, run: Run
+) -> Iterator[dict[str, float]]:
+    """Train the stage's remaining epochs, yielding the training metrics after each."""
+    if optimizer is None:
+        if position.epoch == 0:
+            yield {}
+        return
+    # A stage of its own seed, so that two stages never share an order.
+    loader = data.training(stage, stage.select(data.at_rest()), seed=_mixed(run.seed, position.stage))
+    model = DistributedDataParallel(stage, broadcast_buffers=False) if world_size() > 1 else stage
+    for epoch in range(position.epoch, stage.recipe.epochs):
+        stage.begin_epoch(epoch)
+        terms = _train_epoch(model, stage, loader=loader, optimizer=optimizer, at=(position.stage, epoch), run=run)
+        stage.end_epoch(data.at_rest())
+        yield terms
+
+
+def _train_epoch(
+    model: nn.Module, stage: Stage, *, loader: Loader, optimizer: torch.optim.SGD, at: tuple[int, int], run: Run
+) -> dict[str, float]:
+    started, recipe, epoch = time.perf_counter(), stage.recipe, at[1]
+    sums: dict[str, Tensor] = {}
+    rate = 0.0
+    for step, batch in enumerate(loader.epoch(epoch)):
+        rate = learning_rate(recipe, epoch=epoch, step=step, steps=loader.steps)
+        seed_step(run.seed, *at, step)
+        terms = _step(model, batch, optimizer, rate=rate, precision=recipe.precision)
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + value.detach()
+        if (step + 1) % FINITE_CHECK_EVERY == 0 or step + 1 == loader.steps:
+            _check_finite(sums, epoch, step)
+    means = {name: float(total(value)) / (loader.steps * world_size()) for name, value in sums.items()}
+    seconds = time.perf_counter() - started
+    return {f"loss/{name}": value for name, value in means.items()} | {
+        "loss/total": sum(means.values()),
+        "train/lr": rate,
+        "train/images_per_second": loader.steps * batch.labels.shape[0] * world_size() / seconds,
+        "train/seconds": seconds,
+    }
+
+
+def _step(
+    model: nn.Module, batch: Batch, optimizer: torch.optim.SGD, *, rate: float, precision: str
+) -> Mapping[str, Tensor]:
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("lr_scale", 1.0)
+    optimizer.zero_grad(set_to_none=True)
+    low = precision == "bfloat16"
+    with torch.autocast(batch.labels.device.type, dtype=torch.bfloat16, enabled=low):
+        terms: Mapping[str, Tensor] = model(batch)
+    torch.stack([value.float() if low else value for value in terms.values()]).sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return terms
+
+
+def _check_finite(sums: Mapping[str, Tensor], epoch: int, step: int) -> None:
+    """Raise on every worker alike, so that none waits for another."""
+    for name, value in sums.items():
+        if not torch.isfinite(total(value)):
+            raise NotFinite(f"loss/{name} is not finite in epoch {epoch + 1} at or before step {step + 1}.")
+
+
+def new_optimizer(stage: Stage) -> torch.optim.SGD | None:
+    """Build SGD over the stage's groups; None for a stage without epochs."""
+    recipe = stage.recipe
+    if recipe.epochs == 0:
+        return None
+    return torch.optim.SGD(
+        stage.parameter_groups(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
+    )
+
+
+def set_training_mode(stage: Stage) -> None:
+    """Put what `trained()` names into training mode; freeze the rest in evaluation mode."""
+    stage.eval().requires_grad_(False)
+    for module in stage.trained():
+        module.train().requires_grad_(True)
+    for module in stage.modules():
+        if getattr(module, "never_trained", False):
+            module.requires_grad_(False)
+
+
+def seed_step(seed: int, stage: int, epoch: int, step: int) -> None:
+    """Make every random draw of a step a function of its position and the worker's rank."""
+    torch.manual_seed(_mixed(seed, stage, epoch, step, rank()))
+
+
+def _mixed(*numbers: int) -> int:
+    digest = hashlib.blake2b(repr(numbers).encode(), digest_size=7).digest()
+    return int.from_bytes(digest, "big")
+
+
+def _advance(position: Position, value: float) -> Position:
+    done = position.total_epochs + 1
+    better = value > position.best
+    return replace(
+        position,
+        epoch=position.epoch + 1,
+        total_epochs=done,
+        best=value if better else position.best,
+        best_epoch=done if better else position.best_epoch,
+    )

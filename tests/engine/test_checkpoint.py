@@ -1,0 +1,61 @@
+"""Checkpoints: whole or not there, and nothing but plain data inside."""
+
+import pytest
+import torch
+
+from ltray.engine.checkpoint import FILE_NAME, Checkpoint, Position, metrics_of
+
+
+def checkpoint():
+    return Checkpoint(
+        position=Position(stage=1, epoch=3, total_epochs=5, best=0.5, best_epoch=4),
+        stages={"0.queue": torch.arange(6.0).reshape(2, 3)},
+        optimizer={"state": {0: {"momentum_buffer": torch.ones(2)}}, "param_groups": [{"lr": 0.1}]},
+        settings={"methods": ["bcl"], "bcl.temperature": 0.1},
+        context={"counts": [3, 2]},
+        metrics={"val/acc_all": 0.5},
+    )
+
+
+def test_load_gives_back_what_was_saved(tmp_path):
+    saved = checkpoint()
+    saved.save(tmp_path)
+    loaded = Checkpoint.load(tmp_path)
+    assert loaded.position == saved.position
+    assert torch.equal(loaded.stages["0.queue"], saved.stages["0.queue"])
+    assert torch.equal(loaded.optimizer["state"][0]["momentum_buffer"], torch.ones(2))
+    assert (loaded.settings, loaded.context, loaded.metrics) == (saved.settings, saved.context, saved.metrics)
+
+
+def test_metrics_are_read_without_the_weights(tmp_path):
+    checkpoint().save(tmp_path)
+    assert metrics_of(tmp_path) == {"val/acc_all": 0.5}
+
+
+@pytest.mark.parametrize("kept", [0, 10, -1])
+def test_a_cut_checkpoint_is_not_whole(tmp_path, kept):
+    path = checkpoint().save(tmp_path)
+    path.write_bytes(path.read_bytes()[:kept])
+    assert metrics_of(tmp_path) is None
+
+
+def test_a_folder_without_checkpoint_has_no_metrics(tmp_path):
+    assert metrics_of(tmp_path) is None
+    with pytest.raises(FileNotFoundError):
+        Checkpoint.load(tmp_path)
+
+
+def test_pickled_code_is_refused(tmp_path):
+    class Foreign:
+        def __reduce__(self):
+            return (print, ("executed",))
+
+    torch.save({"position": Foreign()}, tmp_path / FILE_NAME)
+    with pytest.raises(Exception, match="[Ww]eights.?only"):
+        Checkpoint.load(tmp_path)
+
+
+def test_saving_leaves_no_temporary_file(tmp_path):
+    checkpoint().save(tmp_path)
+    checkpoint().save(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.pt", "summary.json"]
