@@ -1,0 +1,147 @@
+"""One explored knob: its range or its values, checked against the knob's declaration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ltray.errors import UsageError, did_you_mean
+from ltray.knobs import Knob
+from ltray.stage import Method
+
+KEYS = ("from", "to", "log", "among")
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A range [low, high] or a list of values for one knob.
+
+    Attributes:
+        method: The method's name.
+        name: The knob's name.
+        spec: The knob's declaration.
+        integer: Whether a range holds integers only.
+        low: Lower end, or None for a list of values.
+        high: Upper end, or None for a list of values.
+        log: Whether a range is drawn on a logarithmic scale.
+        among: The values, or None for a range.
+        where: "file:line: " for messages.
+    """
+
+    method: str
+    name: str
+    spec: Knob
+    integer: bool
+    low: float | None
+    high: float | None
+    log: bool
+    among: tuple[Any, ...] | None
+    where: str
+
+    @classmethod
+    def read(cls, method: Method, name: str, content: Any, *, where: str) -> Self:
+        """Read `{from, to, log}`, `{among: [...]}`, a list, or `auto` (the knob's own range).
+
+        Raises:
+            UsageError: An unknown key, an empty or illegal range, a value of a wrong type.
+        """
+        spec, kind = method.knobs.specs()[name], method.knobs.types()[name]
+        if content == "auto":
+            content = _own_range(f"{method.name}.{name}", spec, kind, where)
+        if isinstance(content, list):
+            content = {"among": content}
+        if not isinstance(content, Mapping) or not content:
+            raise UsageError(f"{where}must be `auto`, a list, {{from, to}} or {{among}}, but got {content!r}.")
+        for key in content:
+            if key not in KEYS:
+                raise UsageError(f"{where}`{key}` is not a part of a range.{did_you_mean(str(key), KEYS)}")
+        low, high, among = content.get("from"), content.get("to"), content.get("among")
+        values = _values(among, where) if "among" in content else _ends(low, high, kind, where)
+        checked = [_legal(method, name, value, where) for value in values]
+        log = content.get("log", spec.log if "among" not in content else False)
+        if not isinstance(log, bool) or (log and "among" in content):
+            raise UsageError(f"{where}`log` must be true or false, and stands only beside `from` and `to`.")
+        if "among" in content:
+            return cls(method.name, name, spec, kind is int, None, None, False, tuple(checked), where)
+        if log and checked[0] <= 0:
+            raise UsageError(f"{where}`log` needs `from` > 0, but got from={checked[0]}.")
+        return cls(method.name, name, spec, kind is int, checked[0], checked[1], log, None, where)
+
+    @property
+    def key(self) -> str:
+        """The setting's full name."""
+        return f"{self.method}.{self.name}"
+
+    @property
+    def lowest(self) -> Any:
+        """The smallest value that can be drawn; of values without an order, the first."""
+        if self.among is None:
+            return self.low
+        numeric = all(isinstance(v, int | float) for v in self.among)
+        return min(self.among) if numeric else self.among[0]
+
+    def contains(self, value: Any) -> bool:
+        """Return whether `value` can be drawn."""
+        if self.among is not None:
+            return value in self.among
+        assert self.low is not None and self.high is not None
+        return self.low <= value <= self.high
+
+    def draw(self, trial: Any, bound: float | None) -> Any:
+        """Draw a value, at most `bound` where another knob sets one.
+
+        Args:
+            trial: An `optuna.Trial`.
+            bound: Largest legal value, or None.
+        """
+        if self.among is not None:
+            values = [v for v in self.among if bound is None or v <= bound]
+            return trial.suggest_categorical(self.key, values)
+        assert self.low is not None and self.high is not None
+        high = self.high if bound is None else min(self.high, bound)
+        if self.integer:
+            return trial.suggest_int(self.key, int(self.low), int(high), log=self.log)
+        return trial.suggest_float(self.key, self.low, high, log=self.log)
+
+    def describe(self) -> str:
+        """Return the range in words: `0.05 … 0.5 (log)` or `4, 8, 16`."""
+        if self.among is not None:
+            return ", ".join(map(str, self.among))
+        return f"{self.low:g} … {self.high:g}{' (log)' if self.log else ''}"
+
+
+def _own_range(key: str, spec: Knob, kind: Any, where: str) -> dict[str, Any]:
+    search = spec.search or spec.choices or ((False, True) if kind is bool else None)
+    if search is None:
+        raise UsageError(f"{where}`{key}` declares no range worth exploring; write {{from, to}} or {{among}}.")
+    if kind is float or (kind is int and len(search) == 2):
+        return {"from": search[0], "to": search[1], "log": spec.log}
+    return {"among": list(search)}
+
+
+def _values(among: Any, where: str) -> list[Any]:
+    if not isinstance(among, list) or not among:
+        raise UsageError(f"{where}`among` must be a list with at least one value, but got {among!r}.")
+    if len(set(map(repr, among))) < len(among):
+        raise UsageError(f"{where}`among` repeats a value: {among!r}.")
+    return among
+
+
+def _ends(low: Any, high: Any, kind: Any, where: str) -> list[Any]:
+    if kind not in (int, float):
+        raise UsageError(f"{where}only numbers have a range; write `among: [...]`.")
+    if low is None or high is None:
+        raise UsageError(f"{where}a range needs `from` and `to`, but got from={low}, to={high}.")
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, int | float):
+            raise UsageError(f"{where}`from` and `to` must be numbers, but got {end!r}.")
+    if not low < high:
+        raise UsageError(f"{where}`from < to` must hold, but got from={low}, to={high}.")
+    return [low, high]
+
+
+def _legal(method: Method, name: str, value: Any, where: str) -> Any:
+    """Return `value` in the knob's type, with the range of the knob itself checked."""
+    try:
+        return method.knobs.check_value(name, value)
+    except UsageError as error:
+        raise UsageError(f"{where}{error}") from error

@@ -1,0 +1,219 @@
+"""One run: from flat settings to data, stages and training, and back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ltray.data.definition import DatasetDefinition
+from ltray.data.source import ImageData, open_data
+from ltray.engine.checkpoint import Checkpoint, Position
+from ltray.engine.evaluation import Evaluation, evaluate
+from ltray.engine.loop import Run, Session, planned_epochs, train
+from ltray.errors import UsageError, did_you_mean
+from ltray.long_tail import LongTail
+from ltray.methods import METHODS
+from ltray.parts.backbones import BACKBONES, new_backbone
+from ltray.parts.heads import Network, new_classifier
+from ltray.recipe import Recipe
+from ltray.settings import full_key
+from ltray.stage import Method, Setting, Stage
+
+RUN_SETTINGS = ("dataset", "methods", "seed", "backbone", "start")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What one run consists of, fully resolved and checked.
+
+    Attributes:
+        dataset: The data set.
+        methods: The methods, in the order in which they continue from one another.
+        knobs: Their hyperparameters.
+        seed: Seed of weights, order and augmentation; the data's own seed is
+            `dataset.data_seed`.
+        backbone: Name of the backbone.
+        start: Folder of a checkpoint to take the first network from, or "".
+    """
+
+    dataset: DatasetDefinition
+    methods: tuple[Method, ...]
+    knobs: tuple[Recipe, ...]
+    seed: int
+    backbone: str
+    start: str
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "Experiment":
+        """Build from flat settings.
+
+        Args:
+            settings: `dataset` (name or path), `methods` (names), optionally `seed`,
+                `backbone`, `start`, and any `dataset.<field>` and `<method>.<knob>`.
+
+        Raises:
+            UsageError: An unknown key or an illegal value.
+        """
+        given = dict(settings)
+        methods = tuple(find_method(name) for name in given.pop("methods"))
+        reference, fields = given.pop("dataset"), _owned(given, "dataset")
+        dataset = DatasetDefinition(**fields) if "name" in fields else DatasetDefinition.read(reference, fields)
+        knobs = tuple(m.knobs.resolve(dataset.profile, _owned(given, m.name)) for m in methods)
+        seed = given.pop("seed", 0)
+        backbone = given.pop("backbone", "resnet32" if dataset.image_size <= 64 else "resnet50")
+        start = str(given.pop("start", ""))
+        if given:
+            owners = setting_names([m.name for m in methods])
+            raise UsageError(f"`{next(iter(given))}` is not a setting.{did_you_mean(next(iter(given)), owners)}")
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise UsageError(f"`seed` must be an integer >= 0, but got {seed!r}.")
+        if backbone not in BACKBONES:
+            raise UsageError(f"`backbone` is {backbone!r}, which is not known.{did_you_mean(str(backbone), BACKBONES)}")
+        if methods[0].follows and not start:
+            raise UsageError(f"`{methods[0].name}` continues from a trained network: name a run with --from.")
+        return cls(dataset, methods, knobs, seed, backbone, start)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the complete flat settings; `from_settings` of them gives an equal experiment.
+
+        They hold every field of the data set's definition, so that no file is read again.
+        """
+        flat: dict[str, Any] = {
+            "dataset": self.dataset.name,
+            "methods": [m.name for m in self.methods],
+            "seed": self.seed,
+            "backbone": self.backbone,
+            "start": self.start,
+        }
+        flat |= {f"dataset.{name}": _plain(v) for name, v in self.dataset.as_dict().items()}
+        for method, knobs in zip(self.methods, self.knobs, strict=True):
+            flat |= {f"{method.name}.{name}": _plain(value) for name, value in knobs.as_dict().items()}
+        return flat
+
+    @property
+    def selection(self) -> str:
+        """Prefix of the metrics that epochs and trials are compared on."""
+        return "test" if self.dataset.protocol == "paper" else "val"
+
+    def open_data(self, device: torch.device) -> ImageData:
+        """Open the data set, and check the knobs whose bounds depend on it.
+
+        Raises:
+            UsageError: A knob exceeds what the number of classes allows.
+        """
+        data = open_data(self.dataset, device=device)
+        for knobs in self.knobs:
+            knobs.check_world(data.tail.classes)
+        return data
+
+    def stages(self, tail: LongTail) -> list[Stage]:
+        """Build every method's stages; the same seed gives the same weights on every worker."""
+        torch.manual_seed(self.seed)
+        network = load_network(Path(self.start), tail) if self.start else None
+        stages: list[Stage] = []
+        for method, knobs in zip(self.methods, self.knobs, strict=True):
+            setting = Setting(tail, lambda kind: self._new_network(kind, tail), network, self.dataset.image_size)
+            stages += method.stages(knobs, setting)
+            network = stages[-1].network
+        return stages
+
+    def planned_epochs(self, tail: LongTail) -> int:
+        """Return how many epochs, over all stages, a whole run reports."""
+        return planned_epochs(self.stages(tail))
+
+    def train(self, session: Session, device: torch.device) -> Position:
+        """Train from the session's checkpoint, or from the start."""
+        data = self.open_data(device)
+        stages = self.stages(data.tail)
+        return train(stages, data, session, self.run(device, data))
+
+    def run(self, device: torch.device, data: ImageData) -> Run:
+        """Return what stays fixed while this run trains."""
+        context = {
+            "class_names": list(data.class_names),
+            "counts": list(data.tail.counts),
+            "data_digest": data.digest,
+        }
+        return Run(self.seed, device, self.selection, self.settings(), context)
+
+    def _new_network(self, kind: str, tail: LongTail) -> Network:
+        backbone = new_backbone(self.backbone)
+        return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
+
+
+def find_method(name: str) -> Method:
+    """Return a method by name.
+
+    Raises:
+        UsageError: No method has this name; the nearest is suggested.
+    """
+    if name not in METHODS:
+        raise UsageError(f"`{name}` is not a method.{did_you_mean(str(name), METHODS)}")
+    return METHODS[name]
+
+
+def setting_names(methods: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names of settings by owner, for `ltray.settings.full_key`."""
+    owners = {"": list(RUN_SETTINGS), "dataset": [n for n in DatasetDefinition.specs() if n != "name"]}
+    return owners | {name: list(find_method(name).knobs.specs()) for name in methods}
+
+
+def complete_keys(given: Mapping[str, Any], methods: Sequence[str]) -> dict[str, Any]:
+    """Return the settings with bare knob names (`epochs`) written in full (`bcl.epochs`)."""
+    owners = setting_names(methods)
+    return {full_key(key, owners): value for key, value in given.items()}
+
+
+def restore(checkpoint: Checkpoint, device: torch.device) -> tuple[Experiment, list[Stage]]:
+    """Rebuild the experiment of a checkpoint and its stages with the saved weights."""
+    experiment = Experiment.from_settings(checkpoint.settings)
+    stages = experiment.stages(LongTail(tuple(checkpoint.context["counts"])))
+    everything = torch.nn.ModuleList(stages).to(device)
+    everything.load_state_dict(dict(checkpoint.stages))
+    return experiment, stages
+
+
+def evaluate_on_test(folder: Path, device: torch.device) -> tuple[Evaluation, dict[str, float]]:
+    """Classify the test set with a checkpoint.
+
+    Args:
+        folder: A checkpoint folder.
+        device: Where to compute.
+
+    Returns:
+        The evaluation and its `test/…` metrics.
+    """
+    checkpoint = Checkpoint.load(folder, device)
+    experiment, stages = restore(checkpoint, device)
+    data = experiment.open_data(device)
+    stage = stages[checkpoint.position.stage]
+    result = evaluate(stage, data.test(), classes=data.tail.classes, device=device)
+    return result, result.metrics(data.tail, "test")
+
+
+def load_network(folder: Path, tail: LongTail) -> Network:
+    """Return the trained network of a checkpoint, for a method that follows.
+
+    Raises:
+        UsageError: No checkpoint there, or one trained on another number of classes.
+    """
+    try:
+        checkpoint = Checkpoint.load(folder)
+    except FileNotFoundError as error:
+        raise UsageError(f"{folder}: holds no checkpoint.") from error
+    classes = len(checkpoint.context["counts"])
+    if classes != tail.classes:
+        raise UsageError(f"{folder}: was trained on {classes} classes, but the data set has {tail.classes}.")
+    _, stages = restore(checkpoint, torch.device("cpu"))
+    return stages[checkpoint.position.stage].network
+
+
+def _owned(given: dict[str, Any], owner: str) -> dict[str, Any]:
+    keys = [key for key in given if key.startswith(f"{owner}.")]
+    return {key[len(owner) + 1 :]: given.pop(key) for key in keys}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,77 @@
+"""Optuna's study: the one durable record of a search, from which everything else resumes."""
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from ltray.search_settings import Search
+from ltray.search_space import SearchSpace
+
+FILE_NAME = "study.sqlite3"
+PAPER, SETTINGS, REASON, ATTEMPT = "paper", "settings", "reason", "attempt"
+
+
+def open_study(folder: Path, space: SearchSpace) -> optuna.Study:
+    """Open the study of a run folder, or create it with the papers' setting as first trial.
+
+    Args:
+        folder: The run folder; `study.sqlite3` in it can be read live by optuna-dashboard.
+        space: The search space.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder.resolve() / FILE_NAME}")
+    study = optuna.create_study(storage=storage, study_name=folder.name, direction="maximize", load_if_exists=True)
+    if not study.get_trials(deepcopy=False) and space.search.first_try == "paper":
+        study.enqueue_trial(space.paper_params(), user_attrs={PAPER: True})
+    return study
+
+
+def ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict[str, Any]]:
+    """Propose the next trial and its settings.
+
+    The sampler starts from a seed of its own for each trial, so that a resumed search
+    proposes what an undisturbed one would from the same record.
+    """
+    number = len([t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING])
+    study.sampler = new_sampler(space.search, number)
+    trial = study.ask()
+    settings = space.suggest(trial)
+    trial.set_user_attr(SETTINGS, json.dumps(settings))
+    return trial, settings
+
+
+def new_sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
+    """Build the sampler for the proposal of trial `number`."""
+    seed = (search.seed * 1_000_003 + number) % 2**32
+    if search.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+
+
+def unfinished(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that a dead driver left running, in their order."""
+    return [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.RUNNING and SETTINGS in t.user_attrs]
+
+
+def close_unproposed(study: optuna.Study) -> None:
+    """Fail the trials whose driver died between asking for them and drawing their settings."""
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state == TrialState.RUNNING and SETTINGS not in trial.user_attrs:
+            study.tell(trial.number, state=TrialState.FAIL)
+
+
+def proposed(study: optuna.Study) -> int:
+    """Return how many trials have settings."""
+    return sum(SETTINGS in t.user_attrs for t in study.get_trials(deepcopy=False))
+
+
+def recorded_values(study: optuna.Study) -> dict[int, Mapping[int, float]]:
+    """Return the value of every trial at every epoch, by trial number."""
+    return {t.number: t.intermediate_values for t in study.get_trials(deepcopy=False) if t.intermediate_values}

@@ -1,0 +1,119 @@
+"""Search spaces: checked against the knobs, legal by construction."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ltray.errors import UsageError
+from ltray.experiment import Experiment
+from ltray.search_space import SearchSpace
+
+SPACES = Path(__file__).resolve().parents[1] / "search_spaces"
+GOOD = """
+dataset: digits-lt
+methods: [rescom]
+explore:
+  rescom.temperature: {from: 0.05, to: 0.5, log: true}
+  rescom.queue_size: {from: 2, to: 32}
+  rescom.hard_positives: {from: 1, to: 32}
+  rescom.hard_negatives: {from: 8, to: 1000}
+fix: {rescom.epochs: 9}
+search: {trials: 4}
+"""
+
+
+def read(tmp_path, text=GOOD, **overrides):
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    return SearchSpace.read(path, overrides)
+
+
+def test_draws_respect_the_moving_bounds(tmp_path):
+    space = read(tmp_path).bind(classes=10)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0, multivariate=True, group=True))
+    for _ in range(40):
+        trial = study.ask()
+        values = space.suggest(trial)
+        assert values["rescom.hard_positives"] <= values["rescom.queue_size"]
+        assert values["rescom.hard_negatives"] <= 9 * values["rescom.queue_size"]
+        Experiment.from_settings(values).knobs[0].check_world(10)
+        study.tell(trial, values["rescom.temperature"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1))
+def test_any_random_draw_is_a_legal_experiment(seed):
+    space = SearchSpace.read(SPACES / "rescom.yaml").bind(classes=100)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    experiment = Experiment.from_settings(space.suggest(study.ask()))
+    experiment.knobs[0].check_world(100)
+
+
+def test_the_papers_point_is_in_every_shipped_space():
+    found = sorted(SPACES.glob("*.yaml"))
+    assert [p.stem for p in found if p.stem in ("bcl", "quickstart", "rescom")] == ["bcl", "quickstart", "rescom"]
+    for path in found:
+        assert path.read_text().startswith(f"# python -m ltray.tune search_spaces/{path.name}\n"), path
+        classes = 100 if "cifar100" in path.read_text() else 10
+        SearchSpace.read(path).bind(classes=classes)
+
+
+def test_overrides_reach_every_part(tmp_path):
+    space = read(tmp_path, epochs=3, **{"search.trials": 2, "stop.rule": "none", "temperature": 0.1, "seed": 5})
+    assert space.base.knobs[0].epochs == 3
+    assert (space.search.trials, space.stop.rule, space.base.seed) == (2, "none", 5)
+    # A knob that the command line fixes is no longer explored.
+    assert "rescom.temperature" not in [dimension.key for dimension in space.dimensions]
+    assert space.base.knobs[0].temperature == 0.1
+
+
+def test_auto_takes_the_range_of_the_declaration(tmp_path):
+    space = read(tmp_path, GOOD.replace("{from: 0.05, to: 0.5, log: true}", "auto"))
+    temperature = next(d for d in space.dimensions if d.name == "temperature")
+    assert (temperature.low, temperature.high, temperature.log) == (0.05, 0.5, True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ("rescom.temperature", "rescom.temprature", r"space.yaml:5: .*Did you mean `rescom.temperature`"),
+        ("explore:", "exploer:", r"space.yaml:4: `exploer` is not a part of a search space. Did you mean `explore`"),
+        ("[rescom]", "[recsom]", r"space.yaml:3: `recsom` is not a method. Did you mean `rescom`"),
+        ("from: 0.05", "form: 0.05", r"space.yaml:5: `form` is not a part of a range. Did you mean `from`"),
+        ("to: 0.5,", "to: 0.05,", r"space.yaml:5: `from < to` must hold, but got from=0.05, to=0.05"),
+        ("to: 0.5,", "to: 5.0,", r"space.yaml:5: `0.001 <= temperature <= 1` must hold, but got temperature=5.0"),
+        ("from: 0.05", "from: warm", r"space.yaml:5: `from` and `to` must be numbers, but got 'warm'"),
+        ("{from: 2, to: 32}", "{among: []}", r"space.yaml:6: `among` must be a list with at least one value"),
+        ("{from: 2, to: 32}", "{among: [4, 4]}", r"space.yaml:6: `among` repeats a value"),
+        ("{from: 2, to: 32}", "{among: [4, many]}", r"space.yaml:6: `queue_size` must be int, but got 'many'"),
+        ("{from: 2, to: 32}", "7", r"space.yaml:6: must be `auto`, a list"),
+        ("epochs: 9", "epochs: -9", r"space.yaml:9: `0 <= epochs <= 10000` must hold"),
+        ("epochs: 9", "epcohs: 9", r"space.yaml:9: `rescom.epcohs` is not a setting. Did you mean `rescom.epochs`"),
+        ("trials: 4", "trails: 4", r"space.yaml:10: `trails` is not a knob of Search. Did you mean `trials`"),
+        ("trials: 4", "trials: none", r"space.yaml:10: `trials` must be int, but got 'none'"),
+        ("digits-lt", "digit-lt", r"Did you mean `digits-lt`"),
+        ("rescom.epochs: 9", "rescom.queue_size: 9", r"space.yaml:6: `rescom.queue_size` is explored and fixed"),
+        ("rescom.queue_size: {", "rescom.epochs: {", r"changes a trial's length, but `stop.rule` compares"),
+    ],
+)
+def test_a_mistake_names_file_line_and_cure(tmp_path, before, after, sentence):
+    assert before in GOOD
+    text = GOOD.replace(before, after).replace("fix: {rescom.epochs: 9}\n" if "changes" in sentence else "\0", "")
+    with pytest.raises(UsageError, match=sentence):
+        read(tmp_path, text)
+
+
+def test_a_range_that_other_knobs_rule_out_is_refused(tmp_path):
+    space = read(tmp_path, GOOD.replace("hard_negatives: {from: 8", "hard_negatives: {from: 100"))
+    with pytest.raises(UsageError, match="starts at 100, but other knobs of the space allow at most 18"):
+        space.bind(classes=10)
+
+
+def test_a_range_without_the_papers_value_is_refused(tmp_path):
+    text = GOOD.replace("{from: 0.05, to: 0.5, log: true}", "{from: 0.3, to: 0.5}")
+    with pytest.raises(UsageError, match="leaves out the papers' value 0.2"):
+        read(tmp_path, text).bind(classes=10)
+    read(tmp_path, text, **{"search.first_try": "none"}).bind(classes=10)
