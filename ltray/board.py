@@ -1,0 +1,38 @@
+"""TensorBoard: scalars by epoch, and a run's settings beside its final metrics."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+PREFIXES = ("loss/", "train/", "val/", "test/")
+
+
+def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return the metrics that are ltray's own; Ray adds clock readings and process ids."""
+    return {name: float(value) for name, value in metrics.items() if name.startswith(PREFIXES)}
+
+
+class Board:
+    """Writes one run's event file.
+
+    Args:
+        folder: Where the event file goes; `tensorboard --logdir` of any folder above shows it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = SummaryWriter(str(folder))
+
+    def epoch(self, metrics: Mapping[str, Any], epoch: int) -> None:
+        """Add the scalars of an epoch, counted over all stages."""
+        for name, value in scalars(metrics).items():
+            self._writer.add_scalar(name, value, epoch)  # type: ignore[no-untyped-call]
+        self._writer.flush()  # type: ignore[no-untyped-call]
+
+    def finish(self, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+        """Add the settings and the final metrics to the HParams page, and close the file."""
+        plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
+        final = {f"final/{name}": value for name, value in scalars(metrics).items() if "/acc_" in name}
+        self._writer.add_hparams(plain, final, run_name=".")  # type: ignore[no-untyped-call]
+        self._writer.close()  # type: ignore[no-untyped-call]

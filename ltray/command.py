@@ -1,0 +1,32 @@
+"""How every command ends: 0 done, 1 failed, 2 bad usage, 130 interrupted."""
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from ltray.errors import UsageError
+
+DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def run(main: Callable[[list[str]], int]) -> NoReturn:
+    """Call `main` with the command line's words and leave the process with its exit code.
+
+    A user's mistake is told in one sentence without a traceback; anything unforeseen keeps
+    its traceback, which Python follows by exit code 1.
+
+    Args:
+        main: The command; takes the words after the program's name, returns the exit code.
+
+    Raises:
+        SystemExit: Always.
+    """
+    try:
+        code = main(sys.argv[1:])
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = BAD_USAGE
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    sys.exit(code)

@@ -1,0 +1,16 @@
+"""Runs experiments on Ray: the only folder that imports it.
+
+Ray reads its environment when it is imported, so it is set here, before any module of this
+folder does that. Ray's own console output gives way to ltray's; an error still reaches the
+user as one line, and in full through the trial's `error.txt`.
+"""
+
+import os
+
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths stay relative to the user's folder
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
+os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")

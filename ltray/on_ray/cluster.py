@@ -1,0 +1,44 @@
+"""Connects to a Ray cluster, or starts a quiet one of this machine alone."""
+
+import logging
+import os
+import warnings
+
+import ray
+
+from ltray.search_settings import TrialResources
+
+
+def connect() -> None:
+    """Join the cluster named by RAY_ADDRESS (as `ray job submit` sets it) or start a local one.
+
+    A local one listens on 127.0.0.1 only and has no dashboard.
+    """
+    warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(logging_level=logging.ERROR, log_to_driver=False)
+    else:
+        ray.init(
+            include_dashboard=False, _node_ip_address="127.0.0.1", logging_level=logging.ERROR, log_to_driver=False
+        )
+
+
+def disconnect() -> None:
+    """Leave the cluster; a local one ends with it."""
+    ray.shutdown()
+
+
+def worker_resources(asked: TrialResources) -> dict[str, float]:
+    """Return what each worker of a trial takes: {"CPU": …} and, where there are any, {"GPU": …}."""
+    gpus = asked.gpus_per_worker
+    if gpus < 0:
+        gpus = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
+    return {"CPU": float(asked.cpus_per_worker)} | ({"GPU": gpus} if gpus else {})
+
+
+def trials_at_once(asked: TrialResources) -> int:
+    """Return how many trials the cluster can run side by side; 0 where not even one fits."""
+    available = ray.cluster_resources()
+    each = worker_resources(asked)
+    return int(min(available.get(name, 0) // (amount * asked.workers) for name, amount in each.items()))

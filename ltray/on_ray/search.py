@@ -1,0 +1,214 @@
+"""A whole search: Optuna proposes, Tune runs, the study remembers."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import optuna
+import ray.tune
+import torch
+from optuna.trial import TrialState
+from ray.tune.logger import CSVLoggerCallback, JsonLoggerCallback
+from rich.console import Console
+
+from ltray.command import DONE, FAILED, INTERRUPTED
+from ltray.engine.checkpoint import Checkpoint
+from ltray.engine.loop import CHECKPOINT_SCORE
+from ltray.errors import UsageError
+from ltray.experiment import evaluate_on_test
+from ltray.long_tail import LongTail
+from ltray.on_ray import cluster
+from ltray.on_ray.stopping import Halving, new_scheduler
+from ltray.on_ray.study_search import StudySearch
+from ltray.on_ray.trial import attempts, checkpoints, run_trial, trial_folder_name
+from ltray.on_ray.watch import Watch
+from ltray.results import history, render, trial_table, write_table
+from ltray.run_folder import BEST, keep_best
+from ltray.search_space import SearchSpace
+from ltray.study import REASON, close_unproposed, open_study, proposed, recorded_values, unfinished
+
+TRIALS = "trials"
+
+
+def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console) -> int:
+    """Run a search, or what is left of it, and leave its tables and its best model.
+
+    Args:
+        space: The search space, bound to its classes.
+        tail: Class counts of the training set.
+        folder: The run folder.
+        console: Where to report.
+
+    Returns:
+        The exit code: 1 where no trial was valid, 130 where it was interrupted.
+    """
+    study = open_study(folder, space)
+    close_unproposed(study)
+    epochs = space.base.planned_epochs(tail)
+    left = len(unfinished(study)) + max(space.search.trials - proposed(study), 0)
+    interrupted = False
+    if left:
+        cluster.connect()
+        try:
+            interrupted = _run_trials(space, study, folder, console=console, epochs=epochs, left=left)
+        finally:
+            cluster.disconnect()
+    found = _write_tables(space, study, folder, console)
+    if interrupted:
+        console.print(f"interrupted; the same command continues the search in {folder}", highlight=False)
+        return INTERRUPTED
+    if not found:
+        console.print("no trial finished with a valid result", style="red")
+        return FAILED
+    _evaluate_best(space, study, folder, console)
+    return DONE
+
+
+def _run_trials(
+    space: SearchSpace, study: optuna.Study, folder: Path, *, console: Console, epochs: int, left: int
+) -> bool:
+    """Run the open trials on Tune; return whether that was interrupted."""
+    at_once = cluster.trials_at_once(space.trial)
+    if not at_once:
+        raise UsageError(
+            f"The cluster has too little for one trial: {space.trial.workers} workers with "
+            f"{cluster.worker_resources(space.trial)} each. Lower trial.workers or trial.cpus_per_worker."
+        )
+    metric = f"{space.base.selection}/acc_all"
+    scheduler = new_scheduler(space.stop, metric=metric, epochs=epochs, recorded=recorded_values(study))
+    _announce(space, scheduler, console, epochs=epochs, at_once=min(at_once, left))
+    searcher = StudySearch(study, space, metric=metric, epochs=epochs)
+    watch = Watch(
+        console,
+        [dimension.key for dimension in space.dimensions],
+        metric=metric,
+        epochs=epochs,
+        trials=space.search.trials,
+        done=proposed(study) - len(unfinished(study)),
+    )
+    tuner = ray.tune.Tuner(
+        ray.tune.with_resources(run_trial, _resources(space)),
+        param_space=_shared(space, folder),
+        tune_config=ray.tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=left,
+            max_concurrent_trials=at_once,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: f"{trial.config['number']:04d}",
+            trial_dirname_creator=lambda trial: trial_folder_name(trial.config["number"], trial.config["attempt"]),
+        ),
+        run_config=ray.tune.RunConfig(
+            name=TRIALS,
+            storage_path=str(folder.resolve()),
+            callbacks=[watch, JsonLoggerCallback(), CSVLoggerCallback()],
+            checkpoint_config=ray.tune.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=CHECKPOINT_SCORE),
+            failure_config=ray.tune.FailureConfig(max_failures=space.trial.retries),
+            verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    except KeyboardInterrupt:
+        searcher.closed = True
+    finally:
+        watch.close()
+    for number, reason in watch.failed.items():
+        study._storage.set_trial_user_attr(study.trials[number]._trial_id, REASON, reason)
+    return searcher.closed or bool(unfinished(study))
+
+
+def _resources(space: SearchSpace) -> dict[str, float]:
+    """Return what the trial's own process takes; several workers take theirs themselves."""
+    if space.trial.workers > 1:
+        return {"cpu": 0, "node:__internal_head__": 0.001}
+    return {name.lower(): amount for name, amount in cluster.worker_resources(space.trial).items()}
+
+
+def _shared(space: SearchSpace, folder: Path) -> dict[str, Any]:
+    """Return the part of `run_trial`'s configuration that all trials share."""
+    return {
+        "trials": str(folder.resolve() / TRIALS),
+        "folder": os.getcwd(),
+        "workers": space.trial.workers,
+        "resources": cluster.worker_resources(space.trial),
+        "retries": space.trial.retries,
+    }
+
+
+def _announce(space: SearchSpace, scheduler: Any, console: Console, *, epochs: int, at_once: int) -> None:
+    rungs = f"early stopping at epochs {scheduler.rungs()[:-1]}" if isinstance(scheduler, Halving) else "no stopping"
+    console.print(
+        f"{space.search.trials} trials of {epochs} epochs, {at_once} at a time, {space.search.sampler} sampler; {rungs}",
+        highlight=False,
+        markup=False,
+    )
+    warning = early_rung_warning(space, scheduler)
+    if warning:
+        console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for dimension in space.dimensions:
+        console.print(f"  {dimension.key}: {dimension.describe()}", highlight=False, markup=False)
+
+
+def early_rung_warning(space: SearchSpace, scheduler: Any) -> str | None:
+    """Return what to tell where a rung lies before the first decay of a step schedule.
+
+    Published curves rise by ten points in the epoch after a decay: before it, ranks are noise.
+    """
+    recipe = space.base.knobs[0]
+    if not isinstance(scheduler, Halving) or recipe.schedule != "step" or not recipe.milestones:
+        return None
+    early = [rung for rung in scheduler.rungs() if rung <= min(recipe.milestones)]
+    if not early:
+        return None
+    return (
+        f"warning: early stopping at epochs {early} comes before the first learning-rate decay at epoch "
+        f"{min(recipe.milestones)} and ranks noise; use schedule=cosine, stop.first_rung={min(recipe.milestones) + 1} "
+        "or stop.rule=none"
+    )
+
+
+def _write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> bool:
+    """Write and print the tables; return whether any trial is complete."""
+    trials = [trial.number for trial in study.get_trials(deepcopy=False)]
+    epochs = history({number: attempts(folder / TRIALS, number) for number in trials})
+    stamps = {
+        "seed": space.base.seed,
+        "data_seed": space.base.dataset.data_seed,
+        "protocol": space.base.dataset.protocol,
+    }
+    selection = space.base.selection
+    table = trial_table(study, epochs, stamps, selection=selection)
+    write_table(epochs, folder / "history.parquet")
+    write_table(table, folder / "results.parquet")
+    write_table(table, folder / "results.csv")
+    if f"{selection}/acc_all" in table:
+        headings = {d.key: d.spec.symbol or d.name for d in space.dimensions}
+        console.print(render(table, headings, selection=selection))
+    return any(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False))
+
+
+def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> None:
+    """Evaluate the best complete trial's best checkpoint on the test set, once."""
+    number = study.best_trial.number
+    known = checkpoints(folder / TRIALS, number)
+    checkpoint = max(known, key=lambda item: (item[1][CHECKPOINT_SCORE], -item[1]["total_epochs"]))[0]
+    evaluation, metrics = evaluate_on_test(checkpoint, torch.device("cpu"))
+    position = Checkpoint.load(checkpoint).position
+    stamps = {
+        "trial": number,
+        "epoch": position.total_epochs,
+        "protocol": space.base.dataset.protocol,
+        "seed": space.base.seed,
+        "data_seed": space.base.dataset.data_seed,
+        "metrics": metrics,
+    }
+    keep_best(folder, checkpoint, stamps | evaluation.as_lists())
+    accuracy = "  ".join(f"{name.rpartition('_')[2]} {100 * value:.1f} %" for name, value in metrics.items())
+    console.print(f"test accuracy of trial {number} (evaluated once): {accuracy}", highlight=False, markup=False)
+    console.print(
+        f"table: {folder / 'results.csv'}   best model: {folder / BEST}\n"
+        f"curves: tensorboard --logdir {folder}   study: optuna-dashboard sqlite:///{folder / 'study.sqlite3'}",
+        highlight=False,
+        soft_wrap=True,
+    )

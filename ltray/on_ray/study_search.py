@@ -1,0 +1,88 @@
+"""The bridge between Tune's trials and Optuna's study."""
+
+import json
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from ltray.on_ray.stopping import EPOCHS
+from ltray.on_ray.trial import failure_of, is_finite
+from ltray.search_space import SearchSpace
+from ltray.study import ATTEMPT, REASON, SETTINGS, ask, proposed, unfinished
+
+
+class StudySearch(Searcher):  # type: ignore[misc]  (Ray has no types)
+    """Proposes trials from an Optuna study and tells it how each one ended.
+
+    Unlike Ray's `OptunaSearch` it tells a stopped trial as pruned with its values by epoch,
+    one with a NaN as failed, and after a restart takes up the trials that were running.
+
+    Args:
+        study: The study.
+        space: The search space.
+        metric: What is maximised.
+        epochs: Epochs of a whole run; a trial that ends earlier was stopped.
+    """
+
+    def __init__(self, study: optuna.Study, space: SearchSpace, *, metric: str, epochs: int) -> None:
+        super().__init__(metric=metric, mode="max")
+        self._study = study
+        self._space = space
+        self._epochs = epochs
+        self._left = unfinished(study)
+        self._trials: dict[str, optuna.Trial] = {}
+        self.closed = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles its parts for its own restore, ltray resumes from the study."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing, for the same reason."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing, for the same reason."""
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next trial: one that was left running, or a new proposal."""
+        if self._left:
+            frozen = self._left.pop(0)
+            trial = optuna.Trial(self._study, frozen._trial_id)
+            settings = json.loads(frozen.user_attrs[SETTINGS])
+            attempt = int(frozen.user_attrs.get(ATTEMPT, 0)) + 1
+            trial.set_user_attr(ATTEMPT, attempt)
+        elif proposed(self._study) < self._space.search.trials:
+            trial, settings = ask(self._study, self._space)
+            attempt = 0
+        else:
+            return str(Searcher.FINISHED)
+        self._trials[trial_id] = trial
+        return {"number": trial.number, "attempt": attempt, "settings": settings}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Record a value by epoch."""
+        self._record(self._trials[trial_id], result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tell the study how a trial ended."""
+        trial = self._trials.pop(trial_id, None)
+        if trial is None or self.closed:
+            return  # interrupted: it stays open and goes on when the search is resumed
+        failure = failure_of(result)
+        if error or failure or result is None:
+            if failure:
+                trial.set_user_attr(REASON, failure)
+            self._study.tell(trial, state=TrialState.FAIL)
+            return
+        self._record(trial, result)  # the last one comes only with the end
+        if result[EPOCHS] < self._epochs:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        else:
+            self._study.tell(trial, result[f"{self.metric}_best"])
+
+    def _record(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
+        known = self._study._storage.get_trial(trial._trial_id).intermediate_values
+        if is_finite(result.get(self.metric)) and result[EPOCHS] not in known:
+            trial.report(float(result[self.metric]), int(result[EPOCHS]))

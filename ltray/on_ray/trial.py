@@ -1,0 +1,83 @@
+"""One trial of a search: in its own process, or as a nested Ray Train run of several workers."""
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray.tune
+import torch
+
+from ltray.engine.checkpoint import metrics_of
+from ltray.experiment import Experiment
+from ltray.on_ray.session import FAILURE, RaySession, train_and_report
+from ltray.on_ray.workers import run_workers
+
+
+def trial_folder_name(number: int, attempt: int) -> str:
+    """Name the folder of a trial: `0007`, or `0007.1` where the search was resumed once."""
+    return f"{number:04d}" + (f".{attempt}" if attempt else "")
+
+
+def attempts(trials: Path, number: int) -> list[Path]:
+    """Return the folders of a trial, oldest first."""
+    found = [trials / trial_folder_name(number, 0), *trials.glob(f"{number:04d}.*")]
+    return sorted((p for p in found if p.is_dir()), key=lambda p: int(p.suffix[1:] or 0))
+
+
+def checkpoints(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]]:
+    """Return a trial's whole checkpoints with their metrics, oldest epoch first."""
+    folders = [folder for attempt in attempts(trials, number) for folder in attempt.glob("checkpoint_*")]
+    found = [(folder, metrics) for folder in folders if (metrics := metrics_of(folder)) is not None]
+    return sorted(found, key=lambda item: item[1]["total_epochs"])
+
+
+def run_trial(config: Mapping[str, Any]) -> None:
+    """Train one trial from its newest checkpoint, reporting every epoch to Tune.
+
+    Args:
+        config: "number" of the trial, its "settings", the "trials" folder, the "folder" to
+            work in, "workers", "resources" of each, "retries", and the selecting "metric".
+    """
+    os.chdir(config["folder"])
+    if config["workers"] == 1:
+        _alone(config)
+    else:
+        _with_workers(config)
+
+
+def _alone(config: Mapping[str, Any]) -> None:
+    torch.set_num_threads(max(int(config["resources"]["CPU"]), 1))
+    device = torch.device("cuda" if "GPU" in config["resources"] else "cpu")
+    known = checkpoints(Path(config["trials"]), config["number"])
+    session = RaySession(ray.tune, known[-1][0] if known else None)
+    train_and_report(Experiment.from_settings(config["settings"]), session, device)
+
+
+def _with_workers(config: Mapping[str, Any]) -> None:
+    trials, number = Path(config["trials"]), config["number"]
+    known = checkpoints(trials, number)
+    if known:  # the driver may have died before it saw this report
+        ray.tune.report(known[-1][1])
+    # Ray Train continues by itself from the checkpoints in its own folder.
+    folder = trials.parent / "workers" / f"{number:04d}"
+    for metrics, path in run_workers(
+        dict(config["settings"]),
+        count=config["workers"],
+        resources=dict(config["resources"]),
+        folder=folder,
+        retries=config["retries"],
+    ):
+        checkpoint = ray.tune.Checkpoint.from_directory(str(path)) if path else None
+        ray.tune.report(metrics, checkpoint=checkpoint)
+
+
+def is_finite(value: Any) -> bool:
+    """Return whether a reported metric can be compared."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def failure_of(result: Mapping[str, Any] | None) -> str | None:
+    """Return why a trial says that it cannot go on, or None."""
+    return None if result is None else result.get(FAILURE)

@@ -1,0 +1,148 @@
+"""What a search shows while it runs: a live table, or a line per event, and TensorBoard."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from ltray.board import Board
+from ltray.on_ray.stopping import EPOCHS
+from ltray.on_ray.trial import failure_of
+
+
+class Watch(Callback):  # type: ignore[misc]  (Ray has no types)
+    """Follows the trials of a search from the driver.
+
+    Args:
+        console: Where to write; a live table where it is a terminal.
+        explored: Full names of the explored knobs.
+        metric: What is maximised.
+        epochs: Epochs of a whole run.
+        trials: Trials of the whole search.
+        done: Trials that an earlier run of the search has finished.
+    """
+
+    def __init__(
+        self, console: Console, explored: Sequence[str], *, metric: str, epochs: int, trials: int, done: int
+    ) -> None:
+        self.failed: dict[int, str] = {}
+        self._console, self._explored, self._metric = console, explored, metric
+        self._epochs, self._of, self._done = epochs, trials, done
+        self._boards: dict[str, Board] = {}
+        self._running: dict[int, dict[str, Any]] = {}
+        self._best: tuple[float, int] | None = None
+        self._started = time.monotonic()
+        self._live = Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles its parts for its own restore, ltray resumes from the study."""
+        return {}
+
+    def setup(self, *args: Any, **kwargs: Any) -> None:
+        """Start the live table."""
+        if self._live:
+            self._live.start()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial begins, or goes on after a failure."""
+        self._running.setdefault(trial.config["number"], {})
+        if trial.trial_id not in self._boards:
+            self._boards[trial.trial_id] = Board(Path(trial.path))
+            self._say(f"trial {trial.config['number']} starts: {self._settings(trial)}")
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **i: Any) -> None:
+        """A trial has finished an epoch."""
+        if EPOCHS not in result:
+            return
+        number = trial.config["number"]
+        self._running[number] = result
+        self._boards[trial.trial_id].epoch(result, int(result[EPOCHS]))
+        best = result.get(f"{self._metric}_best")
+        if best is not None and (self._best is None or best > self._best[0]):
+            self._best = (best, number)
+        self._refresh()
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial has ended by itself or was stopped."""
+        result = trial.last_result or {}
+        number = trial.config["number"]
+        reason = failure_of(result)
+        if reason:
+            self._end(trial, f"failed: {reason}")
+        else:
+            epoch = int(result[EPOCHS])
+            how = "finished" if epoch >= self._epochs else f"stopped early at epoch {epoch} of {self._epochs}"
+            self._end(trial, f"{how}, {self._metric} {100 * result[f'{self._metric}_best']:.1f} %")
+        self._running.pop(number, None)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial has failed for good."""
+        number = trial.config["number"]
+        self.failed[number] = last_line(trial)
+        self._end(trial, f"failed: {self.failed[number]} (in full: {trial.error_file})")
+        self._running.pop(number, None)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial has failed and goes on from its checkpoint."""
+        self._say(f"trial {trial.config['number']} failed and is retried: {last_line(trial)}")
+
+    def close(self) -> None:
+        """Take the live table down."""
+        if self._live:
+            self._live.stop()
+
+    def _end(self, trial: Any, how: str) -> None:
+        self._done += 1
+        board = self._boards.pop(trial.trial_id, None)
+        if board:
+            board.finish({key: trial.config["settings"][key] for key in self._explored}, trial.last_result or {})
+        self._say(f"trial {trial.config['number']} {how}  [{self._done} of {self._of} done]")
+        self._refresh()
+
+    def _settings(self, trial: Any) -> str:
+        values = trial.config["settings"]
+        return ", ".join(f"{key.rpartition('.')[2]}={_short(values[key])}" for key in self._explored)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _refresh(self) -> None:
+        if self._live:
+            self._live.update(self._table())
+
+    def _table(self) -> Table:
+        best = f"best {100 * self._best[0]:.1f} % (trial {self._best[1]})" if self._best else "no result yet"
+        minutes = (time.monotonic() - self._started) / 60
+        table = Table(title=f"{self._done} of {self._of} trials done · {best} · {minutes:.1f} min")
+        for heading in ("trial", "epoch", self._metric, "loss", "images/s"):
+            table.add_column(heading, justify="right")
+        for number, result in sorted(self._running.items()):
+            if result:
+                table.add_row(
+                    str(number),
+                    f"{result[EPOCHS]}/{self._epochs}",
+                    f"{100 * result.get(self._metric, float('nan')):.1f} %",
+                    f"{result.get('loss/total', float('nan')):.3f}",
+                    f"{result.get('train/images_per_second', float('nan')):.0f}",
+                )
+            else:
+                table.add_row(str(number), "starting", "", "", "")
+        return table
+
+
+def last_line(trial: Any) -> str:
+    """Return the last line of a failed trial's error: the exception and its words."""
+    try:
+        lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines()
+    except (OSError, TypeError):
+        return "the process ended without a word"
+    return lines[-1] if lines else "the process ended without a word"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

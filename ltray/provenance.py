@@ -1,0 +1,53 @@
+"""What a result rests on: versions, commit, hardware, seeds, the data's digest."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("ltray", "torch", "torchvision", "ray", "optuna", "ffcv", "numpy")
+
+
+def environment(*, data_digest: str, protocol: str) -> dict[str, Any]:
+    """Return what `env.json` holds.
+
+    Args:
+        data_digest: Digest of the images, from the data set's sidecar.
+        protocol: "honest" or "paper".
+    """
+    return {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "versions": {name: _version(name) for name in PACKAGES},
+        "commit": commit(),
+        "data_digest": data_digest,
+        "protocol": protocol,
+    }
+
+
+def commit() -> str | None:
+    """Return the commit of ltray's checkout, with "+changes" where it is dirty; None outside one."""
+    here = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(("git", "-C", str(here), *words), capture_output=True, text=True, check=True).stdout
+
+    try:
+        return git("rev-parse", "HEAD").strip() + ("+changes" if git("status", "--porcelain").strip() else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,126 @@
+"""The tables of a search: one row a trial, one row a trial and epoch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from rich.table import Table
+
+from ltray.board import scalars
+from ltray.engine.loop import CHECKPOINT_SCORE
+from ltray.study import PAPER, REASON, SETTINGS
+
+STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}
+GROUPS = ("all", "many", "medium", "few")
+
+
+def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
+    """Read every reported epoch.
+
+    Args:
+        folders: The folders of each trial's attempts, by trial number. An epoch that two
+            attempts report is the same epoch, run again from the same checkpoint.
+    """
+    rows: dict[tuple[int, int], dict[str, Any]] = {}
+    for number, attempts in folders.items():
+        for folder in attempts:
+            for result in _results(folder / "result.json"):
+                if "total_epochs" in result:
+                    epoch = int(result["total_epochs"])
+                    score = {CHECKPOINT_SCORE: result[CHECKPOINT_SCORE], "stage": result["stage"]}
+                    rows[number, epoch] = {"trial": number, "epoch": epoch} | score | scalars(result)
+    return pd.DataFrame([rows[key] for key in sorted(rows)])
+
+
+def _results(path: Path) -> list[dict[str, Any]]:
+    """Read Tune's JSON lines; a line cut by a killed driver is left out."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return found
+
+
+def trial_table(
+    study: optuna.Study, epochs: pd.DataFrame, stamps: Mapping[str, Any], *, selection: str
+) -> pd.DataFrame:
+    """Return one row a trial, best first: state, settings, metrics of its best epoch.
+
+    Args:
+        study: The study.
+        epochs: `history` of its trials.
+        stamps: What every row says alike: seed, data_seed, protocol.
+        selection: "val" or "test".
+    """
+    rows = [_row(trial, epochs, stamps) for trial in study.get_trials(deepcopy=False) if SETTINGS in trial.user_attrs]
+    table = pd.DataFrame(rows)
+    metric = f"{selection}/acc_all"
+    if metric not in table:
+        return table
+    table["complete"] = table["state"] == "complete"
+    table = table.sort_values(["complete", metric], ascending=False, na_position="last", kind="stable")
+    return table.drop(columns="complete").reset_index(drop=True)
+
+
+def _row(trial: Any, epochs: pd.DataFrame, stamps: Mapping[str, Any]) -> dict[str, Any]:
+    own = epochs[epochs["trial"] == trial.number] if len(epochs) else epochs
+    row: dict[str, Any] = {
+        "trial": trial.number,
+        "state": STATES[trial.state.name],
+        "paper": bool(trial.user_attrs.get(PAPER, False)),
+        "epochs": int(own["epoch"].max()) if len(own) else 0,
+        "reason": trial.user_attrs.get(REASON, ""),
+    }
+    if len(own):
+        best = own.loc[own[CHECKPOINT_SCORE].idxmax()]
+        row["best_epoch"] = int(best["epoch"])
+        row["seconds"] = float(own["train/seconds"].sum()) if "train/seconds" in own else 0.0
+        row |= {k: float(v) for k, v in best.items() if str(k).startswith(("val/", "test/", "loss/"))}
+    settings = json.loads(trial.user_attrs[SETTINGS])
+    return row | {key: _cell(value) for key, value in settings.items()} | dict(stamps)
+
+
+def _cell(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet, or CSV by the name's ending, under a temporary name first."""
+    temporary = path.with_name(path.name + ".tmp")
+    if path.suffix == ".parquet":
+        table.to_parquet(temporary, index=False)
+    else:
+        table.to_csv(temporary, index=False)
+    temporary.rename(path)
+
+
+def render(table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, most: int = 12) -> Table:
+    """Return the best trials, and the papers' setting wherever it ranks, for the terminal.
+
+    Args:
+        table: What `trial_table` returned.
+        explored: Column heading of each explored knob, by its full name.
+        selection: "val" or "test".
+        most: Rows to show at the most, besides the papers' setting.
+    """
+    shown = Table(title=f"accuracy on {'the test set' if selection == 'test' else 'validation images'}, %")
+    groups = [g for g in GROUPS if f"{selection}/acc_{g}" in table]
+    for heading in ["trial", *groups, "epochs", "state", *explored.values()]:
+        shown.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=heading != "state")
+    rows = table[(table.index < most) | table["paper"]]
+    for _, row in rows.iterrows():
+        accuracy = [_percent(row[f"{selection}/acc_{group}"]) for group in groups]
+        values = [f"{row[key]:.4g}" if isinstance(row[key], float) else str(row[key]) for key in explored]
+        name = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
+        state = f"failed: {row['reason']}" if row["reason"] else row["state"]
+        shown.add_row(name, *accuracy, str(row["epochs"]), state, *values, style="bold" if row.name == 0 else None)
+    return shown
+
+
+def _percent(share: float) -> str:
+    return "–" if pd.isna(share) else f"{100 * share:.1f}"

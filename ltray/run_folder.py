@@ -1,0 +1,71 @@
+"""The folder that a run or a search leaves behind."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ltray.engine.checkpoint import write_text
+from ltray.errors import UsageError
+
+CONFIG, ENVIRONMENT, BEST, EVALUATION = "config.yaml", "env.json", "best", "evaluation.json"
+
+
+def claim(
+    folder: Path, config: Mapping[str, Any], environment: Mapping[str, Any], *, may_differ: tuple[str, ...]
+) -> bool:
+    """Take a folder for a run, or find the same run begun there.
+
+    Args:
+        folder: The run folder; made if absent.
+        config: The resolved settings.
+        environment: What `env.json` holds.
+        may_differ: Top-level keys of `config` that a continued run may change.
+
+    Returns:
+        Whether the folder already held this run.
+
+    Raises:
+        UsageError: The folder holds a run with other settings.
+    """
+    known = read_config(folder)
+    if known is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+    else:
+        for key in sorted((config.keys() | known.keys()) - set(may_differ)):
+            if config.get(key) != known.get(key):
+                raise UsageError(
+                    f"{folder}: holds a run with other settings: {_difference(known.get(key), config.get(key), key)}. "
+                    "Name another folder with --output, or remove this one."
+                )
+    write_text(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+    return known is not None
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """Return a run folder's `config.yaml`, or None where there is none."""
+    path = folder / CONFIG
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def keep_best(folder: Path, checkpoint: Path, evaluation: Mapping[str, Any]) -> Path:
+    """Copy a checkpoint to `best/` with its evaluation, replacing an earlier one as a whole."""
+    fresh, target = folder / f"{BEST}.tmp", folder / BEST
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(checkpoint, fresh)
+    write_text(fresh / EVALUATION, json.dumps(evaluation, indent=2) + "\n")
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)
+    return target
+
+
+def _difference(before: Any, after: Any, key: str) -> str:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in sorted(before.keys() | after.keys()):
+            if before.get(name) != after.get(name):
+                return _difference(before.get(name), after.get(name), name)
+    return f"`{key}` is {before!r} there and {after!r} now"

@@ -1,0 +1,178 @@
+"""`python -m ltray.train`: train one method, or a sequence of them, on 1 to N workers."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from ltray.board import Board
+from ltray.command import DONE, FAILED, run
+from ltray.console import new_console
+from ltray.engine.checkpoint import Checkpoint, metrics_of
+from ltray.engine.loop import CHECKPOINT_SCORE
+from ltray.errors import UsageError
+from ltray.experiment import Experiment, complete_keys, evaluate_on_test
+from ltray.provenance import environment
+from ltray.run_folder import BEST, EVALUATION, claim, keep_best
+from ltray.search_settings import TrialResources
+from ltray.settings import parse_assignments
+
+EXAMPLE = "python -m ltray.train --methods bcl --dataset cifar100-lt --workers 2 epochs=2"
+
+
+def main(words: list[str]) -> int:
+    """Train, evaluate the best epoch on the test set once, and say where everything is."""
+    options = _parser().parse_args(words)
+    given = complete_keys(parse_assignments(options.settings), options.methods)
+    for flag in ("dataset", "methods"):
+        if flag in given:
+            raise UsageError(f"`{flag}` is set with --{flag}.")
+    start = {"start": str(checkpoint_of(options.start))} if options.start else {}
+    experiment = Experiment.from_settings({"dataset": options.dataset, "methods": options.methods} | start | given)
+    resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker)
+    folder = options.output or Path("runs") / f"{'-'.join(options.methods)}-{experiment.dataset.name}"
+    return train(experiment, resources, folder, new_console())
+
+
+def train(experiment: Experiment, resources: TrialResources, folder: Path, console: Console) -> int:
+    """Train an experiment on Ray and evaluate its best checkpoint.
+
+    Args:
+        experiment: What to train.
+        resources: Workers, and what each takes.
+        folder: The run folder; the same run begun there goes on.
+        console: Where to report.
+
+    Returns:
+        The exit code.
+    """
+    from ltray.on_ray import cluster
+
+    data = experiment.open_data(torch.device("cpu"))
+    console.print(data.describe(), highlight=False, markup=False)
+    config = {"settings": experiment.settings(), "workers": resources.as_dict()}
+    stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
+    if claim(folder, config, stamps, may_differ=("workers",)):
+        console.print(f"continues the run in {folder}", highlight=False)
+    planned = experiment.planned_epochs(data.tail)
+    cluster.connect()
+    try:
+        if not cluster.trials_at_once(resources):
+            raise UsageError(f"The cluster has too little for {resources.workers} workers: lower --workers.")
+        failure = _follow(experiment, resources, folder, console, planned)
+    finally:
+        cluster.disconnect()
+    if failure:
+        console.print(f"failed: {failure}", style="red", markup=False)
+        return FAILED
+    _evaluate(experiment, folder, console)
+    return DONE
+
+
+def _follow(
+    experiment: Experiment, resources: TrialResources, folder: Path, console: Console, planned: int
+) -> str | None:
+    """Run the workers, reporting every epoch; return why the run failed, or None."""
+    from ltray.on_ray import cluster
+    from ltray.on_ray.session import FAILURE
+    from ltray.on_ray.workers import run_workers
+
+    board = Board(folder)
+    reports = run_workers(
+        experiment.settings(),
+        count=resources.workers,
+        resources=cluster.worker_resources(resources),
+        folder=folder,
+        retries=resources.retries,
+    )
+    last: Mapping[str, Any] = {}
+    try:
+        for last, _ in reports:
+            if FAILURE in last:
+                return str(last[FAILURE])
+            board.epoch(last, int(last["total_epochs"]))
+            console.print(_line(last, planned, experiment.selection), highlight=False, markup=False)
+    except Exception as error:
+        return f"{error} (in full under {folder})"
+    board.finish({k: v for k, v in experiment.settings().items() if not k.startswith("dataset.")}, last)
+    return None
+
+
+def _line(metrics: Mapping[str, Any], planned: int, selection: str) -> str:
+    accuracy = "  ".join(
+        f"{name.rpartition('_')[2]} {100 * value:.1f} %"
+        for name, value in metrics.items()
+        if name.startswith(f"{selection}/acc_") and not name.endswith("_best")
+    )
+    losses = "  ".join(f"{k[5:]} {v:.4f}" for k, v in metrics.items() if k.startswith("loss/") and k != "loss/total")
+    speed = f"  {metrics['train/images_per_second']:.0f} images/s" if "train/images_per_second" in metrics else ""
+    return f"epoch {metrics['total_epochs']}/{planned}  {selection}: {accuracy}  loss: {losses}{speed}"
+
+
+def _evaluate(experiment: Experiment, folder: Path, console: Console) -> None:
+    """Evaluate the best checkpoint on the test set, once."""
+    checkpoint = checkpoint_of(folder)
+    if checkpoint.name != BEST:
+        evaluation, metrics = evaluate_on_test(checkpoint, torch.device("cpu"))
+        position = Checkpoint.load(checkpoint).position
+        keep_best(
+            folder,
+            checkpoint,
+            {
+                "metrics": metrics,
+                "epoch": position.total_epochs,
+                "protocol": experiment.dataset.protocol,
+                "seed": experiment.seed,
+                "data_seed": experiment.dataset.data_seed,
+            }
+            | evaluation.as_lists(),
+        )
+    known = json.loads((folder / BEST / EVALUATION).read_text())
+    accuracy = "  ".join(f"{name.rpartition('_')[2]} {100 * v:.1f} %" for name, v in known["metrics"].items())
+    console.print(
+        f"test: {accuracy}  (best epoch {known['epoch']}, chosen on "
+        f"{'the test set itself' if known['protocol'] == 'paper' else 'validation images'}, seed {known['seed']})",
+        highlight=False,
+        markup=False,
+    )
+    console.print(f"best checkpoint: {folder / BEST}   curves: tensorboard --logdir {folder.parent}", highlight=False)
+
+
+def checkpoint_of(path: Path) -> Path:
+    """Return the checkpoint that a run folder, or a checkpoint folder itself, stands for.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if metrics_of(path) is not None:
+        return path
+    if metrics_of(path / BEST) is not None:
+        return path / BEST
+    found = [(metrics, p) for p in path.glob("checkpoint_*") if (metrics := metrics_of(p)) is not None]
+    if not found:
+        raise UsageError(f"{path}: holds no checkpoint.")
+    return max(found, key=lambda item: (item[0][CHECKPOINT_SCORE], -item[0]["total_epochs"]))[1]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ltray.train",
+        description="Train a method, or several that continue from one another, on 1 to N workers.",
+        epilog=f"example: {EXAMPLE}",
+    )
+    parser.add_argument("--dataset", required=True, metavar="D", help="a name or file of datasets/")
+    parser.add_argument("--methods", required=True, nargs="+", metavar="M", help="methods, in order")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: 1)")
+    parser.add_argument("--cpus-per-worker", type=int, default=1, metavar="N", help="CPU cores each (default: 1)")
+    parser.add_argument("--from", dest="start", type=Path, metavar="RUN", help="run or checkpoint to continue from")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="run folder (default: runs/<methods>-<dataset>)")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="knobs and data-set fields, such as epochs=2")
+    return parser
+
+
+if __name__ == "__main__":
+    run(main)
