@@ -1,0 +1,20 @@
+"""Balanced Softmax: scores are trained as if classes were as frequent at test as in training."""
+
+from collections.abc import Sequence
+
+from ltray.methods.cross_entropy import BaselineKnobs, OneView
+from ltray.parts.losses import log_prior
+from ltray.stage import Method, Setting, Stage
+
+
+def _stages(knobs: BaselineKnobs, setting: Setting) -> Sequence[Stage]:
+    # log n_k of eq. 4 and log π_k differ by log N for every class, which softmax cancels.
+    return [OneView(knobs, setting, log_prior(setting.tail))]
+
+
+METHOD = Method(
+    name="balanced_softmax",
+    paper="Ren et al., Balanced Meta-Softmax for Long-Tailed Visual Recognition, NeurIPS 2020 (arXiv:2007.10740)",
+    knobs=BaselineKnobs,
+    stages=_stages,
+)

@@ -1,0 +1,198 @@
+"""BCL: balanced contrastive learning."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ltray.knobs import Value, knob
+from ltray.methods.bcl_losses import contrast
+from ltray.methods.bcl_prototypes import Prototypes, new_prototypes
+from ltray.parts.contrast import ContrastBatch, unit
+from ltray.parts.heads import CosineClassifier, projector
+from ltray.parts.losses import adjusted_cross_entropy, log_prior
+from ltray.recipe import Recipe
+from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+
+
+@dataclass(frozen=True)
+class BCLKnobs(Recipe):
+    """BCL's hyperparameters, and its ablations as switches.
+
+    The CIFAR lines are the paper's (no code was released for them); their linear classifier
+    follows the third-party re-implementations, since the paper names the cosine classifier
+    for ImageNet and iNaturalist only. ImageNet-LT and iNaturalist are the official code's;
+    Places-LT is not in the paper: our choice, 30 epochs of a pretrained ResNet-152.
+    """
+
+    learning_rate: float = knob(0.15, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.03, 0.5))
+    batch_size: int = knob(256, "B", "images a step, over all workers", low=1, high=65_536, search=(128, 256, 512))
+    classification_weight: float = knob(
+        2.0, "λ", "weight of the classification term (alpha of the code)", low=0.0, high=100.0, search=(0.5, 4.0)
+    )
+    contrastive_weight: float = knob(
+        0.6,
+        "μ",
+        "weight of the contrastive term (beta of the code)",
+        low=0.0,
+        high=100.0,
+        log=True,
+        search=(0.05, 2.0),
+    )
+    temperature: float = knob(
+        0.1, "τ", "contrastive temperature", low=1e-3, high=1.0, log=True, search=(0.03, 0.5), tried=(0.07, 0.1)
+    )
+    hidden_width: int = knob(
+        512, "", "hidden width of the two projection heads", low=2, high=16_384, search=(128, 512, 2048)
+    )
+    projection_width: int = knob(
+        128, "F", "width of the embedding, K − 1 or more by preference", low=2, high=8192, log=True, search=(64, 1024)
+    )
+    classifier: str = knob("linear", "", "linear with bias, or cosine", choices=("linear", "cosine"))
+    classifier_scale: float = knob(
+        30.0, "s", "factor of the cosine classifier", low=0.1, high=1000.0, log=True, search=(10.0, 40.0)
+    )
+    views: str = knob(
+        "sim-sim",
+        "",
+        "augmentation of the two contrastive views: SimAugment, RandAugment on top of it, or, at 32 pixels, "
+        "with crops from 8 % of the area (wide) or with blur, as third-party code has it",
+        choices=("sim-sim", "rand-sim", "rand-rand", "sim_wide-sim_wide", "sim_blur-sim_blur"),
+        tried=("sim-sim", "rand-sim", "rand-rand"),
+    )
+    averaging: str = knob(
+        "L1",
+        "",
+        "class average outside exp (L1), inside (L2), by prototypes alone (L3, complement or not), or none",
+        choices=("L1", "L2", "L3", "none"),
+        tried=("L1", "L2", "L3", "none"),
+    )
+    complement: bool = knob(True, "", "class complement: prototypes are keys of every batch", tried=(True, False))
+    prototypes: str = knob(
+        "mlp",
+        "",
+        "prototypes: an MLP of the classifier's weights, free parameters, or moving class averages",
+        choices=("mlp", "learnable", "ema"),
+        tried=("mlp", "learnable", "ema"),
+    )
+    prototype_momentum: float = knob(
+        0.9, "", "of moving class averages, a step (the paper states none)", low=0.0, high=0.9999, search=(0.5, 0.99)
+    )
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        "default": dict(),
+        "cifar10_lt": dict(),
+        "cifar100_lt": dict(),
+        "imagenet_lt": dict(
+            epochs=90,
+            learning_rate=0.1,
+            warmup_epochs=0,
+            schedule="cosine",
+            classification_weight=1.0,
+            contrastive_weight=0.35,
+            temperature=0.07,
+            hidden_width=2048,
+            projection_width=1024,
+            classifier="cosine",
+        ),
+        "places_lt": dict(
+            epochs=30,
+            learning_rate=0.02,
+            warmup_epochs=5,
+            schedule="cosine",
+            classification_weight=1.0,
+            contrastive_weight=0.35,
+            temperature=0.07,
+            hidden_width=2048,
+            projection_width=1024,
+            classifier="cosine",
+        ),
+        "inat18": dict(
+            epochs=100,
+            learning_rate=0.2,
+            weight_decay=1e-4,
+            warmup_epochs=0,
+            schedule="cosine",
+            classification_weight=1.0,
+            contrastive_weight=0.35,
+            temperature=0.07,
+            hidden_width=2048,
+            projection_width=1024,
+            classifier="cosine",
+        ),
+        "digits_lt": dict(
+            epochs=30,
+            batch_size=16,
+            learning_rate=0.05,
+            warmup_epochs=2,
+            milestones=(24, 27),
+            hidden_width=64,
+            projection_width=32,
+        ),
+    }
+
+
+class BCL(Stage):
+    """One stage: logit compensation on one view, balanced contrast on two others.
+
+    One forward pass over all three views, so that BatchNorm sees them together. Source: the
+    official code (FlamieZhu/Balanced-Contrastive-Learning); its in-batch keys are those of
+    a single process on the whole batch, and so are ours.
+    """
+
+    log_prior: Tensor
+
+    def __init__(self, knobs: BCLKnobs, setting: Setting) -> None:
+        super().__init__(knobs)
+        self.knobs = knobs
+        first, second = knobs.views.split("-")
+        self.views = (View("classify", "bcl_classify"), View("first", first), View("second", second))
+        self.network = setting.new_network(knobs.classifier)
+        if isinstance(self.network.classifier, CosineClassifier):
+            self.network.classifier.scale = knobs.classifier_scale
+        width = self.network.backbone.width
+        self.head = projector(width, knobs.hidden_width, knobs.projection_width)
+        self.prototypes: Prototypes | None = None
+        if knobs.complement or knobs.averaging == "L3":
+            self.prototypes = new_prototypes(
+                knobs.prototypes,
+                width=width,
+                hidden=knobs.hidden_width,
+                out=knobs.projection_width,
+                classes=setting.tail.classes,
+                momentum=knobs.prototype_momentum,
+            )
+        self.register_buffer("log_prior", log_prior(setting.tail), persistent=False)
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the classification and the contrastive term."""
+        features = self.network.backbone(torch.cat([batch["classify"], batch["first"], batch["second"]]))
+        scores = self.network.classifier(features[: batch.labels.shape[0]])
+        _, first, second = unit(self.head(features)).chunk(3)
+        return {
+            "classification": self.knobs.classification_weight
+            * adjusted_cross_entropy(scores, batch.labels, self.log_prior),
+            "contrastive": self.knobs.contrastive_weight
+            * self._contrast(ContrastBatch.gathered([first, second], batch.labels)),
+        }
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the classifier's scores."""
+        scores: Tensor = self.network(images)
+        return scores
+
+    def _contrast(self, batch: ContrastBatch) -> Tensor:
+        rows = None if self.prototypes is None else self.prototypes(self.network.classifier.weight)
+        if self.prototypes is not None:
+            self.prototypes.update(batch.keys.detach(), batch.key_labels)
+        return contrast(batch, rows, temperature=self.knobs.temperature, averaging=self.knobs.averaging)
+
+
+METHOD = Method(
+    name="bcl",
+    paper="Zhu et al., Balanced Contrastive Learning for Long-Tailed Visual Recognition, CVPR 2022 (arXiv:2207.09052)",
+    knobs=BCLKnobs,
+    stages=lambda knobs, setting: [BCL(knobs, setting)],
+)

@@ -1,0 +1,156 @@
+"""What PaCo, GPaCo and their multi-task baseline share: knobs, and the loss with class centres."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ltray.knobs import Value, knob
+from ltray.parts.contrast import ContrastBatch
+from ltray.parts.pairs import EPSILON, log_sum_exp, positive_similarity
+from ltray.recipe import Recipe
+
+LARGE: dict[str, Value] = dict(
+    temperature=0.2, queue_size=8192, projection_width=128, learning_rate=0.02, schedule="cosine"
+)
+DIGITS: dict[str, Value] = dict(
+    epochs=30, batch_size=16, learning_rate=0.05, warmup_epochs=2, milestones=(24, 27), queue_size=128
+)
+
+
+@dataclass(frozen=True)
+class QueueKnobs(Recipe):
+    """Recipe, temperature, queue and embedding.
+
+    Sources: the scripts of the official code. It lists no CIFAR-10-LT script; CIFAR-100-LT's
+    values stand in. Its CIFAR code runs epoch 10 at 1.1·lr; here the warm-up ends before.
+    """
+
+    epochs: int = knob(400, "", "passes over the training set", low=0, high=10_000)
+    warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
+    milestones: tuple[int, ...] = knob((321, 361), "", "epochs at which `step` decays", low=0, in_epochs=True)
+    learning_rate: float = knob(0.05, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.01, 0.2))
+
+    temperature: float = knob(
+        0.05,
+        "τ",
+        "temperature of the samples' similarities",
+        low=1e-3,
+        high=10.0,
+        log=True,
+        search=(0.03, 0.3),
+        tried=(0.05, 0.07, 0.2),
+    )
+    queue_size: int = knob(
+        1024, "K_q", "keys remembered", low=0, high=2**20, log=True, search=(512, 16_384), tried=(1024, 8192)
+    )
+    queue_start: str = knob(
+        "random_columns",
+        "",
+        "what the queue holds at first: the official code's noise (normalised along the wrong axis), "
+        "unit noise, or nothing",
+        choices=("random_columns", "random", "empty"),
+    )
+    projection_width: int = knob(
+        32, "dim", "width of the embedding", low=1, high=4096, log=True, search=(32, 256), tried=(32, 64, 128)
+    )
+
+
+@dataclass(frozen=True)
+class CentreKnobs(QueueKnobs):
+    """The weights of class centres and samples; the authors state β = γ = 1 for all they ran."""
+
+    alpha: float = knob(
+        0.01,
+        "α",
+        "weight of a positive sample; the own class centre has β",
+        low=0.0,
+        high=10.0,
+        log=True,
+        search=(0.005, 0.5),
+        tried=(0.01, 0.02, 0.045, 0.05),
+    )
+    beta: float = knob(1.0, "β", "weight of the own class centre", low=1e-6, high=100.0, tried=(1.0,))
+    gamma: float = knob(1.0, "γ", "factor of the samples' part of the denominator", low=0.0, high=100.0, tried=(1.0,))
+    centre_temperature: float = knob(
+        1.0, "supt", "temperature of the centres' scores", low=1e-3, high=100.0, tried=(1.0,)
+    )
+    prior: bool = knob(True, "", "add log π to the centres' scores: the code does, the paper's eq. 13 does not")
+    divided: bool = knob(
+        True, "", "divide by the weights β + α·|P|, as the code does; the supplement's eq. 14 sums instead"
+    )
+
+
+def centre_contrast(
+    knobs: CentreKnobs, contrast: ContrastBatch, scores: Tensor, *, log_prior: Tensor, smoothing: float = 0.0
+) -> Tensor:
+    """Return PaCo's loss with a method's knobs.
+
+    Args:
+        knobs: Weights and temperatures.
+        contrast: Anchors (A, d) and samples.
+        scores: The classifier's scores of the anchors (A, K).
+        log_prior: log π (K,).
+        smoothing: Share of β spread evenly over the other centres.
+    """
+    centres = scores.to(contrast.anchors.dtype)
+    if knobs.prior:
+        centres = centres + log_prior.to(centres.dtype)
+    return parametric_contrast(
+        contrast,
+        centres / knobs.centre_temperature,
+        alpha=knobs.alpha,
+        beta=knobs.beta,
+        gamma=knobs.gamma,
+        temperature=knobs.temperature,
+        smoothing=smoothing,
+        divided=knobs.divided,
+    )
+
+
+def parametric_contrast(
+    contrast: ContrastBatch,
+    centres: Tensor,
+    *,
+    alpha: float,
+    temperature: float,
+    beta: float = 1.0,
+    gamma: float = 1.0,
+    smoothing: float = 0.0,
+    divided: bool = True,
+) -> Tensor:
+    """PaCo's loss: a softmax over class centres and samples, its targets weighted β and α.
+
+    With a_c the centres' scores and s_j the similarities of the samples j other than the
+    anchor, Z = Σ_c e^a_c + γ Σ_j e^s_j, and the loss of an anchor of class y is
+    −[β log(e^a_y / Z) + α Σ_{j of y} log(e^s_j / Z)] / (β + α·|P|).
+
+    Source: Cui et al., ICCV 2021, eq. 13 and `PaCoLoss` of the official code, which divides
+    by the weights and adds log π to the centres. GPaCo (TPAMI 2023) smooths the own centre.
+
+    Args:
+        contrast: Anchors (A, d) and samples.
+        centres: Scores of the class centres (A, K), with log π and temperature applied.
+        alpha: α.
+        temperature: τ of the samples.
+        beta: β.
+        gamma: γ, 0 for a denominator of centres only.
+        smoothing: Share of β spread evenly over the other centres.
+        divided: Whether to divide by the weights.
+
+    Returns:
+        The mean over the anchors, a scalar.
+    """
+    rest, peak = log_sum_exp(contrast.anchors, contrast.keys, contrast.own, temperature=temperature)
+    samples, count = positive_similarity(contrast, temperature=temperature, classes=centres.shape[1])
+    floor = torch.maximum(peak, centres.detach().amax(dim=1)) + math.log(EPSILON)
+    log_gamma = math.log(gamma) if gamma > 0.0 else -math.inf
+    log_z = torch.stack([centres.logsumexp(dim=1), rest + log_gamma, floor]).logsumexp(dim=0)
+    centre = centres.gather(1, contrast.labels[:, None]).squeeze(1)
+    if smoothing > 0.0:
+        others = (centres.sum(dim=1) - centre) / (centres.shape[1] - 1)
+        centre = (1.0 - smoothing) * centre + smoothing * others
+    weights = beta + alpha * count
+    losses = weights * log_z - beta * centre - alpha * samples
+    return (losses / weights if divided else losses).mean()

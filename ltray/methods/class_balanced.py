@@ -1,0 +1,105 @@
+"""Class-balanced loss: weights by the effective number of images of a class."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ltray.errors import UsageError
+from ltray.knobs import knob
+from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
+from ltray.parts.margin_losses import class_balanced_weights, weighted_cross_entropy
+from ltray.parts.precision import full_precision
+from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+
+
+@dataclass(frozen=True)
+class ClassBalancedKnobs(BaselineKnobs):
+    """The baselines' recipe, β, and which loss is weighted."""
+
+    beta: float = knob(
+        0.9999,
+        "β",
+        "of the effective number (1 − β^n)/(1 − β); 1 weighs by 1/n",
+        low=0.0,
+        high=1.0,
+        search=(0.9, 0.99, 0.999, 0.9999),
+        tried=(0.9, 0.99, 0.999, 0.9999),
+    )
+    loss: str = knob(
+        "softmax", "", "what is weighted; sigmoid and focal are one-versus-all", choices=("softmax", "sigmoid", "focal")
+    )
+    gamma: float = knob(
+        1.0, "γ", "focusing exponent under loss = focal", low=0.0, high=10.0, search=(0.5, 2.0), tried=(0.5, 1.0, 2.0)
+    )
+
+
+@full_precision
+def one_versus_all(scores: Tensor, labels: Tensor, weight: Tensor, *, gamma: float = 0.0) -> Tensor:
+    """Weighted sigmoid focal loss, summed over classes, mean over images; γ = 0 is cross-entropy.
+
+    Source: official TensorFlow code of Cui et al., CVPR 2019 (sum over everything divided by
+    the number of positives, which is B with one label an image).
+
+    Args:
+        scores: Logits (B, K).
+        labels: Class indices (B,).
+        weight: Class weights (K,); all K terms of an image get its label's weight.
+        gamma: γ >= 0.
+    """
+    target = F.one_hot(labels, scores.shape[1]).to(scores.dtype)
+    entropy = F.binary_cross_entropy_with_logits(scores, target, reduction="none")
+    # (1 − p_t)^γ as exp(γ·log(1 − p_t)): finite gradients however certain the score.
+    missed = torch.exp(gamma * F.logsigmoid(torch.where(target > 0, -scores, scores)))
+    return ((missed * entropy).sum(dim=1) * weight[labels].to(scores.dtype)).mean()
+
+
+class ClassBalanced(Stage):
+    """A class-weighted loss on one view of each image."""
+
+    weight: Tensor
+
+    def __init__(self, knobs: ClassBalancedKnobs, setting: Setting) -> None:
+        super().__init__(knobs)
+        self.knobs = knobs
+        self.views = (View("image", POLICIES[knobs.augmentation]),)
+        self.network = setting.new_network("linear")
+        self.register_buffer("weight", class_balanced_weights(setting.tail, knobs.beta), persistent=False)
+        if knobs.loss != "softmax":
+            _start_at_the_prior(self.network.classifier, setting.tail.classes)
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the classification term."""
+        scores = self.network(batch["image"])
+        if self.knobs.loss == "softmax":
+            return {"classification": weighted_cross_entropy(scores, batch.labels, self.weight)}
+        gamma = self.knobs.gamma if self.knobs.loss == "focal" else 0.0
+        return {"classification": one_versus_all(scores, batch.labels, self.weight, gamma=gamma)}
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the network's scores."""
+        scores: Tensor = self.network(images)
+        return scores
+
+
+def _start_at_the_prior(classifier: nn.Module, classes: int) -> None:
+    """Start every sigmoid at 1/K, that K − 1 negatives an image do not swamp the first epochs."""
+    bias = getattr(classifier, "bias", None)
+    if not isinstance(bias, Tensor):
+        raise UsageError(f"One-versus-all losses need a classifier with bias, but got {type(classifier).__name__}.")
+    nn.init.constant_(bias, -math.log(classes - 1))
+
+
+def _stages(knobs: ClassBalancedKnobs, setting: Setting) -> Sequence[Stage]:
+    return [ClassBalanced(knobs, setting)]
+
+
+METHOD = Method(
+    name="class_balanced",
+    paper="Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019 (arXiv:1901.05555)",
+    knobs=ClassBalancedKnobs,
+    stages=_stages,
+)

@@ -1,0 +1,92 @@
+"""Cross-entropy on the long-tailed set as it is: the baseline that every paper beats."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ltray.knobs import Value, knob
+from ltray.parts.losses import adjusted_cross_entropy
+from ltray.recipe import Recipe
+from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+
+POLICIES = {"standard": "standard", "strong": "bcl_classify"}
+
+
+@dataclass(frozen=True)
+class BaselineKnobs(Recipe):
+    """How the one-view baselines train.
+
+    Sources: CIFAR as in LDAM-DRW's official code (Cao et al., NeurIPS 2019), whose rate
+    falls to 1 % at epoch 160 and 0.01 % at 180; ImageNet-LT and iNaturalist as stage 1 of
+    Kang et al. (ICLR 2020). Places-LT follows the 30 epochs that ResCom and PaCo give a
+    pretrained ResNet-152.
+    """
+
+    weight_decay: float = knob(2e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3))
+    decay: float = knob(0.01, "", "factor at each milestone", low=0.0, high=1.0)
+    augmentation: str = knob(
+        "standard",
+        "",
+        "standard: crop and flip; strong: AutoAugment and Cutout at 32 pixels, RandAugment above",
+        choices=tuple(POLICIES),
+    )
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        "default": dict(),
+        "cifar10_lt": dict(),
+        "cifar100_lt": dict(),
+        "imagenet_lt": dict(
+            epochs=90, batch_size=512, learning_rate=0.2, weight_decay=5e-4, warmup_epochs=0, schedule="cosine"
+        ),
+        "places_lt": dict(
+            epochs=30, batch_size=128, learning_rate=0.02, weight_decay=5e-4, warmup_epochs=5, schedule="cosine"
+        ),
+        "inat18": dict(
+            epochs=90, batch_size=512, learning_rate=0.2, weight_decay=1e-4, warmup_epochs=0, schedule="cosine"
+        ),
+        "digits_lt": dict(
+            epochs=30, batch_size=16, learning_rate=0.05, warmup_epochs=2, milestones=(24, 27), decay=0.1
+        ),
+    }
+
+
+class OneView(Stage):
+    """Cross-entropy of scores + adjustment on one view of each image.
+
+    Args:
+        knobs: How it trains.
+        setting: The data and the network.
+        adjustment: What is added to each class's score in training only (K,).
+    """
+
+    adjustment: Tensor
+
+    def __init__(self, knobs: BaselineKnobs, setting: Setting, adjustment: Tensor) -> None:
+        super().__init__(knobs)
+        self.views = (View("image", POLICIES[knobs.augmentation]),)
+        self.network = setting.new_network("linear")
+        self.register_buffer("adjustment", adjustment, persistent=False)
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the classification term."""
+        return {"classification": adjusted_cross_entropy(self.network(batch["image"]), batch.labels, self.adjustment)}
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return plain scores: the adjustment belongs to training."""
+        scores: Tensor = self.network(images)
+        return scores
+
+
+def _stages(knobs: BaselineKnobs, setting: Setting) -> Sequence[Stage]:
+    return [OneView(knobs, setting, torch.zeros(setting.tail.classes))]
+
+
+METHOD = Method(
+    name="cross_entropy",
+    paper="Baseline, trained as in Cao et al., NeurIPS 2019 (arXiv:1906.07413) and Kang et al., ICLR 2020 (1910.09217)",
+    knobs=BaselineKnobs,
+    stages=_stages,
+)

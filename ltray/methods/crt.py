@@ -1,0 +1,40 @@
+"""cRT: the classifier is thrown away and trained anew, every class as often as any other."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import nn
+
+from ltray.parts.precision import full_precision
+from ltray.parts.second_stage import SecondStage, SecondStageKnobs
+from ltray.stage import Batch, Method, Setting, Stage, Terms
+
+
+class ClassifierRetraining(SecondStage):
+    """Cross-entropy on a new linear classifier."""
+
+    def __init__(self, knobs: SecondStageKnobs, setting: Setting) -> None:
+        width = setting.continued().backbone.width
+        super().__init__(knobs, setting, nn.Linear(width, setting.tail.classes))
+
+    def trained(self) -> Sequence[nn.Module]:
+        """Train the classifier."""
+        return [self.network.classifier]
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the classification term."""
+        return {"classification": full_precision(F.cross_entropy)(self.scores(batch), batch.labels)}
+
+
+def _stages(knobs: SecondStageKnobs, setting: Setting) -> Sequence[Stage]:
+    return [ClassifierRetraining(knobs, setting)]
+
+
+METHOD = Method(
+    name="crt",
+    paper="Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR 2020 "
+    "(arXiv:1910.09217), cRT",
+    knobs=SecondStageKnobs,
+    stages=_stages,
+    follows=True,
+)

@@ -1,0 +1,138 @@
+"""The hyperparameters of DLSA; the recipe's own are those of its Flow Filters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ltray.knobs import Value, knob
+from ltray.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class DLSAKnobs(Recipe):
+    """Flow Filters, how they divide, and the classifiers of the parts.
+
+    `epochs`, `batch_size`, `learning_rate` and the rest of the recipe train each Flow Filter;
+    the knobs that start with `classifier_` train each classifier.
+    """
+
+    epochs: int = knob(50, "", "passes over the open images for each Flow Filter", low=1, high=10_000)
+    batch_size: int = knob(256, "B", "pairs a step, over all workers", low=2, high=65_536, search=(64, 256, 1024))
+    learning_rate: float = knob(
+        0.2, "lr", "of the Flow Filters", low=1e-8, high=100.0, log=True, search=(0.02, 0.5), tried=(0.1, 0.2)
+    )
+    weight_decay: float = knob(0.0, "wd", "L2 penalty", low=0.0, high=1.0, log=True)
+    momentum: float = knob(0.0, "μ", "momentum of SGD", low=0.0, high=0.9999)
+    warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
+    schedule: str = knob(
+        "constant",
+        "",
+        "the learning rate after the warm-up",
+        choices=("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step"),
+    )
+    milestones: tuple[int, ...] = knob((30, 40), "", "epochs at which `step` decays", low=0, in_epochs=True)
+
+    depth: int = knob(1, "D", "divisions, each with its own Flow Filter", low=1, high=8, search=(1, 4), tried=(1, 3))
+    proportion: float = knob(
+        0.3, "", "share of the open images that a division keeps", low=0.01, high=0.99, search=(0.1, 0.5)
+    )
+    features: str = knob(
+        "unit",
+        "",
+        "unit: over their root mean square on the training set; raw: as the network gives them (official code)",
+        choices=("unit", "raw"),
+    )
+    clusters: int = knob(
+        100, "K", "Gaussians of a Flow Filter", low=2, high=10_000, log=True, search=(20, 500), tried=(300, 500, 1000)
+    )
+    mean_distance: float = knob(
+        3.2,
+        "√(2d)·σ",
+        "root mean square distance of two Gaussians: 3.2 is σ = 0.05 at width 2048, 3 the three-sigma rule",
+        low=0.01,
+        high=100.0,
+        search=(1.5, 4.5),
+    )
+    blocks: int = knob(2, "", "autoregressive blocks of a flow", low=1, high=32, search=(1, 4))
+    hidden_layers: int = knob(1, "", "hidden-to-hidden layers of a block", low=0, high=16, search=(0, 2))
+
+    likelihood_weight: float = knob(
+        1.0, "λ_MLE", "of L_MLE; 0 leaves it out", low=0.0, high=100.0, search=(0.5, 4.0), tried=(0.0, 1.0, 2.0)
+    )
+    balance_weight: float = knob(
+        1.0, "λ_bal", "of L_bal; 0 leaves it out", low=0.0, high=100.0, search=(0.3, 4.0), tried=(0.0, 1.0, 2.0)
+    )
+    purity_weight: float = knob(
+        0.02,
+        "λ_pure",
+        "of L_pure; 0 leaves it out",
+        low=0.0,
+        high=10.0,
+        search=(0.005, 0.1),
+        tried=(0.0, 0.02, 0.03, 0.05),
+    )
+    class_power: float = knob(
+        2.0, "q", "of the class weights (n_max/n)^q in L_MLE", low=0.0, high=4.0, search=(0.0, 3.0), tried=(2.0,)
+    )
+    cluster_momentum: float = knob(
+        0.7, "η", "of the estimate of cluster use in L_bal", low=0.0, high=0.9999, search=(0.0, 0.95), tried=(0.7,)
+    )
+    hard_purity: bool = knob(False, "", "whether L_pure's target is the likeliest cluster alone")
+    fixed_target: bool = knob(True, "", "whether L_pure's target gets no gradient")
+
+    min_purity: float = knob(0.7, "", "the epoch is kept with the most clusters purer than this,", low=0.0, high=1.0)
+    min_size: int = knob(10, "", "of more images than this,", low=0, high=1_000_000)
+    max_size: int = knob(5000, "", "if none has this many", low=1, high=1_000_000_000)
+
+    classifier_epochs: int = knob(150, "", "passes over a part for its classifier", low=1, high=10_000)
+    classifier_batch_size: int = knob(128, "B", "images a step for a classifier", low=1, high=65_536)
+    classifier_learning_rate: float = knob(
+        1e-2, "lr", "of the classifiers", low=1e-8, high=100.0, log=True, search=(1e-5, 3e-2), tried=(1e-4, 1e-2)
+    )
+    classifier_loss: str = knob(
+        "balanced_softmax", "", "loss of the classifiers", choices=("balanced_softmax", "cross_entropy")
+    )
+    classifier_sampling: str = knob("natural", "", "order of a part's images", choices=("natural", "class_aware"))
+    classifier: str = knob(
+        "linear",
+        "",
+        "warm_linear: its first term starts from the network's own classifier, which must be linear (PaCo)",
+        choices=("linear", "warm_linear", "cosine"),
+    )
+    smoothing: float = knob(
+        0.0, "", "label smoothing of the classifiers, over the other classes", low=0.0, high=0.9, tried=(0.1,)
+    )
+    rest_counts: str = knob(
+        "all",
+        "",
+        "class counts in the last classifier's Balanced Softmax: of the whole training set (official code) or its part",
+        choices=("all", "part"),
+    )
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        "default": dict(),
+        "cifar10_lt": dict(clusters=20),
+        "cifar100_lt": dict(clusters=100),
+        "imagenet_lt": dict(
+            features="raw",
+            batch_size=1024,
+            clusters=500,
+            depth=3,
+            likelihood_weight=2.0,
+            classifier_learning_rate=1e-4,
+            classifier="warm_linear",
+        ),
+        "places_lt": dict(
+            features="raw", epochs=60, batch_size=512, clusters=500, balance_weight=2.0, purity_weight=0.03
+        ),
+        "inat18": dict(
+            features="raw",
+            epochs=30,
+            batch_size=1024,
+            clusters=500,
+            depth=3,
+            classifier_learning_rate=1e-4,
+            classifier="warm_linear",
+        ),
+        "digits_lt": dict(epochs=10, batch_size=64, clusters=10, classifier_epochs=20, classifier_batch_size=32),
+    }

@@ -1,0 +1,147 @@
+"""DSCL and PBSD: decoupled contrast and patch-based self-distillation, then a linear classifier."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from ltray.distributed import gather
+from ltray.methods.dscl_knobs import LARGEST_QUEUE, PATCH_SHARE, DSCLKnobs, linear_knobs
+from ltray.methods.dscl_losses import (
+    decoupled_loss,
+    region_features,
+    self_distillation_loss,
+    sums_with_batch,
+    sums_with_queue,
+)
+from ltray.parts.class_means import ClassMeans
+from ltray.parts.contrast import ContrastBatch, unit
+from ltray.parts.heads import mlp
+from ltray.parts.key_queue import KeyQueue
+from ltray.parts.linear_stage import LinearClassifier
+from ltray.parts.losses import effective_number_weights
+from ltray.parts.momentum import MomentumCopy
+from ltray.parts.pairs import extended
+from ltray.parts.queues import ClassQueue, balanced_slots
+from ltray.stage import Batch, Method, Patches, Setting, Stage, Terms, View
+
+
+class DecoupledContrast(Stage):
+    """Stage 1: queries against momentum keys and a queue, patches against their regions.
+
+    No classifier is trained; epochs are compared by the cosine to running class means.
+
+    Args:
+        knobs: Hyperparameters.
+        setting: The data, the network and the image size.
+    """
+
+    class_weight: Tensor
+
+    def __init__(self, knobs: DSCLKnobs, setting: Setting) -> None:
+        super().__init__(knobs)
+        self.knobs = knobs
+        self.classes = setting.tail.classes
+        self.network = setting.new_network("linear")
+        backbone = self.network.backbone
+        width = backbone.width
+        self.views = _views(knobs, setting.image_size, stride=backbone.stride)
+        self.projector = mlp(width, width, knobs.projection_width)
+        self.key_encoder = MomentumCopy(
+            (backbone, self.projector),
+            momentum=knobs.key_momentum,
+            shuffled=knobs.key_batch_norm == "shuffled",
+        )
+        self.queue = _queue(knobs, setting)
+        self.class_means = ClassMeans(width, classes=self.classes)
+        weight = effective_number_weights(setting.tail, knobs.effective_number_beta)
+        self.register_buffer("class_weight", weight, persistent=False)
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return both terms against the queue as it was before, then enqueue the keys."""
+        feature_map = self.network.backbone.feature_map(batch["query"])
+        features = feature_map.mean(dim=(2, 3))
+        queries = unit(self.projector(features))
+        distilled = self.knobs.distillation_weight > 0.0
+        teacher, student = self._patches(batch, feature_map) if distilled else (None, None)
+        self.key_encoder.follow((self.network.backbone, self.projector))
+        keys = unit(self.key_encoder(batch["key"]))
+        memory = self.queue.contents()
+        terms = {"contrastive": self._contrast(queries, keys, batch.labels, memory)}
+        if teacher is not None and student is not None:
+            loss = self_distillation_loss(teacher, student, keys, memory=memory[0], temperature=self.knobs.temperature)
+            terms["distillation"] = self.knobs.distillation_weight * loss
+        self.queue.push(keys, batch.labels)
+        self.class_means.update(features, batch.labels)
+        return terms
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return cosines to the running class means (B, K)."""
+        scores: Tensor = self.class_means(self.network.backbone(images))
+        return scores
+
+    def trained(self) -> Sequence[nn.Module]:
+        """Return all but the classifier."""
+        return [self.network.backbone, self.projector, self.key_encoder]
+
+    def _patches(self, batch: Batch, feature_map: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the embeddings of regions of the view and of the patches cut there, (B, L, d) each."""
+        assert batch.boxes is not None
+        with torch.no_grad():
+            regions = region_features(feature_map, batch.boxes, stride=self.network.backbone.stride)
+            teacher = unit(self.projector(regions.flatten(0, 1))).view(*regions.shape[:2], -1)
+        # A pass for each set of patches, so that each has its own BatchNorm statistics (the code).
+        crops = batch["patches"].unbind(1)
+        student = torch.stack([unit(self.projector(self.network.backbone(crop))) for crop in crops], dim=1)
+        return teacher, student
+
+    def _contrast(self, queries: Tensor, keys: Tensor, labels: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
+        knobs = self.knobs
+        contrast = ContrastBatch.gathered([queries], labels)
+        if knobs.contrast_set == "queue":
+            sums = sums_with_queue(contrast, keys, memory, temperature=knobs.temperature, classes=self.classes)
+        else:
+            contrast = extended(extended(contrast, gather(keys), gather(labels)), *memory)
+            sums = sums_with_batch(contrast, keys, temperature=knobs.temperature, classes=self.classes)
+        alpha = knobs.alpha if knobs.loss == "decoupled" else 1.0 / (1.0 + sums.count)
+        return decoupled_loss(sums, alpha, alone=knobs.alone, weight=self.class_weight[labels])
+
+
+def _views(knobs: DSCLKnobs, image_size: int, *, stride: int) -> tuple[View, ...]:
+    views = (View("query", "dscl_query"), View("key", "dscl_key"))
+    if knobs.distillation_weight == 0.0:
+        return views
+    patches = Patches(
+        "patches",
+        "dscl_patch",
+        of="query",
+        count=knobs.patches,
+        size=knobs.patch_size or max(round(PATCH_SHARE * image_size), stride),
+        scale=(knobs.patch_scale_low, knobs.patch_scale_high),
+        boxes=cast(Literal["area", "side"], knobs.patch_boxes),
+    )
+    return (*views, patches)
+
+
+def _queue(knobs: DSCLKnobs, setting: Setting) -> KeyQueue | ClassQueue:
+    size = knobs.queue_size or min(setting.tail.total // 2, LARGEST_QUEUE)
+    if knobs.queue_kind == "balanced":
+        slots = balanced_slots(setting.tail, max(size // setting.tail.classes, 1))
+        return ClassQueue(slots, knobs.projection_width)
+    return KeyQueue(size, knobs.projection_width, classes=setting.tail.classes, start=knobs.queue_start)
+
+
+def _stages(knobs: DSCLKnobs, setting: Setting) -> Sequence[Stage]:
+    first = DecoupledContrast(knobs, setting)
+    continued = replace(setting, start=first.network)
+    return [first, LinearClassifier(linear_knobs(knobs), continued, augmentation="dscl_query")]
+
+
+METHOD = Method(
+    name="dscl",
+    paper="Xuan and Zhang, Decoupled Contrastive Learning for Long-Tailed Recognition, AAAI 2024 (arXiv:2403.06151)",
+    knobs=DSCLKnobs,
+    stages=_stages,
+)

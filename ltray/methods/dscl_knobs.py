@@ -1,0 +1,164 @@
+"""DSCL's hyperparameters, its ablations as switches, and the recipe of its second stage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ltray.knobs import Value, knob
+from ltray.parts.momentum import MomentumKnobs
+from ltray.parts.second_stage import SecondStageKnobs
+from ltray.recipe import Recipe
+
+LARGEST_QUEUE = 65_536
+PATCH_SHARE = 64 / 224
+
+
+@dataclass(frozen=True)
+class DSCLKnobs(MomentumKnobs, Recipe):
+    """DSCL's hyperparameters, and its ablations as switches.
+
+    Published is the ImageNet-LT setting alone; on small images the patch side and the queue
+    follow the image size and the training set, and the linear stage's rate its batch.
+    """
+
+    batch_size: int = knob(256, "B", "images a step, over all workers", low=1, high=65_536, search=(64, 128, 256))
+    warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
+    schedule: str = knob(
+        "cosine_per_step",
+        "",
+        "the learning rate after the warm-up",
+        choices=("constant", "step", "cosine", "cosine_to_floor", "cosine_per_step"),
+    )
+
+    alpha: float = knob(
+        1.0 / 9.0,
+        "α",
+        "target of the own key; the code's β is (1−α)/α, 8",
+        low=1e-4,
+        high=1.0,
+        log=True,
+        search=(0.02, 0.5),
+        tried=(1.0 / 9.0,),
+    )
+    temperature: float = knob(
+        0.07, "τ", "temperature of both losses", low=1e-3, high=10.0, log=True, search=(0.05, 0.2), tried=(0.07,)
+    )
+    queue_size: int = knob(
+        0,
+        "|M|",
+        f"keys remembered; 0: half as many as training images, {LARGEST_QUEUE} at most",
+        low=0,
+        high=2**20,
+        tried=(LARGEST_QUEUE,),
+    )
+    queue_start: str = knob(
+        "random", "", "what the queue holds at first: unit noise or nothing", choices=("random", "empty")
+    )
+    queue_kind: str = knob(
+        "original",
+        "",
+        "one queue for all, or as many keys of every class (the ablation)",
+        choices=("original", "balanced"),
+    )
+    projection_width: int = knob(128, "d", "width of the embedding", low=1, high=4096, log=True, search=(64, 256))
+    loss: str = knob(
+        "decoupled", "", "decoupled, or all positives alike (the ablation's SCL)", choices=("decoupled", "supervised")
+    )
+    contrast_set: str = knob(
+        "batch_and_queue",
+        "",
+        "with the batch (the code) or the queue alone (the paper)",
+        choices=("batch_and_queue", "queue"),
+    )
+    alone: str = knob(
+        "own_key",
+        "",
+        "target of an anchor without other positives: all to its own key (the code) or α (the paper)",
+        choices=("own_key", "alpha"),
+    )
+    effective_number_beta: float = knob(
+        0.0,
+        "",
+        "anchors weighed by their class's effective number (the ablation's re-weighting); 0: all alike",
+        low=0.0,
+        high=0.99999999,
+        search=(0.0, 0.9, 0.99, 0.999),
+    )
+
+    distillation_weight: float = knob(
+        1.5, "λ", "weight of PBSD; 0: DSCL alone, no patches", low=0.0, high=100.0, search=(0.25, 3.0), tried=(0.0, 1.5)
+    )
+    patches: int = knob(5, "L", "patches an image", low=1, high=64, search=(1, 8), tried=(5,))
+    patch_size: int = knob(
+        0, "", "side of a patch in pixels; 0: 2/7 of the view's, 64 of 224", low=0, high=2048, tried=(64,)
+    )
+    patch_scale_low: float = knob(
+        0.05,
+        "s_1",
+        "smallest share of the view in a patch",
+        low=1e-4,
+        at_most="patch_scale_high",
+        search=(0.03, 0.3),
+        tried=(0.05, 0.1, 0.15, 0.3, 1.0),
+    )
+    patch_scale_high: float = knob(
+        0.6,
+        "s_2",
+        "largest share of the view in a patch",
+        low=1e-4,
+        high=1.0,
+        search=(0.4, 0.8),
+        tried=(0.5, 0.6, 0.7, 1.0),
+    )
+    patch_boxes: str = knob(
+        "area", "", "whether the share is of the area (the code) or of each side (Alg. 1)", choices=("area", "side")
+    )
+
+    linear_epochs: int = knob(
+        40, "", "epochs of the linear stage, at least 1; ×0.1 at a half and at three quarters", low=0, in_epochs=True
+    )
+    linear_batch_size: int = knob(2048, "", "images a step of the linear stage", low=1, high=65_536)
+    linear_learning_rate: float = knob(
+        10.0, "", "learning rate of the linear stage", low=1e-8, high=100.0, log=True, search=(1.0, 30.0), tried=(10.0,)
+    )
+    linear_weight_decay: float = knob(0.0, "", "L2 penalty of the linear stage", low=0.0, high=1.0)
+    linear_features: str = knob(
+        "shifting",
+        "",
+        "features of the linear stage. shifting: of augmented images, BatchNorm moves with the balanced batches (the "
+        "code); fixed: BatchNorm as trained; cached: of plain images, computed once",
+        choices=("shifting", "fixed", "cached"),
+    )
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        "default": dict(),
+        "cifar10_lt": dict(linear_batch_size=256, linear_learning_rate=1.25),
+        "cifar100_lt": dict(linear_batch_size=256, linear_learning_rate=1.25),
+        "imagenet_lt": dict(queue_size=65_536),
+        "places_lt": dict(),
+        "inat18": dict(),
+        "digits_lt": dict(
+            epochs=30,
+            batch_size=32,
+            warmup_epochs=2,
+            linear_epochs=10,
+            linear_batch_size=32,
+            linear_learning_rate=0.15,
+        ),
+    }
+
+
+def linear_knobs(knobs: DSCLKnobs) -> SecondStageKnobs:
+    """Return how the second stage trains."""
+    epochs = max(knobs.linear_epochs, 1)
+    return SecondStageKnobs(
+        epochs=epochs,
+        batch_size=knobs.linear_batch_size,
+        learning_rate=knobs.linear_learning_rate,
+        weight_decay=knobs.linear_weight_decay,
+        momentum=knobs.momentum,
+        schedule="step",
+        milestones=(epochs // 2, epochs * 3 // 4),
+        precision=knobs.precision,
+        features=knobs.linear_features,
+    )

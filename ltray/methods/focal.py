@@ -1,0 +1,99 @@
+"""Focal loss: images that are already classified well count less."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ltray.knobs import knob
+from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
+from ltray.parts.margin_losses import class_balanced_weights
+from ltray.parts.precision import full_precision
+from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+
+
+@dataclass(frozen=True)
+class FocalKnobs(BaselineKnobs):
+    """The baselines' recipe, γ, and class weights by effective number."""
+
+    gamma: float = knob(
+        1.0, "γ", "focusing exponent; 0 is cross-entropy", low=0.0, high=10.0, search=(0.5, 2.0), tried=(0.5, 1.0, 2.0)
+    )
+    beta: float = knob(
+        0.0, "β", "of the class weights; 0 weighs all alike", low=0.0, high=1.0, tried=(0.9, 0.99, 0.999, 0.9999)
+    )
+    probability: str = knob(
+        "plain",
+        "p",
+        "where a weight w enters: plain is w·(1−p)^γ·CE; weighted takes p = exp(−w·CE), as LDAM-DRW's code",
+        choices=("plain", "weighted"),
+    )
+
+
+@full_precision
+def focal_loss(
+    scores: Tensor,
+    labels: Tensor,
+    *,
+    gamma: float,
+    weight: Tensor | None = None,
+    probability: Literal["plain", "weighted"] = "plain",
+) -> Tensor:
+    """Mean of w_y·(1 − p_y)^γ·(−log p_y) over the batch.
+
+    Source: Lin et al., Focal Loss for Dense Object Detection, ICCV 2017 (arXiv:1708.02002),
+    eq. 5, on softmax probabilities; weights and their quirk from LDAM-DRW's official code.
+
+    Args:
+        scores: Logits (B, K).
+        labels: Class indices (B,).
+        gamma: γ >= 0.
+        weight: Class weights (K,), or None for ones.
+        probability: Under "weighted" p = exp(−w·CE) instead of exp(−CE).
+    """
+    entropy = F.cross_entropy(scores, labels, reduction="none")
+    losses = entropy if weight is None else weight[labels].to(entropy.dtype) * entropy
+    exponent = losses if probability == "weighted" else entropy
+    # Not below the smallest normal number: the derivative of 0^γ is infinite for γ < 1.
+    missed = (-torch.expm1(-exponent)).clamp_min(torch.finfo(exponent.dtype).tiny)
+    return (missed**gamma * losses).mean()
+
+
+class Focal(Stage):
+    """Focal loss on one view of each image."""
+
+    weight: Tensor
+
+    def __init__(self, knobs: FocalKnobs, setting: Setting) -> None:
+        super().__init__(knobs)
+        self.knobs = knobs
+        self.views = (View("image", POLICIES[knobs.augmentation]),)
+        self.network = setting.new_network("linear")
+        self.register_buffer("weight", class_balanced_weights(setting.tail, knobs.beta), persistent=False)
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the classification term."""
+        probability: Literal["plain", "weighted"] = "weighted" if self.knobs.probability == "weighted" else "plain"
+        scores = self.network(batch["image"])
+        loss = focal_loss(scores, batch.labels, gamma=self.knobs.gamma, weight=self.weight, probability=probability)
+        return {"classification": loss}
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the network's scores."""
+        scores: Tensor = self.network(images)
+        return scores
+
+
+def _stages(knobs: FocalKnobs, setting: Setting) -> Sequence[Stage]:
+    return [Focal(knobs, setting)]
+
+
+METHOD = Method(
+    name="focal",
+    paper="Lin et al., Focal Loss for Dense Object Detection, ICCV 2017 (arXiv:1708.02002)",
+    knobs=FocalKnobs,
+    stages=_stages,
+)

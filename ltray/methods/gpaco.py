@@ -1,0 +1,112 @@
+"""GPaCo: PaCo without a momentum encoder; both views are anchors and both carry gradient."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ltray.knobs import Value, knob
+from ltray.methods.centres import DIGITS, LARGE, CentreKnobs, QueueKnobs, centre_contrast
+from ltray.parts.contrast import ContrastBatch, unit
+from ltray.parts.heads import mlp
+from ltray.parts.key_queue import KeyQueue
+from ltray.parts.losses import log_prior
+from ltray.parts.pairs import extended
+from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+
+VIEWS = {
+    "strong_sim": ("paco_query", "gpaco_key"),
+    "strong_strong": ("paco_query", "gpaco_stack"),
+    "sim_sim": ("paco_key", "paco_key"),
+}
+VIEWS_HELP = "augmentations of the views: Auto- or RandAugment and SimCLR's, RandAugment twice, or SimCLR's twice"
+
+
+@dataclass(frozen=True)
+class GPaCoKnobs(CentreKnobs):
+    """GPaCo's hyperparameters; values from the scripts of the official code."""
+
+    learning_rate: float = knob(0.1, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.02, 0.3))
+    smoothing: float = knob(
+        0.0, "", "share of the own centre's weight spread over the others", low=0.0, high=0.9, tried=(0.0, 0.1)
+    )
+    views: str = knob("strong_sim", "", VIEWS_HELP, choices=tuple(VIEWS))
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        "default": dict(),
+        "cifar10_lt": dict(),
+        "cifar100_lt": dict(),
+        "imagenet_lt": LARGE | dict(alpha=0.045, learning_rate=0.04, views="strong_strong"),
+        "places_lt": LARGE | dict(alpha=0.02, epochs=30, warmup_epochs=5, views="sim_sim"),
+        "inat18": LARGE | dict(alpha=0.05, learning_rate=0.04, weight_decay=1e-4),
+        "digits_lt": DIGITS,
+    }
+
+
+class TwoAnchorStage(Stage):
+    """Two passes through one network, every row an anchor; a subclass writes the loss.
+
+    Args:
+        knobs: Recipe, queue and embedding.
+        setting: The data and the network.
+        views: Augmentations of the two views.
+    """
+
+    log_prior: Tensor
+
+    def __init__(self, knobs: QueueKnobs, setting: Setting, views: tuple[str, str]) -> None:
+        super().__init__(knobs)
+        self.views = (View("query", views[0]), View("key", views[1]))
+        self.network = setting.new_network("linear")
+        width = self.network.backbone.width
+        self.projector = mlp(width, width, width, knobs.projection_width)
+        self.queue = KeyQueue(
+            knobs.queue_size, knobs.projection_width, classes=setting.tail.classes, start=knobs.queue_start
+        )
+        self.register_buffer("log_prior", log_prior(setting.tail, epsilon=1e-9), persistent=False)
+
+    def forward(self, batch: Batch) -> Terms:
+        """Contrast both views with one another and the queue, then enqueue the second."""
+        # Two passes, not one on both: each view has its own BatchNorm statistics.
+        features = [self.network.backbone(batch[view.name]) for view in self.views]
+        queries, keys = (unit(self.projector(rows)) for rows in features)
+        contrast = extended(ContrastBatch.gathered([queries, keys], batch.labels), *self.queue.contents())
+        terms = self.terms(contrast, self.network.classifier(torch.cat(features)))
+        self.queue.push(keys, batch.labels)
+        return terms
+
+    def terms(self, contrast: ContrastBatch, scores: Tensor) -> Terms:
+        """Return the loss terms of the anchors (2b, d) with classifier scores (2b, K)."""
+        raise TypeError(f"{type(self).__name__} must define terms(contrast, scores).")
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the classifier's scores (B, K), without the prior."""
+        scores: Tensor = self.network(images)
+        return scores
+
+
+class GPaCoStage(TwoAnchorStage):
+    """PaCo's loss with all 2b rows as anchors."""
+
+    def __init__(self, knobs: GPaCoKnobs, setting: Setting) -> None:
+        super().__init__(knobs, setting, VIEWS[knobs.views])
+        self.knobs = knobs
+
+    def terms(self, contrast: ContrastBatch, scores: Tensor) -> Terms:
+        """Return the one term of the loss."""
+        knobs = self.knobs
+        return {"gpaco": centre_contrast(knobs, contrast, scores, log_prior=self.log_prior, smoothing=knobs.smoothing)}
+
+
+def _stages(knobs: GPaCoKnobs, setting: Setting) -> Sequence[Stage]:
+    return [GPaCoStage(knobs, setting)]
+
+
+METHOD = Method(
+    name="gpaco",
+    paper="Cui et al., Generalized Parametric Contrastive Learning, TPAMI 2023 (arXiv:2209.12400)",
+    knobs=GPaCoKnobs,
+    stages=_stages,
+)

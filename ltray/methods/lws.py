@@ -1,0 +1,57 @@
+"""LWS: the classifier stays as it is; one factor a class is learned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import nn
+
+from ltray.knobs import Value, knob
+from ltray.parts.adjusted_classifiers import ScaledClassifier
+from ltray.parts.precision import full_precision
+from ltray.parts.second_stage import SecondStage, SecondStageKnobs
+from ltray.stage import Batch, Method, Setting, Stage, Terms
+
+
+@dataclass(frozen=True)
+class LWSKnobs(SecondStageKnobs):
+    """cRT's recipe with half its epochs."""
+
+    epochs: int = knob(5, "", "passes over the training set", low=0, high=10_000)
+    milestones: tuple[int, ...] = knob((3, 4), "", "epochs at which `step` decays", low=0, in_epochs=True)
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        profile: dict(values, epochs=5) for profile, values in SecondStageKnobs.paper_values.items()
+    }
+
+
+class LearnableWeightScaling(SecondStage):
+    """Cross-entropy on s_k·z_k, where only the factors s are trained."""
+
+    def __init__(self, knobs: LWSKnobs, setting: Setting) -> None:
+        classifier = ScaledClassifier(setting.continued().classifier, setting.tail.classes)
+        super().__init__(knobs, setting, classifier)
+        self.scale = classifier.scale
+
+    def trained(self) -> Sequence[nn.Module]:
+        """Train the factors."""
+        return [self.scale]
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the classification term."""
+        return {"classification": full_precision(F.cross_entropy)(self.scores(batch), batch.labels)}
+
+
+def _stages(knobs: LWSKnobs, setting: Setting) -> Sequence[Stage]:
+    return [LearnableWeightScaling(knobs, setting)]
+
+
+METHOD = Method(
+    name="lws",
+    paper="Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR 2020 "
+    "(arXiv:1910.09217), LWS",
+    knobs=LWSKnobs,
+    stages=_stages,
+    follows=True,
+)

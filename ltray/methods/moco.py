@@ -1,0 +1,107 @@
+"""MoCo and Balanced Softmax side by side: ResCom's baseline whose contrast knows no classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ltray.knobs import Value, knob
+from ltray.methods.supcon import DIGITS, LARGE, ContrastiveBaselineKnobs
+from ltray.parts.contrast import similarity, unit
+from ltray.parts.heads import projector
+from ltray.parts.key_queue import KeyQueue
+from ltray.parts.losses import adjusted_cross_entropy, log_prior
+from ltray.parts.momentum import MomentumCopy, MomentumKnobs
+from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+
+
+@dataclass(frozen=True)
+class MoCoKnobs(ContrastiveBaselineKnobs, MomentumKnobs):
+    """MoCo + Balanced Softmax."""
+
+    queue_size: int = knob(
+        1024, "", "keys remembered", low=1, high=2**20, log=True, search=(512, 16_384), tried=(4000, 8000)
+    )
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        "default": dict(),
+        "cifar10_lt": dict(),
+        "cifar100_lt": dict(),
+        "imagenet_lt": LARGE,
+        "places_lt": LARGE | dict(epochs=30, learning_rate=0.02),
+        "inat18": LARGE | dict(learning_rate=0.08, weight_decay=1e-4),
+        "digits_lt": DIGITS | dict(queue_size=128),
+    }
+
+
+def instance_contrast(queries: Tensor, keys: Tensor, memory: Tensor, *, temperature: float) -> Tensor:
+    """InfoNCE: tell an image's own key from the remembered keys of others.
+
+    Source: He et al., CVPR 2020, eq. 1.
+
+    Args:
+        queries: Unit embeddings (B, d).
+        keys: Unit embeddings of the same images' other view (B, d), no gradient.
+        memory: Unit embeddings (M, d), no gradient.
+        temperature: τ.
+
+    Returns:
+        The mean over the queries, a scalar.
+    """
+    own = (queries * keys).sum(dim=1) / temperature
+    others = similarity(queries, memory, temperature=temperature)
+    return (torch.logaddexp(own, others.logsumexp(dim=1)) - own).mean()
+
+
+class MoCoStage(Stage):
+    """Queries against their own keys and a queue; the query's view is also classified."""
+
+    views = (View("query", "rescom"), View("key", "rescom"))
+    log_prior: Tensor
+
+    def __init__(self, knobs: MoCoKnobs, setting: Setting) -> None:
+        super().__init__(knobs)
+        self.knobs = knobs
+        self.network = setting.new_network("linear")
+        width, classes = self.network.backbone.width, setting.tail.classes
+        self.projector = projector(width, width, knobs.projection_width)
+        self.key_encoder = MomentumCopy(
+            (self.network.backbone, self.projector),
+            momentum=knobs.key_momentum,
+            shuffled=knobs.key_batch_norm == "shuffled",
+        )
+        self.queue = KeyQueue(knobs.queue_size, knobs.projection_width, classes=classes, start=knobs.queue_start)
+        self.register_buffer("log_prior", log_prior(setting.tail), persistent=False)
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the classification and the contrastive term; then enqueue the keys."""
+        features = self.network.backbone(batch["query"])
+        queries = unit(self.projector(features))
+        self.key_encoder.follow((self.network.backbone, self.projector))
+        keys = unit(self.key_encoder(batch["key"]))
+        memory, _ = self.queue.contents()
+        loss = instance_contrast(queries, keys, memory, temperature=self.knobs.temperature)
+        self.queue.push(keys, batch.labels)
+        return {
+            "classification": adjusted_cross_entropy(self.network.classifier(features), batch.labels, self.log_prior),
+            "contrastive": self.knobs.contrastive_weight * loss,
+        }
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the classifier's scores (B, K)."""
+        scores: Tensor = self.network(images)
+        return scores
+
+
+def _stages(knobs: MoCoKnobs, setting: Setting) -> Sequence[Stage]:
+    return [MoCoStage(knobs, setting)]
+
+
+METHOD = Method(
+    name="moco",
+    paper="He et al., Momentum Contrast, CVPR 2020 (arXiv:1911.05722), with Balanced Softmax",
+    knobs=MoCoKnobs,
+    stages=_stages,
+)

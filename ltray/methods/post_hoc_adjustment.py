@@ -1,0 +1,64 @@
+"""Post-hoc logit adjustment: τ·log π is taken off a trained network's scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ltray.knobs import knob
+from ltray.parts.adjusted_classifiers import ShiftedClassifier
+from ltray.parts.exact_search import correct_range, most_correct
+from ltray.parts.losses import log_prior
+from ltray.parts.post_hoc import ROWS, PostHoc, PostHocKnobs
+from ltray.stage import Method, Setting, Stage, TrainingData
+
+
+@dataclass(frozen=True)
+class PostHocAdjustmentKnobs(PostHocKnobs):
+    """Where τ is looked for; equal ends fix it, at 1 as in the paper's main tables."""
+
+    tau_from: float = knob(0.0, "τ", "smallest τ allowed", low=0.0, high=10.0, at_most="tau_to")
+    tau_to: float = knob(3.0, "τ", "largest τ allowed", low=0.0, high=10.0)
+    tau_step: float = knob(0.0, "", "step of a grid; 0 finds the best τ exactly", low=0.0, high=1.0)
+
+
+class PostHocAdjustment(PostHoc):
+    """Scores z − τ·log π, with the τ that is best on the validation images."""
+
+    tau: Tensor
+    log_prior: Tensor
+
+    def __init__(self, knobs: PostHocAdjustmentKnobs, setting: Setting) -> None:
+        start = setting.continued()
+        super().__init__(knobs, setting, ShiftedClassifier(start.classifier, setting.tail.classes))
+        self.knobs = knobs
+        self.register_buffer("log_prior", log_prior(setting.tail), persistent=False)
+        self.register_buffer("tau", torch.zeros((), dtype=torch.float64))
+
+    @torch.no_grad()
+    def prepare(self, data: TrainingData) -> None:
+        """Choose τ and write the shift."""
+        features, labels = data.selection_features(self.network.backbone)
+        parts = [
+            correct_range(self.original(rows).double(), self.log_prior, own)
+            for rows, own in zip(torch.split(features, ROWS), torch.split(labels, ROWS), strict=True)
+        ]
+        low, high = (torch.cat(ends) for ends in zip(*parts, strict=True))
+        knobs = self.knobs
+        self.tau.fill_(most_correct(low, high, start=knobs.tau_from, stop=knobs.tau_to, step=knobs.tau_step))
+        assert isinstance(self.network.classifier, ShiftedClassifier)
+        self.network.classifier.shift.copy_(self.tau * self.log_prior)
+
+
+def _stages(knobs: PostHocAdjustmentKnobs, setting: Setting) -> Sequence[Stage]:
+    return [PostHocAdjustment(knobs, setting)]
+
+
+METHOD = Method(
+    name="post_hoc_adjustment",
+    paper="Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021 (arXiv:2007.07314), eq. 9",
+    knobs=PostHocAdjustmentKnobs,
+    stages=_stages,
+    follows=True,
+)

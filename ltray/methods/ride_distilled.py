@@ -1,0 +1,65 @@
+"""RIDE that also learns from the network before it, usually a RIDE of six experts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from ltray.knobs import Value, knob
+from ltray.methods.ride import RIDE, RIDEKnobs, Routing
+from ltray.methods.ride_losses import distillation
+from ltray.stage import Batch, Method, Setting, Stage, Terms
+
+
+@dataclass(frozen=True)
+class RIDEDistilledKnobs(RIDEKnobs):
+    """RIDE's, and how much of the teacher's scores is imitated."""
+
+    distillation: float = knob(
+        1.0, "", "weight of the distillation", low=0.0, high=100.0, search=(0.2, 2.0), tried=(1.0,)
+    )
+    distillation_temperature: float = knob(
+        1.5, "T", "of the distillation", low=0.05, high=100.0, search=(1.0, 4.0), tried=(1.5,)
+    )
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = RIDEKnobs.paper_values
+
+
+class RIDEDistilled(RIDE):
+    """RIDE's terms and the teacher's, both counted once an expert as in the official loop."""
+
+    def __init__(self, knobs: RIDEDistilledKnobs, setting: Setting) -> None:
+        super().__init__(knobs, setting)
+        self.teacher = setting.continued()
+        self.strength = knobs.distillation
+        self.softness = knobs.distillation_temperature
+
+    def trained(self) -> Sequence[nn.Module]:
+        """Train the student."""
+        return [self.network]
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the classification, diversity and distillation terms."""
+        with torch.no_grad():
+            teacher = self.teacher(batch["image"])
+        scores = self.expert_scores(batch["image"])
+        terms = self.terms(scores, batch.labels)
+        terms["distillation"] = self.strength * distillation(scores.mean(dim=0), teacher, self.softness)
+        return {name: self.knobs.experts * value for name, value in terms.items()}
+
+
+def _stages(knobs: RIDEDistilledKnobs, setting: Setting) -> Sequence[Stage]:
+    first = RIDEDistilled(knobs, setting)
+    return [first, Routing(knobs, first)] if knobs.routing_epochs else [first]
+
+
+METHOD = Method(
+    name="ride_distilled",
+    paper="Wang et al., Long-Tailed Recognition by Routing Diverse Distribution-Aware Experts, ICLR 2021 "
+    "(arXiv:2010.01809), with distillation",
+    knobs=RIDEDistilledKnobs,
+    stages=_stages,
+    follows=True,
+)

@@ -1,0 +1,115 @@
+"""SupCon and Balanced Softmax side by side: the framework that ResCom and BCL start from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ltray.knobs import Value, knob
+from ltray.parts.contrast import ContrastBatch, unit
+from ltray.parts.heads import projector
+from ltray.parts.key_queue import KeyQueue
+from ltray.parts.losses import adjusted_cross_entropy, log_prior
+from ltray.parts.pairs import extended, supervised_contrast
+from ltray.recipe import Recipe
+from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+
+LARGE: dict[str, Value] = dict(
+    batch_size=256, learning_rate=0.06, schedule="cosine_to_floor", queue_size=4096, projection_width=128
+)
+DIGITS: dict[str, Value] = dict(epochs=30, batch_size=16, learning_rate=0.05, warmup_epochs=2, milestones=(24, 27))
+
+
+@dataclass(frozen=True)
+class ContrastiveBaselineKnobs(Recipe):
+    """What the SupCon and MoCo baselines share.
+
+    Sources: ResCom's Tables 3 and 6 and its Section 4.3.4, which run both in ResCom's recipe;
+    the large sets' queue is one of the sizes of its Figure 4.
+    """
+
+    epochs: int = knob(400, "", "passes over the training set", low=0, high=10_000)
+    warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
+    milestones: tuple[int, ...] = knob((320, 360), "", "epochs at which `step` decays", low=0, in_epochs=True)
+
+    temperature: float = knob(
+        0.2, "τ", "contrastive temperature", low=1e-3, high=10.0, log=True, search=(0.05, 0.5), tried=(0.2,)
+    )
+    contrastive_weight: float = knob(
+        0.5, "λ", "weight of the contrastive term", low=0.0, high=100.0, log=True, search=(0.1, 2.0), tried=(0.5,)
+    )
+    queue_size: int = knob(
+        1024, "", "keys remembered", low=0, high=2**20, log=True, search=(512, 16_384), tried=(4000, 8000)
+    )
+    queue_start: str = knob(
+        "random", "", "what the queue holds at first: unit noise or nothing", choices=("random", "empty")
+    )
+    projection_width: int = knob(32, "dim", "width of the embedding", low=1, high=4096, log=True, search=(32, 256))
+
+
+@dataclass(frozen=True)
+class SupConKnobs(ContrastiveBaselineKnobs):
+    """SupCon + Balanced Softmax; `queue_size=0` is SupCon as published, pairs of the batch alone."""
+
+    siamese_balanced_softmax: bool = knob(False, "SiamBS", "classify both views; off: view 1 only")
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        "default": dict(),
+        "cifar10_lt": dict(),
+        "cifar100_lt": dict(),
+        "imagenet_lt": LARGE,
+        "places_lt": LARGE | dict(epochs=30, learning_rate=0.02),
+        "inat18": LARGE | dict(learning_rate=0.08, weight_decay=1e-4),
+        "digits_lt": DIGITS | dict(queue_size=128),
+    }
+
+
+class SupConStage(Stage):
+    """Every row of two like views is an anchor against the others and a queue of first views."""
+
+    views = (View("first", "rescom"), View("second", "rescom"))
+    log_prior: Tensor
+
+    def __init__(self, knobs: SupConKnobs, setting: Setting) -> None:
+        super().__init__(knobs)
+        self.knobs = knobs
+        self.classes = setting.tail.classes
+        self.network = setting.new_network("linear")
+        width = self.network.backbone.width
+        self.projector = projector(width, width, knobs.projection_width)
+        self.queue = KeyQueue(knobs.queue_size, knobs.projection_width, classes=self.classes, start=knobs.queue_start)
+        self.register_buffer("log_prior", log_prior(setting.tail), persistent=False)
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the classification and the contrastive term; then enqueue the first views."""
+        features = self.network.backbone(torch.cat([batch["first"], batch["second"]]))
+        first, second = unit(self.projector(features)).chunk(2)
+        contrast = extended(ContrastBatch.gathered([first, second], batch.labels), *self.queue.contents())
+        loss = supervised_contrast(contrast, temperature=self.knobs.temperature, classes=self.classes)
+        self.queue.push(first, batch.labels)
+        classified = 2 if self.knobs.siamese_balanced_softmax else 1
+        labels = batch.labels.repeat(classified)
+        scores = self.network.classifier(features[: len(labels)])
+        return {
+            "classification": adjusted_cross_entropy(scores, labels, self.log_prior),
+            "contrastive": self.knobs.contrastive_weight * loss,
+        }
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the classifier's scores (B, K)."""
+        scores: Tensor = self.network(images)
+        return scores
+
+
+def _stages(knobs: SupConKnobs, setting: Setting) -> Sequence[Stage]:
+    return [SupConStage(knobs, setting)]
+
+
+METHOD = Method(
+    name="supcon",
+    paper="Khosla et al., Supervised Contrastive Learning, NeurIPS 2020 (arXiv:2004.11362), with Balanced Softmax",
+    knobs=SupConKnobs,
+    stages=_stages,
+)

@@ -1,0 +1,84 @@
+"""Temperature scaling: the same predictions, with confidences that can be believed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ltray.knobs import knob
+from ltray.parts.adjusted_classifiers import ShiftedClassifier
+from ltray.parts.post_hoc import ROWS, PostHoc, PostHocKnobs
+from ltray.stage import Method, Setting, Stage, TrainingData
+
+HALVINGS = 60  # of the logarithm's range: the digits of a float64
+
+
+@dataclass(frozen=True)
+class TemperatureKnobs(PostHocKnobs):
+    """Where T is looked for; equal ends fix it."""
+
+    lowest: float = knob(0.01, "T", "smallest temperature allowed", low=1e-4, high=1e4, log=True, at_most="highest")
+    highest: float = knob(100.0, "T", "largest temperature allowed", low=1e-4, high=1e4, log=True)
+
+
+def best_temperature(scores: Tensor, labels: Tensor, *, lowest: float, highest: float) -> float:
+    """Return the T in [lowest, highest] with the smallest mean cross-entropy of scores / T.
+
+    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017
+    (arXiv:1706.04599), sec. 4.2. Cross-entropy is convex in 1/T, so that the sign of its
+    derivative says on which side the optimum lies.
+
+    Args:
+        scores: Logits (M, K).
+        labels: Class indices (M,).
+        lowest: Smallest T, above 0; returned where the loss still falls there.
+        highest: Largest T.
+    """
+    ends = torch.tensor([lowest, highest], dtype=torch.float64).log()
+    for _ in range(HALVINGS):
+        middle = ends.mean()
+        too_cold = _slope(scores, labels, 1.0 / middle.exp()) > 0
+        ends[0 if too_cold else 1] = middle
+    return float(ends.mean().exp())
+
+
+def _slope(scores: Tensor, labels: Tensor, inverse: Tensor) -> Tensor:
+    """Derivative of the summed cross-entropy by 1/T: expected score minus the label's."""
+    slope = torch.zeros((), dtype=torch.float64, device=scores.device)
+    for rows, own in zip(torch.split(scores, ROWS), torch.split(labels, ROWS), strict=True):
+        wide = rows.double()
+        expected = (torch.softmax(wide * inverse.to(wide.device), dim=1) * wide).sum(dim=1)
+        slope += (expected - wide.gather(1, own.unsqueeze(1)).squeeze(1)).sum()
+    return slope
+
+
+class Temperature(PostHoc):
+    """Scores z / T, with the T that fits the validation images best."""
+
+    def __init__(self, knobs: TemperatureKnobs, setting: Setting) -> None:
+        start = setting.continued()
+        super().__init__(knobs, setting, ShiftedClassifier(start.classifier, setting.tail.classes))
+        self.knobs = knobs
+
+    @torch.no_grad()
+    def prepare(self, data: TrainingData) -> None:
+        """Choose T."""
+        features, labels = data.selection_features(self.network.backbone)
+        scores = torch.cat([self.original(rows) for rows in torch.split(features, ROWS)])
+        assert isinstance(self.network.classifier, ShiftedClassifier)
+        found = best_temperature(scores, labels, lowest=self.knobs.lowest, highest=self.knobs.highest)
+        self.network.classifier.temperature.fill_(found)
+
+
+def _stages(knobs: TemperatureKnobs, setting: Setting) -> Sequence[Stage]:
+    return [Temperature(knobs, setting)]
+
+
+METHOD = Method(
+    name="temperature",
+    paper="Guo et al., On Calibration of Modern Neural Networks, ICML 2017 (arXiv:1706.04599)",
+    knobs=TemperatureKnobs,
+    stages=_stages,
+    follows=True,
+)

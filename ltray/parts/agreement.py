@@ -1,0 +1,24 @@
+"""How far predictions and labels agree beyond accuracy: the measures that DLSA reports."""
+
+from sklearn.metrics import matthews_corrcoef, normalized_mutual_info_score
+from torch import Tensor
+
+
+def matthews_correlation(labels: Tensor, predictions: Tensor) -> float:
+    """Return the multi-class Matthews correlation in [−1, 1]; 0 where predictions are constant.
+
+    Args:
+        labels: Class indices (N,).
+        predictions: Predicted classes (N,).
+    """
+    return float(matthews_corrcoef(labels.cpu().numpy(), predictions.cpu().numpy()))
+
+
+def normalised_mutual_information(labels: Tensor, predictions: Tensor) -> float:
+    """Return the mutual information over the mean of both entropies, in [0, 1].
+
+    Args:
+        labels: Class indices (N,).
+        predictions: Predicted classes (N,).
+    """
+    return float(normalized_mutual_info_score(labels.cpu().numpy(), predictions.cpu().numpy()))

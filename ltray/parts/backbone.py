@@ -1,0 +1,24 @@
+"""What every backbone is."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Backbone(nn.Module):
+    """Maps images to feature maps and features.
+
+    Attributes:
+        width: Feature width d.
+        stride: Pixels of the image per cell of the feature map.
+    """
+
+    width: int
+    stride: int
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) to the last feature map (B, d, H/stride, W/stride)."""
+        raise TypeError(f"{type(self).__name__} must define feature_map(images).")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) to features (B, d): the average of the feature map."""
+        return F.adaptive_avg_pool2d(self.feature_map(images), 1).flatten(1)

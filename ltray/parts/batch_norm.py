@@ -1,0 +1,89 @@
+"""BatchNorm over all workers, so that N workers compute what one would."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ltray.distributed import sum_with_gradient, world_size
+
+
+class WorkersBatchNorm(_BatchNorm):
+    """BatchNorm1d and BatchNorm2d with the statistics of the rows of all workers, on CPU.
+
+    Mean first, then the variance about it: exact where one pass over squares would cancel.
+    Keys of the state and running statistics (unbiased variance) are torch's.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, C) or (B, C, H, W); workers may bring different B.
+
+        Raises:
+            ValueError: A single value a channel in training, over all workers.
+        """
+        if not self.training:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        rows = wide.new_tensor(x.numel() / x.shape[1])
+        count = sum_with_gradient(rows)
+        if count <= 1:
+            raise ValueError(f"BatchNorm needs more than 1 value a channel in training, but got {tuple(x.shape)}.")
+        mean = sum_with_gradient(wide.sum(axes)) / count
+        centred = wide - _per_channel(mean, x)
+        variance = sum_with_gradient(centred.square().sum(axes)) / count
+        self._remember(mean, variance * count / (count - 1))
+        normal = centred * _per_channel((variance + self.eps).rsqrt(), x)
+        return (normal * _per_channel(self.weight, x) + _per_channel(self.bias, x)).to(x.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, unbiased: Tensor) -> None:
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Take any number of dimensions from two."""
+
+
+def _per_channel(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(1, -1, *[1] * (like.dim() - 2))
+
+
+def synchronise(module: nn.Module) -> None:
+    """Replace every BatchNorm1d and BatchNorm2d below `module` by one over all workers.
+
+    Parameters and buffers stay the same objects, and a layer that stands in several places
+    stays one. A layer with the attribute `local_batch_norm = True`, itself or on a module
+    above it, stays as it is: its workers see the same rows (BCL's prototypes) or must not
+    share statistics (PaCo's key encoder). With one worker nothing changes.
+
+    Args:
+        module: The stages of a run, on their final device; changed in place.
+    """
+    if world_size() > 1:
+        _synchronise_children(module, {})
+
+
+def _synchronise_children(module: nn.Module, replaced: dict[nn.Module, nn.Module]) -> None:
+    for name, child in module._modules.items():  # named_children() would pass over a second name
+        if child is None or getattr(child, "local_batch_norm", False):
+            continue
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+            if child not in replaced:
+                replaced[child] = _over_workers(child)
+            setattr(module, name, replaced[child])
+        else:
+            _synchronise_children(child, replaced)
+
+
+def _over_workers(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
+    kind = nn.SyncBatchNorm if layer.weight.is_cuda else WorkersBatchNorm
+    new = kind(layer.num_features, eps=layer.eps, momentum=layer.momentum)
+    for name, parameter in layer.named_parameters():
+        setattr(new, name, parameter)
+    for name, buffer in layer.named_buffers():
+        setattr(new, name, buffer)
+    return new.train(layer.training)

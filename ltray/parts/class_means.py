@@ -1,0 +1,47 @@
+"""Running class means: a classifier for stages that train none (contrastive pre-training)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ltray.distributed import gather
+
+MEMORY = 0.9  # share of the old mean kept when a step brings images of the class
+
+
+class ClassMeans(nn.Module):
+    """The mean unit feature of each class over recent steps, to compare epochs by.
+
+    Args:
+        width: Feature width d.
+        classes: Number of classes K.
+
+    Attributes:
+        means: Means (K, d); 0 for a class not met yet.
+        met: Whether a class has been met (K,), bool.
+    """
+
+    means: Tensor
+    met: Tensor
+
+    def __init__(self, width: int, *, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("means", torch.zeros(classes, width))
+        self.register_buffer("met", torch.zeros(classes, dtype=torch.bool))
+
+    @torch.no_grad()
+    def update(self, features: Tensor, labels: Tensor) -> None:
+        """Take in this worker's features (b, d) and labels (b,), and those of all others."""
+        rows = F.normalize(gather(features).to(self.means.dtype), dim=1)
+        labels = gather(labels)
+        # A row's class mean within the batch; rows of a class write the same value.
+        same = (labels[:, None] == labels[None, :]).to(rows.dtype)
+        with torch.autocast(rows.device.type, enabled=False):
+            fresh = (same @ rows) / same.sum(dim=1, keepdim=True)
+        mixed = MEMORY * self.means[labels] + (1.0 - MEMORY) * fresh
+        self.means[labels] = torch.where(self.met[labels][:, None], mixed, fresh)
+        self.met[labels] = True
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, d) to cosines with the class means (B, K); 0 for a class not met."""
+        return F.normalize(features.to(self.means.dtype), dim=1) @ F.normalize(self.means, dim=1).T

@@ -1,0 +1,78 @@
+"""Anchors and keys of a contrastive batch, over all workers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ltray.distributed import gather, gather_with_gradient, rank
+from ltray.parts.precision import full_precision
+
+
+@full_precision
+def unit(rows: Tensor) -> Tensor:
+    """Scale rows (n, d) to unit length, in float32 at least."""
+    return F.normalize(rows, dim=1)
+
+
+@full_precision
+def similarity(anchors: Tensor, keys: Tensor, *, temperature: float = 1.0) -> Tensor:
+    """Return ⟨anchor, key⟩ / τ, (A, M), in float32 at least.
+
+    Args:
+        anchors: Unit rows (A, d).
+        keys: Unit rows (M, d).
+        temperature: τ.
+    """
+    return (anchors / temperature) @ keys.T
+
+
+@dataclass(frozen=True)
+class ContrastBatch:
+    """This worker's anchors, and the keys of all workers that they are compared with.
+
+    With V views, b images on this worker and B on all of them:
+
+    Attributes:
+        anchors: Unit embeddings (V·b, d), view after view.
+        labels: Class of each anchor (V·b,).
+        keys: Unit embeddings (V·B, d), view after view, workers in rank order within a view.
+        key_labels: Class of each key (V·B,).
+        own: Where each anchor stands among the keys (V·b,).
+    """
+
+    anchors: Tensor
+    labels: Tensor
+    keys: Tensor
+    key_labels: Tensor
+    own: Tensor
+
+    @classmethod
+    def gathered(cls, views: Sequence[Tensor], labels: Tensor) -> "ContrastBatch":
+        """Make every row of every view an anchor and, with gradient, a key.
+
+        A loss that is a mean over the anchors is then, averaged over the workers as
+        DistributedDataParallel does, the loss of a single process on the whole batch.
+
+        Args:
+            views: This worker's unit embeddings (b, d), one tensor a view.
+            labels: This worker's labels (b,).
+        """
+        rows, count = labels.shape[0], len(views)
+        keys = [gather_with_gradient(view) for view in views]
+        per_view = keys[0].shape[0]
+        first = rank() * rows + torch.arange(rows, device=labels.device)
+        return cls(
+            anchors=torch.cat(list(views)),
+            labels=labels.repeat(count),
+            keys=torch.cat(keys),
+            key_labels=gather(labels).repeat(count),
+            own=torch.cat([view * per_view + first for view in range(count)]),
+        )
+
+    def positives(self) -> Tensor:
+        """Return whether a key has the anchor's class and is not the anchor, (V·b, V·B) bool."""
+        same = self.labels[:, None] == self.key_labels[None, :]
+        return same.scatter(1, self.own[:, None], False)

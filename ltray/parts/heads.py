@@ -1,0 +1,76 @@
+"""Classifiers and projectors on top of a backbone."""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ltray.parts.backbones import Backbone
+
+
+class CosineClassifier(nn.Module):
+    """Scores s·cos(x, w_k), no bias.
+
+    Source: `NormedLinear` of LDAM-DRW, BCL, RIDE; starts uniform in (-1, 1), rows then of
+    unit length. The weight is stored (K, d), unlike the original's (d, K).
+
+    Args:
+        width: Feature width d.
+        classes: Number of classes K.
+        scale: s, 30 in BCL and LDAM, 1 where the method scales by itself.
+    """
+
+    def __init__(self, width: int, classes: int, *, scale: float = 30.0) -> None:
+        super().__init__()
+        self.scale = scale
+        self.weight = nn.Parameter(F.normalize(torch.empty(classes, width).uniform_(-1.0, 1.0), dim=1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, d) to scores (B, K)."""
+        return self.scale * F.normalize(features, dim=1) @ F.normalize(self.weight, dim=1).T
+
+
+class Network(nn.Module):
+    """A backbone and its classifier.
+
+    Args:
+        backbone: Maps images (B, 3, H, W) to features (B, d); `width` is d.
+        classifier: Maps features to scores (B, K); has `weight` (K, d).
+    """
+
+    def __init__(self, backbone: Backbone, classifier: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) to scores (B, K)."""
+        scores: Tensor = self.classifier(self.backbone(images))
+        return scores
+
+
+def new_classifier(kind: str, *, width: int, classes: int) -> nn.Module:
+    """Build a "linear" (with bias) or "cosine" (scale 30) classifier."""
+    if kind == "cosine":
+        return CosineClassifier(width, classes)
+    if kind == "linear":
+        return nn.Linear(width, classes)
+    raise ValueError(f'`kind` must be "linear" or "cosine", but got {kind!r}.')
+
+
+def projector(width: int, hidden: int, out: int) -> nn.Sequential:
+    """Build Linear → BatchNorm → ReLU → Linear, as ResCom, PaCo and BCL have it."""
+    return nn.Sequential(nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, out))
+
+
+def mlp(*widths: int) -> nn.Sequential:
+    """Build Linear → ReLU → … → Linear without BatchNorm, as DSCL (two) and GPaCo (three) have it.
+
+    Args:
+        widths: Width of the input, of each hidden layer and of the output.
+    """
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])

@@ -1,0 +1,42 @@
+"""A new linear classifier on a frozen backbone: DSCL's second stage, and probes."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import nn
+
+from ltray.parts.precision import full_precision
+from ltray.parts.second_stage import SecondStage, SecondStageKnobs
+from ltray.stage import Batch, Setting, Terms, View
+
+DEVIATION = 0.01  # of the initial weights; biases start at 0
+
+
+class LinearClassifier(SecondStage):
+    """Cross-entropy on batches that draw a class uniformly, then one of its images.
+
+    Source: the linear evaluation of MoCo and DSCL.
+
+    Args:
+        knobs: How it trains, and whether BatchNorm of the backbone moves.
+        setting: `start` is the network whose backbone it reads.
+        augmentation: Policy of the one view; without effect on cached features.
+    """
+
+    sampling = "class_balanced"  # type: ignore[assignment]  # mypy takes the parent's value for its type
+
+    def __init__(self, knobs: SecondStageKnobs, setting: Setting, *, augmentation: str = "standard") -> None:
+        classifier = nn.Linear(setting.continued().backbone.width, setting.tail.classes)
+        nn.init.normal_(classifier.weight, std=DEVIATION)
+        nn.init.zeros_(classifier.bias)
+        super().__init__(knobs, setting, classifier)
+        if self.source == "images":
+            self.views = (View("image", augmentation),)
+
+    def trained(self) -> Sequence[nn.Module]:
+        """Train the classifier."""
+        return [self.network.classifier]
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the classification term."""
+        return {"classification": full_precision(F.cross_entropy)(self.scores(batch), batch.labels)}

@@ -1,0 +1,81 @@
+"""The key encoder of MoCo, PaCo and DSCL: a slowly following copy of the trained one."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+from ltray.distributed import gather, rank, world_size
+from ltray.knobs import Knobs, knob
+
+
+@dataclass(frozen=True)
+class MomentumKnobs(Knobs):
+    """The key encoder's hyperparameters, for methods to inherit from besides their recipe."""
+
+    key_momentum: float = knob(
+        0.999, "m", "share of the old key encoder kept a step", low=0.0, high=1.0, search=(0.99, 0.9999), tried=(0.999,)
+    )
+    key_batch_norm: str = knob(
+        "synchronised",
+        "",
+        "BatchNorm of the key encoder with several workers: over all of them, or each its own over keys shuffled "
+        "among them (the official codes); equal with one worker",
+        choices=("synchronised", "shuffled"),
+    )
+
+
+class MomentumCopy(nn.Module):
+    """An exponential moving average of the parameters of a chain of modules.
+
+    Parameters follow, buffers do not: BatchNorm's running statistics come from the copy's
+    own passes, which are in training mode as in the papers' code. No gradient reaches it.
+
+    Args:
+        sources: The modules to follow, applied in this order; copied as they are now.
+        momentum: m of θ_k ← m·θ_k + (1−m)·θ_q, in [0, 1].
+        shuffled: Whether BatchNorm stays local to a worker and the images are dealt anew to
+            the workers before each pass (MoCo, He et al. 2020, sec. 3.3), so that an image
+            and its key do not share statistics. With one worker nothing changes.
+
+    Attributes:
+        updates: How often it has followed, int64, shape (); decides the next shuffle.
+    """
+
+    never_trained = True  # read by the engine: training mode, frozen parameters
+    updates: Tensor
+
+    def __init__(self, sources: Sequence[nn.Module], *, momentum: float, shuffled: bool = False) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.shuffled = shuffled
+        self.local_batch_norm = shuffled  # read by `ltray.parts.batch_norm.synchronise`
+        self.copy = nn.Sequential(*(copy.deepcopy(source) for source in sources)).requires_grad_(False)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def follow(self, sources: Sequence[nn.Module]) -> None:
+        """Move every parameter a share 1 − m of the way to the sources' present ones."""
+        leaders = chain.from_iterable(source.parameters() for source in sources)
+        for ours, theirs in zip(self.copy.parameters(), leaders, strict=True):
+            ours.lerp_(theirs, 1.0 - self.momentum)
+        self.updates += 1
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Map this worker's images (b, ...) to what the chain makes of them (b, d), without gradient."""
+        if self.shuffled and world_size() > 1:
+            return self._encode_shuffled(images)
+        encoded: Tensor = self.copy(images)
+        return encoded
+
+    def _encode_shuffled(self, images: Tensor) -> Tensor:
+        count, mine = len(images), slice(rank() * len(images), (rank() + 1) * len(images))
+        # The same permutation on every worker, and the same again after a resume.
+        generator = torch.Generator().manual_seed(int(self.updates))
+        order = torch.randperm(count * world_size(), generator=generator).to(images.device)
+        encoded = gather(self.copy(gather(images)[order[mine]]))
+        return encoded[order.argsort()][mine]

@@ -1,0 +1,86 @@
+"""ImageNet weights for a backbone, and the partial freezing that goes with them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from ltray.errors import UsageError, did_you_mean
+from ltray.parts.backbone import Backbone
+from ltray.parts.torchvision_backbones import ResNet
+
+IMAGENET = "imagenet"
+FROZEN = ("nothing", "early_convolutions")
+
+
+def load_weights(backbone: Backbone, name: str, weights: str) -> None:
+    """Load weights into a torchvision backbone.
+
+    Args:
+        backbone: A backbone as `new_backbone` builds it; changed in place.
+        name: Its name, "resnet152".
+        weights: "imagenet" for torchvision's (downloaded once; the first published ones,
+            as the papers use), or a file with a state dictionary in torchvision's names, its
+            classifier ignored.
+
+    Raises:
+        UsageError: There are no such weights, or they do not fit.
+    """
+    body = getattr(backbone, "body", None)
+    if not isinstance(body, nn.Module):
+        raise UsageError(f"`weights` is for torchvision's backbones, but the backbone is {name!r}.")
+    state = _published(name) if weights == IMAGENET else _from_file(Path(weights))
+    state = {key: value for key, value in state.items() if key.split(".")[0] not in ("fc", "heads")}
+    wanted = body.state_dict()
+    wrong = [key for key in wanted if key not in state or state[key].shape != wanted[key].shape]
+    unknown = [key for key in state if key not in wanted]
+    if wrong or unknown:
+        raise UsageError(
+            f"`weights` {weights!r} must fit {name}, but {len(wrong)} tensors are missing or have another shape "
+            f"({', '.join(wrong[:3])}) and {len(unknown)} are unknown ({', '.join(unknown[:3])})."
+        )
+    body.load_state_dict(state)
+
+
+def freeze(backbone: Backbone, what: str) -> None:
+    """Freeze a part of a residual network for good.
+
+    Args:
+        backbone: Changed in place.
+        what: "nothing", or "early_convolutions": every convolution except those of the last
+            block; BatchNorm's scales and shifts still train. Source: PaCo's official code
+            for a pretrained ResNet-152 on Places-LT.
+
+    Raises:
+        UsageError: An unknown part, or a backbone without blocks.
+    """
+    if what not in FROZEN:
+        raise UsageError(f"`frozen` must be one of {list(FROZEN)}, but got {what!r}.{did_you_mean(what, FROZEN)}")
+    if what == "nothing":
+        return
+    if not isinstance(backbone, ResNet):
+        raise UsageError(f"`frozen` is {what!r}, which is for torchvision's residual networks only.")
+    last = set(backbone.body.layer4[-1].modules())
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d) and module not in last:
+            module.requires_grad_(False)
+            module.never_trained = True  # type: ignore[assignment]  # the engine looks for it
+
+
+def _published(name: str) -> Mapping[str, Tensor]:
+    if name not in models.list_models():
+        raise UsageError(f"torchvision has no ImageNet weights for {name!r}; name a file instead.")
+    state: Mapping[str, Tensor] = models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(check_hash=True)
+    return state
+
+
+def _from_file(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise UsageError(f"`weights` must be {IMAGENET!r} or a file, but there is no file {str(path)!r}.")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UsageError(f"`weights` {str(path)!r} must hold a state dictionary of tensors.")
+    return {key.removeprefix("module."): value for key, value in state.items()}

@@ -1,0 +1,123 @@
+"""A queue with its own ring of slots for every class (ResCom, class-balanced queue)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ltray.distributed import gather
+from ltray.long_tail import LongTail
+
+
+class ClassQueue(nn.Module):
+    """Remembers the latest keys of each class; everything it knows is a buffer.
+
+    Class k owns consecutive slots, Q for each class where the queue is balanced. It starts
+    with random unit keys that take part at once, as in the official code: there is no
+    validity mask.
+
+    Args:
+        slots: Slots of each class, all positive.
+        width: Width d of a key.
+
+    Attributes:
+        keys: Unit keys (S, d), S the sum of `slots`, class after class.
+        labels: Class of each slot (S,).
+        pointers: Slot of each class that is written next, counted from its first (K,).
+    """
+
+    keys: Tensor
+    labels: Tensor
+    pointers: Tensor
+    slots: Tensor
+    first: Tensor
+
+    def __init__(self, slots: Sequence[int], width: int) -> None:
+        super().__init__()
+        sizes = torch.tensor(slots)
+        self.register_buffer("keys", F.normalize(torch.randn(int(sizes.sum()), width), dim=1))
+        self.register_buffer("pointers", torch.zeros_like(sizes))
+        # What follows from the arguments is no state and stays out of checkpoints.
+        self.register_buffer("slots", sizes, persistent=False)
+        self.register_buffer("first", sizes.cumsum(0) - sizes, persistent=False)
+        self.register_buffer("labels", torch.arange(len(slots)).repeat_interleave(sizes), persistent=False)
+        self.largest = max(slots)
+
+    @torch.no_grad()
+    def push(self, keys: Tensor, labels: Tensor) -> None:
+        """Write the keys of all workers, rank 0's first, each over its class's oldest.
+
+        A class with more keys than slots keeps its last ones, as if written one by one.
+
+        Args:
+            keys: This worker's unit keys (b, d); every worker must bring as many.
+            labels: Their classes (b,).
+        """
+        keys, labels = gather(keys).to(self.keys.dtype), gather(labels)
+        counts = torch.bincount(labels, minlength=self.slots.shape[0])
+        turn = _turn_within_class(labels, counts)
+        slots = self.slots[labels]
+        where = self.first[labels] + (self.pointers[labels] + turn) % slots
+        # A slot is written once: two writes to it would have no order on a GPU.
+        lasting = turn >= counts[labels] - slots
+        self.keys[where[lasting]] = keys[lasting]
+        self.pointers.copy_((self.pointers + counts) % self.slots)
+
+    def contents(self) -> tuple[Tensor, Tensor]:
+        """Return copies of the keys (S, d), which a backward pass still reads after a `push`, and the labels (S,)."""
+        return self.keys.clone(), self.labels
+
+    def slots_of(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the slots of the labels' classes.
+
+        Args:
+            labels: Class indices (B,).
+
+        Returns:
+            Slots (B, m), m those of the largest class, and which of them are the class's
+            (B, m); the others repeat its last slot.
+        """
+        turn = torch.arange(self.largest, device=labels.device)
+        sizes = self.slots[labels][:, None]
+        return self.first[labels][:, None] + turn.minimum(sizes - 1), turn < sizes
+
+
+def _turn_within_class(labels: Tensor, counts: Tensor) -> Tensor:
+    """Return how many earlier labels equal each label, (B,)."""
+    order = labels.argsort(stable=True)
+    begin = counts.cumsum(0) - counts
+    turn = torch.empty_like(labels)
+    turn[order] = torch.arange(labels.shape[0], device=labels.device) - begin[labels[order]]
+    return turn
+
+
+def balanced_slots(tail: LongTail, queue_size: int) -> list[int]:
+    """Give every class `queue_size` slots."""
+    return [queue_size] * tail.classes
+
+
+def original_slots(tail: LongTail, queue_size: int) -> list[int]:
+    """Share out K·Q slots as the training set is distributed, at least one a class.
+
+    It is what a queue without classes (MoCo's) holds on average; largest remainders first.
+    """
+    wanted = tail.prior() * tail.classes * queue_size
+    slots = wanted.floor().clamp(min=1)
+    while (missing := tail.classes * queue_size - int(slots.sum())) != 0:
+        step = 1 if missing > 0 else -1
+        due = ((wanted - slots) * step).masked_fill(slots + step < 1, -torch.inf)
+        slots[due.argmax()] += step
+    return [int(count) for count in slots]
+
+
+def reversed_slots(tail: LongTail, queue_size: int) -> list[int]:
+    """Share out K·Q slots with the distribution turned round: the rarest class gets most."""
+    by_count = sorted(range(tail.classes), key=lambda label: tail.counts[label])
+    mirror = dict(zip(by_count, reversed(by_count), strict=True))
+    slots = original_slots(tail, queue_size)
+    return [slots[mirror[label]] for label in range(tail.classes)]
+
+
+SLOTS = {"balanced": balanced_slots, "original": original_slots, "reversed": reversed_slots}
+"""How many slots each class gets; the kinds of queue that ResCom's Section 4.3.2 compares."""

@@ -1,0 +1,69 @@
+"""ResNet-32 for 32-pixel images."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ltray.parts.backbone import Backbone
+
+
+class _ShortcutA(nn.Module):
+    """Every second pixel, zero channels added on both sides; no parameters (He et al., option A)."""
+
+    def __init__(self, pad: int) -> None:
+        super().__init__()
+        self.pad = pad
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.pad, self.pad))
+
+
+class BasicBlock(nn.Module):
+    """conv-BN-ReLU-conv-BN plus shortcut, then ReLU."""
+
+    def __init__(self, inputs: int, planes: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, planes, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.shortcut = nn.Identity() if inputs == planes else _ShortcutA((planes - inputs) // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) to (B, planes, H/stride, W/stride)."""
+        out = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
+
+
+class ResNet32(Backbone):
+    """The CIFAR ResNet-32 of ResCom, PaCo and LDAM-DRW: 463,504 parameters, width 64.
+
+    Module names equal the official code's, so its weights load.
+    """
+
+    width = 64
+    stride = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = residual_stage(16, 16, 1)
+        self.layer2 = residual_stage(16, 32, 2)
+        self.layer3 = residual_stage(32, 64, 2)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) to (B, 64, H/4, W/4)."""
+        x = F.relu(self.bn1(self.conv1(images)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        assert isinstance(x, torch.Tensor)
+        return x
+
+
+def residual_stage(inputs: int, planes: int, stride: int) -> nn.Sequential:
+    """Build five blocks; the first one changes width and halves the map where `stride` is 2."""
+    blocks = [BasicBlock(inputs, planes, stride)] + [BasicBlock(planes, planes, 1) for _ in range(4)]
+    return nn.Sequential(*blocks)

@@ -1,0 +1,109 @@
+"""Re-training a classifier on a frozen backbone: what cRT, LWS and LAS have in common."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ltray.knobs import Value, knob
+from ltray.parts.backbones import Backbone
+from ltray.parts.heads import Network
+from ltray.recipe import Recipe
+from ltray.stage import Batch, Setting, Stage, View
+
+
+@dataclass(frozen=True)
+class SecondStageKnobs(Recipe):
+    """The second stage of Kang et al., Decoupling Representation and Classifier, ICLR 2020."""
+
+    epochs: int = knob(10, "", "passes over the training set", low=0, high=10_000)
+    warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
+    schedule: str = knob(
+        "cosine_annealing",
+        "",
+        "the learning rate after the warm-up",
+        choices=("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step"),
+    )
+    milestones: tuple[int, ...] = knob((6, 8), "", "epochs at which `step` decays", low=0, in_epochs=True)
+    features: str = knob(
+        "shifting",
+        "",
+        "shifting: of augmented images, BatchNorm moves with them (official codes); fixed: BatchNorm as trained; "
+        "cached: of plain images, computed once, so that a trial takes seconds",
+        choices=("shifting", "fixed", "cached"),
+    )
+    class_run: int = knob(4, "", "images in a row of a class drawn", low=1, high=64, tried=(4,))
+    long_epoch: bool = knob(False, "", "whether an epoch has n_max·K draws (MiSLAS) instead of N (cRT, LWS)")
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        "default": dict(),
+        "cifar10_lt": dict(),
+        "cifar100_lt": dict(),
+        "imagenet_lt": dict(batch_size=512, learning_rate=0.2),
+        "places_lt": dict(batch_size=256),
+        "inat18": dict(epochs=30, batch_size=512, learning_rate=0.2, weight_decay=1e-4),
+        "digits_lt": dict(epochs=5, batch_size=32),
+    }
+
+
+class SecondStage(Stage):
+    """A classifier on the frozen backbone of the network before, classes drawn alike.
+
+    Args:
+        knobs: How it trains.
+        setting: `start` is the network to continue from; its modules are shared, not copied.
+        classifier: Maps features (B, d) to scores (B, K).
+    """
+
+    sampling = "class_aware"
+
+    def __init__(self, knobs: SecondStageKnobs, setting: Setting, classifier: nn.Module) -> None:
+        super().__init__(knobs)
+        self.network = Network(setting.continued().backbone, classifier)
+        self.features = knobs.features
+        self.class_run = knobs.class_run
+        self.long_epoch = knobs.long_epoch
+        if knobs.features == "cached":
+            self.source = "features"
+            self.views = (View("features"),)
+
+    def scores(self, batch: Batch) -> Tensor:
+        """Return the scores (B, K) of a training batch; no gradient reaches the backbone."""
+        if self.source == "features":
+            features = batch["features"]
+        else:
+            shifting = self.features == "shifting"
+            features = frozen_features(self.network.backbone, batch["image"], shifting=shifting)
+        scores: Tensor = self.network.classifier(features)
+        return scores
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the new classifier's scores."""
+        scores: Tensor = self.network(images)
+        return scores
+
+    def feature_network(self) -> nn.Module:
+        """Return the frozen backbone."""
+        return self.network.backbone
+
+
+@torch.no_grad()
+def frozen_features(backbone: Backbone, images: Tensor, *, shifting: bool) -> Tensor:
+    """Return features (B, d) without gradient.
+
+    Args:
+        backbone: A frozen backbone, in evaluation mode.
+        images: (B, 3, H, W).
+        shifting: Whether BatchNorm normalises by the batch and its running statistics move,
+            as where the official code leaves a frozen backbone in training mode.
+    """
+    norms = [module for module in backbone.modules() if isinstance(module, _BatchNorm)]
+    for norm in norms:
+        norm.training = shifting
+    features: Tensor = backbone(images)
+    for norm in norms:
+        norm.training = False
+    return features

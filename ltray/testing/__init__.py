@@ -1,0 +1,1 @@
+"""What every method owes, as functions that any test suite can call, for methods outside ltray too."""

@@ -1,0 +1,243 @@
+"""Checks that hold for every method: resume, workers, gradients, evaluation, views, numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ltray.data.source import ImageData, open_data
+from ltray.engine.checkpoint import Checkpoint
+from ltray.engine.evaluation import evaluate
+from ltray.engine.loop import set_training_mode, train
+from ltray.engine.memory_session import MemorySession
+from ltray.experiment import Experiment
+from ltray.stage import Batch, Stage
+from ltray.testing.worker_pool import WorkerPool
+
+CPU = torch.device("cpu")
+
+# scikit-learn's digits at their own 8 pixels: real images, a tenth of a second an epoch.
+SMALL_DIGITS: Mapping[str, Any] = {
+    "dataset": "digits-lt",
+    "dataset.image_size": 8,
+    "dataset.largest_class": 40,
+    "dataset.imbalance_factor": 8,
+}
+
+
+class Interrupted(Exception):
+    """Raised by `InterruptedSession` where the process would have been killed."""
+
+
+class InterruptedSession(MemorySession):
+    """A session whose process dies right after its `reports`-th report was saved.
+
+    Args:
+        reports: How many reports go through.
+    """
+
+    def __init__(self, reports: int) -> None:
+        super().__init__()
+        self._left = reports
+
+    def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
+        """Save, then die when it is time."""
+        super().report(metrics, checkpoint)
+        self._left -= 1
+        if self._left == 0:
+            raise Interrupted
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves.
+
+    Attributes:
+        reports: The metrics of every epoch.
+        state: The final `state_dict` of all stages.
+    """
+
+    reports: Sequence[Mapping[str, float]]
+    state: Mapping[str, Tensor]
+
+
+def small_experiment(settings: Mapping[str, Any]) -> Experiment:
+    """Build an experiment on a small cut of the digits.
+
+    Args:
+        settings: `methods`, and knobs laid over the papers' values.
+    """
+    return Experiment.from_settings(dict(SMALL_DIGITS) | dict(settings))
+
+
+def open_small(experiment: Experiment) -> ImageData:
+    """Open the experiment's data in memory."""
+    return open_data(experiment.dataset, device=CPU, source="memory")
+
+
+def run(experiment: Experiment, session: MemorySession, *, double: bool = False) -> Outcome:
+    """Train in this process and return what the run leaves.
+
+    Args:
+        experiment: What to train.
+        session: Where it reports and resumes.
+        double: Compute in float64, where rounding cannot hide a difference.
+    """
+    data = open_small(experiment)
+    stages = experiment.stages(data.tail)
+    if double:
+        for stage in stages:
+            stage.double()
+            for module in stage.children():  # a stage itself takes batches, its parts take tensors
+                for part in module.modules():
+                    part.register_forward_pre_hook(_to_double)
+    train(stages, data, session, experiment.run(CPU, data))
+    final = session.resume()
+    assert final is not None
+    return Outcome(session.reports, final.stages)
+
+
+def check_resume(experiment: Experiment) -> int:
+    """Check that a run killed after any epoch ends, bit for bit, like an undisturbed one.
+
+    Returns:
+        How many cuts were tried.
+
+    Raises:
+        AssertionError: Metrics or state differ.
+    """
+    whole = run(experiment, MemorySession())
+    for cut in range(1, len(whole.reports)):
+        session = InterruptedSession(cut)
+        try:
+            run(experiment, session)
+        except Interrupted:
+            pass
+        resumed = run(experiment, MemorySession(session.saved))
+        for expected, got in zip(whole.reports[cut:], resumed.reports, strict=True):
+            assert _comparable(expected) == _comparable(got), f"metrics differ after a cut at epoch {cut}"
+        assert_same_state(whole.state, resumed.state, f"after a cut at epoch {cut}")
+    return len(whole.reports) - 1
+
+
+def _to_double(module: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(x.double() if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)
+
+
+def run_from_settings(settings: Mapping[str, Any]) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
+    """Train an experiment in float64; what each worker of `check_workers` calls.
+
+    Returns:
+        The comparable metrics of every epoch, and the final state.
+    """
+    outcome = run(Experiment.from_settings(settings), MemorySession(), double=True)
+    return [_comparable(metrics) for metrics in outcome.reports], dict(outcome.state)
+
+
+def check_workers(experiment: Experiment, pool: WorkerPool, *, tolerance: float = 1e-6) -> None:
+    """Check that N workers end like one: every loss, every weight, every queue.
+
+    Args:
+        experiment: Its batch size must divide by the pool's workers.
+        pool: The workers.
+        tolerance: Relative and absolute.
+
+    Raises:
+        AssertionError: Something differs.
+    """
+    reports, state = run_from_settings(experiment.settings())
+    for other_reports, other_state in pool.run(run_from_settings, experiment.settings()):
+        torch.testing.assert_close(other_reports, reports, rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(other_state, state, rtol=tolerance, atol=tolerance)
+
+
+def assert_same_state(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], when: str) -> None:
+    """Raise AssertionError unless two state dicts are equal bit for bit."""
+    assert expected.keys() == got.keys(), f"state names differ {when}"
+    different = [name for name in expected if not torch.equal(expected[name], got[name])]
+    assert not different, f"{different[:5]} differ {when}"
+
+
+def _comparable(metrics: Mapping[str, float]) -> dict[str, float]:
+    clocks = ("train/seconds", "train/images_per_second")
+    return {name: value for name, value in metrics.items() if name not in clocks}
+
+
+def first_batch(experiment: Experiment, index: int) -> tuple[Stage, Batch]:
+    """Return stage `index`, prepared as the engine would, and its first batch."""
+    data = open_small(experiment)
+    stages = experiment.stages(data.tail)
+    stage = stages[index]
+    stage.prepare(data.at_rest())
+    set_training_mode(stage)
+    loader = data.training(stage, stage.select(data.at_rest()), seed=0)
+    return stage, next(iter(loader.epoch(0)))
+
+
+def check_gradients(stage: Stage, batch: Batch) -> None:
+    """Check that every trained parameter receives a gradient, and every frozen one none.
+
+    Raises:
+        AssertionError: A parameter is left out, or a frozen one is reached.
+    """
+    stage.zero_grad(set_to_none=True)
+    sum(stage(batch).values(), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
+    for name, parameter in stage.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, f"{name} is trained but receives no gradient"
+        else:
+            assert parameter.grad is None, f"{name} is frozen but receives a gradient"
+
+
+def check_evaluation_changes_nothing(experiment: Experiment, stage: Stage) -> None:
+    """Check that evaluating leaves `state_dict()` and the training modes as they were.
+
+    Raises:
+        AssertionError: Something changed.
+    """
+    data = open_small(experiment)
+    before = {name: value.clone() for name, value in stage.state_dict().items()}
+    modes = [module.training for module in stage.modules()]
+    evaluate(stage, data.selection(), classes=data.tail.classes, device=CPU)
+    assert_same_state(before, stage.state_dict(), "after an evaluation")
+    assert modes == [module.training for module in stage.modules()], "training modes changed"
+
+
+def check_views(stage: Stage, batch: Batch) -> None:
+    """Check that `forward` reads exactly the declared views: without any one of them it raises.
+
+    Raises:
+        AssertionError: A declared view is never read.
+    """
+    for view in stage.views if stage.source == "images" else ():
+        rest = {name: images for name, images in batch.views.items() if name != view.name}
+        try:
+            stage(replace(batch, views=rest))
+        except KeyError:
+            continue
+        raise AssertionError(f"view {view.name!r} is declared but not read")
+
+
+def check_low_precision(stage: Stage, batch: Batch) -> None:
+    """Check that every loss term is finite under bfloat16 autocast.
+
+    Raises:
+        AssertionError: A term is NaN or infinite.
+    """
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        terms = stage(batch)
+    for name, value in terms.items():
+        assert torch.isfinite(value).all(), f"{name} is {value} in bfloat16"
+
+
+def check_one_class(stage: Stage, batch: Batch) -> None:
+    """Check that a batch of a single class gives finite terms.
+
+    Raises:
+        AssertionError: A term is NaN or infinite.
+    """
+    terms = stage(replace(batch, labels=torch.zeros_like(batch.labels)))
+    for name, value in terms.items():
+        assert torch.isfinite(value).all(), f"{name} is {value} with one class in the batch"

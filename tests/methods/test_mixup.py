@@ -1,0 +1,37 @@
+"""Mixup against MiSLAS's code, and one blend for all workers."""
+
+import numpy as np
+import pytest
+import torch
+
+from ltray.methods.mixup import METHOD, MixupKnobs, mix, mixed_cross_entropy
+from ltray.stage import Batch
+
+
+@pytest.mark.parametrize("case", ["k5", "k100"])
+def test_equals_the_authors(golden, case):
+    z = golden("two_stage")
+    images, labels = torch.from_numpy(z[f"{case}/mix_X"]), torch.from_numpy(z[f"{case}/y"])
+    order, share = torch.from_numpy(z[f"{case}/mix_perm"]), torch.from_numpy(z[f"{case}/mix_lam"])
+    np.testing.assert_allclose(mix(images, images[order], share), z[f"{case}/mix_out"], atol=1e-8)
+    scores = torch.from_numpy(z[f"{case}/x"] @ z[f"{case}/W"].T + z[f"{case}/b"])
+    loss = mixed_cross_entropy(scores, labels, labels[order], share)
+    assert loss.item() == pytest.approx(float(z[f"{case}/mix_ce"]), abs=1e-8)
+
+
+def test_the_same_seed_gives_the_same_blend(new_setting):
+    (stage,) = METHOD.stages(MixupKnobs(), new_setting([8, 4]))
+    batch = Batch({"image": torch.randn(6, 3, 8, 8)}, torch.tensor([0, 0, 0, 0, 1, 1]), torch.arange(6))
+    losses = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        losses.append(stage(batch)["classification"].item())
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_small_alpha_hardly_blends(new_setting):
+    # Its smallest legal value; below, torch's sampler underflows and returns 0.5.
+    (stage,) = METHOD.stages(MixupKnobs(alpha=0.01), new_setting([8, 4]))
+    torch.manual_seed(0)
+    shares = torch.stack([stage.blend.sample() for _ in range(200)])
+    assert ((shares < 0.01) | (shares > 0.99)).double().mean() > 0.9

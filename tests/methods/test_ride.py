@@ -1,0 +1,196 @@
+"""RIDE's losses against the authors' code, through the stages; routing and distillation."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ltray.errors import UsageError
+from ltray.long_tail import LongTail
+from ltray.methods import ride, ride_distilled
+from ltray.methods.ride import RIDE, RIDEKnobs, Routing
+from ltray.methods.ride_distilled import RIDEDistilledKnobs
+from ltray.methods.ride_losses import diversity_temperatures, routing_loss, routing_target
+from ltray.parts.backbones import new_backbone
+from ltray.parts.experts import ExpertBackbone, ExpertClassifier, expert_backbone
+from ltray.parts.heads import Network, new_classifier
+from ltray.parts.routing import RoutedNetwork
+from ltray.stage import Batch, Setting
+
+CASES = ["k5", "k100"]
+
+
+def _setting(counts, follow=False):
+    def network(kind):
+        backbone = new_backbone("resnet32")
+        return Network(backbone, new_classifier(kind, width=backbone.width, classes=len(counts)))
+
+    return Setting(LongTail(tuple(counts)), network, network("linear") if follow else None)
+
+
+class GivenExperts(ExpertClassifier):
+    """The golden file's expert scores, whatever the image."""
+
+    def __init__(self, scores):
+        super().__init__(len(scores), 1, scores.shape[2], scale=1.0)
+        self.scores = nn.Parameter(torch.from_numpy(scores))
+
+    def each(self, features):
+        """Ignore the features."""
+        return self.scores
+
+
+def _stage(z, case, method=ride, kind=RIDEKnobs, epoch=0, **knobs):
+    setting = _setting(z[f"{case}/counts"].tolist(), follow=method is ride_distilled)
+    experts = len(z[f"{case}/logits"])
+    stage = method.METHOD.stages(kind(experts=experts, routing_epochs=0, routing_top=5, **knobs), setting)[0]
+    stage.network = Network(nn.Identity(), GivenExperts(z[f"{case}/logits"]))
+    stage.begin_epoch(epoch)
+    labels = torch.from_numpy(z[f"{case}/y"])
+    return stage, Batch({"image": torch.zeros(len(labels), 3, 8, 8)}, labels, torch.arange(len(labels)))
+
+
+VARIANTS = {
+    "ldam_before": dict(epoch=159, diversity=-0.45),
+    "ldam_after": dict(epoch=160, diversity=-0.45),
+    "imagenet_after": dict(epoch=160, diversity=-0.2, temperature_factor=0.02),
+    "ce_only": dict(epoch=0, diversity=-0.2, margin=0.0),
+    "temp2": dict(epoch=0, diversity=-0.2, temperature=2.0),
+    "no_div": dict(epoch=0, diversity=0.0),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_loss_equals_the_authors(golden, case, variant):
+    z = golden("ride")
+    stage, batch = _stage(z, case, **VARIANTS[variant])
+    loss = sum(stage(batch).values())
+    loss.backward()
+    assert loss.item() == pytest.approx(float(z[f"{case}/{variant}"]), abs=1e-8)
+    np.testing.assert_allclose(stage.network.classifier.scores.grad, z[f"{case}/{variant}_grad"], atol=1e-8)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_class_temperatures_equal_the_authors(golden, case):
+    z = golden("ride")
+    found = diversity_temperatures(LongTail(tuple(z[f"{case}/counts"].tolist())), factor=0.05, base=1.0)
+    np.testing.assert_allclose(found, z[f"{case}/div_weights_0.05"], atol=1e-8)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_distillation_equals_the_authors(golden, case):
+    z = golden("ride")
+    stage, batch = _stage(z, case, ride_distilled, RIDEDistilledKnobs, epoch=0, diversity=-0.45)
+    teacher = torch.from_numpy(z[f"{case}/teacher"])
+    stage.teacher = nn.Module()
+    stage.teacher.forward = lambda images: teacher
+    assert sum(stage(batch).values()).item() == pytest.approx(float(z[f"{case}/distill"]), abs=1e-8)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_routing_target_equals_the_formula(golden, case):
+    z = golden("ride")
+    target = routing_target(torch.from_numpy(z[f"{case}/logits"]), torch.from_numpy(z[f"{case}/y"]))
+    np.testing.assert_array_equal(target, z[f"{case}/ea_target"])
+
+
+def test_routing_loss_weighs_the_images_that_need_help():
+    asks, target = torch.tensor([[2.0, -1.0]]), torch.tensor([[True, False]])
+    expected = (100.0 * np.log1p(np.exp(-2.0)) + np.log1p(np.exp(-1.0))) / 2
+    assert routing_loss(asks, target, 100.0).item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("narrow", "width"), [(True, 48), (False, 64)])
+def test_experts_of_resnet32_share_the_stem_and_are_narrow(narrow, width):
+    backbone = expert_backbone(new_backbone("resnet32"), 3, narrow=narrow)
+    assert (backbone.each, backbone.width, backbone.stride) == (width, 3 * width, 4)
+    images = torch.randn(2, 3, 32, 32)
+    backbone.eval()
+    features = backbone(images)
+    assert features.shape == (2, 3 * width)
+    shared = backbone.stem(images)
+    assert shared.shape == (2, 16, 32, 32)
+    for index, part in enumerate(features.chunk(3, dim=1)):
+        assert torch.allclose(backbone.expert(index, shared), part, atol=1e-6)
+    assert not torch.equal(features[:, :width], features[:, width : 2 * width])
+
+
+def test_experts_of_resnet50_have_the_widths_of_the_paper():
+    backbone = expert_backbone(new_backbone("resnet50"), 2, narrow=True).eval()
+    assert (backbone.each, backbone.width, backbone.stride) == (1536, 3072, 32)
+    with torch.no_grad():
+        assert backbone(torch.randn(1, 3, 64, 64)).shape == (1, 3072)
+
+
+def test_experts_need_a_residual_network(new_setting):
+    with pytest.raises(UsageError, match="SmallBackbone"):
+        ride.METHOD.stages(RIDEKnobs(), new_setting([9, 3]))
+
+
+def test_the_routing_stage_trains_the_routers_alone():
+    torch.manual_seed(0)
+    first, routing = ride.METHOD.stages(RIDEKnobs(experts=3, routing_top=2), _setting([20, 9, 4]))
+    assert isinstance(first, RIDE) and isinstance(routing, Routing)
+    routing.eval().requires_grad_(False)
+    for module in routing.trained():
+        module.train().requires_grad_(True)
+    batch = Batch({"image": torch.randn(6, 3, 8, 8)}, torch.tensor([0, 1, 2, 0, 1, 2]), torch.arange(6))
+    routing(batch)["routing"].backward()
+    reached = {name for name, parameter in routing.named_parameters() if parameter.grad is not None}
+    assert reached and all(".router." in name for name in reached)
+    assert routing.network.backbone is first.network.backbone
+    assert (routing.recipe.epochs, routing.recipe.schedule, routing.sampling) == (
+        5,
+        "cosine_annealing",
+        "class_balanced",
+    )
+
+
+def test_routers_see_what_they_see_in_training():
+    torch.manual_seed(0)
+    _, routing = ride.METHOD.stages(RIDEKnobs(experts=3, routing_top=2), _setting([20, 9, 4]))
+    network = routing.network.eval()
+    network.classifier.router.last.bias.data.fill_(0.0)
+    network.classifier.router.last.weight.data.normal_(std=5.0)
+    images = torch.randn(40, 3, 8, 8)
+    with torch.no_grad():
+        features = network.backbone(images)
+        each = network.classifier.experts.each(features)
+        asks = network.classifier.asks(features, each) > 0
+        scores, used = network.routed(images)
+    expected = 1 + asks[0].long() + (asks[0] & asks[1]).long()
+    assert torch.equal(used, expected)
+    assert len(used.unique()) > 1
+    means = each.cumsum(dim=0) / torch.arange(1, 4).view(-1, 1, 1)
+    assert torch.allclose(scores, means[used - 1, torch.arange(40)], atol=1e-5)
+
+
+def test_computing_only_what_is_asked_changes_no_score():
+    torch.manual_seed(0)
+    _, routing = ride.METHOD.stages(RIDEKnobs(experts=4, routing_top=3), _setting([20, 9, 4]))
+    network = routing.network.eval()
+    assert isinstance(network, RoutedNetwork) and isinstance(network.backbone, ExpertBackbone)
+    images = torch.randn(17, 3, 8, 8)
+    with torch.no_grad():
+        assert torch.allclose(network(images), network.classifier(network.backbone(images)), atol=1e-5)
+
+
+def test_without_routing_epochs_all_experts_are_asked():
+    stages = ride.METHOD.stages(RIDEKnobs(routing_epochs=0), _setting([20, 9, 4, 3, 2]))
+    assert [type(stage) for stage in stages] == [RIDE]
+
+
+def test_a_router_cannot_see_more_scores_than_classes():
+    with pytest.raises(UsageError, match="routing_top <= 10"):
+        RIDEKnobs(routing_top=30).check_world(10)
+
+
+def test_the_teacher_is_not_trained():
+    (stage, _) = ride_distilled.METHOD.stages(RIDEDistilledKnobs(routing_top=2), _setting([20, 9, 4], follow=True))
+    stage.eval().requires_grad_(False)
+    for module in stage.trained():
+        module.train().requires_grad_(True)
+    assert not stage.teacher.training and not any(p.requires_grad for p in stage.teacher.parameters())
+    batch = Batch({"image": torch.randn(6, 3, 8, 8)}, torch.tensor([0, 1, 2, 0, 1, 2]), torch.arange(6))
+    assert stage(batch).keys() == {"classification", "diversity", "distillation"}

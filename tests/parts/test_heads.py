@@ -1,0 +1,51 @@
+"""Classifiers and projectors."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ltray.parts.heads import CosineClassifier, Network, new_classifier, projector
+from ltray.parts.resnet32 import ResNet32
+
+
+def test_the_cosine_classifier_equals_the_official_code(golden) -> None:
+    data = golden("layers")
+    for scale, expected in ((30.0, "normed/out_s30"), (1.0, "normed/out_s1")):
+        width, classes = data["normed/weight"].shape
+        classifier = CosineClassifier(width, classes, scale=scale).double()
+        classifier.weight.data.copy_(torch.tensor(data["normed/weight"]).T)
+        rows = torch.tensor(data["normed/x"], requires_grad=True)
+        scores = classifier(rows)
+        np.testing.assert_allclose(scores.detach().numpy(), data[expected], rtol=1e-9, atol=1e-11)
+    classifier.scale = 30.0
+    rows.grad = None
+    (torch.tensor(data["normed/coef"]) * classifier(rows)).sum().backward()
+    np.testing.assert_allclose(rows.grad.numpy(), data["normed/grad_x_s30"], rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose(classifier.weight.grad.numpy().T, data["normed/grad_weight_s30"], rtol=1e-7, atol=1e-10)
+
+
+def test_rows_of_a_new_cosine_classifier_have_unit_length() -> None:
+    norms = CosineClassifier(8, 5).weight.norm(dim=1)
+    torch.testing.assert_close(norms, torch.ones(5))
+
+
+def test_a_network_is_classifier_after_backbone() -> None:
+    network = Network(ResNet32(), new_classifier("linear", width=64, classes=7)).eval()
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(network(images), network.classifier(network.backbone(images)))
+
+
+def test_classifiers_by_name() -> None:
+    linear = new_classifier("linear", width=4, classes=3)
+    assert isinstance(linear, nn.Linear) and linear.bias is not None
+    cosine = new_classifier("cosine", width=4, classes=3)
+    assert isinstance(cosine, CosineClassifier) and cosine.scale == 30.0
+    with pytest.raises(ValueError, match='"linear" or "cosine"'):
+        new_classifier("square", width=4, classes=3)
+
+
+def test_the_projector_has_batch_norm_between_two_linear_layers() -> None:
+    layers = projector(4, 6, 3)
+    assert [type(layer) for layer in layers] == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
+    assert layers(torch.randn(5, 4)).shape == (5, 3)

@@ -1,0 +1,55 @@
+"""What every method owes, checked for each entry of METHODS."""
+
+import pytest
+
+from ltray.methods import METHODS
+from ltray.testing import contract
+
+
+def small_settings(name):
+    """Settings that train a method in a second or two: two epochs of every stage."""
+    method = METHODS[name]
+    # A method that continues from a network gets one from a short plain training.
+    methods = ["cross_entropy", name] if method.follows else [name]
+    knobs = {
+        f"{owner}.{knob}": 2
+        for owner in methods
+        for knob, value in METHODS[owner].knobs.resolve("digits_lt", {}).as_dict().items()
+        if knob == "epochs" or (knob.endswith("_epochs") and not METHODS[owner].knobs.specs()[knob].in_epochs)
+        if isinstance(value, int) and value > 2
+    }
+    return {"methods": methods} | knobs
+
+
+@pytest.fixture(params=sorted(METHODS))
+def experiment(request):
+    return contract.small_experiment(small_settings(request.param))
+
+
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(experiment):
+    assert contract.check_resume(experiment) >= 1
+
+
+def test_two_workers_end_like_one(experiment, two_workers):
+    contract.check_workers(experiment, two_workers)
+
+
+def test_the_contract_of_every_stage(experiment):
+    data = contract.open_small(experiment)
+    for index, stage in enumerate(experiment.stages(data.tail)):
+        if stage.recipe.epochs == 0:
+            continue
+        stage, batch = contract.first_batch(experiment, index)
+        contract.check_gradients(stage, batch)
+        contract.check_views(stage, batch)
+        contract.check_low_precision(stage, batch)
+        contract.check_one_class(stage, batch)
+        contract.check_evaluation_changes_nothing(experiment, stage)
+
+
+def test_settings_rebuild_the_same_experiment(experiment):
+    assert type(experiment).from_settings(experiment.settings()) == experiment
+
+
+def test_every_entry_names_itself():
+    assert {name: method.name for name, method in METHODS.items()} == {name: name for name in METHODS}
