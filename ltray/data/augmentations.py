@@ -1,0 +1,183 @@
+"""The table of augmentation policies: what each name means at 32 and at 224 pixels."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ltray.data.autoaugment import AutoAugment
+from ltray.data.blur import GaussianBlur
+from ltray.data.colour import ColourJitter, Grayscale
+from ltray.data.cutout import Cutout
+from ltray.data.geometry import AsItIs, Cut, Mirror, PaddedCrop, ResizedCrop
+from ltray.data.patches import patches
+from ltray.data.pixels import LARGEST, Operation, to_levels
+from ltray.data.randaugment import RandAugment
+from ltray.data.resampling import Images
+from ltray.errors import UsageError, did_you_mean
+
+__all__ = ["POLICIES", "Policy", "Recipe", "evaluation", "patches", "policy"]
+
+SMALL = 64  # up to this side the CIFAR recipes apply, above it ImageNet's
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A policy before size and normalisation are known.
+
+    Attributes:
+        cut: The geometric half, given the side of the view and whether it may be mirrored.
+        operations: The photometric half, in order.
+    """
+
+    cut: Callable[[int, bool], Cut]
+    operations: tuple[Operation, ...]
+
+
+def _padded(*operations: Operation) -> Recipe:
+    return Recipe(lambda size, flip: PaddedCrop(size, padding=size // 8, flip=flip), operations)
+
+
+def _resized(*operations: Operation, smallest: float = 0.08) -> Recipe:
+    return Recipe(lambda size, flip: ResizedCrop(size, scale=(smallest, 1.0), flip=flip), operations)
+
+
+def _patch(*operations: Operation) -> Recipe:
+    return Recipe(lambda size, flip: AsItIs(), operations)
+
+
+JITTER = ColourJitter(0.4, hue=0.0)
+SIM_JITTER = ColourJitter(0.4, hue=0.1, probability=0.8)
+GRAY = Grayscale(0.2)
+BLUR = GaussianBlur((0.1, 2.0), probability=0.5)
+RARE_BLUR = GaussianBlur((0.1, 2.0), probability=0.2)
+
+CIFAR = _padded()
+CIFAR_STRONG = _padded(AutoAugment(), Cutout(share=0.5))
+CIFAR_SIM = _resized(SIM_JITTER, GRAY, smallest=0.2)
+CIFAR_SIM_BLUR = _resized(SIM_JITTER, GRAY, BLUR, smallest=0.2)
+PLAIN = _resized(JITTER)
+STRONG = _resized(JITTER, RandAugment())
+STACK = _resized(JITTER, GRAY, BLUR, RandAugment())
+PACO_SIM = _resized(JITTER, GRAY, BLUR)
+SIM = _resized(SIM_JITTER, GRAY)
+SIM_BLUR = _resized(SIM_JITTER, GRAY, BLUR)
+
+POLICIES: Mapping[str, tuple[Recipe, Recipe]] = {
+    # Recipe up to 64 pixels, recipe above. Where a paper has no CIFAR recipe its large one serves.
+    "standard": (CIFAR, PLAIN),
+    "autoaugment_cutout": (CIFAR_STRONG, STRONG),
+    "sim": (CIFAR_SIM, SIM),
+    "sim_wide": (SIM, SIM),  # BCL's follow-ups differ in the smallest crop at 32 pixels
+    "sim_blur": (CIFAR_SIM_BLUR, SIM_BLUR),
+    "rand": (_resized(SIM_JITTER, GRAY, RandAugment(), smallest=0.2), _resized(SIM_JITTER, GRAY, RandAugment())),
+    "randcls": (STRONG, STRONG),
+    "randclsstack": (STACK, STACK),
+    "rescom": (CIFAR_STRONG, _resized(JITTER, GRAY, RandAugment())),
+    "paco_query": (CIFAR_STRONG, STRONG),
+    "paco_key": (CIFAR_SIM_BLUR, PACO_SIM),
+    "gpaco_key": (_resized(SIM_JITTER, GRAY, RARE_BLUR, smallest=0.2), PACO_SIM),
+    "gpaco_stack": (STACK, STACK),
+    "bcl_classify": (CIFAR_STRONG, STRONG),
+    "dscl_query": (SIM_BLUR, SIM_BLUR),
+    "dscl_key": (PLAIN, PLAIN),
+    "dscl_patch": (_patch(Mirror(), SIM_JITTER, GRAY, BLUR), _patch(Mirror(), SIM_JITTER, GRAY, BLUR)),
+}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How one view is made of stored images; random per sample, the same for the same key.
+
+    Attributes:
+        name: Its name in the table.
+        cut: The geometric half.
+        operations: The photometric half, in order.
+        mean: Mean of each channel, in [0, 1], subtracted at the end.
+        std: Standard deviation of each channel, in [0, 1], divided by at the end.
+    """
+
+    name: str
+    cut: Cut
+    operations: tuple[Operation, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def geometric(self, images: Images, keys: Tensor) -> Tensor:
+        """Cut out, resize and flip.
+
+        Args:
+            images: Stored images, uint8 (n, 3, H, W); or n images (3, h, w) of several sizes, on
+                the CPU and where the policy resizes.
+            keys: One key a sample, from `randomness.keys` (n,), int64.
+
+        Returns:
+            float32 (n, 3, S, S) in [0, 1], multiples of 1/255.
+        """
+        return self.cut(images, keys.cpu()).div_(LARGEST)
+
+    def photometric(self, images: Tensor, keys: Tensor) -> Tensor:
+        """Change colours, warp, cut holes; then normalise.
+
+        Args:
+            images: What `geometric` returned (n, 3, S, S); left as it is.
+            keys: The same keys (n,), int64.
+
+        Returns:
+            float32 (n, 3, S, S): (x - mean) / std.
+        """
+        levels, keys = to_levels(images), keys.cpu()
+        for salt, operation in enumerate(self.operations, start=2):  # 0 and 1 are the geometric half's
+            levels = operation(levels, keys, salt=salt)
+        return _normalised(levels, self.mean, self.std)
+
+
+def policy(name: str, *, image_size: int, mean: Sequence[float], std: Sequence[float], flip: bool = True) -> Policy:
+    """Return the policy of this name for views of this size.
+
+    Args:
+        name: A key of `POLICIES`.
+        image_size: Side of the view in pixels.
+        mean: Mean of each channel of the data set, in [0, 1].
+        std: Standard deviation of each channel, in [0, 1].
+        flip: Whether images may be mirrored; not where left and right carry meaning, as in digits and text.
+
+    Raises:
+        UsageError: No policy has this name.
+    """
+    if name not in POLICIES:
+        raise UsageError(f"`{name}` is not an augmentation policy.{did_you_mean(name, POLICIES)}")
+    small, large = POLICIES[name]
+    recipe = small if image_size <= SMALL else large
+    operations = tuple(operation for operation in recipe.operations if flip or not isinstance(operation, Mirror))
+    return Policy(name, recipe.cut(image_size, flip), operations, tuple(mean), tuple(std))
+
+
+def evaluation(images: Tensor, *, image_size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return stored evaluation images, normalised and otherwise unchanged.
+
+    Args:
+        images: uint8 (n, 3, image_size, image_size).
+        image_size: Side of a view in pixels.
+        mean: Mean of each channel, in [0, 1].
+        std: Standard deviation of each channel, in [0, 1].
+
+    Returns:
+        float32 (n, 3, image_size, image_size).
+
+    Raises:
+        UsageError: The images have another size.
+    """
+    if images.shape[2:] != (image_size, image_size):
+        raise UsageError(
+            f"Evaluation images must have {image_size} x {image_size} pixels, but got "
+            f"{images.shape[2]} x {images.shape[3]}. Resize and centre-crop them when reading."
+        )
+    return _normalised(images.to(torch.float32), mean, std)
+
+
+def _normalised(levels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return (levels / 255 - mean) / std, in place."""
+    centre, spread = (torch.tensor(v, device=levels.device).view(1, -1, 1, 1) * LARGEST for v in (mean, std))
+    return levels.sub_(centre).mul_(1.0 / spread)

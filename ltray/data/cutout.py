@@ -1,0 +1,51 @@
+"""Cutout (DeVries and Taylor, 2017): a black square at a random place of each image."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ltray.data.randomness import uniform
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """Set a square to level 0, before normalisation: the hole becomes -mean / std.
+
+    Its centre is uniform over the pixels and what stands out of the image is lost, so that a
+    hole has between a quarter and all of the square's area.
+
+    Attributes:
+        share: Side of the square, as a share of the image's height.
+    """
+
+    share: float
+
+    def __call__(self, levels: Tensor, keys: Tensor, *, salt: int) -> Tensor:
+        """Return changed levels; see `Operation`."""
+        height, width = levels.shape[2:]
+        centres = (uniform(keys, 2, salt=salt) * torch.tensor([height, width])).long().to(levels.device)
+        return levels.mul_(kept(centres, height=height, width=width, side=round(self.share * height)))
+
+
+def kept(centres: Tensor, *, height: int, width: int, side: int) -> Tensor:
+    """Return 0 in the squares and 1 elsewhere.
+
+    Args:
+        centres: Row and column of each centre (n, 2); a square is [c - side/2, c + side/2).
+        height: Of the images, in pixels.
+        width: Of the images, in pixels.
+        side: Of the squares, in pixels; even.
+
+    Returns:
+        float32 (n, 1, height, width).
+    """
+    rows = _near(centres[:, :1], height, side)
+    columns = _near(centres[:, 1:], width, side)
+    return (1.0 - rows[:, :, None] * columns[:, None, :]).unsqueeze(1)
+
+
+def _near(centres: Tensor, length: int, side: int) -> Tensor:
+    """Return 1 at the places in [c - side/2, c + side/2) of (n, length), 0 elsewhere."""
+    places = torch.arange(length, device=centres.device)
+    return (torch.div(places - centres + side // 2, side, rounding_mode="floor") == 0).to(torch.float32)

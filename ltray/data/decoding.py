@@ -1,0 +1,88 @@
+"""From the bytes of any image file to 8-bit RGB, or to a sentence that says why not."""
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ltray.data.originals import Pixels
+
+WHITE = (255, 255, 255)  # what shows through transparent pixels
+SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image as 8-bit RGB.
+
+    Attributes:
+        pixels: The image (H, W, 3).
+        jpeg: The file itself where it is a JPEG that decodes to exactly `pixels`, else None.
+        notes: What had to be changed: "turned by EXIF", "CMYK", "16 bit", ….
+    """
+
+    pixels: Pixels
+    jpeg: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+
+def decode(content: bytes | Pixels, *, longest: int | None = None) -> Decoded:
+    """Decode an image file; arrays pass.
+
+    Orientation is applied, CMYK, palettes and grey become RGB, transparency becomes white, 16
+    bits become 8 (x / 257, rounded), of several frames the first is taken.
+
+    Args:
+        content: The file's bytes, or pixels.
+        longest: A JPEG whose longer side is more than twice this is decoded at a fraction of its
+            size, not below `longest`, so that huge ones need little memory.
+
+    Raises:
+        OSError: Not an image, or truncated.
+        ValueError: An image without an agreed meaning in 8 bits, or of more pixels than is safe.
+    """
+    if isinstance(content, np.ndarray):
+        return Decoded(content)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of metadata that no pixel depends on
+            with Image.open(io.BytesIO(content)) as image:
+                return _decoded(image, content, longest)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"too many pixels to decode safely: {error}") from error
+
+
+def _decoded(image: Image.Image, content: bytes, longest: int | None) -> Decoded:
+    notes = []
+    size = image.size
+    if longest and image.format == "JPEG" and max(size) > 2 * longest:
+        share = longest / max(size)
+        image.draft(None, (round(size[0] * share), round(size[1] * share)))
+    untouched = image.format == "JPEG" and image.mode in ("RGB", "L") and image.size == size
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append("first of several frames")
+    image.load()
+    turned = ImageOps.exif_transpose(image)
+    if turned.size != image.size or image.getexif().get(0x0112, 1) != 1:
+        notes.append("turned by EXIF")
+        untouched = False
+    if turned.mode != "RGB":
+        notes.append({"L": "grayscale", "P": "palette"}.get(turned.mode, turned.mode))
+    pixels = np.array(_rgb(turned), dtype=np.uint8)
+    return Decoded(pixels, content if untouched else None, tuple(notes))
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in SIXTEEN_BIT or image.mode == "I":
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65_535:
+            raise ValueError(f"grey values from {values.min()} to {values.max()} do not fit 16 bits")
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, WHITE), layer).convert("RGB")
+    return image.convert("RGB")

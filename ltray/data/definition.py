@@ -1,0 +1,169 @@
+"""What a data set is: one flat YAML file, checked like every other setting."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ltray.data.storage import SMALL, Storage
+from ltray.errors import UsageError, did_you_mean
+from ltray.knobs import Knobs, knob
+from ltray.settings_file import SettingsFile
+
+SHIPPED = Path(__file__).resolve().parents[2] / "datasets"
+SOURCES = ("cifar10", "cifar100", "digits", "folder", "lists", "parquet")
+KINDS = ("natural", "exp", "step", "pareto", "power")
+
+_LISTED = ("source", ("lists", "parquet"))
+EFFECTIVE: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "train_list": _LISTED,
+    "validation_list": _LISTED,
+    "test_list": _LISTED,
+    "class_names": ("source", ("lists",)),
+    "image_column": ("source", ("parquet",)),
+    "label_column": ("source", ("parquet",)),
+    "imbalance_factor": ("imbalance_kind", ("exp", "step", "pareto")),
+    "imbalance_shape": ("imbalance_kind", ("pareto",)),
+    "imbalance_exponent": ("imbalance_kind", ("power",)),
+    "reference_list": ("imbalance_kind", ("power",)),
+}
+"""Fields that mean something only where another field has one of these values."""
+
+
+@dataclass(frozen=True)
+class DatasetDefinition(Knobs):
+    """A long-tailed data set: where its images come from and which of them train.
+
+    The fields up to `jpeg_quality` decide the .beton files; those after it only how they are
+    read and which of their images train, so that one conversion serves every imbalance
+    factor and seed.
+    """
+
+    name: str = knob("", "", "what results and folders call the data set")
+    source: str = knob("", "", "where the original images come from", choices=SOURCES)
+    folder: str = knob("", "", "folder of the originals; empty: where the source finds or downloads them")
+    train_list: str = knob("", "", "list file or Parquet pattern of the training images")
+    validation_list: str = knob("", "", "the same for an official validation set; empty: there is none")
+    test_list: str = knob("", "", "the same for the test set; empty: cut one with `test_per_class`")
+    class_names: str = knob("", "", "file with a class name a line; empty: from the lists or folders")
+    image_column: str = knob("", "", "Parquet column of the images; empty: the usual names")
+    label_column: str = knob("", "", "Parquet column of the labels; empty: the usual names")
+    store: str = knob("", "", "name of the converted files' folder; empty: the data set's name")
+    image_size: int = knob(32, "", "side of a view in pixels", low=4, high=2048)
+    longest_side: int = knob(500, "", "cap of a stored image's longer side, for views above 64 pixels", low=32)
+    jpeg_quality: int = knob(90, "", "quality of stored JPEGs, for views above 64 pixels", low=1, high=100)
+    profile: str = knob("default", "", "the line of the methods' `paper_values` that holds for it")
+    flip: bool = knob(True, "", "whether a mirrored image is still of its class")
+    mean: tuple[float, ...] = knob((0.4914, 0.4822, 0.4465), "", "mean a channel, of 1", low=0.0, high=1.0)
+    std: tuple[float, ...] = knob((0.2023, 0.1994, 0.2010), "", "standard deviation a channel", low=1e-3, high=1.0)
+    imbalance_kind: str = knob("natural", "", "how the class counts fall", choices=KINDS)
+    imbalance_factor: float = knob(
+        1.0, "IF", "largest over smallest class; 0.01 is understood as 100", low=1e-6, high=1e6
+    )
+    imbalance_shape: float = knob(6.0, "a", "shape of the Pareto distribution; ImageNet-LT's is 6", low=0.1, high=100.0)
+    imbalance_exponent: float = knob(1.0, "γ", "n' is proportional to n^γ of `reference_list`", low=0.0, high=4.0)
+    reference_list: str = knob("", "", "list file whose class counts `power` starts from")
+    largest_class: int = knob(0, "n_max", "images of the largest class at most; 0: all there are", low=0)
+    data_seed: int = knob(0, "", "which images the long-tailed subset keeps", low=0, high=2**32 - 1)
+    test_per_class: int = knob(0, "", "test images a class cut from the source; 0: the source's own test", low=0)
+    validation_per_class: int = knob(0, "", "validation images a class (protocol `honest`)", low=0)
+    protocol: str = knob(
+        "honest",
+        "",
+        "select on validation images, or on the test set as most official code does",
+        choices=("honest", "paper"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0.0 < self.imbalance_factor < 1.0:
+            object.__setattr__(self, "imbalance_factor", 1.0 / self.imbalance_factor)
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) != 3:
+                raise UsageError(f"`{name}` needs three numbers (red, green, blue), but got {getattr(self, name)}.")
+        stated = self.stated()
+        for name, (other, values) in EFFECTIVE.items():
+            if name in stated and getattr(self, other) not in values:
+                raise UsageError(
+                    f"`{name}` has no effect with `{other}: {getattr(self, other)}`, but got {stated[name]!r}; "
+                    f"it belongs to {' or '.join(f'`{other}: {value}`' for value in values)}."
+                )
+
+    @property
+    def storage(self) -> Storage:
+        """How its images are stored."""
+        if self.image_size <= SMALL:
+            return Storage(square=self.image_size)
+        return Storage(longest=max(self.longest_side, self.image_size), quality=self.jpeg_quality)
+
+    @property
+    def key(self) -> str:
+        """Folder name of its converted files: what differs in pixels differs in key."""
+        bundled = self.source in ("cifar10", "cifar100", "digits")
+        return f"{self.store or (self.source if bundled else self.name)}-{self.storage.key}"
+
+    @classmethod
+    def read(cls, path_or_name: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> Self:
+        """Read a definition.
+
+        Args:
+            path_or_name: A YAML file, or the name of one in `datasets/`: "cifar100-lt".
+            overrides: Values that go before the file's.
+
+        Raises:
+            UsageError: No such file or name, an unknown key, an illegal value; with file
+                and line where the file is to blame.
+        """
+        file = SettingsFile.read(find(path_or_name))
+        for key, value in file.values.items():
+            cls.check_name(key, file.where(key))
+            try:
+                cls.check_value(key, value)
+            except UsageError as error:
+                raise UsageError(f"{file.where(key)}{error}") from error
+        for key in overrides or {}:
+            cls.check_name(key)
+        values = file.values | dict(overrides or {})
+        for key in ("name", "source"):
+            if key not in values:
+                raise UsageError(f"{file.path}: `{key}` is missing; known sources: {', '.join(SOURCES)}.")
+        try:
+            return cls(**values)
+        except UsageError as error:
+            raise UsageError(f"{file.path}: {error}") from error
+
+    def imbalance(self) -> str:
+        """Return the imbalance in words, as factor and as ratio."""
+        if self.imbalance_kind == "natural":
+            capped = f", at most {self.largest_class:,} a class" if self.largest_class else ""
+            return f"the source's own class counts{capped}"
+        if self.imbalance_kind == "power":
+            return f"class counts of {self.reference_list} to the power {self.imbalance_exponent:g}"
+        return (
+            f"imbalance factor {self.imbalance_factor:g} (ratio {1 / self.imbalance_factor:g}), {self.imbalance_kind}"
+        )
+
+    def stated(self) -> dict[str, Any]:
+        """Return what differs from the defaults, for provenance."""
+        fresh = {f.name: f.default for f in dataclasses.fields(self)}
+        return {name: value for name, value in self.as_dict().items() if value != fresh[name]}
+
+
+def find(path_or_name: str | os.PathLike[str]) -> Path:
+    """Return the file of a definition given by path or by name.
+
+    Raises:
+        UsageError: Neither a file nor a name in `datasets/`.
+    """
+    text = os.fspath(path_or_name)
+    if Path(text).is_file():
+        return Path(text)
+    known = {file.stem: file for folder in (SHIPPED, Path("datasets")) for file in sorted(folder.glob("*.yaml"))}
+    if text in known:
+        return known[text]
+    if Path(text).is_dir():
+        raise UsageError(f"{text} is a folder, not a data-set file; `python -m ltray.convert {text}` makes one.")
+    hint = did_you_mean(Path(text).stem, known)
+    raise UsageError(f"{text}: no such file, and no data set of this name in {SHIPPED}.{hint}")

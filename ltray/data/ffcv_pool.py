@@ -1,0 +1,133 @@
+"""Images of a .beton file as loaders want them: decoded once into memory, or cut out as they stream by."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltray.data.ffcv_reader import BetonFile, cut_out
+from ltray.data.pools import Cuts, ImagePool, MemoryPool, batches
+from ltray.data.sidecar import Sidecar
+from ltray.data.splits import Indices
+
+RESIDENT = 2 << 30  # bytes of decoded images of one size up to which a split is kept in memory
+AHEAD = 3  # batches that are decoded while the device works on another
+CENTRE = 224 / 256  # share of the shorter side that evaluation looks at: resize 256, centre crop 224
+
+
+def open_beton(sidecar: Sidecar, indices: Indices, *, view: int, device: torch.device) -> ImagePool:
+    """Open some images of a .beton file, which must have passed its sidecar's check.
+
+    Args:
+        sidecar: Of the file.
+        indices: Which images (n,); position i of the pool is image `indices[i]`.
+        view: Side of a view in pixels.
+        device: Where the images are to lie.
+
+    Raises:
+        IndexError: An index lies outside the file; FFCV would return garbage.
+    """
+    file = BetonFile(sidecar)
+    if len(indices) and not (0 <= indices.min() and indices.max() < len(file)):
+        raise IndexError(f"{sidecar.beton} has {len(file)} images; asked for {indices.min()} to {indices.max()}.")
+    if sidecar.options["square"] and 3 * view * view * len(indices) <= RESIDENT:
+        return MemoryPool(_decoded(file, indices, view).to(device))
+    return StreamedPool(file, indices, view=view, device=device)
+
+
+def _decoded(file: BetonFile, indices: Indices, side: int) -> Tensor:
+    images = np.empty((len(indices), side, side, 3), dtype=np.uint8)
+    for place, index in enumerate(indices.tolist()):
+        images[place] = file.decode(index)
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+
+class StreamedPool:
+    """Images that are decoded whenever they are asked for, by threads, some batches ahead.
+
+    Args:
+        file: The file.
+        indices: Which of its images (n,).
+        view: Side of the images that `stream` gives, in pixels.
+        device: Where batches are put.
+    """
+
+    def __init__(self, file: BetonFile, indices: Indices, *, view: int, device: torch.device) -> None:
+        self.file = file
+        self.indices = indices
+        self.view = view
+        self.device = device
+        self.sizes = torch.from_numpy(np.stack([file.heights[indices], file.widths[indices]], axis=1))
+        self._threads = ThreadPoolExecutor(_threads(), thread_name_prefix="ltray-decode")
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def stream(self, order: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """Yield the centre of each image of `order` (b, 3, S, S), uint8: what evaluation looks at."""
+        shorter = self.sizes.min(dim=1).values
+        side = (shorter * CENTRE).long().clamp(min=1)
+        corner = (self.sizes.flip(1) - side[:, None]) // 2
+        boxes = torch.cat([corner, corner + side[:, None]], dim=1)
+        wanted = (Cuts(positions, boxes[positions][:, None]) for positions in batches(order, batch_size))
+        for images in self.cut(wanted, self.view):
+            yield images[:, 0]
+
+    def cut(self, wanted: Iterable[Cuts], size: int) -> Iterator[Tensor]:
+        """Yield the boxes of each request, resized to squares (b, V, 3, size, size), uint8 on the device.
+
+        Each image is decoded once for its V boxes. An iterator that is left early ends what it
+        has begun.
+        """
+        running: deque[tuple[Tensor, list[Future[None]]]] = deque()
+        requests = iter(wanted)
+        try:
+            while True:
+                while len(running) < AHEAD and (request := next(requests, None)) is not None:
+                    running.append(self._begin(request, size))
+                if not running:
+                    return
+                images, parts = running.popleft()
+                for part in parts:
+                    part.result()
+                yield images.to(self.device, non_blocking=True).permute(0, 1, 4, 2, 3)
+        finally:
+            for _, parts in running:
+                for part in parts:
+                    part.cancel()
+
+    def _begin(self, request: Cuts, size: int) -> tuple[Tensor, list[Future[None]]]:
+        """Start decoding a batch into a buffer of its own (b, V, size, size, 3)."""
+        shape = (len(request.positions), request.boxes.shape[1], size, size, 3)
+        images = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        indices = self.indices[request.positions.numpy()].tolist()
+        boxes = request.boxes.tolist()
+        targets = images.numpy()
+        parts = [
+            self._threads.submit(self._decode, indices[start:end], boxes[start:end], targets[start:end])
+            for start, end in _slices(len(indices))
+        ]
+        return images, parts
+
+    def _decode(self, indices: list[int], boxes: list[list[tuple[int, int, int, int]]], targets: np.ndarray) -> None:  # type: ignore[type-arg]
+        for index, several, places in zip(indices, boxes, targets, strict=True):
+            pixels = self.file.decode(index)
+            for box, place in zip(several, places, strict=True):
+                cut_out(pixels, box, place)
+
+
+PART = 8  # images a thread takes at a time
+
+
+def _slices(count: int) -> list[tuple[int, int]]:
+    return [(start, min(start + PART, count)) for start in range(0, count, PART)]
+
+
+def _threads() -> int:
+    """Return this worker's share of the processors it may use."""
+    workers = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, len(os.sched_getaffinity(0)) // workers)

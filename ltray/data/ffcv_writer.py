@@ -1,0 +1,216 @@
+"""Writing .beton files: the only user of FFCV's writer, kept in a process of its own.
+
+FFCV's `DatasetWriter` waits for ever when one of its workers fails or is killed, and leaves
+shared memory behind. Here it gets nothing but images that are encoded and checked already,
+and runs in a process group that is watched: silence has a limit, and the group is ended as a
+whole.
+"""
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import shared_memory
+from pathlib import Path
+from typing import Any, Self
+
+from ltray.data.prepared import Encoded, Prepared
+
+SMALLEST_PAGE, LARGEST_PAGE = 1 << 21, 1 << 31  # FFCV: 2 MiB <= page size < 4 GiB, a power of two
+SILENCE = 300.0  # seconds without a written image after which the writer counts as hung
+CHUNK = 64  # images a worker takes at a time; progress comes in these steps
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to write.
+
+    Attributes:
+        target: The file to create.
+        prepared: The encoded images.
+        indices: Which of them, in this order.
+        labels: The label of each index.
+        workers: Writing processes.
+    """
+
+    target: Path
+    prepared: Prepared
+    indices: tuple[int, ...]
+    labels: tuple[int, ...]
+    workers: int
+
+
+class BetonWriter:
+    """A process that writes .beton files; a context manager.
+
+    It starts at once, so that its imports overlap with whatever comes before the first job.
+    """
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._jobs: Any = context.Queue()
+        self._messages: Any = context.Queue()
+        self._process: Any = context.Process(target=_serve, args=(self._jobs, self._messages, os.getpid()))
+        self._shared = ""  # name of the shared memory in use
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error == (None, None, None):
+            self._jobs.put(None)
+            self._process.join(10.0)
+        if self._process.is_alive():
+            _end(self._process)
+        if self._shared:
+            _free(self._shared)
+
+    def write(self, job: Job, advance: Callable[[int], None]) -> None:
+        """Write a .beton with the fields "image" and "label".
+
+        Args:
+            job: What to write.
+            advance: Called with the number of further images written.
+
+        Raises:
+            RuntimeError: FFCV's writer failed, was killed or hung.
+        """
+        self._jobs.put(job)
+        silent_since = time.monotonic()
+        while True:
+            try:
+                kind, content = self._messages.get(timeout=1.0)
+            except queue.Empty:
+                self._check_alive(time.monotonic() - silent_since)
+                continue
+            silent_since = time.monotonic()
+            if kind == "memory":
+                self._shared = content
+                continue
+            if kind == "done":
+                self._shared = ""
+                return
+            if kind == "error":
+                raise RuntimeError(f"FFCV's writer failed:\n{content}")
+            advance(content)
+
+    def _check_alive(self, silent: float) -> None:
+        if not self._process.is_alive():
+            raise RuntimeError(f"FFCV's writer ended with exit code {self._process.exitcode}.")
+        if silent >= SILENCE:
+            raise RuntimeError(f"FFCV's writer wrote nothing for {SILENCE:.0f} s; was one of its workers killed?")
+
+
+def _end(process: Any) -> None:
+    """End the writer and its workers."""
+    for kill in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, kill)
+        except ProcessLookupError:  # it died, or had no time yet to make a group of its own
+            process.kill()
+        process.join(5.0)
+        if not process.is_alive():
+            return
+
+
+def _free(name: str) -> None:
+    """Free shared memory that its dead owner could not."""
+    try:
+        memory = shared_memory.SharedMemory(name)
+    except FileNotFoundError:
+        return
+    memory.close()
+    memory.unlink()
+
+
+def _serve(jobs: Any, messages: Any, parent: int) -> None:
+    """Write one job after the other; the body of the watched process."""
+    os.setpgid(0, 0)
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    os.environ["NUMBA_DISABLE_JIT"] = "1"  # writing compiles nothing; importing FFCV would
+    try:
+        from ffcv import writer
+
+        writer.tqdm = _reporter(messages)
+        while (job := jobs.get()) is not None:
+            _write(job, messages)
+            messages.put(("done", None))
+    except BaseException:
+        messages.put(("error", traceback.format_exc()))
+        raise
+
+
+def _follow(parent: int) -> None:
+    """End this process group when the process that wanted it was killed."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _write(job: Job, messages: Any) -> None:
+    from ffcv.fields import IntField, RGBImageField
+    from ffcv.writer import DatasetWriter
+
+    class Announcing(DatasetWriter):  # type: ignore[misc]
+        def prepare(self) -> None:
+            super().prepare()
+            messages.put(("memory", self.metadata_sm.name))
+
+    image = RGBImageField()
+    image.encode = _put_encoded  # an attribute, not a subclass: FFCV's own readers know the field by its class
+    rows = job.prepared.rows[list(job.indices)]
+    page = SMALLEST_PAGE
+    while page < min(int(rows["length"].max()), LARGEST_PAGE):
+        page *= 2
+    fields = {"image": image, "label": IntField()}
+    writer = Announcing(str(job.target), fields, page_size=page, num_workers=job.workers)
+    writer.from_indexed_dataset(_Samples(job, messages), chunksize=CHUNK)
+
+
+def _put_encoded(destination: Any, image: Encoded, malloc: Any) -> None:
+    """Do what `RGBImageField.encode` does, for an image that is encoded already."""
+    destination["mode"], destination["width"], destination["height"] = image.mode, image.width, image.height
+    destination["data_ptr"], place = malloc(image.content.nbytes)
+    place[:] = image.content
+
+
+class _Samples:
+    """What FFCV's workers index; a failure is told, for FFCV would wait for its worker for ever."""
+
+    def __init__(self, job: Job, messages: Any) -> None:
+        self.job = job
+        self.messages = messages
+
+    def __len__(self) -> int:
+        return len(self.job.indices)
+
+    def __getitem__(self, position: int) -> tuple[Encoded, int]:
+        try:
+            return self.job.prepared.encoded(self.job.indices[position]), self.job.labels[position]
+        except Exception:
+            self.messages.put(("error", traceback.format_exc()))
+            self.messages.close()
+            self.messages.join_thread()
+            os._exit(1)  # the watching process ends the others
+
+
+def _reporter(messages: Any) -> type:
+    """Return a stand-in for tqdm that sends progress to the watching process."""
+
+    class Reporter:
+        def __init__(self, total: int) -> None:
+            self.total = total
+
+        def update(self, count: int) -> None:
+            messages.put(("written", int(count)))
+
+        def close(self) -> None:
+            pass
+
+    return Reporter

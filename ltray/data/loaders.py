@@ -1,0 +1,129 @@
+"""Batches: this worker's part of every epoch, with its views made on the device."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ltray.data import augmentations
+from ltray.data.definition import DatasetDefinition
+from ltray.data.plan import Plan
+from ltray.data.pools import CuttingPool, ImagePool, batches
+from ltray.data.views import Made, Place, ViewMaker
+from ltray.distributed import rank, world_size
+from ltray.stage import Batch, View
+
+EVALUATION_BATCH = 512
+
+
+class ImageLoader:
+    """The training batches of a stage that sees images.
+
+    Args:
+        pool: The training images.
+        labels: Their labels (N,), on the device.
+        plan: Steps and slices.
+        views: What the stage wants to see.
+    """
+
+    def __init__(self, pool: ImagePool, labels: Tensor, *, plan: Plan, views: ViewMaker) -> None:
+        self.pool = pool
+        self.labels = labels
+        self.plan = plan
+        self.views = views
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch."""
+        return self.plan.steps
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """Yield this worker's batches of `epoch` from `first_step` on."""
+        slots = self.plan.places(first_step)
+        positions = self.plan.order(epoch)[slots]
+        places = [Place(epoch, slot) for slot in slots]
+        made = (
+            self._cut_out(positions, places) if isinstance(self.pool, CuttingPool) else self._whole(positions, places)
+        )
+        for here, (views, boxes) in zip(positions, made, strict=True):
+            indices = here[:, 0].to(self.labels.device)
+            yield Batch(views, self.labels[indices], indices, boxes)
+
+    def _whole(self, positions: Tensor, places: Sequence[Place]) -> Iterator[Made]:
+        each = positions.shape[2]
+        streamed = self.pool.stream(positions.flatten(), self.plan.share * each)
+        for images, place in zip(streamed, places, strict=True):
+            yield self.views.of_images(images.view(-1, each, *images.shape[1:]), place)
+
+    def _cut_out(self, positions: Tensor, places: Sequence[Place]) -> Iterator[Made]:
+        assert isinstance(self.pool, CuttingPool)
+        sizes = self.pool.sizes
+        wanted = (self.views.cuts(here, sizes[here], place) for here, place in zip(positions, places, strict=True))
+        for cut, place in zip(self.pool.cut(wanted, self.views.size), places, strict=True):
+            yield self.views.of_cuts(cut, place)
+
+
+class FeatureLoader:
+    """The training batches of a stage that sees features of a frozen network.
+
+    Args:
+        features: Features of the training set (N, d), on the device.
+        labels: Their labels (N,), on the device.
+        plan: Steps and slices.
+        views: What the stage calls them: one view, or two under "pairs".
+    """
+
+    def __init__(self, features: Tensor, labels: Tensor, *, plan: Plan, views: Sequence[View]) -> None:
+        self.features = features
+        self.labels = labels
+        self.plan = plan
+        self.views = views
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch."""
+        return self.plan.steps
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """Yield this worker's batches of `epoch` from `first_step` on."""
+        order = self.plan.order(epoch)[self.plan.places(first_step)].to(self.labels.device)
+        for rows in order:
+            each = rows.unbind(dim=1)
+            views = {view.name: self.features[indices] for view, indices in zip(self.views, each, strict=True)}
+            yield Batch(views, self.labels[each[0]], each[0])
+
+
+class EvaluationImages:
+    """Each image of a split once over all workers, without augmentation.
+
+    Args:
+        pool: The split's images.
+        labels: Their labels (n,), on the device.
+        definition: Image size and normalisation.
+    """
+
+    def __init__(self, pool: ImagePool, labels: Tensor, definition: DatasetDefinition) -> None:
+        self.pool = pool
+        self.labels = labels
+        self.definition = definition
+
+    def share_sizes(self) -> list[int]:
+        """Return how many images each worker takes; they differ by one at most."""
+        count, workers = len(self.pool), world_size()
+        return [count * (worker + 1) // workers - count * worker // workers for worker in range(workers)]
+
+    def share(self) -> Tensor:
+        """Return this worker's positions, a contiguous part."""
+        sizes = self.share_sizes()
+        start = sum(sizes[: rank()])
+        return torch.arange(start, start + sizes[rank()])
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (images (B, 3, H, W), labels (B,)) of this worker's share."""
+        share = self.share()
+        streamed = self.pool.stream(share, EVALUATION_BATCH)
+        for positions, pixels in zip(batches(share, EVALUATION_BATCH), streamed, strict=True):
+            images = augmentations.evaluation(
+                pixels, image_size=self.definition.image_size, mean=self.definition.mean, std=self.definition.std
+            )
+            yield images, self.labels[positions.to(self.labels.device)]

@@ -1,0 +1,73 @@
+"""The original images of a data set, before any conversion."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+"""One image (H, W, 3), red, green, blue."""
+
+
+class Originals(Protocol):
+    """The images of one pool ("train", "test", …) in a fixed order."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Label of each image (n,)."""
+        ...
+
+    def name(self, index: int) -> str:
+        """Return what a user would call the image: a path, or a file and row."""
+        ...
+
+    def read(self, index: int) -> bytes | Pixels:
+        """Return the image's file, or its pixels where there is no file.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set where its maker put it.
+
+    Attributes:
+        class_names: Names in label order.
+        origin: Where it comes from, in words, for messages and sidecars.
+        fingerprint: Changes when the originals change; cheap to compute.
+        pools: How to open each pool; nothing is read before. Picklable.
+    """
+
+    class_names: tuple[str, ...]
+    origin: str
+    fingerprint: str
+    pools: Mapping[str, Callable[[], Originals]]
+
+
+@dataclass(frozen=True)
+class ArrayOriginals:
+    """Images that are already decoded.
+
+    Attributes:
+        pixels: All images (n, H, W, 3).
+        labels: Their labels (n,).
+        title: What `name` begins with.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    title: str
+
+    def name(self, index: int) -> str:
+        """Return the title and the image's number."""
+        return f"{self.title}, image {index}"
+
+    def read(self, index: int) -> Pixels:
+        """Return one image's pixels."""
+        pixels: Pixels = self.pixels[index]
+        return pixels

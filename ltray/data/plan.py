@@ -1,0 +1,69 @@
+"""Epochs cut into steps and workers."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ltray.data.sampling import Sampling, epoch_order
+from ltray.distributed import rank, world_size
+from ltray.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an epoch is cut into steps and workers.
+
+    Every worker derives the same global order and takes a contiguous slice of each global
+    batch, in rank order: the workers together see exactly what a single one would.
+
+    Attributes:
+        labels: Labels of the positions to train on (n,).
+        positions: These positions in the training set (n,).
+        sampling: How an epoch is drawn.
+        seed: Of the stage.
+        batch: Images a step over all workers, B.
+        steps: Whole batches an epoch; what is left over is dropped.
+    """
+
+    labels: Tensor
+    positions: Tensor
+    sampling: Sampling
+    seed: int
+    batch: int
+    steps: int
+
+    @classmethod
+    def of(cls, labels: Tensor, selected: Tensor | None, *, sampling: Sampling, seed: int, batch: int) -> "Plan":
+        """Plan epochs over the selected positions, or over all.
+
+        Raises:
+            UsageError: The workers cannot share a batch equally, or there is nothing to train on.
+        """
+        workers = world_size()
+        if batch % workers:
+            raise UsageError(
+                f"`batch_size` must be a multiple of the number of workers, but got batch_size={batch}, "
+                f"workers={workers}; {max(batch // workers, 1) * workers} works."
+            )
+        positions = torch.arange(len(labels)) if selected is None else selected.cpu()
+        if len(positions) < workers:
+            raise UsageError(f"{len(positions)} training images are too few for {workers} workers.")
+        labels = labels[positions]
+        draws = len(epoch_order(sampling, labels, seed=seed, epoch=0))
+        batch = min(batch, draws - draws % workers)
+        return cls(labels, positions, sampling, seed, batch, draws // batch)
+
+    @property
+    def share(self) -> int:
+        """Images of a step on this worker."""
+        return self.batch // world_size()
+
+    def places(self, first_step: int) -> Tensor:
+        """Return this worker's places in the epoch's order from `first_step` on (steps, share)."""
+        places = torch.arange(self.steps * self.batch).view(self.steps, world_size(), self.share)
+        return places[first_step:, rank()]
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the training positions of an epoch over all workers, (draws, 1 or 2)."""
+        return self.positions[epoch_order(self.sampling, self.labels, seed=self.seed, epoch=epoch)]

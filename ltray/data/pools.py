@@ -1,0 +1,106 @@
+"""Decoded images by position: what loaders read, whatever stands behind it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltray.data.decoding import decode
+from ltray.data.originals import Originals
+from ltray.data.splits import Indices
+from ltray.data.storage import Storage
+from ltray.errors import UsageError
+
+
+class ImagePool(Protocol):
+    """The decoded images of one split, by position 0 … n−1."""
+
+    def __len__(self) -> int:
+        """Number of images n."""
+        ...
+
+    def stream(self, order: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """Yield uint8 images (b, 3, H, W) at the positions of `order` (m,), in this order.
+
+        The last batch holds what is left; a position may occur more than once.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """A wish for parts of some images.
+
+    Attributes:
+        positions: Which images (b,).
+        boxes: x1 y1 x2 y2 of V parts of each, in pixels, x2 and y2 excluded (b, V, 4), int64.
+    """
+
+    positions: Tensor
+    boxes: Tensor
+
+
+@runtime_checkable
+class CuttingPool(ImagePool, Protocol):
+    """A pool whose images differ in size and are cut out while they are decoded."""
+
+    sizes: Tensor
+    """(height, width) of each image (n, 2), int64 on the CPU."""
+
+    def cut(self, wanted: Iterable[Cuts], size: int) -> Iterator[Tensor]:
+        """Yield the boxes of each request, resized to squares (b, V, 3, size, size), uint8."""
+        ...
+
+
+def batches(order: Tensor, size: int) -> Iterator[Tensor]:
+    """Cut positions (m,) into batches; the last one is what is left, and nothing gives none."""
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+class MemoryPool:
+    """A pool whose images lie in memory, on the device that uses them.
+
+    Args:
+        images: uint8 (n, 3, H, W).
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    def stream(self, order: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """Yield the images of `order` in batches."""
+        for positions in batches(order.to(self.images.device), batch_size):
+            yield self.images[positions]
+
+
+def decode_originals(originals: Originals, indices: Indices, storage: Storage, device: torch.device) -> MemoryPool:
+    """Decode some originals into memory, without any conversion.
+
+    Args:
+        originals: One pool of a source.
+        indices: Which of them (n,).
+        storage: The size they are fitted to.
+        device: Where the images are to lie.
+
+    Raises:
+        UsageError: The data set's images keep their own sizes, or one cannot be decoded.
+    """
+    side = storage.square
+    if not side:
+        raise UsageError("Images of a data set with `image_size` above 64 differ in size; read them from FFCV files.")
+    images = torch.empty(len(indices), side, side, 3, dtype=torch.uint8)
+    for place in np.argsort(indices):  # in the order of the source, which reads neighbours together
+        index = int(indices[place])
+        try:
+            pixels = storage.fit(decode(originals.read(index), longest=storage.cap).pixels)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{originals.name(index)}: {error}") from error
+        images[int(place)] = torch.from_numpy(pixels)
+    return MemoryPool(images.permute(0, 3, 1, 2).contiguous().to(device))

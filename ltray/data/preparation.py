@@ -1,0 +1,140 @@
+"""Read, check, fit and encode every original once, in parallel, with the memory of a few images."""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+import numpy as np
+
+from ltray.data.decoding import decode
+from ltray.data.originals import Originals, Pixels
+from ltray.data.prepared import ROW, Prepared
+from ltray.data.storage import Storage, Stored
+from ltray.errors import UsageError
+
+Opener = Callable[[], Originals]
+
+
+def prepare(
+    opener: Opener, prepared: Prepared, *, storage: Storage, workers: int, advance: Callable[[int], None]
+) -> None:
+    """Prepare what is missing; images that cannot be used are noted, not raised.
+
+    Args:
+        opener: Opens the originals, once in each process; picklable.
+        prepared: Where to write.
+        storage: How images are stored.
+        workers: Processes; 1 works in this one.
+        advance: Called with the number of further images done.
+
+    Raises:
+        UsageError: A process died while it read an image.
+    """
+    chunks = prepared.missing()
+    advance(prepared.count - sum(map(len, chunks)))
+    if workers == 1 or len(chunks) < 2:
+        task = _Task(opener(), prepared, storage)
+        for chunk in chunks:
+            task.run(chunk)
+            advance(len(chunk))
+        return
+    context = multiprocessing.get_context("spawn")
+    begin = (opener, prepared, storage, os.getpid())
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=begin) as pool:
+        try:
+            _run_all(pool, chunks, advance=advance, ahead=2 * workers)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _run_all(pool: ProcessPoolExecutor, chunks: list[range], *, advance: Callable[[int], None], ahead: int) -> None:
+    waiting = list(reversed(chunks))
+    running: dict[Future[None], range] = {}
+    while waiting or running:
+        while waiting and len(running) < ahead:
+            chunk = waiting.pop()
+            running[pool.submit(_run_here, chunk)] = chunk
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            chunk = running.pop(future)
+            try:
+                future.result()
+            except BrokenProcessPool as error:
+                among = sorted([chunk, *running.values()], key=lambda one: one.start)
+                raise UsageError(
+                    f"A process died while it read images {among[0].start} to {among[-1].stop - 1}; "
+                    "was there too little memory?"
+                ) from error
+            advance(len(chunk))
+
+
+_here: list["_Task"] = []  # the task of a worker process
+
+
+def _begin(opener: Opener, prepared: Prepared, storage: Storage, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, for all of them
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    _here.append(_Task(opener(), prepared, storage))
+
+
+def _follow(parent: int) -> None:
+    """End this process when the one that wanted it was killed."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _run_here(chunk: range) -> None:
+    _here[0].run(chunk)
+
+
+@dataclass(frozen=True)
+class _Task:
+    originals: Originals
+    prepared: Prepared
+    storage: Storage
+
+    def run(self, chunk: range) -> None:
+        """Prepare one chunk."""
+        rows = np.zeros(len(chunk), dtype=ROW)
+        contents: list[bytes] = []
+        bad: dict[int, str] = {}
+        notes: dict[int, str] = {}
+        for place, index in enumerate(chunk):
+            try:
+                image = decode(self.originals.read(index), longest=self.storage.cap)
+                stored = self.storage.store(image)
+            except Exception as error:  # a decoder may fail in any way; all of them belong in the report
+                bad[index] = f"{self.originals.name(index)}: {str(error) or type(error).__name__}"
+                continue
+            rows[place] = _row(stored, offset=sum(map(len, contents)))
+            contents.append(stored.content)
+            if image.notes:
+                notes[index] = ", ".join(image.notes)
+        self.prepared.put(chunk, rows, content=b"".join(contents), said={"bad": bad, "notes": notes})
+
+
+def _row(stored: Stored, *, offset: int) -> tuple[object, ...]:
+    height, width = stored.pixels.shape[:2]
+    total, squares = _sums(stored.pixels)
+    return width, height, stored.mode, offset, len(stored.content), total, squares, pixel_digest(stored.pixels)
+
+
+def _sums(pixels: Pixels) -> tuple[list[float], list[float]]:
+    """Return the sums of values and of squared values a channel, of 1, from 256-bin histograms."""
+    values = np.arange(256) / 255.0
+    counts = [np.bincount(pixels[..., channel].ravel(), minlength=256) for channel in range(3)]
+    return [float(count @ values) for count in counts], [float(count @ values**2) for count in counts]
+
+
+def pixel_digest(pixels: Pixels) -> bytes:
+    """Return 16 bytes that tell images apart: equal pixels, equal digest."""
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()[:16]

@@ -1,0 +1,159 @@
+"""Images made ready for a .beton, in small files of their own: what a killed conversion resumes from."""
+
+import functools
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHUNK = 256  # images a file
+ROW = np.dtype(
+    [
+        ("width", "<i4"),  # 0: unusable
+        ("height", "<i4"),
+        ("mode", "<i4"),
+        ("offset", "<i8"),  # place of the encoded image in the chunk's file
+        ("length", "<i8"),
+        ("total", "<f8", 3),  # sums over the stored pixels, of 1
+        ("squares", "<f8", 3),
+        ("digest", "V16"),  # of the stored pixels
+    ]
+)
+Rows = NDArray[np.void]
+Three = tuple[float, float, float]
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An encoded image.
+
+    Attributes:
+        content: Its bytes (n,), uint8.
+        width: In pixels.
+        height: In pixels.
+        mode: `storage.RAW` or `storage.JPEG`.
+    """
+
+    content: NDArray[np.uint8]
+    width: int
+    height: int
+    mode: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The prepared images of one pool.
+
+    Attributes:
+        folder: Where the chunk files lie.
+        count: Images, usable or not.
+    """
+
+    folder: Path
+    count: int
+
+    def chunks(self) -> list[range]:
+        """Return the images of each chunk."""
+        return [range(start, min(start + CHUNK, self.count)) for start in range(0, self.count, CHUNK)]
+
+    def missing(self) -> list[range]:
+        """Return the chunks still to be prepared: those without a file, and those with unusable images."""
+        return [chunk for chunk in self.chunks() if not self._path(chunk, "npy").exists() or self._said(chunk, "bad")]
+
+    def put(self, chunk: range, rows: Rows, *, content: bytes, said: Mapping[str, Mapping[int, str]]) -> None:
+        """Write a chunk; the rows come last and complete it.
+
+        Args:
+            chunk: Which images.
+            rows: One `ROW` each.
+            content: Their encodings, one after the other.
+            said: "bad" and "notes": sentences by index.
+        """
+        for suffix, written in (("bin", content), ("json", json.dumps(said).encode())):
+            self._path(chunk, suffix).write_bytes(written)
+        partial = self._path(chunk, "partial")
+        with partial.open("wb") as file:
+            np.save(file, rows)
+        os.replace(partial, self._path(chunk, "npy"))
+
+    @functools.cached_property
+    def rows(self) -> Rows:
+        """One `ROW` an image (count,)."""
+        parts = [np.load(self._path(chunk, "npy"), allow_pickle=False) for chunk in self.chunks()]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=ROW)
+
+    @property
+    def good(self) -> NDArray[np.int64]:
+        """Indices of the usable images."""
+        return np.flatnonzero(self.rows["width"] > 0)
+
+    def bad(self) -> dict[int, str]:
+        """Return what is wrong with each unusable image, by index."""
+        return dict(self._all_said("bad"))
+
+    def notes(self) -> dict[int, str]:
+        """Return what had to be changed, by index."""
+        return dict(self._all_said("notes"))
+
+    def _all_said(self, kind: str) -> Iterator[tuple[int, str]]:
+        for chunk in self.chunks():
+            yield from self._said(chunk, kind).items()
+
+    def _said(self, chunk: range, kind: str) -> dict[int, str]:
+        said = json.loads(self._path(chunk, "json").read_bytes())[kind]
+        return {int(index): text for index, text in said.items()}
+
+    def encoded(self, index: int) -> Encoded:
+        """Return one prepared image.
+
+        Raises:
+            OSError: The chunk's file is shorter than it was.
+        """
+        row = self.rows[index]
+        start, end = int(row["offset"]), int(row["offset"] + row["length"])
+        file = self.folder / f"{index // CHUNK:06d}.bin"
+        content = _bytes_of(file)[start:end]
+        if len(content) != end - start:
+            raise OSError(f"{file} was cut short")
+        return Encoded(content, int(row["width"]), int(row["height"]), int(row["mode"]))
+
+    def _path(self, chunk: range, suffix: str) -> Path:
+        return self.folder / f"{chunk.start // CHUNK:06d}.{suffix}"
+
+    def statistics(self) -> tuple[Three, Three]:
+        """Return mean and standard deviation of all stored pixels a channel, of 1."""
+        rows = self.rows[self.good]
+        pixels = float((rows["width"].astype(np.float64) * rows["height"]).sum())
+        mean = rows["total"].sum(axis=0) / pixels
+        deviation = np.sqrt(np.maximum(rows["squares"].sum(axis=0) / pixels - mean**2, 0.0))
+        return _three(mean), _three(deviation)
+
+    def sizes(self) -> tuple[Size, Size]:
+        """Return the stored (width, height) with the fewest and with the most pixels."""
+        rows = self.rows[self.good]
+        area = rows["width"].astype(np.int64) * rows["height"]
+        smallest, largest = (rows[place] for place in (area.argmin(), area.argmax()))
+        return _size(smallest), _size(largest)
+
+    def bytes(self) -> int:
+        """Return the bytes of all encodings."""
+        return int(self.rows["length"].sum())
+
+
+@functools.lru_cache(maxsize=4)
+def _bytes_of(file: Path) -> NDArray[np.uint8]:
+    return np.fromfile(file, dtype=np.uint8)
+
+
+def _size(row: np.void) -> Size:
+    return int(row["width"]), int(row["height"])
+
+
+def _three(values: NDArray[np.float64]) -> Three:
+    red, green, blue = (round(float(value), 6) for value in values)
+    return red, green, blue

@@ -1,0 +1,119 @@
+"""The order of an epoch: which training position comes when, as a function of (seed, epoch)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ltray.stage import Stage
+
+Ints = NDArray[np.int64]
+Weights = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a stage draws its epochs.
+
+    Attributes:
+        kind: "natural", "class_balanced", "reversed", "class_aware" or "pairs".
+        class_run: Images in a row of a class under "class_aware".
+        long_epoch: Whether an epoch of "class_aware" has n_max·K draws instead of n.
+    """
+
+    kind: str = "natural"
+    class_run: int = 1
+    long_epoch: bool = False
+
+    @classmethod
+    def of(cls, stage: Stage) -> "Sampling":
+        """Return the sampling that a stage declares."""
+        return cls(stage.sampling, stage.class_run, stage.long_epoch)
+
+
+def epoch_order(sampling: Sampling, labels: Tensor, *, seed: int, epoch: int) -> Tensor:
+    """Return the positions of one epoch, int64: (draws, 1), or (draws, 2) for "pairs".
+
+    Every worker computes the same order and takes its own slices of it, so that sampling is
+    exact under any number of workers.
+
+    Args:
+        sampling: "natural": each image once. "class_balanced": every class is equally
+            probable, then every image of it, with replacement (Kang et al. 2020). "reversed":
+            a class's probability is proportional to 1/n_k (BBN, Zhou et al. 2020).
+            "class_aware": classes in shuffled passes, `class_run` images of each in a row
+            (Shen et al. 2016). "pairs": two different classes and an image of each.
+        labels: Label of each position (n,), on the CPU.
+        seed: Non-negative.
+        epoch: From 0.
+    """
+    random = np.random.default_rng([seed, epoch])
+    if sampling.kind == "natural":
+        return torch.from_numpy(random.permutation(len(labels)))[:, None]
+    classes = _Classes.of(labels.numpy())
+    if sampling.kind == "class_aware":
+        draws = int(classes.counts.max()) * len(classes.counts) if sampling.long_epoch else len(labels)
+        return torch.from_numpy(_class_aware(classes, random, draws=draws, run=sampling.class_run))[:, None]
+    if sampling.kind == "pairs":
+        return torch.from_numpy(_pairs(classes, random, len(labels)))
+    weights = CLASS_WEIGHTS[sampling.kind](classes.counts.astype(np.float64))
+    drawn = random.choice(len(classes.counts), size=len(labels), p=weights / weights.sum())
+    return torch.from_numpy(classes.images(drawn, random))[:, None]
+
+
+CLASS_WEIGHTS: Mapping[str, Callable[[Weights], Weights]] = {
+    "class_balanced": np.ones_like,
+    "reversed": lambda counts: 1.0 / counts,
+}
+"""Unnormalised probability of a class by its count n_k > 0."""
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """Positions sorted by class; class j of those present owns `counts[j]` from `starts[j]` on."""
+
+    by_class: Ints
+    starts: Ints
+    counts: Ints
+
+    @classmethod
+    def of(cls, labels: Ints) -> "_Classes":
+        by_class = np.argsort(labels, kind="stable")
+        _, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
+        return cls(by_class, starts, counts)
+
+    def images(self, classes: Ints, random: np.random.Generator) -> Ints:
+        """Draw an image of each class named (any shape), with replacement."""
+        within = (random.random(classes.shape) * self.counts[classes]).astype(np.int64)
+        images: Ints = self.by_class[self.starts[classes] + within]
+        return images
+
+
+def _pairs(classes: _Classes, random: np.random.Generator, draws: int) -> Ints:
+    """Draw two different classes uniformly and an image of each (draws, 2)."""
+    present = len(classes.counts)
+    first = random.integers(present, size=draws)
+    second = (first + random.integers(1, max(present, 2), size=draws)) % present
+    return classes.images(np.stack([first, second], axis=1), random)
+
+
+def _class_aware(classes: _Classes, random: np.random.Generator, *, draws: int, run: int) -> Ints:
+    """Go through the classes in shuffled passes, `run` images each; images in shuffled passes too."""
+    runs = -(-draws // run)
+    drawn = np.repeat(_passes(len(classes.counts), runs, random), run)[:draws]
+    order = np.empty(draws, dtype=np.int64)
+    for label, count in enumerate(classes.counts):
+        places = np.flatnonzero(drawn == label)
+        order[places] = classes.by_class[classes.starts[label] + _passes(int(count), len(places), random)]
+    return order
+
+
+def _passes(count: int, length: int, random: np.random.Generator) -> Ints:
+    """Return `length` numbers below `count`: one permutation after the other."""
+    repeats = -(-length // count)
+    if not repeats:
+        return np.empty(0, dtype=np.int64)
+    return np.concatenate([random.permutation(count) for _ in range(repeats)])[:length]

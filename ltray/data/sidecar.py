@@ -1,0 +1,131 @@
+"""The JSON file beside every .beton: what is in it, and whether it is still that.
+
+FFCV trusts its files: a cut allocation table crashes the process, a damaged pixel is read
+without a word. So nothing is opened before its sidecar agrees.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ltray.errors import UsageError
+
+FORMAT = 1
+ENDS = 1 << 16  # bytes at either end that the cheap check covers: header and allocation table
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What is known of one .beton file.
+
+    Attributes:
+        beton: The file; not part of the JSON, which lies beside it.
+        pool: "train", "test", ….
+        class_names: Names in label order.
+        counts: Images a class.
+        labels: Label of every image, in the file's order.
+        image_sizes: Smallest and largest (width, height).
+        mean: Pixel mean a channel, of 1.
+        std: Pixel standard deviation a channel, of 1.
+        origin: Where the originals came from, in words.
+        fingerprint: Of the originals; a source that has changed has another.
+        options: How the images are stored.
+        skipped: Originals that could not be used.
+        content: SHA-256 of all encoded images, in the file's order.
+        versions: Of what wrote the file.
+        bytes: Length of the file.
+        ends: SHA-256 of the first and last 64 KiB.
+        sha256: SHA-256 of the whole file.
+    """
+
+    beton: Path
+    pool: str
+    class_names: tuple[str, ...]
+    counts: tuple[int, ...]
+    labels: tuple[int, ...]
+    image_sizes: tuple[tuple[int, int], tuple[int, int]]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    origin: str
+    fingerprint: str
+    options: Mapping[str, Any]
+    skipped: int
+    content: str
+    versions: Mapping[str, str]
+    bytes: int
+    ends: str
+    sha256: str
+
+    def write(self) -> None:
+        """Write the JSON beside the .beton, by a temporary name."""
+        known = {"format": FORMAT} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        del known["beton"]
+        path = sidecar_path(self.beton)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(json.dumps(known) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+
+    @classmethod
+    def read(cls, beton: Path) -> Self:
+        """Read the sidecar of a .beton file.
+
+        Raises:
+            UsageError: It is missing, damaged or of another format.
+        """
+        path = sidecar_path(beton)
+        cure = "convert the data set again"
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            if known.pop("format") != FORMAT:
+                raise UsageError(f"{path}: written by another version of ltray; {cure}.")
+            for name in ("class_names", "counts", "labels", "mean", "std"):
+                known[name] = tuple(known[name])
+            known["image_sizes"] = tuple(map(tuple, known["image_sizes"]))
+            return cls(beton=beton, **known)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(f"{path}: not a readable sidecar ({error}); {cure}.") from error
+
+    def check(self, *, whole: bool = False) -> None:
+        """Compare the .beton with what was written.
+
+        Args:
+            whole: Whether to read all of it; else size, header and allocation table only.
+
+        Raises:
+            UsageError: The file is absent, cut, damaged or another one.
+        """
+        cure = "convert the data set again"
+        try:
+            size = self.beton.stat().st_size
+            if size != self.bytes:
+                raise UsageError(f"{self.beton}: has {size:,} bytes instead of {self.bytes:,}; {cure}.")
+            if digest_of_ends(self.beton) != self.ends or (whole and digest_of(self.beton) != self.sha256):
+                raise UsageError(f"{self.beton}: damaged, its digest is not the one in its sidecar; {cure}.")
+        except OSError as error:
+            raise UsageError(f"{self.beton}: cannot be read ({error}); {cure}.") from error
+
+
+def sidecar_path(beton: Path) -> Path:
+    """Return where the sidecar of a .beton file lies."""
+    return beton.with_suffix(".json")
+
+
+def digest_of(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def digest_of_ends(file: Path) -> str:
+    """Return the SHA-256 of a file's first and last 64 KiB."""
+    with file.open("rb") as opened:
+        head = opened.read(ENDS)
+        opened.seek(max(0, file.stat().st_size - ENDS))
+        return hashlib.sha256(head + opened.read(ENDS)).hexdigest()

@@ -1,0 +1,201 @@
+"""A data set as the engine sees it: splits, views and loaders over FFCV files or over memory."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltray.data.at_rest import TrainingSetAtRest
+from ltray.data.definition import DatasetDefinition
+from ltray.data.loaders import EvaluationImages, FeatureLoader, ImageLoader
+from ltray.data.plan import Plan
+from ltray.data.pools import ImagePool, decode_originals
+from ltray.data.sampling import Sampling
+from ltray.data.sources import open_source
+from ltray.data.splits import Indices, Split, Splits, cut
+from ltray.data.views import ViewMaker
+from ltray.long_tail import LongTail
+from ltray.stage import Loader, Stage, TrainingData
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A data set that is ready to be read.
+
+    Attributes:
+        class_names: Names in label order.
+        labels: Labels of each pool.
+        fingerprint: Of the originals.
+        images: Opens the images of a split.
+        origin: Where they are read from, in words.
+    """
+
+    class_names: tuple[str, ...]
+    labels: Mapping[str, Indices]
+    fingerprint: str
+    images: Callable[[Split], ImagePool]
+    origin: str
+
+
+class ImageData:
+    """The `Data` the engine trains from. Each split is decoded when it is first asked for.
+
+    Args:
+        definition: What the data set is.
+        opened: Where its images are.
+        device: Where views are made.
+    """
+
+    def __init__(self, definition: DatasetDefinition, opened: Opened, device: torch.device) -> None:
+        self.definition = definition
+        self.device = device
+        self.class_names = opened.class_names
+        self._opened = opened
+        self.splits: Splits = cut(definition, opened.labels, len(opened.class_names))
+        self._labels = torch.from_numpy(self.splits.train.labels)
+        self._tail = LongTail(tuple(np.bincount(self.splits.train.labels, minlength=len(self.class_names)).tolist()))
+
+    @property
+    def tail(self) -> LongTail:
+        """Class counts of the training set."""
+        return self._tail
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the originals' fingerprint and of every split's indices and labels."""
+        found = hashlib.sha256(self._opened.fingerprint.encode())
+        for split in (self.splits.train, self.splits.validation, self.splits.test):
+            if split is not None:
+                found.update(split.pool.encode())
+                found.update(split.indices.astype("<i8").tobytes())
+                found.update(split.labels.astype("<i8").tobytes())
+        return found.hexdigest()
+
+    @cached_property
+    def _train_images(self) -> ImagePool:
+        return self._opened.images(self.splits.train)
+
+    def training(self, stage: Stage, selected: Tensor | None, *, seed: int) -> Loader:
+        """Return the loader of a stage's views, shuffled by `seed`.
+
+        Args:
+            stage: Its recipe, views, source and sampling say what a batch is.
+            selected: Training positions to use, or None for all.
+            seed: Non-negative.
+
+        Raises:
+            UsageError: The workers cannot share a batch equally.
+        """
+        batch = stage.recipe.batch_size
+        plan = Plan.of(self._labels, selected, sampling=Sampling.of(stage), seed=seed, batch=batch)
+        labels = self._labels.to(self.device)
+        if stage.source == "features":
+            features = self.at_rest().features(stage.feature_network())
+            return FeatureLoader(features, labels, plan=plan, views=stage.views)
+        return ImageLoader(self._train_images, labels, plan=plan, views=ViewMaker(stage.views, self.definition, seed))
+
+    def selection(self) -> EvaluationImages:
+        """Images that epochs and trials are compared on: validation, or test under `paper`."""
+        return self.test() if self.splits.validation is None else self._validation
+
+    def test(self) -> EvaluationImages:
+        """The test set; read once, for final models."""
+        return self._test
+
+    def at_rest(self) -> TrainingData:
+        """The training set without augmentation."""
+        return self._at_rest
+
+    @cached_property
+    def _at_rest(self) -> TrainingSetAtRest:
+        labels = self._labels.to(self.device)
+
+        def images() -> EvaluationImages:
+            return EvaluationImages(self._train_images, labels, self.definition)
+
+        return TrainingSetAtRest(labels, images, self.selection)
+
+    @cached_property
+    def _validation(self) -> EvaluationImages:
+        assert self.splits.validation is not None
+        return self._evaluation(self.splits.validation)
+
+    @cached_property
+    def _test(self) -> EvaluationImages:
+        return self._evaluation(self.splits.test)
+
+    def _evaluation(self, split: Split) -> EvaluationImages:
+        labels = torch.from_numpy(split.labels).to(self.device)
+        return EvaluationImages(self._opened.images(split), labels, self.definition)
+
+    def describe(self) -> str:
+        """Return what commands print of the data set."""
+        counts, groups = self.tail.counts, self.tail.groups()
+        validation = self.splits.validation
+        chosen_on = f"{len(validation.indices):,} validation images" if validation else "the test set"
+        named = ", ".join(f"{name} {len(labels)}" for name, labels in groups.items())
+        return "\n".join(
+            (
+                f"{self.definition.name}: {self.tail.classes} classes, {self.tail.total:,} training images "
+                f"({max(counts):,} to {min(counts):,} a class; {named} classes)",
+                f"{self.definition.imbalance()}; data seed {self.definition.data_seed}; "
+                f"protocol {self.definition.protocol}: selected on {chosen_on}, "
+                f"{len(self.splits.test.indices):,} test images; read from {self._opened.origin}",
+            )
+        )
+
+
+def open_data(
+    definition: DatasetDefinition,
+    *,
+    device: torch.device,
+    source: Literal["ffcv", "memory"] = "ffcv",
+    progress: bool = False,
+) -> ImageData:
+    """Open a data set for training and evaluation.
+
+    Args:
+        definition: What the data set is.
+        device: Where views are made.
+        source: "ffcv": the .beton files, converted first where they are missing; "memory":
+            the originals decoded straight into memory, without FFCV.
+        progress: Whether a conversion shows its progress bar.
+
+    Raises:
+        UsageError: The data cannot be found, converted or trusted.
+    """
+    opened = _from_originals(definition, device) if source == "memory" else _from_betons(definition, device, progress)
+    return ImageData(definition, opened, device)
+
+
+def _from_originals(definition: DatasetDefinition, device: torch.device) -> Opened:
+    described = open_source(definition)
+    pools = {name: read() for name, read in described.pools.items()}
+    return Opened(
+        class_names=described.class_names,
+        labels={name: pool.labels for name, pool in pools.items()},
+        fingerprint=described.fingerprint,
+        images=lambda split: decode_originals(pools[split.pool], split.indices, definition.storage, device),
+        origin=described.origin,
+    )
+
+
+def _from_betons(definition: DatasetDefinition, device: torch.device, progress: bool) -> Opened:
+    # Here, not above: whoever reads from memory needs no FFCV.
+    from ltray.data.conversion import converted
+    from ltray.data.ffcv_pool import open_beton
+
+    pools = converted(definition, progress=progress)
+    any_pool = pools["train"]
+    return Opened(
+        class_names=any_pool.class_names,
+        labels={name: np.asarray(pool.labels, dtype=np.int64) for name, pool in pools.items()},
+        fingerprint=any_pool.fingerprint,
+        images=lambda split: open_beton(pools[split.pool], split.indices, view=definition.image_size, device=device),
+        origin=str(any_pool.beton.parent),
+    )

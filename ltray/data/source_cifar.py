@@ -1,0 +1,70 @@
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009) from Parquet files, or from torchvision's download.
+
+Which images a long-tailed subset holds is stated as ranks within a class (see `splits`), in
+the order of the file that is read. The original release, which torchvision downloads, gives
+the official subsets image by image. Parquet files order the images of a class differently:
+the same counts and ranks, other images.
+"""
+
+import hashlib
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ltray.data.definition import DatasetDefinition
+from ltray.data.originals import ArrayOriginals, Originals, Source
+from ltray.data.places import data_folder
+from ltray.data.source_parquet import parquet_source
+from ltray.errors import UsageError
+
+LABEL = {"cifar10": "label", "cifar100": "fine_label"}
+
+
+def open_cifar(definition: DatasetDefinition) -> Source:
+    """Describe CIFAR: Parquet in `folder` or $LTRAY_SHARED_DATA, else torchvision's download.
+
+    Raises:
+        UsageError: `folder` is stated but holds no Parquet files of this set.
+    """
+    kind = definition.source
+    folder = Path(definition.folder or os.environ.get("LTRAY_SHARED_DATA", ""))
+    files = {split: [folder / f"{kind}-{split}.parquet"] for split in ("train", "test")}
+    if all(file.is_file() for several in files.values() for file in several):
+        return parquet_source(files, image="img", label=LABEL[kind], folder=folder)
+    if definition.folder:
+        raise UsageError(
+            f"`folder: {definition.folder}` must hold {kind}-train.parquet and {kind}-test.parquet; "
+            "leave `folder` out to download CIFAR."
+        )
+    return _download_source(kind)
+
+
+def _download_source(kind: str) -> Source:
+    root = data_folder() / "downloads"
+    published = _torchvision(kind, root, train=False)
+    return Source(
+        class_names=tuple(published.classes),
+        origin=f"torchvision's download in {root}",
+        fingerprint=hashlib.sha256(f"torchvision {kind} {published.tgz_md5}".encode()).hexdigest(),
+        pools={"train": partial(_downloaded, kind, root, True), "test": partial(_downloaded, kind, root, False)},
+    )
+
+
+def _downloaded(kind: str, root: Path, train: bool) -> Originals:
+    images = _torchvision(kind, root, train=train)
+    return ArrayOriginals(images.data, np.asarray(images.targets, dtype=np.int64), kind)
+
+
+def _torchvision(kind: str, root: Path, *, train: bool) -> Any:
+    from torchvision import datasets as published
+
+    try:
+        return {"cifar10": published.CIFAR10, "cifar100": published.CIFAR100}[kind](str(root), train, download=True)
+    except (OSError, RuntimeError) as error:
+        raise UsageError(
+            f"{kind} could not be downloaded to {root} ({error}); set `folder` or LTRAY_SHARED_DATA to a folder "
+            f"with {kind}-train.parquet and {kind}-test.parquet."
+        ) from error

@@ -1,0 +1,31 @@
+"""scikit-learn's bundled handwritten digits: 1,797 real images, 8x8 grey, no download."""
+
+import hashlib
+
+import numpy as np
+
+from ltray.data.definition import DatasetDefinition
+from ltray.data.originals import ArrayOriginals, Source
+
+INK = 16  # the set's grey values run from 0 to 16
+
+
+def open_digits(definition: DatasetDefinition) -> Source:
+    """Describe the digits, grey in all three channels.
+
+    They come as a single pool; the definition's `test_per_class` cuts the test set from it.
+    """
+    return Source(
+        class_names=tuple(str(digit) for digit in range(10)),
+        origin="scikit-learn's load_digits (Alpaydin and Kaynak 1998, test part)",
+        fingerprint=hashlib.sha256(b"load_digits").hexdigest(),
+        pools={"train": _pool},
+    )
+
+
+def _pool() -> ArrayOriginals:
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    grey = np.round(images.reshape(-1, 8, 8, 1) * (255 / INK)).astype(np.uint8)
+    return ArrayOriginals(np.repeat(grey, 3, axis=3), labels.astype(np.int64), "digits")

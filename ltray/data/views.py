@@ -1,0 +1,136 @@
+"""The views a stage asked for, made of the images of a batch on their device."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ltray.data import augmentations, randomness
+from ltray.data.definition import DatasetDefinition
+from ltray.data.geometry import ResizedCrop
+from ltray.data.pools import Cuts
+from ltray.errors import UsageError
+from ltray.stage import Patches, View
+
+Made = tuple[dict[str, Tensor], Tensor | None]
+"""Views by name, and the boxes of the patches among them (B, L, 4)."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a batch stands; all its randomness follows from this.
+
+    Attributes:
+        epoch: From 0.
+        places: Of its images in the epoch's order (B,), so that a repeated image varies.
+    """
+
+    epoch: int
+    places: Tensor
+
+
+class ViewMaker:
+    """Makes the views of a stage.
+
+    Args:
+        views: What the stage wants to see; patches are cut from one of the others.
+        definition: Image size, normalisation, flip.
+        seed: Of the stage.
+
+    Raises:
+        UsageError: An unknown policy, or patches of a view that is not there.
+    """
+
+    def __init__(self, views: Sequence[View], definition: DatasetDefinition, seed: int) -> None:
+        self.views = views
+        self.seed = seed
+        self.size = definition.image_size
+        self._policies = [_policy(view, definition) for view in views]
+        self._whole = [index for index, view in enumerate(views) if not isinstance(view, Patches)]
+        names = [views[index].name for index in self._whole]
+        for view in views:
+            if isinstance(view, Patches) and view.of not in names:
+                raise UsageError(f"Patches `{view.name}` are cut from `{view.of}`, which is not among {names}.")
+
+    def of_images(self, images: Tensor, place: Place) -> Made:
+        """Make the views of images of one size.
+
+        Args:
+            images: uint8 (B, 1, 3, H, W); of pairs (B, 2, 3, H, W), whose second image the
+                second view sees.
+            place: Where the batch stands.
+        """
+        keys = self._keys(place)
+        whole = {
+            self.views[index].name: self._policies[index].geometric(images[:, self._which(index, images)], keys[index])
+            for index in self._whole
+        }
+        return self._finished(whole, keys)
+
+    def cuts(self, positions: Tensor, sizes: Tensor, place: Place) -> Cuts:
+        """Return what `of_cuts` needs of images that differ in size.
+
+        Args:
+            positions: The images, (B, 1), of pairs (B, 2).
+            sizes: Their heights and widths, (B, 1 or 2, 2).
+            place: Where the batch stands.
+        """
+        keys = self._keys(place)
+        boxes = [
+            self._cut(index).boxes(keys[index], sizes[:, self._which(index, sizes)].flip(1)) for index in self._whole
+        ]
+        if positions.shape[1] == 1:
+            return Cuts(positions[:, 0], torch.stack(boxes, dim=1))
+        return Cuts(positions.flatten(), torch.stack(boxes, dim=1).view(-1, 1, 4))
+
+    def of_cuts(self, cut: Tensor, place: Place) -> Made:
+        """Make the views of what was cut out, uint8 (b, V, 3, S, S) as `cuts` asked for it."""
+        keys = self._keys(place)
+        parts = cut.view(len(place.places), len(self._whole), *cut.shape[2:])
+        whole = {}
+        for number, index in enumerate(self._whole):
+            mirrored = self._cut(index).mirrored(keys[index]).to(cut.device)
+            part = parts[:, number]
+            turned = torch.where(mirrored[:, None, None, None], part.flip(3), part)
+            whole[self.views[index].name] = turned.to(torch.float32).div_(255.0)
+        return self._finished(whole, keys)
+
+    def _keys(self, place: Place) -> list[Tensor]:
+        return [
+            randomness.keys(self.seed, place.epoch, index, positions=place.places) for index in range(len(self.views))
+        ]
+
+    @staticmethod
+    def _which(index: int, images: Tensor) -> int:
+        return min(index, images.shape[1] - 1)
+
+    def _cut(self, index: int) -> ResizedCrop:
+        cut = self._policies[index].cut
+        if not isinstance(cut, ResizedCrop):
+            raise UsageError(f"`{self.views[index].augmentation}` cannot cut views from images that differ in size.")
+        return cut
+
+    def _finished(self, whole: dict[str, Tensor], keys: list[Tensor]) -> Made:
+        made: dict[str, Tensor] = {}
+        boxes = None
+        for view, policy, key in zip(self.views, self._policies, keys, strict=True):
+            if isinstance(view, Patches):
+                patches, boxes = augmentations.patches(
+                    whole[view.of], key, count=view.count, size=view.size, scale=view.scale, boxes=view.boxes
+                )
+                each = randomness.child_keys(key, view.count)
+                made[view.name] = policy.photometric(patches.flatten(0, 1), each).view_as(patches)
+            else:
+                made[view.name] = policy.photometric(whole[view.name], key)
+        return made, boxes
+
+
+def _policy(view: View, definition: DatasetDefinition) -> augmentations.Policy:
+    return augmentations.policy(
+        view.augmentation,
+        image_size=view.size if isinstance(view, Patches) else definition.image_size,
+        mean=definition.mean,
+        std=definition.std,
+        flip=definition.flip,
+    )

@@ -1,0 +1,147 @@
+"""Policies: names, shapes, normalisation, and determinism by sample whatever the batch."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from ltray.data.augmentations import POLICIES, Policy, evaluation, patches, policy
+from ltray.data.geometry import Mirror
+from ltray.data.randomness import keys
+from ltray.errors import UsageError
+
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+SIZES = (32, 96)
+
+
+def build(name: str, size: int, *, flip: bool = True) -> Policy:
+    return policy(name, image_size=size, mean=MEAN, std=STD, flip=flip)
+
+
+def view(made: Policy, images: Tensor, sample_keys: Tensor) -> Tensor:
+    return made.photometric(made.geometric(images, sample_keys), sample_keys)
+
+
+def test_every_policy_is_listed_here() -> None:
+    assert set(POLICIES) == {
+        *("standard", "autoaugment_cutout", "sim", "sim_wide", "sim_blur", "rand", "randcls", "randclsstack"),
+        *("rescom", "paco_query", "paco_key", "gpaco_key", "gpaco_stack", "bcl_classify"),
+        *("dscl_query", "dscl_key", "dscl_patch"),
+    }
+
+
+def test_an_unknown_policy_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match="`paco_querry` is not an augmentation policy. Did you mean `paco_query`?"):
+        build("paco_querry", 32)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", POLICIES)
+def test_views_have_the_right_form(name: str, size: int, pictures: Callable[[int, int], Tensor]) -> None:
+    images = pictures(16, size)
+    before = images.clone()
+    made = build(name, size)
+    sample_keys = keys(0, positions=torch.arange(16))
+    half = made.geometric(images, sample_keys)
+    assert half.dtype == torch.float32 and half.shape == images.shape
+    assert float(half.min()) >= 0.0 and float(half.max()) <= 1.0
+    assert torch.allclose(half * 255, (half * 255).round(), atol=1e-3)
+    half_before = half.clone()
+    whole = made.photometric(half, sample_keys)
+    assert whole.dtype == torch.float32 and whole.shape == images.shape
+    levels = (whole * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)) * 255
+    assert torch.allclose(levels, levels.round(), atol=1e-3)
+    assert float(levels.min()) > -1e-3 and float(levels.max()) < 255.001
+    assert torch.equal(images, before) and torch.equal(half, half_before)  # nothing changed in place
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_sample_looks_the_same_in_any_batch(name: str, size: int, pictures: Callable[[int, int], Tensor]) -> None:
+    """Bit by bit, so that N workers see what one sees."""
+    images, made = pictures(24, size), build(name, size)
+    positions = torch.arange(24) * 7
+    whole = view(made, images, keys(1, 2, positions=positions))
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(0))
+    for rows in (order, *order.split([1, 7, 16])):
+        assert torch.equal(view(made, images[rows], keys(1, 2, positions=positions[rows])), whole[rows])
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_views_and_epochs_differ(name: str, pictures: Callable[[int, int], Tensor]) -> None:
+    images, made = pictures(64, 32), build(name, 32)
+    positions = torch.arange(64)
+    epochs = [view(made, images, keys(0, epoch, 0, positions=positions)) for epoch in range(3)]
+    epochs.append(view(made, images, keys(0, 0, 1, positions=positions)))  # epoch 0, another view
+    for i, first in enumerate(epochs):
+        for second in epochs[:i]:
+            same = (first == second).flatten(1).all(1).float().mean()
+            assert float(same) < 0.2  # some samples draw the same few pixels of padding or no change
+
+
+@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"dscl_patch"}))
+def test_images_are_not_mirrored_where_that_is_forbidden(name: str) -> None:
+    # Rising to the right: a crop still rises, a mirror image falls.
+    ramp = torch.arange(32, dtype=torch.uint8).mul(8).expand(400, 3, 32, 32).contiguous()
+    sample_keys = keys(0, positions=torch.arange(400))
+    for flip, low, high in ((False, 0.0, 0.0), (True, 0.4, 0.6)):
+        half = build(name, 32, flip=flip).geometric(ramp, sample_keys)
+        falls = half[:, 0, 16, 20] < half[:, 0, 16, 12]
+        assert low <= float(falls.float().mean()) <= high
+
+
+def test_patches_are_mirrored_in_the_photometric_half_alone() -> None:
+    ramp = torch.arange(32.0).div(31).expand(400, 3, 32, 32).contiguous()
+    sample_keys = keys(0, positions=torch.arange(400))
+    for flip, low, high in ((False, 0.0, 0.0), (True, 0.4, 0.6)):
+        made = build("dscl_patch", 32, flip=flip)
+        assert any(isinstance(operation, Mirror) for operation in made.operations) == flip
+        assert torch.equal(made.geometric(ramp * 255, sample_keys), ramp)
+        whole = made.photometric(ramp, sample_keys)
+        falls = whole[:, 0, 16, 28] < whole[:, 0, 16, 4]
+        assert low <= float(falls.float().mean()) <= high
+
+
+def test_larger_stored_images_are_cut_to_the_view(pictures: Callable[[int, int], Tensor]) -> None:
+    sample_keys = keys(0, positions=torch.arange(4))
+    for name in ("standard", "sim"):
+        assert build(name, 32).geometric(pictures(4, 48), sample_keys).shape == (4, 3, 32, 32)
+    wide = pictures(4, 120)[:, :, :90]
+    found = build("rescom", 96).geometric(wide, sample_keys)
+    assert found.shape == (4, 3, 96, 96)
+    mixed = [wide[0], pictures(1, 130)[0], wide[2], wide[3]]
+    assert torch.equal(build("rescom", 96).geometric(mixed, sample_keys)[[0, 2, 3]], found[[0, 2, 3]])
+
+
+def test_images_too_small_for_a_crop_are_refused(pictures: Callable[[int, int], Tensor]) -> None:
+    with pytest.raises(UsageError, match="at least 24 pixels a side, but got 16 x 16"):
+        build("standard", 32).geometric(pictures(2, 16), keys(0, positions=torch.arange(2)))
+
+
+def test_evaluation_normalises_and_nothing_else(pictures: Callable[[int, int], Tensor]) -> None:
+    images = pictures(5, 32)
+    found = evaluation(images, image_size=32, mean=MEAN, std=STD)
+    expected = (images.double() / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    assert torch.allclose(found.double(), expected, atol=1e-6)
+    with pytest.raises(UsageError, match="must have 64 x 64 pixels, but got 32 x 32"):
+        evaluation(images, image_size=64, mean=MEAN, std=STD)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_gpu_makes_the_same_views(name: str, size: int, pictures: Callable[[int, int], Tensor]) -> None:
+    """All but bit by bit: a filter's sum may round the other way at a tie."""
+    images, made = pictures(32, size), build(name, size)
+    sample_keys = keys(0, positions=torch.arange(32))
+    here = view(made, images, sample_keys)
+    there = view(made, images.cuda(), sample_keys.cuda()).cpu()
+    differing = ((here - there).abs() > 1e-5).float().mean()
+    assert float(differing) < 2e-3
+    half = made.geometric(images, sample_keys)
+    cut, boxes = patches(half, sample_keys, count=3, size=16, scale=(0.05, 0.6))
+    cut_there, boxes_there = patches(half.cuda(), sample_keys, count=3, size=16, scale=(0.05, 0.6))
+    assert torch.equal(boxes, boxes_there.cpu())
+    assert float((cut - cut_there.cpu()).abs().max()) < 1.01 / 255

@@ -1,0 +1,60 @@
+"""Data-set files: read, checked, overridden."""
+
+from pathlib import Path
+
+import pytest
+
+from ltray.data.definition import SHIPPED, DatasetDefinition
+from ltray.errors import UsageError
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "mine.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_every_shipped_file_reads_and_begins_with_the_command_that_converts_it() -> None:
+    files = sorted(SHIPPED.glob("*.yaml"))
+    assert {"cifar10-lt", "cifar100-lt", "digits-lt"} <= {file.stem for file in files}
+    for file in files:
+        assert file.read_text().splitlines()[0] == f"# python -m ltray.convert datasets/{file.name}"
+        assert DatasetDefinition.read(file).name == file.stem
+
+
+def test_a_name_is_as_good_as_a_path() -> None:
+    assert DatasetDefinition.read("digits-lt") == DatasetDefinition.read(SHIPPED / "digits-lt.yaml")
+
+
+def test_a_ratio_below_one_is_understood_as_its_inverse() -> None:
+    by_ratio = DatasetDefinition.read("cifar100-lt", {"imbalance_factor": 0.01})
+    assert by_ratio == DatasetDefinition.read("cifar100-lt", {"imbalance_factor": 100})
+    assert by_ratio.imbalance() == "imbalance factor 100 (ratio 0.01), exp"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: a\nsource: digits\nimbalence_factor: 3\n", r"mine.yaml:3: .*Did you mean `imbalance_factor`"),
+        ("name: a\nsource: digit\n", r"mine.yaml:2: .*Did you mean `digits`"),
+        ("name: a\nsource: digits\nimage_size: large\n", r"mine.yaml:3: `image_size` must be int"),
+        ("name: a\nsource: digits\nmean: [0.5, 0.5]\n", r"`mean` needs three numbers"),
+        ("name: a\nsource: digits\nstd: [0.5, x, 0.5]\n", r"mine.yaml:3: `std` must be a list of numbers"),
+        ("name: a\nsource: digits\nimbalance_factor: 10\n", "no effect with `imbalance_kind: natural`"),
+        ("name: a\n", "`source` is missing"),
+        ("source: digits\n", "`name` is missing"),
+    ],
+)
+def test_a_mistake_is_told_where_it_stands(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        DatasetDefinition.read(write(tmp_path, text))
+
+
+def test_an_unknown_name_gets_the_nearest_one() -> None:
+    with pytest.raises(UsageError, match="Did you mean `cifar100-lt`"):
+        DatasetDefinition.read("cifar100_lt")
+
+
+def test_an_unknown_override_gets_the_nearest_field() -> None:
+    with pytest.raises(UsageError, match="Did you mean `data_seed`"):
+        DatasetDefinition.read("digits-lt", {"dataseed": 1})
