@@ -27,12 +27,12 @@ class Board:
     def epoch(self, metrics: Mapping[str, Any], epoch: int) -> None:
         """Add the scalars of an epoch, counted over all stages."""
         for name, value in scalars(metrics).items():
-            self._writer.add_scalar(name, value, epoch)  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, epoch)
+        self._writer.flush()
 
     def finish(self, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
         """Add the settings and the final metrics to the HParams page, and close the file."""
         plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
         final = {f"final/{name}": value for name, value in scalars(metrics).items() if "/acc_" in name}
-        self._writer.add_hparams(plain, final, run_name=".")  # type: ignore[no-untyped-call]
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.add_hparams(plain, final, run_name=".")
+        self._writer.close()

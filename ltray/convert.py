@@ -1,37 +1,90 @@
-"""`python -m ltray.convert DATASET.yaml`: write a data set's images as .beton files."""
+"""`python -m ltray.convert DATASET|FOLDER`: write a data set's images as .beton files for FFCV.
+
+DATASET is a data-set file, or the name of one in datasets/. FOLDER is anybody's folder of
+images, a folder a class, with or without train/val/test above them: it is converted and gets
+a data-set file of its own, ready for train and tune. A second run says that nothing is to be
+done; a killed one is continued by the same command.
+"""
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from ltray.command import DONE, run
-from ltray.data.conversion import convert, folder_of
+from ltray.data import suggestion
+from ltray.data.conversion import REPORT, convert
+from ltray.data.converted import betons, folder_of
 from ltray.data.definition import DatasetDefinition
-from ltray.data.places import data_folder
 from ltray.data.progress import Progress
 from ltray.data.sidecar import Sidecar
+from ltray.data.survey import survey
+from ltray.settings import parse_assignments
 
 
 def main(words: list[str]) -> int:
     """Convert, say what was done, return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ltray.convert", description=__doc__)
-    parser.add_argument("dataset", metavar="DATASET", help="a data-set file, or the name of one in datasets/")
+    given = _parser().parse_args(words)
+    settings = parse_assignments(given.settings)
+    own = Path(given.dataset).is_dir()
+    definition = suggestion.draft(Path(given.dataset)) if own else DatasetDefinition.read(given.dataset, settings)
+    if own:
+        definition = definition.replace(**settings)
+    started = time.monotonic()
+    written = convert(definition, progress=Progress(), root=given.output, skip=given.on_error == "skip")
+    seconds = time.monotonic() - started
+    folder = folder_of(definition, given.output)
+    sidecars = {file.stem: Sidecar.read(file) for file in betons(folder)}
+    print(f"{definition.name}: {'converted' if written else 'already converted'} ({seconds:.1f} s) in {folder}")
+    for line in survey(sidecars):
+        print(line)
+    _tell_findings(folder, sidecars)
+    if given.verify:
+        _verify(sidecars)
+    if own:
+        file = suggestion.write(definition, sidecars)
+        print(f"data-set file, look it through: {file}\nnext: python -m ltray.train --methods bcl --dataset {file}")
+    elif given.output:
+        print(f"to train on it from there: export LTRAY_DATA={given.output.resolve()}")
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ltray.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("dataset", metavar="DATASET|FOLDER")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="fields of the data-set file: folder=/data")
     parser.add_argument("--output", type=Path, metavar="DIR", help="instead of $LTRAY_DATA or the user's cache")
     parser.add_argument("--verify", action="store_true", help="read every image back and compare")
-    given = parser.parse_args(words)
-    definition = DatasetDefinition.read(given.dataset)
-    started = time.monotonic()
-    written = convert(definition, progress=Progress(), root=given.output)
-    folder = folder_of(definition, given.output)
-    print(f"{definition.name}: {'converted' if written else 'already converted'} ({time.monotonic() - started:.1f} s)")
-    for file in sorted(folder.glob("*.beton")):
-        sidecar = Sidecar.read(file)
-        print(f"  {file}: {sum(sidecar.counts):,} images, {len(sidecar.counts)} classes, {sidecar.bytes / 1e6:.1f} MB")
-        if given.verify:
-            sidecar.check(whole=True)
-    if given.output and given.output != data_folder():
-        print(f"To train on it from there: export LTRAY_DATA={given.output.resolve()}")
-    return DONE
+    parser.add_argument(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="what to do about images that cannot be used: list them and stop (default), or leave them out",
+    )
+    return parser
+
+
+def _tell_findings(folder: Path, sidecars: Mapping[str, Sidecar]) -> None:
+    """Print the report's headings; its lists can be long."""
+    report = folder / REPORT
+    if report.is_file():
+        headings = [line for line in report.read_text(encoding="utf-8").splitlines() if line and line[0] != " "]
+        for line in headings[len(sidecars) :] if len(headings) > len(sidecars) else []:
+            print(line)
+        if any(sidecar.skipped for sidecar in sidecars.values()) or len(headings) > len(sidecars):
+            print(f"all of it: {report}")
+
+
+def _verify(sidecars: Mapping[str, Sidecar]) -> None:
+    # Here, not above: it imports FFCV, which a plain conversion leaves to a process of its own.
+    from ltray.data.verification import verify
+
+    for pool, sidecar in sidecars.items():
+        with Progress().bar(f"{pool}: verifying", len(sidecar.labels)) as advance:
+            verify(sidecar, advance)
+    print("verified: every image reads back as it was written")
 
 
 if __name__ == "__main__":

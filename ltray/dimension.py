@@ -84,7 +84,7 @@ class Dimension:
         if self.among is not None:
             return value in self.among
         assert self.low is not None and self.high is not None
-        return self.low <= value <= self.high
+        return bool(self.low <= value <= self.high)
 
     def draw(self, trial: Any, bound: float | None) -> Any:
         """Draw a value, at most `bound` where another knob sets one.

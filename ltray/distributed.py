@@ -31,12 +31,12 @@ def gather(rows: Tensor) -> Tensor:
 
 class _GatherWithGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
         ctx.size = rows.shape[0]
         return gather(rows)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         grad = grad.contiguous().clone()
         dist.all_reduce(grad)
         return grad[rank() * ctx.size : (rank() + 1) * ctx.size]
@@ -53,11 +53,11 @@ def gather_with_gradient(rows: Tensor) -> Tensor:
 
 class _SumWithGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, value: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, value: Tensor) -> Tensor:
         return total(value)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return total(grad)
 
 

@@ -7,7 +7,7 @@ the command line, the tables of `python -m ltray.methods`.
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, get_type_hints
+from typing import Any, ClassVar, Self, cast, get_type_hints
 
 from ltray.errors import UsageError, did_you_mean
 
@@ -90,7 +90,7 @@ class Knobs:
             profile: A key of `paper_values` such as "cifar100_lt"; a profile without a line
                 of its own gets "default".
         """
-        return cls(**cls.paper_setting(profile))  # type: ignore[arg-type]
+        return cls(**cls.paper_setting(profile))
 
     @classmethod
     def paper_setting(cls, profile: str) -> dict[str, Value]:
@@ -144,14 +144,14 @@ class Knobs:
             )
 
     @classmethod
-    def check_value(cls, name: str, value: Any) -> Value:
-        """Return `value` in the type of the knob `name`.
+    def check_value(cls, name: str, given: Any) -> Value:
+        """Return `given` in the type of the knob `name`.
 
         Raises:
             UsageError: A wrong type, not one of the choices, or outside the legal range.
         """
         spec = cls.specs()[name]
-        value = _as_type(name, cls.types()[name], value)
+        value = _as_type(name, cls.types()[name], given)
         if spec.choices is not None and value not in spec.choices:
             hint = did_you_mean(str(value), map(str, spec.choices))
             raise UsageError(f"`{name}` must be one of {list(spec.choices)}, but got {value!r}.{hint}")
@@ -181,7 +181,7 @@ def _as_type(name: str, kind: Any, value: Any) -> Value:
     if kind == tuple[float, ...] and isinstance(value, list | tuple):
         return tuple(_float_item(name, item) for item in value)
     if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
+        return cast(Value, value)
     lists = {tuple[int, ...]: "a list of integers", tuple[float, ...]: "a list of numbers"}
     wanted = lists.get(kind) or getattr(kind, "__name__", str(kind))
     raise UsageError(f"`{name}` must be {wanted}, but got {value!r} ({type(value).__name__}).")

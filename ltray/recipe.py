@@ -6,6 +6,8 @@ from typing import Any, Self
 
 from ltray.knobs import Knobs, Value, knob
 
+SCHEDULES = ("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step")
+
 
 @dataclass(frozen=True)
 class Recipe(Knobs):
@@ -26,7 +28,7 @@ class Recipe(Knobs):
         "step",
         "",
         "the learning rate after the warm-up",
-        choices=("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step"),
+        choices=SCHEDULES,
     )
     milestones: tuple[int, ...] = knob((160, 180), "", "epochs at which `step` decays", low=0, in_epochs=True)
     decay: float = knob(0.1, "", "factor at each milestone", low=0.0, high=1.0)
@@ -62,4 +64,4 @@ class Recipe(Knobs):
 def _scaled(value: Any, share: float) -> Value:
     if isinstance(value, tuple):
         return tuple(round(v * share) for v in value)
-    return round(value * share)
+    return int(round(value * share))

@@ -12,6 +12,7 @@ from ltray.engine.checkpoint import write_text
 from ltray.errors import UsageError
 
 CONFIG, ENVIRONMENT, BEST, EVALUATION = "config.yaml", "env.json", "best", "evaluation.json"
+HISTORY = "history.jsonl"
 
 
 def claim(
@@ -50,6 +51,25 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     """Return a run folder's `config.yaml`, or None where there is none."""
     path = folder / CONFIG
     return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def append_history(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Add one epoch's metrics as a JSON line; an epoch that is run again after a crash stands twice."""
+    with (folder / HISTORY).open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(dict(metrics)) + "\n")
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """Return the metrics of every epoch, each once; a line cut by a crash is left out."""
+    epochs: dict[int, dict[str, Any]] = {}
+    path = folder / HISTORY
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            metrics = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        epochs[metrics["total_epochs"]] = metrics
+    return [epochs[epoch] for epoch in sorted(epochs)]
 
 
 def keep_best(folder: Path, checkpoint: Path, evaluation: Mapping[str, Any]) -> Path:

@@ -81,9 +81,11 @@ class Stage(nn.Module):
         views: The views `forward` reads, and no others.
         source: Whether it trains on images or on features of the frozen network.
         sampling: The order of an epoch. "natural": every image once; "class_balanced": a class
-            uniformly, then one of its images, both with replacement; "reversed": classes in
-            proportion to 1/n_k; "class_aware": classes in shuffled passes, `class_run` images
-            of each in a row, a class's images in shuffled passes too; "pairs": two different
+            uniformly, then one of its images, both with replacement; "square_root": classes in
+            proportion to √n_k; "progressive": from n_k in the first epoch towards uniform in
+            the last; "reversed": classes in proportion to 1/n_k;
+            "class_aware": classes in shuffled passes, `class_run` images of each in a row, a
+            class's images in shuffled passes too; "pairs": two different
             classes uniformly and an image of each, seen through the stage's two views;
             labels and indices are the first one's.
         class_run: Images in a row of a class under "class_aware".
@@ -93,7 +95,9 @@ class Stage(nn.Module):
     network: "Network"
     views: Sequence[View] = (View("image"),)
     source: Literal["images", "features"] = "images"
-    sampling: Literal["natural", "class_balanced", "reversed", "class_aware", "pairs"] = "natural"
+    sampling: Literal["natural", "class_balanced", "square_root", "progressive", "reversed", "class_aware", "pairs"] = (
+        "natural"
+    )
     class_run: int = 4
     long_epoch: bool = False
 

@@ -17,7 +17,7 @@ from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, complete_keys, evaluate_on_test
 from ltray.provenance import environment
-from ltray.run_folder import BEST, EVALUATION, claim, keep_best
+from ltray.run_folder import BEST, EVALUATION, append_history, claim, keep_best
 from ltray.search_settings import TrialResources
 from ltray.settings import parse_assignments
 
@@ -26,8 +26,11 @@ EXAMPLE = "python -m ltray.train --methods bcl --dataset cifar100-lt --workers 2
 
 def main(words: list[str]) -> int:
     """Train, evaluate the best epoch on the test set once, and say where everything is."""
-    options = _parser().parse_args(words)
-    given = complete_keys(parse_assignments(options.settings), options.methods)
+    options = _parser().parse_intermixed_args(words)
+    # `--methods bcl epochs=2`: what holds a "=" is a setting, wherever it stands.
+    assignments = [word for word in (*options.methods, *options.settings) if "=" in word]
+    options.methods = [word for word in options.methods if "=" not in word]
+    given = complete_keys(parse_assignments(assignments), options.methods)
     for flag in ("dataset", "methods"):
         if flag in given:
             raise UsageError(f"`{flag}` is set with --{flag}.")
@@ -95,6 +98,7 @@ def _follow(
             if FAILURE in last:
                 return str(last[FAILURE])
             board.epoch(last, int(last["total_epochs"]))
+            append_history(folder, last)
             console.print(_line(last, planned, experiment.selection), highlight=False, markup=False)
     except Exception as error:
         return f"{error} (in full under {folder})"

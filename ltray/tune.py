@@ -7,8 +7,9 @@ import torch
 
 from ltray.command import run
 from ltray.console import new_console
+from ltray.errors import UsageError
 from ltray.provenance import environment
-from ltray.run_folder import claim
+from ltray.run_folder import claim, read_config
 from ltray.search_space import SearchSpace
 from ltray.settings import parse_assignments
 
@@ -18,10 +19,12 @@ MAY_DIFFER = ("trials", "trial")
 
 def main(words: list[str]) -> int:
     """Search, print the table, evaluate the best trial on the test set once."""
-    options = _parser().parse_args(words)
+    options = _parser().parse_intermixed_args(words)
     console = new_console()
     space = SearchSpace.read(options.space, parse_assignments(options.settings))
     folder = options.output or Path("runs") / f"{options.space.stem}-{space.base.dataset.name}"
+    if options.resume and read_config(folder) is None:
+        raise UsageError(f"{folder}: nothing to resume: no search was begun there.")
     data = space.base.open_data(torch.device("cpu"))
     space = space.bind(data.tail.classes)
     console.print(data.describe(), highlight=False, markup=False)

@@ -14,12 +14,12 @@ from ltray.data.geometry import AsItIs, Cut, Mirror, PaddedCrop, ResizedCrop
 from ltray.data.patches import patches
 from ltray.data.pixels import LARGEST, Operation, to_levels
 from ltray.data.randaugment import RandAugment
-from ltray.data.resampling import Images
 from ltray.errors import UsageError, did_you_mean
 
 __all__ = ["POLICIES", "Policy", "Recipe", "evaluation", "patches", "policy"]
 
 SMALL = 64  # up to this side the CIFAR recipes apply, above it ImageNet's
+CACHED = 3 << 18  # numbers worked on at once on a CPU: what its caches hold
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,11 @@ class Policy:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def geometric(self, images: Images, keys: Tensor) -> Tensor:
+    def geometric(self, images: Tensor, keys: Tensor) -> Tensor:
         """Cut out, resize and flip.
 
         Args:
-            images: Stored images, uint8 (n, 3, H, W); or n images (3, h, w) of several sizes, on
-                the CPU and where the policy resizes.
+            images: Stored images, uint8 (n, 3, H, W).
             keys: One key a sample, from `randomness.keys` (n,), int64.
 
         Returns:
@@ -127,7 +126,15 @@ class Policy:
         Returns:
             float32 (n, 3, S, S): (x - mean) / std.
         """
-        levels, keys = to_levels(images), keys.cpu()
+        keys = keys.cpu()
+        if images.device.type != "cpu":
+            return self._photometric(images, keys)
+        rows = max(4, CACHED // images.shape[1:].numel())
+        parts = zip(torch.split(images, rows), torch.split(keys, rows), strict=True)
+        return torch.cat([self._photometric(*part) for part in parts])
+
+    def _photometric(self, images: Tensor, keys: Tensor) -> Tensor:
+        levels = to_levels(images)
         for salt, operation in enumerate(self.operations, start=2):  # 0 and 1 are the geometric half's
             levels = operation(levels, keys, salt=salt)
         return _normalised(levels, self.mean, self.std)

@@ -1,6 +1,7 @@
 """Gaussian blur as PIL draws it: three box blurs along each axis."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,10 +36,14 @@ class GaussianBlur:
 def blur(levels: Tensor, sigma: Tensor) -> Tensor:
     """Return levels (m, 3, H, W) blurred by standard deviations `sigma` (m,) in pixels."""
     radius = box_radius(sigma)
+    reach = math.ceil(float(radius.max()))
+    # Of the pixel itself and of those k to each side: the last one counts in part.
+    scale = 1.0 / (2.0 * radius + 1.0)
+    weights = [per_sample((radius - (k - 1)).clamp(0.0, 1.0) * scale, levels) for k in range(reach + 1)]
     for _ in range(2):
         levels = levels.transpose(2, 3).contiguous()  # along the rows first, as PIL; rows lie one after another
         for _ in range(PASSES):
-            levels = _box(levels, radius)
+            levels = _average(levels, weights)
     return levels
 
 
@@ -53,15 +58,13 @@ def box_radius(sigma: Tensor) -> Tensor:
     return whole + (2 * whole + 1) * (whole * (whole + 1) - 3 * variance) / (6 * (variance - (whole + 1) ** 2))
 
 
-def _box(levels: Tensor, radius: Tensor) -> Tensor:
-    """Average along the third axis over `radius` pixels to each side; the rim goes on outside."""
-    reach = math.ceil(float(radius.max()))
-    height = levels.shape[2]
+def _average(levels: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """Average along the third axis, in place; the rim goes on outside."""
+    reach, height = len(weights) - 1, levels.shape[2]
     padded = functional.pad(levels, (0, 0, reach, reach), mode="replicate")
-    scale = 1.0 / (2.0 * radius + 1.0)
-    total = levels.mul_(per_sample(scale, levels))
-    for k in range(1, reach + 1):
-        weight = per_sample((radius - (k - 1)).clamp(0.0, 1.0) * scale, levels)
-        both = padded[:, :, reach - k : reach - k + height] + padded[:, :, reach + k : reach + k + height]
-        total.add_(both.mul_(weight))
-    return total.add_(0.5).floor_()
+    both = torch.empty_like(levels)
+    levels.mul_(weights[0])
+    for k, weight in enumerate(weights[1:], start=1):
+        torch.add(padded[:, :, reach - k : reach - k + height], padded[:, :, reach + k : reach + k + height], out=both)
+        levels.add_(both.mul_(weight))
+    return levels.add_(0.5).floor_()

@@ -12,6 +12,10 @@ from ltray.data.tone import BRIGHTNESS, CONTRAST, SATURATION, adjust
 HUE = 3
 assert sorted((BRIGHTNESS, CONTRAST, SATURATION, HUE)) == [0, 1, 2, 3]  # places of a permutation
 
+# Of a full colour, each channel is a trapezoid of the hue in sixths, cut to 0..1:
+# top + slope * |hue - centre|, for red, green and blue.
+TRAPEZOIDS = torch.tensor([[3.0, 2.0, 4.0], [1.0, -1.0, -1.0], [-1.0, 2.0, 2.0]]).view(3, 3, 1, 1)
+
 
 @dataclass(frozen=True)
 class ColourJitter:
@@ -45,20 +49,20 @@ class ColourJitter:
 def turn_hue(levels: Tensor, turns: Tensor) -> Tensor:
     """Turn the hue of whole levels (m, 3, H, W) by `turns` (m,) of the colour circle."""
     red, green, blue = levels[:, 0:1], levels[:, 1:2], levels[:, 2:3]
-    largest = torch.maximum(torch.maximum(red, green), blue)
-    smallest = torch.minimum(torch.minimum(red, green), blue)
+    high, low = torch.maximum(green, blue), torch.minimum(green, blue)
+    # 1 where blue exceeds green, or one of them red, and 0 elsewhere: differences are whole numbers.
+    swapped = (blue - green).clamp_(0.0, 1.0)
+    beyond = (high - red).clamp_(0.0, 1.0)
+    largest, middle = torch.maximum(red, high), torch.minimum(red, high)
+    smallest = torch.minimum(middle, low)
     chroma = largest - smallest
-    # 1 where red (else green, else blue) is the largest, and 0 elsewhere: differences are whole numbers.
-    is_red = (red - largest).add_(1.0).clamp_(min=0.0)
-    is_green = (green - largest).add_(1.0).clamp_(min=0.0).mul_(1.0 - is_red)
-    is_blue = 1.0 - is_red - is_green
-    hue = (green - blue).mul_(is_red).add_((blue - red).mul_(is_green)).add_((red - green).mul_(is_blue))
-    hue.div_(chroma.clamp(min=1.0)).add_(is_green.mul_(2.0)).add_(is_blue.mul_(4.0))
-    hue.mul_(1.0 / 6.0).add_(per_sample(turns, levels))
+    # The hue in sixths: 0 red, 2 green, 4 blue, and the place between two of them by the third.
+    side = (2.0 * beyond).sub_(1.0).mul_(swapped).mul_(6.0).sub_(beyond, alpha=2.0)
+    hue = (middle - low).div_(chroma.clamp(min=1.0)).add_(side).abs_().mul_(1 / 6).add_(per_sample(turns, levels))
     hue.sub_(hue.floor()).mul_(6.0)
-    # Of a full colour, each channel is a trapezoid of the hue: red about 0, green 2, blue 4 sixths.
-    full = [(hue - 3.0).abs_().sub_(1.0), 2.0 - (hue - 2.0).abs_(), 2.0 - (hue - 4.0).abs_()]
-    return torch.cat(full, dim=1).clamp_(0.0, 1.0).mul_(chroma).add_(smallest).add_(0.5).floor_()
+    centre, slope, top = TRAPEZOIDS.to(levels.device)
+    full: Tensor = (hue - centre).abs_().mul_(slope).add_(top).clamp_(0.0, 1.0)
+    return full.mul_(chroma).add_(smallest).round_()
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ import dataclasses
 import fcntl
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +18,12 @@ import numpy as np
 
 from ltray import __version__
 from ltray.data import findings, sources
-from ltray.data.decoding import decode
+from ltray.data.converted import BAD_USAGE, COMPLETE, folder_of
 from ltray.data.definition import DatasetDefinition
+from ltray.data.disk_space import check_before, check_free
 from ltray.data.ffcv_writer import BetonWriter, Job
 from ltray.data.originals import Originals, Source
-from ltray.data.places import data_folder
+from ltray.data.orphans import follow
 from ltray.data.preparation import prepare
 from ltray.data.prepared import Prepared
 from ltray.data.progress import Progress
@@ -29,47 +32,19 @@ from ltray.data.storage import Storage
 from ltray.errors import UsageError
 
 IMAGES_A_PROCESS = 2_500  # fewer are not worth another process
-SAMPLE = 32  # images by which the disk space is estimated
-SPARE = 1.1  # disk space asked for, as a share of the estimate
 REPORT = "report.txt"
 
 
-def folder_of(definition: DatasetDefinition, root: Path | None = None) -> Path:
-    """Return the folder of a definition's .beton files, below `root` or the data folder."""
-    return (root or data_folder()) / definition.key
-
-
-def converted(definition: DatasetDefinition, *, progress: bool = False) -> Mapping[str, Sidecar]:
-    """Return the sidecars of a definition's pools, checked; convert first where there are none.
-
-    Raises:
-        UsageError: The originals cannot be found or read, or a file is damaged.
-    """
-    folder = folder_of(definition)
-    if not betons(folder):
-        convert(definition, progress=Progress(shown=progress))
-    found = {file.stem: Sidecar.read(file) for file in betons(folder)}
-    for sidecar in found.values():
-        sidecar.check()
-    return found
-
-
-def betons(folder: Path) -> list[Path]:
-    """Return the .beton files of a complete conversion; the marker is written last."""
-    return sorted(folder.glob("*.beton")) if (folder / "complete").is_file() else []
-
-
-@dataclass(frozen=True)
-class Orders:
-    """How a conversion goes about its work.
-
-    Attributes:
-        progress: Shows how far it is.
-        skip: Whether images that cannot be used are left out; else they end it.
-    """
-
-    progress: Progress
-    skip: bool = False
+def _main(order: str) -> int:
+    """Do what `_convert_elsewhere` asks; a user's mistake goes to the standard output."""
+    wanted = json.loads(order)
+    follow(wanted["parent"])
+    try:
+        convert(DatasetDefinition(**wanted["definition"]), progress=Progress(shown=wanted["progress"]))
+    except UsageError as error:
+        print(error)
+        return BAD_USAGE
+    return 0
 
 
 def convert(definition: DatasetDefinition, *, progress: Progress, root: Path | None = None, skip: bool = False) -> bool:
@@ -93,16 +68,20 @@ def convert(definition: DatasetDefinition, *, progress: Progress, root: Path | N
     with _alone(folder):
         source = sources.open_source(definition)
         stale = [pool for pool in source.pools if not _up_to_date(folder / f"{pool}.beton", source)]
-        if not stale and (folder / "complete").is_file():
+        if not stale and (folder / COMPLETE).is_file():
             return False
-        (folder / "complete").unlink(missing_ok=True)
+        (folder / COMPLETE).unlink(missing_ok=True)
         work = folder / f".work-{source.fingerprint[:16]}"
         for left_over in folder.glob(".work-*"):
             if left_over != work:
                 shutil.rmtree(left_over)
-        _Conversion(source, definition.storage, folder, work, Orders(progress, skip)).run(stale)
-        shutil.rmtree(work)
-        (folder / "complete").touch()
+        for beton in folder.glob("*.beton"):
+            if beton.stem not in source.pools:  # a split the source has no longer
+                beton.unlink()
+        if stale:
+            _Conversion(source, definition.storage, folder, work, progress, skip).run(stale)
+            shutil.rmtree(work)
+        (folder / COMPLETE).touch()
     return True
 
 
@@ -129,7 +108,8 @@ class _Conversion:
     storage: Storage
     folder: Path
     work: Path
-    orders: Orders
+    progress: Progress
+    skip: bool
 
     def run(self, pools: list[str]) -> None:
         """Prepare every pool, report, then write."""
@@ -139,8 +119,8 @@ class _Conversion:
                 originals = self.source.pools[pool]()
                 prepared = Prepared(self.work / pool, len(originals.labels))
                 prepared.folder.mkdir(parents=True, exist_ok=True)
-                self._check_space(originals)
-                with self.orders.progress.bar(f"{pool}: reading", prepared.count) as advance:
+                check_before(self.folder, originals, self.storage)
+                with self.progress.bar(f"{pool}: reading", prepared.count) as advance:
                     workers = _workers(prepared.count)
                     opener = self.source.pools[pool]
                     prepare(opener, prepared, storage=self.storage, workers=workers, advance=advance)
@@ -153,7 +133,7 @@ class _Conversion:
         report = self.folder / REPORT
         report.write_text(findings.report(found), encoding="utf-8")
         bad = [sentence for _, prepared in found.values() for sentence in prepared.bad().values()]
-        if bad and not self.orders.skip:
+        if bad and not self.skip:
             total = sum(prepared.count for _, prepared in found.values())
             raise UsageError(
                 f"{len(bad):,} of {total:,} images cannot be used:{findings.some(bad)}\n"
@@ -168,8 +148,8 @@ class _Conversion:
         partial.unlink(missing_ok=True)  # FFCV would append to it
         good = prepared.good
         labels = tuple(originals.labels[good].tolist())
-        _check_free(self.folder, prepared.bytes())
-        with self.orders.progress.bar(f"{pool}: writing", len(good)) as advance:
+        check_free(self.folder, prepared.bytes())
+        with self.progress.bar(f"{pool}: writing", len(good)) as advance:
             writer.write(Job(partial, prepared, tuple(good.tolist()), labels, _workers(len(good))), advance)
         sidecar = self._described(pool, prepared=prepared, labels=labels, partial=partial)
         os.replace(partial, beton)
@@ -201,32 +181,15 @@ class _Conversion:
             sha256=digest_of(partial),
         )
 
-    def _check_space(self, originals: Originals) -> None:
-        """Estimate the space from a few images: encoded images and .beton lie there side by side."""
-        count = len(originals.labels)
-        sizes = []
-        for index in np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).astype(int)):
-            try:
-                image = decode(originals.read(int(index)), longest=self.storage.cap)
-                sizes.append(len(self.storage.store(image).content))
-            except Exception:  # noqa: S112 - told with all others, by index, when the pool is prepared
-                continue
-        _check_free(self.folder, int(2 * count * np.mean(sizes)) if sizes else 0)
-
 
 def _workers(images: int) -> int:
     return max(1, min(os.cpu_count() or 1, images // IMAGES_A_PROCESS))
 
 
-def _check_free(folder: Path, wanted: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if wanted * SPARE > free:
-        raise UsageError(
-            f"{folder}: about {wanted * SPARE / 1e9:.1f} GB are needed, but {free / 1e9:.1f} GB are free; "
-            "free some, or set LTRAY_DATA or --output to another disk."
-        )
-
-
 def _versions() -> dict[str, str]:
     named = {name: importlib.metadata.version(name) for name in ("ffcv", "numpy", "pillow")}
     return {"ltray": __version__, "python": platform.python_version()} | named
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1]))

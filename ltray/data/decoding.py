@@ -5,11 +5,15 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ltray.data.originals import Pixels
 
 WHITE = (255, 255, 255)  # what shows through transparent pixels
+TINY = 8  # pixels of the shorter side below which an image is worth a note
+MODES = {"L": "grayscale", "1": "black and white", "P": "palette", "RGBA": "transparency", "LA": "transparency"} | {
+    mode: "16 bit" for mode in ("I;16", "I;16B", "I;16L", "I;16N", "I")
+}
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -45,11 +49,15 @@ def decode(content: bytes | Pixels, *, longest: int | None = None) -> Decoded:
     """
     if isinstance(content, np.ndarray):
         return Decoded(content)
+    if not content:
+        raise OSError("the file is empty")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of metadata that no pixel depends on
             with Image.open(io.BytesIO(content)) as image:
                 return _decoded(image, content, longest)
+    except UnidentifiedImageError as error:
+        raise OSError("not an image of a known kind") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"too many pixels to decode safely: {error}") from error
 
@@ -69,7 +77,9 @@ def _decoded(image: Image.Image, content: bytes, longest: int | None) -> Decoded
         notes.append("turned by EXIF")
         untouched = False
     if turned.mode != "RGB":
-        notes.append({"L": "grayscale", "P": "palette"}.get(turned.mode, turned.mode))
+        notes.append(MODES.get(turned.mode, turned.mode))
+    if min(size) < TINY:
+        notes.append(f"tiny: {size[0]} x {size[1]} pixels")
     pixels = np.array(_rgb(turned), dtype=np.uint8)
     return Decoded(pixels, content if untouched else None, tuple(notes))
 

@@ -50,7 +50,7 @@ class DatasetDefinition(Knobs):
     class_names: str = knob("", "", "file with a class name a line; empty: from the lists or folders")
     image_column: str = knob("", "", "Parquet column of the images; empty: the usual names")
     label_column: str = knob("", "", "Parquet column of the labels; empty: the usual names")
-    store: str = knob("", "", "name of the converted files' folder; empty: the data set's name")
+    store: str = knob("", "", "name of the converted files' folder below $LTRAY_DATA, or its path; . is the file's own")
     image_size: int = knob(32, "", "side of a view in pixels", low=4, high=2048)
     longest_side: int = knob(500, "", "cap of a stored image's longer side, for views above 64 pixels", low=32)
     jpeg_quality: int = knob(90, "", "quality of stored JPEGs, for views above 64 pixels", low=1, high=100)
@@ -126,6 +126,8 @@ class DatasetDefinition(Knobs):
         for key in overrides or {}:
             cls.check_name(key)
         values = file.values | dict(overrides or {})
+        if str(values.get("store", "")).startswith("."):
+            values["store"] = str((file.path.parent / values["store"]).resolve())
         for key in ("name", "source"):
             if key not in values:
                 raise UsageError(f"{file.path}: `{key}` is missing; known sources: {', '.join(SOURCES)}.")

@@ -32,7 +32,7 @@ class Drawn:
         """A further fair coin (m,), bool."""
         return (2.0 * self.sides) % 1.0 < 0.5
 
-    def rows(self, rows: Tensor) -> "Drawn":
+    def __getitem__(self, rows: Tensor | slice) -> "Drawn":
         """Return what these samples drew."""
         return Drawn(self.names[rows], self.magnitudes[rows], self.sides[rows])
 
@@ -58,9 +58,9 @@ def apply_drawn(levels: Tensor, drawn: Drawn, chosen: Tensor, table: Mapping[str
     order = groups.argsort(stable=True)
     ends = torch.bincount(groups, minlength=len(functions)).cumsum(0).tolist()
     # One gather puts the samples of a function side by side; slices of it need no further copies.
-    grouped = levels.index_select(0, order.to(levels.device))
+    grouped, drawn = levels.index_select(0, order.to(levels.device)), drawn[order]
     for function, start, end in zip(functions, [0, *ends], ends, strict=False):
         if start < end:
             some = grouped[start:end]
-            some.copy_(function(some, drawn.rows(order[start:end])))
+            some.copy_(function(some, drawn[start:end]))
     return grouped.index_select(0, order.argsort().to(levels.device))

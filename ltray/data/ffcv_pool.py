@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ltray.data.ffcv_reader import BetonFile, cut_out
+from ltray.data.originals import Pixels
 from ltray.data.pools import Cuts, ImagePool, MemoryPool, batches
 from ltray.data.sidecar import Sidecar
 from ltray.data.splits import Indices
@@ -113,7 +114,7 @@ class StreamedPool:
         ]
         return images, parts
 
-    def _decode(self, indices: list[int], boxes: list[list[tuple[int, int, int, int]]], targets: np.ndarray) -> None:  # type: ignore[type-arg]
+    def _decode(self, indices: list[int], boxes: list[list[tuple[int, int, int, int]]], targets: Pixels) -> None:
         for index, several, places in zip(indices, boxes, targets, strict=True):
             pixels = self.file.decode(index)
             for box, place in zip(several, places, strict=True):

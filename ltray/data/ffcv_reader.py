@@ -1,17 +1,20 @@
-"""Reading .beton files with FFCV's reader and decoder, image by image.
+"""Reading .beton files, FFCV's format, with FFCV's own decoder, image by image.
 
 FFCV's `Loader` is not used: in every process it compiles its pipeline with numba for seconds,
 hands out buffers that it overwrites, drops the last batch by default, leaves a thread and
 some 13 MB behind for each Loader, reads garbage for an index out of range, and ignores the
-decoder's errors. The parts below it, the format, the memory map and the C++ decoder over
-libjpeg-turbo and OpenCV, have none of this, start at once and give up Python's lock while
-they work. `benchmarks/data.py` compares the two.
+decoder's errors. The parts below it have none of this: a format of four tables, a memory map,
+and a C++ library over libjpeg-turbo and OpenCV that starts at once and gives up Python's lock
+while it works. `benchmarks/data.py` compares the two.
 """
 
+import ctypes
+import functools
+import importlib.util
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,32 +22,67 @@ from numpy.typing import NDArray
 from ltray.data.originals import Pixels
 from ltray.data.sidecar import Sidecar
 from ltray.data.storage import JPEG, RAW
+from ltray.errors import UsageError
+
+VERSION = 2  # of the format; FFCV 1.0
+FIELDS = [2, 1]  # FFCV's numbers of an RGB image and an integer, what a file of ours has
+HEADER = np.dtype(
+    [("version", "<u2"), ("fields", "<u2"), ("page", "<u4"), ("samples", "<u8"), ("table", "<u8")], align=True
+)
+FIELD = np.dtype([("type", "<u1"), ("name", "<u1", 16), ("arguments", "<u1", 1024)], align=True)
+IMAGE = np.dtype([("mode", "<u1"), ("width", "<u2"), ("height", "<u2"), ("start", "<u8")])
+SAMPLE = np.dtype([("image", IMAGE), ("label", "<i8")], align=True)
+ALLOCATION = np.dtype([("sample", "<u8"), ("start", "<u8"), ("length", "<u8")])
 
 
-@contextmanager
-def _uncompiled() -> Iterator[None]:
-    """Let FFCV be imported without compiling: 1 instead of 7 CPU seconds, and nothing of it is used."""
+@functools.cache
+def library() -> ctypes.CDLL:
+    """Load FFCV's C++ library, without the Python package around it and what that imports.
+
+    Raises:
+        UsageError: FFCV is not installed.
+    """
+    package = importlib.util.find_spec("ffcv")
+    places = package.submodule_search_locations if package else None
+    files = [file for place in places or () for file in Path(place).glob("_libffcv*")]
+    if not files:
+        raise UsageError("FFCV is not installed: `make setup` installs it and says what it needs.")
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # images are spread over threads, not their rows
-    import numba
-
-    before = numba.config.DISABLE_JIT
-    numba.config.DISABLE_JIT = 1
-    try:
-        yield
-    finally:
-        numba.config.DISABLE_JIT = before
+    loaded = ctypes.CDLL(str(files[0]))
+    pointer, number, flag = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_bool
+    loaded.imdecode.argtypes = [pointer, ctypes.c_uint64, number, number, pointer, *[number] * 6, flag, flag]
+    loaded.resize.argtypes = [ctypes.c_int64] * 11
+    loaded.resize.restype = None
+    return loaded
 
 
-with _uncompiled():
-    from ffcv.libffcv import ctypes_imdecode, ctypes_resize
-    from ffcv.reader import Reader
+def decode_jpeg(content: NDArray[np.uint8], pixels: Pixels) -> bool:
+    """Decode a JPEG into `pixels` (H, W, 3) of its size; False where libjpeg has anything to say against it."""
+    height, width = pixels.shape[:2]
+    source = content.ctypes.data, content.size, height, width
+    failed: int = library().imdecode(*source, pixels.ctypes.data, height, width, 0, 0, 1, 1, False, False)
+    return failed == 0
+
+
+def cut_out(pixels: Pixels, box: Sequence[int], target: Pixels) -> None:
+    """Resize a part of an image into `target`, by area averaging (OpenCV's INTER_AREA).
+
+    Args:
+        pixels: The image (H, W, 3), contiguous.
+        box: x1 y1 x2 y2 in pixels, x2 and y2 excluded.
+        target: Where to write (h, w, 3), contiguous.
+    """
+    left, top, right, bottom = box
+    height, width = pixels.shape[:2]
+    there = target.ctypes.data, target.shape[0], target.shape[1]
+    library().resize(0, pixels.ctypes.data, height, width, top, bottom, left, right, *there)
 
 
 class BetonFile:
     """The images of a .beton file.
 
     Args:
-        sidecar: Of the file, which must have passed its check: FFCV itself checks nothing.
+        sidecar: Of the file, which must have passed its check.
 
     Raises:
         RuntimeError: The file does not hold what the sidecar says.
@@ -52,18 +90,24 @@ class BetonFile:
 
     def __init__(self, sidecar: Sidecar) -> None:
         self.path = sidecar.beton
-        reader = Reader(str(sidecar.beton))
-        image, label = (reader.metadata[name] for name in reader.metadata.dtype.names)
+        library()
+        header = np.fromfile(self.path, HEADER, 1)[0]
+        fields = np.fromfile(self.path, FIELD, int(header["fields"]), offset=HEADER.itemsize)
+        if header["version"] != VERSION or fields["type"].tolist() != FIELDS:
+            raise RuntimeError(f"{self.path}: not a .beton file of images and labels; convert the data set again.")
+        start = HEADER.itemsize + fields.nbytes
+        samples = np.fromfile(self.path, SAMPLE, int(header["samples"]), offset=start)
+        table = np.sort(np.fromfile(self.path, ALLOCATION, offset=int(header["table"])), order="start")
+        image = samples["image"]
         self.widths: NDArray[np.int64] = image["width"].astype(np.int64)
         self.heights: NDArray[np.int64] = image["height"].astype(np.int64)
         self._modes = image["mode"]
-        self._starts: NDArray[np.int64] = image["data_ptr"].astype(np.int64)
-        table = np.sort(reader.alloc_table, order="ptr")
-        places = np.searchsorted(table["ptr"], image["data_ptr"])
-        self._lengths: NDArray[np.int64] = table["size"][np.minimum(places, len(table) - 1)].astype(np.int64)
-        stated = np.asarray(sidecar.labels)
-        if len(image) != len(stated) or not np.array_equal(label.reshape(-1), stated):
-            raise RuntimeError(f"{self.path}: {len(image)} images, or their labels, differ from the sidecar's.")
+        self._starts: NDArray[np.int64] = image["start"].astype(np.int64)
+        places = np.minimum(np.searchsorted(table["start"], image["start"]), len(table) - 1)
+        self._lengths: NDArray[np.int64] = table["length"][places].astype(np.int64)
+        sound = np.array_equal(table["start"][places], image["start"])
+        if not sound or not np.array_equal(samples["label"], np.asarray(sidecar.labels)):
+            raise RuntimeError(f"{self.path}: its images or labels are not the sidecar's; convert the data set again.")
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -88,39 +132,6 @@ class BetonFile:
         if self._modes[index] == RAW and len(content) == 3 * height * width:
             return content.reshape(height, width, 3)
         pixels = np.empty((height, width, 3), dtype=np.uint8)
-        if self._modes[index] != JPEG or self._decode_jpeg(content, pixels):
+        if self._modes[index] != JPEG or not decode_jpeg(content, pixels):
             raise RuntimeError(f"{self.path}: image {index} is damaged; convert the data set again.")
         return pixels
-
-    @staticmethod
-    def _decode_jpeg(content: NDArray[np.uint8], pixels: Pixels) -> int:
-        height, width = pixels.shape[:2]
-        failed: int = ctypes_imdecode(
-            content.ctypes.data,
-            content.size,
-            height,
-            width,
-            pixels.ctypes.data,
-            height,
-            width,
-            0,
-            0,
-            1,
-            1,
-            False,
-            False,
-        )
-        return failed
-
-
-def cut_out(pixels: Pixels, box: tuple[int, int, int, int], target: Pixels) -> None:
-    """Resize a part of an image into `target`, by area averaging (OpenCV's INTER_AREA).
-
-    Args:
-        pixels: The image (H, W, 3), contiguous.
-        box: x1 y1 x2 y2 in pixels, x2 and y2 excluded.
-        target: Where to write (h, w, 3), contiguous.
-    """
-    left, top, right, bottom = box
-    height, width = pixels.shape[:2]
-    ctypes_resize(0, pixels.ctypes.data, height, width, top, bottom, left, right, target.ctypes.data, *target.shape[:2])

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import queue
 import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from multiprocessing import shared_memory
 from pathlib import Path
 from typing import Any, Self
 
+from ltray.data.orphans import follow
 from ltray.data.prepared import Encoded, Prepared
 
 SMALLEST_PAGE, LARGEST_PAGE = 1 << 21, 1 << 31  # FFCV: 2 MiB <= page size < 4 GiB, a power of two
@@ -132,7 +132,7 @@ def _free(name: str) -> None:
 def _serve(jobs: Any, messages: Any, parent: int) -> None:
     """Write one job after the other; the body of the watched process."""
     os.setpgid(0, 0)
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    follow(parent, lambda: os.killpg(0, signal.SIGKILL))
     os.environ["NUMBA_DISABLE_JIT"] = "1"  # writing compiles nothing; importing FFCV would
     try:
         from ffcv import writer
@@ -144,13 +144,6 @@ def _serve(jobs: Any, messages: Any, parent: int) -> None:
     except BaseException:
         messages.put(("error", traceback.format_exc()))
         raise
-
-
-def _follow(parent: int) -> None:
-    """End this process group when the process that wanted it was killed."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os.killpg(0, signal.SIGKILL)
 
 
 def _write(job: Job, messages: Any) -> None:

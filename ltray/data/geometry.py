@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ltray.data.pixels import on_some
 from ltray.data.randomness import uniform
-from ltray.data.resampling import Images, crop_resize
+from ltray.data.resampling import crop_resize
 from ltray.errors import UsageError
 
 TRIES = 10  # torchvision gives up after so many boxes that stand out of the image
@@ -19,8 +19,8 @@ TRIES = 10  # torchvision gives up after so many boxes that stand out of the ima
 class Cut(Protocol):
     """A random cut-out of each image."""
 
-    def __call__(self, images: Images, keys: Tensor) -> Tensor:
-        """Return float32 levels (n, 3, S, S) of n images; keys (n,) on the CPU."""
+    def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
+        """Return float32 levels (n, 3, S, S) of uint8 images (n, 3, H, W); keys (n,) on the CPU."""
         ...
 
 
@@ -38,13 +38,12 @@ class PaddedCrop:
     padding: int
     flip: bool
 
-    def __call__(self, images: Images, keys: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         """Return the cut-out; see `Cut`.
 
         Raises:
             UsageError: The padded images are smaller than the square.
         """
-        images = one_size(images)
         n, channels, height, width = images.shape
         room = torch.tensor([height, width]) + 2 * self.padding - self.size
         if int(room.min()) < 0:
@@ -79,9 +78,10 @@ class ResizedCrop:
     scale: tuple[float, float]
     flip: bool
 
-    def __call__(self, images: Images, keys: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         """Return the cut-out; see `Cut`."""
-        boxes = self.boxes(keys, limits_of(images))
+        height, width = images.shape[2:]
+        boxes = self.boxes(keys, torch.tensor([width, height]))
         return crop_resize(images, boxes, self.size, mirrored=self.mirrored(keys)).to(torch.float32)
 
     def boxes(self, keys: Tensor, limits: Tensor) -> Tensor:
@@ -97,9 +97,9 @@ class ResizedCrop:
 class AsItIs:
     """The whole image: for patches, which `patches` has cut and resized."""
 
-    def __call__(self, images: Images, keys: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         """Return the levels unchanged; see `Cut`."""
-        return one_size(images).to(torch.float32)
+        return images.to(torch.float32)
 
 
 @dataclass(frozen=True)
@@ -109,18 +109,6 @@ class Mirror:
     def __call__(self, levels: Tensor, keys: Tensor, *, salt: int) -> Tensor:
         """Return changed levels; see `Operation`."""
         return on_some(levels, uniform(keys, 1, salt=salt)[:, 0] < 0.5, lambda some, rows: some.flip(3))
-
-
-def limits_of(images: Images) -> Tensor:
-    """Return width and height of the images: (2,) where they share them, else (n, 2), int64."""
-    if isinstance(images, Tensor):
-        return torch.tensor([images.shape[3], images.shape[2]])
-    return torch.tensor([[image.shape[2], image.shape[1]] for image in images])
-
-
-def one_size(images: Images) -> Tensor:
-    """Return images of one size as one tensor (n, 3, H, W)."""
-    return images if isinstance(images, Tensor) else torch.stack(list(images))
 
 
 def random_boxes(

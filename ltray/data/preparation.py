@@ -1,11 +1,10 @@
 """Read, check, fit and encode every original once, in parallel, with the memory of a few images."""
 
+import dataclasses
 import hashlib
 import multiprocessing
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -13,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ltray.data.decoding import decode
+from ltray.data.decoding import Decoded, decode
+from ltray.data.ffcv_reader import decode_jpeg
 from ltray.data.originals import Originals, Pixels
+from ltray.data.orphans import follow
 from ltray.data.prepared import ROW, Prepared
 from ltray.data.storage import Storage, Stored
 from ltray.errors import UsageError
@@ -81,15 +82,8 @@ _here: list["_Task"] = []  # the task of a worker process
 
 def _begin(opener: Opener, prepared: Prepared, storage: Storage, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, for all of them
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    follow(parent)
     _here.append(_Task(opener(), prepared, storage))
-
-
-def _follow(parent: int) -> None:
-    """End this process when the one that wanted it was killed."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
 
 
 def _run_here(chunk: range) -> None:
@@ -111,7 +105,7 @@ class _Task:
         for place, index in enumerate(chunk):
             try:
                 image = decode(self.originals.read(index), longest=self.storage.cap)
-                stored = self.storage.store(image)
+                stored = self.storage.store(image if _decodes(image) else dataclasses.replace(image, jpeg=None))
             except Exception as error:  # a decoder may fail in any way; all of them belong in the report
                 bad[index] = f"{self.originals.name(index)}: {str(error) or type(error).__name__}"
                 continue
@@ -120,6 +114,14 @@ class _Task:
             if image.notes:
                 notes[index] = ", ".join(image.notes)
         self.prepared.put(chunk, rows, content=b"".join(contents), said={"bad": bad, "notes": notes})
+
+
+def _decodes(image: Decoded) -> bool:
+    """Tell whether FFCV's decoder takes a JPEG without a warning; Pillow overlooks some damage."""
+    if image.jpeg is None:
+        return True
+    content = np.frombuffer(image.jpeg, dtype=np.uint8)
+    return decode_jpeg(content, np.empty_like(image.pixels))
 
 
 def _row(stored: Stored, *, offset: int) -> tuple[object, ...]:

@@ -1,9 +1,10 @@
 """Cut a box out of each image and resize it: bilinear with antialiasing, as PIL does.
 
 The filter is a triangle that widens when shrinking and never looks beyond the box. It works
-along rows, then along columns, and rounds to whole levels after each. On a CPU torch's own
-resize does one box after another, fastest there; on an accelerator all boxes are done at once.
-Both equal PIL when enlarging; when shrinking torch's own may be a level off at ties.
+along rows, then along columns, and rounds to whole levels after each. On an accelerator, and of
+small images, all boxes are done at once; of large images on a CPU torch's own resize does one
+box after another, fastest there. Both equal PIL when enlarging; when shrinking torch's own may
+be a level off at ties.
 """
 
 import math
@@ -13,33 +14,34 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Images = Tensor | Sequence[Tensor]
-"""uint8 (n, 3, H, W), or on the CPU also n images (3, h, w) that differ in size."""
+Tap = tuple[Tensor, Tensor]
+"""The place that each result reads (m, size), int64, and its weight in fixed point (m, size), int32."""
 
+SMALL = 64  # up to this side a call of torch's resize costs more than its pixels
 BITS = 22  # PIL's fixed point: whole-number sums are exact, on every device and in any batch
 HALF = 1 << (BITS - 1)
 
 
-def crop_resize(images: Images, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor | None = None) -> Tensor:
+def crop_resize(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor | None = None) -> Tensor:
     """Return the boxes' content, each resized to a square.
 
     Args:
-        images: See `Images`.
+        images: uint8 (n, 3, H, W).
         boxes: Whole x1 y1 x2 y2 with x2 and y2 excluded (m, 4), int64 on the CPU.
         size: Side of the result in pixels.
         mirrored: Which results to flip left to right (m,), bool on the CPU.
         owners: The image each box is cut from (m,), int64 on the CPU; None: box i from image i.
 
     Returns:
-        uint8 (m, 3, size, size).
+        Levels 0..255, uint8 or int32 (m, 3, size, size).
     """
     owners = torch.arange(len(boxes)) if owners is None else owners
-    if isinstance(images, Tensor) and images.device.type != "cpu":
+    if images.device.type != "cpu" or images.shape[3] <= SMALL:
         return resize_together(images, boxes, size, mirrored=mirrored, owners=owners)
     return resize_each(images, boxes, size, mirrored=mirrored, owners=owners)
 
 
-def resize_each(images: Images, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor) -> Tensor:
+def resize_each(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor) -> Tensor:
     """Do `crop_resize` box by box."""
     result = torch.empty(len(boxes), 3, size, size, dtype=torch.uint8)
     for place, (owner, (x1, y1, x2, y2)) in enumerate(zip(owners.tolist(), boxes.tolist(), strict=True)):
@@ -51,30 +53,30 @@ def resize_each(images: Images, boxes: Tensor, size: int, *, mirrored: Tensor, o
 
 def resize_together(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor) -> Tensor:
     """Do `crop_resize` for all boxes at once."""
+    m = len(boxes)
+    spans = torch.cat([boxes[:, 0::2], boxes[:, 1::2]])
+    taps = _taps(spans, size, reverse=torch.cat([mirrored, torch.zeros_like(mirrored)]), device=images.device)
     turned = images.to(torch.int32).transpose(2, 3).contiguous()
-    narrow = _resample_rows(turned, boxes[:, 0::2], size, reverse=mirrored, owners=owners)
-    turned, each = narrow.transpose(2, 3).contiguous(), torch.arange(len(boxes))
-    upright = torch.zeros_like(mirrored)
-    return _resample_rows(turned, boxes[:, 1::2], size, reverse=upright, owners=each).to(torch.uint8)
+    narrow = _resample_rows(turned, [(index[:m], weight[:m]) for index, weight in taps], owners=owners)
+    turned = narrow.transpose(2, 3).contiguous()
+    return _resample_rows(turned, [(index[m:], weight[m:]) for index, weight in taps], owners=torch.arange(m))
 
 
-def _resample_rows(images: Tensor, spans: Tensor, size: int, *, reverse: Tensor, owners: Tensor) -> Tensor:
-    """Resize rows spans[:, 0]..spans[:, 1] of int32 (n, 3, H, W) to `size` rows: (m, 3, size, W)."""
+def _resample_rows(images: Tensor, taps: Sequence[Tap], *, owners: Tensor) -> Tensor:
+    """Make rows of levels out of the rows of int32 (n, 3, H, W): (m, 3, size, W)."""
     n, channels, height, width = images.shape
     rows = images.view(n * channels * height, width)
     channel = torch.arange(channels, device=images.device)
     above = ((owners.to(images.device)[:, None] * channels + channel) * height).unsqueeze(2)  # (m, 3, 1)
-    total: Tensor | None = None
-    for index, weight in _taps(spans, size, reverse=reverse, device=images.device):
-        part = rows.index_select(0, (above + index.unsqueeze(1)).view(-1)).view(-1, channels, size, width)
-        part.mul_(weight[:, None, :, None])
-        total = part.add_(HALF) if total is None else total.add_(part)
-    assert total is not None  # every span has at least two taps
+    total = torch.tensor(HALF, dtype=torch.int32, device=images.device)
+    for index, weight in taps:
+        part = rows.index_select(0, (above + index.unsqueeze(1)).view(-1)).view(len(owners), channels, -1, width)
+        total = part.mul_(weight[:, None, :, None]).add_(total)
     return total.bitwise_right_shift_(BITS)
 
 
-def _taps(spans: Tensor, size: int, *, reverse: Tensor, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """Return, tap by tap, the rows (m, size) to read and their int32 weights (m, size)."""
+def _taps(spans: Tensor, size: int, *, reverse: Tensor, device: torch.device) -> list[Tap]:
+    """Return the taps of the triangle filter that resizes each span (m, 2) to `size` pixels."""
     widest = float((spans[:, 1] - spans[:, 0]).max()) / size
     spans = spans.to(device)
     start, length = spans[:, :1], (spans[:, 1:] - spans[:, :1])

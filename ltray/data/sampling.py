@@ -19,19 +19,21 @@ class Sampling:
     """How a stage draws its epochs.
 
     Attributes:
-        kind: "natural", "class_balanced", "reversed", "class_aware" or "pairs".
+        kind: "natural", "class_aware", "pairs", or a key of `CLASS_WEIGHTS`.
         class_run: Images in a row of a class under "class_aware".
         long_epoch: Whether an epoch of "class_aware" has n_max·K draws instead of n.
+        epochs: Epochs of the stage, T, over which "progressive" moves.
     """
 
     kind: str = "natural"
     class_run: int = 1
     long_epoch: bool = False
+    epochs: int = 1
 
     @classmethod
     def of(cls, stage: Stage) -> "Sampling":
         """Return the sampling that a stage declares."""
-        return cls(stage.sampling, stage.class_run, stage.long_epoch)
+        return cls(stage.sampling, stage.class_run, stage.long_epoch, stage.recipe.epochs)
 
 
 def epoch_order(sampling: Sampling, labels: Tensor, *, seed: int, epoch: int) -> Tensor:
@@ -42,8 +44,10 @@ def epoch_order(sampling: Sampling, labels: Tensor, *, seed: int, epoch: int) ->
 
     Args:
         sampling: "natural": each image once. "class_balanced": every class is equally
-            probable, then every image of it, with replacement (Kang et al. 2020). "reversed":
-            a class's probability is proportional to 1/n_k (BBN, Zhou et al. 2020).
+            probable, then every image of it, with replacement (Kang et al. 2020). "square_root":
+            a class's probability is proportional to √n_k (Mahajan et al. 2018). "progressive":
+            it is (1 − t/T)·n_k/N + (t/T)/K in epoch t (Kang et al. 2020, eq. 2). "reversed": it
+            is proportional to 1/n_k (BBN, Zhou et al. 2020).
             "class_aware": classes in shuffled passes, `class_run` images of each in a row
             (Shen et al. 2016). "pairs": two different classes and an image of each.
         labels: Label of each position (n,), on the CPU.
@@ -59,16 +63,18 @@ def epoch_order(sampling: Sampling, labels: Tensor, *, seed: int, epoch: int) ->
         return torch.from_numpy(_class_aware(classes, random, draws=draws, run=sampling.class_run))[:, None]
     if sampling.kind == "pairs":
         return torch.from_numpy(_pairs(classes, random, len(labels)))
-    weights = CLASS_WEIGHTS[sampling.kind](classes.counts.astype(np.float64))
+    weights = CLASS_WEIGHTS[sampling.kind](classes.counts.astype(np.float64), epoch / sampling.epochs)
     drawn = random.choice(len(classes.counts), size=len(labels), p=weights / weights.sum())
     return torch.from_numpy(classes.images(drawn, random))[:, None]
 
 
-CLASS_WEIGHTS: Mapping[str, Callable[[Weights], Weights]] = {
-    "class_balanced": np.ones_like,
-    "reversed": lambda counts: 1.0 / counts,
+CLASS_WEIGHTS: Mapping[str, Callable[[Weights, float], Weights]] = {
+    "class_balanced": lambda counts, done: np.ones_like(counts),
+    "square_root": lambda counts, done: np.sqrt(counts),
+    "progressive": lambda counts, done: (1.0 - done) * counts / counts.sum() + done / len(counts),
+    "reversed": lambda counts, done: 1.0 / counts,
 }
-"""Unnormalised probability of a class by its count n_k > 0."""
+"""Unnormalised probability of a class by its count n_k > 0 and the share t/T of the epochs that is done."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,9 @@ def _class_aware(classes: _Classes, random: np.random.Generator, *, draws: int, 
     runs = -(-draws // run)
     drawn = np.repeat(_passes(len(classes.counts), runs, random), run)[:draws]
     order = np.empty(draws, dtype=np.int64)
-    for label, count in enumerate(classes.counts):
-        places = np.flatnonzero(drawn == label)
+    ends = np.bincount(drawn, minlength=len(classes.counts)).cumsum()[:-1]
+    each = np.split(np.argsort(drawn, kind="stable"), ends)
+    for label, (count, places) in enumerate(zip(classes.counts, each, strict=True)):
         order[places] = classes.by_class[classes.starts[label] + _passes(int(count), len(places), random)]
     return order
 

@@ -16,6 +16,7 @@ from ltray.data.loaders import EvaluationImages, FeatureLoader, ImageLoader
 from ltray.data.plan import Plan
 from ltray.data.pools import ImagePool, decode_originals
 from ltray.data.sampling import Sampling
+from ltray.data.source_lists import reference_counts
 from ltray.data.sources import open_source
 from ltray.data.splits import Indices, Split, Splits, cut
 from ltray.data.views import ViewMaker
@@ -56,7 +57,7 @@ class ImageData:
         self.device = device
         self.class_names = opened.class_names
         self._opened = opened
-        self.splits: Splits = cut(definition, opened.labels, len(opened.class_names))
+        self.splits: Splits = cut(definition, opened.labels, len(opened.class_names), reference_counts(definition))
         self._labels = torch.from_numpy(self.splits.train.labels)
         self._tail = LongTail(tuple(np.bincount(self.splits.train.labels, minlength=len(self.class_names)).tolist()))
 
@@ -187,7 +188,7 @@ def _from_originals(definition: DatasetDefinition, device: torch.device) -> Open
 
 def _from_betons(definition: DatasetDefinition, device: torch.device, progress: bool) -> Opened:
     # Here, not above: whoever reads from memory needs no FFCV.
-    from ltray.data.conversion import converted
+    from ltray.data.converted import converted
     from ltray.data.ffcv_pool import open_beton
 
     pools = converted(definition, progress=progress)

@@ -50,7 +50,7 @@ class ListFile:
 
     def counts(self) -> list[int]:
         """Return the images a class, by label."""
-        return np.bincount(self.labels).tolist()
+        return [int(count) for count in np.bincount(self.labels)]
 
 
 def _from_lines(path: Path, text: str) -> ListFile:
@@ -124,6 +124,15 @@ def find_list(root: Path, name: str) -> Path:
     """Return a list file: as named from here, or below the images' folder."""
     here = Path(name).expanduser()
     return here if here.is_file() or here.is_absolute() else root / name
+
+
+def reference_counts(definition: DatasetDefinition) -> list[int]:
+    """Return the class counts of `reference_list`; none where the definition has no use for it."""
+    if definition.imbalance_kind != "power":
+        return []
+    if not definition.reference_list:
+        raise UsageError(f"{definition.name}: `imbalance_kind: power` needs a `reference_list`.")
+    return ListFile.read(find_list(Path(definition.folder).expanduser(), definition.reference_list)).counts()
 
 
 def _originals(root: Path, listed: ListFile) -> FileOriginals:

@@ -159,11 +159,9 @@ class ParquetOriginals:
         value = self._last[1][row].as_py()
         if isinstance(value, dict):
             value = value["bytes"] if value.get("bytes") is not None else value["path"]
-        if isinstance(value, bytes):
-            return value
         if value is None:
             raise OSError("no image in this row")
-        return (self.folder / value).read_bytes()
+        return bytes(value) if isinstance(value, bytes) else (self.folder / value).read_bytes()
 
 
 def _listed(opened: Any, column: str) -> list[Any]:

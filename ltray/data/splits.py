@@ -1,12 +1,13 @@
 """Which images train, validate and test: index lists, seeded, without a look at pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ltray.data.definition import DatasetDefinition
+from ltray.data.imbalance import class_counts, power_counts
 from ltray.errors import UsageError
 
 Indices = NDArray[np.int64]
@@ -42,13 +43,16 @@ class Splits:
     test: Split
 
 
-def cut(definition: DatasetDefinition, labels: Mapping[str, Indices], classes: int) -> Splits:
+def cut(
+    definition: DatasetDefinition, labels: Mapping[str, Indices], classes: int, reference: Sequence[int] = ()
+) -> Splits:
     """Cut a data set into training, validation and test images.
 
     Args:
         definition: Imbalance, seeds, validation and test sizes, protocol.
         labels: Labels of each pool the source has; "train" at least.
         classes: Number of classes K.
+        reference: The class counts that `imbalance_kind: power` starts from.
 
     Raises:
         UsageError: A class has too few images for what the definition asks for.
@@ -56,7 +60,7 @@ def cut(definition: DatasetDefinition, labels: Mapping[str, Indices], classes: i
     pool = labels["train"]
     originals = [np.flatnonzero(pool == label) for label in range(classes)]
     originals, tests = _cut_test(definition, originals)
-    kept = _long_tailed(definition, originals)
+    kept = _long_tailed(definition, originals, reference)
     validation = None
     if definition.protocol == "honest" and "validation" in labels:
         validation = _whole("validation", labels)
@@ -84,58 +88,50 @@ def _whole(pool: str, labels: Mapping[str, Indices]) -> Split:
 
 def _cut_test(definition: DatasetDefinition, originals: list[Indices]) -> tuple[list[Indices], Indices | None]:
     """Take the last `test_per_class` of each class, whatever `data_seed` is: tests stay comparable."""
-    count = definition.test_per_class
-    if not count:
+    if not definition.test_per_class:
         return originals, None
-    _check_enough(definition.name, originals, count + 1, "test_per_class")
-    tests = np.concatenate([order[-count:] for order in originals])
-    return [order[:-count] for order in originals], tests
+    counts = _spared(definition, originals, wanted=definition.test_per_class, knob="test_per_class", share=3)
+    starts = [len(order) - count for order, count in zip(originals, counts, strict=True)]
+    tests = np.concatenate([order[start:] for order, start in zip(originals, starts, strict=True)])
+    return [order[:start] for order, start in zip(originals, starts, strict=True)], tests
 
 
-def _long_tailed(definition: DatasetDefinition, originals: list[Indices]) -> list[int]:
+def _long_tailed(definition: DatasetDefinition, originals: list[Indices], reference: Sequence[int]) -> list[int]:
     """Shuffle each class in place and return how many of its first images the subset keeps.
 
     Source: Cao et al., LDAM-DRW, `IMBALANCECIFAR10` (the same in ResCom, PaCo and BCL): numpy's
     legacy generator, seeded once, shuffles the classes' indices in label order.
     """
     random = np.random.RandomState(definition.data_seed)
-    if definition.imbalance_kind == "natural":
-        kept = [len(order) for order in originals]
-    else:
-        largest = definition.largest_class or min(len(order) for order in originals)
-        kept = class_counts(
-            definition.imbalance_kind, largest=largest, classes=len(originals), factor=definition.imbalance_factor
-        )
+    kept = _wanted(definition, [len(order) for order in originals], reference)
     for label, order in enumerate(originals):
         random.shuffle(order)
         if len(order) < kept[label]:
             raise UsageError(
                 f"{definition.name}: class {label} should keep {kept[label]} images, but the source has {len(order)}; "
-                "lower `largest_class`."
+                "lower `largest_class` or convert a larger source."
             )
     return kept
 
 
-def class_counts(kind: str, *, largest: int, classes: int, factor: float) -> list[int]:
-    """Return the training images n_k of each class, the head first.
-
-    "exp": n_k = ⌊n_max · μ^(k/(K−1))⌋ with μ = 1/IF; "step": the first half of the classes
-    has n_max, the second ⌊n_max · μ⌋. Source: Cui et al. 2019; Cao et al. 2019.
-
-    Raises:
-        UsageError: A class would be left without images.
-    """
-    ratio = 1.0 / factor
-    if kind == "exp":
-        counts = [int(largest * ratio ** (label / (classes - 1.0))) for label in range(classes)]
-    else:
-        counts = [largest] * (classes // 2) + [int(largest * ratio)] * (classes - classes // 2)
-    if min(counts) < 1:
-        raise UsageError(
-            f"`imbalance_factor: {factor:g}` leaves classes without images where the largest has {largest}; "
-            f"at most {largest} works."
-        )
-    return counts
+def _wanted(definition: DatasetDefinition, available: list[int], reference: Sequence[int]) -> list[int]:
+    """Return the training images each class should keep."""
+    cap = definition.largest_class
+    if definition.imbalance_kind == "natural":
+        return [min(count, cap or count) for count in available]
+    if definition.imbalance_kind == "power":
+        if len(reference) != len(available):
+            raise UsageError(
+                f"{definition.name}: `reference_list` has {len(reference)} classes, the source {len(available)}."
+            )
+        return [min(count, cap or count) for count in power_counts(reference, definition.imbalance_exponent)]
+    return class_counts(
+        definition.imbalance_kind,
+        largest=cap or min(available),
+        classes=len(available),
+        factor=definition.imbalance_factor,
+        shape=definition.imbalance_shape,
+    )
 
 
 def _cut_validation(
@@ -143,16 +139,29 @@ def _cut_validation(
 ) -> tuple[list[int], Indices]:
     """Take the images that follow the kept ones; where too few follow, the last kept ones too."""
     wanted = definition.validation_per_class
-    _check_enough(definition.name, originals, wanted + 1, "validation_per_class")
-    starts = [min(count, len(order) - wanted) for order, count in zip(originals, kept, strict=True)]
-    chosen = [order[start : start + wanted] for order, start in zip(originals, starts, strict=True)]
+    counts = _spared(definition, originals, wanted=wanted, knob="validation_per_class", share=2)
+    starts = [min(count, len(order) - take) for count, order, take in zip(kept, originals, counts, strict=True)]
+    chosen = [order[start : start + take] for order, start, take in zip(originals, starts, counts, strict=True)]
     return starts, np.concatenate(chosen)
 
 
-def _check_enough(name: str, originals: list[Indices], needed: int, knob: str) -> None:
+def _spared(
+    definition: DatasetDefinition, originals: list[Indices], *, wanted: int, knob: str, share: int
+) -> list[int]:
+    """Return how many images each class gives away: `wanted`, or one in `share` of a small natural class.
+
+    A class of a natural tail may have fewer images than a balanced set would take, and needs
+    the most of them for training. Where the tail is made, every class can give.
+
+    Raises:
+        UsageError: A made tail whose source has too few.
+    """
+    if definition.imbalance_kind == "natural":
+        return [min(wanted, len(order) // share) for order in originals]
     for label, order in enumerate(originals):
-        if len(order) < needed:
+        if len(order) <= wanted:
             raise UsageError(
-                f"{name}: `{knob}` needs {needed} images of every class (one stays for training), "
-                f"but class {label} has {len(order)}; lower it."
+                f"{definition.name}: `{knob}: {wanted}` needs {wanted + 1} images of every class (one stays for "
+                f"training), but class {label} has {len(order)}; lower it."
             )
+    return [wanted] * len(originals)

@@ -74,7 +74,8 @@ def autocontrast(levels: Tensor) -> Tensor:
     scale, offset = torch.where(plain, 1.0, scale), torch.where(plain, 0.0, -low * scale)
     place = torch.arange(LEVELS, device=levels.device)
     table = (place * scale.unsqueeze(2) + offset.unsqueeze(2)).trunc().clamp_(0.0, LARGEST)
-    return _look_up(levels, table)
+    found = table.to(levels.dtype).gather(2, levels.flatten(2).long())
+    return found.view_as(levels)
 
 
 def equalize(levels: Tensor) -> Tensor:
@@ -89,10 +90,4 @@ def equalize(levels: Tensor) -> Tensor:
     before = counts.cumsum(dim=1) - counts
     table = (before + step // 2) // step.clamp(min=1)
     table = torch.where(step == 0, place, table).clamp_(max=LEVELS - 1)
-    return _look_up(levels, table.view(m, channels, LEVELS))
-
-
-def _look_up(levels: Tensor, table: Tensor) -> Tensor:
-    """Replace level v of sample i and channel c by table[i, c, v]."""
-    found = table.to(levels.dtype).gather(2, levels.view(*levels.shape[:2], -1).long())
-    return found.view_as(levels)
+    return table.to(levels.dtype).gather(1, flat).view_as(levels)

@@ -25,38 +25,48 @@ def warp(levels: Tensor, matrices: Tensor, *, sampling: Sampling, fill: Sequence
         fill: Level of each channel outside the input (3,).
     """
     m, channels, height, width = levels.shape
-    a, b, c, d, e, f = matrices.to(levels.device)[:, :, None, None].unbind(1)
+    a, b, c, d, e, f = matrices.to(levels.device)[:, :, None].unbind(1)
     x = torch.arange(width, device=levels.device, dtype=torch.float64) + 0.5
-    y = (torch.arange(height, device=levels.device, dtype=torch.float64) + 0.5)[:, None]
-    across, down = a * x + b * y + c, d * x + e * y + f  # (m, H, W)
-    inside = ((across >= 0) & (across < width) & (down >= 0) & (down < height)).to(levels.dtype).unsqueeze(1)
-    flat = levels.view(m, channels, -1)
+    y = torch.arange(height, device=levels.device, dtype=torch.float64) + 0.5
+    across = (a * x)[:, None, :] + (b * y + c)[:, :, None]  # (m, H, W)
+    down = (d * x)[:, None, :] + (e * y + f)[:, :, None]
     # Along an axis that stays as it is every filter returns the pixel itself: read that one only.
     stays = (matrices == identity(m)).all(dim=0)
-    columns = _taps(across, width, "nearest" if stays[:3].all() else sampling)
-    rows = _taps(down, height, "nearest" if stays[3:].all() else sampling)
-    total: Tensor | None = None
+    columns, beside = _taps(across, width, "nearest" if stays[:3].all() else sampling)
+    rows, above = _taps(down, height, "nearest" if stays[3:].all() else sampling)
+    flat = levels.view(m, channels, -1)
+    total = torch.zeros_like(levels)
     for row, row_weight in rows:
-        line: Tensor | None = None
-        for column, weight in columns:
-            place = (row * width + column).view(m, 1, -1).expand(-1, channels, -1)
+        for column, column_weight in columns:
+            place = (row * width + column).long().view(m, 1, -1).expand(-1, channels, -1)
             pixel = flat.gather(2, place).view_as(levels)
-            pixel = pixel if weight is None else pixel.mul_(weight)
-            line = pixel if line is None else line.add_(pixel)
-        assert line is not None
-        line = line if row_weight is None else line.mul_(row_weight)
-        total = line if total is None else total.add_(line)
-    assert total is not None
+            for weight in (row_weight, column_weight):
+                pixel = pixel if weight is None else pixel.mul_(weight)
+            total.add_(pixel)
     outside = torch.tensor(fill, device=levels.device, dtype=levels.dtype).view(1, channels, 1, 1)
+    inside = 1.0 - beside.add_(above).clamp_(max=1.0).unsqueeze(1)
     return total.clamp_(0.0, LARGEST).floor_().sub_(outside).mul_(inside).add_(outside)
 
 
-def _taps(place: Tensor, size: int, sampling: Sampling) -> list[tuple[Tensor, Tensor | None]]:
-    """Return (index (m, H, W), weight (m, 1, H, W)) of each pixel that a filter reads along one axis."""
+def _taps(place: Tensor, size: int, sampling: Sampling) -> tuple[list[tuple[Tensor, Tensor | None]], Tensor]:
+    """Return what a filter reads along one axis, and how far outside the image that lies.
+
+    Args:
+        place: Coordinates (m, H, W), float64, overwritten.
+        size: Length of the axis.
+        sampling: The filter.
+
+    Returns:
+        Index (m, H, W) and weight (m, 1, H, W) of each pixel it reads, a weight of 1 as None;
+        pixels outside, 0 inside (m, H, W). All float32: whole numbers are exact, and faster.
+    """
+    pixel = place.floor().float()
+    held = pixel.clamp(0, size - 1)
+    outside = pixel.sub_(held).abs_()
     if sampling == "nearest":
-        return [(place.floor().long().clamp_(0, size - 1), None)]
-    first = (place - 0.5).floor()
-    t = (place - 0.5 - first).to(torch.float32).unsqueeze(1)
+        return [(held, None)], outside
+    first = place.sub_(0.5).floor()
+    t = (place - first).float().unsqueeze(1)
     if sampling == "bilinear":
         weights = {0: 1.0 - t, 1: t}
     else:  # Keys' cubic with a = -1
@@ -66,7 +76,7 @@ def _taps(place: Tensor, size: int, sampling: Sampling) -> list[tuple[Tensor, Te
             1: t + t**2 - t**3,
             2: -(t**2) + t**3,
         }
-    return [((first.long() + step).clamp_(0, size - 1), weight) for step, weight in weights.items()]
+    return [((first.float() + step).clamp_(0, size - 1), weight) for step, weight in weights.items()], outside
 
 
 def identity(m: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Top-1 accuracy over all classes and over the many-, medium- and few-shot groups."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ class Evaluation:
             tail: Training counts, which decide a class's group.
             prefix: "val" or "test".
         """
-        found = {f"{prefix}/acc_all": float(self.correct.sum() / self.seen.sum())}
+        found = {f"{prefix}/acc_all": int(self.correct.sum()) / int(self.seen.sum())}
         accuracy = self.per_class()
         for group, labels in tail.groups().items():
             known = accuracy[labels][self.seen[labels] > 0]
@@ -46,7 +46,7 @@ class Evaluation:
                 found[f"{prefix}/acc_{group}"] = float(known.mean())
         return found
 
-    def as_lists(self) -> Mapping[str, list[int]]:
+    def as_lists(self) -> dict[str, Any]:
         """Return the counts as plain lists, for JSON."""
         return {"correct": self.correct.tolist(), "seen": self.seen.tolist()}
 

@@ -82,7 +82,8 @@ def train(stages: Sequence[Stage], data: Data, session: Session, run: Run) -> Po
     Raises:
         NotFinite: A loss term became NaN or infinite.
     """
-    everything = nn.ModuleList(stages).to(run.device)
+    # Channels last: convolutions are a quarter faster on CPU, and on GPU in low precision.
+    everything = nn.ModuleList(stages).to(run.device).to(memory_format=torch.channels_last)
     synchronise(everything)
     saved = session.resume()
     position = saved.position if saved else Position()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ltray.knobs import Value, knob
-from ltray.recipe import Recipe
+from ltray.recipe import SCHEDULES, Recipe
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,7 @@ class DLSAKnobs(Recipe):
     weight_decay: float = knob(0.0, "wd", "L2 penalty", low=0.0, high=1.0, log=True)
     momentum: float = knob(0.0, "μ", "momentum of SGD", low=0.0, high=0.9999)
     warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
-    schedule: str = knob(
-        "constant",
-        "",
-        "the learning rate after the warm-up",
-        choices=("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step"),
-    )
+    schedule: str = knob("constant", "", "the learning rate after the warm-up", choices=SCHEDULES)
     milestones: tuple[int, ...] = knob((30, 40), "", "epochs at which `step` decays", low=0, in_epochs=True)
 
     depth: int = knob(1, "D", "divisions, each with its own Flow Filter", low=1, high=8, search=(1, 4), tried=(1, 3))
@@ -68,6 +63,7 @@ class DLSAKnobs(Recipe):
         "of L_pure; 0 leaves it out",
         low=0.0,
         high=10.0,
+        log=True,
         search=(0.005, 0.1),
         tried=(0.0, 0.02, 0.03, 0.05),
     )
@@ -134,5 +130,12 @@ class DLSAKnobs(Recipe):
             classifier_learning_rate=1e-4,
             classifier="warm_linear",
         ),
-        "digits_lt": dict(epochs=10, batch_size=64, clusters=10, classifier_epochs=20, classifier_batch_size=32),
+        "digits_lt": dict(
+            epochs=10,
+            batch_size=64,
+            clusters=10,
+            classifier_epochs=20,
+            classifier_batch_size=32,
+            classifier_learning_rate=0.5,
+        ),
     }

@@ -31,7 +31,9 @@ from ltray.stage import Batch, Method, Patches, Setting, Stage, Terms, View
 class DecoupledContrast(Stage):
     """Stage 1: queries against momentum keys and a queue, patches against their regions.
 
-    No classifier is trained; epochs are compared by the cosine to running class means.
+    No classifier is trained; epochs are compared by the cosine of an image's key to the running
+    mean key of each class. The key encoder sees whole views alone, so that its BatchNorm
+    statistics suit whole images; those of the query encoder are mostly of patches.
 
     Args:
         knobs: Hyperparameters.
@@ -55,31 +57,35 @@ class DecoupledContrast(Stage):
             shuffled=knobs.key_batch_norm == "shuffled",
         )
         self.queue = _queue(knobs, setting)
-        self.class_means = ClassMeans(width, classes=self.classes)
+        self.class_means = ClassMeans(knobs.projection_width, classes=self.classes)
         weight = effective_number_weights(setting.tail, knobs.effective_number_beta)
         self.register_buffer("class_weight", weight, persistent=False)
 
     def forward(self, batch: Batch) -> Terms:
-        """Return both terms against the queue as it was before, then enqueue the keys."""
-        feature_map = self.network.backbone.feature_map(batch["query"])
-        features = feature_map.mean(dim=(2, 3))
+        """Return the terms against the queue as it was before, then enqueue the keys."""
+        knobs = self.knobs
+        teacher = student = None
+        if knobs.distillation_weight > 0.0:
+            feature_map = self.network.backbone.feature_map(batch["query"])
+            features = feature_map.mean(dim=(2, 3))
+            teacher, student = self._patches(batch, feature_map)
+        else:
+            features = self.network.backbone(batch["query"])
         queries = unit(self.projector(features))
-        distilled = self.knobs.distillation_weight > 0.0
-        teacher, student = self._patches(batch, feature_map) if distilled else (None, None)
         self.key_encoder.follow((self.network.backbone, self.projector))
         keys = unit(self.key_encoder(batch["key"]))
         memory = self.queue.contents()
         terms = {"contrastive": self._contrast(queries, keys, batch.labels, memory)}
         if teacher is not None and student is not None:
-            loss = self_distillation_loss(teacher, student, keys, memory=memory[0], temperature=self.knobs.temperature)
-            terms["distillation"] = self.knobs.distillation_weight * loss
+            loss = self_distillation_loss(teacher, student, keys, memory=memory[0], temperature=knobs.temperature)
+            terms["distillation"] = knobs.distillation_weight * loss
         self.queue.push(keys, batch.labels)
-        self.class_means.update(features, batch.labels)
+        self.class_means.update(keys, batch.labels)
         return terms
 
     def logits(self, images: Tensor) -> Tensor:
-        """Return cosines to the running class means (B, K)."""
-        scores: Tensor = self.class_means(self.network.backbone(images))
+        """Return cosines of the images' keys to the mean keys of the classes (B, K)."""
+        scores: Tensor = self.class_means(self.key_encoder(images))
         return scores
 
     def trained(self) -> Sequence[nn.Module]:

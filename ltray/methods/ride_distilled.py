@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from ltray.knobs import Value, knob
-from ltray.methods.ride import RIDE, RIDEKnobs, Routing
+from ltray.methods.ride import RIDE, Routing
+from ltray.methods.ride_knobs import RIDEKnobs
 from ltray.methods.ride_losses import distillation
 from ltray.stage import Batch, Method, Setting, Stage, Terms
 

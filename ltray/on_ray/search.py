@@ -139,7 +139,7 @@ def _shared(space: SearchSpace, folder: Path) -> dict[str, Any]:
 def _announce(space: SearchSpace, scheduler: Any, console: Console, *, epochs: int, at_once: int) -> None:
     rungs = f"early stopping at epochs {scheduler.rungs()[:-1]}" if isinstance(scheduler, Halving) else "no stopping"
     console.print(
-        f"{space.search.trials} trials of {epochs} epochs, {at_once} at a time, {space.search.sampler} sampler; {rungs}",
+        f"{space.search.trials} trials of {epochs} epochs, {at_once} at a time, {space.search.sampler}; {rungs}",
         highlight=False,
         markup=False,
     )

@@ -11,7 +11,7 @@ from ltray.search_settings import Stop
 EPOCHS = "total_epochs"  # our own counter: Tune's starts again at 1 in a resumed trial
 
 
-class Halving(ASHAScheduler):  # type: ignore[misc]  (Ray has no types)
+class Halving(ASHAScheduler):
     """ASHA with three defects of the stock class mended.
 
     A metric that is not finite stops its trial (`NaN < cutoff` is False, so the stock class
@@ -35,6 +35,7 @@ class Halving(ASHAScheduler):  # type: ignore[misc]  (Ray has no types)
         keep_one_in: int,
         recorded: Mapping[int, Mapping[int, float]],
     ) -> None:
+        self.metric = metric
         super().__init__(
             time_attr=EPOCHS,
             metric=metric,
@@ -66,13 +67,13 @@ class Halving(ASHAScheduler):  # type: ignore[misc]  (Ray has no types)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide whether a trial goes on."""
-        if not is_finite(result.get(self._metric)):
+        if not is_finite(result.get(self.metric)):
             return str(TrialScheduler.STOP)
         return str(super().on_trial_result(tune_controller, trial, result))
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Record the last value; one that is not finite leaves no mark."""
-        if is_finite(result.get(self._metric)):
+        if is_finite(result.get(self.metric)):
             super().on_trial_complete(tune_controller, trial, result)
         else:
             self._trial_info.pop(trial.trial_id, None)

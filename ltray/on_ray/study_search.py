@@ -13,7 +13,7 @@ from ltray.search_space import SearchSpace
 from ltray.study import ATTEMPT, REASON, SETTINGS, ask, proposed, unfinished
 
 
-class StudySearch(Searcher):  # type: ignore[misc]  (Ray has no types)
+class StudySearch(Searcher):
     """Proposes trials from an Optuna study and tells it how each one ended.
 
     Unlike Ray's `OptunaSearch` it tells a stopped trial as pruned with its values by epoch,

@@ -15,7 +15,7 @@ from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.trial import failure_of
 
 
-class Watch(Callback):  # type: ignore[misc]  (Ray has no types)
+class Watch(Callback):
     """Follows the trials of a search from the driver.
 
     Args:

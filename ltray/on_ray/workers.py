@@ -14,12 +14,13 @@ from ray.util.queue import Empty, Queue
 
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.experiment import Experiment
+from ltray.on_ray.rendezvous import ConfinedTorchConfig
 from ltray.on_ray.session import RaySession, train_and_report
 
 Report = tuple[dict[str, Any], Path | None]
 
 
-class _Relay(UserCallback):  # type: ignore[misc]  (Ray has no types)
+class _Relay(UserCallback):
     """Passes each report from Train's controller process to whoever started the run."""
 
     def __init__(self, reports: Queue) -> None:
@@ -61,6 +62,7 @@ def run_workers(
     reports = Queue(actor_options={"num_cpus": 0})
     trainer = ray.train.torch.TorchTrainer(
         train_worker,
+        torch_config=ConfinedTorchConfig(),
         train_loop_config={
             "settings": settings,
             "folder": os.getcwd(),

@@ -10,10 +10,10 @@ MEMORY = 0.9  # share of the old mean kept when a step brings images of the clas
 
 
 class ClassMeans(nn.Module):
-    """The mean unit feature of each class over recent steps, to compare epochs by.
+    """The mean unit embedding of each class over recent steps, to compare epochs by.
 
     Args:
-        width: Feature width d.
+        width: Width d of an embedding.
         classes: Number of classes K.
 
     Attributes:
@@ -30,9 +30,9 @@ class ClassMeans(nn.Module):
         self.register_buffer("met", torch.zeros(classes, dtype=torch.bool))
 
     @torch.no_grad()
-    def update(self, features: Tensor, labels: Tensor) -> None:
-        """Take in this worker's features (b, d) and labels (b,), and those of all others."""
-        rows = F.normalize(gather(features).to(self.means.dtype), dim=1)
+    def update(self, embeddings: Tensor, labels: Tensor) -> None:
+        """Take in this worker's embeddings (b, d) and labels (b,), and those of all others."""
+        rows = F.normalize(gather(embeddings).to(self.means.dtype), dim=1)
         labels = gather(labels)
         # A row's class mean within the batch; rows of a class write the same value.
         same = (labels[:, None] == labels[None, :]).to(rows.dtype)
@@ -42,6 +42,6 @@ class ClassMeans(nn.Module):
         self.means[labels] = torch.where(self.met[labels][:, None], mixed, fresh)
         self.met[labels] = True
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, d) to cosines with the class means (B, K); 0 for a class not met."""
-        return F.normalize(features.to(self.means.dtype), dim=1) @ F.normalize(self.means, dim=1).T
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Map embeddings (B, d) to cosines with the class means (B, K); 0 for a class not met."""
+        return F.normalize(embeddings.to(self.means.dtype), dim=1) @ F.normalize(self.means, dim=1).T

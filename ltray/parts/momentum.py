@@ -67,7 +67,7 @@ class MomentumCopy(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Map this worker's images (b, ...) to what the chain makes of them (b, d), without gradient."""
-        if self.shuffled and world_size() > 1:
+        if self.shuffled and self.training and world_size() > 1:
             return self._encode_shuffled(images)
         encoded: Tensor = self.copy(images)
         return encoded

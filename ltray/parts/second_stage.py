@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ltray.knobs import Value, knob
 from ltray.parts.backbones import Backbone
 from ltray.parts.heads import Network
-from ltray.recipe import Recipe
+from ltray.recipe import SCHEDULES, Recipe
 from ltray.stage import Batch, Setting, Stage, View
 
 
@@ -21,12 +21,7 @@ class SecondStageKnobs(Recipe):
 
     epochs: int = knob(10, "", "passes over the training set", low=0, high=10_000)
     warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
-    schedule: str = knob(
-        "cosine_annealing",
-        "",
-        "the learning rate after the warm-up",
-        choices=("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step"),
-    )
+    schedule: str = knob("cosine_annealing", "", "the learning rate after the warm-up", choices=SCHEDULES)
     milestones: tuple[int, ...] = knob((6, 8), "", "epochs at which `step` decays", low=0, in_epochs=True)
     features: str = knob(
         "shifting",

@@ -13,7 +13,7 @@ from ltray.data import tone
 from ltray.data.blur import blur
 from ltray.data.colour import turn_hue
 from ltray.data.pixels import luminance
-from ltray.data.resampling import crop_resize, resize_each, resize_together
+from ltray.data.resampling import resize_each, resize_together
 from ltray.data.warp import Sampling, identity, rotation, warp
 
 COUNT = 60
@@ -221,12 +221,3 @@ def test_boxes_of_one_image_are_cut_by_owner(resizer: str, levels) -> None:
     upright = torch.zeros(3, dtype=torch.bool)
     found = resize(images, boxes, 16, mirrored=upright, owners=owners)
     assert torch.equal(found, resize(images[owners], boxes, 16, mirrored=upright, owners=torch.arange(3)))
-
-
-def test_images_of_several_sizes_are_cut_each_by_its_own_box(levels) -> None:
-    images = [levels[0].to(torch.uint8), levels[1, :, :20].to(torch.uint8), levels[2, :, :, :25].to(torch.uint8)]
-    boxes, upright = torch.tensor([[0, 0, 10, 12], [3, 4, 20, 20], [0, 0, 25, 30]]), torch.zeros(3, dtype=torch.bool)
-    together = crop_resize(images, boxes, 16, mirrored=upright)
-    for place, image in enumerate(images):
-        rows = slice(place, place + 1)
-        assert torch.equal(together[rows], crop_resize(image[None], boxes[rows], 16, mirrored=upright[rows]))

@@ -1,5 +1,7 @@
 """Conversion with the real FFCV: exact, idempotent, never half, and what fails names itself."""
 
+import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -9,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,17 @@ import torch
 from PIL import Image
 
 from ltray.data import ffcv_writer
-from ltray.data.conversion import convert, converted, folder_of
+from ltray.data.conversion import convert
+from ltray.data.converted import converted, folder_of
 from ltray.data.definition import DatasetDefinition
 from ltray.data.ffcv_pool import open_beton
 from ltray.data.ffcv_writer import BetonWriter, Job
+from ltray.data.preparation import prepare
+from ltray.data.prepared import Prepared
 from ltray.data.progress import Progress
+from ltray.data.sidecar import Sidecar
 from ltray.data.source import open_data
-from ltray.data.source_cifar import ParquetOriginals
+from ltray.data.sources import open_source
 from ltray.errors import UsageError
 
 pytestmark = pytest.mark.ffcv
@@ -117,13 +122,33 @@ def test_torch_keeps_its_threads(digits_here: tuple[DatasetDefinition, Path]) ->
 @pytest.mark.parametrize("wrong", [[-1], [0, 1797]])
 def test_indices_outside_the_file_are_refused(digits_here: tuple[DatasetDefinition, Path], wrong: list[int]) -> None:
     with pytest.raises(IndexError, match="has 1797 images"):
-        open_beton(converted(digits_here[0])["train"], np.array(wrong), CPU)
+        open_beton(converted(digits_here[0])["train"], np.array(wrong), view=8, device=CPU)
 
 
 def test_a_repeated_index_is_read_twice(digits_here: tuple[DatasetDefinition, Path]) -> None:
-    pool = open_beton(converted(digits_here[0])["train"], np.array([7, 7, 3]), CPU)
+    pool = open_beton(converted(digits_here[0])["train"], np.array([7, 7, 3]), view=8, device=CPU)
     (images,) = pool.stream(torch.arange(3), 3)
     assert torch.equal(images[0], images[1]) and not torch.equal(images[0], images[2])
+
+
+@pytest.mark.slow
+def test_ffcvs_own_loader_reads_the_same(digits_here: tuple[DatasetDefinition, Path]) -> None:
+    """In a process of its own, with FFCV's compiled pipeline: the file is a .beton like any other."""
+    sidecar = converted(digits_here[0])["train"]
+    program = f"""
+from ffcv.fields.decoders import IntDecoder, SimpleRGBImageDecoder
+from ffcv.loader import Loader, OrderOption
+import hashlib
+loader = Loader({str(sidecar.beton)!r}, batch_size=1797, num_workers=1, order=OrderOption.SEQUENTIAL,
+                drop_last=False, pipelines={{"image": [SimpleRGBImageDecoder()], "label": [IntDecoder()]}})
+for images, labels in loader:
+    print(hashlib.sha256(images.tobytes()).hexdigest(), *labels.reshape(-1).tolist())
+"""
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    pool = open_beton(sidecar, np.arange(1797), view=8, device=CPU)
+    (images,) = pool.stream(torch.arange(1797), 1797)
+    mine = hashlib.sha256(images.permute(0, 2, 3, 1).contiguous().numpy().tobytes()).hexdigest()
+    assert told == [mine, *map(str, sidecar.labels)]
 
 
 def test_a_damaged_file_is_refused_and_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,24 +164,35 @@ def test_a_damaged_file_is_refused_and_written_anew(tmp_path: Path, monkeypatch:
     assert open_data(definition, device=CPU).tail.counts == (3,) * 10
 
 
-def test_unreadable_images_are_named_and_nothing_is_left(tmp_path: Path) -> None:
+def test_unreadable_images_are_named_or_left_out(tmp_path: Path) -> None:
     (tmp_path / "parquet").mkdir()
     definition = cifar10_like(tmp_path / "parquet", 40, {13: encoded(13)[:200], 31: b"no image"})
-    with pytest.raises(UsageError, match=r"2 of 40 images cannot be used:\s+cifar10-train.parquet, row 13: .*\s+.*31"):
-        convert(definition, progress=QUIET, root=tmp_path / "betons")
-    assert not list((tmp_path / "betons").rglob("*.beton*"))
+    root = tmp_path / "betons"
+    with pytest.raises(UsageError, match=r"2 of 60 images cannot be used:\s+cifar10-train.parquet, row 13: .*\s+.*31"):
+        convert(definition, progress=QUIET, root=root)
+    assert not list(root.rglob("*.beton*"))
+    assert convert(definition, progress=QUIET, root=root, skip=True)
+    sidecar = Sidecar.read(folder_of(definition, root) / "train.beton")
+    assert sidecar.skipped == 2 and len(sidecar.labels) == 38
+    assert sidecar.labels == tuple(row % 10 for row in range(40) if row not in (13, 31))
+    assert "row 31" in (folder_of(definition, root) / "report.txt").read_text()
 
 
-def job_of(folder: Path, count: int, bad: dict[int, bytes] | None = None) -> Job:
-    cifar10_like(folder, count, bad)
-    opener = partial(ParquetOriginals.read, folder / "cifar10-train.parquet", "label")
-    return Job(folder / "a.beton", opener, tuple(range(count)), workers=2, largest=3072)
+def job_of(folder: Path, count: int) -> Job:
+    """Prepare some images to be written."""
+    definition = cifar10_like(folder, count)
+    opener = open_source(definition).pools["train"]
+    prepared = Prepared(folder / "work", count)
+    prepared.folder.mkdir()
+    prepare(opener, prepared, storage=definition.storage, workers=1, advance=lambda count: None)
+    return Job(folder / "a.beton", prepared, tuple(range(count)), tuple(opener().labels.tolist()), workers=2)
 
 
 def test_an_image_that_fails_while_writing_ends_the_writer(tmp_path: Path) -> None:
     used: set[str] = set()
-    with pytest.raises(UsageError, match="cifar10-train.parquet, row 250: "), BetonWriter() as writer:
-        job = job_of(tmp_path, 300, {250: b"no image"})
+    job = job_of(tmp_path, 600)
+    (tmp_path / "work" / "000001.bin").write_bytes(b"cut")
+    with pytest.raises(RuntimeError, match="000001.bin was cut short"), BetonWriter() as writer:
         writer.write(job, lambda count: used.update(shared_memory(writer._process.pid)))
     assert_gone([writer._process.pid], used)
 
@@ -171,11 +207,13 @@ def test_a_killed_worker_ends_the_writer(tmp_path: Path, monkeypatch: pytest.Mon
             os.kill(worker, signal.SIGKILL)
 
     with pytest.raises(RuntimeError, match="wrote nothing for 3 s"), BetonWriter() as writer:
-        writer.write(job_of(tmp_path, 4000), kill_a_worker)
+        job = job_of(tmp_path, 4000)  # ten times over: long enough to be caught at it
+        writer.write(dataclasses.replace(job, indices=10 * job.indices, labels=10 * job.labels), kill_a_worker)
     assert used
     assert_gone([writer._process.pid], used)
 
 
+@pytest.mark.slow
 def test_a_killed_conversion_leaves_no_process_and_the_next_one_ends_it(tmp_path: Path) -> None:
     (tmp_path / "parquet").mkdir()
     definition = cifar10_like(tmp_path / "parquet", 6000)
@@ -184,16 +222,17 @@ def test_a_killed_conversion_leaves_no_process_and_the_next_one_ends_it(tmp_path
     words = [sys.executable, "-m", "ltray.convert", str(file), "--output", str(tmp_path / "betons")]
     folder = folder_of(definition, tmp_path / "betons")
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: (folder / ".train.beton.partial").exists(), 120)
+    wait_for(lambda: list(folder.glob(".work-*/train.beton")) != [], 120)
     started = descendants(process.pid)
     used = {name for pid in started for name in shared_memory(pid)}
     process.kill()
     process.wait()
     assert_gone(started, used)
     assert not (folder / "train.beton").exists()
-    subprocess.run(words, check=True, capture_output=True)
+    resumed = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert "train: reading 6,000 of 6,000 in 0." in resumed.stderr
     assert {path.name for path in folder.glob("*.beton*")} == {"train.beton", "test.beton"}
-    assert not list(folder.glob(".*.partial"))
+    assert not list(folder.glob(".work-*"))
 
 
 def children(pid: int) -> list[int]:

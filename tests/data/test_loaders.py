@@ -88,7 +88,9 @@ def joined(parts: Sequence[Batch]) -> Batch:
     return Batch(views, torch.cat([p.labels for p in parts]), torch.cat([p.indices for p in parts]))
 
 
-@pytest.mark.parametrize("sampling", ["natural", "class_balanced", "reversed", "class_aware", "pairs"])
+@pytest.mark.parametrize(
+    "sampling", ["natural", "class_balanced", "square_root", "progressive", "reversed", "class_aware", "pairs"]
+)
 @pytest.mark.parametrize("world", [2, 3, 4])
 def test_workers_together_see_what_one_would(data: ImageData, workers: Workers, world: int, sampling: str) -> None:
     alone = list(data.training(OneStage(12, sampling=sampling), None, seed=3).epoch(2))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltray.data.sampling import Sampling, epoch_order
 
-KINDS = ["natural", "class_balanced", "reversed", "class_aware", "pairs"]
+KINDS = ["natural", "class_balanced", "square_root", "progressive", "reversed", "class_aware", "pairs"]
 LABELS = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)[torch.randperm(100, generator=torch.Generator().manual_seed(1))]
 
 
@@ -45,6 +45,20 @@ def test_class_balanced_draws_classes_alike_and_images_alike() -> None:
 def test_reversed_draws_classes_by_their_inverse_counts() -> None:
     inverse = 1 / np.array([60, 30, 10])
     np.testing.assert_allclose(drawn_classes("reversed"), inverse / inverse.sum(), atol=0.02)
+
+
+def test_square_root_draws_classes_by_the_root_of_their_counts() -> None:
+    root = np.sqrt([60, 30, 10])
+    np.testing.assert_allclose(drawn_classes("square_root"), root / root.sum(), atol=0.02)
+
+
+@pytest.mark.parametrize("epoch", [0, 100, 199])
+def test_progressive_moves_from_the_natural_to_the_balanced_distribution(epoch: int) -> None:
+    sampling = Sampling("progressive", epochs=200)
+    orders = [epoch_order(sampling, LABELS, seed=seed, epoch=epoch)[:, 0] for seed in range(200)]
+    drawn = np.bincount(LABELS[torch.cat(orders)].numpy()) / (200 * len(LABELS))
+    expected = (1 - epoch / 200) * np.array([0.6, 0.3, 0.1]) + epoch / 200 / 3
+    np.testing.assert_allclose(drawn, expected, atol=0.02)
 
 
 def test_pairs_are_of_two_classes_each_equally_probable() -> None:

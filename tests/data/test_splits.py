@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltray.data.definition import DatasetDefinition
-from ltray.data.splits import Split, Splits, class_counts, cut
+from ltray.data.imbalance import class_counts
+from ltray.data.splits import Split, Splits, cut
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
 from tests.conftest import Golden
@@ -117,7 +118,7 @@ def test_splits_are_disjoint_and_as_large_as_promised(
     np.testing.assert_array_equal(np.bincount(splits.validation.labels, minlength=classes), [wanted] * classes)
     if tests:
         np.testing.assert_array_equal(np.bincount(splits.test.labels, minlength=classes), [tests] * classes)
-    asked = class_counts("exp", largest=each - tests, classes=classes, factor=definition.imbalance_factor)
+    asked = class_counts("exp", largest=each - tests, classes=classes, factor=definition.imbalance_factor, shape=6.0)
     expected = [min(count, each - tests - wanted) for count in asked]
     np.testing.assert_array_equal(np.bincount(splits.train.labels, minlength=classes), expected)
 
@@ -141,8 +142,8 @@ def test_the_test_set_does_not_depend_on_the_data_seed() -> None:
     [
         ({"imbalance_kind": "exp", "imbalance_factor": 100.0}, "leaves classes without images"),
         ({"imbalance_kind": "exp", "largest_class": 31}, "lower `largest_class`"),
-        ({"validation_per_class": 30}, "`validation_per_class` needs 31 images"),
-        ({"test_per_class": 30}, "`test_per_class` needs 31 images"),
+        ({"imbalance_kind": "exp", "validation_per_class": 30}, "`validation_per_class: 30` needs 31 images"),
+        ({"imbalance_kind": "exp", "test_per_class": 30}, "`test_per_class: 30` needs 31 images"),
         ({"protocol": "honest"}, "needs validation images"),
     ],
 )
@@ -150,6 +151,39 @@ def test_what_cannot_be_cut_is_refused(given: dict[str, object], said: str) -> N
     labels = balanced(3, 30)
     with pytest.raises(UsageError, match=said):
         cut(DatasetDefinition(**({"name": "t", "source": "digits"} | given)), {"train": labels, "test": labels}, 3)  # type: ignore[arg-type]
+
+
+def test_small_classes_of_a_natural_tail_keep_most_of_their_images() -> None:
+    labels = np.repeat(np.arange(4), [60, 12, 3, 1])
+    definition = DatasetDefinition(name="t", source="folder", validation_per_class=5, test_per_class=5)
+    splits = cut(definition, {"train": labels}, 4)
+    assert splits.validation is not None
+    parts = [splits.train, splits.validation, splits.test]
+    held = [np.bincount(part.labels, minlength=4).tolist() for part in parts]
+    assert held == [[50, 4, 1, 1], [5, 4, 1, 0], [5, 4, 1, 0]]
+
+
+def test_an_official_validation_set_is_used_where_there_is_one() -> None:
+    pools = {"train": balanced(3, 9), "validation": balanced(3, 4), "test": balanced(3, 5)}
+    splits = cut(DatasetDefinition(name="t", source="folder", validation_per_class=2), pools, 3)
+    assert splits.validation is not None and splits.validation.pool == "validation"
+    assert len(splits.train.indices) == 27
+
+
+def test_a_cap_limits_the_large_classes_alone() -> None:
+    pools = {"train": np.repeat(np.arange(3), [50, 20, 4]), "test": balanced(3, 2)}
+    definition = DatasetDefinition(name="t", source="folder", protocol="paper", largest_class=20)
+    assert np.bincount(cut(definition, pools, 3).train.labels).tolist() == [20, 20, 4]
+
+
+def test_a_power_of_a_reference_needs_its_classes() -> None:
+    definition = DatasetDefinition(
+        name="t", source="folder", protocol="paper", imbalance_kind="power", reference_list="r"
+    )
+    pools = {"train": balanced(3, 9), "test": balanced(3, 2)}
+    assert np.bincount(cut(definition, pools, 3, [9, 4, 2]).train.labels).tolist() == [9, 4, 2]
+    with pytest.raises(UsageError, match="`reference_list` has 2 classes, the source 3"):
+        cut(definition, pools, 3, [9, 4])
 
 
 def test_a_source_without_a_test_set_needs_one_cut_off() -> None:

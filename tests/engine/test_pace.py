@@ -56,7 +56,9 @@ def test_dscl_changes_every_step(golden):
 @pytest.mark.parametrize("method", ["bcl", "rescom"])
 def test_papers_setting_on_cifar_decays_where_the_paper_says(method):
     recipe = METHODS[method].knobs.resolve("cifar100_lt", {})
-    decayed = [e for e in range(1, recipe.epochs) if learning_rate(recipe, epoch=e) < learning_rate(recipe, epoch=e - 1)]
+    decayed = [
+        e for e in range(1, recipe.epochs) if learning_rate(recipe, epoch=e) < learning_rate(recipe, epoch=e - 1)
+    ]
     assert decayed == {"bcl": [160, 180], "rescom": [320, 360]}[method]
 
 

@@ -47,7 +47,7 @@ NewSetting = Callable[..., Setting]
 
 @pytest.fixture(scope="session")
 def new_setting() -> NewSetting:
-    """Build a Setting: new_setting(counts, width=None, follow=None).
+    """Return the builder of a Setting from class counts.
 
     With `width` the backbone is the identity on features (B, width). `follow` names the
     classifier of a network to continue from.

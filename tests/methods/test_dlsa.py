@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from ltray.errors import UsageError
-from ltray.methods.dlsa import METHOD, FlowFilter, PartClassifier
+from ltray.methods.dlsa import METHOD, PartClassifier
+from ltray.methods.dlsa_filter import FlowFilter
 from ltray.methods.dlsa_knobs import DLSAKnobs
 from ltray.parts.division import OPEN
 from ltray.parts.flows import MADE

@@ -1,5 +1,7 @@
 """RIDE's losses against the authors' code, through the stages; routing and distillation."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,10 @@ from torch import nn
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
 from ltray.methods import ride, ride_distilled
-from ltray.methods.ride import RIDE, RIDEKnobs, Routing
+from ltray.methods.ride import RIDE, Routing
 from ltray.methods.ride_distilled import RIDEDistilledKnobs
-from ltray.methods.ride_losses import diversity_temperatures, routing_loss, routing_target
+from ltray.methods.ride_knobs import RIDEKnobs
+from ltray.methods.ride_losses import diversity, diversity_temperatures, routing_loss, routing_target
 from ltray.parts.backbones import new_backbone
 from ltray.parts.experts import ExpertBackbone, ExpertClassifier, expert_backbone
 from ltray.parts.heads import Network, new_classifier
@@ -86,6 +89,23 @@ def test_distillation_equals_the_authors(golden, case):
     stage.teacher = nn.Module()
     stage.teacher.forward = lambda images: teacher
     assert sum(stage(batch).values()).item() == pytest.approx(float(z[f"{case}/distill"]), abs=1e-8)
+
+
+def test_diversity_equals_a_triple_loop():
+    torch.manual_seed(0)
+    scores, temperatures = torch.randn(2, 3, 4, dtype=torch.float64), torch.tensor([1.0, 0.9, 0.8, 0.7])
+    expected = 0.0
+    for expert in range(2):
+        for image in range(3):
+            mean = torch.softmax(scores.mean(dim=0)[image] / temperatures, dim=0).tolist()
+            own = torch.softmax(scores[expert, image] / temperatures, dim=0).tolist()
+            expected += sum(p * math.log(p / q) for p, q in zip(mean, own, strict=True)) / 3
+    assert diversity(scores, temperatures).item() == pytest.approx(0.85**2 * expected)
+
+
+def test_equal_experts_have_no_diversity():
+    scores = torch.randn(1, 5, 4).expand(3, 5, 4)
+    assert diversity(scores, torch.ones(4)).item() == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("case", CASES)

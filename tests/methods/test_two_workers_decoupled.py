@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ltray.distributed import rank, total, world_size
 from ltray.engine.loop import set_training_mode
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
+from ltray.parts.backbone import Backbone
 from ltray.parts.batch_norm import synchronise
 from ltray.parts.heads import Network, new_classifier
 from ltray.parts.resnet32 import ResNet32
@@ -33,12 +34,27 @@ RUNS = {
 }
 
 
+class Small(Backbone):
+    """A convolution, BatchNorm, ReLU."""
+
+    width, stride = 6, 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 6, 3, 2, 1)
+        self.norm = nn.BatchNorm2d(6)
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """Map (B, 3, 8, 8) to (B, 6, 4, 4)."""
+        return torch.relu(self.norm(self.convolution(images)))
+
+
 def three_steps(name: str, index: int, values: dict) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
     """Train a stage as the engine does; the mean losses of each step and the final state."""
     torch.manual_seed(0)
 
     def network(kind: str) -> Network:
-        backbone = ResNet32()
+        backbone = ResNet32() if name.startswith("ride") else Small()
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=TAIL.classes))
 
     method = METHODS[name]
@@ -52,7 +68,7 @@ def three_steps(name: str, index: int, values: dict) -> tuple[list[dict[str, Ten
     generator = torch.Generator().manual_seed(1)
     share = ROWS // world_size()
     mine = slice(rank() * share, (rank() + 1) * share)
-    shape = (ROWS, 3, 8, 8) if stage.source == "images" else (ROWS, ResNet32.width)
+    shape = (ROWS, 3, 8, 8) if stage.source == "images" else (ROWS, Small.width)
     losses = []
     for step in range(3):
         views = {view.name: torch.randn(shape, generator=generator).double()[mine] for view in stage.views}

@@ -1,0 +1,36 @@
+# The project's commands; `make` alone lists them. They need Python 3.11 to 3.14 and, to build FFCV, a C++ compiler,
+# OpenCV and libturbojpeg, which `make setup` looks for. PYTHON=... chooses the Python.
+RUN := .venv/bin/python
+DEFAULT_TESTS := not slow and not gpu
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-all demo bench format constraints clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install everything into .venv; seconds when that is done already
+	@python=$$(sh tools/find_python.sh) && "$$python" tools/setup_environment.py
+
+test: setup ## the default tests, with ruff and mypy among them
+	@$(RUN) -m pytest -q -m "$(DEFAULT_TESTS)"
+
+test-all: setup ## every test this machine can run: many minutes
+	@$(RUN) -m pytest -q
+
+demo: setup ## a small real search; prints its table and where to look
+	@$(RUN) -m ltray.tune search_spaces/quickstart.yaml
+
+bench: setup ## the benchmarks; see benchmarks/README.md
+	@$(RUN) -m benchmarks
+
+format: setup ## let ruff mend order and layout
+	@$(RUN) -m ruff check -q --fix && $(RUN) -m ruff format -q
+
+constraints: setup ## solve requirements/constraints.txt again after a change of pyproject.toml
+	@.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --all-extras pyproject.toml -o requirements/constraints.txt
+
+clean: ## remove caches and build left-overs; .venv and runs stay
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,70 @@
+"""What each machine does before it reads a .beton: look at it in full once, or take a copy of its own."""
+
+import dataclasses
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from ltray.data.sidecar import Sidecar
+from ltray.errors import UsageError
+
+
+def at_hand(sidecar: Sidecar) -> Sidecar:
+    """Return the sidecar of a file that this machine may read, checked.
+
+    With LTRAY_LOCAL set to a folder on this machine's own disk the file is copied there first,
+    once, and compared with its digest: what a cluster does whose shared storage is slow.
+    Otherwise the file is read where it is, and its whole digest compared once a machine.
+
+    Raises:
+        UsageError: The file is absent, cut, damaged or another one.
+    """
+    local = os.environ.get("LTRAY_LOCAL")
+    if local:
+        return _copied(sidecar, Path(local).expanduser())
+    sidecar.check()
+    stamp = _stamp(sidecar)
+    if stamp is None or not stamp.exists():
+        sidecar.check(whole=True)
+        if stamp is not None:
+            stamp.touch()
+    return sidecar
+
+
+def _stamp(sidecar: Sidecar) -> Path | None:
+    """Return the file whose presence says that this machine has read the .beton in full."""
+    folder = Path(tempfile.gettempdir()) / f"ltray-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            return None
+        known = sidecar.beton.stat()
+    except OSError:
+        return None
+    identity = (str(sidecar.beton.resolve()), known.st_size, known.st_mtime_ns, sidecar.sha256)
+    return folder / hashlib.sha256(repr(identity).encode()).hexdigest()
+
+
+def _copied(sidecar: Sidecar, root: Path) -> Sidecar:
+    folder = root / sidecar.beton.parent.name
+    folder.mkdir(parents=True, exist_ok=True)
+    mine = dataclasses.replace(sidecar, beton=folder / sidecar.beton.name)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            if Sidecar.read(mine.beton).sha256 == sidecar.sha256:
+                mine.check()
+                return mine
+        except UsageError:
+            pass  # absent, or of an earlier conversion: copied below
+        if shutil.disk_usage(folder).free < sidecar.bytes:
+            raise UsageError(f"LTRAY_LOCAL={root}: {sidecar.bytes / 1e9:.1f} GB are needed for {sidecar.beton.name}.")
+        partial = mine.beton.with_name(f".{mine.beton.name}.partial")
+        shutil.copyfile(sidecar.beton, partial)
+        os.replace(partial, mine.beton)
+        mine.check(whole=True)
+        mine.write()
+    return mine

@@ -1,0 +1,32 @@
+"""Reading every image of a .beton back."""
+
+import hashlib
+from collections.abc import Callable
+
+from ltray.data.ffcv_reader import BetonFile
+from ltray.data.sidecar import Sidecar
+from ltray.errors import UsageError
+
+
+def verify(sidecar: Sidecar, advance: Callable[[int], None]) -> None:
+    """Compare the whole file with its digest, then decode every image and compare what was encoded.
+
+    Args:
+        sidecar: Of the file.
+        advance: Called with the number of further images read.
+
+    Raises:
+        UsageError: The file, or an image in it, is not what was written.
+    """
+    sidecar.check(whole=True)
+    content = hashlib.sha256()
+    try:
+        file = BetonFile(sidecar)
+        for index in range(len(file)):
+            content.update(file.encoded(index).tobytes())
+            file.decode(index)
+            advance(1)
+    except RuntimeError as error:
+        raise UsageError(str(error)) from error
+    if content.hexdigest() != sidecar.content:
+        raise UsageError(f"{sidecar.beton}: its images are not those that were written; convert the data set again.")

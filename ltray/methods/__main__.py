@@ -1,0 +1,46 @@
+"""`python -m ltray.methods [NAME]`: the methods, or one method's knobs, from the declarations."""
+
+import argparse
+
+from rich.table import Table
+
+from ltray.command import DONE, run
+from ltray.console import new_console
+from ltray.errors import UsageError, did_you_mean
+from ltray.methods import METHODS
+from ltray.methods.tables import KNOB_HEADINGS, METHOD_HEADINGS, knob_rows, markdown, method_rows
+
+
+def main(words: list[str]) -> int:
+    """Print the table of methods, one method's knobs, or all of it as Markdown."""
+    parser = argparse.ArgumentParser(prog="python -m ltray.methods", description=__doc__)
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a method; without it, the list of methods")
+    parser.add_argument("--markdown", action="store_true", help="print docs/methods.md")
+    options = parser.parse_args(words)
+    if options.markdown:
+        print(markdown(), end="")
+        return DONE
+    console = new_console()
+    if options.name is None:
+        console.print(_table("methods", METHOD_HEADINGS, method_rows()))
+        console.print("knobs of one: python -m ltray.methods NAME", markup=False)
+        return DONE
+    if options.name not in METHODS:
+        raise UsageError(f"`{options.name}` is not a method.{did_you_mean(options.name, METHODS)}")
+    method = METHODS[options.name]
+    console.print(method.paper, markup=False)
+    console.print(_table(f"knobs of {method.name}", KNOB_HEADINGS, knob_rows(method)))
+    return DONE
+
+
+def _table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    table = Table(title=title)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell.replace("[", "\\[") for cell in row))
+    return table
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,136 @@
+"""DLSA's Flow Filter, and what all its stages have in common."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ltray.methods.dlsa_knobs import DLSAKnobs
+from ltray.methods.dlsa_losses import ClusterUse, balance_loss, class_weights, likelihood_loss, purity_loss
+from ltray.parts.backbones import Backbone
+from ltray.parts.division import OPEN, DivisionTree, cluster_classes
+from ltray.parts.heads import Network
+from ltray.parts.unit_features import UnitFeatures
+from ltray.recipe import Recipe
+from ltray.stage import Batch, Stage, Terms, TrainingData, View
+
+
+class DivisionStage(Stage):
+    """A stage of DLSA: features in, the whole tree's scores out."""
+
+    source = "features"
+
+    def __init__(self, recipe: Recipe, knobs: DLSAKnobs, backbone: Backbone, tree: DivisionTree) -> None:
+        super().__init__(recipe)
+        self.knobs = knobs
+        self.network = Network(backbone, tree)
+
+    @property
+    def tree(self) -> DivisionTree:
+        """The division that all stages share."""
+        tree = self.network.classifier
+        assert isinstance(tree, DivisionTree)
+        return tree
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the scores of the part each image falls into."""
+        scores: Tensor = self.network(images)
+        return scores
+
+    def feature_network(self) -> nn.Module:
+        """Return the frozen backbone."""
+        return self.network.backbone
+
+    def members(self, part: int) -> Tensor:
+        """Return the training positions that level `part` keeps, or the open ones."""
+        return (self.tree.settled == part).nonzero().squeeze(1)
+
+    def class_counts(self, data: TrainingData, part: int) -> Tensor:
+        """Return the number of images of each class (C,) in a part."""
+        classes = self.tree.level(0).prior.shape[1]
+        labels = data.labels.to(self.tree.settled.device)
+        return torch.bincount(labels[self.members(part)], minlength=classes)
+
+
+class FlowFilter(DivisionStage):
+    """Fits the flow of one level to the images that no level before it keeps."""
+
+    weights: Tensor
+    most_clusters: Tensor
+    sampling = "pairs"
+    views = (View("positive"), View("negative"))
+
+    def __init__(self, knobs: DLSAKnobs, backbone: Backbone, tree: DivisionTree, depth: int) -> None:
+        super().__init__(knobs, knobs, backbone, tree)
+        self.depth = depth
+        self.level = tree.level(depth)
+        clusters, classes = self.level.prior.shape
+        self.use = ClusterUse(clusters, knobs.cluster_momentum)
+        self.best = copy.deepcopy(self.level.filter)
+        self.register_buffer("weights", torch.zeros(classes, dtype=torch.float64))
+        self.register_buffer("most_clusters", torch.tensor(-1))
+        self.last_epoch = False
+
+    def prepare(self, data: TrainingData) -> None:
+        """Weigh the classes by their counts among the open images."""
+        backbone = self.network.backbone
+        if isinstance(backbone, UnitFeatures) and self.depth == 0:
+            backbone.fit(data)
+        self.weights.copy_(class_weights(self.class_counts(data, OPEN), self.knobs.class_power))
+
+    def select(self, data: TrainingData) -> Tensor:
+        """Return the open images."""
+        return self.members(OPEN)
+
+    def trained(self) -> Sequence[nn.Module]:
+        """Train the flow."""
+        return [self.level.filter]
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the terms of L_MLE, L_bal and L_pure that have a weight."""
+        knobs, flow = self.knobs, self.level.filter
+        positive, negative = flow(batch["positive"]), flow(batch["negative"])
+        terms: Terms = {}
+        if knobs.likelihood_weight > 0:
+            loss = likelihood_loss(positive.log_likelihood, self.weights[batch.labels])
+            terms["likelihood"] = knobs.likelihood_weight * loss
+        if knobs.balance_weight > 0:
+            terms["balance"] = knobs.balance_weight * balance_loss(self.use(positive.posterior))
+        if knobs.purity_weight > 0:
+            terms["purity"] = knobs.purity_weight * purity_loss(
+                positive.scores, negative.scores, hard=knobs.hard_purity, fixed_target=knobs.fixed_target
+            )
+        return terms
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Note whether this is the last epoch."""
+        self.last_epoch = epoch + 1 == self.recipe.epochs
+
+    @torch.no_grad()
+    def end_epoch(self, data: TrainingData) -> None:
+        """Remember the flow of the best epoch by its clusters; return to it after the last one.
+
+        Where no epoch qualifies the last one stays.
+        """
+        flow, device = self.level.filter, self.tree.settled.device
+        flow.eval()
+        _, cluster = self.level.measure(data.features(self.network.backbone).to(device)[self.members(OPEN)])
+        flow.train()
+        labels = data.labels.to(device)[self.members(OPEN)]
+        found = self.good_clusters(cluster_classes(cluster, labels, shape=self.level.prior.shape))
+        if found > self.most_clusters:
+            self.most_clusters.fill_(found)
+            self.best.load_state_dict(flow.state_dict())
+        if self.last_epoch and self.most_clusters >= 0:
+            flow.load_state_dict(self.best.state_dict())
+
+    def good_clusters(self, counts: Tensor) -> int:
+        """Count the large, pure clusters; −1 where one is too large for the epoch to qualify.
+
+        Args:
+            counts: Images of each class in each cluster (clusters, classes).
+        """
+        size = counts.sum(dim=1)
+        good = (counts.amax(dim=1) > self.knobs.min_purity * size) & (size > self.knobs.min_size)
+        return -1 if size.max() >= self.knobs.max_size else int(good.sum())

@@ -1,0 +1,124 @@
+"""What the declarations say of methods and knobs, as rows and as Markdown."""
+
+from typing import Any
+
+from ltray.errors import UsageError
+from ltray.knobs import Knob
+from ltray.long_tail import LongTail
+from ltray.methods import METHODS
+from ltray.parts.backbones import new_backbone
+from ltray.parts.heads import Network, new_classifier
+from ltray.stage import Method, Setting, Stage
+
+METHOD_HEADINGS = ("method", "paper", "stages", "views of an image", "continues a network")
+KNOB_HEADINGS = (
+    "knob",
+    "symbol",
+    "what it does",
+    "legal",
+    "worth exploring",
+    "tried",
+    "default",
+    "per data set",
+)
+
+
+def method_rows() -> list[tuple[str, ...]]:
+    """Return one row a method, under `METHOD_HEADINGS`."""
+    rows: list[tuple[str, ...]] = []
+    for method in METHODS.values():
+        stages = _stages(method)
+        views = "; ".join(
+            ", ".join(view.name for view in stage.views) if _sees_images(stage) else "–" for stage in stages
+        )
+        rows.append((method.name, method.paper, str(len(stages)), views, "yes" if method.follows else "no"))
+    return rows
+
+
+def knob_rows(method: Method) -> list[tuple[str, ...]]:
+    """Return one row a knob, under `KNOB_HEADINGS`."""
+    rows: list[tuple[str, ...]] = []
+    defaults = method.knobs.resolve("default", {}).as_dict()
+    for name, spec in method.knobs.specs().items():
+        values = {
+            profile: values[name]
+            for profile, values in method.knobs.paper_values.items()
+            if profile != "default" and name in values and values[name] != defaults[name]
+        }
+        per_set = ", ".join(f"{profile} {_text(value)}" for profile, value in values.items())
+        rows.append(
+            (
+                name,
+                spec.symbol,
+                spec.help,
+                _legal(spec),
+                " … ".join(map(_text, spec.search)) if spec.search and len(spec.search) == 2 else _list(spec.search),
+                _list(spec.tried),
+                _text(defaults[name]),
+                per_set,
+            )
+        )
+    return rows
+
+
+def markdown() -> str:
+    """Return docs/methods.md."""
+    parts = [
+        "# Methods and their knobs",
+        "",
+        "Written by `python -m ltray.methods --markdown` from the declarations in `ltray/methods/`.",
+        "",
+        *_markdown_table(METHOD_HEADINGS, method_rows()),
+    ]
+    for method in METHODS.values():
+        parts += ["", f"## {method.name}", "", method.paper, "", *_markdown_table(KNOB_HEADINGS, knob_rows(method))]
+    return "\n".join(parts) + "\n"
+
+
+def _stages(method: Method) -> list[Stage]:
+    tail = LongTail((120, 60, 10, 5))
+    knobs = method.knobs.resolve("digits_lt", {})
+    try:
+        knobs.check_world(tail.classes)
+    except UsageError:
+        # The table needs any legal setting; the digits' Q_n may exceed (K - 1) Q of four classes.
+        bounded = {
+            n: int(knobs.upper_bound(n, tail.classes) or 1) for n, s in knobs.specs().items() if callable(s.at_most)
+        }
+        knobs = knobs.replace(**bounded)
+
+    def network(kind: str) -> Network:
+        backbone = new_backbone("resnet32")
+        return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
+
+    return list(method.stages(knobs, Setting(tail, network, network("linear") if method.follows else None)))
+
+
+def _sees_images(stage: Stage) -> bool:
+    return stage.source == "images" and stage.recipe.epochs > 0
+
+
+def _legal(spec: Knob) -> str:
+    if spec.choices is not None:
+        return _list(spec.choices)
+    upper = spec.at_most if isinstance(spec.at_most, str) else "a bound by other knobs" if spec.at_most else None
+    ends = [f"≥ {spec.low:g}"] if spec.low is not None else []
+    ends += [f"≤ {spec.high:g}"] if spec.high is not None else []
+    return ", ".join(ends + ([f"≤ {upper}"] if upper else []))
+
+
+def _list(values: Any) -> str:
+    return ", ".join(map(_text, values or ()))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.8g}"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _markdown_table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
+    return lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]

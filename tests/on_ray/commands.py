@@ -1,0 +1,58 @@
+"""Runs ltray's commands as a user does, each in a process of its own that can be killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SMALL = ["dataset.largest_class=40", "dataset.imbalance_factor=8"]
+
+
+def environment(data: Path) -> dict[str, str]:
+    """The test's environment with a data folder of its own and no cluster to join."""
+    return {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | {
+        "LTRAY_DATA": str(data),
+        "OMP_NUM_THREADS": "1",
+        "RAY_worker_niceness": "0",  # on a busy machine Ray's polite workers would starve
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def run(module: str, *words: str, data: Path, code: int = 0) -> str:
+    """Run `python -m ltray.<module>` to its end; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"ltray.{module}", *words],
+        env=environment(data),
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    printed = done.stdout + done.stderr
+    assert done.returncode == code, printed
+    assert "Traceback" not in printed, printed
+    return printed
+
+
+def run_until(
+    module: str, *words: str, data: Path, reached: Callable[[str], bool], how: signal.Signals = signal.SIGKILL
+) -> str:
+    """Start a command, signal it once its output has `reached` a point; return its output and code."""
+    log = data / "interrupted.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"ltray.{module}", *words],
+            env=environment(data),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        deadline = time.monotonic() + 400
+        while not reached(log.read_text()):
+            assert process.poll() is None, f"ended before it was interrupted:\n{log.read_text()}"
+            assert time.monotonic() < deadline, f"never got there:\n{log.read_text()}"
+            time.sleep(0.05)
+        process.send_signal(how)
+        process.wait(timeout=120)
+    return log.read_text()

@@ -1,0 +1,90 @@
+"""`python -m ltray.train` as a user runs it: killed, continued, on two workers."""
+
+import importlib.util
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from ltray.engine.checkpoint import Checkpoint, metrics_of
+from ltray.run_folder import read_history
+
+spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
+commands = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(commands)
+
+pytestmark = [pytest.mark.ray, pytest.mark.ffcv]
+
+WORDS = ["--methods", "rescom", "--dataset", "digits-lt", *commands.SMALL, "epochs=4", "rescom.batch_size=16"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("train")
+    printed = commands.run("train", *WORDS, "--output", str(folder / "run"), data=folder)
+    return folder / "run", printed
+
+
+def last_checkpoint(folder):
+    known = [p for p in folder.glob("checkpoint_*") if metrics_of(p)]
+    return Checkpoint.load(max(known, key=lambda p: metrics_of(p)["total_epochs"]))
+
+
+def assert_equal(first, second):
+    one, two = last_checkpoint(first), last_checkpoint(second)
+    assert one.position == two.position
+    assert all(torch.equal(one.stages[name], two.stages[name]) for name in one.stages)
+    clocks = ("train/seconds", "train/images_per_second")
+    histories = [
+        [{k: v for k, v in row.items() if k not in clocks} for row in read_history(f)] for f in (first, second)
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_a_run_prints_every_epoch_and_evaluates_on_test_once(undisturbed):
+    folder, printed = undisturbed
+    assert [f"epoch {e}/4" in printed for e in (1, 2, 3, 4)] == [True] * 4
+    assert "chosen on validation images" in printed
+    evaluation = json.loads((folder / "best" / "evaluation.json").read_text())
+    assert sum(evaluation["seen"]) == 400
+    assert evaluation["protocol"] == "honest"
+    assert list(folder.glob("events.out.tfevents.*"))
+
+
+def test_a_killed_run_continues_bit_for_bit(undisturbed, tmp_path):
+    epoch = random.Random(str(tmp_path)).choice((1, 2, 3))
+    words = [*WORDS, "--output", str(tmp_path / "run")]
+    commands.run_until("train", *words, data=tmp_path, reached=lambda text: f"epoch {epoch}/4" in text)
+    printed = commands.run("train", *words, data=tmp_path)
+    assert "continues the run" in printed
+    assert_equal(undisturbed[0], tmp_path / "run")
+
+
+def test_two_workers_train_like_one(undisturbed, tmp_path):
+    commands.run("train", *WORDS, "--workers", "2", "--output", str(tmp_path / "run"), data=tmp_path)
+    one, two = read_history(undisturbed[0]), read_history(tmp_path / "run")
+    # Float32 sums in another order; the exact comparison, in float64, is in test_every_method.
+    for name in ("loss/classification", "loss/contrastive"):
+        assert two[0][name] == pytest.approx(one[0][name], rel=2e-3)
+
+
+def test_a_folder_with_another_run_is_refused(undisturbed):
+    folder = undisturbed[0]
+    words = [word.replace("epochs=4", "epochs=5") for word in WORDS]
+    printed = commands.run("train", *words, "--output", str(folder), data=folder.parent, code=2)
+    assert "`rescom.epochs` is 4 there and 5 now" in printed
+
+
+def test_a_finished_run_is_not_repeated(undisturbed):
+    folder = undisturbed[0]
+    before = (folder / "best" / "evaluation.json").stat().st_mtime_ns
+    printed = commands.run("train", *WORDS, "--output", str(folder), data=folder.parent)
+    assert "epoch 1/4" not in printed and "test: all" in printed
+    assert (folder / "best" / "evaluation.json").stat().st_mtime_ns == before
+
+
+def test_a_mistake_exits_with_2_and_no_traceback(tmp_path):
+    printed = commands.run("train", "--methods", "rescmo", "--dataset", "digits-lt", data=tmp_path, code=2)
+    assert "`rescmo` is not a method. Did you mean `rescom`" in printed

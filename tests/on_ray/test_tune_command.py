@@ -1,0 +1,112 @@
+"""`python -m ltray.tune` as a user runs it: killed, interrupted, continued; NaN and early stops."""
+
+import importlib.util
+import signal
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+
+spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
+commands = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(commands)
+
+pytestmark = [pytest.mark.ray, pytest.mark.ffcv]
+
+SPACE = """
+dataset: digits-lt
+methods: [rescom]
+explore:
+  rescom.temperature: {from: 0.05, to: 0.5, log: true}
+  rescom.queue_size: {from: 2, to: 32}
+  rescom.hard_positives: {from: 1, to: 8}
+fix:
+  rescom.epochs: 4
+  rescom.schedule: cosine
+  rescom.hard_negatives: 8
+  dataset.largest_class: 40
+  dataset.imbalance_factor: 8
+search: {trials: 4}
+stop: {rule: asha, first_rung: 1, keep_one_in: 2}
+trial: {cpus_per_worker: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    path = tmp_path_factory.mktemp("space") / "small.yaml"
+    path.write_text(SPACE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(space, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tune")
+    printed = commands.run("tune", str(space), "--output", str(folder / "run"), data=folder)
+    return folder / "run", printed
+
+
+def study_of(folder):
+    return optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.sqlite3'}")
+
+
+def outcome(folder):
+    return [(t.number, t.state.name, t.params, t.intermediate_values) for t in study_of(folder).get_trials()]
+
+
+def test_the_search_leaves_tables_and_one_test_evaluation(undisturbed):
+    folder, printed = undisturbed
+    table = pd.read_parquet(folder / "results.parquet")
+    assert len(table) == 4 and table["paper"].sum() == 1
+    assert set(table["protocol"]) == {"honest"} and set(table["seed"]) == {0}
+    assert (table["rescom.hard_positives"] <= table["rescom.queue_size"]).all()
+    assert pd.read_csv(folder / "results.csv").shape == table.shape
+    history = pd.read_parquet(folder / "history.parquet")
+    assert history.groupby("trial")["epoch"].max().to_dict() == table.set_index("trial")["epochs"].to_dict()
+    assert (folder / "best" / "evaluation.json").is_file()
+    assert "test accuracy of trial" in printed and "paper 0" in printed
+    assert len(list(folder.glob("trials/*/events.out.tfevents.*"))) >= 4
+
+
+def test_stopped_trials_are_pruned_in_the_study(undisturbed):
+    folder, printed = undisturbed
+    states = {number: state for number, state, _, _ in outcome(folder)}
+    table = pd.read_parquet(folder / "results.parquet").set_index("trial")
+    assert {n for n, state in states.items() if state == "PRUNED"} == set(table.index[table["epochs"] < 4])
+    assert "stopped early" in printed
+
+
+def test_a_search_killed_and_resumed_decides_like_the_undisturbed_one(space, undisturbed, tmp_path):
+    words = [str(space), "--output", str(tmp_path / "run")]
+    commands.run_until("tune", *words, data=tmp_path, reached=lambda text: "trial 2 starts" in text)
+    before = {n: values for n, state, _, values in outcome(tmp_path / "run") if state != "RUNNING"}
+    assert len(before) == 2
+    printed = commands.run("tune", *words, "--resume", data=tmp_path)
+    assert "continues the search" in printed and "trial 0 starts" not in printed
+    assert outcome(tmp_path / "run") == [
+        (number, state, params, values) for number, state, params, values in outcome(undisturbed[0])
+    ]
+
+
+def test_ctrl_c_saves_everything_and_exits_with_130(space, tmp_path):
+    words = [str(space), "--output", str(tmp_path / "run"), "search.trials=2"]
+    printed = commands.run_until(
+        "tune", *words, data=tmp_path, reached=lambda text: "trial 1 starts" in text, how=signal.SIGINT
+    )
+    assert "the same command continues" in printed and "Traceback" not in printed
+    states = [state for _, state, _, _ in outcome(tmp_path / "run")]
+    assert states == ["COMPLETE", "RUNNING"]
+
+
+def test_a_loss_that_is_not_finite_fails_its_trial_at_once(space, tmp_path):
+    # Every step multiplies the weights by 1 - lr·wd = -99.
+    words = ["rescom.learning_rate=100", "rescom.weight_decay=1", "rescom.warmup_epochs=0", "search.trials=1"]
+    printed = commands.run("tune", str(space), *words, "--output", str(tmp_path / "run"), data=tmp_path, code=1)
+    assert "is not finite in epoch" in printed and "no trial finished with a valid result" in printed
+    assert [state for _, state, _, _ in outcome(tmp_path / "run")] == ["FAIL"]
+
+
+def test_resume_without_a_search_is_refused(space, tmp_path):
+    printed = commands.run("tune", str(space), "--resume", "--output", str(tmp_path / "none"), data=tmp_path, code=2)
+    assert "nothing to resume" in printed

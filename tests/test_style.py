@@ -1,0 +1,93 @@
+"""House style, as far as machines see it, over every file that is or would be committed."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LONGEST = 400  # lines of a Python file
+# Where packages come from is the user's own matter. (Letters in brackets, here and below: this file must pass, too.)
+REGISTRIES = re.compile(
+    r"pypi[.]org|pythonhosted[.]org|download[.]pytorch[.]org|anaconda[.]org"
+    r"|https?://\S*/(simple|packages)/|^\s*(-i|-f|--(extra-)?index-url|--find-links)\b",
+    re.MULTILINE,
+)
+# Neither the folders of whoever wrote a file, nor code that was left for later.
+THIS_MACHINE = re.compile("|".join(re.escape(f"{folder}/") for folder in (ROOT.parent, Path.home())))
+LEFT_FOR_LATER = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X])\b")
+
+
+def committed() -> dict[str, str]:
+    """Every text file that git tracks or would add, by its path."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    files = {}
+    for name in filter(None, names):
+        try:
+            files[name] = (ROOT / name).read_text(encoding="utf-8")
+        except (UnicodeDecodeError, FileNotFoundError):  # a picture, or a file just deleted
+            continue
+    return files
+
+
+FILES = committed()
+
+
+def offenders(pattern: re.Pattern[str], files: dict[str, str]) -> list[str]:
+    """`path:line: text` of every match."""
+    return [
+        f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {match.group().strip()}"
+        for name, text in files.items()
+        for match in pattern.finditer(text)
+    ]
+
+
+def test_git_lists_the_files() -> None:
+    assert {"Makefile", "pyproject.toml", "ltray/knobs.py", "tests/test_style.py"} <= FILES.keys()
+    assert len(FILES) > 150
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+        # Scripts, not a package: they are checked as what they are, beside one another.
+        ["mypy", "--strict", "--scripts-are-modules", "tools", "cluster"],
+    ],
+    ids=" ".join,
+)
+def test_clean(command: Sequence[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_files_are_short() -> None:
+    lines = {name: text.count("\n") for name, text in FILES.items() if name.endswith(".py")}
+    assert {name: count for name, count in lines.items() if count > LONGEST} == {}
+
+
+@pytest.mark.parametrize("pattern", [REGISTRIES, THIS_MACHINE, LEFT_FOR_LATER], ids=["registry", "path", "later"])
+def test_no_file_holds(pattern: re.Pattern[str]) -> None:
+    assert offenders(pattern, FILES) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        (REGISTRIES, ["--index", "-url mirror.example"]),
+        (REGISTRIES, ["see https://mirror.example/sim", "ple/torch"]),
+        (REGISTRIES, ["files.python", "hosted.org"]),
+        (THIS_MACHINE, ["read ", f"{Path.home()}/data"]),
+        (LEFT_FOR_LATER, ["# TO", "DO: the rest"]),
+    ],
+)
+def test_an_offender_is_named(pattern: re.Pattern[str], words: list[str]) -> None:
+    # In pieces, or this file would be an offender.
+    (found,) = offenders(pattern, {"a.txt": f"first\n{''.join(words)}\n"})
+    assert found.startswith("a.txt:2: ")
