@@ -21,8 +21,8 @@ test-all: setup ## every test this machine can run: many minutes
 demo: setup ## a small real search; prints its table and where to look
 	@$(RUN) -m ltray.tune search_spaces/quickstart.yaml
 
-bench: setup ## the benchmarks; see benchmarks/README.md
-	@$(RUN) -m benchmarks
+bench: setup ## one epoch of BCL beside a plain DataLoader; more in benchmarks/README.md
+	@$(RUN) -m benchmarks.bcl_epoch
 
 format: setup ## let ruff mend order and layout
 	@$(RUN) -m ruff check -q --fix && $(RUN) -m ruff format -q

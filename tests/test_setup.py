@@ -81,7 +81,6 @@ def test_damage_is_seen_and_nothing_unfinished_keeps_a_stamp(finished: Path, dam
         (site / "small.py").write_text("ONE")
     else:
         shutil.rmtree(site / "small-1.0.dist-info")
-    (finished / "requirements" / "constraints.txt").read_text()
     done = set_up(finished, PATH="/nowhere", CXX="")  # no compiler: stops before it would download
     assert "lost or damaged packages (small" in done.stdout
     assert done.returncode == 2

@@ -39,7 +39,7 @@ def pareto_counts(largest: int, classes: int, factor: float, shape: float) -> li
 def power_counts(reference: Sequence[int], exponent: float) -> list[int]:
     """Return n'_k = round(c · n_k^γ) with c such that their sum is that of n_k; ⌊N/K⌋ for γ = 0.
 
-    Source: the variants A (γ = 0.8), B (0.4) and C (0) of ImageNet-LT in DLSA.
+    The variants A (γ = 0.8), B (0.4) and C (0) of ImageNet-LT.
     """
     counts = np.asarray(reference, dtype=np.float64)
     if exponent == 0.0:

@@ -53,6 +53,9 @@ def open_folder(definition: DatasetDefinition) -> Source:
 def split_folders(root: Path) -> dict[str, Path]:
     """Return the folder of each split; without split folders everything is "train".
 
+    A single folder beside train is the test set, whatever its name: as in ImageNet, whose
+    "val" is what papers report. Validation images are then cut from train.
+
     Raises:
         UsageError: No folder, or splits without a training part.
     """
@@ -64,6 +67,8 @@ def split_folders(root: Path) -> dict[str, Path]:
         return {"train": root}
     if "train" not in found:
         raise UsageError(f"{root}: has {', '.join(place.name for place in found.values())}, but no train folder.")
+    if "test" not in found and "validation" in found:
+        found["test"] = found.pop("validation")
     return found
 
 

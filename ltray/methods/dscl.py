@@ -48,6 +48,8 @@ class DecoupledContrast(Stage):
         self.classes = setting.tail.classes
         self.network = setting.new_network("linear")
         backbone = self.network.backbone
+        if knobs.zero_start:
+            _zero_last_norms(backbone)
         width = backbone.width
         self.views = _views(knobs, setting.image_size, stride=backbone.stride)
         self.projector = mlp(width, width, knobs.projection_width)
@@ -113,6 +115,13 @@ class DecoupledContrast(Stage):
             sums = sums_with_batch(contrast, keys, temperature=knobs.temperature, classes=self.classes)
         alpha = knobs.alpha if knobs.loss == "decoupled" else 1.0 / (1.0 + sums.count)
         return decoupled_loss(sums, alpha, alone=knobs.alone, weight=self.class_weight[labels])
+
+
+def _zero_last_norms(backbone: nn.Module) -> None:
+    for block in backbone.modules():
+        last = getattr(block, "bn3", None) or getattr(block, "bn2", None)
+        if isinstance(last, nn.BatchNorm2d):
+            nn.init.zeros_(last.weight)
 
 
 def _views(knobs: DSCLKnobs, image_size: int, *, stride: int) -> tuple[View, ...]:

@@ -61,6 +61,11 @@ class DSCLKnobs(MomentumKnobs, Recipe):
         choices=("original", "balanced"),
     )
     projection_width: int = knob(128, "d", "width of the embedding", low=1, high=4096, log=True, search=(64, 256))
+    zero_start: bool = knob(
+        False,
+        "",
+        "start the last BatchNorm of every residual block at 0, as the code does; undoes pretrained weights",
+    )
     loss: str = knob(
         "decoupled", "", "decoupled, or all positives alike (the ablation's SCL)", choices=("decoupled", "supervised")
     )
@@ -134,16 +139,19 @@ class DSCLKnobs(MomentumKnobs, Recipe):
         "default": dict(),
         "cifar10_lt": dict(linear_batch_size=256, linear_learning_rate=1.25),
         "cifar100_lt": dict(linear_batch_size=256, linear_learning_rate=1.25),
-        "imagenet_lt": dict(queue_size=65_536),
+        "imagenet_lt": dict(queue_size=65_536, zero_start=True),
         "places_lt": dict(),
-        "inat18": dict(),
+        "inat18": dict(zero_start=True),
         "digits_lt": dict(
             epochs=30,
             batch_size=32,
             warmup_epochs=2,
             linear_epochs=10,
             linear_batch_size=32,
-            linear_learning_rate=0.15,
+            linear_learning_rate=0.02,
+            learning_rate=0.05,
+            temperature=0.2,
+            key_momentum=0.9,
         ),
     }
 

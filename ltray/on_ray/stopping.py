@@ -35,7 +35,7 @@ class Halving(ASHAScheduler):
         keep_one_in: int,
         recorded: Mapping[int, Mapping[int, float]],
     ) -> None:
-        self.metric = metric
+        self._watched = metric
         super().__init__(
             time_attr=EPOCHS,
             metric=metric,
@@ -67,13 +67,13 @@ class Halving(ASHAScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide whether a trial goes on."""
-        if not is_finite(result.get(self.metric)):
+        if not is_finite(result.get(self._watched)):
             return str(TrialScheduler.STOP)
         return str(super().on_trial_result(tune_controller, trial, result))
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Record the last value; one that is not finite leaves no mark."""
-        if is_finite(result.get(self.metric)):
+        if is_finite(result.get(self._watched)):
             super().on_trial_complete(tune_controller, trial, result)
         else:
             self._trial_info.pop(trial.trial_id, None)

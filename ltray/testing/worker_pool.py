@@ -65,14 +65,16 @@ class WorkerPool:
         """
         for pipe in self._pipes:
             pipe.send((inspect.getfile(function), function.__name__, arguments))
-        results = []
+        results, failures = [], []
         for rank, pipe in enumerate(self._pipes):
             if not pipe.poll(self.timeout):
                 raise TimeoutError(f"Worker {rank} gave no answer to {function.__name__} in {self.timeout:g} s.")
             failure, result = pipe.recv()
-            if failure:
-                raise RuntimeError(f"Worker {rank} failed in {function.__name__}:\n{failure}")
             results.append(result)
+            if failure:
+                failures.append(f"Worker {rank} failed in {function.__name__}:\n{failure}")
+        if failures:  # only now: an answer left in its pipe would be taken for the next call's
+            raise RuntimeError("\n".join(failures))
         return results
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from ltray.engine.loop import set_training_mode
 from ltray.engine.pace import learning_rate
 from ltray.errors import UsageError
+from ltray.long_tail import LongTail
 from ltray.methods.dscl import METHOD, DecoupledContrast
 from ltray.methods.dscl_knobs import DSCLKnobs, linear_knobs
 from ltray.methods.dscl_losses import (
@@ -23,11 +24,13 @@ from ltray.methods.dscl_losses import (
     sums_with_batch,
     sums_with_queue,
 )
+from ltray.parts.backbones import new_backbone
 from ltray.parts.contrast import ContrastBatch, unit
+from ltray.parts.heads import Network, new_classifier
 from ltray.parts.key_queue import KeyQueue
-from ltray.parts.pairs import extended, supervised_contrast
+from ltray.parts.pairs import EPSILON, extended, supervised_contrast
 from ltray.parts.queues import ClassQueue
-from ltray.stage import Batch, Patches
+from ltray.stage import Batch, Patches, Setting
 
 CLASSES = 4
 COUNTS = [30, 9, 2]
@@ -66,7 +69,9 @@ def looped(drawn: tuple[Tensor, ...], contrast_set: str, *, temperature: float, 
             rows += [(queries[j], labels[j], "query") for j in range(len(queries)) if j != i]
             rows += [(keys[j], labels[j], "key") for j in range(len(keys)) if j != i]
         values = [(float(queries[i] @ row) / temperature, y, kind) for row, y, kind in rows]
-        log_z = math.log(sum(math.exp(value) for value, _, _ in values))
+        # The code's guard, with the anchor's similarity to itself; the paper has none.
+        guard = EPSILON * math.exp(1.0 / temperature) if contrast_set == "batch_and_queue" else 0.0
+        log_z = math.log(sum(math.exp(value) for value, _, _ in values) + guard)
         others = [value - log_z for value, y, kind in values if kind != "own" and y == labels[i]]
         own = values[0][0] - log_z
         if others:
@@ -261,6 +266,17 @@ def test_epochs_are_compared_by_class_means(new_setting) -> None:
     before = {name: value.clone() for name, value in stage.state_dict().items()}
     assert stage.logits(images).abs().max() <= 1.0 + 1e-6
     assert all(torch.equal(value, before[name]) for name, value in stage.state_dict().items())
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("resnet32", 15), ("resnet50", 16)])
+def test_zero_start_makes_every_block_the_identity(name: str, blocks: int) -> None:
+    backbone = new_backbone(name)
+    setting = Setting(LongTail((9, 3)), lambda kind: Network(backbone, new_classifier(kind, width=1, classes=2)))
+    knobs = DSCLKnobs(zero_start=True, distillation_weight=0.0, **(SMALL | dict(patches=1)))
+    stage = DecoupledContrast(knobs, setting)
+    for encoder in (backbone, stage.key_encoder.copy[0]):
+        norms = [module for module in encoder.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        assert sum(norm.weight.abs().sum() == 0 for norm in norms) == blocks
 
 
 def test_second_stage_reads_the_backbone_of_the_first(new_setting) -> None:

@@ -15,7 +15,7 @@ from ltray.methods.centres import CentreKnobs, centre_contrast, parametric_contr
 from ltray.methods.gpaco import GPaCoKnobs, GPaCoStage
 from ltray.methods.paco import PaCoKnobs, PaCoStage
 from ltray.parts.contrast import ContrastBatch, unit
-from ltray.parts.pairs import extended
+from ltray.parts.pairs import EPSILON, extended
 from ltray.stage import Batch
 
 CLASSES = 4
@@ -57,7 +57,8 @@ def looped(
             if place != contrast.own[row]:
                 weight = alpha if key_label == label else 0.0
                 values.append((float(anchor @ key) / temperature, weight, gamma))
-        z = sum(factor * math.exp(value) for value, _, factor in values)
+        peak = max(1.0 / temperature, *(value for value, _, _ in values))  # itself, at cosine 1
+        z = sum(factor * math.exp(value) for value, _, factor in values) + EPSILON * math.exp(peak)
         loss = -sum(weight * (value - math.log(z)) for value, weight, _ in values)
         losses.append(loss / sum(weight for _, weight, _ in values) if divided else loss)
     return sum(losses) / len(losses)

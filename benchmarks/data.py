@@ -1,0 +1,155 @@
+"""Views a second from .beton files, beside a torch DataLoader with PIL and with torchvision.io.
+
+    python -m benchmarks.data                         # 32 and 224 pixels, 1, 2 and 3 views
+    python -m benchmarks.data --side 224 --images 500 --workers 1 2
+
+All pipelines see the same images and the same recipe, and take turns. Wall time is what a
+user waits, CPU time what a busy machine leaves of it; the first batch, start-up included, is
+shown apart and not in the rates. Beside them stand what the machine can do at most: copying
+memory, and decoding the very JPEGs with libjpeg-turbo and nothing else.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.data_pipelines import RECIPES, dataloader_batches
+from ltray.data.conversion import convert
+from ltray.data.converted import converted
+from ltray.data.definition import DatasetDefinition
+from ltray.data.ffcv_reader import BetonFile
+from ltray.data.progress import Progress
+from ltray.data.source import open_data
+from ltray.recipe import Recipe
+from ltray.stage import Stage, View
+
+BATCH = 64
+CLASSES = 4
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What a pipeline did.
+
+    Attributes:
+        first: Seconds to the first batch.
+        wall: Views a second afterwards.
+        cpu: Views a CPU second afterwards; 0 where processes of its own did the work.
+    """
+
+    first: float
+    wall: float
+    cpu: float
+
+
+def measured(start: Callable[[], Iterator[object]], views: int, *, own_process: bool = True) -> Rate:
+    """Run one epoch of a pipeline and time it."""
+    began = time.perf_counter()
+    batches = start()
+    next(batches)
+    first, cpu_first = time.perf_counter(), time.process_time()
+    count = sum(1 for _ in batches) * BATCH * views
+    wall, cpu = time.perf_counter() - first, time.process_time() - cpu_first
+    return Rate(first - began, count / wall, count / cpu if own_process else 0.0)
+
+
+def write_images(folder: Path, *, side: int, count: int) -> None:
+    """Write JPEGs of photographs' size and detail (224), or PNGs of 32 pixels, a folder a class."""
+    random = np.random.default_rng(0)
+    for number in range(count):
+        place = folder / f"class {number % CLASSES}"
+        place.mkdir(parents=True, exist_ok=True)
+        if side == 32:
+            pixels = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(place / f"{number}.png")
+        else:
+            coarse = Image.fromarray(random.integers(0, 256, (60, 80, 3), dtype=np.uint8))
+            coarse.resize((500, 375), Image.Resampling.BICUBIC).save(place / f"{number}.jpg", quality=90)
+
+
+class Views(Stage):
+    """A stage that only says what it wants to see."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__(Recipe(batch_size=BATCH))
+        self.views = [View(f"view {number}", name) for number, name in enumerate(names)]
+
+
+def ours(definition: DatasetDefinition, names: tuple[str, ...]) -> Iterator[object]:
+    """Open the data set and yield an epoch's batches."""
+    data = open_data(definition, device=torch.device("cpu"))
+    yield from data.training(Views(names), None, seed=0).epoch(0)
+
+
+def decode_limit(definition: DatasetDefinition) -> float:
+    """Return the images a CPU second that the decoder alone manages."""
+    file = BetonFile(converted(definition)["train"])
+    began = time.process_time()
+    for index in range(len(file)):
+        file.decode(index)
+    return len(file) / (time.process_time() - began)
+
+
+def copy_limit() -> float:
+    """Return the GB a second that one thread copies."""
+    source = np.ones(1 << 27, dtype=np.uint8)
+    target = np.zeros_like(source)
+    began = time.perf_counter()
+    for _ in range(4):
+        np.copyto(target, source)
+    return 4 * source.nbytes / (time.perf_counter() - began) / 1e9
+
+
+def compare(folder: Path, *, side: int, images: int, workers: list[int]) -> None:
+    """Print the rates of all pipelines for images of one size."""
+    originals = folder / f"images-{side}"
+    write_images(originals, side=side, count=images)
+    definition = DatasetDefinition(
+        name=f"bench-{side}", source="folder", folder=str(originals), store=str(folder / f"store-{side}"),
+        image_size=side, protocol="paper", test_per_class=1,
+    )  # fmt: skip
+    convert(definition, progress=Progress(shown=False))
+    print(f"{side} pixels, {images} images; decoding alone: {decode_limit(definition):,.0f} images a CPU second")
+    print(f"{'views':>5}  {'pipeline':<32} {'first batch s':>13} {'views/s':>9} {'views/CPU s':>11}  ltray against it")
+    for names in RECIPES[side]:
+        mine = measured(lambda names=names: ours(definition, names), len(names))
+        rows = {"ltray": mine}
+        for kind in ("PIL", "torchvision.io + v2"):
+            for count in (0, *workers):
+                rows[f"{kind}, {count} workers"] = measured(
+                    lambda names=names, kind=kind, count=count: dataloader_batches(
+                        originals, names, kind=kind, side=side, batch=BATCH, workers=count
+                    ),
+                    len(names),
+                    own_process=count == 0,
+                )
+        for title, rate in rows.items():
+            per_cpu = f"{rate.cpu:>11,.0f}" if rate.cpu else f"{'':>11}"
+            ratio = f"{mine.cpu / rate.cpu:.1f}x a CPU second" if rate.cpu else f"{mine.wall / rate.wall:.1f}x"
+            print(f"{len(names):>5}  {title:<32} {rate.first:>13.2f} {rate.wall:>9,.0f} {per_cpu}  {ratio}")
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, nargs="+", choices=tuple(RECIPES), default=list(RECIPES))
+    parser.add_argument("--images", type=int, default=640, help="images of each size")
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2], help="processes of the DataLoader")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"{len(os.sched_getaffinity(0))} processors, load {os.getloadavg()[0]:.1f}; copying {copy_limit():.1f} GB/s")
+    with tempfile.TemporaryDirectory() as folder:
+        for side in given.side:
+            compare(Path(folder), side=side, images=given.images, workers=given.workers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""`python -m ltray.views DATASET.yaml METHOD`: a contact sheet of what a method sees, to judge by eye.
+
+A row an image, from the largest class to the smallest; the original and every view of the
+method's first stage, drawn twice. Where patches are cut, their boxes stand in their view.
+"""
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageOps
+from torch import Tensor
+
+from ltray.command import DONE, run
+from ltray.data.decoding import decode
+from ltray.data.definition import DatasetDefinition
+from ltray.data.source_lists import reference_counts
+from ltray.data.sources import open_source
+from ltray.data.splits import cut
+from ltray.data.views import Place, ViewMaker
+from ltray.errors import UsageError
+from ltray.experiment import complete_keys, find_method
+from ltray.long_tail import LongTail
+from ltray.parts.backbones import new_backbone
+from ltray.parts.heads import Network, new_classifier
+from ltray.settings import parse_assignments
+from ltray.stage import Method, Patches, Setting, View
+
+ROWS, DRAWS = 8, 2
+SMALLEST_CELL, GAP, MARGIN, TEXT = 96, 4, 110, 28  # pixels
+COLOURS = ("red", "lime", "blue", "yellow", "magenta", "cyan", "orange", "white")
+
+
+def main(words: list[str]) -> int:
+    """Write the sheet, say where it is, return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m ltray.views", description=__doc__)
+    parser.add_argument("dataset", metavar="DATASET", help="a data-set file, or the name of one in datasets/")
+    parser.add_argument("method", metavar="METHOD", help="its first stage's views are shown")
+    parser.add_argument("--output", type=Path, metavar="PNG", help="default: views-METHOD-DATASET.png")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="knobs, data-set fields and seed")
+    given = parser.parse_intermixed_args(words)
+    method = find_method(given.method)
+    settings = complete_keys(parse_assignments(given.settings), [method.name])
+    definition = DatasetDefinition.read(given.dataset, _owned(settings, "dataset"))
+    seed = settings.pop("seed", 0)
+    knobs = _owned(settings, method.name)
+    if settings:
+        raise UsageError(f"`{next(iter(settings))}` has no effect on views.")
+    images, titles, tail = examples(definition)
+    views = first_views(method, knobs, definition, tail)
+    output = given.output or Path(f"views-{method.name}-{definition.name}.png")
+    contact_sheet(images, titles, views, definition=definition, seed=seed).save(output, format="png")
+    named = ", ".join(f"{view.name} ({view.augmentation})" for view in views)
+    print(f"{output}: {len(images)} images of {definition.name}; {method.name} sees {named}")
+    return DONE
+
+
+def _owned(settings: dict[str, Any], owner: str) -> dict[str, Any]:
+    keys = [key for key in settings if key.startswith(f"{owner}.")]
+    return {key.partition(".")[2]: settings.pop(key) for key in keys}
+
+
+def examples(definition: DatasetDefinition) -> tuple[list[Tensor], list[str], LongTail]:
+    """Return some training images, uint8 (1, 3, h, w), what to call them, and the class counts."""
+    source = open_source(definition)
+    pools = {name: read() for name, read in source.pools.items()}
+    labels = {name: np.asarray(pool.labels) for name, pool in pools.items()}
+    train = cut(definition, labels, len(source.class_names), reference_counts(definition)).train
+    counts = np.bincount(train.labels, minlength=len(source.class_names))
+    by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    images, titles = [], []
+    for place in np.unique(np.linspace(0, len(by_size) - 1, ROWS).round().astype(int)):
+        label = int(by_size[place])
+        index = int(train.indices[np.flatnonzero(train.labels == label)[0]])
+        decoded = decode(pools[train.pool].read(index), longest=definition.storage.cap)
+        pixels = torch.from_numpy(np.ascontiguousarray(definition.storage.fit(decoded.pixels)))
+        images.append(pixels.permute(2, 0, 1)[None].contiguous())
+        titles.append(f"{source.class_names[label]}\n{counts[label]} images")
+    return images, titles, LongTail(tuple(counts.tolist()))
+
+
+def first_views(
+    method: Method, knobs: Mapping[str, Any], definition: DatasetDefinition, tail: LongTail
+) -> Sequence[View]:
+    """Return the views of a method's first stage, built with untrained networks.
+
+    Raises:
+        UsageError: The stage looks at features, not at images.
+    """
+
+    def new_network(kind: str) -> Network:
+        backbone = new_backbone("resnet32")
+        return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
+
+    setting = Setting(tail, new_network, new_network("linear"), definition.image_size)
+    stage = method.stages(method.knobs.resolve(definition.profile, knobs), setting)[0]
+    if stage.source == "features":
+        raise UsageError(f"`{method.name}` begins with features of a frozen network: it sees no views of images.")
+    return stage.views
+
+
+def contact_sheet(
+    images: Sequence[Tensor], titles: Sequence[str], views: Sequence[View], *, definition: DatasetDefinition, seed: int
+) -> Image.Image:
+    """Return the sheet.
+
+    Args:
+        images: Stored images, uint8 (1, 3, h, w) each.
+        titles: What stands beside each.
+        views: What is made of them.
+        definition: Image size, normalisation, flip.
+        seed: Of the draws.
+    """
+    maker = ViewMaker(views, definition, seed)
+    cell = definition.image_size * math.ceil(SMALLEST_CELL / definition.image_size)
+    rows = []
+    for number, image in enumerate(images):
+        row = [_picture(image[0], cell)]
+        for draw in range(DRAWS):
+            made, boxes = maker.of_images(image[:, None], Place(draw, torch.tensor([number])))
+            row += _cells(made, boxes, views, definition=definition, cell=cell)
+        rows.append(row)
+    headings = ["original", *[heading for _ in range(DRAWS) for heading in _headings(views)]]
+    return _arranged(rows, titles, headings, cell)
+
+
+def _headings(views: Sequence[View]) -> list[str]:
+    return [
+        f"{view.name}\n{view.augmentation}"
+        for view in views
+        for _ in range(view.count if isinstance(view, Patches) else 1)
+    ]
+
+
+def _cells(
+    made: Mapping[str, Tensor],
+    boxes: Tensor | None,
+    views: Sequence[View],
+    *,
+    definition: DatasetDefinition,
+    cell: int,
+) -> list[Image.Image]:
+    """Return the pictures of one image's views, of one draw."""
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (definition.mean, definition.std))
+    boxed = {view.of for view in views if isinstance(view, Patches)}
+    pictures = []
+    for view in views:
+        shown = ((made[view.name][0] * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+        cells = [_picture(each, cell) for each in (shown if isinstance(view, Patches) else shown[None])]
+        if view.name in boxed and boxes is not None:
+            pencil = ImageDraw.Draw(cells[0])
+            for place, box in enumerate((boxes[0] * cell / definition.image_size).tolist()):
+                pencil.rectangle(box, outline=COLOURS[place % len(COLOURS)])
+        pictures += cells
+    return pictures
+
+
+def _picture(image: Tensor, cell: int) -> Image.Image:
+    """Return uint8 (3, h, w) in the size of a cell, its pixels visible where it is smaller."""
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    method = Image.Resampling.NEAREST if max(picture.size) <= cell else Image.Resampling.BILINEAR
+    return ImageOps.pad(picture, (cell, cell), method=method)
+
+
+def _arranged(
+    rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], headings: Sequence[str], cell: int
+) -> Image.Image:
+    step = cell + GAP
+    sheet = Image.new("RGB", (MARGIN + step * len(headings), TEXT + step * len(rows)), "white")
+    pencil = ImageDraw.Draw(sheet)
+    for column, heading in enumerate(headings):
+        pencil.multiline_text((MARGIN + step * column, 2), heading, fill="black", spacing=1)
+    for line, (title, row) in enumerate(zip(titles, rows, strict=True)):
+        pencil.multiline_text((4, TEXT + step * line + 4), title, fill="black")
+        for column, picture in enumerate(row):
+            sheet.paste(picture, (MARGIN + step * column, TEXT + step * line))
+    return sheet
+
+
+if __name__ == "__main__":
+    run(main)

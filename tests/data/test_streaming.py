@@ -1,0 +1,246 @@
+"""Images of different sizes, cut out while they are decoded: exact, resumable, without left-overs."""
+
+import io
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ltray.data import ffcv_pool, loaders, plan
+from ltray.data.conversion import convert
+from ltray.data.converted import converted, folder_of
+from ltray.data.definition import DatasetDefinition
+from ltray.data.ffcv_pool import StreamedPool
+from ltray.data.ffcv_reader import BetonFile, cut_out
+from ltray.data.node import at_hand
+from ltray.data.pools import Cuts
+from ltray.data.progress import Progress
+from ltray.data.sidecar import Sidecar
+from ltray.data.source import ImageData, open_data
+from ltray.data.verification import verify
+from ltray.errors import UsageError
+from ltray.recipe import Recipe
+from ltray.stage import Patches, Stage, View
+
+pytestmark = pytest.mark.ffcv
+
+CPU = torch.device("cpu")
+COUNTS = (24, 14, 9)
+VIEWS = (View("first", "sim"), View("second", "standard"))
+
+
+class OneStage(Stage):
+    """A stage that only says what it wants to see."""
+
+    def __init__(self, views: tuple[View, ...] = VIEWS, sampling: str = "natural") -> None:
+        super().__init__(Recipe(batch_size=8))
+        self.views = views
+        self.sampling = sampling  # type: ignore[assignment]
+
+
+def scene(number: int) -> Image.Image:
+    """Return a smooth picture of a size and colours of its own."""
+    random = np.random.default_rng(number)
+    coarse = Image.fromarray(random.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    return coarse.resize((int(random.integers(90, 700)), int(random.integers(90, 500))), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="module")
+def definition(tmp_path_factory: pytest.TempPathFactory) -> DatasetDefinition:
+    """Convert a small folder of JPEGs and PNGs once."""
+    root = tmp_path_factory.mktemp("scenes")
+    number = 0
+    for label, count in enumerate(COUNTS):
+        (root / "images" / f"class {label}").mkdir(parents=True)
+        for _ in range(count):
+            suffix = "jpg" if number % 2 else "png"
+            scene(number).save(root / "images" / f"class {label}" / f"{number:03}.{suffix}")
+            number += 1
+    made = DatasetDefinition(
+        name="scenes",
+        source="folder",
+        folder=str(root / "images"),
+        store=str(root / "store"),
+        image_size=96,
+        longest_side=400,
+        test_per_class=3,
+        validation_per_class=2,
+    )
+    convert(made, progress=Progress(shown=False))
+    return made
+
+
+@pytest.fixture
+def data(definition: DatasetDefinition) -> ImageData:
+    return open_data(definition, device=CPU)
+
+
+def test_mixed_sizes_are_streamed(data: ImageData) -> None:
+    assert isinstance(data._train_images, StreamedPool)
+    assert data.tail.counts == (19, 9, 4)
+    sizes = data._train_images.sizes
+    assert len(sizes.unique(dim=0)) > 5 and sizes.max() <= 400
+
+
+@pytest.mark.parametrize("sampling", ["natural", "class_balanced", "pairs"])
+def test_views_have_their_size_and_the_same_place_gives_the_same_views(data: ImageData, sampling: str) -> None:
+    loader = data.training(OneStage(sampling=sampling), None, seed=1)
+    batches = list(loader.epoch(0))
+    assert len(batches) == loader.steps == 4
+    for batch in batches:
+        assert batch["first"].shape == batch["second"].shape == (8, 3, 96, 96)
+    again = list(loader.epoch(0, 2))
+    for left, right in zip(again, batches[2:], strict=True):
+        assert torch.equal(left["first"], right["first"]) and torch.equal(left["second"], right["second"])
+        assert torch.equal(left.indices, right.indices)
+
+
+def test_workers_together_see_what_one_would(data: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = list(data.training(OneStage(), None, seed=1).epoch(3))
+    parts = []
+    for rank in range(2):
+        for module in (loaders, plan):
+            monkeypatch.setattr(module, "rank", lambda rank=rank: rank)
+            monkeypatch.setattr(module, "world_size", lambda: 2)
+        parts.append(list(data.training(OneStage(), None, seed=1).epoch(3)))
+    for step, batch in enumerate(alone):
+        assert torch.equal(torch.cat([part[step]["first"] for part in parts]), batch["first"])
+
+
+def test_patches_are_cut_from_streamed_views(data: ImageData) -> None:
+    views = (View("query", "sim"), Patches("patches", "dscl_patch", of="query", count=2, size=32))
+    batch = next(data.training(OneStage(views), None, seed=0).epoch(0))
+    assert batch["patches"].shape == (8, 2, 3, 32, 32) and batch.boxes is not None
+
+
+def test_a_cut_shows_the_part_of_the_original(definition: DatasetDefinition, data: ImageData) -> None:
+    pool = data._train_images
+    assert isinstance(pool, StreamedPool)
+    height, width = pool.sizes[0].tolist()
+    box = torch.tensor([[[0, 0, width, height], [width // 4, height // 4, width // 2, height // 2]]])
+    ((whole, part),) = next(pool.cut([Cuts(torch.tensor([0]), box)], 64))
+    index = int(data.splits.train.indices[0])
+    name = sorted(Path(definition.folder).rglob("*.*"))[index]
+    original = Image.open(name).convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    for cut, corners in zip((whole, part), box[0].tolist(), strict=True):
+        expected = np.asarray(original.crop(tuple(corners)).resize((64, 64), Image.Resampling.BOX)).astype(float)
+        assert np.abs(cut.permute(1, 2, 0).numpy() - expected).mean() < 3.0
+
+
+@pytest.mark.parametrize("batch", [1, 4, 512])
+def test_evaluation_sees_the_centre_of_every_image_once(
+    data: ImageData, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(loaders, "EVALUATION_BATCH", batch)
+    labels = torch.cat([named for _, named in data.test()])
+    assert labels.bincount().tolist() == [3, 3, 3]
+    monkeypatch.setattr(loaders, "EVALUATION_BATCH", 1000)
+    ((together, _),) = list(data.test())
+    monkeypatch.setattr(loaders, "EVALUATION_BATCH", batch)
+    assert torch.equal(torch.cat([images for images, _ in data.test()]), together)
+
+
+def test_epochs_left_early_leave_no_threads(data: ImageData) -> None:
+    loader = data.training(OneStage(), None, seed=1)
+    next(loader.epoch(0))
+    before = threading.active_count()
+    for epoch in range(20):
+        next(loader.epoch(epoch))
+    assert threading.active_count() <= max(before, 1 + ffcv_pool._threads())
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_over_hundreds_of_loaders(definition: DatasetDefinition) -> None:
+    def resident() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+    def use_one() -> None:
+        next(open_data(definition, device=CPU).training(OneStage(), None, seed=1).epoch(0))
+
+    for _ in range(20):
+        use_one()
+    before = resident()
+    for _ in range(200):
+        use_one()
+    assert resident() - before < 50_000  # kB
+
+
+def test_damage_that_no_digest_was_asked_for_is_told_by_the_decoder(
+    definition: DatasetDefinition, tmp_path: Path
+) -> None:
+    sidecar = copied(converted(definition)["train"], tmp_path)
+    file = BetonFile(sidecar)
+    index = int(np.flatnonzero(file._modes == 0)[0])
+    start, length = int(file._starts[index]), int(file._lengths[index])
+    content = bytearray(sidecar.beton.read_bytes())
+    content[start : start + length] = bytes(length)
+    sidecar.beton.write_bytes(content)
+    with pytest.raises(RuntimeError, match=f"image {index} is damaged"):
+        BetonFile(sidecar).decode(index)
+    with pytest.raises(UsageError, match="damaged"):
+        verify(sidecar, lambda count: None)
+
+
+def copied(sidecar: Sidecar, folder: Path) -> Sidecar:
+    """Return a copy of a .beton and its sidecar."""
+    beton = folder / sidecar.beton.name
+    beton.write_bytes(sidecar.beton.read_bytes())
+    beton.with_suffix(".json").write_bytes(sidecar.beton.with_suffix(".json").read_bytes())
+    return Sidecar.read(beton)
+
+
+def test_verification_reads_every_image(definition: DatasetDefinition) -> None:
+    read: list[int] = []
+    verify(converted(definition)["train"], read.append)
+    assert sum(read) == sum(COUNTS)
+
+
+def test_a_machine_looks_at_the_whole_file_once(
+    definition: DatasetDefinition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    sidecar = copied(converted(definition)["train"], tmp_path)
+    whole: list[bool] = []
+    check = Sidecar.check
+    monkeypatch.setattr(Sidecar, "check", lambda self, *, whole=False, seen=whole: (seen.append(whole), check(self)))
+    at_hand(sidecar)
+    assert whole == [False, True]
+    at_hand(sidecar)
+    assert whole == [False, True, False]
+
+
+def test_a_machine_of_its_own_disk_takes_a_copy(
+    definition: DatasetDefinition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LTRAY_LOCAL", str(tmp_path))
+    here = converted(definition)["train"]
+    assert here.beton.is_relative_to(tmp_path)
+    before = here.beton.stat().st_mtime_ns
+    assert converted(definition)["train"].beton.stat().st_mtime_ns == before
+    here.beton.write_bytes(b"damaged")
+    converted(definition)["train"].check(whole=True)
+
+
+def test_cutting_does_not_read_outside_the_box() -> None:
+    pixels = np.zeros((40, 40, 3), dtype=np.uint8)
+    pixels[10:20, 10:20] = 200
+    target = np.empty((32, 32, 3), dtype=np.uint8)
+    cut_out(pixels, (10, 10, 20, 20), target)
+    assert (target == 200).all()
+
+
+def test_memory_cannot_hold_images_of_many_sizes(definition: DatasetDefinition) -> None:
+    data = open_data(definition, device=CPU, source="memory")
+    with pytest.raises(UsageError, match="read them from FFCV files"):
+        data.test()
+
+
+def test_a_png_stays_what_it_was_but_for_jpeg(definition: DatasetDefinition) -> None:
+    file = BetonFile(converted(definition)["train"])
+    stored = Image.open(io.BytesIO(file.encoded(1).tobytes()))
+    assert stored.format == "JPEG"
+    assert (folder_of(definition) / "report.txt").is_file()

@@ -1,0 +1,53 @@
+"""How commands end."""
+
+import sys
+
+import pytest
+
+from ltray.command import run
+from ltray.errors import UsageError
+
+
+def ends(main: object, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["program", "word"])
+    with pytest.raises(SystemExit) as raised:
+        run(main)  # type: ignore[arg-type]
+    assert isinstance(raised.value.code, int)
+    return raised.value.code
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_the_commands_code_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    given: list[list[str]] = []
+
+    def main(words: list[str]) -> int:
+        given.append(words)
+        return code
+
+    assert ends(main, monkeypatch) == code
+    assert given == [["word"]]
+
+
+def test_a_users_mistake_is_a_sentence_and_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(words: list[str]) -> int:
+        raise UsageError("no such thing.")
+
+    assert ends(main, monkeypatch) == 2
+    assert capsys.readouterr().err == "error: no such thing.\n"
+
+
+def test_an_interruption_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main(words: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    assert ends(main, monkeypatch) == 130
+
+
+def test_the_unforeseen_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main(words: list[str]) -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(main)

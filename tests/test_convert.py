@@ -1,0 +1,73 @@
+"""`python -m ltray.convert`, as a user meets it."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ltray.convert import main
+from ltray.data.definition import DatasetDefinition
+from ltray.data.source import open_data
+from ltray.errors import UsageError
+
+pytestmark = pytest.mark.ffcv
+
+COUNTS = {"cat": 21, "dog": 9, "owl": 2}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make somebody's own folder: 40-pixel images, one unreadable, one twice."""
+    monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "data"))
+    place = tmp_path / "My: Pets"
+    random = np.random.default_rng(0)
+    for name, count in COUNTS.items():
+        (place / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(place / name / f"{number:02}.png")
+    (place / "cat" / "broken.jpg").write_bytes(b"\xff\xd8 no image")
+    shutil.copy(place / "cat" / "00.png", place / "dog" / "same.png")
+    return place
+
+
+def test_ones_own_folder_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match=r"1 of 34 images cannot be used:\s+.*broken.jpg.*\s+.*--on-error skip"):
+        main([str(folder)])
+    assert main([str(folder), "--on-error", "skip", "--verify"]) == 0
+    told = capsys.readouterr().out
+    assert "train: 33 images, 1 left out" in told
+    assert "1 images occur more than once" in told
+    assert "cat ████" in told and "imbalance factor 10.5" in told
+    assert "tiny classes" in told and "owl (2)" in told
+    assert "verified: every image reads back as it was written" in told
+    file = Path(told.rpartition("--dataset ")[2].strip())
+    definition = DatasetDefinition.read(file)
+    assert definition.image_size == 32 and definition.name == "my-pets"
+    data = open_data(definition, device=torch.device("cpu"))
+    assert data.class_names == ("cat", "dog", "owl") and data.tail.counts == (11, 4, 1)
+    assert main([str(file)]) == 0
+    assert "already converted" in capsys.readouterr().out
+
+
+def test_settings_and_output_are_heeded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["digits-lt", "image_size=12", "--output", str(tmp_path)]) == 0
+    assert (tmp_path / "digits-12px" / "train.beton").is_file()
+    assert f"export LTRAY_DATA={tmp_path}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["digits-ltt"], "Did you mean `digits-lt`"),
+        (["digits-lt", "imagesize=8"], "Did you mean `image_size`"),
+        (["digits-lt", "image_size"], "must have the form key=value"),
+        (["imagenet-lt"], "train.txt: cannot be read"),
+    ],
+)
+def test_mistakes_are_told(words: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        main(words)

@@ -1,0 +1,63 @@
+"""The contact sheet: every view of the first stage, twice, beside the original."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ltray import views
+from ltray.errors import UsageError
+
+CELL = 96 + views.GAP
+
+
+def sheet(tmp_path: Path, method: str, *settings: str) -> np.ndarray:
+    output = tmp_path / "sheet.png"
+    assert views.main(["digits-lt", method, "--output", str(output), *settings]) == 0
+    return np.array(Image.open(output))
+
+
+@pytest.mark.parametrize(("method", "cells"), [("rescom", 2), ("bcl", 3), ("crt", 1)])
+def test_a_sheet_shows_every_view_twice(method: str, cells: int, tmp_path: Path) -> None:
+    pixels = sheet(tmp_path, method)
+    assert pixels.shape == (views.TEXT + CELL * views.ROWS, views.MARGIN + CELL * (1 + 2 * cells), 3)
+
+
+def cell(pixels: np.ndarray, row: int, column: int) -> np.ndarray:
+    top, left = views.TEXT + CELL * row, views.MARGIN + CELL * column
+    return pixels[top : top + 96, left : left + 96]
+
+
+def test_the_original_is_shown_as_it_is_and_draws_differ(tmp_path: Path) -> None:
+    pixels, again = sheet(tmp_path, "rescom"), sheet(tmp_path, "rescom")
+    assert np.array_equal(pixels, again)
+    other = sheet(tmp_path, "rescom", "seed=1")
+    for row in range(views.ROWS):
+        assert np.array_equal(cell(pixels, row, 0), cell(other, row, 0))
+    drawn = [
+        np.stack([cell(p, row, column) for row in range(views.ROWS)]) for p in (pixels, other) for column in (1, 3)
+    ]
+    assert all(not np.array_equal(a, b) for i, a in enumerate(drawn) for b in drawn[:i])
+
+
+def test_patches_follow_their_view_and_stand_as_boxes_in_it(tmp_path: Path) -> None:
+    pixels = sheet(tmp_path, "dscl", "patches=3")
+    assert pixels.shape[1] == views.MARGIN + CELL * (1 + 2 * (2 + 3))
+    red = (pixels == (255, 0, 0)).all(axis=2)  # digits are gray: only a box is red
+    assert red[:, views.MARGIN + CELL : views.MARGIN + 2 * CELL].any()
+    assert not red[:, views.MARGIN + 2 * CELL : views.MARGIN + 6 * CELL].any()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rescomm"], "Did you mean `rescom`?"),
+        (["rescom", "queue_sise=4"], "Did you mean `queue_size`?"),
+        (["rescom", "backbone=resnet50"], "`backbone` has no effect on views"),
+    ],
+)
+def test_mistakes_are_told(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        views.main(["digits-lt", *words])
+    assert message in str(caught.value)
