@@ -115,7 +115,7 @@ def render(table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, 
     rows = table[(table.index < most) | table["paper"]]
     for _, row in rows.iterrows():
         accuracy = [_percent(row[f"{selection}/acc_{group}"]) for group in groups]
-        values = [f"{row[key]:.4g}" if isinstance(row[key], float) else str(row[key]) for key in explored]
+        values = [f"{row[key]:.6g}" if isinstance(row[key], float) else str(row[key]) for key in explored]
         name = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
         state = f"failed: {row['reason']}" if row["reason"] else row["state"]
         shown.add_row(name, *accuracy, str(row["epochs"]), state, *values, style="bold" if row.name == 0 else None)

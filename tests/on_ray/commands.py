@@ -5,8 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 SMALL = ["dataset.largest_class=40", "dataset.imbalance_factor=8"]
 
@@ -36,10 +39,11 @@ def run(module: str, *words: str, data: Path, code: int = 0) -> str:
     return printed
 
 
-def run_until(
-    module: str, *words: str, data: Path, reached: Callable[[str], bool], how: signal.Signals = signal.SIGKILL
-) -> str:
-    """Start a command, signal it once its output has `reached` a point; return its output and code."""
+@contextmanager
+def started(
+    module: str, *words: str, data: Path, reached: Callable[[str], bool]
+) -> Iterator[tuple[subprocess.Popen, Path]]:
+    """Start a command and wait until its output has `reached` a point; yield it and its log."""
     log = data / "interrupted.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -53,6 +57,37 @@ def run_until(
             assert process.poll() is None, f"ended before it was interrupted:\n{log.read_text()}"
             assert time.monotonic() < deadline, f"never got there:\n{log.read_text()}"
             time.sleep(0.05)
+        yield process, log
+
+
+def run_until(
+    module: str, *words: str, data: Path, reached: Callable[[str], bool], how: signal.Signals = signal.SIGKILL
+) -> tuple[str, int]:
+    """Start a command, signal it once its output has `reached` a point; return output and exit code."""
+    with started(module, *words, data=data, reached=reached) as (process, log):
         process.send_signal(how)
-        process.wait(timeout=120)
+        code = process.wait(timeout=120)
+    return log.read_text(), code
+
+
+def run_with_a_worker_killed(
+    module: str, *words: str, data: Path, reached: Callable[[str], bool], name: str, delay: float
+) -> str:
+    """Run a command to its end, killing a worker process `delay` seconds after a point is `reached`.
+
+    Args:
+        module: The command.
+        words: Its arguments.
+        data: Folder of data and log.
+        reached: Looks at the output.
+        name: Part of the worker's command line.
+        delay: Seconds.
+    """
+    with started(module, *words, data=data, reached=reached) as (process, log):
+        time.sleep(delay)
+        family = psutil.Process(process.pid).children(recursive=True)
+        workers = [child for child in family if name in " ".join(child.cmdline())]
+        assert workers, [child.cmdline()[:2] for child in family]
+        workers[0].kill()
+        assert process.wait(timeout=400) == 0, log.read_text()
     return log.read_text()

@@ -62,12 +62,28 @@ def test_a_killed_run_continues_bit_for_bit(undisturbed, tmp_path):
     assert_equal(undisturbed[0], tmp_path / "run")
 
 
+def test_a_worker_killed_at_a_random_step_changes_nothing(undisturbed, tmp_path):
+    words = [*WORDS, "--output", str(tmp_path / "run")]
+    chance = random.Random(str(tmp_path))
+    epoch = chance.choice((1, 2))
+    commands.run_with_a_worker_killed(
+        "train",
+        *words,
+        data=tmp_path,
+        reached=lambda text: f"epoch {epoch}/4" in text,
+        name="RayTrainWorker",
+        delay=chance.uniform(0.0, 1.0),
+    )
+    assert_equal(undisturbed[0], tmp_path / "run")
+
+
+@pytest.mark.slow
 def test_two_workers_train_like_one(undisturbed, tmp_path):
     commands.run("train", *WORDS, "--workers", "2", "--output", str(tmp_path / "run"), data=tmp_path)
     one, two = read_history(undisturbed[0]), read_history(tmp_path / "run")
-    # Float32 sums in another order; the exact comparison, in float64, is in test_every_method.
+    # Float32 sums in another order, and mining picks other keys; test_every_method compares in float64, to 1e-6.
     for name in ("loss/classification", "loss/contrastive"):
-        assert two[0][name] == pytest.approx(one[0][name], rel=2e-3)
+        assert two[0][name] == pytest.approx(one[0][name], rel=5e-2)
 
 
 def test_a_folder_with_another_run_is_refused(undisturbed):

@@ -91,9 +91,10 @@ def test_a_search_killed_and_resumed_decides_like_the_undisturbed_one(space, und
 
 def test_ctrl_c_saves_everything_and_exits_with_130(space, tmp_path):
     words = [str(space), "--output", str(tmp_path / "run"), "search.trials=2"]
-    printed = commands.run_until(
+    printed, code = commands.run_until(
         "tune", *words, data=tmp_path, reached=lambda text: "trial 1 starts" in text, how=signal.SIGINT
     )
+    assert code == 130
     assert "the same command continues" in printed and "Traceback" not in printed
     states = [state for _, state, _, _ in outcome(tmp_path / "run")]
     assert states == ["COMPLETE", "RUNNING"]

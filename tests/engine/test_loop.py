@@ -1,0 +1,48 @@
+"""The loop: order of stages, failing on NaN, learning a tiny set."""
+
+import pytest
+import torch
+
+from ltray.engine.loop import NotFinite, planned_epochs
+from ltray.engine.memory_session import MemorySession
+from ltray.testing import contract
+
+
+def test_a_loss_that_is_not_finite_ends_the_run():
+    # Every step multiplies the weights by 1 - lr·wd = -99.
+    knobs = {"learning_rate": 100.0, "weight_decay": 1.0, "warmup_epochs": 0, "epochs": 4}
+    settings = {"methods": ["rescom"]} | {f"rescom.{name}": value for name, value in knobs.items()}
+    with pytest.raises(NotFinite, match=r"loss/\w+ is not finite in epoch \d+ at or before step \d+"):
+        contract.run(contract.small_experiment(settings), MemorySession())
+
+
+def test_stages_follow_one_another_and_the_last_ones_epochs_win():
+    settings = {"methods": ["cross_entropy", "crt"], "cross_entropy.epochs": 2, "crt.epochs": 2}
+    experiment = contract.small_experiment(settings)
+    outcome = contract.run(experiment, MemorySession())
+    assert [report["stage"] for report in outcome.reports] == [0, 0, 1, 1]
+    assert [report["total_epochs"] for report in outcome.reports] == [1, 2, 3, 4]
+    scores = [report["checkpoint_score"] for report in outcome.reports]
+    assert max(scores[:2]) <= 1.0 <= min(scores[2:])
+    assert planned_epochs(experiment.stages(contract.open_small(experiment).tail)) == 4
+
+
+def test_frozen_parts_do_not_move():
+    settings = {"methods": ["cross_entropy", "crt"], "cross_entropy.epochs": 1, "crt.epochs": 1}
+    session = contract.InterruptedSession(1)
+    experiment = contract.small_experiment(settings)
+    with pytest.raises(contract.Interrupted):
+        contract.run(experiment, session)
+    before = session.resume().stages
+    after = contract.run(experiment, MemorySession(session.saved)).state
+    weights = [name for name in before if name.startswith("0.network.backbone") and name.endswith("conv1.weight")]
+    assert weights and all(torch.equal(before[name], after[name]) for name in weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["balanced_softmax", "rescom", "bcl"])
+def test_a_method_learns_its_training_set(method):
+    settings = {f"{method}.epochs": 30, f"{method}.schedule": "cosine"}
+    outcome = contract.run(contract.small_experiment({"methods": [method]} | settings), MemorySession())
+    # Ten classes, five to forty images each: chance is 10 %.
+    assert outcome.reports[-1]["val/acc_all_best"] > 0.5
