@@ -13,7 +13,7 @@ FLOORS = (
     "methods data engine",
     "search_settings dimension experiment search_space study board run_folder results",
     "on_ray testing",
-    "train tune convert evaluate report predict",
+    "train tune convert views evaluate report predict",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 STRANGERS = {"methods", "data", "engine", "on_ray", "testing"}  # on one floor with others and unknown to them
