@@ -30,7 +30,13 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(experiment):
     assert contract.check_resume(experiment) >= 1
 
 
-def test_two_workers_end_like_one(experiment, two_workers):
+@pytest.mark.parametrize("name", ["rescom", "bcl"])
+def test_two_workers_end_like_one(name, two_workers):
+    contract.check_workers(contract.small_experiment(small_settings(name)), two_workers)
+
+
+@pytest.mark.slow
+def test_two_workers_of_every_method_end_like_one(experiment, two_workers):
     contract.check_workers(experiment, two_workers)
 
 

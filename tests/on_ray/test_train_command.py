@@ -93,6 +93,7 @@ def test_a_folder_with_another_run_is_refused(undisturbed):
     assert "`rescom.epochs` is 4 there and 5 now" in printed
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_repeated(undisturbed):
     folder = undisturbed[0]
     before = (folder / "best" / "evaluation.json").stat().st_mtime_ns

@@ -89,6 +89,7 @@ def test_a_search_killed_and_resumed_decides_like_the_undisturbed_one(space, und
     ]
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_everything_and_exits_with_130(space, tmp_path):
     words = [str(space), "--output", str(tmp_path / "run"), "search.trials=2"]
     printed, code = commands.run_until(
@@ -100,6 +101,7 @@ def test_ctrl_c_saves_everything_and_exits_with_130(space, tmp_path):
     assert states == ["COMPLETE", "RUNNING"]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_fails_its_trial_at_once(space, tmp_path):
     # Every step multiplies the weights by 1 - lr·wd = -99.
     words = ["rescom.learning_rate=100", "rescom.weight_decay=1", "rescom.warmup_epochs=0", "search.trials=1"]
