@@ -1,0 +1,109 @@
+"""Every method on a small long-tailed set, over several seeds; writes docs/comparison.md.
+
+    python -m benchmarks.compare_methods                      # trains what is missing, then writes the table
+    python -m benchmarks.compare_methods --minutes 7          # begins no run after seven minutes; call it again
+
+Each method trains with its declared settings for the data set. Validation images choose the
+epoch, the test images are read once a run. A method that continues from a network starts from
+the best checkpoint of another method's run with the same seed, see `STARTS`.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.comparison_table import written
+from ltray.engine.checkpoint import Checkpoint, metrics_of, write_text
+from ltray.engine.loop import CHECKPOINT_SCORE
+from ltray.experiment import Experiment, evaluate_on_test
+from ltray.methods import METHODS
+from ltray.provenance import environment
+
+CPU = torch.device("cpu")
+RESULT = "result.json"
+STARTS = {name: "cross_entropy" for name, method in METHODS.items() if method.follows} | {"ride_distilled": "ride"}
+"""The method before each one that follows another."""
+
+
+class FolderSession:
+    """Keeps the newest checkpoint of a run and its best one in a folder.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.newest, self.best = folder / "newest", folder / "best"
+
+    def resume(self) -> Checkpoint | None:
+        """Return the newest checkpoint, or None before the first."""
+        return Checkpoint.load(self.newest) if metrics_of(self.newest) is not None else None
+
+    def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
+        """Save the checkpoint, and again as the best where it is; of equals the first stays."""
+        known = metrics_of(self.best)
+        if known is None or metrics[CHECKPOINT_SCORE] > known[CHECKPOINT_SCORE]:
+            checkpoint.save(self.best)
+        checkpoint.save(self.newest)
+
+
+def run(name: str, *, dataset: str, seed: int, root: Path) -> None:
+    """Train one method with one seed, or go on with it, and evaluate its best epoch on the test set once."""
+    folder = root / name / f"seed{seed}"
+    settings: dict[str, Any] = {"dataset": dataset, "methods": [name], "seed": seed}
+    if name in STARTS:
+        settings["start"] = str(root / STARTS[name] / f"seed{seed}" / "best")
+    experiment = Experiment.from_settings(settings)
+    session = FolderSession(folder)
+    started = time.process_time()
+    position = experiment.train(session, CPU)
+    _, test = evaluate_on_test(session.best, CPU)
+    best = Checkpoint.load(session.best)
+    stamps = environment(data_digest=str(best.context["data_digest"]), protocol=experiment.dataset.protocol)
+    result = {
+        "method": name,
+        "start": STARTS.get(name, ""),
+        "seed": seed,
+        "epochs": position.total_epochs,
+        "best_epoch": best.position.total_epochs,
+        "cpu_seconds": time.process_time() - started,
+        "validation": {key: value for key, value in best.metrics.items() if key.startswith("val/acc_")},
+        "test": test,
+        "environment": stamps,
+        "settings": experiment.settings() | {"start": STARTS.get(name, "")},
+    }
+    write_text(folder / RESULT, json.dumps(result, indent=1) + "\n")
+
+
+def main() -> None:
+    """Train what is missing, then write the table of all results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", default="digits-lt")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, … (default: 3)")
+    parser.add_argument("--runs", type=Path, default=Path("runs/comparison"), help="where runs are kept")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after this time")
+    parser.add_argument("--table", type=Path, default=Path("docs/comparison.md"), help="what to write")
+    options = parser.parse_args()
+    end = time.monotonic() + 60.0 * options.minutes
+    torch.set_num_threads(1)
+    todo = [(seed, name) for seed in range(options.seeds) for name in sorted(METHODS, key=lambda name: name in STARTS)]
+    for done, (seed, name) in enumerate(todo):
+        result = options.runs / name / f"seed{seed}" / RESULT
+        if not result.is_file():
+            if time.monotonic() > end:
+                print(f"{done} of {len(todo)} runs are done: call this again for the rest")
+                return
+            run(name, dataset=options.dataset, seed=seed, root=options.runs)
+        known = json.loads(result.read_text())
+        print(f"{name} seed {seed}: validation {100 * known['validation']['val/acc_all']:.1f} %", flush=True)
+    results = [json.loads((options.runs / name / f"seed{seed}" / RESULT).read_text()) for seed, name in todo]
+    write_text(options.table, written(results, dataset=options.dataset))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The page of `compare_methods.py`: mean and interval over seeds, with where the figures come from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+Result = Mapping[str, Any]
+COLUMNS = ("all", "many", "medium", "few")
+
+
+def written(results: Sequence[Result], *, dataset: str) -> str:
+    """Return the page as Markdown.
+
+    Args:
+        results: What each run left, the methods in the order of the table.
+        dataset: Name of the data set.
+    """
+    names = list(dict.fromkeys(result["method"] for result in results))
+    rows = [_row([result for result in results if result["method"] == name]) for name in names]
+    seeds = sorted({result["seed"] for result in results})
+    lines = [
+        f"# All methods on {dataset}",
+        "",
+        f"    python -m benchmarks.compare_methods --dataset {dataset} --seeds {len(seeds)}",
+        "",
+        *_introduction(results, seeds),
+        "",
+        "| method | continues from | epochs | all | many | medium | few | validation, all | CPU s a run |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        *rows,
+        "",
+        *_provenance(results),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and half the width of its 95 % interval by Student's t; NaN for one value."""
+    count = len(values)
+    if count < 2:
+        return float(np.mean(values)), float("nan")
+    spread = np.std(values, ddof=1) / np.sqrt(count)
+    return float(np.mean(values)), float(stats.t.ppf(0.975, count - 1) * spread)
+
+
+def _row(runs: Sequence[Result]) -> str:
+    first = runs[0]
+    test = [_cell([run["test"].get(f"test/acc_{name}") for run in runs]) for name in COLUMNS]
+    validation = _cell([run["validation"]["val/acc_all"] for run in runs])
+    seconds = np.mean([run["cpu_seconds"] for run in runs])
+    cells = [first["method"], first["start"], str(first["epochs"]), *test, validation, f"{seconds:.0f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(values: Sequence[float | None]) -> str:
+    known = [100.0 * value for value in values if value is not None]
+    if not known:
+        return ""
+    mean, half = interval(known)
+    return f"{mean:.1f} ± {half:.1f}"
+
+
+def _introduction(results: Sequence[Result], seeds: Sequence[int]) -> list[str]:
+    protocol = results[0]["environment"]["protocol"]
+    return [
+        f"Accuracy on test images in %, mean and 95 % interval (Student's t) over seeds {', '.join(map(str, seeds))};",
+        "a seed sets weights, order and augmentation, the images are the same for all. Each method has its declared",
+        f"settings for this data set (`python -m ltray.methods NAME`), nothing was searched. Protocol: {protocol};",
+        "validation images choose the epoch, test images are read once a run. A method that continues from",
+        "another starts from that one's run with the same seed, and its epochs are those it adds.",
+        "The data set is tiny and the intervals are wide: this shows that every method trains, not which is best.",
+    ]
+
+
+def _provenance(results: Sequence[Result]) -> list[str]:
+    stamps = [result["environment"] for result in results]
+    commits = sorted({str(stamp["commit"]) for stamp in stamps})
+    one = stamps[-1]
+    versions = ", ".join(f"{name} {number}" for name, number in one["versions"].items() if number)
+    return [
+        f"Commits: {', '.join(commits)}. Hardware: {one['cpus']} CPU cores, one thread a run, no GPU;",
+        f"{one['platform']}, Python {one['python']}. {versions}.",
+        f"Data: {', '.join(sorted({str(stamp['data_digest']) for stamp in stamps}))}. Last run: {one['time']}.",
+    ]
