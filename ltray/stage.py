@@ -77,7 +77,7 @@ class Stage(nn.Module):
 
     Attributes:
         recipe: Epochs, batch size, learning rate.
-        network: What a following method continues from; set by the subclass's `__init__`.
+        network: What `logits` asks and a following method continues from; set by the subclass's `__init__`.
         views: The views `forward` reads, and no others.
         source: Whether it trains on images or on features of the frozen network.
         sampling: The order of an epoch. "natural": every image once; "class_balanced": a class
@@ -110,8 +110,12 @@ class Stage(nn.Module):
         raise TypeError(f"{type(self).__name__} must define forward(batch).")
 
     def logits(self, images: Tensor) -> Tensor:
-        """Return scores (B, K) of evaluation images; called in evaluation mode, changes nothing."""
-        raise TypeError(f"{type(self).__name__} must define logits(images).")
+        """Return scores (B, K) of evaluation images: the network's, without what belongs to training.
+
+        Called in evaluation mode; changes nothing.
+        """
+        scores: Tensor = self.network(images)
+        return scores
 
     def prepare(self, data: "TrainingData") -> None:
         """Do what must be done once before the first epoch; results go into buffers."""

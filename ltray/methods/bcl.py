@@ -178,11 +178,6 @@ class BCL(Stage):
             * self._contrast(ContrastBatch.gathered([first, second], batch.labels)),
         }
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the classifier's scores."""
-        scores: Tensor = self.network(images)
-        return scores
-
     def _contrast(self, batch: ContrastBatch) -> Tensor:
         rows = None if self.prototypes is None else self.prototypes(self.network.classifier.weight)
         if self.prototypes is not None:

@@ -79,11 +79,6 @@ class ClassBalanced(Stage):
         gamma = self.knobs.gamma if self.knobs.loss == "focal" else 0.0
         return {"classification": one_versus_all(scores, batch.labels, self.weight, gamma=gamma)}
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the network's scores."""
-        scores: Tensor = self.network(images)
-        return scores
-
 
 def _start_at_the_prior(classifier: nn.Module, classes: int) -> None:
     """Start every sigmoid at 1/K, that K − 1 negatives an image do not swamp the first epochs."""

@@ -74,11 +74,6 @@ class OneView(Stage):
         """Return the classification term."""
         return {"classification": adjusted_cross_entropy(self.network(batch["image"]), batch.labels, self.adjustment)}
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return plain scores: the adjustment belongs to training."""
-        scores: Tensor = self.network(images)
-        return scores
-
 
 def _stages(knobs: BaselineKnobs, setting: Setting) -> Sequence[Stage]:
     return [OneView(knobs, setting, torch.zeros(setting.tail.classes))]

@@ -33,11 +33,6 @@ class DivisionStage(Stage):
         assert isinstance(tree, DivisionTree)
         return tree
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the scores of the part each image falls into."""
-        scores: Tensor = self.network(images)
-        return scores
-
     def feature_network(self) -> nn.Module:
         """Return the frozen backbone."""
         return self.network.backbone

@@ -81,11 +81,6 @@ class Focal(Stage):
         loss = focal_loss(scores, batch.labels, gamma=self.knobs.gamma, weight=self.weight, probability=probability)
         return {"classification": loss}
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the network's scores."""
-        scores: Tensor = self.network(images)
-        return scores
-
 
 def _stages(knobs: FocalKnobs, setting: Setting) -> Sequence[Stage]:
     return [Focal(knobs, setting)]

@@ -81,11 +81,6 @@ class TwoAnchorStage(Stage):
         """Return the loss terms of the anchors (2b, d) with classifier scores (2b, K)."""
         raise TypeError(f"{type(self).__name__} must define terms(contrast, scores).")
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the classifier's scores (B, K), without the prior."""
-        scores: Tensor = self.network(images)
-        return scores
-
 
 class GPaCoStage(TwoAnchorStage):
     """PaCo's loss with all 2b rows as anchors."""

@@ -69,11 +69,6 @@ class LDAM(Stage):
         weight = self.late_weight if self.weighted else torch.ones_like(self.late_weight)
         return {"classification": weighted_cross_entropy(scores, batch.labels, weight)}
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return s·cos, without margins."""
-        scores: Tensor = self.network(images)
-        return scores
-
 
 def _stages(knobs: LDAMKnobs, setting: Setting) -> Sequence[Stage]:
     return [LDAM(knobs, setting)]

@@ -91,11 +91,6 @@ class Mixup(Stage):
         scores = self.network(mix(images, gather(images)[mine], share))
         return {"classification": mixed_cross_entropy(scores, labels, gather(labels)[mine], share)}
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the network's scores."""
-        scores: Tensor = self.network(images)
-        return scores
-
 
 def _stages(knobs: MixupKnobs, setting: Setting) -> Sequence[Stage]:
     return [Mixup(knobs, setting)]

@@ -89,11 +89,6 @@ class MoCoStage(Stage):
             "contrastive": self.knobs.contrastive_weight * loss,
         }
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the classifier's scores (B, K)."""
-        scores: Tensor = self.network(images)
-        return scores
-
 
 def _stages(knobs: MoCoKnobs, setting: Setting) -> Sequence[Stage]:
     return [MoCoStage(knobs, setting)]

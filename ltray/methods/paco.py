@@ -82,11 +82,6 @@ class PaCoStage(Stage):
         self.queue.push(keys, batch.labels)
         return {"paco": loss}
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the centres' scores (B, K), without the prior."""
-        scores: Tensor = self.network(images)
-        return scores
-
 
 def _stages(knobs: PaCoKnobs, setting: Setting) -> Sequence[Stage]:
     return [PaCoStage(knobs, setting)]

@@ -168,11 +168,6 @@ class ResCom(Stage):
         self.queue.push(first if self.knobs.anchors == "both_views" else second, batch.labels)
         return {"classification": self._classify(scores, batch.labels), "contrastive": contrastive}
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the classifier's scores."""
-        scores: Tensor = self.network(images)
-        return scores
-
     def _classify(self, scores: Tensor, labels: Tensor) -> Tensor:
         if self.knobs.siamese_balanced_softmax:
             return adjusted_cross_entropy(scores, labels.repeat(2), self.log_prior)

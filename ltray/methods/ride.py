@@ -73,11 +73,6 @@ class RIDE(Stage):
             terms["diversity"] = knobs.diversity * diversity(scores, temperatures)
         return terms
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the mean of the experts' scores."""
-        scores: Tensor = self.network(images)
-        return scores
-
 
 class Routing(Stage):
     """Trains the routers on frozen experts."""
@@ -106,11 +101,6 @@ class Routing(Stage):
             scores = classifier.experts.each(features)
         asks = classifier.asks(features, scores)
         return {"routing": routing_loss(asks, routing_target(scores, batch.labels), self.positive_weight)}
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the mean over the experts asked."""
-        scores: Tensor = self.network(images)
-        return scores
 
 
 def _routing_recipe(knobs: RIDEKnobs) -> Recipe:

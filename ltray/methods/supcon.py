@@ -97,11 +97,6 @@ class SupConStage(Stage):
             "contrastive": self.knobs.contrastive_weight * loss,
         }
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the classifier's scores (B, K)."""
-        scores: Tensor = self.network(images)
-        return scores
-
 
 def _stages(knobs: SupConKnobs, setting: Setting) -> Sequence[Stage]:
     return [SupConStage(knobs, setting)]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from ltray.knobs import knob
 from ltray.parts.heads import Network
@@ -40,8 +40,3 @@ class PostHoc(Stage):
     def trained(self) -> Sequence[nn.Module]:
         """Train nothing."""
         return []
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the new classifier's scores."""
-        scores: Tensor = self.network(images)
-        return scores

@@ -75,11 +75,6 @@ class SecondStage(Stage):
         scores: Tensor = self.network.classifier(features)
         return scores
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the new classifier's scores."""
-        scores: Tensor = self.network(images)
-        return scores
-
     def feature_network(self) -> nn.Module:
         """Return the frozen backbone."""
         return self.network.backbone
