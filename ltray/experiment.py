@@ -15,13 +15,13 @@ from ltray.engine.loop import Run, Session, planned_epochs, train
 from ltray.errors import UsageError, did_you_mean
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
-from ltray.parts.backbones import BACKBONES, new_backbone
-from ltray.parts.heads import Network, new_classifier
+from ltray.parts.heads import Network
 from ltray.recipe import Recipe
+from ltray.run_network import NETWORK_SETTINGS, RANDOM, RunNetwork
 from ltray.settings import full_key
 from ltray.stage import Method, Setting, Stage
 
-RUN_SETTINGS = ("dataset", "methods", "seed", "backbone", "start")
+RUN_SETTINGS = ("dataset", "methods", "seed", *NETWORK_SETTINGS, "start")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Experiment:
         knobs: Their hyperparameters.
         seed: Seed of weights, order and augmentation; the data's own seed is
             `dataset.data_seed`.
-        backbone: Name of the backbone.
+        network: The network that the first method builds.
         start: Folder of a checkpoint to take the first network from, or "".
     """
 
@@ -42,7 +42,7 @@ class Experiment:
     methods: tuple[Method, ...]
     knobs: tuple[Recipe, ...]
     seed: int
-    backbone: str
+    network: RunNetwork
     start: str
 
     @classmethod
@@ -51,7 +51,7 @@ class Experiment:
 
         Args:
             settings: `dataset` (name or path), `methods` (names), optionally `seed`,
-                `backbone`, `start`, and any `dataset.<field>` and `<method>.<knob>`.
+                `backbone`, `weights`, `frozen`, `start`, and any `dataset.<field>` and `<method>.<knob>`.
 
         Raises:
             UsageError: An unknown key or an illegal value.
@@ -62,18 +62,18 @@ class Experiment:
         dataset = DatasetDefinition(**fields) if "name" in fields else DatasetDefinition.read(reference, fields)
         knobs = tuple(m.knobs.resolve(dataset.profile, _owned(given, m.name)) for m in methods)
         seed = given.pop("seed", 0)
-        backbone = given.pop("backbone", "resnet32" if dataset.image_size <= 64 else "resnet50")
+        network = {name: given.pop(name) for name in NETWORK_SETTINGS if name in given}
         start = str(given.pop("start", ""))
         if given:
             owners = setting_names([m.name for m in methods])
             raise UsageError(f"`{next(iter(given))}` is not a setting.{did_you_mean(next(iter(given)), owners)}")
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise UsageError(f"`seed` must be an integer >= 0, but got {seed!r}.")
-        if backbone not in BACKBONES:
-            raise UsageError(f"`backbone` is {backbone!r}, which is not known.{did_you_mean(str(backbone), BACKBONES)}")
         if methods[0].follows and not start:
             raise UsageError(f"`{methods[0].name}` continues from a trained network: name a run with --from.")
-        return cls(dataset, methods, knobs, seed, backbone, start)
+        if start and not methods[0].follows:
+            raise UsageError(f"`{methods[0].name}` trains a network from the start: a run to continue has no effect.")
+        return cls(dataset, methods, knobs, seed, RunNetwork.resolve(network, dataset, methods), start)
 
     def settings(self) -> dict[str, Any]:
         """Return the complete flat settings; `from_settings` of them gives an equal experiment.
@@ -84,7 +84,7 @@ class Experiment:
             "dataset": self.dataset.name,
             "methods": [m.name for m in self.methods],
             "seed": self.seed,
-            "backbone": self.backbone,
+            **self.network.settings(),
             "start": self.start,
         }
         flat |= {f"dataset.{name}": _plain(v) for name, v in self.dataset.as_dict().items()}
@@ -108,39 +108,65 @@ class Experiment:
             knobs.check_world(data.tail.classes)
         return data
 
-    def stages(self, tail: LongTail) -> list[Stage]:
-        """Build every method's stages; the same seed gives the same weights on every worker."""
-        torch.manual_seed(self.seed)
-        network = load_network(Path(self.start), tail) if self.start else None
-        stages: list[Stage] = []
-        for method, knobs in zip(self.methods, self.knobs, strict=True):
-            setting = Setting(tail, lambda kind: self._new_network(kind, tail), network, self.dataset.image_size)
-            stages += method.stages(knobs, setting)
-            network = stages[-1].network
-        return stages
+    def stages(self, tail: LongTail, *, saved: Checkpoint | None = None) -> list[Stage]:
+        """Build every method's stages; the same seed gives the same weights on every worker.
+
+        Args:
+            tail: Class counts of the training set.
+            saved: A checkpoint of this run that is going to be loaded into the stages: what
+                the run began with, `weights` and `start`, is then not read again.
+        """
+        origin = saved.context.get("start") if saved else None
+        return self._build(tail, origin or self._origin(), load=saved is None)
 
     def planned_epochs(self, tail: LongTail) -> int:
         """Return how many epochs, over all stages, a whole run reports."""
-        return planned_epochs(self.stages(tail))
+        return planned_epochs(self._build(tail, self._origin(), load=False))
 
     def train(self, session: Session, device: torch.device) -> Position:
         """Train from the session's checkpoint, or from the start."""
         data = self.open_data(device)
-        stages = self.stages(data.tail)
-        return train(stages, data, session, self.run(device, data))
+        saved = session.resume()
+        stages = self.stages(data.tail, saved=saved)
+        return train(stages, data, session, self.run(device, data, saved=saved), saved=saved)
 
-    def run(self, device: torch.device, data: ImageData) -> Run:
+    def run(self, device: torch.device, data: ImageData, *, saved: Checkpoint | None = None) -> Run:
         """Return what stays fixed while this run trains."""
         context = {
             "class_names": list(data.class_names),
             "counts": list(data.tail.counts),
             "data_digest": data.digest,
         }
+        if self.start:
+            context["start"] = saved.context["start"] if saved else self._origin()
         return Run(self.seed, device, self.selection, self.settings(), context)
 
-    def _new_network(self, kind: str, tail: LongTail) -> Network:
-        backbone = new_backbone(self.backbone)
-        return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
+    def _origin(self) -> dict[str, Any] | None:
+        """Return what it takes to build the network of `start` again, without its weights."""
+        if not self.start:
+            return None
+        checkpoint = _read(Path(self.start))
+        return {name: getattr(checkpoint, name) for name in ("settings", "context")} | {
+            "stage": checkpoint.position.stage
+        }
+
+    def _build(self, tail: LongTail, origin: Mapping[str, Any] | None, *, load: bool) -> list[Stage]:
+        network = None
+        if origin:
+            network = load_network(Path(self.start), tail) if load else _untrained(origin)
+        torch.manual_seed(self.seed)  # after the start, which is built with the seed of its own run
+        stages: list[Stage] = []
+        for method, knobs in zip(self.methods, self.knobs, strict=True):
+            setting = Setting(
+                tail,
+                lambda kind: self.network.new(kind, tail, load=load),
+                network,
+                self.dataset.image_size,
+                pretrained=self.network.weights != RANDOM,
+            )
+            stages += method.stages(knobs, setting)
+            network = stages[-1].network
+        return stages
 
 
 def find_method(name: str) -> Method:
@@ -169,7 +195,7 @@ def complete_keys(given: Mapping[str, Any], methods: Sequence[str]) -> dict[str,
 def restore(checkpoint: Checkpoint, device: torch.device) -> tuple[Experiment, list[Stage]]:
     """Rebuild the experiment of a checkpoint and its stages with the saved weights."""
     experiment = Experiment.from_settings(checkpoint.settings)
-    stages = experiment.stages(LongTail(tuple(checkpoint.context["counts"])))
+    stages = experiment.stages(LongTail(tuple(checkpoint.context["counts"])), saved=checkpoint)
     everything = torch.nn.ModuleList(stages).to(device)
     everything.load_state_dict(dict(checkpoint.stages))
     return experiment, stages
@@ -199,15 +225,27 @@ def load_network(folder: Path, tail: LongTail) -> Network:
     Raises:
         UsageError: No checkpoint there, or one trained on another number of classes.
     """
-    try:
-        checkpoint = Checkpoint.load(folder)
-    except FileNotFoundError as error:
-        raise UsageError(f"{folder}: holds no checkpoint.") from error
+    checkpoint = _read(folder)
     classes = len(checkpoint.context["counts"])
     if classes != tail.classes:
         raise UsageError(f"{folder}: was trained on {classes} classes, but the data set has {tail.classes}.")
     _, stages = restore(checkpoint, torch.device("cpu"))
     return stages[checkpoint.position.stage].network
+
+
+def _read(folder: Path) -> Checkpoint:
+    try:
+        return Checkpoint.load(folder)
+    except FileNotFoundError as error:
+        raise UsageError(f"{folder}: holds no checkpoint.") from error
+
+
+def _untrained(origin: Mapping[str, Any]) -> Network:
+    """Build the network of a run's start as it was, its weights apart."""
+    tail = LongTail(tuple(origin["context"]["counts"]))
+    stages = Experiment.from_settings(origin["settings"])._build(tail, origin["context"].get("start"), load=False)
+    index: int = origin["stage"]
+    return stages[index].network
 
 
 def _owned(given: dict[str, Any], owner: str) -> dict[str, Any]:

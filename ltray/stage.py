@@ -1,7 +1,7 @@
 """The contract: what a method says to the engine, and what the engine gives back."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from torch import Tensor, nn
@@ -157,12 +157,14 @@ class Setting:
             "linear" or "cosine".
         start: The network to continue from, for methods that follow another.
         image_size: Side of a view in pixels.
+        pretrained: Whether a new network starts from given weights.
     """
 
     tail: LongTail
     new_network: Callable[[str], "Network"]
     start: "Network | None" = None
     image_size: int = 32
+    pretrained: bool = False
 
     def continued(self) -> "Network":
         """Return the network to continue from.
@@ -185,6 +187,9 @@ class Method:
         knobs: Its hyperparameters.
         stages: Builds the stages; the last one's `logits` are the method's prediction.
         follows: Whether it continues from `setting.start`.
+        teaches: Whether `setting.start` only teaches a network that the method builds itself.
+        frozen: What the paper freezes of pretrained weights, by profile; see
+            `ltray.parts.pretrained.freeze`.
     """
 
     name: str
@@ -192,6 +197,13 @@ class Method:
     knobs: type[Recipe]
     stages: Callable[[Any, Setting], Sequence[Stage]]
     follows: bool = False
+    teaches: bool = False
+    frozen: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def builds(self) -> bool:
+        """Whether it builds a network of its own."""
+        return self.teaches or not self.follows
 
 
 class TrainingData(Protocol):

@@ -17,7 +17,7 @@ from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, complete_keys, evaluate_on_test
 from ltray.provenance import environment
-from ltray.run_folder import BEST, EVALUATION, append_history, claim, keep_best
+from ltray.run_folder import BEST, EVALUATION, append_history, claim, keep_best, read_config
 from ltray.search_settings import TrialResources
 from ltray.settings import parse_assignments
 
@@ -59,6 +59,8 @@ def train(experiment: Experiment, resources: TrialResources, folder: Path, conso
     console.print(data.describe(), highlight=False, markup=False)
     config = {"settings": experiment.settings(), "workers": resources.as_dict()}
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
+    if read_config(folder) is None:
+        experiment.network.check_file()
     if claim(folder, config, stamps, may_differ=("workers",)):
         console.print(f"continues the run in {folder}", highlight=False)
     planned = experiment.planned_epochs(data.tail)

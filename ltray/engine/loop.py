@@ -65,8 +65,10 @@ def planned_epochs(stages: Sequence[Stage]) -> int:
     return sum(max(stage.recipe.epochs, 1) for stage in stages)
 
 
-def train(stages: Sequence[Stage], data: Data, session: Session, run: Run) -> Position:
-    """Train the stages in turn, from the session's checkpoint where it has one.
+def train(
+    stages: Sequence[Stage], data: Data, session: Session, run: Run, *, saved: Checkpoint | None = None
+) -> Position:
+    """Train the stages in turn, from a checkpoint where there is one.
 
     A stage without epochs does its work in `prepare` and is evaluated once.
 
@@ -75,6 +77,7 @@ def train(stages: Sequence[Stage], data: Data, session: Session, run: Run) -> Po
         data: The data set.
         session: Gets metrics and a checkpoint after every epoch.
         run: Seed, device, provenance.
+        saved: What the session's `resume` gave.
 
     Returns:
         The final position, with the best epoch.
@@ -85,7 +88,6 @@ def train(stages: Sequence[Stage], data: Data, session: Session, run: Run) -> Po
     # Channels last: convolutions are a quarter faster on CPU, and on GPU in low precision.
     everything = nn.ModuleList(stages).to(run.device).to(memory_format=torch.channels_last)
     synchronise(everything)
-    saved = session.resume()
     position = saved.position if saved else Position()
     if saved:
         everything.load_state_dict(dict(saved.stages))

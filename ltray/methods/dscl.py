@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ltray.distributed import gather
+from ltray.errors import UsageError
 from ltray.methods.dscl_knobs import LARGEST_QUEUE, PATCH_SHARE, DSCLKnobs, linear_knobs
 from ltray.methods.dscl_losses import (
     decoupled_loss,
@@ -25,6 +26,7 @@ from ltray.parts.losses import effective_number_weights
 from ltray.parts.momentum import MomentumCopy
 from ltray.parts.pairs import extended
 from ltray.parts.queues import ClassQueue, balanced_slots
+from ltray.parts.torchvision_backbones import VisionTransformer
 from ltray.stage import Batch, Method, Patches, Setting, Stage, Terms, View
 
 
@@ -49,8 +51,10 @@ class DecoupledContrast(Stage):
         self.network = setting.new_network("linear")
         backbone = self.network.backbone
         if knobs.zero_start:
-            _zero_last_norms(backbone)
+            _zero_last_norms(backbone, pretrained=setting.pretrained)
         width = backbone.width
+        if isinstance(backbone, VisionTransformer) and knobs.distillation_weight > 0.0:
+            raise UsageError("A transformer takes views of one size but no patches: set `distillation_weight` to 0.")
         self.views = _views(knobs, setting.image_size, stride=backbone.stride)
         self.projector = mlp(width, width, knobs.projection_width)
         self.key_encoder = MomentumCopy(
@@ -117,11 +121,15 @@ class DecoupledContrast(Stage):
         return decoupled_loss(sums, alpha, alone=knobs.alone, weight=self.class_weight[labels])
 
 
-def _zero_last_norms(backbone: nn.Module) -> None:
-    for block in backbone.modules():
-        last = getattr(block, "bn3", None) or getattr(block, "bn2", None)
-        if isinstance(last, nn.BatchNorm2d):
-            nn.init.zeros_(last.weight)
+def _zero_last_norms(backbone: nn.Module, *, pretrained: bool) -> None:
+    if pretrained:
+        raise UsageError("`zero_start` would undo pretrained weights: set it to false, or `weights` to random.")
+    lasts = [getattr(block, "bn3", None) or getattr(block, "bn2", None) for block in backbone.modules()]
+    norms = [last for last in lasts if isinstance(last, nn.BatchNorm2d)]
+    if not norms:
+        raise UsageError("`zero_start` has no effect on a backbone without residual blocks: set it to false.")
+    for norm in norms:
+        nn.init.zeros_(norm.weight)
 
 
 def _views(knobs: DSCLKnobs, image_size: int, *, stride: int) -> tuple[View, ...]:

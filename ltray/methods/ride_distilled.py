@@ -63,4 +63,5 @@ METHOD = Method(
     knobs=RIDEDistilledKnobs,
     stages=_stages,
     follows=True,
+    teaches=True,
 )

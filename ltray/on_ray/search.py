@@ -44,6 +44,8 @@ def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console) -
     """
     study = open_study(folder, space)
     close_unproposed(study)
+    if not proposed(study):
+        space.base.network.check_file()
     epochs = space.base.planned_epochs(tail)
     left = len(unfinished(study)) + max(space.search.trials - proposed(study), 0)
     interrupted = False

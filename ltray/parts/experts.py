@@ -79,8 +79,10 @@ def expert_backbone(backbone: Backbone, experts: int, *, narrow: bool) -> Expert
         narrow: Whether the experts' stages have three quarters of the width.
 
     Raises:
-        UsageError: A backbone of another kind.
+        UsageError: A backbone of another kind, or one with frozen parts.
     """
+    if any(getattr(module, "never_trained", False) for module in backbone.modules()):
+        raise UsageError("Experts replace the last two stages of a backbone by new ones: set `frozen` to nothing.")
     share = SHARE if narrow else 1.0
     if isinstance(backbone, ResNet32):
         stem = nn.Sequential(backbone.conv1, backbone.bn1, nn.ReLU(), backbone.layer1)

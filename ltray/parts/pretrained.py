@@ -9,10 +9,31 @@ from torchvision import models
 
 from ltray.errors import UsageError, did_you_mean
 from ltray.parts.backbone import Backbone
-from ltray.parts.torchvision_backbones import ResNet
+from ltray.parts.torchvision_backbones import TORCHVISION, ResNet
 
 IMAGENET = "imagenet"
 FROZEN = ("nothing", "early_convolutions")
+
+
+def has_published_weights(name: str) -> bool:
+    """Return whether torchvision has ImageNet weights for a backbone."""
+    return name in TORCHVISION and name in models.list_models()
+
+
+def check_weights(name: str, weights: str) -> None:
+    """Check what can be known without reading or downloading anything.
+
+    Args:
+        name: Name of the backbone.
+        weights: "imagenet" or a file.
+
+    Raises:
+        UsageError: There can be no such weights.
+    """
+    if name not in TORCHVISION:
+        raise UsageError(f"`weights` is for torchvision's backbones, but the backbone is {name!r}.")
+    if weights == IMAGENET and not has_published_weights(name):
+        raise UsageError(f"torchvision has no ImageNet weights for {name!r}; name a file instead.")
 
 
 def load_weights(backbone: Backbone, name: str, weights: str) -> None:
@@ -28,9 +49,9 @@ def load_weights(backbone: Backbone, name: str, weights: str) -> None:
     Raises:
         UsageError: There are no such weights, or they do not fit.
     """
-    body = getattr(backbone, "body", None)
-    if not isinstance(body, nn.Module):
-        raise UsageError(f"`weights` is for torchvision's backbones, but the backbone is {name!r}.")
+    check_weights(name, weights)
+    body = backbone.body
+    assert isinstance(body, nn.Module)
     state = _published(name) if weights == IMAGENET else _from_file(Path(weights))
     state = {key: value for key, value in state.items() if key.split(".")[0] not in ("fc", "heads")}
     wanted = body.state_dict()
@@ -70,9 +91,13 @@ def freeze(backbone: Backbone, what: str) -> None:
 
 
 def _published(name: str) -> Mapping[str, Tensor]:
-    if name not in models.list_models():
-        raise UsageError(f"torchvision has no ImageNet weights for {name!r}; name a file instead.")
-    state: Mapping[str, Tensor] = models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(check_hash=True)
+    try:
+        state: Mapping[str, Tensor] = models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(check_hash=True)
+    except (OSError, RuntimeError) as error:  # no connection, or a download that was cut
+        raise UsageError(
+            f"torchvision's ImageNet weights for {name!r} cannot be downloaded: {error}. Set `weights` to a file "
+            "with them, or to random."
+        ) from error
     return state
 
 

@@ -80,6 +80,9 @@ def resnext101_32x4d(weights: None = None) -> Any:
     return models.ResNet(Bottleneck, [3, 4, 23, 3], groups=32, width_per_group=4)
 
 
+IMAGE_SIZES = {"vit_b_16": 224}
+"""Side of the only images that a network takes; the others take any."""
+
 TORCHVISION: dict[str, tuple[type[ResNet] | type[VisionTransformer], NewBody]] = {
     "resnet50": (ResNet, models.resnet50),
     "resnet101": (ResNet, models.resnet101),

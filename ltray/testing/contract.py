@@ -86,14 +86,15 @@ def run(experiment: Experiment, session: MemorySession, *, double: bool = False)
         double: Compute in float64, where rounding cannot hide a difference.
     """
     data = open_small(experiment)
-    stages = experiment.stages(data.tail)
+    saved = session.resume()
+    stages = experiment.stages(data.tail, saved=saved)
     if double:
         for stage in stages:
             stage.double()
             for module in stage.children():  # a stage itself takes batches, its parts take tensors
                 for part in module.modules():
                     part.register_forward_pre_hook(_to_double)
-    train(stages, data, session, experiment.run(CPU, data))
+    train(stages, data, session, experiment.run(CPU, data, saved=saved), saved=saved)
     final = session.resume()
     assert final is not None
     return Outcome(session.reports, final.stages)
