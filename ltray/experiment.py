@@ -9,6 +9,7 @@ import torch
 
 from ltray.data.definition import DatasetDefinition
 from ltray.data.source import ImageData, open_data
+from ltray.engine.average import check_average
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.evaluation import Evaluation, evaluate
 from ltray.engine.loop import Run, Session, planned_epochs, train
@@ -164,7 +165,9 @@ class Experiment:
                 self.dataset.image_size,
                 pretrained=self.network.weights != RANDOM,
             )
-            stages += method.stages(knobs, setting)
+            built = method.stages(knobs, setting)
+            check_average(method.name, built)
+            stages += built
             network = stages[-1].network
         return stages
 
@@ -197,7 +200,7 @@ def restore(checkpoint: Checkpoint, device: torch.device) -> tuple[Experiment, l
     experiment = Experiment.from_settings(checkpoint.settings)
     stages = experiment.stages(LongTail(tuple(checkpoint.context["counts"])), saved=checkpoint)
     everything = torch.nn.ModuleList(stages).to(device)
-    everything.load_state_dict(dict(checkpoint.stages))
+    everything.load_state_dict(checkpoint.weights())
     return experiment, stages
 
 

@@ -32,6 +32,13 @@ class Recipe(Knobs):
     )
     milestones: tuple[int, ...] = knob((160, 180), "", "epochs at which `step` decays", low=0, in_epochs=True)
     decay: float = knob(0.1, "", "factor at each milestone", low=0.0, high=1.0)
+    average_decay: float = knob(
+        0.0,
+        "",
+        "decay a step of the weights' moving average, by which a run is then judged and which it leaves; 0: none",
+        low=0.0,
+        high=0.99999,
+    )
     precision: str = knob("float32", "", "arithmetic of the forward pass", choices=("float32", "bfloat16"))
 
     @classmethod

@@ -40,6 +40,24 @@ def test_two_workers_of_every_method_end_like_one(experiment, two_workers):
     contract.check_workers(experiment, two_workers)
 
 
+# ResCom remembers a queue; DSCL a momentum copy and a queue, and has a second stage.
+AVERAGED = ["rescom", "dscl"]
+
+
+def averaged(name):
+    return contract.small_experiment(small_settings(name) | {f"{name}.average_decay": 0.9})
+
+
+@pytest.mark.parametrize("name", AVERAGED)
+def test_an_interrupted_run_with_averaged_weights_ends_like_an_uninterrupted_one(name):
+    assert contract.check_resume(averaged(name)) >= 1
+
+
+@pytest.mark.parametrize("name", ["rescom", pytest.param("dscl", marks=pytest.mark.slow)])
+def test_two_workers_with_averaged_weights_end_like_one(name, two_workers):
+    contract.check_workers(averaged(name), two_workers)
+
+
 def test_the_contract_of_every_stage(experiment):
     data = contract.open_small(experiment)
     for index, stage in enumerate(experiment.stages(data.tail)):

@@ -46,6 +46,8 @@ class Checkpoint:
         settings: The run's settings, flat.
         context: What prediction needs besides: class names, counts.
         metrics: What was reported together with it.
+        average: The moving average of the current stage's weights, under their names in
+            `stages`; empty where none is kept.
     """
 
     position: Position
@@ -54,6 +56,11 @@ class Checkpoint:
     settings: Mapping[str, Any]
     context: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    average: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the `state_dict` to predict with and to go on from: `stages`, averages in their place."""
+        return dict(self.stages) | dict(self.average)
 
     def save(self, folder: Path) -> Path:
         """Write `checkpoint.pt`, then `summary.json` that vouches for it, each renamed into place."""
@@ -85,7 +92,7 @@ class Checkpoint:
         return cls(position=Position(**saved["position"]), **{name: saved[name] for name in _PLAIN})
 
 
-_PLAIN = ("stages", "optimizer", "settings", "context", "metrics")
+_PLAIN = ("stages", "optimizer", "settings", "context", "metrics", "average")
 
 
 def metrics_of(folder: Path) -> dict[str, float] | None:

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ltray.distributed import rank, total, world_size
+from ltray.engine.average import WeightAverage
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.evaluation import evaluate
 from ltray.engine.pace import learning_rate
@@ -70,7 +72,9 @@ def train(
 ) -> Position:
     """Train the stages in turn, from a checkpoint where there is one.
 
-    A stage without epochs does its work in `prepare` and is evaluated once.
+    A stage without epochs does its work in `prepare` and is evaluated once. One with
+    `average_decay` is evaluated with its averaged weights, which also are what the next
+    stage, and whoever predicts from the checkpoint, gets.
 
     Args:
         stages: At least one; the last one's `logits` are the run's prediction.
@@ -92,38 +96,77 @@ def train(
     if saved:
         everything.load_state_dict(dict(saved.stages))
     for index in range(position.stage, len(stages)):
-        stage = stages[index]
         if position.stage != index:
             position = replace(position, stage=index, epoch=0, best=-1.0)
-        if position.epoch == 0:
-            seed_step(run.seed, index, 0, 0)
-            set_training_mode(stage)
-            stage.prepare(data.at_rest())
-        set_training_mode(stage)
-        optimizer = new_optimizer(stage)
-        if saved and optimizer and saved.optimizer and saved.position.stage == index:
-            optimizer.load_state_dict(dict(saved.optimizer))
-        epochs = _epochs(stage, data, optimizer, position, run)
-        for terms in epochs:
-            accuracy = evaluate(stage, data.selection(), classes=data.tail.classes, device=run.device)
-            metrics = terms | accuracy.metrics(data.tail, run.selection)
+        resumed = saved if saved and saved.position.stage == index else None
+        trained = _begin_stage(stages[index], data, resumed, everything=everything, position=position, run=run)
+        for terms in _epochs(stages[index], data, trained, position, run):
+            metrics = terms | _evaluate(stages[index], data, trained.average, run)
             position = _advance(position, metrics[f"{run.selection}/acc_all"])
             metrics |= {"stage": index, "total_epochs": position.total_epochs}
             metrics[f"{run.selection}/acc_all_best"] = position.best
             metrics[CHECKPOINT_SCORE] = index + metrics[f"{run.selection}/acc_all"]
-            state = optimizer.state_dict() if optimizer else {}
-            session.report(
-                metrics,
-                Checkpoint(position, everything.state_dict(), state, run.settings, run.context, metrics),
-            )
+            session.report(metrics, _checkpoint(position, everything, trained, run, metrics))
+        if trained.average:
+            trained.average.settle()
     return position
 
 
-def _epochs(
-    stage: Stage, data: Data, optimizer: torch.optim.SGD | None, position: Position, run: Run
-) -> Iterator[dict[str, float]]:
+@dataclass(frozen=True)
+class Trained:
+    """What moves a stage's weights, and what follows them.
+
+    Attributes:
+        optimizer: None for a stage without epochs.
+        average: The moving average of the weights; None where none is asked for.
+    """
+
+    optimizer: torch.optim.SGD | None
+    average: WeightAverage | None
+
+
+def _begin_stage(
+    stage: Stage, data: Data, saved: Checkpoint | None, *, everything: nn.Module, position: Position, run: Run
+) -> Trained:
+    """Prepare a stage, or take it up from a checkpoint of its own epochs."""
+    if position.epoch == 0:
+        seed_step(run.seed, position.stage, 0, 0)
+        set_training_mode(stage)
+        stage.prepare(data.at_rest())
+    set_training_mode(stage)
+    optimizer, decay = new_optimizer(stage), stage.recipe.average_decay
+    average = WeightAverage(stage, decay) if optimizer and decay else None
+    if saved and optimizer:
+        optimizer.load_state_dict(dict(saved.optimizer))
+    if saved and average:
+        average.load(saved.average, everything)
+    return Trained(optimizer, average)
+
+
+def _evaluate(stage: Stage, data: Data, average: WeightAverage | None, run: Run) -> dict[str, float]:
+    """Return the accuracies of a stage, with its average for weights where it has one."""
+    with average.in_place() if average else nullcontext():
+        found = evaluate(stage, data.selection(), classes=data.tail.classes, device=run.device)
+    return found.metrics(data.tail, run.selection)
+
+
+def _checkpoint(
+    position: Position, everything: nn.Module, trained: Trained, run: Run, metrics: Mapping[str, float]
+) -> Checkpoint:
+    return Checkpoint(
+        position,
+        everything.state_dict(),
+        trained.optimizer.state_dict() if trained.optimizer else {},
+        run.settings,
+        run.context,
+        metrics,
+        trained.average.state(everything) if trained.average else {},
+    )
+
+
+def _epochs(stage: Stage, data: Data, trained: Trained, position: Position, run: Run) -> Iterator[dict[str, float]]:
     """Train the stage's remaining epochs, yielding the training metrics after each."""
-    if optimizer is None:
+    if trained.optimizer is None:
         if position.epoch == 0:
             yield {}
         return
@@ -132,21 +175,24 @@ def _epochs(
     model = DistributedDataParallel(stage, broadcast_buffers=False) if world_size() > 1 else stage
     for epoch in range(position.epoch, stage.recipe.epochs):
         stage.begin_epoch(epoch)
-        terms = _train_epoch(model, stage, loader=loader, optimizer=optimizer, at=(position.stage, epoch), run=run)
+        terms = _train_epoch(model, stage, loader=loader, trained=trained, at=(position.stage, epoch), run=run)
         stage.end_epoch(data.at_rest())
         yield terms
 
 
 def _train_epoch(
-    model: nn.Module, stage: Stage, *, loader: Loader, optimizer: torch.optim.SGD, at: tuple[int, int], run: Run
+    model: nn.Module, stage: Stage, *, loader: Loader, trained: Trained, at: tuple[int, int], run: Run
 ) -> dict[str, float]:
     started, recipe, epoch = time.perf_counter(), stage.recipe, at[1]
     sums: dict[str, Tensor] = {}
     rate = 0.0
+    assert trained.optimizer is not None
     for step, batch in enumerate(loader.epoch(epoch)):
         rate = learning_rate(recipe, epoch=epoch, step=step, steps=loader.steps)
         seed_step(run.seed, *at, step)
-        terms = _step(model, batch, optimizer, rate=rate, precision=recipe.precision)
+        terms = _step(model, batch, trained.optimizer, rate=rate, precision=recipe.precision)
+        if trained.average:
+            trained.average.update(epoch * loader.steps + step)
         for name, value in terms.items():
             sums[name] = sums.get(name, 0.0) + value.detach()
         if (step + 1) % FINITE_CHECK_EVERY == 0 or step + 1 == loader.steps:

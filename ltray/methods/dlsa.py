@@ -85,6 +85,7 @@ def _classifier_recipe(knobs: DLSAKnobs) -> Recipe:
         momentum=0.0,
         warmup_epochs=0,
         schedule="constant",
+        average_decay=knobs.average_decay,
         precision=knobs.precision,
     )
 

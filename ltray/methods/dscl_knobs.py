@@ -167,6 +167,7 @@ def linear_knobs(knobs: DSCLKnobs) -> SecondStageKnobs:
         momentum=knobs.momentum,
         schedule="step",
         milestones=(epochs // 2, epochs * 3 // 4),
+        average_decay=knobs.average_decay,
         precision=knobs.precision,
         features=knobs.linear_features,
     )

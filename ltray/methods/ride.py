@@ -113,6 +113,7 @@ def _routing_recipe(knobs: RIDEKnobs) -> Recipe:
         nesterov=knobs.nesterov,
         warmup_epochs=0,
         schedule="cosine_annealing",
+        average_decay=knobs.average_decay,
         precision=knobs.precision,
     )
 

@@ -56,7 +56,7 @@ class Outcome:
 
     Attributes:
         reports: The metrics of every epoch.
-        state: The final `state_dict` of all stages.
+        state: The final `state_dict` of all stages, and the average of the last one's weights.
     """
 
     reports: Sequence[Mapping[str, float]]
@@ -97,7 +97,8 @@ def run(experiment: Experiment, session: MemorySession, *, double: bool = False)
     train(stages, data, session, experiment.run(CPU, data, saved=saved), saved=saved)
     final = session.resume()
     assert final is not None
-    return Outcome(session.reports, final.stages)
+    averages = {f"average.{name}": value for name, value in final.average.items()}
+    return Outcome(session.reports, dict(final.stages) | averages)
 
 
 def check_resume(experiment: Experiment) -> int:
