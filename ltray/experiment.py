@@ -1,7 +1,7 @@
 """One run: from flat settings to data, stages and training, and back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,10 @@ class Experiment:
         """
         origin = saved.context.get("start") if saved else None
         return self._build(tail, origin or self._origin(), load=saved is None)
+
+    def shortened(self, epochs: int) -> "Experiment":
+        """Return the run with `epochs` epochs in every method that trains, schedules shrunk with them."""
+        return replace(self, knobs=tuple(k.shortened(epochs) if k.epochs else k for k in self.knobs))
 
     def planned_epochs(self, tail: LongTail) -> int:
         """Return how many epochs, over all stages, a whole run reports."""

@@ -62,10 +62,20 @@ class Recipe(Knobs):
         before = int(fields["epochs"])
         epochs = given.get("epochs", before)
         if isinstance(epochs, int) and before > 0 and epochs != before:
-            for name, spec in cls.specs().items():
-                if spec.in_epochs:
-                    fields[name] = _scaled(fields[name], epochs / before)
+            fields |= cls._in_proportion(fields, epochs / before)
         return cls(**(fields | dict(given)))
+
+    def shortened(self, epochs: int) -> Self:
+        """Return the recipe of a run of `epochs` epochs whose schedule keeps its shares of the run.
+
+        Args:
+            epochs: At least 1.
+        """
+        return self.replace(epochs=epochs, **self._in_proportion(self.as_dict(), epochs / self.epochs))
+
+    @classmethod
+    def _in_proportion(cls, fields: Mapping[str, Any], share: float) -> dict[str, Value]:
+        return {name: _scaled(fields[name], share) for name, spec in cls.specs().items() if spec.in_epochs}
 
 
 def _scaled(value: Any, share: float) -> Value:

@@ -87,3 +87,8 @@ def test_a_schedule_that_is_stated_is_not_shrunk():
     recipe = Long.resolve("default", {"epochs": 40, "milestones": [20]})
     assert (recipe.warmup_epochs, recipe.milestones) == (1, (20,))
     assert Long.resolve("default", {}).milestones == (320, 360)
+
+
+def test_a_shortened_recipe_keeps_its_shares_of_the_run_also_those_stated():
+    recipe = Long.resolve("default", {"epochs": 40, "milestones": [20]}).shortened(10)
+    assert (recipe.epochs, recipe.warmup_epochs, recipe.milestones) == (10, 0, (5,))

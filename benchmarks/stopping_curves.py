@@ -1,0 +1,151 @@
+"""Learning curves of real runs, recorded once: the evidence of `benchmarks.stopping`."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+
+from ltray.data.source import ImageData
+from ltray.engine.checkpoint import Checkpoint
+from ltray.engine.evaluation import evaluate
+from ltray.engine.loop import NotFinite, train
+from ltray.experiment import Experiment
+from ltray.provenance import environment
+from ltray.search_space import SearchSpace
+from ltray.stage import Stage
+
+HERE = Path(__file__).parent
+FILE = HERE / "stopping-curves.jsonl"
+CPU = torch.device("cpu")
+SETS = ("digits", "cifar10")
+# Of each set: settings run under both schedules and in short, settings run under cosine alone.
+EXTENT = {"digits": (20, 48), "cifar10": (8, 8)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to record.
+
+    Attributes:
+        set: Which of SETS.
+        setting: Index of the setting, in the order of the draws.
+        schedule: Learning-rate schedule.
+        epochs: Length of the run; its schedule is shrunk to it.
+    """
+
+    set: str
+    setting: int
+    schedule: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a run left: correct validation images after each epoch; shorter than `epochs` where a loss was NaN.
+
+    Attributes:
+        job: The run.
+        live: By the weights as they are.
+        average: By their moving average.
+        seconds: CPU time.
+    """
+
+    job: Job
+    live: Sequence[int]
+    average: Sequence[int]
+    seconds: float
+
+
+def space_of(name: str) -> SearchSpace:
+    """Return the search space that a set's settings were drawn from."""
+    space = SearchSpace.read(HERE / f"stopping-{name}.yaml")
+    return space.bind(classes=10)
+
+
+def settings_of(space: SearchSpace, count: int) -> list[dict[str, Any]]:
+    """Return the first `count` settings drawn at random from a space; the same ones always."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=space.search.seed))
+    return [space.suggest(study.ask()) for _ in range(count)]
+
+
+def jobs(name: str) -> Iterator[Job]:
+    """Yield the runs of a set, those that everything rests on first."""
+    full = space_of(name).base.knobs[0].epochs
+    both, cosine = EXTENT[name]
+    for setting in range(both):
+        for schedule in ("cosine", "step"):
+            short = (full // 4, full // 2) if schedule == "cosine" or name == "digits" else ()
+            for epochs in (full, *short):
+                yield Job(name, setting, schedule, epochs)
+    for setting in range(both, cosine):
+        yield Job(name, setting, "cosine", full)
+
+
+def record(name: str, path: Path, *, minutes: float) -> int:
+    """Record a set's missing runs until the time is over; return how many are left.
+
+    Args:
+        name: The set.
+        path: The file of curves; a run stands in it as one line, appended when it is whole.
+        minutes: No run is begun after these.
+    """
+    deadline = time.monotonic() + 60 * minutes
+    done = {curve.job for curve in read(path)} if path.exists() else set()
+    left = [job for job in jobs(name) if job not in done]
+    space = space_of(name)
+    data = Experiment.open_data(space.base, CPU)
+    settings = settings_of(space, EXTENT[name][1])
+    with path.open("a", encoding="utf-8") as lines:
+        stamp = environment(data_digest=data.digest, protocol=space.base.dataset.protocol)
+        lines.write(json.dumps({"set": name, "threads": torch.get_num_threads()} | stamp) + "\n")
+        while left and time.monotonic() < deadline:
+            job = left.pop(0)
+            curve = run(job, settings[job.setting], data)
+            lines.write(json.dumps(asdict(curve)) + "\n")
+            lines.flush()
+            print(f"{job}: {curve.live[-1:]} {curve.average[-1:]}, {curve.seconds:.0f} s; {len(left)} left", flush=True)
+    return len(left)
+
+
+def run(job: Job, settings: Mapping[str, Any], data: ImageData) -> Curve:
+    """Train one run, evaluating both kinds of weights after every epoch."""
+    started = time.process_time()
+    schedule = {f"{settings['methods'][0]}.schedule": job.schedule}
+    experiment = Experiment.from_settings(dict(settings) | schedule).shortened(job.epochs)
+    stages = experiment.stages(data.tail)
+    session = _BothWeights(stages[0], data)
+    try:
+        train(stages, data, session, experiment.run(CPU, data))
+    except NotFinite:
+        pass  # the curve ends where the loss did
+    return Curve(job, session.live, session.average, round(time.process_time() - started, 1))
+
+
+class _BothWeights:
+    """Counts what the weights themselves and, as reported, their average get right."""
+
+    def __init__(self, stage: Stage, data: ImageData) -> None:
+        self.live: list[int] = []
+        self.average: list[int] = []
+        self._stage, self._data = stage, data
+
+    def resume(self) -> None:
+        """Start anew."""
+
+    def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
+        """Count."""
+        found = evaluate(self._stage, self._data.selection(), classes=self._data.tail.classes, device=CPU)
+        self.live.append(int(found.correct.sum()))
+        self.average.append(round(metrics["val/acc_all"] * int(found.seen.sum())))
+
+
+def read(path: Path = FILE) -> list[Curve]:
+    """Return the recorded curves."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Curve(Job(**row.pop("job")), **row) for row in rows if "job" in row]
