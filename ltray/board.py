@@ -36,3 +36,7 @@ class Board:
         final = {f"final/{name}": value for name, value in scalars(metrics).items() if "/acc_" in name}
         self._writer.add_hparams(plain, final, run_name=".")
         self._writer.close()
+
+    def close(self) -> None:
+        """Close the file of a run that goes on later."""
+        self._writer.close()

@@ -1,5 +1,6 @@
 """How every command ends: 0 done, 1 failed, 2 bad usage, 130 interrupted."""
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -21,6 +22,7 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     Raises:
         SystemExit: Always.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop`, batch systems: as Ctrl-C
     try:
         code = main(sys.argv[1:])
     except UsageError as error:

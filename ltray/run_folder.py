@@ -1,18 +1,47 @@
 """The folder that a run or a search leaves behind."""
 
+import fcntl
 import json
+import os
 import shutil
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ltray.engine.checkpoint import write_text
+from ltray.engine.checkpoint import metrics_of, write_text
 from ltray.errors import UsageError
 
 CONFIG, ENVIRONMENT, BEST, EVALUATION = "config.yaml", "env.json", "best", "evaluation.json"
-HISTORY = "history.jsonl"
+HISTORY, LOCK = "history.jsonl", ".lock"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a run folder, made if absent, against other commands.
+
+    The lock is the process's own: it ends with it however it ends, and children do not inherit it.
+
+    Raises:
+        UsageError: Another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise UsageError(
+                f"{folder}: in use by {file.read().strip() or 'another process'}. Wait for it, end it, or name another "
+                "folder with --output."
+            ) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
 
 
 def claim(
@@ -70,6 +99,12 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
             continue
         epochs[metrics["total_epochs"]] = metrics
     return [epochs[epoch] for epoch in sorted(epochs)]
+
+
+def whole_checkpoints(folder: Path) -> list[tuple[Path, dict[str, float]]]:
+    """Return the whole `checkpoint_*` of a folder with their metrics, oldest epoch first."""
+    found = [(p, metrics) for p in folder.glob("checkpoint_*") if (metrics := metrics_of(p)) is not None]
+    return sorted(found, key=lambda item: item[1]["total_epochs"])
 
 
 def keep_best(folder: Path, checkpoint: Path, evaluation: Mapping[str, Any]) -> Path:

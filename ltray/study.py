@@ -40,9 +40,14 @@ def ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict[str
     number = len([t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING])
     study.sampler = new_sampler(space.search, number)
     trial = study.ask()
+    return trial, keep_settings(trial, space)
+
+
+def keep_settings(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
+    """Draw a trial's settings and write them down; what the study holds of them already stays."""
     settings = space.suggest(trial)
     trial.set_user_attr(SETTINGS, json.dumps(settings))
-    return trial, settings
+    return settings
 
 
 def new_sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
@@ -58,13 +63,6 @@ def new_sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
 def unfinished(study: optuna.Study) -> list[FrozenTrial]:
     """Return the trials that a dead driver left running, in their order."""
     return [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.RUNNING and SETTINGS in t.user_attrs]
-
-
-def close_unproposed(study: optuna.Study) -> None:
-    """Fail the trials whose driver died between asking for them and drawing their settings."""
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state == TrialState.RUNNING and SETTINGS not in trial.user_attrs:
-            study.tell(trial.number, state=TrialState.FAIL)
 
 
 def proposed(study: optuna.Study) -> int:

@@ -17,7 +17,7 @@ from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, complete_keys, evaluate_on_test
 from ltray.provenance import environment
-from ltray.run_folder import BEST, EVALUATION, append_history, claim, keep_best, read_config
+from ltray.run_folder import BEST, EVALUATION, append_history, claim, held, keep_best, read_config, whole_checkpoints
 from ltray.search_settings import TrialResources
 from ltray.settings import parse_assignments
 
@@ -38,7 +38,8 @@ def main(words: list[str]) -> int:
     experiment = Experiment.from_settings({"dataset": options.dataset, "methods": options.methods} | start | given)
     resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker)
     folder = options.output or Path("runs") / f"{'-'.join(options.methods)}-{experiment.dataset.name}"
-    return train(experiment, resources, folder, new_console())
+    with held(folder):
+        return train(experiment, resources, folder, new_console())
 
 
 def train(experiment: Experiment, resources: TrialResources, folder: Path, console: Console) -> int:
@@ -87,12 +88,14 @@ def _follow(
     from ltray.on_ray.workers import run_workers
 
     board = Board(folder)
+    known = whole_checkpoints(folder)
     reports = run_workers(
         experiment.settings(),
         count=resources.workers,
         resources=cluster.worker_resources(resources),
         folder=folder,
         retries=resources.retries,
+        earlier=known[-1][0] if known else None,
     )
     last: Mapping[str, Any] = {}
     try:

@@ -4,12 +4,14 @@ import argparse
 from pathlib import Path
 
 import torch
+from rich.console import Console
 
+from ltray.budget import Budget
 from ltray.command import run
 from ltray.console import new_console
 from ltray.errors import UsageError
 from ltray.provenance import environment
-from ltray.run_folder import claim, read_config
+from ltray.run_folder import claim, held, read_config
 from ltray.search_space import SearchSpace
 from ltray.settings import parse_assignments
 
@@ -25,6 +27,12 @@ def main(words: list[str]) -> int:
     folder = options.output or Path("runs") / f"{options.space.stem}-{space.base.dataset.name}"
     if options.resume and read_config(folder) is None:
         raise UsageError(f"{folder}: nothing to resume: no search was begun there.")
+    budget = Budget.parse(options.budget) if options.budget else None
+    with held(folder):
+        return _search(space, folder, budget, console)
+
+
+def _search(space: SearchSpace, folder: Path, budget: Budget | None, console: Console) -> int:
     data = space.base.open_data(torch.device("cpu"))
     space = space.bind(data.tail.classes)
     console.print(data.describe(), highlight=False, markup=False)
@@ -42,7 +50,7 @@ def main(words: list[str]) -> int:
 
     from ltray.on_ray.search import search
 
-    return search(space, data.tail, folder, console)
+    return search(space, data.tail, folder, console, budget=budget)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("space", type=Path, metavar="SPACE.yaml", help="a file of search_spaces/")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="such as epochs=20 or search.trials=8")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder (default: runs/<space>-<dataset>)")
+    parser.add_argument(
+        "--budget",
+        metavar="B",
+        help="what the search may spend in all, such as 2h or 90min (wall clock), 8gpuh or 8cpuh (summed over trials), "
+        "40trials; then running trials end with their epoch, and a larger budget goes on with them",
+    )
     parser.add_argument(
         "--resume", action="store_true", help="insist on continuing: fail where there is nothing to continue"
     )

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import warnings
 
 import ray
@@ -16,12 +17,14 @@ def connect() -> None:
     """
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
     logging.getLogger("ray").setLevel(logging.ERROR)
+    ending = signal.getsignal(signal.SIGTERM)
     if "RAY_ADDRESS" in os.environ:
         ray.init(logging_level=logging.ERROR, log_to_driver=False)
     else:
         ray.init(
             include_dashboard=False, _node_ip_address="127.0.0.1", logging_level=logging.ERROR, log_to_driver=False
         )
+    signal.signal(signal.SIGTERM, ending)  # Ray's own handler leaves with exit code 15
 
 
 def disconnect() -> None:

@@ -1,6 +1,7 @@
 """A whole search: Optuna proposes, Tune runs, the study remembers."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from optuna.trial import TrialState
 from ray.tune.logger import CSVLoggerCallback, JsonLoggerCallback
 from rich.console import Console
 
+from ltray.budget import Budget, Spent
 from ltray.command import DONE, FAILED, INTERRUPTED
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.loop import CHECKPOINT_SCORE
@@ -18,6 +20,8 @@ from ltray.errors import UsageError
 from ltray.experiment import evaluate_on_test
 from ltray.long_tail import LongTail
 from ltray.on_ray import cluster
+from ltray.on_ray.closing import Closing, signals_to
+from ltray.on_ray.meter import Meter
 from ltray.on_ray.stopping import Halving, new_scheduler
 from ltray.on_ray.study_search import StudySearch
 from ltray.on_ray.trial import attempts, checkpoints, run_trial, trial_folder_name
@@ -25,12 +29,12 @@ from ltray.on_ray.watch import Watch
 from ltray.results import history, render, trial_table, write_table
 from ltray.run_folder import BEST, keep_best
 from ltray.search_space import SearchSpace
-from ltray.study import REASON, close_unproposed, open_study, proposed, recorded_values, unfinished
+from ltray.study import REASON, open_study, proposed, recorded_values, unfinished
 
 TRIALS = "trials"
 
 
-def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console) -> int:
+def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *, budget: Budget | None = None) -> int:
     """Run a search, or what is left of it, and leave its tables and its best model.
 
     Args:
@@ -38,27 +42,35 @@ def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console) -
         tail: Class counts of the training set.
         folder: The run folder.
         console: Where to report.
+        budget: What the search may spend in all, by this and earlier commands; None: all its trials.
 
     Returns:
         The exit code: 1 where no trial was valid, 130 where it was interrupted.
     """
     study = open_study(folder, space)
-    close_unproposed(study)
     if not proposed(study):
         space.base.network.check_file()
     epochs = space.base.planned_epochs(tail)
-    left = len(unfinished(study)) + max(space.search.trials - proposed(study), 0)
-    interrupted = False
-    if left:
+    closing = Closing(epochs)
+    if budget and budget.is_spent(Spent.read(folder)):
+        closing.after_this_epoch(budget.spent_words)
+    elif trials_left(study, space, budget):
         cluster.connect()
         try:
-            interrupted = _run_trials(space, study, folder, console=console, epochs=epochs, left=left)
+            _run_trials(space, study, folder, console=console, epochs=epochs, closing=closing, budget=budget)
         finally:
             cluster.disconnect()
     found = _write_tables(space, study, folder, console)
-    if interrupted:
+    still_open = trials_left(study, space, None)
+    if closing.interrupted and still_open:
         console.print(f"interrupted; the same command continues the search in {folder}", highlight=False)
         return INTERRUPTED
+    if budget and still_open:
+        console.print(
+            f"{closing.reason or budget.spent_words}: {still_open} of {space.search.trials} trials are left; "
+            "a larger --budget goes on with them",
+            highlight=False,
+        )
     if not found:
         console.print("no trial finished with a valid result", style="red")
         return FAILED
@@ -66,20 +78,41 @@ def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console) -
     return DONE
 
 
+def trials_left(study: optuna.Study, space: SearchSpace, budget: Budget | None) -> int:
+    """Return how many trials are open or not yet proposed."""
+    return len(unfinished(study)) + max(_trials(space, budget) - proposed(study), 0)
+
+
+def _trials(space: SearchSpace, budget: Budget | None) -> int:
+    return min(space.search.trials, budget.trials or space.search.trials) if budget else space.search.trials
+
+
 def _run_trials(
-    space: SearchSpace, study: optuna.Study, folder: Path, *, console: Console, epochs: int, left: int
-) -> bool:
-    """Run the open trials on Tune; return whether that was interrupted."""
+    space: SearchSpace,
+    study: optuna.Study,
+    folder: Path,
+    *,
+    console: Console,
+    epochs: int,
+    closing: Closing,
+    budget: Budget | None,
+) -> None:
+    """Run the open trials on Tune until none is left or the search closes."""
+    started, left = time.monotonic(), trials_left(study, space, budget)
     at_once = cluster.trials_at_once(space.trial)
     if not at_once:
         raise UsageError(
             f"The cluster has too little for one trial: {space.trial.workers} workers with "
             f"{cluster.worker_resources(space.trial)} each. Lower trial.workers or trial.cpus_per_worker."
         )
+    each = {name: amount * space.trial.workers for name, amount in cluster.worker_resources(space.trial).items()}
+    if budget and budget.unit == "gpuh" and "GPU" not in each:
+        raise UsageError(f"--budget: trials use no GPU here, so {budget} would never be spent. Give CPU hours (cpuh).")
     metric = f"{space.base.selection}/acc_all"
     scheduler = new_scheduler(space.stop, metric=metric, epochs=epochs, recorded=recorded_values(study))
     _announce(space, scheduler, console, epochs=epochs, at_once=min(at_once, left))
-    searcher = StudySearch(study, space, metric=metric, epochs=epochs)
+    trials = _trials(space, budget)
+    searcher = StudySearch(study, space, metric=metric, epochs=epochs, trials=trials, closing=closing)
     watch = Watch(
         console,
         [dimension.key for dimension in space.dimensions],
@@ -87,7 +120,9 @@ def _run_trials(
         epochs=epochs,
         trials=space.search.trials,
         done=proposed(study) - len(unfinished(study)),
+        closing=closing,
     )
+    meter = Meter(folder, closing, budget=budget, each=each, started=started)
     tuner = ray.tune.Tuner(
         ray.tune.with_resources(run_trial, _resources(space)),
         param_space=_shared(space, folder),
@@ -103,21 +138,21 @@ def _run_trials(
         run_config=ray.tune.RunConfig(
             name=TRIALS,
             storage_path=str(folder.resolve()),
-            callbacks=[watch, JsonLoggerCallback(), CSVLoggerCallback()],
+            stop=closing,
+            callbacks=[watch, meter, JsonLoggerCallback(), CSVLoggerCallback()],
             checkpoint_config=ray.tune.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=CHECKPOINT_SCORE),
             failure_config=ray.tune.FailureConfig(max_failures=space.trial.retries),
             verbose=0,
         ),
     )
     try:
-        tuner.fit()
-    except KeyboardInterrupt:
-        searcher.closed = True
+        with signals_to(closing):
+            tuner.fit()
     finally:
         watch.close()
+        meter.write()
     for number, reason in watch.failed.items():
         study._storage.set_trial_user_attr(study.trials[number]._trial_id, REASON, reason)
-    return searcher.closed or bool(unfinished(study))
 
 
 def _resources(space: SearchSpace) -> dict[str, float]:

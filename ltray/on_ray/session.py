@@ -1,12 +1,15 @@
 """How a worker reports to Ray and resumes from it."""
 
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import psutil
 import torch
 
 from ltray.distributed import rank
@@ -14,6 +17,7 @@ from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.loop import NotFinite
 from ltray.experiment import Experiment
 
+TEMPORARY = "ltray-checkpoint-"
 FAILURE = "failure"  # the key under which a run reports why it cannot go on
 
 
@@ -24,9 +28,8 @@ class RaySession:
     Attributes:
         api: The module `ray.train` or `ray.tune`; both have `report`, `get_checkpoint` and
             `Checkpoint`.
-        earlier: A checkpoint of an earlier process of the same run, used where Ray itself
-            has none. Its metrics are reported once more, since the driver may have died
-            before it saw them.
+        earlier: A checkpoint that an earlier driver left, used where Ray itself has none.
+            It is reported once more, since that driver may have died before it saw it.
     """
 
     api: ModuleType
@@ -41,7 +44,7 @@ class RaySession:
         if self.earlier is None:
             return None
         checkpoint = Checkpoint.load(self.earlier)
-        self.api.report(dict(checkpoint.metrics))
+        self.report(checkpoint.metrics, checkpoint)
         return checkpoint
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
@@ -49,12 +52,23 @@ class RaySession:
         if rank() != 0:
             self.api.report(dict(metrics))
             return
-        folder = tempfile.mkdtemp(prefix="ltray-")
-        try:
-            checkpoint.save(Path(folder))
-            self.api.report(dict(metrics), checkpoint=self.api.Checkpoint.from_directory(folder))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with temporary_folder() as folder:
+            checkpoint.save(folder)
+            self.api.report(dict(metrics), checkpoint=self.api.Checkpoint.from_directory(str(folder)))
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder for a checkpoint on its way to Ray; those that killed processes left go first."""
+    for left in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
+        number = left.name.removeprefix(TEMPORARY).partition("-")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{os.getpid()}-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def train_and_report(experiment: Experiment, session: RaySession, device: torch.device) -> None:

@@ -7,8 +7,10 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.trial import failure_of, is_finite
+from ltray.redraw import redraw, undrawn
 from ltray.search_space import SearchSpace
 from ltray.study import ATTEMPT, REASON, SETTINGS, ask, proposed, unfinished
 
@@ -24,16 +26,19 @@ class StudySearch(Searcher):
         space: The search space.
         metric: What is maximised.
         epochs: Epochs of a whole run; a trial that ends earlier was stopped.
+        trials: How many trials the search proposes in all.
+        closing: Says when no more are begun, and which ones it ended; those stay open.
     """
 
-    def __init__(self, study: optuna.Study, space: SearchSpace, *, metric: str, epochs: int) -> None:
+    def __init__(
+        self, study: optuna.Study, space: SearchSpace, *, metric: str, epochs: int, trials: int, closing: Closing
+    ) -> None:
         super().__init__(metric=metric, mode="max")
         self._study = study
         self._space = space
-        self._epochs = epochs
-        self._left = unfinished(study)
+        self._epochs, self._of, self._closing = epochs, trials, closing
+        self._undrawn, self._left = undrawn(study), unfinished(study)
         self._trials: dict[str, optuna.Trial] = {}
-        self.closed = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles its parts for its own restore, ltray resumes from the study."""
@@ -47,13 +52,18 @@ class StudySearch(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial: one that was left running, or a new proposal."""
+        if self._closing.reason:
+            return str(Searcher.FINISHED)
         if self._left:
             frozen = self._left.pop(0)
             trial = optuna.Trial(self._study, frozen._trial_id)
             settings = json.loads(frozen.user_attrs[SETTINGS])
             attempt = int(frozen.user_attrs.get(ATTEMPT, 0)) + 1
             trial.set_user_attr(ATTEMPT, attempt)
-        elif proposed(self._study) < self._space.search.trials:
+        elif self._undrawn:
+            trial, settings = redraw(self._study, self._space, self._undrawn.pop(0))
+            attempt = 0
+        elif proposed(self._study) < self._of:
             trial, settings = ask(self._study, self._space)
             attempt = 0
         else:
@@ -68,8 +78,8 @@ class StudySearch(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the study how a trial ended."""
         trial = self._trials.pop(trial_id, None)
-        if trial is None or self.closed:
-            return  # interrupted: it stays open and goes on when the search is resumed
+        if trial is None:
+            return
         failure = failure_of(result)
         if error or failure or result is None:
             if failure:
@@ -77,6 +87,8 @@ class StudySearch(Searcher):
             self._study.tell(trial, state=TrialState.FAIL)
             return
         self._record(trial, result)  # the last one comes only with the end
+        if trial_id in self._closing.ended:
+            return  # it stays open and goes on when the search is continued
         if result[EPOCHS] < self._epochs:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:

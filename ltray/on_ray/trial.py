@@ -2,17 +2,19 @@
 
 import math
 import os
+import shutil
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import ray.tune
 import torch
 
-from ltray.engine.checkpoint import metrics_of
 from ltray.experiment import Experiment
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
 from ltray.on_ray.workers import run_workers
+from ltray.run_folder import whole_checkpoints
 
 
 def trial_folder_name(number: int, attempt: int) -> str:
@@ -28,8 +30,7 @@ def attempts(trials: Path, number: int) -> list[Path]:
 
 def checkpoints(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]]:
     """Return a trial's whole checkpoints with their metrics, oldest epoch first."""
-    folders = [folder for attempt in attempts(trials, number) for folder in attempt.glob("checkpoint_*")]
-    found = [(folder, metrics) for folder in folders if (metrics := metrics_of(folder)) is not None]
+    found = [item for attempt in attempts(trials, number) for item in whole_checkpoints(attempt)]
     return sorted(found, key=lambda item: item[1]["total_epochs"])
 
 
@@ -57,20 +58,24 @@ def _alone(config: Mapping[str, Any]) -> None:
 
 def _with_workers(config: Mapping[str, Any]) -> None:
     trials, number = Path(config["trials"]), config["number"]
-    known = checkpoints(trials, number)
-    if known:  # the driver may have died before it saw this report
-        ray.tune.report(known[-1][1])
-    # Ray Train continues by itself from the checkpoints in its own folder.
     folder = trials.parent / "workers" / f"{number:04d}"
-    for metrics, path in run_workers(
+    # The newest may not have reached Tune's folder when the driver died.
+    known = checkpoints(trials, number) + whole_checkpoints(folder)
+    reports = run_workers(
         dict(config["settings"]),
         count=config["workers"],
         resources=dict(config["resources"]),
         folder=folder,
         retries=config["retries"],
-    ):
-        checkpoint = ray.tune.Checkpoint.from_directory(str(path)) if path else None
-        ray.tune.report(metrics, checkpoint=checkpoint)
+        earlier=max(known, key=lambda item: item[1]["total_epochs"])[0] if known else None,
+    )
+    try:
+        with closing(reports):
+            for metrics, path in reports:
+                checkpoint = ray.tune.Checkpoint.from_directory(str(path)) if path else None
+                ray.tune.report(metrics, checkpoint=checkpoint)  # does not return where Tune stops the trial
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # Tune has copies of all that was reported
 
 
 def is_finite(value: Any) -> bool:

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ltray.board import Board
+from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.trial import failure_of
 
@@ -25,14 +26,24 @@ class Watch(Callback):
         epochs: Epochs of a whole run.
         trials: Trials of the whole search.
         done: Trials that an earlier run of the search has finished.
+        closing: Says why a search ends before its last trial.
     """
 
     def __init__(
-        self, console: Console, explored: Sequence[str], *, metric: str, epochs: int, trials: int, done: int
+        self,
+        console: Console,
+        explored: Sequence[str],
+        *,
+        metric: str,
+        epochs: int,
+        trials: int,
+        done: int,
+        closing: Closing,
     ) -> None:
         self.failed: dict[int, str] = {}
         self._console, self._explored, self._metric = console, explored, metric
         self._epochs, self._of, self._done = epochs, trials, done
+        self._closing, self._told = closing, ""
         self._boards: dict[str, Board] = {}
         self._running: dict[int, dict[str, Any]] = {}
         self._best: tuple[float, int] | None = None
@@ -47,6 +58,13 @@ class Watch(Callback):
         """Start the live table."""
         if self._live:
             self._live.start()
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Tell once why the search closes."""
+        words = self._closing.words()
+        if words != self._told:
+            self._told = words
+            self._say(words)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial begins, or goes on after a failure."""
@@ -72,7 +90,10 @@ class Watch(Callback):
         result = trial.last_result or {}
         number = trial.config["number"]
         reason = failure_of(result)
-        if reason:
+        if trial.trial_id in self._closing.ended:
+            self._boards.pop(trial.trial_id).close()
+            self._say(f"trial {number} stays open at epoch {result[EPOCHS]} of {self._epochs}")
+        elif reason:
             self._end(trial, f"failed: {reason}")
         else:
             epoch = int(result[EPOCHS])

@@ -2,13 +2,16 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.train
 import ray.train.torch
 import torch
+from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
+from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.train.v2.api.callback import UserCallback
 from ray.util.queue import Empty, Queue
 
@@ -21,33 +24,58 @@ Report = tuple[dict[str, Any], Path | None]
 
 
 class _Relay(UserCallback):
-    """Passes each report from Train's controller process to whoever started the run."""
+    """Passes each report from Train's controller process to whoever started the run.
+
+    The controller waits until the report has been dealt with, as Tune lets a trial wait: no more than one report is
+    ever ahead of the search, and Train deletes no checkpoint that the other side has yet to copy.
+    """
 
     def __init__(self, reports: Queue) -> None:
         self.reports = reports
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
         self.reports.put((metrics[0], Path(checkpoint.path) if checkpoint else None))
+        # The queue holds one: it takes the second mark once the other side, done with the report, has asked for the
+        # next one and got the first mark.
+        self.reports.put(None)
+        self.reports.put(None)
+
+
+class _Introduction(ControllerCallback):
+    """Tells whoever started the run which process is its controller."""
+
+    def __init__(self, reports: Queue) -> None:
+        self.reports = reports
+
+    def after_controller_start(self, train_run_context: Any) -> None:
+        self.reports.put(ray.get_runtime_context().current_actor)
 
 
 def train_worker(config: dict[str, Any]) -> None:
     """Train one worker's share of an experiment; what Ray Train runs on every worker.
 
     Args:
-        config: "settings" of the experiment, "folder" to work in, "threads" to compute with.
+        config: "settings" of the experiment, "folder" to work in, "threads" to compute with,
+            and the checkpoint of an "earlier" driver, or None.
     """
     os.chdir(config["folder"])
     torch.set_num_threads(config["threads"])
     experiment = Experiment.from_settings(config["settings"])
-    train_and_report(experiment, RaySession(ray.train), ray.train.torch.get_device())
+    train_and_report(experiment, RaySession(ray.train, config["earlier"]), ray.train.torch.get_device())
 
 
 def run_workers(
-    settings: dict[str, Any], *, count: int, resources: dict[str, float], folder: Path, retries: int
-) -> Iterator[Report]:
+    settings: dict[str, Any],
+    *,
+    count: int,
+    resources: dict[str, float],
+    folder: Path,
+    retries: int,
+    earlier: Path | None,
+) -> Generator[Report, None, None]:
     """Train on several workers, yielding (metrics, checkpoint folder) after every epoch.
 
-    Starting again with the same folder continues from the newest checkpoint there.
+    Closing the iterator ends the run at once and frees what it held.
 
     Args:
         settings: Flat settings of the experiment.
@@ -55,11 +83,15 @@ def run_workers(
         resources: What each worker takes; see `worker_resources`.
         folder: Where Ray keeps the run's checkpoints.
         retries: How often a failed worker group starts again from its checkpoint.
+        earlier: The checkpoint to go on from; it is yielded once more.
 
     Raises:
         Exception: What made the run fail.
     """
-    reports = Queue(actor_options={"num_cpus": 0})
+    # Ray's own list of checkpoints is not written under a temporary name: a kill can leave half of it, and a run that
+    # finds that half never starts again. What is whole on the disk counts instead.
+    (folder / CHECKPOINT_MANAGER_SNAPSHOT_FILENAME).unlink(missing_ok=True)
+    reports = Queue(maxsize=1, actor_options={"num_cpus": 0})
     trainer = ray.train.torch.TorchTrainer(
         train_worker,
         torch_config=ConfinedTorchConfig(),
@@ -67,6 +99,7 @@ def run_workers(
             "settings": settings,
             "folder": os.getcwd(),
             "threads": max(int(resources["CPU"]), 1),
+            "earlier": earlier,
         },
         scaling_config=ray.train.ScalingConfig(
             num_workers=count, use_gpu="GPU" in resources, resources_per_worker=resources
@@ -76,16 +109,13 @@ def run_workers(
             storage_path=str(folder.parent.resolve()),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=CHECKPOINT_SCORE),
             failure_config=ray.train.FailureConfig(max_failures=retries),
-            callbacks=[_Relay(reports)],
+            callbacks=[_Relay(reports), _Introduction(reports)],
         ),
     )
-    try:
-        yield from _follow(trainer, reports)
-    finally:
-        reports.shutdown(force=True)
+    yield from _follow(trainer, reports)
 
 
-def _follow(trainer: Any, reports: Queue) -> Iterator[Report]:
+def _follow(trainer: Any, reports: Queue) -> Generator[Report, None, None]:
     failures: list[BaseException] = []
 
     def fit() -> None:
@@ -97,12 +127,23 @@ def _follow(trainer: Any, reports: Queue) -> Iterator[Report]:
     # Not in the main thread: there Ray would take over Ctrl-C and leave with exit code 0.
     thread = threading.Thread(target=fit, daemon=True)
     thread.start()
-    while True:
-        ended = not thread.is_alive()
-        try:
-            yield reports.get(timeout=0.5)
-        except Empty:
-            if ended:
-                break
+    controller = None
+    try:
+        while True:
+            ended = not thread.is_alive()
+            try:
+                message = reports.get(timeout=0.5)
+            except Empty:
+                if ended:
+                    break
+                continue
+            if isinstance(message, tuple):
+                yield message
+            elif message is not None:
+                controller = message
+    finally:
+        if controller and thread.is_alive():
+            ray.kill(controller)  # its workers and what it reserved for them go with it
+        reports.shutdown(force=True)
     if failures:
         raise failures[0]

@@ -1,0 +1,98 @@
+"""What a search may spend, and the durable record of what it has spent."""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from ltray.engine.checkpoint import write_text
+from ltray.errors import UsageError, did_you_mean
+
+FILE_NAME = "spent.json"
+UNITS = {"h": "hours", "min": "minutes", "gpuh": "GPU hours", "cpuh": "CPU hours", "trials": "trials"}
+
+
+@dataclass
+class Spent:
+    """What the commands of one search have used up together.
+
+    Attributes:
+        seconds: Wall clock.
+        cpu_seconds: Seconds times the CPU cores that running trials held.
+        gpu_seconds: Seconds times the GPUs that running trials held.
+    """
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    gpu_seconds: float = 0.0
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read a run folder's record; nothing is spent where there is none."""
+        path = folder / FILE_NAME
+        return cls(**json.loads(path.read_text())) if path.is_file() else cls()
+
+    def add(self, seconds: float, *, cpus: float, gpus: float) -> None:
+        """Count a stretch of time in which running trials held so many CPU cores and GPUs."""
+        self.seconds += seconds
+        self.cpu_seconds += seconds * cpus
+        self.gpu_seconds += seconds * gpus
+
+    def write(self, folder: Path) -> None:
+        """Write the record."""
+        write_text(folder / FILE_NAME, json.dumps(asdict(self)) + "\n")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit of a search over all its commands, those that were killed included.
+
+    Attributes:
+        amount: How much, > 0.
+        unit: A key of `UNITS`.
+    """
+
+    amount: float
+    unit: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `2h`, `90min`, `8gpuh`, `8cpuh` or `40trials`.
+
+        Raises:
+            UsageError: Another unit, or an amount that is not positive.
+        """
+        match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]+)", text.strip().lower())
+        if match is None:
+            raise UsageError(f"--budget: must look like 2h, 90min, 8gpuh, 8cpuh or 40trials, but got {text!r}.")
+        amount, unit = float(match[1]), match[2]
+        if unit not in UNITS:
+            raise UsageError(f"--budget: `{unit}` is not a unit.{did_you_mean(unit, UNITS)}")
+        if not amount > 0 or (unit == "trials" and not amount.is_integer()):
+            wanted = "a whole number of trials above 0" if unit == "trials" else "above 0"
+            raise UsageError(f"--budget: must be {wanted}, but got {text!r}.")
+        return cls(amount, unit)
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} {UNITS[self.unit]}"
+
+    @property
+    def spent_words(self) -> str:
+        """What to say once it is spent."""
+        return f"the budget of {self} is spent"
+
+    @property
+    def trials(self) -> int | None:
+        """How many trials may begin, or None where time is counted."""
+        return int(self.amount) if self.unit == "trials" else None
+
+    def is_spent(self, spent: Spent) -> bool:
+        """Return whether the time is used up; trials are counted in the study."""
+        used = {
+            "h": spent.seconds / 3600,
+            "min": spent.seconds / 60,
+            "cpuh": spent.cpu_seconds / 3600,
+            "gpuh": spent.gpu_seconds / 3600,
+        }
+        return used.get(self.unit, 0.0) >= self.amount

@@ -1,0 +1,88 @@
+"""How a search ends before its last trial: its budget is spent, or it is interrupted."""
+
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from ray.tune import Stopper
+
+from ltray.on_ray.stopping import EPOCHS
+
+
+class Closing(Stopper):
+    """Ends running trials after their current epoch, or at once.
+
+    Either way the study keeps them open, and the same command goes on with them from their newest checkpoints. No new
+    trial starts meanwhile.
+
+    Args:
+        epochs: Epochs of a whole run; a trial that has reached them is complete, not ended.
+
+    Attributes:
+        reason: Why the search closes; "" while it goes on.
+        interrupted: Whether that was a signal.
+        ended: Tune's names of the trials that it ended after an epoch.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self.reason = ""
+        self.interrupted = False
+        self.ended: set[str] = set()
+        self._epochs = epochs
+        self._now = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles its parts for its own restore, ltray resumes from the study."""
+        return {}
+
+    def after_this_epoch(self, reason: str) -> None:
+        """Begin no trial, and end the running ones as their epochs end."""
+        self.reason = self.reason or reason
+
+    def at_once(self, reason: str) -> None:
+        """End every trial without waiting for its epoch, which a resumed search repeats."""
+        self.reason, self._now = reason, True
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Obey a signal: Ctrl-C lets epochs end; a second one, and SIGTERM, do not; a third is Python's own."""
+        if self._now and self.interrupted:
+            raise KeyboardInterrupt
+        if number == signal.SIGINT and not self.interrupted:
+            self.after_this_epoch("interrupted")
+        else:  # whoever sends SIGTERM follows it up with SIGKILL within seconds
+            self.at_once("interrupted")
+        self.interrupted = True
+
+    def words(self) -> str:
+        """Return what to tell the user: why the search closes, and when it will be done."""
+        if not self.reason:
+            return ""
+        if self._now:
+            return f"{self.reason}: running trials end at once"
+        return f"{self.reason}: running trials end with their epoch" + (
+            "; Ctrl-C again ends them at once" if self.interrupted else ""
+        )
+
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        """Return whether a trial ends with this epoch."""
+        if not self.reason or not 0 < result.get(EPOCHS, 0) < self._epochs:
+            return False
+        self.ended.add(trial_id)
+        return True
+
+    def stop_all(self) -> bool:
+        """Return whether every trial ends at once."""
+        return self._now
+
+
+@contextmanager
+def signals_to(closing: Closing) -> Iterator[None]:
+    """Hand SIGINT and SIGTERM to `closing` instead of letting them break off whatever runs."""
+    before = {number: signal.signal(number, closing.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,70 @@
+"""Measures what a search spends, and closes it once its budget is spent."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+
+from ltray.budget import Budget, Spent
+from ltray.on_ray.closing import Closing
+
+WRITE_EVERY = 5.0  # seconds; as much may be missing from the record after a kill
+
+
+class Meter(Callback):
+    """Counts wall clock, and CPU and GPU time summed over the trials that run.
+
+    Args:
+        folder: The run folder, which keeps the record.
+        closing: Told once the budget is spent.
+        budget: The limit, or None.
+        each: What one trial holds, all its workers together: {"CPU": …, "GPU": …}.
+        started: `time.monotonic()` when the command began to use the cluster.
+    """
+
+    def __init__(
+        self, folder: Path, closing: Closing, *, budget: Budget | None, each: Mapping[str, float], started: float
+    ) -> None:
+        self.spent = Spent.read(folder)
+        self._folder, self._closing, self._budget, self._each = folder, closing, budget, each
+        self._running: set[str] = set()
+        self._counted, self._written = started, 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles its parts for its own restore, ltray resumes from the study."""
+        return {}
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Count the time since the last step."""
+        self._count()
+        if self._counted - self._written >= WRITE_EVERY:
+            self.write()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial holds its resources from here on."""
+        self._count()
+        self._running.add(trial.trial_id)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial has given its resources back."""
+        self._count()
+        self._running.discard(trial.trial_id)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A failed trial has given its resources back."""
+        self.on_trial_complete(iteration, trials, trial)
+
+    def write(self) -> None:
+        """Write the record."""
+        self.spent.write(self._folder)
+        self._written = self._counted
+
+    def _count(self) -> None:
+        now = time.monotonic()
+        held = {name: amount * len(self._running) for name, amount in self._each.items()}
+        self.spent.add(now - self._counted, cpus=held.get("CPU", 0.0), gpus=held.get("GPU", 0.0))
+        self._counted = now
+        if self._budget and self._budget.is_spent(self.spent):
+            self._closing.after_this_epoch(self._budget.spent_words)

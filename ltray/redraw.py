@@ -1,0 +1,40 @@
+"""Draws on a trial whose driver died between asking for it and drawing its last value."""
+
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from ltray.search_space import SearchSpace
+from ltray.study import SETTINGS, ask, keep_settings
+
+
+def undrawn(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the running trials without settings, in their order."""
+    return [
+        t for t in study.get_trials(deepcopy=False) if t.state == TrialState.RUNNING and SETTINGS not in t.user_attrs
+    ]
+
+
+def redraw(study: optuna.Study, space: SearchSpace, frozen: FrozenTrial) -> tuple[optuna.Trial, dict[str, Any]]:
+    """Give a trial the settings it would have had, whatever part of them the study already holds.
+
+    A sampler's later draws depend on its earlier ones, so the whole trial is drawn again on a copy of the record as it
+    was, and the values fixed in the real one.
+
+    Args:
+        study: The study.
+        space: The search space.
+        frozen: One of `undrawn`.
+
+    Returns:
+        The trial and its settings, as `ask` does.
+    """
+    copy = optuna.create_study(directions=study.directions)
+    known = study.get_trials(deepcopy=False)
+    copy.add_trials([t for t in known if t.number < frozen.number and t.state != TrialState.WAITING])
+    copy.add_trial(create_trial(state=TrialState.WAITING, system_attrs=frozen.system_attrs))
+    drawn, _ = ask(copy, space)
+    study._storage.set_trial_system_attr(frozen._trial_id, "fixed_params", drawn.params)
+    trial = optuna.Trial(study, frozen._trial_id)
+    return trial, keep_settings(trial, space)

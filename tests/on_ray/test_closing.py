@@ -1,0 +1,108 @@
+"""A search that closes: running trials end with their epoch, or at once, and stay open in the study."""
+
+import signal
+
+import optuna
+import pytest
+
+from ltray.budget import Budget, Spent
+from ltray.on_ray.closing import Closing, signals_to
+from ltray.on_ray.meter import Meter
+from ltray.on_ray.stopping import EPOCHS
+from ltray.on_ray.study_search import StudySearch
+from ltray.search_space import SearchSpace
+from ltray.study import open_study
+
+SPACE = """
+dataset: digits-lt
+methods: [rescom]
+explore:
+  rescom.temperature: {from: 0.05, to: 0.5, log: true}
+search: {sampler: random, trials: 9}
+"""
+
+
+@pytest.fixture
+def space(tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE)
+    return SearchSpace.read(path).bind(10)
+
+
+def result(epoch):
+    return {EPOCHS: epoch, "val/acc_all": 0.5, "val/acc_all_best": 0.5}
+
+
+def test_a_closing_search_ends_trials_with_their_epoch_but_lets_whole_ones_be():
+    closing = Closing(epochs=4)
+    assert not closing("a", result(2)) and not closing.ended
+    closing.after_this_epoch("the budget is spent")
+    assert closing("a", result(3)) and not closing("b", result(4)) and not closing("c", {"failure": "NaN"})
+    assert closing.ended == {"a"} and not closing.stop_all()
+
+
+def test_one_ctrl_c_waits_for_the_epoch_a_second_one_does_not_and_a_third_breaks_off():
+    closing, before = Closing(epochs=4), signal.getsignal(signal.SIGINT)
+    with signals_to(closing):
+        signal.raise_signal(signal.SIGINT)
+        assert closing.interrupted and closing("a", result(1)) and not closing.stop_all()
+        signal.raise_signal(signal.SIGINT)
+        assert closing.stop_all()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_sigterm_ends_trials_at_once_whatever_closes_the_search_already():
+    closing = Closing(epochs=4)
+    closing.after_this_epoch("the budget is spent")
+    with signals_to(closing):
+        signal.raise_signal(signal.SIGTERM)
+    assert closing.stop_all() and closing.interrupted and closing.reason == "interrupted"
+
+
+def test_a_trial_that_closing_ended_stays_open_and_is_the_first_to_go_on(space, tmp_path):
+    study, closing = open_study(tmp_path, space), Closing(epochs=4)
+    searcher = StudySearch(study, space, metric="val/acc_all", epochs=4, trials=9, closing=closing)
+    first = searcher.suggest("a")
+    closing.after_this_epoch("interrupted")
+    assert closing("a", result(2))
+    searcher.on_trial_complete("a", result(2))
+    assert searcher.suggest("b") == "FINISHED"
+    assert [(t.state.name, t.intermediate_values) for t in study.get_trials()] == [("RUNNING", {2: 0.5})]
+    again = StudySearch(study, space, metric="val/acc_all", epochs=4, trials=9, closing=Closing(epochs=4))
+    assert again.suggest("c") == first | {"attempt": 1}
+
+
+def test_a_trial_that_ends_whole_while_the_search_closes_is_complete(space, tmp_path):
+    study, closing = open_study(tmp_path, space), Closing(epochs=4)
+    searcher = StudySearch(study, space, metric="val/acc_all", epochs=4, trials=9, closing=closing)
+    searcher.suggest("a")
+    closing.after_this_epoch("interrupted")
+    assert not closing("a", result(4))
+    searcher.on_trial_complete("a", result(4))
+    assert study.trials[0].state == optuna.trial.TrialState.COMPLETE
+
+
+class Trial:
+    def __init__(self, trial_id):
+        self.trial_id = trial_id
+
+
+def test_the_meter_sums_over_running_trials_and_closes_the_search(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("ltray.on_ray.meter.time.monotonic", lambda: clock[0])
+    Spent(seconds=3600.0, cpu_seconds=7200.0).write(tmp_path)  # by a command that was killed
+    closing = Closing(epochs=4)
+    meter = Meter(tmp_path, closing, budget=Budget(2.1, "cpuh"), each={"CPU": 3.0, "GPU": 0.5}, started=90.0)
+    meter.on_trial_start(1, [], Trial("a"))
+    clock[0] += 20
+    meter.on_trial_start(2, [], Trial("b"))
+    clock[0] += 40
+    meter.on_trial_complete(3, [], Trial("a"))
+    assert not closing.reason  # 2 h before, 3 cores x (20 + 2 x 40) s since
+    assert meter.spent.gpu_seconds == 50.0 and meter.spent.cpu_seconds == 7500.0
+    clock[0] += 40
+    meter.on_step_end(4, [])
+    assert closing.reason == "the budget of 2.1 CPU hours is spent"
+    assert Spent.read(tmp_path) == Spent(seconds=3710.0, cpu_seconds=7620.0, gpu_seconds=70.0)

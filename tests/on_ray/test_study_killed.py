@@ -1,0 +1,125 @@
+"""The study survives SIGKILL at every statement that goes to its database, and the search decides on as if undisturbed.
+
+No cluster: the test calls the searcher as Tune does, one trial at a time, in a process that kills itself.
+"""
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import optuna
+import pytest
+import sqlalchemy
+
+from ltray.on_ray.closing import Closing
+from ltray.on_ray.stopping import EPOCHS
+from ltray.on_ray.study_search import StudySearch
+from ltray.search_space import SearchSpace
+from ltray.study import open_study
+
+SPACE = """
+dataset: digits-lt
+methods: [rescom]
+explore:
+  rescom.temperature: {from: 0.05, to: 0.5, log: true}
+  rescom.queue_size: {from: 2, to: 32}
+  rescom.hard_positives: {from: 1, to: 8}
+search: {sampler: SAMPLER, trials: 5}
+"""
+
+
+@pytest.fixture
+def new_space(tmp_path):
+    def read(sampler):
+        path = tmp_path / "space.yaml"
+        path.write_text(SPACE.replace("SAMPLER", sampler))
+        return SearchSpace.read(path).bind(10)
+
+    return read
+
+
+def drive(space: SearchSpace, folder: Path) -> None:
+    """Open the study and run what is left of the search, as Tune would with one trial at a time."""
+    searcher = StudySearch(
+        open_study(folder, space), space, metric="val/acc_all", epochs=3, trials=5, closing=Closing(3)
+    )
+    while isinstance(config := searcher.suggest("t"), dict):
+        temperature = config["settings"]["rescom.temperature"]
+        result = {}
+        # Every third trial is stopped early, every fifth has a NaN, as functions of its setting.
+        for epoch in (1, 2, 3)[: 2 if round(1e6 * temperature) % 3 == 0 else 3]:
+            result = {EPOCHS: epoch, "val/acc_all": temperature + 0.1 * epoch, "val/acc_all_best": temperature}
+            searcher.on_trial_result("t", result)
+        if round(1e6 * temperature) % 5 == 0:
+            result = {"failure": "not finite"}
+        searcher.on_trial_complete("t", result)
+
+
+def in_a_process(space: SearchSpace, folder: Path, *, statements: float = float("inf")) -> int:
+    """Fork a process that drives the search and kills itself at the n-th statement; return its wait status.
+
+    One that gets to its end writes how many statements it took.
+    """
+    folder.mkdir(exist_ok=True)
+    child = os.fork()
+    if child == 0:
+        taken = 0
+
+        def count(*_: object) -> None:
+            nonlocal taken
+            taken += 1
+            if taken > statements:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        for event in ("before_cursor_execute", "commit"):
+            sqlalchemy.event.listen(sqlalchemy.Engine, event, count)
+        try:
+            drive(space, folder)
+            (folder / "statements").write_text(str(taken))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported(tmp_path_factory):
+    """Import what Optuna imports lazily once, here, and not in every forked process."""
+    optuna.create_study(storage=f"sqlite:///{tmp_path_factory.mktemp('warm') / 'study.sqlite3'}").ask()
+
+
+def outcome(folder):
+    study = optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.sqlite3'}")
+    return [(t.number, t.state.name, t.params, t.intermediate_values, t.value) for t in study.get_trials()]
+
+
+def killed_and_resumed(space, folder, *, at):
+    status = in_a_process(space, folder, statements=at)
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, status
+    assert in_a_process(space, folder) == 0, f"killed at statement {at}"
+    return outcome(folder)
+
+
+def undisturbed(space, folder):
+    """The outcome of a search that nobody kills, and the number of its statements."""
+    assert in_a_process(space, folder) == 0
+    trials = outcome(folder)
+    assert len(trials) == 5 and trials[0][2]["rescom.temperature"] == 0.2
+    return trials, int((folder / "statements").read_text())
+
+
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("random", marks=pytest.mark.slow)])
+def test_a_search_killed_at_any_statement_of_the_study_proposes_and_records_the_same(new_space, tmp_path, sampler):
+    space = new_space(sampler)
+    whole, count = undisturbed(space, tmp_path / "whole")
+    for at in random.Random(str(tmp_path)).sample(range(count), 6):
+        assert killed_and_resumed(space, tmp_path / f"at-{at}", at=at) == whole, f"killed at statement {at}"
+
+
+@pytest.mark.slow
+def test_a_search_killed_at_every_statement_of_the_study_is_the_same(new_space, tmp_path):
+    space = new_space("tpe")
+    whole, count = undisturbed(space, tmp_path / "whole")
+    for at in range(count):
+        assert killed_and_resumed(space, tmp_path / f"at-{at}", at=at) == whole, f"killed at statement {at}"

@@ -1,0 +1,55 @@
+"""Budgets: what they are written like, when they are spent, and that the record outlives its process."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltray.budget import Budget, Spent
+from ltray.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "unit"),
+    [("2h", 2, "h"), ("90min", 90, "min"), ("0.5 GPUh", 0.5, "gpuh"), ("8cpuh", 8, "cpuh"), ("40trials", 40, "trials")],
+)
+def test_a_budget_is_an_amount_and_a_unit(text, amount, unit):
+    assert Budget.parse(text) == Budget(amount, unit)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2", "must look like 2h"),
+        ("-2h", "must look like 2h"),
+        ("2hours", "`hours` is not a unit"),
+        ("8gpu", "Did you mean `gpuh`?"),
+        ("0h", "must be above 0"),
+        ("2.5trials", "a whole number of trials"),
+    ],
+)
+def test_anything_else_is_refused_with_the_reason(text, words):
+    with pytest.raises(UsageError, match=words):
+        Budget.parse(text)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e4), st.integers(0, 64), st.integers(0, 8)), min_size=1, max_size=20))
+def test_time_is_summed_over_what_trials_hold(stretches):
+    spent = Spent()
+    for seconds, cpus, gpus in stretches:
+        spent.add(seconds, cpus=cpus, gpus=gpus)
+    for unit, total in (
+        ("h", sum(s for s, _, _ in stretches)),
+        ("cpuh", sum(s * c for s, c, _ in stretches)),
+        ("gpuh", sum(s * g for s, _, g in stretches)),
+    ):
+        assert not Budget(total / 3600 * 1.001 + 1e-9, unit).is_spent(spent)
+        assert total == 0 or Budget(total / 3600 * 0.999, unit).is_spent(spent)
+    assert not Budget(1, "trials").is_spent(spent)  # trials are counted in the study
+
+
+def test_the_record_goes_on_where_an_earlier_command_left_it(tmp_path):
+    assert Spent.read(tmp_path) == Spent()
+    spent = Spent.read(tmp_path)
+    spent.add(90.0, cpus=4, gpus=0.5)
+    spent.write(tmp_path)
+    assert Spent.read(tmp_path) == Spent(seconds=90.0, cpu_seconds=360.0, gpu_seconds=45.0)
