@@ -41,7 +41,7 @@ def run(module: str, *words: str, data: Path, code: int = 0) -> str:
 
 @contextmanager
 def started(
-    module: str, *words: str, data: Path, reached: Callable[[str], bool]
+    module: str, *words: str, data: Path, reached: Callable[[str], bool], start_new_session: bool = False
 ) -> Iterator[tuple[subprocess.Popen, Path]]:
     """Start a command and wait until its output has `reached` a point; yield it and its log."""
     log = data / "interrupted.log"
@@ -51,6 +51,7 @@ def started(
             env=environment(data),
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=start_new_session,
         )
         deadline = time.monotonic() + 400
         while not reached(log.read_text()):
