@@ -6,8 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ltray.data.feature_cache import FeatureCache
 from ltray.data.loaders import EvaluationImages
-from ltray.distributed import gather, world_size
+from ltray.distributed import from_first, gather, rank, world_size
 
 
 class TrainingSetAtRest:
@@ -17,12 +18,22 @@ class TrainingSetAtRest:
         labels: All training labels (N,), on the device.
         images: Opens the training images; every worker takes its part.
         selection: Opens the images that models are compared on.
+        digest: Of the data set.
+        cache: Where features are kept for other processes; None keeps them in memory alone.
     """
 
     def __init__(
-        self, labels: Tensor, images: Callable[[], EvaluationImages], selection: Callable[[], EvaluationImages]
+        self,
+        labels: Tensor,
+        *,
+        images: Callable[[], EvaluationImages],
+        selection: Callable[[], EvaluationImages],
+        digest: str,
+        cache: FeatureCache | None,
     ) -> None:
         self._labels = labels
+        self._data_digest = digest
+        self._cache = cache
         self._open = {"train": images, "selection": selection}
         self._known: dict[str, tuple[str, Tensor]] = {}
 
@@ -34,8 +45,8 @@ class TrainingSetAtRest:
     def features(self, network: nn.Module) -> Tensor:
         """Return features (N, d) under `network` in evaluation mode, float32, on every worker.
 
-        The last network's features are kept: several stages on one frozen network compute
-        them once.
+        The last network's features are kept, and on disk those of others: several stages on
+        one frozen network, and all trials that continue from one run, compute them once.
 
         Args:
             network: Maps images to features; a network with a `backbone` is asked for that.
@@ -51,8 +62,28 @@ class TrainingSetAtRest:
         digest = _digest(backbone)
         known = self._known.get(which)
         if known is None or known[0] != digest:
-            known = self._known[which] = digest, _computed(backbone, self._open[which]())
+            known = self._known[which] = digest, self._kept(which, backbone, digest)
         return known[1]
+
+    def _kept(self, which: str, backbone: nn.Module, digest: str) -> Tensor:
+        """Return features from the cache, or compute and keep them; rank 0 alone looks at the disk."""
+        images = self._open[which]()
+        if self._cache is None:
+            return _computed(backbone, images)
+        # The network's text tells what its weights do not: strides, groups.
+        view = (images.definition.image_size, images.definition.mean, images.definition.std)
+        world = (self._data_digest, which, view, torch.__version__, self._labels.device.type)
+        key = hashlib.sha256(repr((digest, repr(backbone), world)).encode()).hexdigest()
+        found = self._cache.load(key) if rank() == 0 else None
+        shape = from_first(torch.tensor(found.shape if found is not None else (0, 0), device=self._labels.device))
+        if not shape.any():
+            features = _computed(backbone, images)
+            if rank() == 0:
+                self._cache.keep(key, features)
+            return features
+        if found is None:
+            found = torch.empty(*shape.tolist())
+        return from_first(found.to(self._labels.device))
 
 
 @torch.no_grad()

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from ltray.data.at_rest import TrainingSetAtRest
 from ltray.data.definition import DatasetDefinition
+from ltray.data.feature_cache import FeatureCache
 from ltray.data.loaders import EvaluationImages, FeatureLoader, ImageLoader
+from ltray.data.places import data_folder
 from ltray.data.plan import Plan
 from ltray.data.pools import ImagePool, decode_originals
 from ltray.data.sampling import Sampling
@@ -34,6 +36,7 @@ class Opened:
         fingerprint: Of the originals.
         images: Opens the images of a split.
         origin: Where they are read from, in words.
+        features: Where features of its images are kept.
     """
 
     class_names: tuple[str, ...]
@@ -41,6 +44,7 @@ class Opened:
     fingerprint: str
     images: Callable[[Split], ImagePool]
     origin: str
+    features: FeatureCache | None = None
 
 
 class ImageData:
@@ -119,7 +123,9 @@ class ImageData:
         def images() -> EvaluationImages:
             return EvaluationImages(self._train_images, labels, self.definition)
 
-        return TrainingSetAtRest(labels, images, self.selection)
+        return TrainingSetAtRest(
+            labels, images=images, selection=self.selection, digest=self.digest, cache=self._opened.features
+        )
 
     @cached_property
     def _validation(self) -> EvaluationImages:
@@ -199,4 +205,5 @@ def _from_betons(definition: DatasetDefinition, device: torch.device, progress: 
         fingerprint=any_pool.fingerprint,
         images=lambda split: open_beton(pools[split.pool], split.indices, view=definition.image_size, device=device),
         origin=str(any_pool.beton.parent),
+        features=FeatureCache(data_folder() / "features"),
     )

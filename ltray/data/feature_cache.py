@@ -1,0 +1,69 @@
+"""Features of frozen networks on disk, so that the trials of a second stage compute them once."""
+
+import contextlib
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LIMIT = 16 << 30  # bytes in the folder; iNaturalist's features of a ResNet-50 take 3.6e9
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """A folder of arrays named by the digest of what they were computed from.
+
+    A file is written under a temporary name and then renamed, so that any number of
+    processes may read and write. The least recently used go when `limit` is exceeded.
+
+    Attributes:
+        folder: Made when it is first needed.
+        limit: Bytes that stay at most.
+    """
+
+    folder: Path
+    limit: int = LIMIT
+
+    def load(self, key: str) -> Tensor | None:
+        """Return the features (N, d) kept under a key, float32, or None."""
+        path = self._path(key)
+        try:
+            found = torch.from_numpy(np.load(path, allow_pickle=False))
+            os.utime(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            warnings.warn(f"{path}: computed anew, since it cannot be read: {error}.", stacklevel=2)
+            return None
+        return found
+
+    def keep(self, key: str, features: Tensor) -> None:
+        """Keep features (N, d); a folder that cannot be written is no reason to stop."""
+        path = self._path(key)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                np.save(file, features.cpu().numpy())
+            os.replace(partial, path)
+            self._drop_oldest()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            warnings.warn(f"{path}: features are not kept for other runs: {error}.", stacklevel=2)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.npy"
+
+    def _drop_oldest(self) -> None:
+        known = sorted(((path.stat(), path) for path in self.folder.glob("*.npy")), key=lambda item: item[0].st_mtime)
+        total = sum(stat.st_size for stat, _ in known)
+        for stat, path in known[:-1]:
+            if total <= self.limit:
+                break
+            path.unlink(missing_ok=True)
+            total -= stat.st_size

@@ -1,0 +1,108 @@
+"""Features on disk: computed once for all processes, and again for whatever differs."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ltray.data.definition import DatasetDefinition
+from ltray.data.feature_cache import FeatureCache
+from ltray.data.pools import MemoryPool
+from ltray.data.source import ImageData, Opened
+from ltray.data.splits import Split
+from ltray.distributed import rank
+from ltray.testing.worker_pool import WorkerPool
+
+LABELS = {"train": np.arange(21) % 3, "test": np.arange(9) % 3}
+
+
+def open_data(folder: Path, *, fingerprint: str = "f", size: int = 8) -> ImageData:
+    """Open random images whose features are kept in a folder."""
+
+    def images(split: Split) -> MemoryPool:
+        count = len(split.indices)
+        generator = torch.Generator().manual_seed(count)
+        return MemoryPool(torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator))
+
+    definition = DatasetDefinition(name="t", source="digits", image_size=size, protocol="paper")
+    opened = Opened(("a", "b", "c"), LABELS, fingerprint, images, "memory", FeatureCache(folder))
+    return ImageData(definition, opened, torch.device("cpu"))
+
+
+def network(seed: int = 0, *, stride: int = 2) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, 4, 3, stride), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def test_a_second_process_computes_nothing(tmp_path: Path) -> None:
+    first, second = open_data(tmp_path), open_data(tmp_path)
+    expected = first.at_rest().features(network()), first.at_rest().selection_features(network())[0]
+    got = second.at_rest().features(network()), second.at_rest().selection_features(network())[0]
+    for one, other in zip(expected, got, strict=True):
+        assert torch.equal(one, other)
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_the_kept_features_are_what_a_second_process_uses(tmp_path: Path) -> None:
+    open_data(tmp_path).at_rest().features(network())
+    (file,) = tmp_path.glob("*.npy")
+    np.save(file, np.full_like(np.load(file), 7.0))
+    assert (open_data(tmp_path).at_rest().features(network()) == 7.0).all()
+
+
+@pytest.mark.parametrize("other", ["weights", "strides", "data", "size"])
+def test_what_differs_is_computed_anew(tmp_path: Path, other: str) -> None:
+    open_data(tmp_path).at_rest().features(network())
+    data = open_data(tmp_path, fingerprint="g" if other == "data" else "f", size=12 if other == "size" else 8)
+    asked = network(1 if other == "weights" else 0, stride=3 if other == "strides" else 2)
+    features = data.at_rest().features(asked)
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+    expected = open_data(tmp_path / "none", size=data.definition.image_size).at_rest().features(asked)
+    assert torch.equal(features, expected)
+
+
+def test_a_damaged_file_is_computed_anew_and_said(tmp_path: Path) -> None:
+    expected = open_data(tmp_path).at_rest().features(network())
+    (file,) = tmp_path.glob("*.npy")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="computed anew"):
+        assert torch.equal(open_data(tmp_path).at_rest().features(network()), expected)
+    assert torch.equal(open_data(tmp_path).at_rest().features(network()), expected)
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.warns(UserWarning, match="not kept"):
+        open_data(tmp_path / "file" / "below").at_rest().features(network())
+
+
+def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, limit=3 * 4096)
+    rows = torch.zeros(900, 1)  # 3,600 bytes and a header
+    for name in "abc":
+        cache.keep(name, rows)
+    for age, name in enumerate("bca"):
+        os.utime(tmp_path / f"{name}.npy", (1e9 + age, 1e9 + age))
+    assert cache.load("b") is not None  # used just now
+    cache.keep("d", rows)
+    assert sorted(path.stem for path in tmp_path.glob("*.npy")) == ["a", "b", "d"]
+
+
+def features_of_both(folder: str) -> tuple[Tensor, Tensor]:
+    """Compute, then read again with new eyes; what each worker of the pool calls."""
+    first = open_data(Path(folder)).at_rest().features(network())
+    # The other worker has no such folder: rank 0 alone looks at the disk.
+    again = open_data(Path(folder) if rank() == 0 else Path("/nowhere")).at_rest().features(network())
+    return first, again
+
+
+def test_workers_agree(tmp_path: Path, two_workers: WorkerPool) -> None:
+    expected = open_data(tmp_path / "alone").at_rest().features(network())
+    for first, again in two_workers.run(features_of_both, str(tmp_path / "shared")):
+        torch.testing.assert_close(first, expected)
+        assert torch.equal(again, first)
+    assert len(list((tmp_path / "shared").glob("*.npy"))) == 1
