@@ -30,6 +30,24 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(experiment):
     assert contract.check_resume(experiment) >= 1
 
 
+@pytest.mark.parametrize(
+    "methods",
+    [
+        ["cross_entropy", "crt", "tau_norm"],
+        pytest.param(["bcl", "tau_norm", "temperature"], marks=pytest.mark.slow),
+        pytest.param(["paco", "dlsa"], marks=pytest.mark.slow),
+        pytest.param(["rescom", "crt", "post_hoc_adjustment"], marks=pytest.mark.slow),
+        pytest.param(["mixup", "las", "dlsa"], marks=pytest.mark.slow),
+        pytest.param(["ride", "ride_distilled"], marks=pytest.mark.slow),
+    ],
+    ids="-".join,
+)
+def test_an_interrupted_sequence_ends_like_an_uninterrupted_one(methods):
+    knobs = {key: value for name in methods for key, value in small_settings(name).items() if key != "methods"}
+    cuts = contract.check_resume(contract.small_experiment({"methods": methods} | knobs))
+    assert cuts >= len(methods)
+
+
 @pytest.mark.parametrize("name", ["rescom", "bcl"])
 def test_two_workers_end_like_one(name, two_workers):
     contract.check_workers(contract.small_experiment(small_settings(name)), two_workers)

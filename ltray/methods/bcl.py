@@ -35,7 +35,7 @@ class BCLKnobs(Recipe):
     contrastive_weight: float = knob(
         0.6,
         "μ",
-        "weight of the contrastive term (beta of the code)",
+        "weight of the contrastive term (beta of the code); 0: logit compensation on its one view alone",
         low=0.0,
         high=100.0,
         log=True,
@@ -148,10 +148,14 @@ class BCL(Stage):
         super().__init__(knobs)
         self.knobs = knobs
         first, second = knobs.views.split("-")
-        self.views = (View("classify", "bcl_classify"), View("first", first), View("second", second))
+        self.views = (View("classify", "bcl_classify"),)
         self.network = setting.new_network(knobs.classifier)
         if isinstance(self.network.classifier, CosineClassifier):
             self.network.classifier.scale = knobs.classifier_scale
+        self.register_buffer("log_prior", log_prior(setting.tail), persistent=False)
+        if knobs.contrastive_weight == 0.0:
+            return
+        self.views = (View("classify", "bcl_classify"), View("first", first), View("second", second))
         width = self.network.backbone.width
         self.head = projector(width, knobs.hidden_width, knobs.projection_width)
         self.prototypes: Prototypes | None = None
@@ -164,19 +168,22 @@ class BCL(Stage):
                 classes=setting.tail.classes,
                 momentum=knobs.prototype_momentum,
             )
-        self.register_buffer("log_prior", log_prior(setting.tail), persistent=False)
 
     def forward(self, batch: Batch) -> Terms:
         """Return the classification and the contrastive term."""
+        if self.knobs.contrastive_weight == 0.0:
+            return {"classification": self._classify(self.network(batch["classify"]), batch.labels)}
         features = self.network.backbone(torch.cat([batch["classify"], batch["first"], batch["second"]]))
         scores = self.network.classifier(features[: batch.labels.shape[0]])
         _, first, second = unit(self.head(features)).chunk(3)
         return {
-            "classification": self.knobs.classification_weight
-            * adjusted_cross_entropy(scores, batch.labels, self.log_prior),
+            "classification": self._classify(scores, batch.labels),
             "contrastive": self.knobs.contrastive_weight
             * self._contrast(ContrastBatch.gathered([first, second], batch.labels)),
         }
+
+    def _classify(self, scores: Tensor, labels: Tensor) -> Tensor:
+        return self.knobs.classification_weight * adjusted_cross_entropy(scores, labels, self.log_prior)
 
     def _contrast(self, batch: ContrastBatch) -> Tensor:
         rows = None if self.prototypes is None else self.prototypes(self.network.classifier.weight)

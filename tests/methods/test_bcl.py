@@ -121,6 +121,17 @@ def test_without_complement_there_are_no_prototypes(new_setting) -> None:
     assert any("prototypes" in name for name in parameters(complement=False, averaging="L3"))
 
 
+def test_without_contrast_one_view_is_classified_with_logit_compensation(new_setting) -> None:
+    stage = BCL(BCLKnobs(contrastive_weight=0.0, classification_weight=1.5), new_setting([6, 3, 1]))
+    assert [view.name for view in stage.views] == ["classify"]
+    assert {name.split(".")[0] for name, _ in stage.named_parameters()} == {"network"}
+    images, labels = torch.randn(4, 3, 8, 8), torch.tensor([0, 0, 1, 2])
+    terms = stage(Batch({"classify": images}, labels, labels))
+    prior = torch.tensor([0.6, 0.3, 0.1]).log()
+    expected = 1.5 * torch.nn.functional.cross_entropy(stage.network(images) + prior, labels)
+    torch.testing.assert_close(terms, {"classification": expected})
+
+
 def test_prototypes_send_gradient_to_the_classifier(new_setting) -> None:
     stage = BCL(BCLKnobs(classification_weight=0.0, **SMALL), new_setting(COUNTS, width=5))
     views = {view.name: torch.randn(4, 5) for view in stage.views}

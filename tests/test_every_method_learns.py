@@ -1,0 +1,38 @@
+"""Every method learns a handful of images by heart, whatever its views do to them."""
+
+import pytest
+
+from ltray.methods import METHODS
+from ltray.parts.resnet32 import ResNet32
+from ltray.testing.overfit import learned
+
+# Two steps an epoch, all at the same rate: what is asked is whether the losses lead there at all.
+FAST = {"epochs": 15, "batch_size": 12, "learning_rate": 0.05, "warmup_epochs": 0, "schedule": "constant"}
+OWN = {
+    "rescom": {"queue_size": 4, "hard_negatives": 4},
+    "ride": {"routing_epochs": 2, "routing_batch_size": 12, "routing_top": 3},
+    "ride_distilled": {"routing_epochs": 0},
+    "dscl": {"linear_epochs": 6, "linear_batch_size": 12, "linear_learning_rate": 0.5},
+    "dlsa": {"epochs": 5, "batch_size": 12, "clusters": 3, "classifier_epochs": 8, "classifier_batch_size": 8},
+}
+EXPERTS = ("ride", "ride_distilled")  # their bodies are those of a ResNet-32: seconds instead of tenths
+
+
+def ways_of_a_method(name):
+    """The methods to train, and their settings."""
+    before = {"ride_distilled": "ride"}.get(name, "cross_entropy")
+    names = [before, name] if METHODS[name].follows else [name]
+    settings = {}
+    for each in names:
+        fast = {knob: value for knob, value in FAST.items() if METHODS[each].knobs.specs()[knob].high != 0}
+        settings[each] = fast | OWN.get(each, {})
+    return [METHODS[each] for each in names], settings
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in EXPERTS else name for name in METHODS]
+)
+def test_a_method_learns_its_images_by_heart(name):
+    methods, settings = ways_of_a_method(name)
+    backbone = {"new_backbone": ResNet32} if name in EXPERTS else {}
+    assert learned(methods, settings, **backbone)[-1] >= 0.99
