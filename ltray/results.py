@@ -11,10 +11,12 @@ from rich.table import Table
 
 from ltray.board import scalars
 from ltray.engine.loop import CHECKPOINT_SCORE
-from ltray.study import PAPER, REASON, SETTINGS
+from ltray.study import NAME, PAPER, REASON, SETTINGS
 
 STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}
 GROUPS = ("all", "many", "medium", "few")
+OWN_STAMPS = {"seed": "seed", "data_seed": "dataset.data_seed"}
+"""The setting by which a trial overrules a stamp."""
 
 
 def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
@@ -54,7 +56,7 @@ def trial_table(
     Args:
         study: The study.
         epochs: `history` of its trials.
-        stamps: What every row says alike: seed, data_seed, protocol.
+        stamps: What rows say alike unless their settings differ in it: seed, data_seed, protocol.
         selection: "val" or "test".
     """
     rows = [_row(trial, epochs, stamps) for trial in study.get_trials(deepcopy=False) if SETTINGS in trial.user_attrs]
@@ -71,6 +73,7 @@ def _row(trial: Any, epochs: pd.DataFrame, stamps: Mapping[str, Any]) -> dict[st
     own = epochs[epochs["trial"] == trial.number] if len(epochs) else epochs
     row: dict[str, Any] = {
         "trial": trial.number,
+        NAME: trial.user_attrs.get(NAME, ""),
         "state": STATES[trial.state.name],
         "paper": bool(trial.user_attrs.get(PAPER, False)),
         "epochs": int(own["epoch"].max()) if len(own) else 0,
@@ -82,7 +85,9 @@ def _row(trial: Any, epochs: pd.DataFrame, stamps: Mapping[str, Any]) -> dict[st
         row["seconds"] = float(own["train/seconds"].sum()) if "train/seconds" in own else 0.0
         row |= {k: float(v) for k, v in best.items() if k.startswith(("val/", "test/", "loss/"))}
     settings = json.loads(trial.user_attrs[SETTINGS])
-    return row | {key: _cell(value) for key, value in settings.items()} | dict(stamps)
+    cells = {key: _cell(value) for key, value in settings.items()}
+    own = {key: settings[name] for key, name in OWN_STAMPS.items() if name in settings}
+    return row | cells | dict(stamps) | own
 
 
 def _cell(value: Any) -> Any:
@@ -99,7 +104,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     temporary.rename(path)
 
 
-def render(table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, most: int = 12) -> Table:
+def render(table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, most: int) -> Table:
     """Return the best trials, and the papers' setting wherever it ranks, for the terminal.
 
     Args:
@@ -110,16 +115,26 @@ def render(table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, 
     """
     shown = Table(title=f"accuracy on {'the test set' if selection == 'test' else 'validation images'}, %")
     groups = [g for g in GROUPS if f"{selection}/acc_{g}" in table]
-    for heading in ["trial", *groups, "epochs", "state", *explored.values()]:
-        shown.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=heading != "state")
+    names = [NAME] if table[NAME].any() else []
+    for heading in ["trial", *names, *groups, "epochs", "state", *explored.values()]:
+        words = heading in (NAME, "state")
+        shown.add_column(heading, justify="left" if words else "right", no_wrap=not words)
     rows = table[(table.index < most) | table["paper"]]
     for _, row in rows.iterrows():
         accuracy = [_percent(row[f"{selection}/acc_{group}"]) for group in groups]
-        values = [f"{row[key]:.6g}" if isinstance(row[key], float) else str(row[key]) for key in explored]
+        values = [_value(row.get(key)) for key in explored]
         name = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
         state = f"failed: {row['reason']}" if row["reason"] else row["state"]
-        shown.add_row(name, *accuracy, str(row["epochs"]), state, *values, style="bold" if row.name == 0 else None)
+        cells = [name, *(row[n] for n in names), *accuracy, str(row["epochs"]), state, *values]
+        shown.add_row(*cells, style="bold" if row.name == 0 else None)
     return shown
+
+
+def _value(cell: Any) -> str:
+    """Return a knob's value in words; nothing where the trial's method lacks the knob."""
+    if isinstance(cell, float):
+        return "" if pd.isna(cell) else f"{cell:.6g}"
+    return "" if cell is None else str(cell)
 
 
 def _percent(share: float) -> str:

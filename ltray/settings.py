@@ -22,14 +22,18 @@ def parse_assignments(words: Iterable[str]) -> dict[str, Any]:
         if key in found:
             raise UsageError(f"`{key}` is given twice: {found[key]!r} and {text}.")
         try:
-            found[key] = parse_number(yaml.safe_load(text))
+            found[key] = parse_numbers(yaml.safe_load(text))
         except yaml.YAMLError as error:
             raise UsageError(f"`{word}`: the value is not valid YAML.") from error
     return found
 
 
-def parse_number(value: Any) -> Any:
-    """Return `value`, or the number where YAML 1.1 left one as text (`1e-3` lacks the dot)."""
+def parse_numbers(value: Any) -> Any:
+    """Return `value` with the numbers where YAML 1.1 left them as text (`1e-3` lacks the dot), at any depth."""
+    if isinstance(value, dict):
+        return {key: parse_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [parse_numbers(item) for item in value]
     if isinstance(value, str):
         try:
             return float(value)

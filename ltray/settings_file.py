@@ -17,7 +17,8 @@ class SettingsFile:
         path: Where it was read from.
         values: The nested mapping.
         lines: Line number (from 1) of each key by dotted path: `search.trials`; a key that
-            holds dots itself is taken as written: `explore.rescom.temperature`.
+            holds dots itself is taken as written: `explore.rescom.temperature`; items of a
+            list count from 0: `rows.2.bcl.temperature`.
     """
 
     path: Path
@@ -65,3 +66,7 @@ def _collect(node: yaml.MappingNode, prefix: str, lines: dict[str, int], path: P
         lines[name] = line
         if isinstance(value, yaml.MappingNode):
             _collect(value, f"{name}.", lines, path)
+        for index, item in enumerate(value.value if isinstance(value, yaml.SequenceNode) else []):
+            lines[f"{name}.{index}"] = item.start_mark.line + 1
+            if isinstance(item, yaml.MappingNode):
+                _collect(item, f"{name}.{index}.", lines, path)

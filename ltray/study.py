@@ -13,11 +13,11 @@ from ltray.search_settings import Search
 from ltray.search_space import SearchSpace
 
 FILE_NAME = "study.sqlite3"
-PAPER, SETTINGS, REASON, ATTEMPT = "paper", "settings", "reason", "attempt"
+PAPER, NAME, SETTINGS, REASON, ATTEMPT = "paper", "name", "settings", "reason", "attempt"
 
 
 def open_study(folder: Path, space: SearchSpace) -> optuna.Study:
-    """Open the study of a run folder, or create it with the papers' setting as first trial.
+    """Open the study of a run folder, or create it, with the space's first trials waiting in it.
 
     Args:
         folder: The run folder; `study.sqlite3` in it can be read live by optuna-dashboard.
@@ -26,8 +26,10 @@ def open_study(folder: Path, space: SearchSpace) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder.resolve() / FILE_NAME}")
     study = optuna.create_study(storage=storage, study_name=folder.name, direction="maximize", load_if_exists=True)
-    if not study.get_trials(deepcopy=False) and space.search.first_try == "paper":
-        study.enqueue_trial(space.paper_params(), user_attrs={PAPER: True})
+    known = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
+    for first in space.first_trials():
+        if dict(first.params) not in known:
+            study.enqueue_trial(dict(first.params), user_attrs={PAPER: first.paper, NAME: first.name})
     return study
 
 

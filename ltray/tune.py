@@ -37,8 +37,7 @@ def _search(space: SearchSpace, folder: Path, budget: Budget | None, console: Co
     space = space.bind(data.tail.classes)
     console.print(data.describe(), highlight=False, markup=False)
     config = {
-        "settings": space.base.settings(),
-        "explore": {dimension.key: dimension.describe() for dimension in space.dimensions},
+        **space.as_dict(),
         "search": {k: v for k, v in space.search.as_dict().items() if k != "trials"},
         "stop": space.stop.as_dict(),
         "trials": space.search.trials,

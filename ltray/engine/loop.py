@@ -25,6 +25,9 @@ FINITE_CHECK_EVERY = 16  # steps; every step would make a GPU wait for the host
 # the index of the stage, so that the last stage's epochs win over those before it.
 CHECKPOINT_SCORE = "checkpoint_score"
 
+# How often the whole run reports: who reads `total_epochs` below it knows that the run was stopped.
+PLANNED_EPOCHS = "planned_epochs"
+
 
 class Session(Protocol):
     """Whoever started the run: Ray in production, memory in tests."""
@@ -103,7 +106,7 @@ def train(
         for terms in _epochs(stages[index], data, trained, position, run):
             metrics = terms | _evaluate(stages[index], data, trained.average, run)
             position = _advance(position, metrics[f"{run.selection}/acc_all"])
-            metrics |= {"stage": index, "total_epochs": position.total_epochs}
+            metrics |= {"stage": index, "total_epochs": position.total_epochs, PLANNED_EPOCHS: planned_epochs(stages)}
             metrics[f"{run.selection}/acc_all_best"] = position.best
             metrics[CHECKPOINT_SCORE] = index + metrics[f"{run.selection}/acc_all"]
             session.report(metrics, _checkpoint(position, everything, trained, run, metrics))

@@ -8,6 +8,7 @@ from typing import Any
 
 from ray.tune import Stopper
 
+from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.stopping import EPOCHS
 
 
@@ -17,20 +18,16 @@ class Closing(Stopper):
     Either way the study keeps them open, and the same command goes on with them from their newest checkpoints. No new
     trial starts meanwhile.
 
-    Args:
-        epochs: Epochs of a whole run; a trial that has reached them is complete, not ended.
-
     Attributes:
         reason: Why the search closes; "" while it goes on.
         interrupted: Whether that was a signal.
         ended: Tune's names of the trials that it ended after an epoch.
     """
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self) -> None:
         self.reason = ""
         self.interrupted = False
         self.ended: set[str] = set()
-        self._epochs = epochs
         self._now = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -67,7 +64,8 @@ class Closing(Stopper):
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
         """Return whether a trial ends with this epoch."""
-        if not self.reason or not 0 < result.get(EPOCHS, 0) < self._epochs:
+        # A trial that has reached its last epoch is complete, not ended.
+        if not self.reason or not 0 < result.get(EPOCHS, 0) < result[PLANNED_EPOCHS]:
             return False
         self.ended.add(trial_id)
         return True

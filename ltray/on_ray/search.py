@@ -32,6 +32,7 @@ from ltray.search_space import SearchSpace
 from ltray.study import REASON, open_study, proposed, recorded_values, unfinished
 
 TRIALS = "trials"
+BEST_SHOWN = 12  # trials in the table on the terminal; of explicit rows all are shown
 
 
 def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *, budget: Budget | None = None) -> int:
@@ -50,8 +51,8 @@ def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *
     study = open_study(folder, space)
     if not proposed(study):
         space.base.network.check_file()
-    epochs = space.base.planned_epochs(tail)
-    closing = Closing(epochs)
+    epochs = space.planned_epochs(tail)
+    closing = Closing()
     if budget and budget.is_spent(Spent.read(folder)):
         closing.after_this_epoch(budget.spent_words)
     elif trials_left(study, space, budget):
@@ -111,13 +112,11 @@ def _run_trials(
     metric = f"{space.base.selection}/acc_all"
     scheduler = new_scheduler(space.stop, metric=metric, epochs=epochs, recorded=recorded_values(study))
     _announce(space, scheduler, console, epochs=epochs, at_once=min(at_once, left))
-    trials = _trials(space, budget)
-    searcher = StudySearch(study, space, metric=metric, epochs=epochs, trials=trials, closing=closing)
+    searcher = StudySearch(study, space, metric=metric, trials=_trials(space, budget), closing=closing)
     watch = Watch(
         console,
-        [dimension.key for dimension in space.dimensions],
+        list(space.headings()),
         metric=metric,
-        epochs=epochs,
         trials=space.search.trials,
         done=proposed(study) - len(unfinished(study)),
         closing=closing,
@@ -175,8 +174,9 @@ def _shared(space: SearchSpace, folder: Path) -> dict[str, Any]:
 
 def _announce(space: SearchSpace, scheduler: Any, console: Console, *, epochs: int, at_once: int) -> None:
     rungs = f"early stopping at epochs {scheduler.rungs()[:-1]}" if isinstance(scheduler, Halving) else "no stopping"
+    order = "in the order of the rows" if space.rows else space.search.sampler
     console.print(
-        f"{space.search.trials} trials of {epochs} epochs, {at_once} at a time, {space.search.sampler}; {rungs}",
+        f"{space.search.trials} trials of {epochs} epochs, {at_once} at a time, {order}; {rungs}",
         highlight=False,
         markup=False,
     )
@@ -220,8 +220,8 @@ def _write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console
     write_table(table, folder / "results.parquet")
     write_table(table, folder / "results.csv")
     if f"{selection}/acc_all" in table:
-        headings = {d.key: d.spec.symbol or d.name for d in space.dimensions}
-        console.print(render(table, headings, selection=selection))
+        most = len(space.rows) or BEST_SHOWN
+        console.print(render(table, space.headings(), selection=selection, most=most))
     return any(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False))
 
 

@@ -7,6 +7,7 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.trial import failure_of, is_finite
@@ -25,18 +26,15 @@ class StudySearch(Searcher):
         study: The study.
         space: The search space.
         metric: What is maximised.
-        epochs: Epochs of a whole run; a trial that ends earlier was stopped.
         trials: How many trials the search proposes in all.
         closing: Says when no more are begun, and which ones it ended; those stay open.
     """
 
-    def __init__(
-        self, study: optuna.Study, space: SearchSpace, *, metric: str, epochs: int, trials: int, closing: Closing
-    ) -> None:
+    def __init__(self, study: optuna.Study, space: SearchSpace, *, metric: str, trials: int, closing: Closing) -> None:
         super().__init__(metric=metric, mode="max")
         self._study = study
         self._space = space
-        self._epochs, self._of, self._closing = epochs, trials, closing
+        self._of, self._closing = trials, closing
         self._undrawn, self._left = undrawn(study), unfinished(study)
         self._trials: dict[str, optuna.Trial] = {}
 
@@ -89,7 +87,7 @@ class StudySearch(Searcher):
         self._record(trial, result)  # the last one comes only with the end
         if trial_id in self._closing.ended:
             return  # it stays open and goes on when the search is continued
-        if result[EPOCHS] < self._epochs:
+        if result[EPOCHS] < result[PLANNED_EPOCHS]:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
             self._study.tell(trial, result[f"{self.metric}_best"])

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ltray.board import Board
+from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.trial import failure_of
@@ -23,26 +24,17 @@ class Watch(Callback):
         console: Where to write; a live table where it is a terminal.
         explored: Full names of the explored knobs.
         metric: What is maximised.
-        epochs: Epochs of a whole run.
         trials: Trials of the whole search.
         done: Trials that an earlier run of the search has finished.
         closing: Says why a search ends before its last trial.
     """
 
     def __init__(
-        self,
-        console: Console,
-        explored: Sequence[str],
-        *,
-        metric: str,
-        epochs: int,
-        trials: int,
-        done: int,
-        closing: Closing,
+        self, console: Console, explored: Sequence[str], *, metric: str, trials: int, done: int, closing: Closing
     ) -> None:
         self.failed: dict[int, str] = {}
         self._console, self._explored, self._metric = console, explored, metric
-        self._epochs, self._of, self._done = epochs, trials, done
+        self._of, self._done = trials, done
         self._closing, self._told = closing, ""
         self._boards: dict[str, Board] = {}
         self._running: dict[int, dict[str, Any]] = {}
@@ -92,12 +84,12 @@ class Watch(Callback):
         reason = failure_of(result)
         if trial.trial_id in self._closing.ended:
             self._boards.pop(trial.trial_id).close()
-            self._say(f"trial {number} stays open at epoch {result[EPOCHS]} of {self._epochs}")
+            self._say(f"trial {number} stays open at epoch {result[EPOCHS]} of {result[PLANNED_EPOCHS]}")
         elif reason:
             self._end(trial, f"failed: {reason}")
         else:
-            epoch = int(result[EPOCHS])
-            how = "finished" if epoch >= self._epochs else f"stopped early at epoch {epoch} of {self._epochs}"
+            epoch, planned = int(result[EPOCHS]), int(result[PLANNED_EPOCHS])
+            how = "finished" if epoch >= planned else f"stopped early at epoch {epoch} of {planned}"
             self._end(trial, f"{how}, {self._metric} {100 * result[f'{self._metric}_best']:.1f} %")
         self._running.pop(number, None)
 
@@ -121,13 +113,17 @@ class Watch(Callback):
         self._done += 1
         board = self._boards.pop(trial.trial_id, None)
         if board:
-            board.finish({key: trial.config["settings"][key] for key in self._explored}, trial.last_result or {})
+            board.finish(self._explored_of(trial), trial.last_result or {})
         self._say(f"trial {trial.config['number']} {how}  [{self._done} of {self._of} done]")
         self._refresh()
 
     def _settings(self, trial: Any) -> str:
-        values = trial.config["settings"]
-        return ", ".join(f"{key.rpartition('.')[2]}={_short(values[key])}" for key in self._explored)
+        return ", ".join(f"{k.rpartition('.')[2]}={_short(v)}" for k, v in self._explored_of(trial).items())
+
+    def _explored_of(self, trial: Any) -> dict[str, Any]:
+        """Return the explored settings that this trial has; a method's knobs are not another's."""
+        settings = trial.config["settings"]
+        return {key: settings[key] for key in self._explored if key in settings}
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -146,7 +142,7 @@ class Watch(Callback):
             if result:
                 table.add_row(
                     str(number),
-                    f"{result[EPOCHS]}/{self._epochs}",
+                    f"{result[EPOCHS]}/{result[PLANNED_EPOCHS]}",
                     f"{100 * result.get(self._metric, float('nan')):.1f} %",
                     f"{result.get('loss/total', float('nan')):.3f}",
                     f"{result.get('train/images_per_second', float('nan')):.0f}",

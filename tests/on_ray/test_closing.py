@@ -6,6 +6,7 @@ import optuna
 import pytest
 
 from ltray.budget import Budget, Spent
+from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing, signals_to
 from ltray.on_ray.meter import Meter
 from ltray.on_ray.stopping import EPOCHS
@@ -30,11 +31,11 @@ def space(tmp_path):
 
 
 def result(epoch):
-    return {EPOCHS: epoch, "val/acc_all": 0.5, "val/acc_all_best": 0.5}
+    return {EPOCHS: epoch, PLANNED_EPOCHS: 4, "val/acc_all": 0.5, "val/acc_all_best": 0.5}
 
 
 def test_a_closing_search_ends_trials_with_their_epoch_but_lets_whole_ones_be():
-    closing = Closing(epochs=4)
+    closing = Closing()
     assert not closing("a", result(2)) and not closing.ended
     closing.after_this_epoch("the budget is spent")
     assert closing("a", result(3)) and not closing("b", result(4)) and not closing("c", {"failure": "NaN"})
@@ -42,7 +43,7 @@ def test_a_closing_search_ends_trials_with_their_epoch_but_lets_whole_ones_be():
 
 
 def test_one_ctrl_c_waits_for_the_epoch_a_second_one_does_not_and_a_third_breaks_off():
-    closing, before = Closing(epochs=4), signal.getsignal(signal.SIGINT)
+    closing, before = Closing(), signal.getsignal(signal.SIGINT)
     with signals_to(closing):
         signal.raise_signal(signal.SIGINT)
         assert closing.interrupted and closing("a", result(1)) and not closing.stop_all()
@@ -54,7 +55,7 @@ def test_one_ctrl_c_waits_for_the_epoch_a_second_one_does_not_and_a_third_breaks
 
 
 def test_sigterm_ends_trials_at_once_whatever_closes_the_search_already():
-    closing = Closing(epochs=4)
+    closing = Closing()
     closing.after_this_epoch("the budget is spent")
     with signals_to(closing):
         signal.raise_signal(signal.SIGTERM)
@@ -62,21 +63,21 @@ def test_sigterm_ends_trials_at_once_whatever_closes_the_search_already():
 
 
 def test_a_trial_that_closing_ended_stays_open_and_is_the_first_to_go_on(space, tmp_path):
-    study, closing = open_study(tmp_path, space), Closing(epochs=4)
-    searcher = StudySearch(study, space, metric="val/acc_all", epochs=4, trials=9, closing=closing)
+    study, closing = open_study(tmp_path, space), Closing()
+    searcher = StudySearch(study, space, metric="val/acc_all", trials=9, closing=closing)
     first = searcher.suggest("a")
     closing.after_this_epoch("interrupted")
     assert closing("a", result(2))
     searcher.on_trial_complete("a", result(2))
     assert searcher.suggest("b") == "FINISHED"
     assert [(t.state.name, t.intermediate_values) for t in study.get_trials()] == [("RUNNING", {2: 0.5})]
-    again = StudySearch(study, space, metric="val/acc_all", epochs=4, trials=9, closing=Closing(epochs=4))
+    again = StudySearch(study, space, metric="val/acc_all", trials=9, closing=Closing())
     assert again.suggest("c") == first | {"attempt": 1}
 
 
 def test_a_trial_that_ends_whole_while_the_search_closes_is_complete(space, tmp_path):
-    study, closing = open_study(tmp_path, space), Closing(epochs=4)
-    searcher = StudySearch(study, space, metric="val/acc_all", epochs=4, trials=9, closing=closing)
+    study, closing = open_study(tmp_path, space), Closing()
+    searcher = StudySearch(study, space, metric="val/acc_all", trials=9, closing=closing)
     searcher.suggest("a")
     closing.after_this_epoch("interrupted")
     assert not closing("a", result(4))
@@ -93,7 +94,7 @@ def test_the_meter_sums_over_running_trials_and_closes_the_search(tmp_path, monk
     clock = [100.0]
     monkeypatch.setattr("ltray.on_ray.meter.time.monotonic", lambda: clock[0])
     Spent(seconds=3600.0, cpu_seconds=7200.0).write(tmp_path)  # by a command that was killed
-    closing = Closing(epochs=4)
+    closing = Closing()
     meter = Meter(tmp_path, closing, budget=Budget(2.1, "cpuh"), each={"CPU": 3.0, "GPU": 0.5}, started=90.0)
     meter.on_trial_start(1, [], Trial("a"))
     clock[0] += 20

@@ -12,6 +12,7 @@ import optuna
 import pytest
 import sqlalchemy
 
+from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.study_search import StudySearch
@@ -41,15 +42,18 @@ def new_space(tmp_path):
 
 def drive(space: SearchSpace, folder: Path) -> None:
     """Open the study and run what is left of the search, as Tune would with one trial at a time."""
-    searcher = StudySearch(
-        open_study(folder, space), space, metric="val/acc_all", epochs=3, trials=5, closing=Closing(3)
-    )
+    searcher = StudySearch(open_study(folder, space), space, metric="val/acc_all", trials=5, closing=Closing())
     while isinstance(config := searcher.suggest("t"), dict):
         temperature = config["settings"]["rescom.temperature"]
         result = {}
         # Every third trial is stopped early, every fifth has a NaN, as functions of its setting.
         for epoch in (1, 2, 3)[: 2 if round(1e6 * temperature) % 3 == 0 else 3]:
-            result = {EPOCHS: epoch, "val/acc_all": temperature + 0.1 * epoch, "val/acc_all_best": temperature}
+            result = {
+                EPOCHS: epoch,
+                PLANNED_EPOCHS: 3,
+                "val/acc_all": temperature + 0.1 * epoch,
+                "val/acc_all_best": temperature,
+            }
             searcher.on_trial_result("t", result)
         if round(1e6 * temperature) % 5 == 0:
             result = {"failure": "not finite"}

@@ -1,0 +1,119 @@
+"""One sequence of methods of a search: what is fixed for it and what is explored of it."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ltray.dimension import Dimension
+from ltray.errors import UsageError
+from ltray.experiment import Experiment
+from ltray.recipe import Recipe
+
+
+class Draw(Protocol):
+    """The part of `optuna.Trial` that draws."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        """Draw an integer in [low, high]."""
+        ...
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """Draw a number in [low, high]."""
+        ...
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """Draw one of `choices`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Methods that continue from one another, with their fixed settings and their ranges.
+
+    Attributes:
+        base: The experiment with everything fixed and the papers' values elsewhere.
+        fixed: Flat settings that its trials share.
+        dimensions: What is explored, in an order in which bounds come before what they bound.
+    """
+
+    base: Experiment
+    fixed: Mapping[str, Any]
+    dimensions: tuple[Dimension, ...]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods' names, in order."""
+        return tuple(method.name for method in self.base.methods)
+
+    def suggest(self, draw: Draw, classes: int) -> dict[str, Any]:
+        """Draw a trial's flat settings; every draw is legal by construction."""
+        drawn: dict[str, Any] = {}
+        for dimension in self.dimensions:
+            drawn[dimension.key] = dimension.draw(draw, self.upper_bound(dimension, drawn, classes))
+        return dict(self.fixed) | drawn
+
+    def paper_params(self) -> dict[str, Any]:
+        """Return the papers' value of every explored knob."""
+        return {dimension.key: self._paper_value(dimension) for dimension in self.dimensions}
+
+    def grid(self, classes: int) -> Iterator[dict[str, Any]]:
+        """Yield every legal combination of the explored values, the last knob changing fastest.
+
+        Raises:
+            UsageError: A knob has a range instead of values.
+        """
+        for dimension in self.dimensions:
+            if dimension.among is None:
+                raise UsageError(
+                    f"{dimension.where}`{dimension.key}` has the range {dimension.describe()}, but a grid "
+                    "needs values: write `among: [...]`, or choose another search.sampler."
+                )
+        for values in itertools.product(*(dimension.among or () for dimension in self.dimensions)):
+            point = {d.key: value for d, value in zip(self.dimensions, values, strict=True)}
+            bounds = [self.upper_bound(dimension, point, classes) for dimension in self.dimensions]
+            if all(b is None or point[d.key] <= b for d, b in zip(self.dimensions, bounds, strict=True)):
+                yield point
+
+    def check(self, classes: int, *, with_paper: bool) -> None:
+        """Check the ranges against one another.
+
+        Args:
+            classes: Number of classes, K.
+            with_paper: Whether the papers' setting is to be tried.
+
+        Raises:
+            UsageError: A range that other knobs rule out, or that leaves the papers' value out.
+        """
+        lows = {dimension.key: dimension.lowest for dimension in self.dimensions}
+        for dimension in self.dimensions:
+            bound = self.upper_bound(dimension, lows, classes)
+            if bound is not None and dimension.low is not None and dimension.low > bound:
+                raise UsageError(
+                    f"{dimension.where}`{dimension.key}` starts at {dimension.low}, but other knobs of the space "
+                    f"allow at most {bound:g}. Lower `from`, or raise the other knob's."
+                )
+            paper = self._paper_value(dimension)
+            if with_paper and not dimension.contains(paper):
+                raise UsageError(
+                    f"{dimension.where}`{dimension.key}` leaves out the papers' value {paper!r}, which is to be the "
+                    "first trial. Widen the range, or set search.first_try=none."
+                )
+
+    def upper_bound(self, dimension: Dimension, drawn: Mapping[str, Any], classes: int) -> float | None:
+        """Return the bound that the knobs drawn so far leave for `dimension`, or None."""
+        if dimension.spec.at_most is None:
+            return None
+        values = {d.name: drawn.get(d.key, d.lowest) for d in self.dimensions if d.method == dimension.method}
+        values[dimension.name] = dimension.lowest
+        knobs = self._knobs(dimension.method)
+        # Built without checks: other knobs' bounds are met once all are drawn.
+        trial = object.__new__(type(knobs))
+        trial.__dict__.update(knobs.as_dict() | values)
+        return trial.upper_bound(dimension.name, classes)
+
+    def _paper_value(self, dimension: Dimension) -> Any:
+        return getattr(self._knobs(dimension.method), dimension.name)
+
+    def _knobs(self, method: str) -> Recipe:
+        return next(k for m, k in zip(self.base.methods, self.base.knobs, strict=True) if m.name == method)

@@ -1,0 +1,66 @@
+"""The rows of a search that tries given settings instead of drawing them: an ablation, a table of a paper."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ltray.errors import UsageError
+from ltray.experiment import Experiment
+
+NAME = "name"
+SHARED = ("dataset", "methods", "start", "dataset.name", "dataset.protocol")
+"""Settings that the trials of one table have in common."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One explicit setting.
+
+    Attributes:
+        name: What tables call it, or "".
+        stated: The flat settings that it states.
+        experiment: What they and the fixed settings give.
+        where: "file:line: " for messages.
+    """
+
+    name: str
+    stated: Mapping[str, Any]
+    experiment: Experiment
+    where: str
+
+    def resolved(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Return this row's value of every key, stated by it or not."""
+        settings = self.experiment.settings()
+        return {key: settings[key] for key in keys}
+
+    def check(self, classes: int) -> None:
+        """Check the bounds that depend on the number of classes.
+
+        Raises:
+            UsageError: A knob exceeds what this number allows.
+        """
+        try:
+            for knobs in self.experiment.knobs:
+                knobs.check_world(classes)
+        except UsageError as error:
+            raise UsageError(f"{self.where}{error}") from error
+
+
+def stated_keys(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return every setting that any of the rows states, in order of appearance."""
+    return tuple(dict.fromkeys(key for row in rows for key in row.stated))
+
+
+def check_distinct(rows: Sequence[Row]) -> None:
+    """Check that no two rows are the same trial or bear the same name.
+
+    Raises:
+        UsageError: Two do.
+    """
+    keys = stated_keys(rows)
+    for index, row in enumerate(rows):
+        for other in rows[:index]:
+            if row.name and row.name == other.name:
+                raise UsageError(f"{row.where}two rows are called `{row.name}`; give each a name of its own.")
+            if row.resolved(keys) == other.resolved(keys):
+                raise UsageError(f"{row.where}this row is the same setting as the one of {other.where.rstrip(': ')}.")
