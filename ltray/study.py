@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ltray.search_settings import Search
 from ltray.search_space import SearchSpace
+from ltray.study_storage import MirroredStorage, one_transaction
 
 FILE_NAME = "study.sqlite3"
 PAPER, NAME, SETTINGS, REASON, ATTEMPT = "paper", "name", "settings", "reason", "attempt"
@@ -24,7 +25,7 @@ def open_study(folder: Path, space: SearchSpace) -> optuna.Study:
         space: The search space.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{folder.resolve() / FILE_NAME}")
+    storage = MirroredStorage(optuna.storages.RDBStorage(f"sqlite:///{folder.resolve() / FILE_NAME}"))
     study = optuna.create_study(storage=storage, study_name=folder.name, direction="maximize", load_if_exists=True)
     known = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
     for first in space.first_trials():
@@ -41,8 +42,9 @@ def ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict[str
     """
     number = len([t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING])
     study.sampler = new_sampler(space.search, number)
-    trial = study.ask()
-    return trial, keep_settings(trial, space)
+    with one_transaction(study):
+        trial = study.ask()
+        return trial, keep_settings(trial, space)
 
 
 def keep_settings(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:

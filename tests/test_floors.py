@@ -11,8 +11,8 @@ FLOORS = (
     "errors knobs recipe long_tail distributed settings settings_file provenance command console",
     "stage parts",
     "methods data engine",
-    "search_settings dimension run_network experiment alternative rows space_file search_space study redraw budget "
-    "board run_folder results",
+    "search_settings dimension run_network experiment alternative rows space_file search_space study_storage study "
+    "redraw budget board run_folder results",
     "on_ray testing",
     "train tune convert views evaluate report predict",
 )

@@ -22,6 +22,7 @@ from ltray.long_tail import LongTail
 from ltray.on_ray import cluster
 from ltray.on_ray.closing import Closing, signals_to
 from ltray.on_ray.meter import Meter
+from ltray.on_ray.node_watch import ends_with_node
 from ltray.on_ray.stopping import Halving, new_scheduler
 from ltray.on_ray.study_search import StudySearch
 from ltray.on_ray.trial import attempts, checkpoints, run_trial, trial_folder_name
@@ -145,7 +146,7 @@ def _run_trials(
         ),
     )
     try:
-        with signals_to(closing):
+        with signals_to(closing), ends_with_node():
             tuner.fit()
     finally:
         watch.close()
