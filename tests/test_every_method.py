@@ -1,7 +1,9 @@
 """What every method owes, checked for each entry of METHODS."""
 
 import pytest
+import torch
 
+from ltray.errors import UsageError
 from ltray.methods import METHODS
 from ltray.testing import contract
 
@@ -46,6 +48,31 @@ def test_an_interrupted_sequence_ends_like_an_uninterrupted_one(methods):
     knobs = {key: value for name in methods for key, value in small_settings(name).items() if key != "methods"}
     cuts = contract.check_resume(contract.small_experiment({"methods": methods} | knobs))
     assert cuts >= len(methods)
+
+
+REFUSED = {
+    ("tau_norm", "one weight vector a class"): {"ride", "ride_distilled", "lws", "las", "dlsa", "post_hoc_adjustment"}
+    | {"temperature"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", METHODS)
+def test_every_second_stage_continues_from_any_method_or_says_why_not(start):
+    data = contract.open_small(contract.small_experiment({"methods": ["cross_entropy"]}))
+    first = ["cross_entropy", start] if METHODS[start].follows else [start]
+    for name in METHODS:
+        if not METHODS[name].follows or name in first:
+            continue
+        experiment = contract.small_experiment({"methods": [*first, name]})
+        refused = [reason for (method, reason), starts in REFUSED.items() if method == name and start in starts]
+        if refused:
+            with pytest.raises(UsageError, match=refused[0]):
+                experiment.stages(data.tail)
+            continue
+        stage = experiment.stages(data.tail)[-1].eval()
+        with torch.no_grad():
+            assert stage.logits(torch.randn(2, 3, 8, 8)).shape == (2, data.tail.classes)
 
 
 @pytest.mark.parametrize("name", ["rescom", "bcl"])

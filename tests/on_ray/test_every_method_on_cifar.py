@@ -1,0 +1,73 @@
+"""Every method from end to end through both commands, on a small cut of the real CIFAR-10."""
+
+import importlib.util
+import json
+import math
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from ltray.methods import METHODS
+
+spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
+commands = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(commands)
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.ffcv, pytest.mark.data]
+
+# 100 to 1 images a class; the 10,000 test images would take longer than all the rest.
+DATA = {"dataset.largest_class": 100, "dataset.validation_per_class": 10, "dataset.test_per_class": 10}
+TEACHERS = {"ride_distilled": "ride"}  # cross-entropy for the others that follow
+
+
+def one_epoch(name):
+    """The data, and one epoch of every stage of a method."""
+    specs, values = METHODS[name].knobs.specs(), METHODS[name].knobs.resolve("cifar10_lt", {}).as_dict()
+    counts = [k for k in specs if k == "epochs" or (k.endswith("_epochs") and not specs[k].in_epochs)]
+    return DATA | {f"{name}.{knob}": 1 for knob in counts if values[knob] > 1}
+
+
+@pytest.fixture(scope="module")
+def data(cifar_folder, tmp_path_factory):
+    """The folder of the converted files; LTRAY_DATA saves the conversion of a second call."""
+    os.environ["LTRAY_SHARED_DATA"] = str(cifar_folder)
+    return Path(os.environ.get("LTRAY_DATA") or tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """Train a method with `ltray.train`, once; return its run folder."""
+    root = tmp_path_factory.mktemp("runs")
+
+    def train(name):
+        folder = root / name
+        if not folder.exists():
+            words = [f"{key}={value}" for key, value in one_epoch(name).items()]
+            start = ["--from", str(train(TEACHERS.get(name, "cross_entropy")))] if METHODS[name].follows else []
+            words = ["--dataset", "cifar10-lt", "--methods", name, *start, *words, "--output", str(folder)]
+            printed = commands.run("train", *words, data=data)
+            assert "test: all" in printed, printed
+        return folder
+
+    return train
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_trains_and_is_tuned(name, trained, data, tmp_path):
+    evaluation = json.loads((trained(name) / "best" / "evaluation.json").read_text())
+    assert evaluation["protocol"] == "honest"
+    assert sum(evaluation["seen"]) == 100
+    assert all(math.isfinite(value) for value in evaluation["metrics"].values())
+
+    space = {"dataset": "cifar10-lt", "methods": [name], "rows": [{"name": "once"}], "fix": one_epoch(name)}
+    if METHODS[name].follows:
+        space["fix"]["start"] = str(trained(TEACHERS.get(name, "cross_entropy")) / "best")
+    file = tmp_path / "space.yaml"
+    file.write_text(yaml.safe_dump(space))
+    commands.run("tune", str(file), "--output", str(tmp_path / "search"), data=data)
+    table = pd.read_csv(tmp_path / "search" / "results.csv")
+    assert table["state"].tolist() == ["complete"]
+    assert 0.0 <= table["val/acc_all"].item() <= 1.0
