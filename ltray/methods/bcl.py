@@ -128,6 +128,8 @@ class BCLKnobs(Recipe):
             learning_rate=0.05,
             warmup_epochs=2,
             milestones=(24, 27),
+            classification_weight=1.0,
+            contrastive_weight=0.35,
             hidden_width=64,
             projection_width=32,
         ),

@@ -146,7 +146,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
             epochs=30,
             batch_size=32,
             warmup_epochs=2,
-            linear_epochs=10,
+            linear_epochs=20,
             linear_batch_size=32,
             linear_learning_rate=0.02,
             learning_rate=0.05,
