@@ -18,9 +18,10 @@ from typing import Any
 import torch
 
 from benchmarks.comparison_table import written
+from ltray.assessment import Trained
 from ltray.engine.checkpoint import Checkpoint, metrics_of, write_text
 from ltray.engine.loop import CHECKPOINT_SCORE
-from ltray.experiment import Experiment, evaluate_on_test
+from ltray.experiment import Experiment
 from ltray.methods import METHODS
 from ltray.provenance import environment
 
@@ -62,7 +63,7 @@ def run(name: str, *, dataset: str, seed: int, root: Path) -> None:
     session = FolderSession(folder)
     started = time.process_time()
     position = experiment.train(session, CPU)
-    _, test = evaluate_on_test(session.best, CPU)
+    test = Trained.open(session.best, CPU).on_test().metrics()
     best = Checkpoint.load(session.best)
     stamps = environment(data_digest=str(best.context["data_digest"]), protocol=experiment.dataset.protocol)
     result = {

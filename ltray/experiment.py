@@ -11,7 +11,6 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.source import ImageData, open_data
 from ltray.engine.average import check_average
 from ltray.engine.checkpoint import Checkpoint, Position
-from ltray.engine.evaluation import Evaluation, evaluate
 from ltray.engine.loop import Run, Session, planned_epochs, train
 from ltray.errors import UsageError, did_you_mean
 from ltray.long_tail import LongTail
@@ -206,24 +205,6 @@ def restore(checkpoint: Checkpoint, device: torch.device) -> tuple[Experiment, l
     everything = torch.nn.ModuleList(stages).to(device)
     everything.load_state_dict(checkpoint.weights())
     return experiment, stages
-
-
-def evaluate_on_test(folder: Path, device: torch.device) -> tuple[Evaluation, dict[str, float]]:
-    """Classify the test set with a checkpoint.
-
-    Args:
-        folder: A checkpoint folder.
-        device: Where to compute.
-
-    Returns:
-        The evaluation and its `test/…` metrics.
-    """
-    checkpoint = Checkpoint.load(folder, device)
-    experiment, stages = restore(checkpoint, device)
-    data = experiment.open_data(device)
-    stage = stages[checkpoint.position.stage]
-    result = evaluate(stage, data.test(), classes=data.tail.classes, device=device)
-    return result, result.metrics(data.tail, "test")
 
 
 def load_network(folder: Path, tail: LongTail) -> Network:

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from typing import Any
 import yaml
 
 from ltray.engine.checkpoint import metrics_of, write_text
+from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
 
 CONFIG, ENVIRONMENT, BEST, EVALUATION = "config.yaml", "env.json", "best", "evaluation.json"
 HISTORY, LOCK = "history.jsonl", ".lock"
+SCORES, TRIALS = "selection.npz", "trials"
 
 
 @contextmanager
@@ -101,17 +103,57 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     return [epochs[epoch] for epoch in sorted(epochs)]
 
 
+def best_checkpoint(found: Iterable[tuple[Path, Mapping[str, float]]]) -> Path | None:
+    """Return the folder with the highest score, of equals the earliest epoch; None of none.
+
+    Args:
+        found: Folders of whole checkpoints, each with its metrics.
+    """
+    best = max(found, key=lambda item: (item[1][CHECKPOINT_SCORE], -item[1]["total_epochs"]), default=None)
+    return best[0] if best else None
+
+
 def whole_checkpoints(folder: Path) -> list[tuple[Path, dict[str, float]]]:
     """Return the whole `checkpoint_*` of a folder with their metrics, oldest epoch first."""
     found = [(p, metrics) for p in folder.glob("checkpoint_*") if (metrics := metrics_of(p)) is not None]
     return sorted(found, key=lambda item: item[1]["total_epochs"])
 
 
-def keep_best(folder: Path, checkpoint: Path, evaluation: Mapping[str, Any]) -> Path:
-    """Copy a checkpoint to `best/` with its evaluation, replacing an earlier one as a whole."""
+def checkpoint_of(path: Path) -> Path:
+    """Return the checkpoint that a run folder, or a checkpoint folder itself, stands for.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for folder in (path, path / BEST):
+        if metrics_of(folder) is not None:
+            return folder
+    best = best_checkpoint(whole_checkpoints(path))
+    if best is None:
+        raise UsageError(f"{path}: {'holds no checkpoint' if path.is_dir() else 'no such folder'}.")
+    return best
+
+
+def read_evaluation(folder: Path) -> dict[str, Any] | None:
+    """Return what `best/` says of its one test evaluation, or None where there is none yet."""
+    path = folder / BEST / EVALUATION
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def keep_best(folder: Path, checkpoint: Path, evaluation: Mapping[str, Any], *, scores: Path | None = None) -> Path:
+    """Copy a checkpoint to `best/` with its evaluation, replacing an earlier one as a whole.
+
+    Args:
+        folder: The run folder.
+        checkpoint: The checkpoint's folder.
+        evaluation: What `evaluation.json` is to hold.
+        scores: A file of logits to be moved beside it.
+    """
     fresh, target = folder / f"{BEST}.tmp", folder / BEST
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.copytree(checkpoint, fresh)
+    if scores:
+        shutil.move(scores, fresh / SCORES)
     write_text(fresh / EVALUATION, json.dumps(evaluation, indent=2) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ltray.errors import UsageError
 from ltray.knobs import Knobs, knob
 
 
@@ -34,3 +35,21 @@ class TrialResources(Knobs):
         -1.0, "", "GPUs of each worker; -1: one where the cluster has any", low=-1.0, high=64.0
     )
     retries: int = knob(1, "", "how often a crashed trial goes on from its checkpoint", low=0, high=100)
+
+
+@dataclass(frozen=True)
+class Finalists(Knobs):
+    """What is trained again on fresh seeds once the search is done, beside the papers' setting."""
+
+    best: int = knob(0, "k", "trials to train again, from the best down; 0: none", low=0, high=1000)
+    seeds: int = knob(5, "n", "fresh training seeds of each; never the search's own", low=2, high=1000)
+    data_seeds: int = knob(
+        1, "m", "data seeds, each with every training seed; 1: the search's own, more: all fresh", low=1, high=1000
+    )
+    drop_losers: bool = knob(True, "", "whether a setting clearly behind the leader after three rounds is given up")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        idle = [f for f in ("seeds", "data_seeds", "drop_losers") if getattr(self, f) != getattr(type(self), f)]
+        if self.best == 0 and idle:
+            raise UsageError(f"`finalists.{idle[0]}` has no effect with finalists.best=0; set finalists.best=3.")

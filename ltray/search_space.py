@@ -10,7 +10,7 @@ from ltray.dimension import Dimension
 from ltray.experiment import Experiment, find_method
 from ltray.long_tail import LongTail
 from ltray.rows import Row, stated_keys
-from ltray.search_settings import Search, Stop, TrialResources
+from ltray.search_settings import Finalists, Search, Stop, TrialResources
 from ltray.settings_file import SettingsFile
 from ltray.space_file import SpaceReader
 
@@ -44,6 +44,7 @@ class SearchSpace:
         search: Proposals.
         stop: Early stopping.
         trial: Resources of a trial.
+        finalists: What is trained again afterwards.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class SearchSpace:
     search: Search
     stop: Stop
     trial: TrialResources
+    finalists: Finalists
 
     @classmethod
     def read(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:

@@ -10,11 +10,11 @@ from ltray.errors import UsageError, did_you_mean
 from ltray.experiment import Experiment, find_method, setting_names
 from ltray.knobs import Knobs
 from ltray.rows import NAME, SHARED, Row, check_distinct
-from ltray.search_settings import Search, Stop, TrialResources
+from ltray.search_settings import Finalists, Search, Stop, TrialResources
 from ltray.settings import full_key, parse_numbers
 from ltray.settings_file import SettingsFile
 
-BLOCKS: dict[str, type[Knobs]] = {"search": Search, "stop": Stop, "trial": TrialResources}
+BLOCKS: dict[str, type[Knobs]] = {"search": Search, "stop": Stop, "trial": TrialResources, "finalists": Finalists}
 KEYS = ("dataset", "methods", "explore", "rows", "fix", *BLOCKS)
 DRAWING = ("sampler", "trials", "seed", "first_try")
 """Settings of `search:` that mean nothing where nothing is drawn."""

@@ -142,6 +142,10 @@ class Stage(nn.Module):
     def end_epoch(self, data: "TrainingData") -> None:
         """Look at the training set after an epoch's last step (choice of an epoch); results go into buffers."""
 
+    def chosen(self) -> dict[str, float]:
+        """Return what was chosen without training (τ, T), by symbol, for reports."""
+        return {}
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the optimiser's groups; `lr_scale` multiplies the learning rate."""
         return [{"params": [p for m in self.trained() for p in m.parameters() if p.requires_grad]}]

@@ -1,7 +1,6 @@
 """`python -m ltray.train`: train one method, or a sequence of them, on 1 to N workers."""
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,20 @@ from rich.console import Console
 from ltray.board import Board
 from ltray.command import DONE, FAILED, run
 from ltray.console import new_console
-from ltray.engine.checkpoint import Checkpoint, metrics_of
-from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
-from ltray.experiment import Experiment, complete_keys, evaluate_on_test
+from ltray.experiment import Experiment, complete_keys
+from ltray.final_evaluation import accuracy_line
 from ltray.provenance import environment
-from ltray.run_folder import BEST, EVALUATION, append_history, claim, held, keep_best, read_config, whole_checkpoints
+from ltray.run_folder import (
+    BEST,
+    append_history,
+    checkpoint_of,
+    claim,
+    held,
+    read_config,
+    read_evaluation,
+    whole_checkpoints,
+)
 from ltray.search_settings import TrialResources
 from ltray.settings import parse_assignments
 
@@ -70,12 +77,13 @@ def train(experiment: Experiment, resources: TrialResources, folder: Path, conso
         if not cluster.trials_at_once(resources):
             raise UsageError(f"The cluster has too little for {resources.workers} workers: lower --workers.")
         failure = _follow(experiment, resources, folder, console, planned)
+        if not failure:
+            _evaluate(experiment, folder, cluster.worker_resources(resources), console)
     finally:
         cluster.disconnect()
     if failure:
         console.print(f"failed: {failure}", style="red", markup=False)
         return FAILED
-    _evaluate(experiment, folder, console)
     return DONE
 
 
@@ -122,49 +130,21 @@ def _line(metrics: Mapping[str, Any], planned: int, selection: str) -> str:
     return f"epoch {metrics['total_epochs']}/{planned}  {selection}: {accuracy}  loss: {losses}{speed}"
 
 
-def _evaluate(experiment: Experiment, folder: Path, console: Console) -> None:
+def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, float], console: Console) -> None:
     """Evaluate the best checkpoint on the test set, once."""
-    checkpoint = checkpoint_of(folder)
-    if checkpoint.name != BEST:
-        evaluation, metrics = evaluate_on_test(checkpoint, torch.device("cpu"))
-        position = Checkpoint.load(checkpoint).position
-        keep_best(
-            folder,
-            checkpoint,
-            {
-                "metrics": metrics,
-                "epoch": position.total_epochs,
-                "protocol": experiment.dataset.protocol,
-                "seed": experiment.seed,
-                "data_seed": experiment.dataset.data_seed,
-            }
-            | evaluation.as_lists(),
-        )
-    known = json.loads((folder / BEST / EVALUATION).read_text())
-    accuracy = "  ".join(f"{name.rpartition('_')[2]} {100 * v:.1f} %" for name, v in known["metrics"].items())
+    from ltray.on_ray.final_evaluation import evaluate_where_trained
+
+    known = read_evaluation(folder)
+    if known is None:
+        known = evaluate_where_trained(folder, checkpoint_of(folder), resources)
+    chosen = "".join(f", {symbol} = {value:.4g}" for symbol, value in known["chosen"].items())
     console.print(
-        f"test: {accuracy}  (best epoch {known['epoch']}, chosen on "
+        f"test: {accuracy_line(known['metrics'], 'test')}  (best epoch {known['epoch']}{chosen}, chosen on "
         f"{'the test set itself' if known['protocol'] == 'paper' else 'validation images'}, seed {known['seed']})",
         highlight=False,
         markup=False,
     )
     console.print(f"best checkpoint: {folder / BEST}   curves: tensorboard --logdir {folder.parent}", highlight=False)
-
-
-def checkpoint_of(path: Path) -> Path:
-    """Return the checkpoint that a run folder, or a checkpoint folder itself, stands for.
-
-    Raises:
-        UsageError: There is none.
-    """
-    if metrics_of(path) is not None:
-        return path
-    if metrics_of(path / BEST) is not None:
-        return path / BEST
-    found = [(metrics, p) for p in path.glob("checkpoint_*") if (metrics := metrics_of(p)) is not None]
-    if not found:
-        raise UsageError(f"{path}: holds no checkpoint.")
-    return max(found, key=lambda item: (item[0][CHECKPOINT_SCORE], -item[0]["total_epochs"]))[1]
 
 
 def _parser() -> argparse.ArgumentParser:

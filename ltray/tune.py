@@ -15,8 +15,8 @@ from ltray.run_folder import claim, held, read_config
 from ltray.search_space import SearchSpace
 from ltray.settings import parse_assignments
 
-# What a continued search may change: more trials, other resources.
-MAY_DIFFER = ("trials", "trial")
+# What a continued search may change: more trials, other resources, finalists.
+MAY_DIFFER = ("trials", "trial", "finalists")
 
 
 def main(words: list[str]) -> int:
@@ -42,6 +42,7 @@ def _search(space: SearchSpace, folder: Path, budget: Budget | None, console: Co
         "stop": space.stop.as_dict(),
         "trials": space.search.trials,
         "trial": space.trial.as_dict(),
+        "finalists": space.finalists.as_dict(),
     }
     stamps = environment(data_digest=data.digest, protocol=space.base.dataset.protocol)
     if claim(folder, config, stamps, may_differ=MAY_DIFFER):

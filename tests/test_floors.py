@@ -8,11 +8,11 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ltray"
 FLOORS = (
-    "errors knobs recipe long_tail distributed settings settings_file provenance command console",
+    "errors knobs recipe long_tail distributed settings settings_file provenance command console intervals",
     "stage parts",
     "methods data engine",
     "search_settings dimension run_network experiment alternative rows space_file search_space study_storage study "
-    "redraw budget board run_folder results",
+    "redraw budget board run_folder results assessment final_evaluation finalists finalist_table folder_session",
     "on_ray testing",
     "train tune convert views evaluate report predict",
 )

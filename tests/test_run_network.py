@@ -8,11 +8,12 @@ import torch
 from torch import nn
 from torchvision import models
 
+from ltray.assessment import Trained
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.loop import set_training_mode
 from ltray.engine.memory_session import MemorySession
 from ltray.errors import UsageError
-from ltray.experiment import Experiment, evaluate_on_test, restore
+from ltray.experiment import Experiment, restore
 from ltray.long_tail import LongTail
 from ltray.testing import contract
 
@@ -177,7 +178,7 @@ def test_a_run_that_continues_another_can_do_without_it(tmp_path: Path) -> None:
         file.unlink()
     resumed = contract.run(experiment, MemorySession(session.saved))
     contract.assert_same_state(whole.state, resumed.state, "without the run it continues")
-    _, metrics = evaluate_on_test(second, contract.CPU)
+    metrics = Trained.open(second, contract.CPU).on_test().metrics()
     assert 0.0 <= metrics["test/acc_all"] <= 1.0
 
 

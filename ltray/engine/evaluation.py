@@ -1,5 +1,7 @@
 """Top-1 accuracy over all classes and over the many-, medium- and few-shot groups."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +48,12 @@ class Evaluation:
                 found[f"{prefix}/acc_{group}"] = float(known.mean())
         return found
 
+    @classmethod
+    def of(cls, logits: Tensor, labels: Tensor) -> "Evaluation":
+        """Count from logits (N, K) and labels (N,)."""
+        hits, classes = logits.argmax(dim=1) == labels, logits.shape[1]
+        return cls(torch.bincount(labels[hits], minlength=classes), torch.bincount(labels, minlength=classes))
+
     def as_lists(self) -> dict[str, Any]:
         """Return the counts as plain lists, for JSON."""
         return {"correct": self.correct.tolist(), "seen": self.seen.tolist()}
@@ -61,14 +69,34 @@ def evaluate(stage: Stage, images: EvaluationLoader, *, classes: int, device: to
         classes: Number of classes K.
         device: Where the stage lives.
     """
-    modes = [(module, module.training) for module in stage.modules()]
-    stage.eval()
     correct = torch.zeros(classes, dtype=torch.int64, device=device)
     seen = torch.zeros(classes, dtype=torch.int64, device=device)
-    for views, labels in images:
-        hits = stage.logits(views).argmax(dim=1) == labels
-        seen += torch.bincount(labels, minlength=classes)
-        correct += torch.bincount(labels[hits], minlength=classes)
+    with _in_evaluation_mode(stage):
+        for views, labels in images:
+            hits = stage.logits(views).argmax(dim=1) == labels
+            seen += torch.bincount(labels, minlength=classes)
+            correct += torch.bincount(labels[hits], minlength=classes)
+    return Evaluation(total(correct).cpu(), total(seen).cpu())
+
+
+@torch.no_grad()
+def classify(stage: Stage, images: EvaluationLoader) -> tuple[Tensor, Tensor]:
+    """Return this worker's logits (n, K), float32, and labels (n,), on the CPU; the stage stays as it was.
+
+    Args:
+        stage: Its `logits` are evaluated, in evaluation mode.
+        images: At least one batch.
+    """
+    with _in_evaluation_mode(stage):
+        parts = [(stage.logits(views).float().cpu(), labels.cpu()) for views, labels in images]
+    logits, labels = zip(*parts, strict=True)
+    return torch.cat(logits), torch.cat(labels)
+
+
+@contextmanager
+def _in_evaluation_mode(stage: Stage) -> Iterator[None]:
+    modes = [(module, module.training) for module in stage.modules()]
+    stage.eval()
+    yield
     for module, mode in modes:
         module.training = mode
-    return Evaluation(total(correct).cpu(), total(seen).cpu())

@@ -50,6 +50,10 @@ class PostHocAdjustment(PostHoc):
         assert isinstance(self.network.classifier, ShiftedClassifier)
         self.network.classifier.shift.copy_(self.tau * self.log_prior)
 
+    def chosen(self) -> dict[str, float]:
+        """Return τ."""
+        return {"τ": float(self.tau)}
+
 
 def _stages(knobs: PostHocAdjustmentKnobs, setting: Setting) -> Sequence[Stage]:
     return [PostHocAdjustment(knobs, setting)]

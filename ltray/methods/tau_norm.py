@@ -85,6 +85,10 @@ class TauNorm(PostHoc):
         assert isinstance(self.network.classifier, nn.Linear)
         self.network.classifier.weight.copy_(normalised(weight, self.tau))
 
+    def chosen(self) -> dict[str, float]:
+        """Return τ."""
+        return {"τ": float(self.tau)}
+
     def _weight(self) -> Tensor:
         weight = getattr(self.original, "weight", None)
         if not isinstance(weight, Tensor) or weight.dim() != 2:

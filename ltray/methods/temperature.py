@@ -70,6 +70,11 @@ class Temperature(PostHoc):
         found = best_temperature(scores, labels, lowest=self.knobs.lowest, highest=self.knobs.highest)
         self.network.classifier.temperature.fill_(found)
 
+    def chosen(self) -> dict[str, float]:
+        """Return T."""
+        assert isinstance(self.network.classifier, ShiftedClassifier)
+        return {"T": float(self.network.classifier.temperature)}
+
 
 def _stages(knobs: TemperatureKnobs, setting: Setting) -> Sequence[Stage]:
     return [Temperature(knobs, setting)]

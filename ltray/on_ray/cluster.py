@@ -13,8 +13,10 @@ from ltray.search_settings import TrialResources
 def connect() -> None:
     """Join the cluster named by RAY_ADDRESS (as `ray job submit` sets it) or start a local one.
 
-    A local one listens on 127.0.0.1 only and has no dashboard.
+    A local one listens on 127.0.0.1 only and has no dashboard. Connected already: nothing happens.
     """
+    if ray.is_initialized():
+        return
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
     logging.getLogger("ray").setLevel(logging.ERROR)
     ending = signal.getsignal(signal.SIGTERM)

@@ -7,33 +7,27 @@ from typing import Any
 
 import optuna
 import ray.tune
-import torch
-from optuna.trial import TrialState
 from ray.tune.logger import CSVLoggerCallback, JsonLoggerCallback
 from rich.console import Console
 
 from ltray.budget import Budget, Spent
-from ltray.command import DONE, FAILED, INTERRUPTED
-from ltray.engine.checkpoint import Checkpoint
+from ltray.command import FAILED, INTERRUPTED
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
-from ltray.experiment import evaluate_on_test
+from ltray.finalists import check_data_seeds
 from ltray.long_tail import LongTail
 from ltray.on_ray import cluster
 from ltray.on_ray.closing import Closing, signals_to
+from ltray.on_ray.conclusion import conclude, write_tables
 from ltray.on_ray.meter import Meter
 from ltray.on_ray.node_watch import ends_with_node
 from ltray.on_ray.stopping import Halving, new_scheduler
 from ltray.on_ray.study_search import StudySearch
-from ltray.on_ray.trial import attempts, checkpoints, run_trial, trial_folder_name
+from ltray.on_ray.trial import run_trial, trial_folder_name
 from ltray.on_ray.watch import Watch
-from ltray.results import history, render, trial_table, write_table
-from ltray.run_folder import BEST, keep_best
+from ltray.run_folder import TRIALS
 from ltray.search_space import SearchSpace
 from ltray.study import REASON, open_study, proposed, recorded_values, unfinished
-
-TRIALS = "trials"
-BEST_SHOWN = 12  # trials in the table on the terminal; of explicit rows all are shown
 
 
 def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *, budget: Budget | None = None) -> int:
@@ -49,35 +43,35 @@ def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *
     Returns:
         The exit code: 1 where no trial was valid, 130 where it was interrupted.
     """
+    check_data_seeds(space)
     study = open_study(folder, space)
     if not proposed(study):
         space.base.network.check_file()
     epochs = space.planned_epochs(tail)
     closing = Closing()
-    if budget and budget.is_spent(Spent.read(folder)):
-        closing.after_this_epoch(budget.spent_words)
-    elif trials_left(study, space, budget):
-        cluster.connect()
-        try:
+    try:
+        if budget and budget.is_spent(Spent.read(folder)):
+            closing.after_this_epoch(budget.spent_words)
+        elif trials_left(study, space, budget):
+            cluster.connect()
             _run_trials(space, study, folder, console=console, epochs=epochs, closing=closing, budget=budget)
-        finally:
-            cluster.disconnect()
-    found = _write_tables(space, study, folder, console)
-    still_open = trials_left(study, space, None)
-    if closing.interrupted and still_open:
-        console.print(f"interrupted; the same command continues the search in {folder}", highlight=False)
-        return INTERRUPTED
-    if budget and still_open:
-        console.print(
-            f"{closing.reason or budget.spent_words}: {still_open} of {space.search.trials} trials are left; "
-            "a larger --budget goes on with them",
-            highlight=False,
-        )
-    if not found:
-        console.print("no trial finished with a valid result", style="red")
-        return FAILED
-    _evaluate_best(space, study, folder, console)
-    return DONE
+        found = write_tables(space, study, folder, console)
+        still_open = trials_left(study, space, None)
+        if closing.interrupted and still_open:
+            console.print(f"interrupted; the same command continues the search in {folder}", highlight=False)
+            return INTERRUPTED
+        if budget and still_open:
+            console.print(
+                f"{closing.reason or budget.spent_words}: {still_open} of {space.search.trials} trials are left; "
+                "a larger --budget goes on with them",
+                highlight=False,
+            )
+        if not found:
+            console.print("no trial finished with a valid result", style="red")
+            return FAILED
+        return conclude(space, study, folder, console=console, done=not still_open)
+    finally:
+        cluster.disconnect()
 
 
 def trials_left(study: optuna.Study, space: SearchSpace, budget: Budget | None) -> int:
@@ -203,50 +197,4 @@ def early_rung_warning(space: SearchSpace, scheduler: Any) -> str | None:
         f"warning: early stopping at epochs {early} comes before the first learning-rate decay at epoch "
         f"{min(recipe.milestones)} and ranks noise; use schedule=cosine, stop.first_rung={min(recipe.milestones) + 1} "
         "or stop.rule=none"
-    )
-
-
-def _write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> bool:
-    """Write and print the tables; return whether any trial is complete."""
-    trials = [trial.number for trial in study.get_trials(deepcopy=False)]
-    epochs = history({number: attempts(folder / TRIALS, number) for number in trials})
-    stamps = {
-        "seed": space.base.seed,
-        "data_seed": space.base.dataset.data_seed,
-        "protocol": space.base.dataset.protocol,
-    }
-    selection = space.base.selection
-    table = trial_table(study, epochs, stamps, selection=selection)
-    write_table(epochs, folder / "history.parquet")
-    write_table(table, folder / "results.parquet")
-    write_table(table, folder / "results.csv")
-    if f"{selection}/acc_all" in table:
-        most = len(space.rows) or BEST_SHOWN
-        console.print(render(table, space.headings(), selection=selection, most=most))
-    return any(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False))
-
-
-def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> None:
-    """Evaluate the best complete trial's best checkpoint on the test set, once."""
-    number = study.best_trial.number
-    known = checkpoints(folder / TRIALS, number)
-    checkpoint = max(known, key=lambda item: (item[1][CHECKPOINT_SCORE], -item[1]["total_epochs"]))[0]
-    evaluation, metrics = evaluate_on_test(checkpoint, torch.device("cpu"))
-    position = Checkpoint.load(checkpoint).position
-    stamps = {
-        "trial": number,
-        "epoch": position.total_epochs,
-        "protocol": space.base.dataset.protocol,
-        "seed": space.base.seed,
-        "data_seed": space.base.dataset.data_seed,
-        "metrics": metrics,
-    }
-    keep_best(folder, checkpoint, stamps | evaluation.as_lists())
-    accuracy = "  ".join(f"{name.rpartition('_')[2]} {100 * value:.1f} %" for name, value in metrics.items())
-    console.print(f"test accuracy of trial {number} (evaluated once): {accuracy}", highlight=False, markup=False)
-    console.print(
-        f"table: {folder / 'results.csv'}   best model: {folder / BEST}\n"
-        f"curves: tensorboard --logdir {folder}   study: optuna-dashboard sqlite:///{folder / 'study.sqlite3'}",
-        highlight=False,
-        soft_wrap=True,
     )

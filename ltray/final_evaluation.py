@@ -1,0 +1,53 @@
+"""How a run ends: its best checkpoint is evaluated on the test set, once, and kept."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ltray.assessment import Trained
+from ltray.run_folder import SCORES, keep_best
+
+
+def keep_evaluated(
+    folder: Path, checkpoint: Path, device: torch.device, *, stamps: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Evaluate a checkpoint on the test set and keep it, its figures and its validation logits in `best/`.
+
+    Args:
+        folder: The run folder.
+        checkpoint: The checkpoint's folder.
+        device: Where to compute.
+        stamps: What `evaluation.json` is to say besides.
+
+    Returns:
+        The content of `evaluation.json`.
+    """
+    trained = Trained.open(checkpoint, device)
+    selection = trained.on_selection()
+    # Under the `paper` protocol these are the same images.
+    test = selection if selection.split == "test" else trained.on_test()
+    experiment = trained.experiment
+    evaluation: dict[str, Any] = dict(stamps or {}) | {
+        "epoch": trained.checkpoint.position.total_epochs,
+        "protocol": experiment.dataset.protocol,
+        "seed": experiment.seed,
+        "data_seed": experiment.dataset.data_seed,
+        "metrics": test.metrics(),
+        "selection": selection.metrics(),
+        "chosen": trained.stage.chosen(),
+    }
+    evaluation |= test.evaluation.as_lists()
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        scores = Path(scratch) / SCORES
+        selection.save(scores)
+        keep_best(folder, checkpoint, evaluation, scores=scores)
+    return evaluation
+
+
+def accuracy_line(metrics: Mapping[str, float], prefix: str) -> str:
+    """Return `all 70.0 %  many 100.0 %  …` of the metrics under a prefix."""
+    start = f"{prefix}/acc_"
+    return "  ".join(f"{k[len(start) :]} {100 * v:.1f} %" for k, v in metrics.items() if k.startswith(start))

@@ -1,0 +1,132 @@
+"""The finalists in numbers: means with intervals, differences from the papers' setting, a winner."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from ltray.finalists import PAPERS, Cell, Finalist, Results, difference, over_rounds, read_runs, rounds, values
+from ltray.intervals import Interval
+from ltray.results import GROUPS, write_table
+from ltray.run_folder import BEST, keep_best, read_evaluation
+from ltray.search_space import SearchSpace
+
+
+def write_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Path) -> pd.DataFrame | None:
+    """Write `finalists` (a row each) and `finalist_runs` (a row a run), and keep the winner's best run in `best/`.
+
+    Returns:
+        The summary, or None where no run was valid.
+    """
+    base = space.base
+    order = rounds(space.finalists, seed=base.seed, data_seed=base.dataset.data_seed)
+    results = {one.key: read_runs(one, order, folder) for one in finalists}
+    if not any("metrics" in found for own in results.values() for found in own.values()):
+        return None
+    table = summary(finalists, results, order, selection=base.selection, protocol=base.dataset.protocol)
+    for name, content in (("finalists", table), ("finalist_runs", run_table(finalists, results))):
+        write_table(content, folder / f"{name}.parquet")
+        write_table(content, folder / f"{name}.csv")
+    winner = next(one for one in finalists if one.key == table["trial"][0])
+    found = values(results[winner.key], "selection", f"{base.selection}/acc_all")
+    run = winner.folder(folder, max(found, key=lambda cell: found[cell]))
+    evaluation = read_evaluation(run)
+    assert evaluation is not None
+    keep_best(folder, run / BEST, evaluation | {"run": str(run.relative_to(folder))})
+    return table
+
+
+def run_table(finalists: Sequence[Finalist], results: Results) -> pd.DataFrame:
+    """Return one row a finished run: seeds, accuracy on validation and test images, calibration, protocol."""
+    rows = []
+    for one in finalists:
+        for (seed, data_seed), found in sorted(results[one.key].items()):
+            row: dict[str, Any] = {"trial": one.key, "paper": one.paper, "seed": seed, "data_seed": data_seed}
+            row |= {"failure": found.get("failure", ""), "epoch": found.get("epoch"), "protocol": found.get("protocol")}
+            rows.append(row | dict(found.get("selection", {})) | dict(found.get("metrics", {})))
+    return pd.DataFrame(rows)
+
+
+def summary(
+    finalists: Sequence[Finalist], results: Results, order: Sequence[Sequence[Cell]], *, selection: str, protocol: str
+) -> pd.DataFrame:
+    """Return one row a finalist, best validation mean first.
+
+    Every interval is a 95 % Student-t interval over rounds. The first valid row is the
+    winner; the test set has no say in that, unless the protocol selects on it.
+
+    Args:
+        finalists: All of them.
+        results: Their evaluations.
+        order: The rounds.
+        selection: "val" or "test".
+        protocol: "honest" or "paper".
+    """
+    metric = f"{selection}/acc_all"
+    paper = next(one.key for one in finalists if one.paper)
+    base = values(results[paper], "metrics", "test/acc_all")
+    rows = []
+    for one in finalists:
+        own = results[one.key]
+        test = values(own, "metrics", "test/acc_all")
+        failed = sum("failure" in found for found in own.values())
+        finished = all(cell in own for cells in order for cell in cells)
+        row: dict[str, Any] = {"trial": one.key, "paper": one.paper, "runs": len(own) - failed, "failed": failed}
+        row["state"] = "finished" if finished else f"stopped after {len(own)} runs"
+        row |= _columns("selection", over_rounds(values(own, "selection", metric), order))
+        for group in GROUPS:
+            found = values(own, "metrics", f"test/acc_{group}")
+            if found:
+                row |= _columns(f"test/acc_{group}", over_rounds(found, order))
+        compared = difference(test, base, order)
+        row |= _columns("difference", compared)
+        row["verdict"] = "" if one.paper or not test else compared.verdict()
+        rows.append(row | {"protocol": protocol, "seeds": len({c[0] for cells in order for c in cells})})
+    table = pd.DataFrame(rows).sort_values("selection_mean", ascending=False, na_position="last", kind="stable")
+    table["data_seeds"] = len({cell[1] for cells in order for cell in cells})
+    table["winner"] = [place == 0 and not math.isnan(mean) for place, mean in enumerate(table["selection_mean"])]
+    return table.reset_index(drop=True)
+
+
+def _columns(name: str, interval: Interval) -> dict[str, float]:
+    return {f"{name}_mean": interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def render_finalists(table: pd.DataFrame) -> Table:
+    """Return the summary for the terminal."""
+    first = table.iloc[0]
+    unit = f"{first['seeds']} seeds" if first["data_seeds"] == 1 else f"{first['data_seeds']} data seeds"
+    title = f"finalists: accuracy in %, mean ± 95 % interval over {unit}"
+    if first["protocol"] == "paper":
+        title += "; selected on test"
+    shown = Table(title=title)
+    groups = [g for g in GROUPS if f"test/acc_{g}_mean" in table]
+    seen = "selected on test" if first["protocol"] == "paper" else "validation"
+    for heading in ("finalist", "runs", seen, *(f"test {g}" for g in groups), "test: − papers'", ""):
+        shown.add_column(heading, justify="left" if heading == "" else "right")
+    for _, row in table.iterrows():
+        cells = [spread(row, "selection"), *(spread(row, f"test/acc_{group}") for group in groups)]
+        against = "" if row["paper"] else spread(row, "difference", signed=True)
+        words = " · ".join(filter(None, (row["verdict"], "" if row["state"] == "finished" else row["state"])))
+        shown.add_row(name_of(row), str(row["runs"]), *cells, against, words, style="bold" if row["winner"] else None)
+    return shown
+
+
+def name_of(row: Mapping[Any, Any] | pd.Series) -> str:
+    """Return what tables call a finalist."""
+    if row["trial"] == PAPERS:
+        return PAPERS
+    number = str(int(row["trial"]))
+    return f"paper {number}" if row["paper"] else number
+
+
+def spread(row: Mapping[Any, Any] | pd.Series, name: str, *, signed: bool = False) -> str:
+    """Return `71.2 ± 0.8` of a column's mean and interval, in percent; `71.2` where one run gives no interval."""
+    mean, half = row[f"{name}_mean"], (row[f"{name}_high"] - row[f"{name}_low"]) / 2
+    if pd.isna(mean):
+        return "–"
+    text = f"{100 * mean:+.1f}" if signed else f"{100 * mean:.1f}"
+    return text if math.isinf(half) else f"{text} ± {100 * half:.1f}"

@@ -1,0 +1,166 @@
+"""Finalists: which settings are trained again on fresh seeds, on which seeds, and what came out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+from optuna.trial import TrialState
+
+from ltray.errors import UsageError
+from ltray.experiment import Experiment
+from ltray.intervals import Interval, mean_interval
+from ltray.run_folder import read_evaluation
+from ltray.search_settings import Finalists
+from ltray.search_space import SearchSpace
+from ltray.study import PAPER, SETTINGS
+
+FOLDER, FAILURE_FILE = "finalists", "failure.json"
+PAPERS = "paper"  # key of the papers' setting where no trial had it
+ROUNDS_BEFORE_DROPPING = 3
+
+Cell = tuple[int, int]
+"""(training seed, data seed) of one run."""
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A setting that is trained again.
+
+    Attributes:
+        key: The trial's number as folders have it, or "paper".
+        settings: Flat settings of the trial.
+        paper: Whether it is the papers' setting, which the others are compared with.
+    """
+
+    key: str
+    settings: Mapping[str, Any]
+    paper: bool
+
+    def run_settings(self, cell: Cell) -> dict[str, Any]:
+        """Return the settings with the seeds of one run."""
+        return dict(self.settings) | {"seed": cell[0], "dataset.data_seed": cell[1]}
+
+    def folder(self, search: Path, cell: Cell) -> Path:
+        """Return the folder of one run."""
+        return search / FOLDER / f"{self.key}-seed{cell[0]}-data{cell[1]}"
+
+
+def choose(study: optuna.Study, space: SearchSpace) -> list[Finalist]:
+    """Return the k best complete trials on the selection metric, best first, and the papers' setting last.
+
+    Where several methods are searched, each with its papers' setting, that is the best of these.
+    """
+    trials = [t for t in study.get_trials(deepcopy=False) if SETTINGS in t.user_attrs]
+    ranked = sorted(trials, key=lambda t: (-t.values[0] if t.state == TrialState.COMPLETE else 0.0, t.number))
+    papers = [t for t in ranked if t.user_attrs.get(PAPER)][:1]
+    complete = [t for t in ranked if t.state == TrialState.COMPLETE and t not in papers]
+    best = complete[: space.finalists.best]
+    chosen = [
+        Finalist(f"{t.number:04d}", json.loads(t.user_attrs[SETTINGS]), bool(t.user_attrs.get(PAPER)))
+        for t in [*best, *papers]
+    ]
+    if not papers:
+        chosen.append(Finalist(PAPERS, space.base.settings(), True))
+    return chosen
+
+
+def rounds(asked: Finalists, *, seed: int, data_seed: int) -> list[list[Cell]]:
+    """Return the runs of each finalist, in the order in which they are made.
+
+    A round is what an interval counts as one observation: a training seed, or, where
+    several data seeds are asked for, a data seed with all its training seeds; runs on the
+    same images are not independent in the data. Training seeds and data seeds are crossed.
+
+    Args:
+        asked: The block.
+        seed: Training seed of the search, which no run gets.
+        data_seed: Data seed of the search, which no run gets where fresh ones are asked for.
+    """
+    seeds = [seed + 1 + i for i in range(asked.seeds)]
+    if asked.data_seeds == 1:
+        return [[(s, data_seed)] for s in seeds]
+    return [[(s, data_seed + 1 + i) for s in seeds] for i in range(asked.data_seeds)]
+
+
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """Return what a finished run says: its evaluation, or `{"failure": reason}`; None for one to be run."""
+    if (folder / FAILURE_FILE).is_file():
+        return dict(json.loads((folder / FAILURE_FILE).read_text(encoding="utf-8")))
+    return read_evaluation(folder)
+
+
+def read_runs(one: Finalist, order: Sequence[Sequence[Cell]], search: Path) -> dict[Cell, dict[str, Any]]:
+    """Return what the finished runs of a finalist say, by cell."""
+    found = {cell: read_run(one.folder(search, cell)) for cells in order for cell in cells}
+    return {cell: result for cell, result in found.items() if result is not None}
+
+
+def check_data_seeds(space: SearchSpace) -> None:
+    """Refuse data seeds that change nothing.
+
+    Raises:
+        UsageError: Two of them choose the same images.
+    """
+    asked = space.finalists.data_seeds
+    if asked == 1:
+        return
+    digests = []
+    for data_seed in (1, 2):
+        experiment = Experiment.from_settings(space.base.settings() | {"dataset.data_seed": data_seed})
+        digests.append(experiment.open_data(torch.device("cpu")).digest)
+    if digests[0] == digests[1]:
+        raise UsageError(
+            f"`finalists.data_seeds={asked}` has no effect: the data seed changes no image of "
+            f"{space.base.dataset.name}. Set finalists.data_seeds=1."
+        )
+
+
+Results = Mapping[str, Mapping[Cell, Mapping[str, Any]]]
+"""Evaluations by finalist and cell; a failed run holds no "metrics"."""
+
+
+def values(own: Mapping[Cell, Mapping[str, Any]], kind: str, name: str) -> dict[Cell, float]:
+    """Return one metric of every valid run.
+
+    Args:
+        own: One finalist's evaluations by cell.
+        kind: "selection" or "metrics" (the test set's).
+        name: Such as "val/acc_all".
+    """
+    return {cell: found[kind][name] for cell, found in own.items() if kind in found and name in found[kind]}
+
+
+def over_rounds(of: Mapping[Cell, float], order: Sequence[Sequence[Cell]]) -> Interval:
+    """Return the mean over rounds, each the mean of its runs, with its interval."""
+    known = [[of[cell] for cell in cells if cell in of] for cells in order]
+    return mean_interval([sum(some) / len(some) for some in known if some])
+
+
+def difference(one: Mapping[Cell, float], other: Mapping[Cell, float], order: Sequence[Sequence[Cell]]) -> Interval:
+    """Return the paired difference over the runs that both have, with its interval over rounds."""
+    return over_rounds({cell: one[cell] - other[cell] for cell in one if cell in other}, order)
+
+
+def clear_losers(results: Results, order: Sequence[Sequence[Cell]], *, metric: str) -> list[str]:
+    """Return the finalists whose paired difference from the leader lies wholly below 0.
+
+    The leader has the highest mean. The metric is the one that selects, never the test set's
+    unless the protocol selects there.
+
+    Args:
+        results: Of the finalists that still run.
+        order: The rounds that all of them have finished.
+        metric: Of the selection, such as "val/acc_all".
+    """
+    if len(order) < ROUNDS_BEFORE_DROPPING:
+        return []
+    of = {key: values(own, "selection", metric) for key, own in results.items()}
+    valid = {key: over_rounds(found, order).mean for key, found in of.items() if found}
+    if not valid:
+        return []
+    leader = max(valid, key=lambda key: valid[key])
+    return [key for key in valid if difference(of[key], of[leader], order).high < 0]

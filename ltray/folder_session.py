@@ -1,0 +1,40 @@
+"""A session that keeps a run in a folder: history, TensorBoard events, newest and best checkpoint."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from ltray.board import Board
+from ltray.engine.checkpoint import Checkpoint
+from ltray.run_folder import append_history, best_checkpoint, whole_checkpoints
+
+
+class FolderSession:
+    """The engine's `Session` for a run in one process; started again on the same folder, it goes on.
+
+    Args:
+        folder: The run folder; made if absent.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._board = Board(folder)
+
+    def resume(self) -> Checkpoint | None:
+        """Return the newest checkpoint, or None for a fresh run."""
+        known = whole_checkpoints(self._folder)
+        return Checkpoint.load(known[-1][0]) if known else None
+
+    def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
+        """Write metrics and checkpoint, and remove checkpoints that are neither newest nor best."""
+        epoch = int(metrics["total_epochs"])
+        # History first: after a crash in between, the epoch is run again and stands there twice.
+        append_history(self._folder, metrics)
+        self._board.epoch(metrics, epoch)
+        newest = self._folder / f"checkpoint_{epoch:06d}"
+        checkpoint.save(newest)
+        best = best_checkpoint(whole_checkpoints(self._folder))
+        for folder in self._folder.glob("checkpoint_*"):
+            if folder not in (newest, best):
+                shutil.rmtree(folder)

@@ -1,0 +1,98 @@
+"""How a search ends: its tables, its finalists, its best model and the report."""
+
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+from rich.console import Console
+
+from ltray.command import DONE, FAILED, INTERRUPTED
+from ltray.final_evaluation import accuracy_line
+from ltray.finalist_table import render_finalists, write_finalists
+from ltray.finalists import choose
+from ltray.on_ray import cluster
+from ltray.on_ray.final_evaluation import evaluate_where_trained
+from ltray.on_ray.finalists import run_finalists
+from ltray.on_ray.trial import attempts, checkpoints
+from ltray.results import history, render, trial_table, write_table
+from ltray.run_folder import BEST, TRIALS, best_checkpoint, read_evaluation
+from ltray.search_space import SearchSpace
+
+BEST_SHOWN = 12  # trials in the table on the terminal; of explicit rows all are shown
+
+
+def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: Console, done: bool) -> int:
+    """Compare the finalists, or evaluate the best trial, and say where everything is.
+
+    Args:
+        space: The search space.
+        study: Its study, with a complete trial.
+        folder: The run folder.
+        console: Where to report.
+        done: Whether every trial of the search has ended; finalists wait for that.
+
+    Returns:
+        The exit code.
+    """
+    code = DONE
+    try:
+        if space.finalists.best and done:
+            code = _compare_finalists(space, study, folder, console)
+        else:
+            _evaluate_best(space, study, folder, console)
+    except KeyboardInterrupt:
+        console.print(f"interrupted; the same command continues in {folder}", highlight=False)
+        return INTERRUPTED
+    console.print(
+        f"table: {folder / 'results.csv'}   best model: {folder / BEST}\n"
+        f"curves: tensorboard --logdir {folder}   study: optuna-dashboard sqlite:///{folder / 'study.sqlite3'}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return code
+
+
+def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> bool:
+    """Write and print the tables; return whether any trial is complete."""
+    trials = [trial.number for trial in study.get_trials(deepcopy=False)]
+    epochs = history({number: attempts(folder / TRIALS, number) for number in trials})
+    stamps = {
+        "seed": space.base.seed,
+        "data_seed": space.base.dataset.data_seed,
+        "protocol": space.base.dataset.protocol,
+    }
+    selection = space.base.selection
+    table = trial_table(study, epochs, stamps, selection=selection)
+    write_table(epochs, folder / "history.parquet")
+    write_table(table, folder / "results.parquet")
+    write_table(table, folder / "results.csv")
+    if f"{selection}/acc_all" in table:
+        most = len(space.rows) or BEST_SHOWN
+        console.print(render(table, space.headings(), selection=selection, most=most))
+    return any(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False))
+
+
+def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> None:
+    """Evaluate the best complete trial's best checkpoint on the test set, once."""
+    number = study.best_trial.number
+    known = read_evaluation(folder)
+    if known is None or known.get("trial") != number:
+        checkpoint = best_checkpoint(checkpoints(folder / TRIALS, number))
+        assert checkpoint is not None, f"trial {number} is complete"
+        cluster.connect()
+        resources = cluster.worker_resources(space.trial)
+        known = evaluate_where_trained(folder, checkpoint, resources, stamps={"trial": number})
+    accuracy = accuracy_line(known["metrics"], "test")
+    console.print(f"test accuracy of trial {number} (evaluated once): {accuracy}", highlight=False)
+
+
+def _compare_finalists(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> int:
+    """Train the finalists, write and print their tables, keep the winner's best run."""
+    finalists = choose(study, space)
+    crashed = run_finalists(space, finalists, folder, console)
+    table = write_finalists(space, finalists, folder)
+    if table is None:
+        console.print("no finalist finished with a valid result", style="red")
+        return FAILED
+    console.print(render_finalists(table))
+    return FAILED if crashed else DONE

@@ -1,0 +1,38 @@
+"""The last evaluation of a run, on a GPU of the cluster where it has any."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+
+from ltray.final_evaluation import keep_evaluated
+
+
+def evaluate_where_trained(
+    folder: Path, checkpoint: Path, resources: Mapping[str, float], *, stamps: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Evaluate a checkpoint on the test set, once, and keep it in `best/`.
+
+    Args:
+        folder: The run folder, which every node sees.
+        checkpoint: The checkpoint's folder.
+        resources: What a worker of the run takes; where a GPU is among them, a task of the
+            cluster does the work, since this process may have none.
+        stamps: What `evaluation.json` is to say besides.
+    """
+    if not resources.get("GPU"):
+        return keep_evaluated(folder, checkpoint, torch.device("cpu"), stamps=stamps)
+    task = _evaluate.options(num_cpus=resources["CPU"], num_gpus=resources["GPU"])
+    found: dict[str, Any] = ray.get(
+        task.remote(str(folder.resolve()), str(checkpoint.resolve()), dict(stamps or {}), os.getcwd())
+    )
+    return found
+
+
+@ray.remote
+def _evaluate(folder: str, checkpoint: str, stamps: Mapping[str, Any], working: str) -> dict[str, Any]:
+    os.chdir(working)
+    return keep_evaluated(Path(folder), Path(checkpoint), torch.device("cuda"), stamps=stamps)

@@ -1,0 +1,179 @@
+"""Trains the finalists of a search on fresh seeds, each run in a folder of its own."""
+
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from rich.console import Console
+
+from ltray.engine.checkpoint import write_text
+from ltray.engine.loop import NotFinite
+from ltray.errors import UsageError
+from ltray.experiment import Experiment
+from ltray.final_evaluation import accuracy_line, keep_evaluated
+from ltray.finalists import (
+    FAILURE_FILE,
+    ROUNDS_BEFORE_DROPPING,
+    Cell,
+    Finalist,
+    clear_losers,
+    read_run,
+    read_runs,
+    rounds,
+)
+from ltray.folder_session import FolderSession
+from ltray.on_ray import cluster
+from ltray.on_ray.final_evaluation import evaluate_where_trained
+from ltray.on_ray.session import FAILURE
+from ltray.on_ray.workers import run_workers
+from ltray.run_folder import append_history, checkpoint_of, whole_checkpoints
+from ltray.search_space import SearchSpace
+
+CHECKPOINT = "checkpoint_*"
+Run = tuple[Finalist, Cell]
+
+
+def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Path, console: Console) -> list[str]:
+    """Train every finalist on its seeds, or what is left of that; finished runs are not repeated.
+
+    After three rounds a finalist that is clearly behind the leader gets no further round;
+    the papers' setting always runs to the end, since the others are compared with it.
+
+    Args:
+        space: The search space.
+        finalists: What to train.
+        folder: The search's folder.
+        console: Where to report.
+
+    Returns:
+        Why runs crashed; they are taken up again by the next call.
+
+    Raises:
+        KeyboardInterrupt: Everything finished so far is kept.
+    """
+    order = rounds(space.finalists, seed=space.base.seed, data_seed=space.base.dataset.data_seed)
+    alive = list(finalists)
+    crashed: list[str] = []
+    first = ROUNDS_BEFORE_DROPPING if space.finalists.drop_losers else len(order)
+    for done in (min(first, len(order)), *range(first + 1, len(order) + 1)):
+        runs = [(one, cell) for cells in order[:done] for cell in cells for one in alive]
+        left = [(one, cell) for one, cell in runs if read_run(one.folder(folder, cell)) is None]
+        if left:
+            crashed += _Wave(space, folder, console).run(left, of=len(finalists) * sum(map(len, order)))
+        if crashed or not space.finalists.drop_losers or done == len(order):
+            continue
+        results = {one.key: read_runs(one, order[:done], folder) for one in alive}
+        for key in clear_losers(results, order[:done], metric=f"{space.base.selection}/acc_all"):
+            if not next(one for one in alive if one.key == key).paper:
+                alive = [one for one in alive if one.key != key]
+                console.print(f"finalist {key} is clearly behind after {done} rounds and stops", highlight=False)
+    return crashed
+
+
+class _Wave:
+    """Runs a number of trainings, as many at once as the cluster has room for."""
+
+    def __init__(self, space: SearchSpace, folder: Path, console: Console) -> None:
+        cluster.connect()
+        self.space, self.folder, self.console = space, folder, console
+        self.resources = cluster.worker_resources(space.trial)
+        self.at_once = cluster.trials_at_once(space.trial)
+        if not self.at_once:
+            raise UsageError("The cluster has too little for one finalist: lower trial.workers or its resources.")
+
+    def run(self, runs: Sequence[Run], *, of: int) -> list[str]:
+        """Run all of them; return why some crashed."""
+        self.console.print(f"finalists: {len(runs)} runs of at most {of}, {self.at_once} at a time", highlight=False)
+        waiting, running, crashed = deque(runs), dict[Any, Run](), list[str]()
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.at_once:
+                    run = waiting.popleft()
+                    running[self._start(*run)] = run
+                done, _ = ray.wait(list(running), timeout=1.0)
+                for task in done:
+                    crashed += self._end(task, *running.pop(task))
+        except KeyboardInterrupt:
+            for task in running:
+                ray.cancel(task, force=True)
+            raise
+        return crashed
+
+    def _start(self, finalist: Finalist, cell: Cell) -> Any:
+        alone = self.space.trial.workers == 1
+        task = _train.options(
+            num_cpus=self.resources["CPU"] if alone else 0,
+            num_gpus=self.resources.get("GPU", 0) if alone else 0,
+            max_retries=self.space.trial.retries,
+            retry_exceptions=True,
+        )
+        return task.remote(
+            {
+                "settings": finalist.run_settings(cell),
+                "folder": str(finalist.folder(self.folder.resolve(), cell)),
+                "working": os.getcwd(),
+                "workers": self.space.trial.workers,
+                "resources": dict(self.resources),
+                "retries": self.space.trial.retries,
+                "stamps": {"trial": finalist.key, "paper": finalist.paper},
+            }
+        )
+
+    def _end(self, task: Any, finalist: Finalist, cell: Cell) -> list[str]:
+        name = f"finalist {finalist.key}, seed {cell[0]}, data seed {cell[1]}"
+        try:
+            found = ray.get(task)
+        except ray.exceptions.RayError as error:
+            cause = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
+            self.console.print(f"{name} crashed: {cause}", style="red", markup=False, highlight=False)
+            return [f"{name}: {cause}"]
+        outcome = found.get(FAILURE) or accuracy_line(found["selection"], self.space.base.selection)
+        self.console.print(f"{name}: {outcome}", markup=False, highlight=False, soft_wrap=True)
+        return []
+
+
+@ray.remote
+def _train(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Train one run from its newest checkpoint and evaluate its best one, once."""
+    os.chdir(config["working"])
+    folder = Path(config["folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        found = _alone(config, folder) if config["workers"] == 1 else _with_workers(config, folder)
+    except NotFinite as error:
+        failure = {FAILURE: str(error)} | dict(config["stamps"])
+        write_text(folder / FAILURE_FILE, json.dumps(failure, indent=2) + "\n")
+        return failure
+    for checkpoint in folder.glob(CHECKPOINT):  # the best one stands in best/ now
+        shutil.rmtree(checkpoint)
+    return found
+
+
+def _alone(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    torch.set_num_threads(max(int(config["resources"]["CPU"]), 1))
+    device = torch.device("cuda" if "GPU" in config["resources"] else "cpu")
+    Experiment.from_settings(config["settings"]).train(FolderSession(folder), device)
+    return keep_evaluated(folder, checkpoint_of(folder), device, stamps=config["stamps"])
+
+
+def _with_workers(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    known = whole_checkpoints(folder)
+    reports = run_workers(
+        dict(config["settings"]),
+        count=config["workers"],
+        resources=dict(config["resources"]),
+        folder=folder,
+        retries=config["retries"],
+        earlier=known[-1][0] if known else None,
+    )
+    for metrics, _ in reports:
+        if FAILURE in metrics:
+            raise NotFinite(metrics[FAILURE])
+        append_history(folder, metrics)
+    return evaluate_where_trained(folder, checkpoint_of(folder), config["resources"], stamps=config["stamps"])

@@ -1,0 +1,167 @@
+"""Finalists without Ray: seeds of the runs, who is given up, what the summary says."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import optuna
+import pytest
+
+from ltray.errors import UsageError
+from ltray.finalist_table import render_finalists, run_table, summary, write_finalists
+from ltray.finalists import Finalist, check_data_seeds, choose, clear_losers, read_run, rounds
+from ltray.search_settings import Finalists
+from ltray.search_space import SearchSpace
+from ltray.study import PAPER, SETTINGS
+
+GOOD, PAPERS = Finalist("0003", {}, False), Finalist("0000", {}, True)
+
+
+def evaluation(validation: float, test: float) -> dict:
+    return {"selection": {"val/acc_all": validation}, "metrics": {"test/acc_all": test, "test/acc_few": test / 2}}
+
+
+def results(good: list[float], paper: list[float], *, shift: float = 0.0) -> tuple[dict, list]:
+    order = [[(seed, 0)] for seed in range(1, len(good) + 1)]
+    cells = [cells[0] for cells in order]
+    return {
+        "0003": {cell: evaluation(v, v + shift) for cell, v in zip(cells, good, strict=True)},
+        "0000": {cell: evaluation(v, v) for cell, v in zip(cells, paper, strict=True)},
+    }, order
+
+
+def test_no_run_gets_the_seed_of_the_search_and_both_seeds_are_crossed():
+    one = rounds(Finalists(best=1, seeds=3), seed=7, data_seed=2)
+    assert one == [[(8, 2)], [(9, 2)], [(10, 2)]]
+    several = rounds(Finalists(best=1, seeds=2, data_seeds=3), seed=7, data_seed=2)
+    assert several == [[(8, 3), (9, 3)], [(8, 4), (9, 4)], [(8, 5), (9, 5)]]
+    settings = Finalist("0005", {"seed": 7, "bcl.epochs": 3}, False).run_settings((9, 4))
+    assert settings == {"seed": 9, "dataset.data_seed": 4, "bcl.epochs": 3}
+
+
+def test_a_setting_without_effect_is_refused():
+    assert Finalists().best == 0
+    with pytest.raises(UsageError, match=r"`finalists.seeds` has no effect with finalists.best=0"):
+        Finalists(seeds=3)
+
+
+def test_a_pair_of_runs_shows_a_difference_that_means_alone_hide():
+    # The seeds differ by ten points, the settings by one, always in the same direction.
+    found, order = results([0.51, 0.611, 0.709, 0.57], [0.50, 0.60, 0.70, 0.56])
+    table = summary([GOOD, PAPERS], found, order, selection="val", protocol="honest")
+    best = table.iloc[0]
+    assert best["trial"] == "0003" and best["winner"] and best["verdict"] == "better"
+    assert best["selection_low"] < 0.56 < best["selection_mean"]  # the intervals of the means overlap
+    assert list(table["verdict"]) == ["better", ""]
+    text = " ".join(str(c) for column in render_finalists(table).columns for c in column.cells)
+    assert "better" in text and "paper 0" in text
+
+
+def test_the_winner_is_chosen_on_validation_whatever_the_test_set_says():
+    found, order = results([0.71, 0.72, 0.70], [0.60, 0.61, 0.60], shift=-0.3)
+    table = summary([GOOD, PAPERS], found, order, selection="val", protocol="honest")
+    assert table.iloc[0]["trial"] == "0003" and table.iloc[0]["winner"]
+    assert table.iloc[0]["verdict"] == "worse" and not table.iloc[1]["winner"]
+
+
+def test_noise_is_called_no_difference():
+    found, order = results([0.60, 0.66, 0.61, 0.65], [0.64, 0.61, 0.65, 0.61])
+    assert summary([GOOD, PAPERS], found, order, selection="val", protocol="honest")["verdict"][0] == (
+        "no difference found"
+    )
+
+
+def test_with_data_seeds_an_observation_is_a_data_seed():
+    order = rounds(Finalists(best=1, seeds=2, data_seeds=2), seed=0, data_seed=0)
+    found = {
+        key: {cell: evaluation(0.5 + 0.1 * cell[1] + own, 0.5) for cells in order for cell in cells}
+        for key, own in (("0003", 0.01), ("0000", 0.0))
+    }
+    table = summary([GOOD, PAPERS], found, order, selection="val", protocol="paper")
+    # Two observations, 0.6 and 0.7 (+ 0.01): t(0.975, 1) = 12.706 times 0.0707 / sqrt(2).
+    assert table["selection_high"][1] - table["selection_mean"][1] == pytest.approx(12.706 * 0.05, rel=1e-3)
+    assert table["runs"][0] == 4 and "selected on test" in str(render_finalists(table).title)
+
+
+def test_a_clear_loser_is_named_after_three_rounds_and_not_before():
+    found, order = results([0.70, 0.71, 0.69], [0.60, 0.61, 0.60])
+    assert clear_losers(found, order, metric="val/acc_all") == ["0000"]
+    assert clear_losers(found, order[:2], metric="val/acc_all") == []
+    close, _ = results([0.70, 0.71, 0.69], [0.71, 0.69, 0.68])
+    assert clear_losers(close, order, metric="val/acc_all") == []
+
+
+def test_a_failed_run_is_counted_and_its_pair_left_out(tmp_path: Path):
+    found, order = results([0.70, 0.71, 0.69], [0.60, 0.61, 0.60])
+    found["0003"][2, 0] = {"failure": "loss/total is not finite"}
+    table = summary([GOOD, PAPERS], found, order, selection="val", protocol="honest").set_index("trial")
+    assert table.loc["0003", "failed"] == 1 and table.loc["0003", "runs"] == 2
+    assert table.loc["0003", "difference_mean"] == pytest.approx((0.10 + 0.09) / 2)
+    assert list(run_table([GOOD, PAPERS], found)["failure"] != "") == [False, True, False, False, False, False]
+    (tmp_path / "failure.json").write_text('{"failure": "x"}')
+    assert read_run(tmp_path) == {"failure": "x"}  # finished, not to be run again
+
+
+SPACE = """
+dataset: digits-lt
+methods: [cross_entropy]
+explore: {cross_entropy.weight_decay: {from: 1.0e-5, to: 1.0e-2, log: true}}
+finalists: {best: 2, seeds: 3}
+"""
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> SearchSpace:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    return SearchSpace.read(tmp_path / "space.yaml")
+
+
+def study_with(space: SearchSpace, values: list[float | None], *, paper: bool) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize")
+    for number, value in enumerate(values):
+        trial = study.ask()
+        trial.set_user_attr(SETTINGS, json.dumps({"number": number}))
+        if paper and number == 0:
+            trial.set_user_attr(PAPER, True)
+        state = optuna.trial.TrialState.PRUNED if value is None else None
+        study.tell(trial, value, state=state)
+    return study
+
+
+def test_the_best_complete_trials_and_the_papers_setting_are_chosen(space: SearchSpace):
+    chosen = choose(study_with(space, [0.1, 0.5, None, 0.9, 0.7], paper=True), space)
+    assert [(one.key, one.paper) for one in chosen] == [("0003", False), ("0004", False), ("0000", True)]
+
+
+def test_the_papers_setting_takes_part_even_where_no_trial_had_it(space: SearchSpace):
+    chosen = choose(study_with(space, [0.1, 0.5], paper=False), space)
+    assert [(one.key, one.paper) for one in chosen] == [("0001", False), ("0000", False), ("paper", True)]
+    assert chosen[-1].settings["cross_entropy.weight_decay"] == space.base.knobs[0].weight_decay
+
+
+def test_data_seeds_that_change_nothing_are_refused(space: SearchSpace, monkeypatch: pytest.MonkeyPatch):
+    asked = replace(space, finalists=Finalists(best=1, seeds=2, data_seeds=2))
+    digest = SimpleNamespace(digest="same")
+    monkeypatch.setattr("ltray.experiment.Experiment.open_data", lambda *_: digest)
+    with pytest.raises(UsageError, match="the data seed changes no image of digits-lt"):
+        check_data_seeds(asked)
+    check_data_seeds(space)  # one data seed: nothing to ask
+
+
+def test_the_tables_are_written_and_the_winners_best_run_is_kept(space: SearchSpace, tmp_path: Path):
+    finalists = [Finalist("0003", {}, False), Finalist("0000", {}, True)]
+    assert write_finalists(space, finalists, tmp_path) is None
+    for one, base in zip(finalists, (0.7, 0.6), strict=True):
+        for seed in (1, 2, 3):
+            best = one.folder(tmp_path, (seed, 0)) / "best"
+            best.mkdir(parents=True)
+            (best / "checkpoint.pt").write_text(f"{one.key} {seed}")
+            (best / "evaluation.json").write_text(json.dumps(evaluation(base + 0.01 * (seed == 2), base)))
+    table = write_finalists(space, finalists, tmp_path)
+    assert table is not None and table["trial"][0] == "0003"
+    assert (tmp_path / "best" / "checkpoint.pt").read_text() == "0003 2"
+    assert json.loads((tmp_path / "best" / "evaluation.json").read_text())["run"] == "finalists/0003-seed2-data0"
+    names = {path.name for path in tmp_path.glob("finalist*.*")}
+    assert names == {"finalists.parquet", "finalists.csv", "finalist_runs.parquet", "finalist_runs.csv"}
