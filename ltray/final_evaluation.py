@@ -38,6 +38,7 @@ def keep_evaluated(
         "metrics": test.metrics(),
         "selection": selection.metrics(),
         "chosen": trained.stage.chosen(),
+        "settings": experiment.settings(),
     }
     evaluation |= test.evaluation.as_lists()
     with tempfile.TemporaryDirectory(dir=folder) as scratch:

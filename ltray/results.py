@@ -15,6 +15,7 @@ from ltray.study import NAME, PAPER, REASON, SETTINGS
 
 STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}
 GROUPS = ("all", "many", "medium", "few")
+BEST_SHOWN = 12  # trials in the table on the terminal; of explicit rows all are shown
 OWN_STAMPS = {"seed": "seed", "data_seed": "dataset.data_seed"}
 """The setting by which a trial overrules a stamp."""
 

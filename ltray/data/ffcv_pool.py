@@ -121,6 +121,16 @@ class StreamedPool:
                 cut_out(pixels, box, place)
 
 
+def centre_of(pixels: Pixels, view: int) -> Pixels:
+    """Return the centre (view, view, 3) of one image (H, W, 3), as `StreamedPool.stream` gives it."""
+    height, width = pixels.shape[:2]
+    side = max(int(min(height, width) * CENTRE), 1)
+    left, top = (width - side) // 2, (height - side) // 2
+    target = np.empty((view, view, 3), dtype=np.uint8)
+    cut_out(pixels, (left, top, left + side, top + side), target)
+    return target
+
+
 PART = 8  # images a thread takes at a time
 
 

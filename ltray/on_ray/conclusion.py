@@ -6,6 +6,8 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
+from ltray.claims.of_run import claims_of
+from ltray.claims.table import claim_table
 from ltray.command import DONE, FAILED, INTERRUPTED
 from ltray.final_evaluation import accuracy_line
 from ltray.finalist_table import render_finalists, write_finalists
@@ -14,11 +16,11 @@ from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.finalists import run_finalists
 from ltray.on_ray.trial import attempts, checkpoints
-from ltray.results import history, render, trial_table, write_table
+from ltray.pages.report import REPORT, write_report
+from ltray.results import BEST_SHOWN, history, render, trial_table, write_table
 from ltray.run_folder import BEST, TRIALS, best_checkpoint, read_evaluation
+from ltray.run_record import RunRecord
 from ltray.search_space import SearchSpace
-
-BEST_SHOWN = 12  # trials in the table on the terminal; of explicit rows all are shown
 
 
 def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: Console, done: bool) -> int:
@@ -43,8 +45,13 @@ def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: 
     except KeyboardInterrupt:
         console.print(f"interrupted; the same command continues in {folder}", highlight=False)
         return INTERRUPTED
+    record = RunRecord.read(folder)
+    claims = claims_of(record)
+    if claims:
+        console.print(claim_table(claims))
     console.print(
-        f"table: {folder / 'results.csv'}   best model: {folder / BEST}\n"
+        f"report: {write_report([record], folder / REPORT)}   best model: {folder / BEST}\n"
+        f"table: {folder / 'results.csv'}\n"
         f"curves: tensorboard --logdir {folder}   study: optuna-dashboard sqlite:///{folder / 'study.sqlite3'}",
         highlight=False,
         soft_wrap=True,

@@ -1,0 +1,46 @@
+"""The claims that a run folder's results are set beside."""
+
+import pandas as pd
+
+from ltray.claims.check import Comparison, compare
+from ltray.finalist_table import name_of
+from ltray.finalists import FOLDER
+from ltray.intervals import Interval, mean_interval
+from ltray.run_folder import read_evaluation
+from ltray.run_record import RunRecord
+
+
+def claims_of(record: RunRecord) -> dict[str, list[Comparison]]:
+    """Return the published figures for a run, or for a search's winner and the papers' setting, by name.
+
+    Results without any claim are left out.
+    """
+    if record.finalists is None or record.finalist_runs is None:
+        return _of_evaluation(record)
+    found = {}
+    for _, row in record.finalists[record.finalists["winner"] | record.finalists["paper"]].iterrows():
+        valid = record.finalist_runs[(record.finalist_runs["trial"] == row["trial"]) & ~_failed(record)]
+        if not len(valid):
+            continue
+        first = valid.iloc[0]
+        run = record.folder / FOLDER / f"{row['trial']}-seed{first['seed']}-data{first['data_seed']}"
+        evaluation = read_evaluation(run)
+        assert evaluation is not None, f"{run} is a finished run"
+        mean, low, high = (float(row[f"test/acc_all_{end}"]) for end in ("mean", "low", "high"))
+        rounds = min(int(row["seeds"] if row["data_seeds"] == 1 else row["data_seeds"]), len(valid))
+        found[name_of(row)] = compare(evaluation["settings"], Interval(mean, low, high, rounds))
+    return {name: comparisons for name, comparisons in found.items() if comparisons}
+
+
+def _failed(record: RunRecord) -> "pd.Series[bool]":
+    assert record.finalist_runs is not None
+    return record.finalist_runs["failure"] != ""
+
+
+def _of_evaluation(record: RunRecord) -> dict[str, list[Comparison]]:
+    evaluation = record.evaluation
+    if not evaluation:
+        return {}
+    name = f"trial {evaluation['trial']}" if "trial" in evaluation else record.folder.name
+    comparisons = compare(evaluation["settings"], mean_interval([evaluation["metrics"]["test/acc_all"]]))
+    return {name: comparisons} if comparisons else {}

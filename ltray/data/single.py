@@ -1,0 +1,48 @@
+"""One image from outside a data set, brought to what evaluation looks at."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltray.data import augmentations
+from ltray.data.decoding import decode
+from ltray.data.definition import DatasetDefinition
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def read_image(path: Path, definition: DatasetDefinition) -> Tensor:
+    """Read an image file as evaluation would see it: (3, S, S), normalised, float32.
+
+    Small images are fitted as they would be stored; of large ones the centre is cut out, by the
+    same functions that serve the data set.
+
+    Args:
+        path: The file.
+        definition: Of the data set that the model was trained on.
+
+    Raises:
+        OSError: No image, or a damaged one.
+        ValueError: An image without an agreed meaning in 8 bits.
+    """
+    storage, side = definition.storage, definition.image_size
+    pixels = np.ascontiguousarray(storage.fit(decode(path.read_bytes(), longest=storage.cap).pixels))
+    if not storage.square:
+        from ltray.data.ffcv_pool import centre_of  # small images need no FFCV
+
+        pixels = centre_of(pixels, side)
+    images = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
+    return augmentations.evaluation(images, image_size=side, mean=definition.mean, std=definition.std)[0]
+
+
+def image_files(paths: list[Path]) -> list[Path]:
+    """Return files as they are given, and every image below each folder in the order of names."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        else:
+            found.append(path)
+    return found

@@ -1,0 +1,171 @@
+"""`python -m ltray.evaluate RUN`: how good a checkpoint is, on validation images unless asked for test."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ltray.assessment import Assessment, Trained
+from ltray.claims.check import Comparison, compare
+from ltray.claims.table import claim_table
+from ltray.command import DONE, run
+from ltray.console import new_console
+from ltray.engine.checkpoint import write_text
+from ltray.final_evaluation import accuracy_line
+from ltray.intervals import mean_interval
+from ltray.run_folder import EVALUATION, checkpoint_of
+
+READS = "test_reads.json"
+MEASURES = {"mcc": "MCC", "nmi": "NMI", "ece": "ECE"}
+ORDINALS = {2: "second", 3: "third"}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an evaluation found.
+
+    Attributes:
+        checkpoint: The checkpoint's folder.
+        trained: The model.
+        assessment: Its logits on the split asked for.
+        reads: How often this model's test images have been read by now; 0: never.
+        recorded: The run's own evaluation on test images at its end, where it has one.
+    """
+
+    checkpoint: Path
+    trained: Trained
+    assessment: Assessment
+    reads: int
+    recorded: Mapping[str, Any] | None
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """The published figures beside the test accuracy; none for validation images."""
+        if self.assessment.split != "test":
+            return []
+        accuracy = mean_interval([self.assessment.metrics()["test/acc_all"]])
+        return compare(self.trained.experiment.settings(), accuracy)
+
+
+def main(words: list[str]) -> int:
+    """Evaluate and print."""
+    options = _parser().parse_args(words)
+    checkpoint = checkpoint_of(options.run)
+    trained = Trained.open(checkpoint, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    recorded = _json(checkpoint / EVALUATION)
+    assessment = trained.on_test() if options.test else trained.on_selection()
+    reads = _count_read(checkpoint, recorded) if assessment.split == "test" else 0
+    findings = Findings(checkpoint, trained, assessment, reads, recorded)
+    if options.json:
+        print(json.dumps(as_json(findings), indent=1, ensure_ascii=False))
+    else:
+        _print(findings, new_console(), classes=options.classes)
+    return DONE
+
+
+def as_json(findings: Findings) -> dict[str, Any]:
+    """Return everything an evaluation found as plain values; shares are of 1."""
+    trained, assessment = findings.trained, findings.assessment
+    names, counts = trained.checkpoint.context["class_names"], assessment.tail.counts
+    accuracy, seen = assessment.evaluation.per_class().tolist(), assessment.evaluation.seen.tolist()
+    rows = [
+        {"class": name, "training_images": n, "images": images, "accuracy": share if images else None}
+        for name, n, images, share in zip(names, counts, seen, accuracy, strict=True)
+    ]
+    return {
+        "checkpoint": str(findings.checkpoint),
+        "epoch": trained.checkpoint.position.total_epochs,
+        "split": assessment.split,
+        "protocol": trained.experiment.dataset.protocol,
+        "images": len(assessment.labels),
+        "metrics": assessment.metrics(),
+        "chosen": trained.stage.chosen(),
+        "test_reads": findings.reads,
+        "classes": rows,
+        "claims": [
+            {"claim": one.claim.where, "all": one.claim.all, "difference": one.difference, "verdict": one.words}
+            for one in findings.comparisons
+        ],
+    }
+
+
+def _print(findings: Findings, console: Console, *, classes: bool) -> None:
+    trained, assessment = findings.trained, findings.assessment
+    dataset = trained.experiment.dataset
+    methods = " + ".join(method.name for method in trained.experiment.methods)
+    epoch = trained.checkpoint.position.total_epochs
+    say(console, f"{methods} on {dataset.name}, epoch {epoch}: {findings.checkpoint}")
+    metrics = assessment.metrics()
+    say(console, f"{_where(findings)}: {accuracy_line(metrics, assessment.split)}")
+    measures = "  ".join(f"{word} {100 * metrics[f'{assessment.split}/{key}']:.1f}" for key, word in MEASURES.items())
+    chosen = "  ".join(f"{symbol} = {value:.4g}" for symbol, value in trained.stage.chosen().items())
+    say(console, f"  {measures} (of 100; ECE over 15 bins){f'  chosen on these images: {chosen}' if chosen else ''}")
+    if findings.reads > 1:
+        times = ORDINALS.get(findings.reads, f"{findings.reads}th")
+        warning = f"this is the {times} reading of the test set for this model: choose nothing by it"
+        console.print(warning, style="yellow", highlight=False)
+    if findings.recorded and assessment.split == "val":
+        known = accuracy_line(findings.recorded["metrics"], "test")
+        say(console, f"test images, as evaluated once at the run's end: {known}")
+    if findings.comparisons:
+        console.print(claim_table({"this model": findings.comparisons}))
+    if classes:
+        console.print(_class_table(findings))
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line as it is."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _where(findings: Findings) -> str:
+    count = f"{len(findings.assessment.labels):,}"
+    if findings.assessment.split == "val":
+        return f"{count} validation images"
+    selected = findings.trained.experiment.dataset.protocol == "paper"
+    return f"{count} test images{' (protocol paper: they also selected)' if selected else ''}"
+
+
+def _class_table(findings: Findings) -> Table:
+    shown = Table(title="accuracy of each class, the most frequent first")
+    for heading in ("class", "training images", "images", "accuracy, %"):
+        shown.add_column(heading, justify="left" if heading == "class" else "right")
+    rows = sorted(as_json(findings)["classes"], key=lambda row: -row["training_images"])
+    for row in rows:
+        accuracy = "–" if row["accuracy"] is None else f"{100 * row['accuracy']:.1f}"
+        shown.add_row(row["class"], f"{row['training_images']:,}", str(row["images"]), accuracy)
+    return shown
+
+
+def _count_read(checkpoint: Path, recorded: Mapping[str, Any] | None) -> int:
+    """Note one more reading of the test set for a checkpoint; the run's own is the first."""
+    known = _json(checkpoint / READS)
+    reads = (known["reads"] if known else int(recorded is not None)) + 1
+    write_text(checkpoint / READS, json.dumps({"reads": reads}) + "\n")
+    return int(reads)
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ltray.evaluate",
+        description="Evaluate a checkpoint on the images that select, or on the test set.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN|CHECKPOINT", help="folder of a run, a search or a checkpoint")
+    parser.add_argument("--test", action="store_true", help="read the test set; how often that was done is counted")
+    parser.add_argument("--classes", action="store_true", help="print the accuracy of each class")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,166 @@
+"""The charts of a report, each from plain numbers."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from ltray.finalist_table import name_of
+from ltray.pages.chart import Axis, Chart
+
+PERCENT = 100.0
+NAMED = 12  # classes up to which each has a mark of its own
+
+
+def learning_curves(history: pd.DataFrame, metric: str, *, best: int | None, papers: Sequence[int]) -> str:
+    """Draw a metric by epoch, a line a trial; ends of stopped trials mark the rungs.
+
+    Args:
+        history: One row a trial and epoch.
+        metric: Column to draw, a share of 1.
+        best: Trial to stand out.
+        papers: Trials of the papers' setting.
+    """
+    lines = {int(str(n)): _points(rows, metric) for n, rows in history.groupby("trial")}
+    values = [v for points in lines.values() for _, v in points]
+    longest = max(epoch for points in lines.values() for epoch, _ in points)
+    axis = Axis(0.0 if longest > 2 else 0.5, longest * 1.02, "epoch")
+    chart = Chart(axis, Axis.around(values, "accuracy, %"), "learning curves", height=280)
+    for rung in sorted({points[-1][0] for points in lines.values() if points[-1][0] < longest}):
+        chart.rule(x=rung)
+    ranks = {number: 2 if number == best else 1 if number in papers else 0 for number in lines}
+    for number in sorted(lines, key=lambda n: ranks[n]):
+        kind = ("rest", "paper", "best")[ranks[number]]
+        points = lines[number]
+        chart.line(points, kind, f"trial {number}: {points[-1][1]:.1f} % at epoch {points[-1][0]}")
+        if len(points) == 1:
+            chart.dot(*points[0], kind="run", hint=f"trial {number}")
+    return chart.svg()
+
+
+def _points(rows: pd.DataFrame, metric: str) -> list[tuple[float, float]]:
+    return [(float(e), PERCENT * float(v)) for e, v in zip(rows["epoch"], rows[metric], strict=True)]
+
+
+def slice_of(trials: pd.DataFrame, knob: str, metric: str, *, label: str, log: bool) -> str:
+    """Draw the metric of every trial over one explored knob.
+
+    Args:
+        trials: Results; those without the metric are left out.
+        knob: Column of the knob.
+        metric: Column to draw, a share of 1.
+        label: What the axis says.
+        log: Whether the knob was drawn on a logarithmic scale.
+    """
+    known = trials[trials[metric].notna() & trials[knob].notna()]
+    numeric = pd.api.types.is_numeric_dtype(known[knob]) and not pd.api.types.is_bool_dtype(known[knob])
+    names = tuple(sorted(set(map(str, known[knob]))))
+    axis = Axis.around(map(float, known[knob]), label, log=log) if numeric else Axis.of_names(names, label)
+    chart = Chart(axis, Axis.around(known[metric] * PERCENT), f"accuracy over {label}", width=300, height=200, left=34)
+    order = known.sort_values("paper") if "paper" in known else known
+    top = known[metric].idxmax()
+    for place, row in order.iterrows():
+        x = float(row[knob]) if numeric else float(names.index(str(row[knob])))
+        kind = "paper" if row["paper"] else "stopped" if row["state"] != "complete" else ""
+        hint = f"trial {row['trial']}: {PERCENT * row[metric]:.1f} %, {row[knob]}, {row['state']}"
+        chart.dot(x, PERCENT * row[metric], kind=f"{kind} best" if place == top else kind, hint=hint, size=4)
+    return chart.svg()
+
+
+def finalist_dots(finalists: pd.DataFrame, runs: pd.DataFrame, *, metric: str) -> str:
+    """Draw every run of every finalist, with the mean and its interval.
+
+    Args:
+        finalists: The summary, best first.
+        runs: One row a run.
+        metric: "selection" for the images that select, or "test/acc_all".
+    """
+    known = finalists[finalists[f"{metric}_mean"].notna()]
+    column = metric if metric != "selection" else _selection_column(runs)
+    spread = [PERCENT * v for v in runs[column].dropna()]
+    for _, row in known.iterrows():
+        spread += [_ends(row, metric)[i] for i in (0, 1) if math.isfinite(row[f"{metric}_low"])]
+    names = [name_of(row) for _, row in known.iterrows()][::-1]
+    height = 60 + 34 * len(names)
+    chart = Chart(Axis.around(spread, "accuracy, %"), Axis.of_names(names), "finalists", height=height, left=64)
+    for place, (_, row) in enumerate(reversed(list(known.iterrows()))):
+        own = runs[runs["trial"] == row["trial"]]
+        for _, run in own[own[column].notna()].iterrows():
+            hint = f"seed {run['seed']}, data seed {run['data_seed']}: {PERCENT * run[column]:.1f} %"
+            chart.dot(PERCENT * run[column], place - 0.22, kind="run", hint=hint, size=3)
+        kind = "paper" if row["paper"] else ""
+        low, high = _ends(row, metric)
+        if math.isfinite(row[f"{metric}_low"]):
+            chart.bar((low, place), (high, place), kind=f"span {kind}", hint=f"{low:.1f} to {high:.1f} %")
+        chart.dot(
+            PERCENT * row[f"{metric}_mean"],
+            place,
+            kind=kind,
+            hint=f"mean {PERCENT * row[f'{metric}_mean']:.2f} %",
+            size=5,
+        )
+    return chart.svg()
+
+
+def _ends(row: "pd.Series[Any]", metric: str) -> tuple[float, float]:
+    """Return an interval's ends in percent, within what an accuracy can be."""
+    low, high = (min(max(PERCENT * row[f"{metric}_{end}"], 0.0), PERCENT) for end in ("low", "high"))
+    return low, high
+
+
+def _selection_column(runs: pd.DataFrame) -> str:
+    return "val/acc_all" if "val/acc_all" in runs else "test/acc_all"
+
+
+def per_class(accuracy: Sequence[float], counts: Sequence[int], groups: Mapping[str, Sequence[int]]) -> str:
+    """Draw the accuracy of each class, the most frequent ones to the left.
+
+    Args:
+        accuracy: Share of correct images by class; NaN for a class without images.
+        counts: Training images by class.
+        groups: Classes of each group.
+    """
+    order = sorted(range(len(counts)), key=lambda label: (-counts[label], label))
+    of = {label: name for name, labels in groups.items() for label in labels}
+    chart = Chart(
+        Axis.of_names([f"{counts[label]:,}" for label in order], "training images of the class")
+        if len(order) <= NAMED
+        else Axis(-0.5, len(order) - 0.5, "classes, most frequent first"),
+        Axis(0.0, 102.0, "accuracy, %"),
+        "accuracy of each class",
+    )
+    size = 4.0 if len(order) <= 60 else 2.6 if len(order) <= 400 else 1.4
+    for place, label in enumerate(order):
+        if not math.isnan(accuracy[label]):
+            hint = f"class {label}: {PERCENT * accuracy[label]:.1f} %, {counts[label]} training images"
+            chart.dot(place, PERCENT * accuracy[label], kind=of[label], hint=hint, size=size)
+    return chart.svg()
+
+
+def importance_bars(shares: Mapping[str, float]) -> str:
+    """Draw how much of the spread each knob explains, largest first."""
+    names = sorted(shares, key=lambda name: shares[name])
+    chart = Chart(
+        Axis(0.0, max(*shares.values(), 0.01) * PERCENT * 1.05, "share of the spread, %"),
+        Axis.of_names(names),
+        "importance of the knobs",
+        height=60 + 22 * len(names),
+        left=150,
+    )
+    for place, name in enumerate(names):
+        chart.bar(
+            (0.0, place), (PERCENT * shares[name], place), kind="bars", hint=f"{name}: {PERCENT * shares[name]:.0f} %"
+        )
+    return chart.svg()
+
+
+def tau_curve(curves: Mapping[str, Sequence[tuple[float, float]]], *, best: float) -> str:
+    """Draw accuracy over τ for all classes and for each group, with the best τ marked."""
+    points = [p for line in curves.values() for p in line]
+    x = Axis(min(p[0] for p in points), max(p[0] for p in points), "τ")
+    chart = Chart(x, Axis.around([PERCENT * p[1] for p in points], "accuracy, %"), "accuracy over tau")
+    chart.rule(x=best)
+    for group, line in curves.items():
+        chart.line([(tau, PERCENT * value) for tau, value in line], group, group)
+    return chart.svg()

@@ -1,0 +1,65 @@
+"""The model that was kept: its classes, what τ would change, where it comes from."""
+
+import json
+import math
+from html import escape
+
+from ltray.assessment import Assessment
+from ltray.pages import marks
+from ltray.pages.page import folded, key, paragraph, section, table
+from ltray.pages.words import plain
+from ltray.run_folder import BEST, SCORES
+from ltray.run_record import RunRecord
+from ltray.tau_curve import tau_curve
+
+
+def classes(record: RunRecord) -> str:
+    """Return the test accuracy of each class, and the further measures of the kept model."""
+    evaluation, scores = record.evaluation, record.folder / BEST / SCORES
+    if not evaluation or not scores.is_file():
+        return ""
+    tail = Assessment.load(scores).tail
+    accuracy = [c / s if s else math.nan for c, s in zip(evaluation["correct"], evaluation["seen"], strict=True)]
+    metrics = evaluation["metrics"]
+    figures = [(n, metrics.get(f"test/{n.lower()}")) for n in ("MCC", "NMI", "ECE")]
+    words = ", ".join(f"{n} {100 * v:.1f}" for n, v in figures if v is not None)
+    chosen = "".join(f", {symbol} = {value:.4g}" for symbol, value in evaluation.get("chosen", {}).items())
+    run = f" of {evaluation['run']}" if "run" in evaluation else ""
+    return section(
+        "Classes",
+        paragraph(f"Test accuracy of the model in best/{run}, epoch {evaluation['epoch']}{chosen}. {words} (of 100)."),
+        marks.per_class(accuracy, tail.counts, tail.groups()),
+        key([("blue", "many (> 100)"), ("green", "medium (20 to 100)"), ("orange", "few (< 20)")]),
+    )
+
+
+def post_hoc(record: RunRecord) -> str:
+    """Return the curve of τ of the kept model, from its saved logits."""
+    scores = record.folder / BEST / SCORES
+    if not scores.is_file():
+        return ""
+    curve = tau_curve(Assessment.load(scores))
+    where = "the test set (selected on test)" if curve.split == "test" else "validation images"
+    gain = 100 * (curve.accuracy - curve.plain)
+    return section(
+        "Post-hoc logit adjustment",
+        paragraph(
+            f"Accuracy on {where} of scores minus τ·log π, exact and without training. At τ = 0: "
+            f"{100 * curve.plain:.1f} %; best at τ = {curve.best:.3g}: {100 * curve.accuracy:.1f} % "
+            f"({gain:+.1f} points). "
+            "τ is chosen on these same images, so its gain is an upper estimate; "
+            "ltray.train --methods post_hoc_adjustment --from RUN makes it a model."
+        ),
+        marks.tau_curve(curve.lines, best=curve.best),
+        key([("ink", "all"), ("blue", "many"), ("green", "medium"), ("orange", "few")]),
+    )
+
+
+def provenance(record: RunRecord) -> str:
+    """Return versions, hardware, digests, seeds and the whole configuration."""
+    environment = record.environment
+    rows = [[name, plain(value)] for name, value in environment.items()]
+    settings = {k: record.settings.get(k) for k in ("seed", "dataset.data_seed", "dataset.protocol", "backbone")}
+    rows += [[name, plain(value)] for name, value in settings.items() if value is not None]
+    config = f"<pre>{escape(json.dumps(record.config, indent=1, ensure_ascii=False))}</pre>"
+    return section("Provenance", table(["", ""], rows, words=(0, 1)), folded("all settings", config))

@@ -1,0 +1,61 @@
+"""The report: what one or several runs were, what they found, and how far that can be believed."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from ltray.engine.checkpoint import write_text
+from ltray.pages import model, search, summary
+from ltray.pages.page import page, pair, table, tiles
+from ltray.run_record import RunRecord
+
+REPORT = "report.html"
+
+
+def write_report(records: Sequence[RunRecord], path: Path) -> Path:
+    """Write the report of some run folders as one HTML file that loads nothing.
+
+    Args:
+        records: At least one.
+        path: The file.
+    """
+    title = records[0].folder.name if len(records) == 1 else f"{len(records)} runs"
+    body = [f"<h1>{escape(title)}</h1>"]
+    if len(records) > 1:
+        body += [overview(records), _links(records)]
+    for place, record in enumerate(records):
+        if len(records) > 1:
+            body.append(f'<h1 id="run{place}">{escape(record.folder.name)}</h1>')
+        body += of_run(record)
+    write_text(path, page(f"{title} · ltray", body))
+    return path
+
+
+def of_run(record: RunRecord) -> list[str]:
+    """Return the sections of one run or search, those without content left out."""
+    parts = [
+        f'<p class="soft">{escape(summary.headline(record))}</p>',
+        tiles(summary.key_figures(record)),
+        summary.finalists(record),
+        summary.claims(record),
+        search.explored(record),
+        search.slices(record),
+        search.importance(record),
+        search.curves(record),
+        search.trials(record),
+        pair(model.classes(record), model.post_hoc(record)),
+        model.provenance(record),
+    ]
+    return [part for part in parts if part]
+
+
+def overview(records: Sequence[RunRecord]) -> str:
+    """Return a table that sets the runs side by side."""
+    headings = ("run", "methods", "data", "protocol", "selected on, %", "test all, %", "many", "medium", "few")
+    rows = [summary.overview_row(record) for record in records]
+    return f"<section>{table(headings, rows, words=(0, 1, 2, 3))}</section>"
+
+
+def _links(records: Sequence[RunRecord]) -> str:
+    links = "".join(f'<a href="#run{i}">{escape(record.folder.name)}</a>' for i, record in enumerate(records))
+    return f"<nav>{links}</nav>"

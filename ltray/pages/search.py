@@ -1,0 +1,82 @@
+"""What a search tried: knobs, slices, curves, trials."""
+
+from ltray.pages import marks
+from ltray.pages.page import folded, grid, key, paragraph, section, table
+from ltray.pages.words import cell, percent, symbol
+from ltray.results import GROUPS
+from ltray.run_record import RunRecord
+
+SHOWN = 15  # trials in the open part of the table
+
+
+def explored(record: RunRecord) -> str:
+    """Return the explored knobs with their ranges, the papers' values and the best ones."""
+    if record.trials is None or not len(record.trials) or not record.explored:
+        return ""
+    best = record.trials.iloc[0]
+    papers = record.trials[record.trials["paper"]]
+    rows = [
+        [knob, symbol(knob), words, cell(papers.iloc[0].get(knob)) if len(papers) else "–", cell(best.get(knob))]
+        for knob, words in record.explored.items()
+    ]
+    return section(
+        "What was searched", table(["knob", "symbol", "range", "papers'", "best trial"], rows, words=(0, 1, 2))
+    )
+
+
+def slices(record: RunRecord) -> str:
+    """Return accuracy over each explored knob."""
+    metric = f"{record.selection}/acc_all"
+    if record.trials is None or metric not in record.trials:
+        return ""
+    known = record.trials[record.trials[metric].notna()]
+    charts = [
+        marks.slice_of(known, knob, metric, label=symbol(knob) or knob.rpartition(".")[2], log="(log)" in words)
+        for knob, words in record.explored.items()
+        if knob in known and known[knob].notna().any()
+    ]
+    if not len(known) or not charts:
+        return ""
+    legend = [("blue", "whole run"), ("hollow", "stopped early"), ("orange", "papers' setting")]
+    return section("Accuracy over each knob", grid(charts, 3), key(legend))
+
+
+def importance(record: RunRecord) -> str:
+    """Return which knobs the accuracy depended on, and values at the edge of their range."""
+    return ""
+
+
+def curves(record: RunRecord) -> str:
+    """Return the learning curves."""
+    metric = f"{record.selection}/acc_all"
+    history = record.history
+    if metric not in history or not len(history):
+        return ""
+    best = int(record.trials.iloc[0]["trial"]) if record.trials is not None and len(record.trials) else 0
+    papers = [int(n) for n in record.trials[record.trials["paper"]]["trial"]] if record.trials is not None else []
+    drawn = marks.learning_curves(history[history[metric].notna()], metric, best=best, papers=papers)
+    legend = [("blue", f"best trial {best}"), ("orange", "papers' setting"), ("grey", "other trials")]
+    legend += [("", "dotted: where trials were stopped")] if record.is_search else []
+    return section("Learning curves", drawn, key(legend) if record.is_search else "")
+
+
+def trials(record: RunRecord) -> str:
+    """Return the table of trials, best first."""
+    if record.trials is None or not len(record.trials):
+        return ""
+    groups = [g for g in GROUPS if f"{record.selection}/acc_{g}" in record.trials]
+    headings = ["trial", *groups, "epochs", "state", *(symbol(k) or k.rpartition(".")[2] for k in record.explored)]
+    rows, kinds = [], []
+    for place, row in record.trials.iterrows():
+        name = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
+        state = f"failed: {row['reason']}" if row["reason"] else str(row["state"])
+        accuracy = [percent(row[f"{record.selection}/acc_{g}"]) for g in groups]
+        rows.append([name, *accuracy, str(row["epochs"]), state, *(cell(row.get(k)) for k in record.explored)])
+        kinds.append("first" if place == 0 else "paper" if row["paper"] else "")
+    words = (len(groups) + 2,)
+    open_part = table(headings, rows[:SHOWN], words=words, kinds=kinds)
+    rest = folded(f"{len(rows) - SHOWN} more", table(headings, rows[SHOWN:], words=words)) if len(rows) > SHOWN else ""
+    where = "the test set" if record.protocol == "paper" else "validation images"
+    return section(
+        "Trials", paragraph(f"Accuracy on {where} in %, of each trial's best epoch.", "soft"), open_part, rest
+    )

@@ -1,0 +1,114 @@
+"""What to see first: methods and data, key figures, finalists."""
+
+import pandas as pd
+
+from ltray.claims.of_run import claims_of
+from ltray.claims.table import HEADINGS, claim_rows
+from ltray.finalist_table import name_of, spread
+from ltray.pages import marks
+from ltray.pages.page import grid, key, paragraph, section, table
+from ltray.pages.words import SELECTED_ON_TEST, percent, spread_of
+from ltray.results import GROUPS
+from ltray.run_record import RunRecord
+
+
+def headline(record: RunRecord) -> str:
+    """Return methods, data and protocol in a line."""
+    settings = record.settings
+    what = f"search over {len(record.explored)} knobs" if record.is_search else "training run"
+    stamp = SELECTED_ON_TEST if record.protocol == "paper" else "selected on validation images"
+    return f"{what}: {' + '.join(settings['methods'])} on {settings['dataset']}; {stamp}"
+
+
+def key_figures(record: RunRecord) -> list[tuple[str, str]]:
+    """Return the few numbers to see first."""
+    found = []
+    if record.trials is not None and len(record.trials):
+        states = record.trials["state"].value_counts()
+        words = ", ".join(f"{count} {state}" for state, count in states.items())
+        found.append((str(len(record.trials)), f"trials ({words})"))
+    if record.finalists is not None:
+        best = record.finalists.iloc[0]
+        where = SELECTED_ON_TEST if record.protocol == "paper" else "validation"
+        found.append((f"{spread(best, 'selection')} %", f"{where}, winner {name_of(best)} over fresh seeds"))
+        found.append((f"{spread(best, 'test/acc_all')} %", "test, the same runs"))
+        if not best["paper"]:
+            found.append(
+                (
+                    str(best["verdict"]),
+                    f"against the papers' setting: {spread(best, 'difference', signed=True)} points on test",
+                )
+            )
+    elif record.evaluation:
+        metrics = record.evaluation["metrics"]
+        found += [(percent(metrics[f"test/acc_{g}"]) + " %", f"test {g}") for g in GROUPS if f"test/acc_{g}" in metrics]
+    return found
+
+
+def overview_row(record: RunRecord) -> list[str]:
+    """Return a run's row in the table that compares several."""
+    settings, row = record.settings, [record.folder.name]
+    row += [" + ".join(settings["methods"]), str(settings["dataset"]), record.protocol]
+    if record.finalists is not None:
+        best = record.finalists.iloc[0]
+        return row + [spread(best, "selection"), *(spread_of(best, f"test/acc_{group}") for group in GROUPS)]
+    evaluation = record.evaluation or {"selection": {}, "metrics": {}}
+    return row + [
+        percent(evaluation["selection"].get(f"{record.selection}/acc_all")),
+        *(percent(evaluation["metrics"].get(f"test/acc_{group}")) for group in GROUPS),
+    ]
+
+
+def finalists(record: RunRecord) -> str:
+    """Return the finalists: dots, intervals, differences from the papers' setting."""
+    if record.finalists is None or record.finalist_runs is None:
+        return ""
+    found, runs = record.finalists, record.finalist_runs
+    groups = [g for g in GROUPS if f"test/acc_{g}_mean" in found]
+    seen = SELECTED_ON_TEST if record.protocol == "paper" else "validation"
+    headings = ["finalist", "runs", seen, *(f"test {g}" for g in groups), "test: − papers'", "verdict", "state"]
+    rows = []
+    for _, row in found.iterrows():
+        against = "" if row["paper"] else spread(row, "difference", signed=True)
+        verdict = "the papers' setting" if row["paper"] else str(row["verdict"])
+        state = row["state"] + (f", {row['failed']} failed" if row["failed"] else "")
+        accuracy = [spread(row, "selection"), *(spread(row, f"test/acc_{group}") for group in groups)]
+        rows.append([name_of(row), str(row["runs"]), *accuracy, against, verdict, state])
+    kinds = ["first" if row["winner"] else "paper" if row["paper"] else "" for _, row in found.iterrows()]
+    charts = [f"<h3>{seen}</h3>" + marks.finalist_dots(found, runs, metric="selection")]
+    if record.protocol != "paper":
+        charts.append("<h3>test</h3>" + marks.finalist_dots(found, runs, metric="test/acc_all"))
+    return section(
+        "Finalists",
+        paragraph(_finalist_words(found)),
+        grid(charts, 2),
+        key([("blue", "mean and 95 % interval"), ("orange", "papers' setting"), ("grey", "single runs")]),
+        table(headings, rows, words=(0, len(headings) - 2, len(headings) - 1), kinds=kinds),
+    )
+
+
+def _finalist_words(found: pd.DataFrame) -> str:
+    first = found.iloc[0]
+    unit = f"{first['seeds']} training seeds"
+    if first["data_seeds"] > 1:
+        unit = f"{first['data_seeds']} data seeds (each with {unit})"
+    chosen = "The winner is chosen on validation means; each run read the test set once, and it chose nothing"
+    if first["protocol"] == "paper":
+        chosen = "The winner is chosen on the test set itself"
+    return (
+        f"Each setting was trained again on {unit} that the search did not use. Intervals are 95 % Student-t intervals "
+        f"over these; differences are paired by seed. {chosen}. The intervals of the other finalists are not corrected "
+        "for how many are compared."
+    )
+
+
+def claims(record: RunRecord) -> str:
+    """Return the published figures beside the run's own."""
+    found = claims_of(record)
+    if not found:
+        return ""
+    words = paragraph(
+        "Within noise: the published figure lies in the 95 % interval of our runs; the papers print no interval.",
+        "soft",
+    )
+    return section("Published figures", words, table(HEADINGS, claim_rows(found), words=(0, 1, 4)))

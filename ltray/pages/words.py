@@ -1,0 +1,38 @@
+"""Values as a report writes them."""
+
+from typing import Any
+
+import pandas as pd
+
+from ltray.finalist_table import spread
+from ltray.methods import METHODS
+
+SELECTED_ON_TEST = "selected on test"
+
+
+def symbol(knob: str) -> str:
+    """Return the symbol of a knob given by its full name, or an empty text."""
+    method, _, name = knob.partition(".")
+    return METHODS[method].knobs.specs()[name].symbol if method in METHODS else ""
+
+
+def percent(share: Any) -> str:
+    """Return a share of 1 in percent."""
+    return "–" if share is None or pd.isna(share) else f"{100 * share:.1f}"
+
+
+def spread_of(row: Any, name: str) -> str:
+    """Return mean and interval of a column, or a dash where a run has none."""
+    return spread(row, name) if f"{name}_mean" in row else "–"
+
+
+def cell(value: Any) -> str:
+    """Return a setting as a table shows it."""
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def plain(value: Any) -> str:
+    """Return a value of env.json as a line."""
+    return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)

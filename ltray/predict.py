@@ -1,0 +1,177 @@
+"""`python -m ltray.predict CHECKPOINT IMAGES…`: class names and probabilities of image files."""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from ltray.assessment import Assessment, Trained
+from ltray.command import DONE, FAILED, run
+from ltray.console import new_console
+from ltray.data.single import image_files, read_image
+from ltray.errors import UsageError
+from ltray.methods.temperature import best_temperature
+from ltray.run_folder import SCORES, checkpoint_of
+
+BATCH = 64
+COLDEST, HOTTEST = 0.01, 100.0  # where the temperature is looked for, as in the method `temperature`
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one file.
+
+    Attributes:
+        path: The file.
+        classes: Names, the most probable first; empty where the file could not be read.
+        probabilities: Of these classes.
+        error: Why the file could not be read, or "".
+    """
+
+    path: Path
+    classes: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    error: str = ""
+
+
+def main(words: list[str]) -> int:
+    """Predict, print; exit code 1 where a file could not be read."""
+    options = _parser().parse_args(words)
+    checkpoint = checkpoint_of(options.checkpoint)
+    files = image_files(options.images)
+    if not files:
+        raise UsageError(f"no image in {', '.join(map(str, options.images))}.")
+    trained = Trained.open(checkpoint, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    if options.top < 1:
+        raise UsageError(f"`--top >= 1` must hold, but got {options.top}.")
+    temperature, source = temperature_of(trained, checkpoint)
+    found = list(predict(trained, files, temperature=temperature, top=options.top))
+    with options.output.open("w", encoding="utf-8", newline="") if options.output else nullcontext(sys.stdout) as file:
+        _write(found, file, form=options.format, stamps={"temperature": temperature, "temperature_from": source})
+    return FAILED if any(one.error for one in found) else DONE
+
+
+def temperature_of(trained: Trained, checkpoint: Path) -> tuple[float, str]:
+    """Return what scores are divided by before the softmax, and where that comes from.
+
+    A model that ends in the method `temperature` has done it already; else the best
+    temperature on the validation logits saved with the checkpoint is taken. Classes keep
+    their order.
+    """
+    if "T" in trained.stage.chosen():
+        return 1.0, "the model's own temperature"
+    scores = checkpoint / SCORES
+    if scores.is_file():
+        known = Assessment.load(scores)
+        if known.split == "val":
+            return best_temperature(known.logits, known.labels, lowest=COLDEST, highest=HOTTEST), "validation images"
+    return 1.0, "none: not calibrated"
+
+
+@torch.no_grad()
+def predict(trained: Trained, files: Sequence[Path], *, temperature: float, top: int) -> Iterator[Prediction]:
+    """Classify image files, each in its turn.
+
+    Args:
+        trained: The model.
+        files: The files; one that is no image gives a `Prediction` with its error.
+        temperature: T of the softmax.
+        top: Classes to name.
+    """
+    trained.stage.eval()
+    for start in range(0, len(files), BATCH):
+        read = [_read(path, trained) for path in files[start : start + BATCH]]
+        images = [image for image in read if isinstance(image, Tensor)]
+        scores = trained.stage.logits(torch.stack(images).to(trained.device)).double().cpu() if images else None
+        shares = iter(torch.softmax(scores / temperature, dim=1) if scores is not None else ())
+        for path, image in zip(files[start : start + BATCH], read, strict=True):
+            yield Prediction(path, error=image) if isinstance(image, str) else _best(path, next(shares), trained, top)
+
+
+def _read(path: Path, trained: Trained) -> Tensor | str:
+    try:
+        return read_image(path, trained.experiment.dataset)
+    except FileNotFoundError:
+        return "no such file"
+    except (OSError, ValueError) as error:
+        return str(error) or type(error).__name__
+
+
+def _best(path: Path, shares: Tensor, trained: Trained, top: int) -> Prediction:
+    names = trained.checkpoint.context["class_names"]
+    values, labels = torch.sort(shares, descending=True, stable=True)
+    kept = min(top, len(names))
+    return Prediction(path, tuple(names[k] for k in labels[:kept]), tuple(values[:kept].tolist()))
+
+
+def _write(found: Sequence[Prediction], file: TextIO, *, form: str, stamps: Mapping[str, Any]) -> None:
+    if form == "json":
+        rows = [
+            {"path": str(one.path), "error": one.error}
+            if one.error
+            else {
+                "path": str(one.path),
+                "classes": [
+                    {"class": name, "probability": round(share, 6)}
+                    for name, share in zip(one.classes, one.probabilities, strict=True)
+                ],
+            }
+            for one in found
+        ]
+        json.dump(dict(stamps) | {"predictions": rows}, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+    elif form == "csv":
+        _write_csv(found, file)
+    else:
+        _print_table(found, file, stamps)
+
+
+def _write_csv(found: Sequence[Prediction], file: TextIO) -> None:
+    """Write a row a file and class, `path,rank,class,probability,error`."""
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(("path", "rank", "class", "probability", "error"))
+    for one in found:
+        if one.error:
+            rows.writerow((one.path, "", "", "", one.error))
+        for rank, (name, share) in enumerate(zip(one.classes, one.probabilities, strict=True), start=1):
+            rows.writerow((one.path, rank, name, f"{share:.6f}", ""))
+
+
+def _print_table(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str, Any]) -> None:
+    console = new_console()
+    console.file = file
+    shown = Table()
+    shown.add_column("image")
+    shown.add_column("classes")
+    for one in found:
+        pairs = zip(one.classes, one.probabilities, strict=True)
+        words = "  ".join(f"{name} ({100 * share:.1f} %)" for name, share in pairs)
+        shown.add_row(str(one.path), f"[red]{one.error}[/red]" if one.error else words)
+    console.print(shown)
+    line = f"temperature {stamps['temperature']:.3g}, from {stamps['temperature_from']}"
+    console.print(line, highlight=False, markup=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ltray.predict", description="Classify image files with a trained model."
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder of a checkpoint, run or search")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGES", help="image files, or folders of them")
+    parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (default: 5)")
+    parser.add_argument("--format", choices=("table", "csv", "json"), default="table", help="(default: table)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where to write; default: standard output")
+    return parser
+
+
+if __name__ == "__main__":
+    run(main)

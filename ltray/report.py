@@ -1,0 +1,60 @@
+"""`python -m ltray.report RUN…`: an HTML page and a summary in the terminal of runs and searches."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from ltray.claims.of_run import claims_of
+from ltray.claims.table import claim_table
+from ltray.command import DONE, run
+from ltray.console import new_console
+from ltray.final_evaluation import accuracy_line
+from ltray.finalist_table import render_finalists
+from ltray.pages.report import REPORT, write_report
+from ltray.pages.summary import headline
+from ltray.results import BEST_SHOWN, render
+from ltray.run_record import RunRecord
+
+
+def main(words: list[str]) -> int:
+    """Write the page, print the summary."""
+    options = _parser().parse_args(words)
+    console = new_console()
+    records = [RunRecord.read(folder) for folder in options.runs]
+    path = options.output or (records[0].folder / REPORT if len(records) == 1 else Path(REPORT))
+    for record in records:
+        _summarise(record, console)
+    console.print(f"report: {write_report(records, path)}", highlight=False, soft_wrap=True)
+    return DONE
+
+
+def _summarise(record: RunRecord, console: Console) -> None:
+    console.print(f"{record.folder}: {headline(record)}", highlight=False, markup=False, soft_wrap=True)
+    if record.trials is not None and f"{record.selection}/acc_all" in record.trials:
+        names = {knob: knob.rpartition(".")[2] for knob in record.explored}
+        most = len(record.config.get("rows", ())) or BEST_SHOWN
+        console.print(render(record.trials, names, selection=record.selection, most=most))
+    if record.finalists is not None:
+        console.print(render_finalists(record.finalists))
+    elif record.evaluation:
+        found = accuracy_line(record.evaluation["metrics"], "test")
+        console.print(f"test (evaluated once): {found}", highlight=False, markup=False)
+    claims = claims_of(record)
+    if claims:
+        console.print(claim_table(claims))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ltray.report", description="Report runs and searches, together where several are named."
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of ltray.train or ltray.tune")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="default: report.html in the run's folder; of several, here"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    run(main)

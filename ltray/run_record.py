@@ -1,0 +1,96 @@
+"""What a run folder says of itself, read back: for reports and comparisons."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ltray.errors import UsageError
+from ltray.run_folder import CONFIG, ENVIRONMENT, read_config, read_evaluation, read_history
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A finished or interrupted run or search.
+
+    Attributes:
+        folder: Where it lies.
+        config: Its resolved settings.
+        environment: Versions, hardware, digest of the data.
+        trials: `results.parquet` of a search, else None.
+        history: One row a trial and epoch; a single run is trial 0.
+        finalists: `finalists.parquet`, or None.
+        finalist_runs: `finalist_runs.parquet`, or None.
+        evaluation: Of the model in `best/`, or None.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    trials: pd.DataFrame | None
+    history: pd.DataFrame
+    finalists: pd.DataFrame | None
+    finalist_runs: pd.DataFrame | None
+    evaluation: Mapping[str, Any] | None
+
+    @classmethod
+    def read(cls, folder: Path) -> "RunRecord":
+        """Read a run folder.
+
+        Raises:
+            UsageError: It is none.
+        """
+        config = read_config(folder)
+        if config is None:
+            what = (
+                f"holds no {CONFIG}: not a folder of ltray.train or ltray.tune" if folder.is_dir() else "no such folder"
+            )
+            raise UsageError(f"{folder}: {what}.")
+        history = _table(folder / "history.parquet")
+        if history is None:
+            history = pd.DataFrame([{"trial": 0, "epoch": m["total_epochs"]} | m for m in read_history(folder)])
+        environment = folder / ENVIRONMENT
+        return cls(
+            folder=folder,
+            config=config,
+            environment=json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else {},
+            trials=_table(folder / "results.parquet"),
+            history=history,
+            finalists=_table(folder / "finalists.parquet"),
+            finalist_runs=_table(folder / "finalist_runs.parquet"),
+            evaluation=read_evaluation(folder),
+        )
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Flat settings of the run, or what all trials of the search share."""
+        found: Mapping[str, Any] = self.config["settings"]
+        return found
+
+    @property
+    def explored(self) -> Mapping[str, str]:
+        """Ranges of the explored knobs, in words, by full name."""
+        found: Mapping[str, str] = self.config.get("explore", {})
+        return found
+
+    @property
+    def is_search(self) -> bool:
+        """Whether it is a search."""
+        return "search" in self.config
+
+    @property
+    def protocol(self) -> str:
+        """Honest, or paper: selected on test."""
+        return str(self.settings["dataset.protocol"])
+
+    @property
+    def selection(self) -> str:
+        """Prefix of the metrics that trials are compared on."""
+        return "test" if self.protocol == "paper" else "val"
+
+
+def _table(path: Path) -> pd.DataFrame | None:
+    return pd.read_parquet(path) if path.is_file() else None

@@ -1,0 +1,70 @@
+"""A search with finalists as a user runs it: killed among them, continued, reported."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
+commands = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(commands)
+
+pytestmark = [pytest.mark.ray, pytest.mark.ffcv, pytest.mark.slow]
+
+SPACE = """
+dataset: digits-lt
+methods: [cross_entropy]
+explore: {cross_entropy.weight_decay: {from: 1.0e-5, to: 1.0e-2, log: true}}
+fix:
+  cross_entropy.epochs: 4
+  cross_entropy.schedule: cosine
+  dataset.largest_class: 40
+  dataset.imbalance_factor: 8
+search: {trials: 2}
+stop: {rule: none}
+finalists: {best: 1, seeds: 3}
+"""
+CLOCK = ("train/seconds", "train/images_per_second")
+
+
+def evaluations(folder: Path) -> dict[str, str]:
+    return {p.parents[1].name: p.read_text() for p in sorted(folder.glob("finalists/*/best/evaluation.json"))}
+
+
+def test_finalists_killed_and_continued_repeat_nothing_and_end_alike(tmp_path):
+    (tmp_path / "small.yaml").write_text(SPACE)
+    words = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
+    commands.run_until("tune", *words, data=tmp_path, reached=lambda text: ", seed 1, data seed 0:" in text)
+    folder = tmp_path / "run"
+    before = evaluations(folder)
+    assert 1 <= len(before) < 6 and not (folder / "finalists.parquet").exists()
+    printed = commands.run("tune", *words, "--resume", data=tmp_path)
+    assert "trial 0 starts" not in printed
+    after = evaluations(folder)
+    assert len(after) == 6 and {name: after[name] for name in before} == before
+    for name in after:
+        key, seed, _ = name.split("-")
+        assert (f"finalist {key}, {seed.replace('seed', 'seed ')}," in printed) == (name not in before)
+    table = pd.read_parquet(folder / "finalists.parquet")
+    assert list(table["runs"]) == [3, 3] and table["winner"].tolist() == [True, False] and table["paper"].sum() == 1
+    assert sorted(pd.read_parquet(folder / "finalist_runs.parquet")["seed"]) == [1, 1, 2, 2, 3, 3]
+    kept = json.loads((folder / "best" / "evaluation.json").read_text())
+    assert kept["run"].startswith(f"finalists/{table['trial'][0]}-")
+    assert "<section><h2>Finalists</h2>" in (folder / "report.html").read_text()
+    # Run again from the start, an interrupted run gives the same figures: it went on from its checkpoint.
+    cut = sorted(after.keys() - before.keys())[0]
+    undisturbed = tmp_path / "again"
+    settings = json.loads(after[cut])["settings"]
+    given = [f"{k}={json.dumps(v)}" for k, v in settings.items() if k in ("seed", "cross_entropy.weight_decay")]
+    fixed = ["epochs=4", "schedule=cosine", "dataset.largest_class=40", "dataset.imbalance_factor=8"]
+    chosen = ["--methods", "cross_entropy", "--dataset", "digits-lt", "--output", str(undisturbed)]
+    commands.run("train", *chosen, *fixed, *given, data=tmp_path)
+    alone = json.loads((undisturbed / "best" / "evaluation.json").read_text())
+    assert alone["metrics"] == json.loads(after[cut])["metrics"]
+    # The same command once more reads no test image: everything is there.
+    stamp = (folder / "best" / "evaluation.json").read_text()
+    again = commands.run("tune", *words, data=tmp_path)
+    assert "finalists:" in again and ", seed 1, data seed" not in again
+    assert (folder / "best" / "evaluation.json").read_text() == stamp and evaluations(folder) == after
