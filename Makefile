@@ -2,6 +2,8 @@
 # OpenCV and libturbojpeg, which `make setup` looks for. PYTHON=... chooses the Python.
 RUN := .venv/bin/python
 DEFAULT_TESTS := not slow and not gpu
+# A process a core; tests that start Ray, or share the two workers, stay in one process each (tests/conftest.py).
+IN_PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-all demo bench format constraints clean
@@ -13,7 +15,7 @@ setup: ## install everything into .venv; seconds when that is done already
 	@python=$$(sh tools/find_python.sh) && "$$python" tools/setup_environment.py
 
 test: setup ## the default tests, with ruff and mypy among them
-	@$(RUN) -m pytest -q -m "$(DEFAULT_TESTS)"
+	@$(RUN) -m pytest -q $(IN_PARALLEL) -m "$(DEFAULT_TESTS)"
 
 test-all: setup ## every test this machine can run: many minutes
 	@$(RUN) -m pytest -q

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 from ltray.testing.worker_pool import WorkerPool
@@ -14,6 +15,19 @@ SHARED = Path(os.environ.get("LTRAY_SHARED", Path(__file__).resolve().parents[2]
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # each core has a process of its own
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what is dear to start: Ray clusters one after the other, one pool of two workers."""
+    for item in items:
+        if item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+        elif "two_workers" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("two_workers"))
+
 
 Golden = Callable[[str], Mapping[str, np.ndarray]]
 
