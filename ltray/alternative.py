@@ -50,12 +50,13 @@ class Alternative:
         """Draw a trial's flat settings; every draw is legal by construction."""
         drawn: dict[str, Any] = {}
         for dimension in self.dimensions:
-            drawn[dimension.key] = dimension.draw(draw, self.upper_bound(dimension, drawn, classes))
+            if self._has_effect(dimension, drawn):
+                drawn[dimension.key] = dimension.draw(draw, self.upper_bound(dimension, drawn, classes))
         return dict(self.fixed) | drawn
 
     def paper_params(self) -> dict[str, Any]:
-        """Return the papers' value of every explored knob."""
-        return {dimension.key: self._paper_value(dimension) for dimension in self.dimensions}
+        """Return the papers' value of every explored knob that has an effect with them."""
+        return {d.key: self._paper_value(d) for d in self.dimensions if self._has_effect(d, {})}
 
     def grid(self, classes: int) -> Iterator[dict[str, Any]]:
         """Yield every legal combination of the explored values, the last knob changing fastest.
@@ -69,10 +70,13 @@ class Alternative:
                     f"{dimension.where}`{dimension.key}` has the range {dimension.describe()}, but a grid "
                     "needs values: write `among: [...]`, or choose another search.sampler."
                 )
+        seen: list[dict[str, Any]] = []
         for values in itertools.product(*(dimension.among or () for dimension in self.dimensions)):
             point = {d.key: value for d, value in zip(self.dimensions, values, strict=True)}
-            bounds = [self.upper_bound(dimension, point, classes) for dimension in self.dimensions]
-            if all(b is None or point[d.key] <= b for d, b in zip(self.dimensions, bounds, strict=True)):
+            point = {d.key: point[d.key] for d in self.dimensions if self._has_effect(d, point)}
+            bounds = {key: self.upper_bound(d, point, classes) for d in self.dimensions if (key := d.key) in point}
+            if point not in seen and all(b is None or point[key] <= b for key, b in bounds.items()):
+                seen.append(point)
                 yield point
 
     def check(self, classes: int, *, with_paper: bool) -> None:
@@ -93,12 +97,22 @@ class Alternative:
                     f"{dimension.where}`{dimension.key}` starts at {dimension.low}, but other knobs of the space "
                     f"allow at most {bound:g}. Lower `from`, or raise the other knob's."
                 )
+            self._check_effect(dimension)
             paper = self._paper_value(dimension)
             if with_paper and not dimension.contains(paper):
                 raise UsageError(
                     f"{dimension.where}`{dimension.key}` leaves out the papers' value {paper!r}, which is to be the "
                     "first trial. Widen the range, or set search.first_try=none."
                 )
+
+    def _check_effect(self, dimension: Dimension) -> None:
+        other = dimension.spec.needs[0] if dimension.spec.needs else ""
+        explored = any(d.key == f"{dimension.method}.{other}" for d in self.dimensions)
+        if not explored and not self._has_effect(dimension, {}):
+            raise UsageError(
+                f"{dimension.where}`{dimension.key}` has no effect with "
+                f"{other}={getattr(self._knobs(dimension.method), other)}. Leave it out, or explore or fix `{other}`."
+            )
 
     def upper_bound(self, dimension: Dimension, drawn: Mapping[str, Any], classes: int) -> float | None:
         """Return the bound that the knobs drawn so far leave for `dimension`, or None."""
@@ -111,6 +125,13 @@ class Alternative:
         trial = object.__new__(type(knobs))
         trial.__dict__.update(knobs.as_dict() | values)
         return trial.upper_bound(dimension.name, classes)
+
+    def _has_effect(self, dimension: Dimension, drawn: Mapping[str, Any]) -> bool:
+        """Return whether a knob matters with what is drawn so far, and the papers' values elsewhere."""
+        if dimension.spec.needs is None:
+            return True
+        other, values = dimension.spec.needs
+        return drawn.get(f"{dimension.method}.{other}", getattr(self._knobs(dimension.method), other)) in values
 
     def _paper_value(self, dimension: Dimension) -> Any:
         return getattr(self._knobs(dimension.method), dimension.name)

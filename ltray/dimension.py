@@ -6,9 +6,11 @@ from typing import Any, Self
 
 from ltray.errors import UsageError, did_you_mean
 from ltray.knobs import Knob
+from ltray.recipe import Recipe
 from ltray.stage import Method
 
 KEYS = ("from", "to", "log", "among")
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class Dimension:
             UsageError: An unknown key, an empty or illegal range, a value of a wrong type.
         """
         spec, kind = method.knobs.specs()[name], method.knobs.types()[name]
-        if content == "auto":
+        if trains_nothing(method) and name in Recipe.specs():
+            raise UsageError(f"{where}`{method.name}` trains nothing: its `{name}` has no effect.")
+        if content == AUTO:
             content = _own_range(f"{method.name}.{name}", spec, kind, where)
         if isinstance(content, list):
             content = {"among": content}
@@ -70,6 +74,16 @@ class Dimension:
     def key(self) -> str:
         """The setting's full name."""
         return f"{self.method}.{self.name}"
+
+    @property
+    def changes_length(self) -> bool:
+        """Whether a trial's number of epochs depends on it."""
+        return self.name.endswith("epochs") or self.spec.changes_length
+
+    @property
+    def rank(self) -> int:
+        """Place in the order of draws: a condition or a bound comes before what depends on it."""
+        return 2 if self.spec.at_most is not None else int(self.spec.needs is not None)
 
     @property
     def lowest(self) -> Any:
@@ -109,11 +123,25 @@ class Dimension:
         return f"{self.low:g} … {self.high:g}{' (log)' if self.log else ''}"
 
 
+def worth_exploring(method: Method) -> list[str]:
+    """Return the names of the knobs that declare a range, have an effect by default and no say in a trial's length."""
+    idle = set(Recipe.specs()) if trains_nothing(method) else set()
+    for name, spec in method.knobs.specs().items():
+        if spec.changes_length or (spec.needs and getattr(method.knobs, spec.needs[0]) not in spec.needs[1]):
+            idle.add(name)
+    return [name for name, spec in method.knobs.specs().items() if spec.search and name not in idle]
+
+
+def trains_nothing(method: Method) -> bool:
+    """Return whether a method has no epochs, so that nothing of the training recipe matters."""
+    return method.knobs.specs()["epochs"].high == 0
+
+
 def _own_range(key: str, spec: Knob, kind: Any, where: str) -> dict[str, Any]:
     search = spec.search or spec.choices or ((False, True) if kind is bool else None)
     if search is None:
         raise UsageError(f"{where}`{key}` declares no range worth exploring; write {{from, to}} or {{among}}.")
-    if kind is float or (kind is int and len(search) == 2):
+    if kind in (int, float) and len(search) == 2:
         return {"from": search[0], "to": search[1], "log": spec.log}
     return {"among": list(search)}
 

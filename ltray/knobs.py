@@ -32,6 +32,10 @@ class Knob:
             `auto` means in a search space. None: not worth exploring.
         tried: Values that the papers' ablations report.
         in_epochs: Whether it counts epochs and therefore shrinks with `epochs`.
+        needs: Another knob of the same class and its values with which this one has an effect;
+            None where it always has.
+        changes_length: Whether it changes how many epochs a run has; names that end in
+            "epochs" do in any case.
     """
 
     symbol: str
@@ -44,6 +48,8 @@ class Knob:
     search: tuple[Value, ...] | None = None
     tried: tuple[Value, ...] = ()
     in_epochs: bool = False
+    needs: tuple[str, tuple[Value, ...]] | None = None
+    changes_length: bool = False
 
 
 def knob(default: Any, symbol: str, help: str, **declared: Any) -> Any:

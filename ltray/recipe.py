@@ -18,7 +18,9 @@ class Recipe(Knobs):
     """
 
     epochs: int = knob(200, "", "passes over the training set", low=0, high=10_000)
-    batch_size: int = knob(128, "B", "images a step, over all workers", low=1, high=65_536, search=(64, 128, 256))
+    batch_size: int = knob(
+        128, "B", "images a step, over all workers", low=1, high=65_536, search=(16, 32, 64, 128, 256, 512)
+    )
     learning_rate: float = knob(0.1, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.02, 0.3))
     weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3))
     momentum: float = knob(0.9, "μ", "momentum of SGD", low=0.0, high=0.9999)

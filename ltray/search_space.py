@@ -140,7 +140,7 @@ class SearchSpace:
             "explore": {dimension.key: dimension.describe() for dimension in self.dimensions},
         }
         if len(self.alternatives) > 1:
-            known["alternatives"] = {", ".join(a.methods): _own_settings(a.base) for a in self.alternatives}
+            known["alternatives"] = {_words(a): _own_settings(a.base) for a in self.alternatives}
         if self.rows:
             known["rows"] = [{"name": row.name} | row.resolved(stated_keys(self.rows)) for row in self.rows]
         return known
@@ -148,11 +148,15 @@ class SearchSpace:
     def _chosen(self, trial: Draw) -> Alternative:
         if len(self.alternatives) == 1:
             return self.alternatives[0]
-        by_name = {alternative.methods: alternative for alternative in self.alternatives}
+        by_name = {_words(alternative): alternative for alternative in self.alternatives}
         return by_name[trial.suggest_categorical(METHODS, list(by_name))]
 
     def _choice(self, alternative: Alternative) -> dict[str, Any]:
-        return {METHODS: alternative.methods} if len(self.alternatives) > 1 else {}
+        return {METHODS: _words(alternative)} if len(self.alternatives) > 1 else {}
+
+
+def _words(alternative: Alternative) -> str:
+    return ", ".join(alternative.methods)
 
 
 def _heading(key: str) -> str:

@@ -1,14 +1,15 @@
 """Reads a search-space file and the command line's overrides into the parts of a search."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ltray.alternative import Alternative
-from ltray.dimension import Dimension
+from ltray.dimension import AUTO, Dimension, worth_exploring
 from ltray.errors import UsageError, did_you_mean
 from ltray.experiment import Experiment, find_method, setting_names
 from ltray.knobs import Knobs
+from ltray.recipe import Recipe
 from ltray.rows import NAME, SHARED, Row, check_distinct
 from ltray.search_settings import Finalists, Search, Stop, TrialResources
 from ltray.settings import full_key, parse_numbers
@@ -18,6 +19,7 @@ BLOCKS: dict[str, type[Knobs]] = {"search": Search, "stop": Stop, "trial": Trial
 KEYS = ("dataset", "methods", "explore", "rows", "fix", *BLOCKS)
 DRAWING = ("sampler", "trials", "seed", "first_try")
 """Settings of `search:` that mean nothing where nothing is drawn."""
+AMONG, EXPLORE = "among", "explore"
 
 
 class SpaceReader:
@@ -25,7 +27,7 @@ class SpaceReader:
 
     Args:
         file: The file.
-        overrides: `key=value` pairs laid over it.
+        overrides: `key=value` pairs laid over it; `explore.<knob>` replaces a range.
 
     Raises:
         UsageError: An unknown part, method or setting.
@@ -37,46 +39,113 @@ class SpaceReader:
                 raise UsageError(f"{file.where(key)}`{key}` is not a part of a search space.{did_you_mean(key, KEYS)}")
         self.file = file
         given = dict(overrides)
-        self.methods = self._methods(given.pop("methods", file.values.get("methods")))
+        self.choices = self._choices(given.pop("methods", file.values.get("methods")))
+        self.methods = list(dict.fromkeys(name for sequence in self.choices for name in sequence))
+        # The file may name knobs of methods that the command line's choice leaves out.
+        known = self._choices(file.values.get("methods", self.methods))
+        self.is_choice = len(known) > 1 or len(self.choices) > 1
+        names = [name for sequence in known for name in sequence]
+        self.file_owners = setting_names(list(dict.fromkeys(names + self.methods)))
         self.owners = setting_names(self.methods) | {name: list(block.specs()) for name, block in BLOCKS.items()}
-        self.overrides = {full_key(key, self.owners): value for key, value in given.items()}
+        self.ranges = {key.partition(".")[2]: given.pop(key) for key in list(given) if key.startswith(f"{EXPLORE}.")}
+        self.overrides = {full: value for key, value in given.items() for full in self._full_keys(key, self.owners)}
 
     def parts(self) -> dict[str, Any]:
         """Read every part."""
         fixed = self._fixed()
-        base = self._experiment(fixed, "")
-        rows = self._rows(fixed)
-        dimensions = () if rows else self._dimensions(fixed)
         blocks = {name: self._block(name, block) for name, block in BLOCKS.items()}
+        rows = self._rows(fixed)
         if rows:
             blocks |= self._without_drawing(blocks, len(rows))
-        self._check_lengths(dimensions, blocks["stop"])
-        return {"alternatives": (Alternative(base, fixed, dimensions),), "rows": rows} | blocks
+            return {"alternatives": (self._alternative(self.choices[0], fixed, {}),), "rows": rows} | blocks
+        ranges = self._ranges(fixed)
+        alternatives = tuple(self._alternative(sequence, fixed, ranges) for sequence in self.choices)
+        if len(alternatives) == 1 and not alternatives[0].dimensions:
+            raise UsageError(f"{self.file.where(EXPLORE)}`explore` names no knob: there is nothing to search.")
+        self._check_lengths(alternatives, blocks["stop"])
+        return {"alternatives": alternatives, "rows": ()} | blocks
 
-    def _methods(self, names: Any) -> list[str]:
-        names = [names] if isinstance(names, str) else names
-        if not isinstance(names, list) or not names:
-            raise UsageError(f"{self.file.where('methods')}`methods` must list method names, but got {names!r}.")
-        for name in names:
-            try:
-                find_method(name)
-            except UsageError as error:
-                raise UsageError(f"{self.file.where('methods')}{error}") from error
-        return names
+    def _choices(self, written: Any) -> list[tuple[str, ...]]:
+        """Return the sequences of methods: one, or those of `{among: [...]}`."""
+        where = self.file.where("methods")
+        listed = [written]
+        if isinstance(written, dict):
+            if list(written) != [AMONG] or not isinstance(written[AMONG], list) or len(written[AMONG]) < 2:
+                raise UsageError(f"{where}a choice of methods is `{{among: [bcl, [bcl, tau_norm]]}}`, not {written!r}.")
+            listed = written[AMONG]
+        sequences = [(item,) if isinstance(item, str) else item for item in listed]
+        for sequence in sequences:
+            if not isinstance(sequence, list | tuple) or not sequence:
+                raise UsageError(f"{where}`methods` must list method names, but got {sequence!r}.")
+            for name in sequence:
+                try:
+                    find_method(name)
+                except UsageError as error:
+                    raise UsageError(f"{where}{error}") from error
+        found = [tuple(sequence) for sequence in sequences]
+        if len(set(found)) < len(found):
+            raise UsageError(f"{where}`methods` repeats a choice: {listed!r}.")
+        return found
 
-    def _fixed(self) -> dict[str, Any]:
-        if "dataset" not in self.file.values | self.overrides:
-            raise UsageError(f"{self.file.path}: `dataset` is missing; name one, such as `dataset: cifar100-lt`.")
-        fixed: dict[str, Any] = {"dataset": self.file.values.get("dataset"), "methods": self.methods}
-        for key, value in self._mapping("fix").items():
-            fixed[self._full_key(key, self.file.where(f"fix.{key}"))] = value
-        return fixed | {k: v for k, v in self.overrides.items() if k.partition(".")[0] not in BLOCKS}
-
-    def _full_key(self, key: str, where: str) -> str:
+    def _full_keys(self, key: str, owners: Mapping[str, Iterable[str]], where: str = "") -> list[str]:
+        """Return the full name of a key; under a choice of methods a knob that all have is meant of each first one."""
+        if self.is_choice and key in Recipe.specs():
+            return list(dict.fromkeys(f"{sequence[0]}.{key}" for sequence in self.choices))
         try:
-            return full_key(key, {name: names for name, names in self.owners.items() if name not in BLOCKS})
+            return [full_key(key, owners)]
         except UsageError as error:
             raise UsageError(f"{where}{error}") from error
+
+    def _fixed(self) -> dict[str, Any]:
+        """Return the flat settings that all trials share, but for `methods`."""
+        if "dataset" not in self.file.values | self.overrides:
+            raise UsageError(f"{self.file.path}: `dataset` is missing; name one, such as `dataset: cifar100-lt`.")
+        fixed: dict[str, Any] = {"dataset": self.file.values.get("dataset")}
+        for key, value in self._mapping("fix").items():
+            for full in self._full_keys(key, self.file_owners, self.file.where(f"fix.{key}")):
+                fixed[full] = value
+        return fixed | {k: v for k, v in self.overrides.items() if k.partition(".")[0] not in BLOCKS}
+
+    def _alternative(
+        self, sequence: Sequence[str], fixed: Mapping[str, Any], ranges: Mapping[str, tuple[str, Any]]
+    ) -> Alternative:
+        others = self.file_owners.keys() - {"", "dataset", *sequence}
+        own = {k: v for k, v in fixed.items() if k.partition(".")[0] not in others} | {"methods": list(sequence)}
+        found = []
+        for key, (where, content) in ranges.items():
+            method, _, name = key.partition(".")
+            if method in sequence:
+                found.append(Dimension.read(find_method(method), name, content, where=where))
+        dimensions = tuple(sorted(found, key=lambda dimension: dimension.rank))
+        return Alternative(self._experiment(own, ""), own, dimensions)
+
+    def _ranges(self, fixed: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+        """Return what to explore: where it stands and the range, by the knob's full name."""
+        knobs = {name: list(names) for name, names in self.file_owners.items() if name not in ("", "dataset")}
+        whole: dict[str, tuple[str, Any]] = {}
+        single: dict[str, tuple[str, Any]] = {}
+        for written, content, where in self._written_ranges():
+            if written in knobs:
+                if content != AUTO:
+                    raise UsageError(f"{where}a whole method can be explored as `{written}: {AUTO}`, not {content!r}.")
+                names = worth_exploring(find_method(written))
+                whole |= {key: (where, AUTO) for name in names if (key := f"{written}.{name}") not in fixed}
+                continue
+            for key in self._full_keys(written, knobs, where):
+                if key in fixed and key not in self.overrides:
+                    raise UsageError(f"{where}`{key}` is explored and fixed; keep one of them.")
+                if key not in fixed:  # or the command line fixes it
+                    single[key] = (where, content)
+        return whole | single
+
+    def _written_ranges(self) -> list[tuple[str, Any, str]]:
+        """Return key, range and place of what `explore` says, the command line's last."""
+        if self.file.values.get(EXPLORE) == AUTO:
+            listed = dict.fromkeys(self.methods, AUTO)
+        else:
+            listed = self._mapping(EXPLORE)
+        found = [(key, content, self.file.where(f"{EXPLORE}.{key}")) for key, content in listed.items()]
+        return found + [(key, content, f"{EXPLORE}.{key}=…: ") for key, content in self.ranges.items()]
 
     def _experiment(self, settings: Mapping[str, Any], part: str) -> Experiment:
         """Build the experiment of some settings; a mistake is shown where it stands.
@@ -106,33 +175,18 @@ class SpaceReader:
             raise UsageError(f"{self.file.where(key)}`{key}` must hold `key: value` lines, but holds {value!r}.")
         return value
 
-    def _dimensions(self, fixed: Mapping[str, Any]) -> tuple[Dimension, ...]:
-        found = []
-        for written, content in self._mapping("explore").items():
-            where = self.file.where(f"explore.{written}")
-            try:
-                key = full_key(written, {name: self.owners[name] for name in self.methods})
-            except UsageError as error:
-                raise UsageError(f"{where}{error}") from error
-            if key in self.overrides:
-                continue  # fixed on the command line
-            if key in fixed:
-                raise UsageError(f"{where}`{key}` is explored and fixed; keep one of them.")
-            method, _, name = key.partition(".")
-            found.append(Dimension.read(find_method(method), name, content, where=where))
-        if not found:
-            raise UsageError(f"{self.file.where('explore')}`explore` names no knob: there is nothing to search.")
-        return tuple(sorted(found, key=lambda dimension: dimension.spec.at_most is not None))
-
     def _rows(self, fixed: Mapping[str, Any]) -> tuple[Row, ...]:
         if "rows" not in self.file.values:
             return ()
         where, listed = self.file.where("rows"), self.file.values["rows"]
-        if "explore" in self.file.values:
+        if EXPLORE in self.file.values or self.ranges:
             raise UsageError(f"{where}`rows` states every setting and `explore` draws them; keep one of them.")
+        if len(self.choices) > 1:
+            raise UsageError(f"{where}`rows` are settings of one sequence of methods; `methods` must not be a choice.")
         if not isinstance(listed, list) or not listed:
             raise UsageError(f"{where}`rows` must be a list of settings, a trial each, but holds {listed!r}.")
-        rows = tuple(self._row(index, content, fixed) for index, content in enumerate(listed))
+        shared = {**fixed, "methods": list(self.choices[0])}
+        rows = tuple(self._row(index, content, shared) for index, content in enumerate(listed))
         check_distinct(rows)
         return rows
 
@@ -146,7 +200,7 @@ class SpaceReader:
             if written == NAME:
                 continue
             line = self.file.where(f"{part}.{written}")
-            key = self._full_key(written, line)
+            (key,) = self._full_keys(written, self.file_owners, line)
             if key in SHARED:
                 raise UsageError(f"{line}`{key}` is the same for all rows of a file; state it outside of `rows`.")
             if key not in self.overrides:  # the command line goes before the file
@@ -176,10 +230,22 @@ class SpaceReader:
         except UsageError as error:
             raise UsageError(f"{self.file.where(name)}{error}") from error
 
-    def _check_lengths(self, dimensions: Sequence[Dimension], stop: Knobs) -> None:
-        for dimension in dimensions:
-            if dimension.name.endswith("epochs") and getattr(stop, "rule", "none") != "none":
+    def _check_lengths(self, alternatives: Sequence[Alternative], stop: Knobs) -> None:
+        """Refuse what early stopping cannot compare: trials of other lengths at equal epochs."""
+        if getattr(stop, "rule", "none") == "none":
+            return
+        for dimension in (d for alternative in alternatives for d in alternative.dimensions):
+            if dimension.changes_length:
                 raise UsageError(
                     f"{dimension.where}`{dimension.key}` changes a trial's length, but `stop.rule` compares trials at "
                     "equal epochs. Fix it, or set stop.rule=none."
+                )
+        for name in ("epochs", "schedule"):
+            values = {", ".join(a.methods): getattr(a.base.knobs[0], name) for a in alternatives}
+            kinds = {str(value).partition("_")[0] for value in values.values()}
+            if len(kinds) > 1:
+                listed = ", ".join(f"{value} in {methods}" for methods, value in values.items())
+                raise UsageError(
+                    f"{self.file.where('methods')}`stop.rule` compares trials at equal epochs of equal schedules, but "
+                    f"`{name}` is {listed}. Fix it for all (`fix: {{{name}: …}}`), or set stop.rule=none."
                 )

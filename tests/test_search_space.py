@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.search_space import SearchSpace
+from ltray.settings import parse_numbers
 
 SPACES = Path(__file__).resolve().parents[1] / "search_spaces"
 GOOD = """
@@ -50,15 +51,6 @@ def test_any_random_draw_is_a_legal_experiment(seed):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     experiment = Experiment.from_settings(space.suggest(study.ask()))
     experiment.knobs[0].check_world(100)
-
-
-def test_the_papers_point_is_in_every_shipped_space():
-    found = sorted(SPACES.glob("*.yaml"))
-    assert [p.stem for p in found if p.stem in ("bcl", "quickstart", "rescom")] == ["bcl", "quickstart", "rescom"]
-    for path in found:
-        assert path.read_text().startswith(f"# python -m ltray.tune search_spaces/{path.name}\n"), path
-        classes = 100 if "cifar100" in path.read_text() else 10
-        SearchSpace.read(path).bind(classes=classes)
 
 
 def test_overrides_reach_every_part(tmp_path):
@@ -117,3 +109,50 @@ def test_a_range_without_the_papers_value_is_refused(tmp_path):
     with pytest.raises(UsageError, match="leaves out the papers' value 0.2"):
         read(tmp_path, text).bind(classes=10)
     read(tmp_path, text, **{"search.first_try": "none"}).bind(classes=10)
+
+
+CONDITIONAL = """
+dataset: digits-lt
+methods: [bcl]
+explore:
+  bcl.classifier_scale: {among: [20, 30]}
+  bcl.classifier: auto
+"""
+
+
+def test_a_knob_is_drawn_only_where_it_has_an_effect(tmp_path):
+    space = read(tmp_path, CONDITIONAL).bind(classes=10)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = [space.suggest(study.ask()) for _ in range(20)]
+    assert {s["bcl.classifier"] for s in drawn} == {"linear", "cosine"}
+    assert all(("bcl.classifier_scale" in s) == (s["bcl.classifier"] == "cosine") for s in drawn)
+    with pytest.raises(UsageError, match=r"space.yaml:5: `bcl.classifier_scale` has no effect with classifier=linear"):
+        read(tmp_path, CONDITIONAL, classifier="linear").bind(classes=10)
+
+
+def test_a_grid_holds_every_legal_point_once(tmp_path):
+    space = read(tmp_path, CONDITIONAL).bind(classes=10)
+    points = [tuple(point.values()) for point in space.grid_points()]
+    assert points == [("linear",), ("cosine", 20.0), ("cosine", 30.0)]
+    text = GOOD.partition("  rescom.temperature")[0] + "  rescom.queue_size: [1, 4]\n  rescom.hard_positives: [1, 4]\n"
+    points = read(tmp_path, text, **{"search.first_try": "none"}).bind(classes=10).grid_points()
+    assert [(p["rescom.queue_size"], p["rescom.hard_positives"]) for p in points] == [(1, 1), (4, 1), (4, 4)]
+    with pytest.raises(UsageError, match=r"space.yaml:5: `rescom.temperature` has the range 0.05 … 0.5 \(log\), but"):
+        read(tmp_path).bind(classes=10).grid_points()
+
+
+def test_auto_of_declared_values_draws_these_values(tmp_path):
+    text = GOOD.replace("rescom.temperature: {from: 0.05, to: 0.5, log: true}", "rescom.effective_number_beta: auto")
+    (beta,) = [d for d in read(tmp_path, text).dimensions if d.name == "effective_number_beta"]
+    assert beta.among is not None and 0.999999 in beta.among
+
+
+def test_a_range_on_the_command_line_replaces_or_adds_one(tmp_path):
+    overrides = {"explore.temperature": {"from": "1e-1", "to": 0.3}, "explore.rescom.projection_width": "auto"}
+    space = read(tmp_path, **parse_numbers(overrides))
+    found = {d.name: d.describe() for d in space.dimensions}
+    assert found["temperature"] == "0.1 … 0.3 (log)" and found["projection_width"] == "32 … 256 (log)"
+    with pytest.raises(UsageError, match=r"^explore.temprature=…: `temprature` is not a setting. Did you mean"):
+        read(tmp_path, **{"explore.temprature": "auto"})
+    with pytest.raises(UsageError, match=r"^explore.temperature=…: `from < to` must hold, but got from=0.3, to=0.1"):
+        read(tmp_path, **{"explore.temperature": {"from": 0.3, "to": 0.1}})

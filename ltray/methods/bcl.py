@@ -27,8 +27,10 @@ class BCLKnobs(Recipe):
     Places-LT is not in the paper: our choice, 30 epochs of a pretrained ResNet-152.
     """
 
-    learning_rate: float = knob(0.15, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.03, 0.5))
-    batch_size: int = knob(256, "B", "images a step, over all workers", low=1, high=65_536, search=(128, 256, 512))
+    learning_rate: float = knob(0.15, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.01, 0.5))
+    batch_size: int = knob(
+        256, "B", "images a step, over all workers", low=1, high=65_536, search=(16, 32, 64, 128, 256, 512)
+    )
     classification_weight: float = knob(
         2.0, "λ", "weight of the classification term (alpha of the code)", low=0.0, high=100.0, search=(0.5, 4.0)
     )
@@ -45,14 +47,21 @@ class BCLKnobs(Recipe):
         0.1, "τ", "contrastive temperature", low=1e-3, high=1.0, log=True, search=(0.03, 0.5), tried=(0.07, 0.1)
     )
     hidden_width: int = knob(
-        512, "", "hidden width of the two projection heads", low=2, high=16_384, search=(128, 512, 2048)
+        512, "", "hidden width of the two projection heads", low=2, high=16_384, search=(64, 128, 512, 2048)
     )
     projection_width: int = knob(
-        128, "F", "width of the embedding, K − 1 or more by preference", low=2, high=8192, log=True, search=(64, 1024)
+        128, "F", "width of the embedding, K − 1 or more by preference", low=2, high=8192, log=True, search=(32, 1024)
     )
     classifier: str = knob("linear", "", "linear with bias, or cosine", choices=("linear", "cosine"))
     classifier_scale: float = knob(
-        30.0, "s", "factor of the cosine classifier", low=0.1, high=1000.0, log=True, search=(10.0, 40.0)
+        30.0,
+        "s",
+        "factor of the cosine classifier",
+        low=0.1,
+        high=1000.0,
+        log=True,
+        search=(10.0, 40.0),
+        needs=("classifier", ("cosine",)),
     )
     views: str = knob(
         "sim-sim",
@@ -78,7 +87,13 @@ class BCLKnobs(Recipe):
         tried=("mlp", "learnable", "ema"),
     )
     prototype_momentum: float = knob(
-        0.9, "", "of moving class averages, a step (the paper states none)", low=0.0, high=0.9999, search=(0.5, 0.99)
+        0.9,
+        "",
+        "of moving class averages, a step (the paper states none)",
+        low=0.0,
+        high=0.9999,
+        search=(0.5, 0.99),
+        needs=("prototypes", ("ema",)),
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {

@@ -51,7 +51,7 @@ class QueueKnobs(Recipe):
         tried=(0.05, 0.07, 0.2),
     )
     queue_size: int = knob(
-        1024, "K_q", "keys remembered", low=0, high=2**20, log=True, search=(512, 16_384), tried=(1024, 8192)
+        1024, "K_q", "keys remembered", low=0, high=2**20, log=True, search=(128, 16_384), tried=(1024, 8192)
     )
     queue_start: str = knob(
         "random_columns",

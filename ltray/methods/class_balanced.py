@@ -33,7 +33,14 @@ class ClassBalancedKnobs(BaselineKnobs):
         "softmax", "", "what is weighted; sigmoid and focal are one-versus-all", choices=("softmax", "sigmoid", "focal")
     )
     gamma: float = knob(
-        1.0, "γ", "focusing exponent under loss = focal", low=0.0, high=10.0, search=(0.5, 2.0), tried=(0.5, 1.0, 2.0)
+        1.0,
+        "γ",
+        "focusing exponent under loss = focal",
+        low=0.0,
+        high=10.0,
+        search=(0.5, 2.0),
+        tried=(0.5, 1.0, 2.0),
+        needs=("loss", ("focal",)),
     )
 
 

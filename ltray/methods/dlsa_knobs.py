@@ -17,7 +17,9 @@ class DLSAKnobs(Recipe):
     """
 
     epochs: int = knob(50, "", "passes over the open images for each Flow Filter", low=1, high=10_000)
-    batch_size: int = knob(256, "B", "pairs a step, over all workers", low=2, high=65_536, search=(64, 256, 1024))
+    batch_size: int = knob(
+        256, "B", "pairs a step, over all workers", low=2, high=65_536, search=(64, 128, 256, 512, 1024)
+    )
     learning_rate: float = knob(
         0.2, "lr", "of the Flow Filters", low=1e-8, high=100.0, log=True, search=(0.02, 0.5), tried=(0.1, 0.2)
     )
@@ -27,7 +29,16 @@ class DLSAKnobs(Recipe):
     schedule: str = knob("constant", "", "the learning rate after the warm-up", choices=SCHEDULES)
     milestones: tuple[int, ...] = knob((30, 40), "", "epochs at which `step` decays", low=0, in_epochs=True)
 
-    depth: int = knob(1, "D", "divisions, each with its own Flow Filter", low=1, high=8, search=(1, 4), tried=(1, 3))
+    depth: int = knob(
+        1,
+        "D",
+        "divisions, each with its own Flow Filter",
+        low=1,
+        high=8,
+        search=(1, 4),
+        tried=(1, 3),
+        changes_length=True,
+    )
     proportion: float = knob(
         0.3, "", "share of the open images that a division keeps", low=0.01, high=0.99, search=(0.1, 0.5)
     )
@@ -38,7 +49,7 @@ class DLSAKnobs(Recipe):
         choices=("unit", "raw"),
     )
     clusters: int = knob(
-        100, "K", "Gaussians of a Flow Filter", low=2, high=10_000, log=True, search=(20, 500), tried=(300, 500, 1000)
+        100, "K", "Gaussians of a Flow Filter", low=2, high=10_000, log=True, search=(10, 1000), tried=(300, 500, 1000)
     )
     mean_distance: float = knob(
         3.2,
@@ -83,7 +94,7 @@ class DLSAKnobs(Recipe):
     classifier_epochs: int = knob(150, "", "passes over a part for its classifier", low=1, high=10_000)
     classifier_batch_size: int = knob(128, "B", "images a step for a classifier", low=1, high=65_536)
     classifier_learning_rate: float = knob(
-        1e-2, "lr", "of the classifiers", low=1e-8, high=100.0, log=True, search=(1e-5, 3e-2), tried=(1e-4, 1e-2)
+        1e-2, "lr", "of the classifiers", low=1e-8, high=100.0, log=True, search=(1e-5, 1.0), tried=(1e-4, 1e-2)
     )
     classifier_loss: str = knob(
         "balanced_softmax", "", "loss of the classifiers", choices=("balanced_softmax", "cross_entropy")

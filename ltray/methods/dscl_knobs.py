@@ -21,7 +21,9 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     follow the image size and the training set, and the linear stage's rate its batch.
     """
 
-    batch_size: int = knob(256, "B", "images a step, over all workers", low=1, high=65_536, search=(64, 128, 256))
+    batch_size: int = knob(
+        256, "B", "images a step, over all workers", low=1, high=65_536, search=(16, 32, 64, 128, 256, 512)
+    )
     warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     schedule: str = knob(
         "cosine_per_step",
@@ -124,7 +126,14 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     )
     linear_batch_size: int = knob(2048, "", "images a step of the linear stage", low=1, high=65_536)
     linear_learning_rate: float = knob(
-        10.0, "", "learning rate of the linear stage", low=1e-8, high=100.0, log=True, search=(1.0, 30.0), tried=(10.0,)
+        10.0,
+        "",
+        "learning rate of the linear stage",
+        low=1e-8,
+        high=100.0,
+        log=True,
+        search=(0.01, 30.0),
+        tried=(10.0,),
     )
     linear_weight_decay: float = knob(0.0, "", "L2 penalty of the linear stage", low=0.0, high=1.0)
     linear_features: str = knob(

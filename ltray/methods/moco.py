@@ -22,7 +22,7 @@ class MoCoKnobs(ContrastiveBaselineKnobs, MomentumKnobs):
     """MoCo + Balanced Softmax."""
 
     queue_size: int = knob(
-        1024, "", "keys remembered", low=1, high=2**20, log=True, search=(512, 16_384), tried=(4000, 8000)
+        1024, "", "keys remembered", low=1, high=2**20, log=True, search=(128, 16_384), tried=(4000, 8000)
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {

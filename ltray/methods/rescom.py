@@ -45,7 +45,7 @@ class ResComKnobs(Recipe):
         search=(0.0, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999),
         tried=(0.0, 0.9, 0.99, 0.999, 0.9999, 0.99999),
     )
-    queue_size: int = knob(4, "Q", "queue slots a class", low=1, high=1024, log=True, search=(2, 32), tried=(4, 8))
+    queue_size: int = knob(4, "Q", "queue slots a class", low=1, high=1024, log=True, search=(2, 128), tried=(4, 8))
     hard_positives: int = knob(
         1,
         "Q_p",
@@ -54,6 +54,7 @@ class ResComKnobs(Recipe):
         at_most="queue_size",
         search=(1, 8),
         tried=(1, 2, 4, 8),
+        needs=("hard_mining", (True,)),
     )
     hard_negatives: int = knob(
         400,
@@ -64,6 +65,7 @@ class ResComKnobs(Recipe):
         at_most=lambda knobs, classes: (classes - 1) * knobs.queue_size,
         search=(8, 1000),
         tried=(500, 2000, 3996, 7992),
+        needs=("hard_mining", (True,)),
     )
     projection_width: int = knob(32, "dim", "width of the embedding", low=2, high=4096, log=True, search=(32, 256))
     anchors: str = knob(

@@ -41,7 +41,7 @@ class ContrastiveBaselineKnobs(Recipe):
         0.5, "λ", "weight of the contrastive term", low=0.0, high=100.0, log=True, search=(0.1, 2.0), tried=(0.5,)
     )
     queue_size: int = knob(
-        1024, "", "keys remembered", low=0, high=2**20, log=True, search=(512, 16_384), tried=(4000, 8000)
+        1024, "", "keys remembered", low=0, high=2**20, log=True, search=(128, 16_384), tried=(4000, 8000)
     )
     queue_start: str = knob(
         "random", "", "what the queue holds at first: unit noise or nothing", choices=("random", "empty")

@@ -17,7 +17,13 @@ class MomentumKnobs(Knobs):
     """The key encoder's hyperparameters, for methods to inherit from besides their recipe."""
 
     key_momentum: float = knob(
-        0.999, "m", "share of the old key encoder kept a step", low=0.0, high=1.0, search=(0.99, 0.9999), tried=(0.999,)
+        0.999,
+        "m",
+        "share of the old key encoder kept a step",
+        low=0.0,
+        high=1.0,
+        search=(0.9, 0.99, 0.999, 0.9999),
+        tried=(0.999,),
     )
     key_batch_norm: str = knob(
         "synchronised",

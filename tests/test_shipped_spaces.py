@@ -1,0 +1,53 @@
+"""The search spaces that ltray ships: one a method, legal on every small data set."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from ltray.experiment import Experiment
+from ltray.methods import METHODS
+from ltray.search_space import SearchSpace
+
+SPACES = Path(__file__).resolve().parents[1] / "search_spaces"
+FOUND = {path.stem: path for path in sorted(SPACES.glob("*.yaml"))}
+NOTHING_TO_SEARCH = {"temperature"}  # scores divided by T rank alike: no accuracy depends on it
+CLASSES = {"cifar10-lt": 10, "cifar100-lt": 100, "digits-lt": 10}
+
+
+def read(name, **overrides):
+    """Read a shipped space; one that starts from a run gets a place that is looked at only when it trains."""
+    start = {"start": "runs/earlier"} if "--from" in FOUND[name].read_text() else {}
+    return SearchSpace.read(FOUND[name], start | overrides)
+
+
+def test_every_method_has_a_space():
+    assert FOUND.keys() - {"quickstart", "which-method"} == METHODS.keys() - NOTHING_TO_SEARCH
+    assert len(FOUND) == 25
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_the_first_line_runs_it(name):
+    first, second = FOUND[name].read_text().splitlines()[:2]
+    assert first.startswith(f"# python -m ltray.tune search_spaces/{name}.yaml")
+    assert second.startswith("# ") and second.rstrip(":").endswith(".")
+    experiment = read(name).base
+    assert ("--from" in first) == experiment.methods[0].follows
+    assert name in {method.name for method in experiment.methods} | {"quickstart", "which-method"}
+
+
+@pytest.mark.parametrize("dataset", CLASSES)
+@pytest.mark.parametrize("name", FOUND.keys() - {"quickstart"})
+def test_the_papers_point_and_random_draws_are_legal_experiments(name, dataset):
+    space = read(name, dataset=dataset).bind(CLASSES[dataset])
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    papers = space.first_trials()
+    for first in papers:
+        study.enqueue_trial(dict(first.params))
+    for number in range(len(papers) + 6):
+        settings = space.suggest(study.ask())
+        experiment = Experiment.from_settings(settings)
+        for knobs in experiment.knobs:
+            knobs.check_world(CLASSES[dataset])
+        if number < len(papers):
+            assert experiment == space.experiments()[number]
