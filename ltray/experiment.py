@@ -127,12 +127,25 @@ class Experiment:
         """Return how many epochs, over all stages, a whole run reports."""
         return planned_epochs(self._build(tail, self._origin(), load=False))
 
-    def train(self, session: Session, device: torch.device) -> Position:
-        """Train from the session's checkpoint, or from the start."""
+    def stage_epochs(self, tail: LongTail) -> list[int]:
+        """Return the epochs of every stage."""
+        return [stage.recipe.epochs for stage in self._build(tail, self._origin(), load=False)]
+
+    def train(self, session: Session, device: torch.device, *, start: Checkpoint | None = None) -> Position:
+        """Train from the session's checkpoint, or from the start.
+
+        Args:
+            session: Gets metrics and checkpoints.
+            device: Where to train.
+            start: What the stages are to hold at the start: a checkpoint of a like run that
+                ended. Its optimiser and its position count for nothing.
+        """
         data = self.open_data(device)
         saved = session.resume()
-        stages = self.stages(data.tail, saved=saved)
-        return train(stages, data, session, self.run(device, data, saved=saved), saved=saved)
+        stages = self.stages(data.tail, saved=saved or start)
+        if start and not saved:
+            torch.nn.ModuleList(stages).load_state_dict(start.weights())
+        return train(stages, data, session, self.run(device, data, saved=saved or start), saved=saved)
 
     def run(self, device: torch.device, data: ImageData, *, saved: Checkpoint | None = None) -> Run:
         """Return what stays fixed while this run trains."""

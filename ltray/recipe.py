@@ -81,6 +81,6 @@ class Recipe(Knobs):
 
 
 def _scaled(value: Any, share: float) -> Value:
-    if isinstance(value, tuple):
-        return tuple(round(v * share) for v in value)
+    if isinstance(value, tuple):  # a decay that came later than the start stays so
+        return tuple(max(round(v * share), min(v, 1)) for v in value)
     return int(round(value * share))

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ltray.board import scalars
 from ltray.engine.loop import CHECKPOINT_SCORE
+from ltray.short_runs import RUN, RUN_EPOCH
 from ltray.study import NAME, PAPER, REASON, SETTINGS
 
 STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}
@@ -25,7 +26,8 @@ def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
 
     Args:
         folders: The folders of each trial's attempts, by trial number. An epoch that two
-            attempts report is the same epoch, run again from the same checkpoint.
+            attempts report is the same epoch, run again from the same checkpoint. Epochs of a
+            trial of several runs are counted over all; "run" and "run_epoch" say which one.
     """
     rows: dict[tuple[int, int], dict[str, Any]] = {}
     for number, attempts in folders.items():
@@ -34,7 +36,8 @@ def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
                 if "total_epochs" in result:
                     epoch = int(result["total_epochs"])
                     score = {CHECKPOINT_SCORE: result[CHECKPOINT_SCORE], "stage": result["stage"]}
-                    rows[number, epoch] = {"trial": number, "epoch": epoch} | score | scalars(result)
+                    run = {name: result[name] for name in (RUN, RUN_EPOCH) if name in result}
+                    rows[number, epoch] = {"trial": number, "epoch": epoch} | score | run | scalars(result)
     return pd.DataFrame([rows[key] for key in sorted(rows)])
 
 

@@ -1,9 +1,21 @@
 """The blocks `search:`, `stop:` and `trial:` of a search-space file."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ltray.errors import UsageError
-from ltray.knobs import Knobs, knob
+from ltray.knobs import Knobs, Value, knob
+
+_RUNGS = ("fidelity", "promotion", "rungs", "first_rung", "keep_one_in")
+# What each rule reads besides its name, and why it reads nothing else.
+RULES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "asha": (_RUNGS, "successive halving has no population"),
+    "hyperband": (_RUNGS, "its brackets of successive halving have no population"),
+    "median": (("first_rung",), "it compares whole runs at every epoch, and stops what is below the median"),
+    "pbt": (("exploit_every", "exploit_share"), "every member of a population trains to the end"),
+    "none": ((), "nothing is stopped"),
+}
 
 
 @dataclass(frozen=True)
@@ -18,11 +30,69 @@ class Search(Knobs):
 
 @dataclass(frozen=True)
 class Stop(Knobs):
-    """When a trial is ended before its last epoch."""
+    """When a trial is ended before its last epoch, and by what trials are compared until then.
 
-    rule: str = knob("asha", "", "early stopping: successive halving, or none", choices=("asha", "none"))
-    first_rung: int = knob(0, "", "epochs before the first decision; 0: a ninth of the run", low=0)
+    `rungs` is `auto` or a list of epochs; see `ltray.course`. The rules stand in
+    `ltray.stopping_rules`, population based training in `ltray.population`.
+    """
+
+    rule: str = knob("asha", "", "early stopping", choices=tuple(RULES))
+    fidelity: str = knob(
+        "epochs",
+        "",
+        "what is compared at a rung: the first epochs of the whole run, or a short run with its own schedule",
+        choices=("epochs", "short_runs"),
+    )
+    promotion: str = knob(
+        "restart",
+        "",
+        "the longer run after a short one: from scratch, or a warm restart from its weights",
+        choices=("restart", "continue"),
+    )
+    rungs: tuple[int, ...] = knob((), "", "epochs at which trials are compared; auto: found from the schedule", low=1)
+    first_rung: int = knob(0, "", "epochs before the first decision; 0: found from the schedule", low=0)
     keep_one_in: int = knob(3, "η", "the share that goes on at each rung is 1/η", low=2, high=100)
+    exploit_every: int = knob(0, "", "epochs between two exchanges of a population; 0: a tenth of the run", low=0)
+    exploit_share: float = knob(0.25, "", "the worst share copies from the best share", low=0.01, high=0.5)
+
+    @property
+    def fidelity_in_words(self) -> str:
+        """Return what a row of results says of how its trial was trained."""
+        return "epochs" if self.fidelity == "epochs" else f"short_runs, {self.promotion}"
+
+    @classmethod
+    def check_value(cls, name: str, given: Any) -> Value:
+        """Return `given` in the type of the field; `rungs: auto` is an empty list."""
+        return () if name == "rungs" and given == "auto" else super().check_value(name, given)
+
+    @classmethod
+    def check_used(cls, given: Mapping[str, Any]) -> None:
+        """Check that every setting given has an effect under the rule.
+
+        Args:
+            given: The settings as written, by name.
+
+        Raises:
+            UsageError: One has none; with the reason.
+        """
+        rule = given.get("rule", cls.rule)
+        used, reason = RULES.get(rule, (tuple(given), ""))
+        for name in given:
+            if name != "rule" and name not in used:
+                allowed = f"It reads {', '.join(f'`{u}`' for u in used)}." if used else "It reads no other setting."
+                raise UsageError(f"`stop.{name}` has no effect under `stop.rule: {rule}`: {reason}. {allowed}")
+        if given.get("rungs", "auto") not in ("auto", []) and given.get("first_rung"):
+            raise UsageError("`stop.first_rung` has no effect beside a list of `stop.rungs`: leave one of them out.")
+        if "promotion" in given and given.get("fidelity", "epochs") == "epochs":
+            raise UsageError(
+                "`stop.promotion` has no effect without `stop.fidelity: short_runs`: a trial is one run, and goes on."
+            )
+
+    @classmethod
+    def under(cls, rule: str, written: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those settings of a file that still mean something where the command line names another rule."""
+        used, _ = RULES.get(rule, (tuple(written), ""))
+        return {name: value for name, value in written.items() if name in used}
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,11 @@ def parse_assignments(words: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def plain(value: Any) -> Any:
+    """Return `value` as a YAML file gives it back: a tuple as a list."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def parse_numbers(value: Any) -> Any:
     """Return `value` with the numbers where YAML 1.1 left them as text (`1e-3` lacks the dot), at any depth."""
     if isinstance(value, dict):

@@ -226,6 +226,9 @@ class SpaceReader:
             block.check_name(key, self.file.where(f"{name}.{key}"))
         given = {key.partition(".")[2]: v for key, v in self.overrides.items() if key.startswith(f"{name}.")}
         try:
+            if block is Stop:
+                written = Stop.under(given["rule"], written) if "rule" in given else written
+                Stop.check_used(written | given)
             return block(**(written | given))
         except UsageError as error:
             raise UsageError(f"{self.file.where(name)}{error}") from error

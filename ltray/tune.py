@@ -13,7 +13,7 @@ from ltray.errors import UsageError
 from ltray.provenance import environment
 from ltray.run_folder import claim, held, read_config
 from ltray.search_space import SearchSpace
-from ltray.settings import parse_assignments
+from ltray.settings import parse_assignments, plain
 
 # What a continued search may change: more trials, other resources, finalists.
 MAY_DIFFER = ("trials", "trial", "finalists")
@@ -39,7 +39,7 @@ def _search(space: SearchSpace, folder: Path, budget: Budget | None, console: Co
     config = {
         **space.as_dict(),
         "search": {k: v for k, v in space.search.as_dict().items() if k != "trials"},
-        "stop": space.stop.as_dict(),
+        "stop": {k: plain(v) for k, v in space.stop.as_dict().items()},
         "trials": space.search.trials,
         "trial": space.trial.as_dict(),
         "finalists": space.finalists.as_dict(),

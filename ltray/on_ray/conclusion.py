@@ -67,6 +67,7 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
         "seed": space.base.seed,
         "data_seed": space.base.dataset.data_seed,
         "protocol": space.base.dataset.protocol,
+        "fidelity": space.stop.fidelity_in_words,
     }
     selection = space.base.selection
     table = trial_table(study, epochs, stamps, selection=selection)

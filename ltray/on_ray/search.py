@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ltray.budget import Budget, Spent
 from ltray.command import FAILED, INTERRUPTED
+from ltray.course import Course
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
 from ltray.finalists import check_data_seeds
@@ -21,7 +22,7 @@ from ltray.on_ray.closing import Closing, signals_to
 from ltray.on_ray.conclusion import conclude, write_tables
 from ltray.on_ray.meter import Meter
 from ltray.on_ray.node_watch import ends_with_node
-from ltray.on_ray.stopping import Halving, new_scheduler
+from ltray.on_ray.stopping import Stopping
 from ltray.on_ray.study_search import StudySearch
 from ltray.on_ray.trial import run_trial, trial_folder_name
 from ltray.on_ray.watch import Watch
@@ -47,14 +48,19 @@ def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *
     study = open_study(folder, space)
     if not proposed(study):
         space.base.network.check_file()
-    epochs = space.planned_epochs(tail)
+    course = Course.of(space.stop, space.experiments(), tail)
+    if space.finalists.best and course.runs and course.promotion == "continue":
+        raise UsageError(
+            "`finalists` are trained as one whole run each, but with stop.promotion=continue a trial is a chain of "
+            "warm restarts: set stop.promotion=restart, or finalists.best=0."
+        )
     closing = Closing()
     try:
         if budget and budget.is_spent(Spent.read(folder)):
             closing.after_this_epoch(budget.spent_words)
         elif trials_left(study, space, budget):
             cluster.connect()
-            _run_trials(space, study, folder, console=console, epochs=epochs, closing=closing, budget=budget)
+            _run_trials(space, study, folder, console=console, course=course, closing=closing, budget=budget)
         found = write_tables(space, study, folder, console)
         still_open = trials_left(study, space, None)
         if closing.interrupted and still_open:
@@ -89,7 +95,7 @@ def _run_trials(
     folder: Path,
     *,
     console: Console,
-    epochs: int,
+    course: Course,
     closing: Closing,
     budget: Budget | None,
 ) -> None:
@@ -105,8 +111,8 @@ def _run_trials(
     if budget and budget.unit == "gpuh" and "GPU" not in each:
         raise UsageError(f"--budget: trials use no GPU here, so {budget} would never be spent. Give CPU hours (cpuh).")
     metric = f"{space.base.selection}/acc_all"
-    scheduler = new_scheduler(space.stop, metric=metric, epochs=epochs, recorded=recorded_values(study))
-    _announce(space, scheduler, console, epochs=epochs, at_once=min(at_once, left))
+    scheduler = Stopping(course.rule, metric=metric, recorded=recorded_values(study))
+    _announce(space, course, console, at_once=min(at_once, left))
     searcher = StudySearch(study, space, metric=metric, trials=_trials(space, budget), closing=closing)
     watch = Watch(
         console,
@@ -119,7 +125,7 @@ def _run_trials(
     meter = Meter(folder, closing, budget=budget, each=each, started=started)
     tuner = ray.tune.Tuner(
         ray.tune.with_resources(run_trial, _resources(space)),
-        param_space=_shared(space, folder),
+        param_space=_shared(space, folder) | {"runs": course.runs},
         tune_config=ray.tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
@@ -167,34 +173,16 @@ def _shared(space: SearchSpace, folder: Path) -> dict[str, Any]:
     }
 
 
-def _announce(space: SearchSpace, scheduler: Any, console: Console, *, epochs: int, at_once: int) -> None:
-    rungs = f"early stopping at epochs {scheduler.rungs()[:-1]}" if isinstance(scheduler, Halving) else "no stopping"
+def _announce(space: SearchSpace, course: Course, console: Console, *, at_once: int) -> None:
     order = "in the order of the rows" if space.rows else space.search.sampler
     console.print(
-        f"{space.search.trials} trials of {epochs} epochs, {at_once} at a time, {order}; {rungs}",
+        f"{space.search.trials} trials of {course.epochs} epochs, {at_once} at a time, {order}; "
+        f"{course.describe(space.stop)}",
         highlight=False,
         markup=False,
+        soft_wrap=True,
     )
-    warning = early_rung_warning(space, scheduler)
-    if warning:
-        console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if course.warning:
+        console.print(course.warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
     for dimension in space.dimensions:
         console.print(f"  {dimension.key}: {dimension.describe()}", highlight=False, markup=False)
-
-
-def early_rung_warning(space: SearchSpace, scheduler: Any) -> str | None:
-    """Return what to tell where a rung lies before the first decay of a step schedule.
-
-    Published curves rise by ten points in the epoch after a decay: before it, ranks are noise.
-    """
-    recipe = space.base.knobs[0]
-    if not isinstance(scheduler, Halving) or recipe.schedule != "step" or not recipe.milestones:
-        return None
-    early = [rung for rung in scheduler.rungs() if rung <= min(recipe.milestones)]
-    if not early:
-        return None
-    return (
-        f"warning: early stopping at epochs {early} comes before the first learning-rate decay at epoch "
-        f"{min(recipe.milestones)} and ranks noise; use schedule=cosine, stop.first_rung={min(recipe.milestones) + 1} "
-        "or stop.rule=none"
-    )

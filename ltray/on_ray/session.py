@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import psutil
 import torch
@@ -16,6 +17,7 @@ from ltray.distributed import rank
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.loop import NotFinite
 from ltray.experiment import Experiment
+from ltray.short_runs import train_runs
 
 TEMPORARY = "ltray-checkpoint-"
 FAILURE = "failure"  # the key under which a run reports why it cannot go on
@@ -71,12 +73,23 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def train_and_report(experiment: Experiment, session: RaySession, device: torch.device) -> None:
+def train_and_report(
+    experiment: Experiment, session: RaySession, device: torch.device, *, runs: Mapping[str, Any] | None = None
+) -> None:
     """Train; a loss that is not finite is reported as the run's failure and not retried.
 
     Every worker sees the same loss and reports alike.
+
+    Args:
+        experiment: What to train.
+        session: Where it reports.
+        device: Where to train.
+        runs: "lengths" and "promotion" of `ltray.short_runs.train_runs`, for a trial of several runs.
     """
     try:
-        experiment.train(session, device)
+        if runs:
+            train_runs(experiment, **runs, session=session, device=device)
+        else:
+            experiment.train(session, device)
     except NotFinite as error:
         session.api.report({FAILURE: str(error)})

@@ -39,7 +39,8 @@ def run_trial(config: Mapping[str, Any]) -> None:
 
     Args:
         config: "number" of the trial, its "settings", the "trials" folder, the "folder" to
-            work in, "workers", "resources" of each, "retries", and the selecting "metric".
+            work in, "workers", "resources" of each, "retries", and the "runs" of a trial of
+            several, or None.
     """
     os.chdir(config["folder"])
     if config["workers"] == 1:
@@ -53,7 +54,7 @@ def _alone(config: Mapping[str, Any]) -> None:
     device = torch.device("cuda" if "GPU" in config["resources"] else "cpu")
     known = checkpoints(Path(config["trials"]), config["number"])
     session = RaySession(ray.tune, known[-1][0] if known else None)
-    train_and_report(Experiment.from_settings(config["settings"]), session, device)
+    train_and_report(Experiment.from_settings(config["settings"]), session, device, runs=config["runs"])
 
 
 def _with_workers(config: Mapping[str, Any]) -> None:
@@ -67,6 +68,7 @@ def _with_workers(config: Mapping[str, Any]) -> None:
         resources=dict(config["resources"]),
         folder=folder,
         retries=config["retries"],
+        runs=config["runs"],
         earlier=max(known, key=lambda item: item[1]["total_epochs"])[0] if known else None,
     )
     try:

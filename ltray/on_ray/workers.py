@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,13 @@ def train_worker(config: dict[str, Any]) -> None:
 
     Args:
         config: "settings" of the experiment, "folder" to work in, "threads" to compute with,
-            and the checkpoint of an "earlier" driver, or None.
+            the checkpoint of an "earlier" driver, or None, and the "runs" of a trial of several.
     """
     os.chdir(config["folder"])
     torch.set_num_threads(config["threads"])
     experiment = Experiment.from_settings(config["settings"])
-    train_and_report(experiment, RaySession(ray.train, config["earlier"]), ray.train.torch.get_device())
+    session = RaySession(ray.train, config["earlier"])
+    train_and_report(experiment, session, ray.train.torch.get_device(), runs=config["runs"])
 
 
 def run_workers(
@@ -72,6 +73,7 @@ def run_workers(
     folder: Path,
     retries: int,
     earlier: Path | None,
+    runs: Mapping[str, Any] | None = None,
 ) -> Generator[Report, None, None]:
     """Train on several workers, yielding (metrics, checkpoint folder) after every epoch.
 
@@ -84,6 +86,7 @@ def run_workers(
         folder: Where Ray keeps the run's checkpoints.
         retries: How often a failed worker group starts again from its checkpoint.
         earlier: The checkpoint to go on from; it is yielded once more.
+        runs: Of a trial of several runs; see `train_and_report`.
 
     Raises:
         Exception: What made the run fail.
@@ -100,6 +103,7 @@ def run_workers(
             "folder": os.getcwd(),
             "threads": max(int(resources["CPU"]), 1),
             "earlier": earlier,
+            "runs": runs,
         },
         scaling_config=ray.train.ScalingConfig(
             num_workers=count, use_gpu="GPU" in resources, resources_per_worker=resources

@@ -1,0 +1,162 @@
+"""What every trial of a search runs through, and where trials are compared on the way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Self
+
+from ltray.errors import UsageError
+from ltray.experiment import Experiment
+from ltray.long_tail import LongTail
+from ltray.search_settings import Stop
+from ltray.stopping_rules import Halving, HyperBand, Median, Rule
+
+
+@dataclass(frozen=True)
+class Course:
+    """The runs of a trial and its rungs.
+
+    With `fidelity: epochs` a trial is one run, and a rung lies in the midst of it, where
+    under a step schedule the rate has not fallen yet. With `short_runs` a trial is several
+    runs, each with a schedule of its own, compressed to its length; a rung is the end of one.
+
+    Attributes:
+        lengths: `epochs` of each run of a trial, ascending; the last is the whole run.
+        rungs: Finished epochs, over all runs of a trial, after which trials are compared.
+        epochs: Finished epochs of a whole trial: what it costs.
+        promotion: Whether a longer run starts from scratch ("restart") or from the shorter
+            one's weights ("continue").
+        rule: How trials are compared, or None.
+        warning: What to tell of the rungs, or "".
+    """
+
+    lengths: tuple[int, ...]
+    rungs: tuple[int, ...]
+    epochs: int
+    promotion: str
+    rule: Rule | None
+    warning: str = ""
+
+    @classmethod
+    def of(cls, stop: Stop, experiments: Sequence[Experiment], tail: LongTail) -> Self:
+        """Lay out the trials of a search.
+
+        Args:
+            stop: The block `stop:`.
+            experiments: One of each kind of trial: of each alternative or row of the space.
+            tail: Class counts of the training set.
+
+        Raises:
+            UsageError: Trials of different length under a rule that compares them at equal
+                epochs, rungs outside the run, or short runs of methods that cannot be shortened.
+        """
+        planned = [experiment.planned_epochs(tail) for experiment in experiments]
+        experiment, epochs = experiments[0], max(planned)
+        if stop.rule != "none" and min(planned) < epochs:
+            raise UsageError(
+                f"`stop.rule: {stop.rule}` compares trials at equal epochs, but they would have from {min(planned)} to "
+                f"{epochs}. Give all of them the same `epochs`, or set stop.rule=none."
+            )
+        if stop.fidelity == "short_runs":
+            return cls._of_short_runs(stop, experiment, tail)
+        decays = _decays(experiment)
+        rungs = _rungs(stop, epochs, decays)
+        lengths = (max(knobs.epochs for knobs in experiment.knobs),)
+        warning = "" if stop.rule in ("none", "pbt") else _early(rungs, decays)
+        return cls(lengths, rungs, epochs, stop.promotion, _rule(stop, rungs), warning)
+
+    @classmethod
+    def _of_short_runs(cls, stop: Stop, experiment: Experiment, tail: LongTail) -> Self:
+        _check_shortens(experiment, tail)
+        whole = max(knobs.epochs for knobs in experiment.knobs)
+        lengths = (*_rungs(stop, whole, ()), whole)
+        ends = tuple(accumulate(experiment.shortened(length).planned_epochs(tail) for length in lengths))
+        return cls(lengths, ends[:-1], ends[-1], stop.promotion, _rule(stop, ends[:-1]))
+
+    @property
+    def runs(self) -> dict[str, Any] | None:
+        """Return what `ltray.short_runs.train_runs` needs to know; None for a trial of one run."""
+        return {"lengths": self.lengths, "promotion": self.promotion} if len(self.lengths) > 1 else None
+
+    def describe(self, stop: Stop) -> str:
+        """Return in words what happens to a trial."""
+        if stop.rule in ("none", "pbt"):
+            return "no stopping" if stop.rule == "none" else "a population that exchanges"
+        if stop.rule == "median":
+            return f"stopped below the median from epoch {self.rungs[0] if self.rungs else self.epochs} on"
+        keep = f"{stop.rule}, 1 in {stop.keep_one_in} goes on"
+        if len(self.lengths) == 1:
+            return f"early stopping at epochs {list(self.rungs)} ({keep})"
+        how = {
+            "restart": "each from scratch",
+            "continue": "each a warm restart from the weights of the one before",
+        }[self.promotion]
+        return f"short runs of {_listed(self.lengths)} epochs with schedules of their own, {how} ({keep})"
+
+
+def _rule(stop: Stop, rungs: tuple[int, ...]) -> Rule | None:
+    if stop.rule == "asha":
+        return Halving(rungs, stop.keep_one_in)
+    if stop.rule == "hyperband":
+        return HyperBand(rungs, stop.keep_one_in)
+    return Median(rungs[0]) if stop.rule == "median" and rungs else None
+
+
+def _rungs(stop: Stop, epochs: int, decays: Sequence[int]) -> tuple[int, ...]:
+    """Return the rungs stated, those right after the decays of a step schedule, or those η apart."""
+    if stop.rungs:
+        if list(stop.rungs) != sorted(set(stop.rungs)) or stop.rungs[-1] >= epochs:
+            raise UsageError(
+                f"`stop.rungs` must ascend and end before the last epoch, {epochs}, but got {list(stop.rungs)}."
+            )
+        return stop.rungs
+    if stop.first_rung >= epochs > 0:
+        raise UsageError(f"`stop.first_rung` must be below the {epochs} epochs of a run, but got {stop.first_rung}.")
+    after_decays = [decay + 1 for decay in decays if decay + 1 < epochs]
+    if after_decays and not stop.first_rung:
+        return tuple(after_decays)
+    found, rung = [], stop.first_rung or max(epochs // stop.keep_one_in**2, 1)
+    while rung < epochs:
+        found.append(rung)
+        rung *= stop.keep_one_in
+    return tuple(found)
+
+
+def _decays(experiment: Experiment) -> list[int]:
+    """Return the epochs, of the first method, after which the rate of a step schedule falls."""
+    recipe = experiment.knobs[0]
+    return sorted(set(recipe.milestones)) if recipe.schedule == "step" else []
+
+
+def _early(rungs: Sequence[int], decays: Sequence[int]) -> str:
+    """Return what to tell where a rung lies before the first decay of a step schedule, or "".
+
+    Published curves rise by ten points in the epoch after a decay: before it, ranks are noise.
+    """
+    early = [rung for rung in rungs if decays and rung <= decays[0]]
+    if not early:
+        return ""
+    return (
+        f"warning: early stopping at epochs {early} comes before the first learning-rate decay at epoch {decays[0]} "
+        "and ranks noise; use stop.rungs=auto without stop.first_rung, stop.fidelity=short_runs, schedule=cosine "
+        "or stop.rule=none"
+    )
+
+
+def _check_shortens(experiment: Experiment, tail: LongTail) -> None:
+    """Check that shortening the experiment shortens all that it trains.
+
+    Raises:
+        UsageError: More than one stage trains, each with epochs of its own, or none does.
+    """
+    stages = [epochs for epochs in experiment.stage_epochs(tail) if epochs]
+    if len(stages) != 1:
+        raise UsageError(
+            f"`stop.fidelity: short_runs` needs methods with one stage that trains, but "
+            f"{', '.join(method.name for method in experiment.methods)} has {len(stages)}: how a short run divides "
+            "its epochs between stages would be arbitrary. Use stop.fidelity=epochs."
+        )
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"

@@ -1,0 +1,86 @@
+"""A trial of several runs, each longer than the one before: short runs that a search compares."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+
+from ltray.engine.checkpoint import Checkpoint
+from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS, Session
+from ltray.experiment import Experiment
+
+RUN, RUN_EPOCH, TOTAL = "run", "run_epoch", "total_epochs"
+A_RUN = 1000.0  # in the score of a checkpoint: more than stages and accuracies of a run can add up to
+
+
+def train_runs(
+    experiment: Experiment, lengths: Sequence[int], *, promotion: str, session: Session, device: torch.device
+) -> None:
+    """Train the runs of a trial one after another, from the session's checkpoint where it has one.
+
+    Every run has the seed of the trial, the schedule that its length gives it and a position
+    of its own; a checkpoint says by its metrics which run it is of, so that a trial that was
+    interrupted in the midst of any goes on as if nothing had happened.
+
+    Args:
+        experiment: The last, whole run.
+        lengths: `epochs` of each run, ascending.
+        promotion: "restart": a run starts from scratch, as if there had been no other;
+            "continue": it starts from the weights, queues and averages that the run before
+            ended with, its optimiser and its schedule from the start (a warm restart).
+        session: Gets metrics and a checkpoint after every epoch of every run.
+        device: Where to train.
+    """
+    saved = session.resume()
+    first = int(saved.metrics[RUN]) if saved else 0
+    last = saved
+    for index, epochs in enumerate(lengths[first:], start=first):
+        own = _RunOfSeveral(session, lengths, run=index, saved=saved if index == first else None, last=last)
+        start = last if promotion == "continue" and index > first else None
+        experiment.shortened(epochs).train(own, device, start=start)
+        last = own.last
+
+
+class _RunOfSeveral:
+    """The session of one run: counts epochs over all runs, and marks what is of which.
+
+    Args:
+        session: The trial's.
+        lengths: `epochs` of each run.
+        run: Index of the run.
+        saved: A checkpoint of this run to go on from.
+        last: The newest checkpoint of the trial.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        lengths: Sequence[int],
+        *,
+        run: int,
+        saved: Checkpoint | None,
+        last: Checkpoint | None,
+    ) -> None:
+        self.last = last
+        self._lengths = lengths
+        self._session, self._run, self._saved = session, run, saved
+        self._before = int(last.metrics[TOTAL]) if last else 0
+        if saved:
+            self._before -= int(saved.metrics[RUN_EPOCH])
+
+    def resume(self) -> Checkpoint | None:
+        """Return the checkpoint of this run to go on from."""
+        return self._saved
+
+    def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
+        """Pass on metrics and checkpoint; a later run's checkpoints count for more."""
+        untrained = metrics[PLANNED_EPOCHS] - self._lengths[self._run]  # stages without epochs report once a run
+        own = {
+            PLANNED_EPOCHS: sum(self._lengths) + untrained * len(self._lengths),
+            RUN: self._run,
+            RUN_EPOCH: metrics[TOTAL],
+            TOTAL: self._before + metrics[TOTAL],
+            CHECKPOINT_SCORE: A_RUN * self._run + metrics[CHECKPOINT_SCORE],
+        }
+        self.last = replace(checkpoint, metrics=dict(metrics) | own)
+        self._session.report(self.last.metrics, self.last)

@@ -1,0 +1,124 @@
+"""Which trials go on: rules over nothing but what the study records, so that a restart changes no decision."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Protocol
+
+import numpy as np
+
+Records = Mapping[int, Mapping[int, float]]
+"""Finite values by finished epochs, by trial number; those of ended trials stay."""
+
+LEAST_OTHERS = 3  # trials that the median rule compares with, at least
+
+
+class Rule(Protocol):
+    """Decides on a trial each time that it reports."""
+
+    def goes_on(self, number: int, epoch: int, records: Records) -> bool:
+        """Return whether trial `number`, whose value after `epoch` epochs is among `records`, trains on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Halving:
+    """Asynchronous successive halving, in the form that stops and never waits.
+
+    At a rung a trial goes on if its value is not below the (1 − 1/η) quantile, linearly
+    interpolated, of those that other trials had there before it; the first one always does.
+
+    Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020, sec.
+    3; the stopping form and the quantile are those of Ray's ASHAScheduler.
+
+    Attributes:
+        rungs: Epochs at which trials are compared, ascending.
+        keep_one_in: η.
+    """
+
+    rungs: Sequence[int]
+    keep_one_in: int
+
+    def goes_on(self, number: int, epoch: int, records: Records) -> bool:
+        """Decide; between rungs every trial goes on."""
+        if epoch not in self.rungs:
+            return True
+        others = [values[epoch] for other, values in records.items() if other != number and epoch in values]
+        if not others:
+            return True
+        return bool(records[number][epoch] >= np.percentile(others, 100 * (1 - 1 / self.keep_one_in)))
+
+
+@dataclass(frozen=True)
+class HyperBand:
+    """Asynchronous HyperBand: brackets of successive halving that begin at later and later rungs.
+
+    With k rungs there are k + 1 brackets, the last without any; their shares of the trials
+    are those of HyperBand. A trial's bracket is a function of its number, and a bracket's
+    trials are compared among themselves. No trial is ever paused, as in synchronous
+    HyperBand: what is lost is the guarantee that exactly 1/η of a rung goes on, what is
+    gained is that no worker waits. Under the sampler `tpe` this resembles BOHB but is not
+    it: BOHB's model sees the results of the longest budget that has enough of them, Optuna's
+    TPE ranks all trials, stopped ones behind those that came further.
+
+    Source: Li et al., Hyperband, JMLR 2018, algorithm 1, for the shares.
+
+    Attributes:
+        rungs: Epochs at which trials are compared, ascending; of the first bracket all.
+        keep_one_in: η.
+    """
+
+    rungs: Sequence[int]
+    keep_one_in: int
+
+    def goes_on(self, number: int, epoch: int, records: Records) -> bool:
+        """Decide among the trials of the same bracket."""
+        brackets = self.brackets(max(records) + 1)
+        own = brackets[number]
+        alike = {other: values for other, values in records.items() if brackets[other] == own}
+        return Halving(self.rungs[own:], self.keep_one_in).goes_on(number, epoch, alike)
+
+    def shares(self) -> list[int]:
+        """Return how many of a round's trials each bracket gets: ⌈(k+1)/(s+1)·η^s⌉ with s rungs left of k."""
+        count = len(self.rungs)
+        return [math.ceil((count + 1) / (left + 1) * self.keep_one_in**left) for left in range(count, -1, -1)]
+
+    def brackets(self, trials: int) -> list[int]:
+        """Return the bracket of each of the first `trials` trials: always the one that lacks most of its share."""
+        shares = self.shares()
+        given, found = [0] * len(shares), []
+        for number in range(trials):
+            lacking = [share * (number + 1) - sum(shares) * n for share, n in zip(shares, given, strict=True)]
+            bracket = lacking.index(max(lacking))
+            given[bracket] += 1
+            found.append(bracket)
+        return found
+
+
+@dataclass(frozen=True)
+class Median:
+    """The median stopping rule.
+
+    A trial stops after an epoch if its best value so far is below the median, over the other
+    trials that came as far, of the mean of their values up to that epoch.
+
+    Source: Golovin et al., Google Vizier, KDD 2017, sec. 3.2.1; there the others are the
+    completed trials, of which a search with early stopping has few.
+
+    Attributes:
+        first_rung: Epochs before the first decision.
+    """
+
+    first_rung: int
+
+    def goes_on(self, number: int, epoch: int, records: Records) -> bool:
+        """Decide; with fewer than three others to compare with, every trial goes on."""
+        means = [
+            fmean(value for at, value in values.items() if at <= epoch)
+            for other, values in records.items()
+            if other != number and epoch in values
+        ]
+        if epoch < self.first_rung or len(means) < LEAST_OTHERS:
+            return True
+        return max(value for at, value in records[number].items() if at <= epoch) >= median(means)

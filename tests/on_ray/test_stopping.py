@@ -1,0 +1,95 @@
+"""Tune's side of early stopping, driven by hand: no cluster starts."""
+
+import math
+import random
+from types import SimpleNamespace
+
+import pytest
+from ray.tune.schedulers import ASHAScheduler
+
+from ltray.on_ray.stopping import EPOCHS, Stopping
+from ltray.stopping_rules import Halving, HyperBand, Median
+
+METRIC = "val/acc_all"
+RULES = [Halving((1, 3), 3), HyperBand((1, 3), 3), Median(2)]
+
+
+def trial(number):
+    return SimpleNamespace(config={"number": number}, trial_id=f"id-{number}")
+
+
+def report(scheduler, number, epoch, value):
+    result = {METRIC: value, EPOCHS: epoch}
+    return scheduler.on_trial_result(None, trial(number), result) if epoch < 9 else None
+
+
+def curves(seed, count=24):
+    chance = random.Random(seed)
+    return {n: {epoch: round(chance.random(), 3) for epoch in range(1, 9)} for n in range(count)}
+
+
+def decisions(scheduler, curves, first=0):
+    """Train one trial after another; return the epoch at which each ended."""
+    ended = {}
+    for number in sorted(curves):
+        for epoch, value in curves[number].items():
+            if number >= first and number not in ended and report(scheduler, number, epoch, value) == "STOP":
+                ended[number] = epoch
+    return ended
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_halving_decides_like_rays_where_that_one_is_right(seed):
+    stock = ASHAScheduler(
+        time_attr=EPOCHS, metric=METRIC, mode="max", max_t=9, grace_period=1, reduction_factor=3, stop_last_trials=False
+    )
+    for number in range(24):
+        stock.on_trial_add(None, trial(number))
+    ours = Stopping(Halving((1, 3), 3), metric=METRIC, recorded={})
+    assert decisions(ours, curves(seed)) == decisions(stock, curves(seed)) != {}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("stopped_after", [1, 9, 17])
+def test_a_restart_changes_no_decision(rule, stopped_after):
+    values = curves(1)
+    undisturbed = decisions(Stopping(rule, metric=METRIC, recorded={}), values)
+    assert undisturbed
+    begun = {n: c for n, c in values.items() if n < stopped_after}
+    before = decisions(Stopping(rule, metric=METRIC, recorded={}), begun)
+    recorded = {n: {e: v for e, v in c.items() if e <= before.get(n, 8)} for n, c in begun.items()}
+    after = decisions(Stopping(rule, metric=METRIC, recorded=recorded), values, first=stopped_after)
+    assert before | after == undisturbed
+
+
+@pytest.mark.parametrize("rule", [*RULES, None])
+def test_a_value_that_is_not_finite_ends_its_trial_and_leaves_no_mark(rule):
+    scheduler = Stopping(rule, metric=METRIC, recorded={})
+    assert report(scheduler, 0, 1, math.nan) == "STOP"
+    scheduler.on_trial_complete(None, trial(1), {METRIC: math.inf, EPOCHS: 9})
+    scheduler.on_trial_complete(None, trial(2), {"failure": "loss/total is not finite"})
+    for number in range(3, 9):
+        assert report(scheduler, number, 1, 0.0) == "CONTINUE"
+
+
+def test_rays_class_lets_a_trial_with_nan_run_on():
+    stock = ASHAScheduler(time_attr=EPOCHS, metric=METRIC, mode="max", max_t=9, grace_period=1, reduction_factor=2)
+    for number in range(4):
+        stock.on_trial_add(None, trial(number))
+        report(stock, number, 1, 0.5)
+    stock.on_trial_add(None, trial(4))
+    assert report(stock, 4, 1, math.nan) == "CONTINUE"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_trial_taken_up_makes_its_last_decision_again(rule):
+    recorded = {n: {1: 0.9, 2: 0.9, 3: 0.9} for n in range(12)} | {12: {1: 0.9, 2: 0.9, 3: 0.1}}
+    recorded[12] = {1: 0.1, 2: 0.1, 3: 0.1}
+    scheduler = Stopping(rule, metric=METRIC, recorded=recorded)
+    own = [n for n in range(12) if report(scheduler, n, 3, 0.9) == "STOP"]
+    assert not own and report(scheduler, 12, 3, 0.1) == "STOP"
+
+
+def test_without_a_rule_trials_run_to_their_end():
+    scheduler = Stopping(None, metric=METRIC, recorded={})
+    assert not decisions(scheduler, curves(0))

@@ -1,0 +1,122 @@
+"""What trials run through and where they are compared; settings that would have no effect are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from ltray.course import Course
+from ltray.errors import UsageError
+from ltray.experiment import Experiment
+from ltray.long_tail import LongTail
+from ltray.search_settings import Stop
+from ltray.search_space import SearchSpace
+from ltray.stopping_rules import Halving, HyperBand, Median
+
+TAIL = LongTail((40, 30, 20, 10, 9, 8, 7, 6, 5, 5))
+
+
+def course(stop=None, methods=("rescom",), **knobs):
+    settings = {"dataset": "digits-lt", "methods": list(methods), "rescom.epochs": 20, "rescom.schedule": "cosine"}
+    if "rescom" not in methods:
+        settings = {"dataset": "digits-lt", "methods": list(methods)}
+    settings |= {key.replace("__", "."): value for key, value in knobs.items()}
+    return Course.of(Stop(**(stop or {})), [Experiment.from_settings(settings)], TAIL)
+
+
+def read(tmp_path, stop, **overrides):
+    path = tmp_path / "space.yaml"
+    explore = "explore: {rescom.temperature: auto}\n"
+    path.write_text(f"dataset: digits-lt\nmethods: [rescom]\n{explore}fix: {{rescom.epochs: 9}}\nstop: {stop}\n")
+    return SearchSpace.read(path, {f"stop.{key}": value for key, value in overrides.items()})
+
+
+def test_rungs_lie_eta_apart():
+    assert course().rungs == (2, 6, 18) and course().epochs == 20
+    assert course(dict(first_rung=5, keep_one_in=2)).rungs == (5, 10)
+    assert course(dict(rungs=[4, 7])).rungs == (4, 7)
+
+
+def test_rungs_of_a_step_schedule_lie_right_after_its_decays():
+    stepped = course(rescom__schedule="step", rescom__milestones=[8, 15])
+    assert stepped.rungs == (9, 16) and not stepped.warning
+
+
+@pytest.mark.parametrize("stop", [dict(first_rung=4), dict(rungs=[8, 9])])
+def test_a_rung_before_the_first_decay_is_warned_about(stop):
+    stepped = course(stop, rescom__schedule="step", rescom__milestones=[8, 15])
+    assert "comes before the first learning-rate decay at epoch 8" in stepped.warning
+
+
+def test_short_runs_cost_their_sum_and_are_compared_at_their_ends():
+    short = course(dict(fidelity="short_runs", rungs=[5, 10]))
+    assert (short.lengths, short.rungs, short.epochs) == ((5, 10, 20), (5, 15), 35)
+    assert "from scratch" in short.describe(Stop(fidelity="short_runs"))
+    assert "warm restart" in course(dict(fidelity="short_runs", promotion="continue")).describe(
+        Stop(fidelity="short_runs", promotion="continue")
+    )
+
+
+def test_short_runs_of_a_method_with_a_post_hoc_step_count_it():
+    short = course(dict(fidelity="short_runs", rungs=[5]), methods=("rescom", "tau_norm"))
+    assert (short.lengths, short.rungs, short.epochs) == ((5, 20), (6,), 27)
+
+
+@pytest.mark.parametrize("methods", [("dscl",), ("rescom", "crt")])
+def test_short_runs_of_several_trained_stages_are_refused(methods):
+    with pytest.raises(UsageError, match="needs methods with one stage that trains"):
+        course(dict(fidelity="short_runs"), methods=methods)
+
+
+@pytest.mark.parametrize("rungs", [[20], [7, 4], [4, 4]])
+def test_rungs_that_do_not_ascend_within_the_run_are_refused(rungs):
+    with pytest.raises(UsageError, match="must ascend and end before the last epoch, 20"):
+        course(dict(rungs=rungs))
+
+
+def test_a_first_rung_beyond_the_run_is_refused():
+    with pytest.raises(UsageError, match=r"must be below the 20 epochs of a run, but got 20"):
+        course(dict(first_rung=20))
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind"), [("asha", Halving), ("hyperband", HyperBand), ("median", Median), ("none", type(None))]
+)
+def test_every_rule_is_built(rule, kind):
+    assert type(course(dict(rule=rule)).rule) is kind
+
+
+@pytest.mark.parametrize(
+    ("stop", "words"),
+    [
+        ("{rule: median, keep_one_in: 2}", r"`stop.keep_one_in` has no effect under `stop.rule: median`"),
+        ("{rule: none, first_rung: 2}", "nothing is stopped"),
+        ("{rule: asha, exploit_every: 2}", "has no population"),
+        ("{rule: pbt, rungs: [2]}", "every member of a population trains to the end"),
+        ("{rungs: [2], first_rung: 2}", "has no effect beside a list of `stop.rungs`"),
+        ("{promotion: continue}", "has no effect without `stop.fidelity: short_runs`"),
+        ("{rule: ashaa}", r"Did you mean `asha`"),
+        ("{rungs: often}", "must be a list of integers"),
+    ],
+)
+def test_a_setting_without_effect_is_an_error(tmp_path, stop, words):
+    with pytest.raises(UsageError, match=words) as error:
+        read(tmp_path, stop)
+    assert str(error.value).startswith(str(tmp_path / "space.yaml") + ":5: ")
+
+
+def test_rungs_may_be_auto(tmp_path):
+    assert read(tmp_path, "{rungs: auto, first_rung: 2}").stop.rungs == ()
+
+
+def test_another_rule_on_the_command_line_leaves_the_files_settings_behind(tmp_path):
+    stop = read(tmp_path, "{rule: asha, keep_one_in: 2, first_rung: 2}", rule="median").stop
+    assert (stop.rule, stop.first_rung, stop.keep_one_in) == ("median", 2, Stop.keep_one_in)
+    with pytest.raises(UsageError, match="has no effect under"):
+        read(tmp_path, "{rule: asha}", rule="median", keep_one_in=2)
+
+
+def test_the_shipped_spaces_have_rungs_without_a_warning():
+    for path in sorted((Path(__file__).resolve().parents[1] / "search_spaces").glob("*.yaml")):
+        space = SearchSpace.read(path)
+        tail = LongTail((20,) * 100) if "cifar100" in path.read_text() else TAIL
+        assert not Course.of(space.stop, space.experiments(), tail).warning, path
