@@ -1,7 +1,9 @@
 """Shared fixtures: golden vectors of the authors' code and the real CIFAR sets."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,12 @@ import pytest
 import torch
 from hypothesis import settings
 
+from ltray.data.source import open_data
+from ltray.engine.loop import Session, train
+from ltray.final_evaluation import keep_evaluated
+from ltray.folder_session import FolderSession
+from ltray.run_folder import checkpoint_of
+from ltray.testing import contract
 from ltray.testing.worker_pool import WorkerPool
 
 SHARED = Path(os.environ.get("LTRAY_SHARED", Path(__file__).resolve().parents[2] / "shared"))
@@ -61,3 +69,41 @@ def two_workers() -> Iterator[WorkerPool]:
     """Two processes joined by gloo, shared by all tests."""
     with WorkerPool(2) as pool:
         yield pool
+
+
+@pytest.fixture
+def digits_from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digits read from memory, without a conversion."""
+    monkeypatch.setattr("ltray.experiment.open_data", partial(open_data, source="memory"))
+
+
+@pytest.fixture(scope="session")
+def train_short() -> Callable[[Session], None]:
+    """Train three epochs on a few digits in this process, from the session's checkpoint where it has one."""
+    settings = {"dataset.largest_class": 8, "dataset.imbalance_factor": 4, "methods": ["cross_entropy"]}
+    settings |= {"cross_entropy.epochs": 3, "cross_entropy.schedule": "cosine"}
+
+    def short(session: Session) -> None:
+        experiment = contract.small_experiment(settings)
+        data, saved = contract.open_small(experiment), session.resume()
+        stages = experiment.stages(data.tail, saved=saved)
+        train(stages, data, session, experiment.run(contract.CPU, data, saved=saved), saved=saved)
+
+    return short
+
+
+@pytest.fixture(scope="session")
+def short_run(train_short: Callable[[Session], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a short run, without its last evaluation."""
+    folder = tmp_path_factory.mktemp("run")
+    train_short(FolderSession(folder))
+    return folder
+
+
+@pytest.fixture
+def finished_run(short_run: Path, digits_from_memory: None, tmp_path: Path) -> Path:
+    """A copy of the short run, evaluated at its end."""
+    folder = tmp_path / "finished"
+    shutil.copytree(short_run, folder)
+    keep_evaluated(folder, checkpoint_of(folder), contract.CPU)
+    return folder

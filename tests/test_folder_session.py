@@ -1,17 +1,15 @@
 """Runs in a folder: stopped anywhere they end alike; the last evaluation and what it leaves."""
 
 import json
+import shutil
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from ltray.assessment import Assessment
-from ltray.data.source import open_data
 from ltray.engine.checkpoint import Checkpoint
-from ltray.engine.loop import train
 from ltray.errors import UsageError
 from ltray.final_evaluation import keep_evaluated
 from ltray.folder_session import FolderSession
@@ -23,14 +21,6 @@ from ltray.run_folder import (
     whole_checkpoints,
 )
 from ltray.testing import contract
-
-SETTINGS = {
-    "methods": ["cross_entropy"],
-    "cross_entropy.epochs": 3,
-    "cross_entropy.schedule": "cosine",
-    "dataset.largest_class": 8,
-    "dataset.imbalance_factor": 4,
-}
 
 
 class Stopped(FolderSession):
@@ -46,36 +36,15 @@ class Stopped(FolderSession):
             raise contract.Interrupted
 
 
-def run(session: FolderSession) -> None:
-    """Train in this process, reading the digits from memory."""
-    experiment = contract.small_experiment(SETTINGS)
-    data, saved = contract.open_small(experiment), session.resume()
-    stages = experiment.stages(data.tail, saved=saved)
-    train(stages, data, session, experiment.run(contract.CPU, data, saved=saved), saved=saved)
-
-
-@pytest.fixture(autouse=True)
-def from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The digits read from memory, without a conversion."""
-    monkeypatch.setattr("ltray.experiment.open_data", partial(open_data, source="memory"))
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole")
-    run(FolderSession(folder))
-    return folder
-
-
-def test_a_run_stopped_and_started_again_ends_like_an_undisturbed_one(whole: Path, tmp_path: Path):
+def test_a_run_stopped_and_started_again_ends_like_an_undisturbed_one(train_short, short_run: Path, tmp_path: Path):
     with pytest.raises(contract.Interrupted):
-        run(Stopped(tmp_path))
+        train_short(Stopped(tmp_path))
     assert len(read_history(tmp_path)) == 2
-    run(FolderSession(tmp_path))
+    train_short(FolderSession(tmp_path))
     clock = ("train/seconds", "train/images_per_second")
-    plain = [[{k: v for k, v in m.items() if k not in clock} for m in read_history(f)] for f in (whole, tmp_path)]
+    plain = [[{k: v for k, v in m.items() if k not in clock} for m in read_history(f)] for f in (short_run, tmp_path)]
     assert plain[0] == plain[1] and len(plain[0]) == 3
-    assert 1 <= len(whole_checkpoints(whole)) <= 2
+    assert 1 <= len(whole_checkpoints(short_run)) <= 2
 
 
 def test_of_equal_scores_the_earliest_epoch_is_the_best():
@@ -91,13 +60,21 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path):
         checkpoint_of(tmp_path / "absent")
 
 
-def test_the_last_evaluation_is_kept_with_the_checkpoint_and_its_validation_logits(whole: Path):
-    best = checkpoint_of(whole)
-    evaluation = keep_evaluated(whole, best, torch.device("cpu"), stamps={"trial": 7})
-    assert read_evaluation(whole) == json.loads(json.dumps(evaluation)) and evaluation["trial"] == 7
+@pytest.mark.usefixtures("digits_from_memory")
+def test_the_last_evaluation_is_kept_with_the_checkpoint_and_its_validation_logits(short_run: Path, tmp_path: Path):
+    folder = tmp_path / "run"
+    shutil.copytree(short_run, folder)
+    best = checkpoint_of(folder)
+    evaluation = keep_evaluated(folder, best, torch.device("cpu"), stamps={"trial": 7})
+    assert read_evaluation(folder) == json.loads(json.dumps(evaluation)) and evaluation["trial"] == 7
     assert evaluation["selection"]["val/acc_all"] == Checkpoint.load(best).metrics["val/acc_all"]
     assert {"test/acc_all", "test/acc_few", "test/mcc", "test/nmi", "test/ece"} <= evaluation["metrics"].keys()
     assert sum(evaluation["seen"]) == 400
-    assert checkpoint_of(whole) == whole / "best"
-    saved = Assessment.load(whole / "best" / "selection.npz")
-    assert saved.metrics() == evaluation["selection"]
+    assert checkpoint_of(folder) == folder / "best"
+    assert Assessment.load(folder / "best" / "selection.npz").metrics() == evaluation["selection"]
+    assert sorted(p.name for p in (folder / "best").iterdir()) == [
+        "checkpoint.pt",
+        "evaluation.json",
+        "selection.npz",
+        "summary.json",
+    ]

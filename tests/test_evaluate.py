@@ -1,0 +1,59 @@
+"""`python -m ltray.evaluate`: what it prints, and that readings of the test set are counted."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ltray.errors import UsageError
+from ltray.evaluate import main
+from ltray.run_folder import read_evaluation
+
+
+def as_json(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> dict:
+    assert main([str(folder), "--json", *words]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_validation_images_are_the_default_and_give_the_figures_of_the_run(finished_run, capsys):
+    found = as_json(finished_run, capsys)
+    recorded = read_evaluation(finished_run)
+    assert found["split"] == "val" and found["test_reads"] == 0 and found["claims"] == []
+    assert found["metrics"] == recorded["selection"]
+    assert len(found["classes"]) == 10 and found["classes"][0] == found["classes"][0] | {"class": "0", "images": 20}
+    assert not (finished_run / "best" / "test_reads.json").exists()
+
+
+def test_every_reading_of_the_test_set_is_counted(finished_run, capsys):
+    recorded = read_evaluation(finished_run)
+    found = as_json(finished_run, capsys, "--test")
+    assert found["metrics"] == recorded["metrics"]
+    assert found["test_reads"] == 2  # the run's own was the first
+    main([str(finished_run), "--test"])
+    assert "the third reading of the test set for this model" in capsys.readouterr().out
+
+
+def test_the_first_reading_of_a_checkpoint_without_evaluation_is_not_warned_of(
+    short_run, digits_from_memory, tmp_path, capsys
+):
+    (newest,) = sorted(short_run.glob("checkpoint_*"))[-1:]
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    for file in newest.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    main([str(folder), "--test"])
+    printed = capsys.readouterr().out
+    assert "400 test images: all" in printed and "reading of the test set" not in printed
+
+
+def test_people_read_measures_classes_and_the_runs_own_test_figures(finished_run, capsys):
+    main([str(finished_run), "--classes"])
+    printed = capsys.readouterr().out
+    assert "200 validation images: all" in printed and "as evaluated once at the run's end" in printed
+    assert "MCC" in printed and "NMI" in printed and "ECE" in printed
+    assert "accuracy of each class" in printed
+
+
+def test_a_folder_without_a_checkpoint_is_a_users_mistake(tmp_path):
+    with pytest.raises(UsageError, match="holds no checkpoint"):
+        main([str(tmp_path)])

@@ -1,0 +1,151 @@
+"""The report: every section from a search's files, nothing from outside, nothing unescaped."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from ltray.errors import UsageError
+from ltray.finalist_table import run_table, summary
+from ltray.finalists import Finalist
+from ltray.pages.chart import Axis, Chart
+from ltray.pages.report import write_report
+from ltray.report import main
+from ltray.run_folder import read_evaluation
+from ltray.run_record import RunRecord
+
+EXPLORED = {"cross_entropy.learning_rate": "0.01 … 1 (log)", "cross_entropy.schedule": "cosine, step"}
+
+
+@pytest.fixture
+def search(finished_run: Path, tmp_path: Path) -> Path:
+    """A search's folder around a real model: trials and finalists are made up."""
+    folder = tmp_path / "a<b>search"
+    folder.mkdir()
+    evaluation = read_evaluation(finished_run)
+    blocks = {"search": {"sampler": "tpe"}, "stop": {"rule": "asha"}, "trials": 30, "explore": EXPLORED}
+    (folder / "config.yaml").write_text(yaml.safe_dump({"settings": evaluation["settings"]} | blocks))
+    (folder / "env.json").write_text(json.dumps({"commit": "abc123", "versions": {"torch": "2.0"}}))
+    draws = np.random.default_rng(0)
+    rows, epochs = [], []
+    for trial in range(30):
+        length = 3 if trial % 2 else 9
+        reason = "loss <b>is</b> NaN" if trial == 7 else ""
+        state = "failed" if reason else "complete" if length == 9 else "stopped early"
+        row = {"trial": trial, "name": "", "paper": trial == 0, "state": state, "reason": reason, "epochs": length}
+        row |= {f"val/acc_{g}": draws.uniform(0.3, 0.7) for g in ("all", "many", "few")}
+        rows.append(
+            row | {"cross_entropy.learning_rate": 10 ** draws.uniform(-2, 0), "cross_entropy.schedule": "cosine"}
+        )
+        epochs += [{"trial": trial, "epoch": e, "val/acc_all": draws.uniform(0.1, 0.7)} for e in range(1, length + 1)]
+    pd.DataFrame(rows).to_parquet(folder / "results.parquet")
+    pd.DataFrame(epochs).to_parquet(folder / "history.parquet")
+    finalists = [Finalist("0003", {}, False), Finalist("0000", {}, True)]
+    order = [[(seed, 0)] for seed in (1, 2, 3)]
+    results = {one.key: {cells[0]: evaluation for cells in order} for one in finalists}
+    summary(finalists, results, order, selection="val", protocol="honest").to_parquet(folder / "finalists.parquet")
+    run_table(finalists, results).to_parquet(folder / "finalist_runs.parquet")
+    for one in finalists:
+        shutil.copytree(finished_run / "best", one.folder(folder, (1, 0)) / "best")
+    shutil.copytree(finished_run / "best", folder / "best")
+    return folder
+
+
+class Checker(HTMLParser):
+    """Notes tags that were never closed, attributes that load something, and the headings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loading: list[str] = []
+        self.headings: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.open += [tag] if tag != "meta" else []
+        self.loading += [v for k, v in attrs if v and k in ("src", "href", "data") and not v.startswith("#")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Pass a tag that closes itself."""
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the tag opened last."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Note a heading."""
+        self.headings += [data] if self.open and self.open[-1] == "h2" else []
+
+
+def checked(path: Path) -> tuple[Checker, str]:
+    text = path.read_text(encoding="utf-8")
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == [] and checker.loading == []
+    assert not re.search(r"https?://|url\(|@import|<script", text)
+    return checker, text
+
+
+def test_a_search_gets_every_section_from_its_files(search):
+    checker, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
+    assert checker.headings == [
+        "Finalists",
+        "What was searched",
+        "Accuracy over each knob",
+        "Learning curves",
+        "Trials",
+        "Classes",
+        "Post-hoc logit adjustment",
+        "Provenance",
+    ]
+    assert "a&lt;b&gt;search" in text and "loss &lt;b&gt;is&lt;/b&gt; NaN" in text
+    assert "15 more" in text and "abc123" in text and "no difference found" in text
+    assert "prefers-color-scheme: dark" in text and 'name="viewport"' in text
+
+
+def test_a_single_run_needs_no_search(finished_run):
+    settings = read_evaluation(finished_run)["settings"]
+    (finished_run / "config.yaml").write_text(yaml.safe_dump({"settings": settings}))
+    checker, text = checked(write_report([RunRecord.read(finished_run)], finished_run / "report.html"))
+    assert checker.headings == ["Learning curves", "Classes", "Post-hoc logit adjustment", "Provenance"]
+    assert "training run: cross_entropy on digits-lt" in text
+
+
+def test_several_runs_stand_side_by_side_and_the_terminal_gets_a_summary(search, tmp_path, capsys, monkeypatch):
+    other = tmp_path / "other"
+    shutil.copytree(search, other)
+    (other / "finalists.parquet").unlink()
+    monkeypatch.chdir(tmp_path)
+    assert main([str(search), str(other), "--output", "two.html"]) == 0
+    checker, text = checked(tmp_path / "two.html")
+    assert checker.headings.count("Trials") == 2 and 'href="#run1"' in text
+    printed = capsys.readouterr().out
+    assert "finalists: accuracy in %" in printed and "test (evaluated once): all" in printed
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="holds no config.yaml"):
+        RunRecord.read(tmp_path)
+    with pytest.raises(UsageError, match="no such folder"):
+        RunRecord.read(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    "axis", [Axis(0.0, 1.0), Axis(0.011, 0.9, log=True), Axis(0.5, 20000.0, log=True), Axis(3, 3.4)]
+)
+def test_marks_of_an_axis_are_few_inside_and_ascending(axis):
+    places = [value for value, _ in axis.ticks()]
+    assert 2 <= len(places) <= 8 and places == sorted(places)
+    assert all(axis.low - 1e-9 <= place <= axis.high + 1e-9 for place in places)
+
+
+def test_a_chart_puts_values_where_they_belong():
+    chart = Chart(Axis(0.0, 10.0), Axis(0.0, 100.0), "t", width=458, height=150)
+    assert chart.at(0.0, 0.0) == (46.0, 112.0) and chart.at(10.0, 100.0) == (446.0, 12.0)
+    assert chart.at(5.0, 50.0) == (246.0, 62.0)

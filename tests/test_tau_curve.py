@@ -1,0 +1,45 @@
+"""The post-hoc curve of τ against a classifier that is adjusted and asked again."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltray.assessment import Assessment
+from ltray.long_tail import LongTail
+from ltray.parts.losses import log_prior
+from ltray.tau_curve import tau_curve
+
+
+def scores(seed: int, images: int, counts: tuple[int, ...]) -> Assessment:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(len(counts), (images,), generator=generator)
+    logits = torch.randn(images, len(counts), generator=generator) + log_prior(LongTail(counts)).float()
+    logits[torch.arange(images), labels] += 1.5
+    return Assessment("val", logits, labels, LongTail(counts))
+
+
+def again(known: Assessment, tau: float) -> Assessment:
+    adjusted = known.logits.double() - tau * log_prior(known.tail)
+    return Assessment("val", adjusted, known.labels, known.tail)
+
+
+@given(seed=st.integers(0, 1000), images=st.integers(2, 60))
+def test_every_point_is_what_the_adjusted_classifier_scores(seed: int, images: int):
+    known = scores(seed, images, (500, 120, 60, 25, 10, 3))
+    curve = tau_curve(known)
+    for place in (0, 40, 97, 150):
+        tau = curve.lines["all"][place][0]
+        metrics = again(known, tau).evaluation.metrics(known.tail, "val")
+        for group, line in curve.lines.items():
+            assert abs(line[place][1] - metrics[f"val/acc_{group}"]) < 1e-9
+    best = again(known, curve.best).evaluation.metrics(known.tail, "val")["val/acc_all"]
+    assert abs(curve.accuracy - best) < 1e-9
+    assert curve.accuracy >= max(share for _, share in curve.lines["all"]) - 1e-9
+    assert curve.plain == known.evaluation.metrics(known.tail, "val")["val/acc_all"]
+
+
+def test_a_group_without_images_has_no_line():
+    known = scores(0, 40, (500, 120, 3))
+    few = known.labels != 2
+    curve = tau_curve(Assessment("val", known.logits[few], known.labels[few], known.tail))
+    assert list(curve.lines) == ["all", "many"]
