@@ -79,6 +79,29 @@ class Alternative:
                 seen.append(point)
                 yield point
 
+    def with_papers(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `values` and the papers' value of every other explored knob that has an effect with them.
+
+        Raises:
+            UsageError: One of `values` has none.
+        """
+        known = {dimension.key: self._paper_value(dimension) for dimension in self.dimensions} | dict(values)
+        found = {d.key: known[d.key] for d in self.dimensions if self._has_effect(d, known)}
+        for key in values.keys() - found.keys():
+            raise UsageError(f"`search.first_try`: `{key}` has no effect in {dict(values)}.")
+        return found
+
+    def conditional(self) -> list[Dimension]:
+        """Return the explored knobs that have an effect only with some values of another explored one."""
+        explored = {(dimension.method, dimension.name) for dimension in self.dimensions}
+        return [d for d in self.dimensions if d.spec.needs and (d.method, d.spec.needs[0]) in explored]
+
+    def moving(self, classes: int) -> list[str]:
+        """Return the explored knobs whose range can end at another explored knob."""
+        lows = {dimension.key: dimension.lowest for dimension in self.dimensions}
+        bounds = [(dimension, self.upper_bound(dimension, lows, classes)) for dimension in self.dimensions]
+        return [d.key for d, bound in bounds if bound is not None and not all(v <= bound for v in d.ends)]
+
     def check(self, classes: int, *, with_paper: bool) -> None:
         """Check the ranges against one another.
 

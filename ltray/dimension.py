@@ -93,6 +93,11 @@ class Dimension:
         numeric = all(isinstance(v, int | float) for v in self.among)
         return min(self.among) if numeric else self.among[0]
 
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The values of a list, or the two ends of a range."""
+        return (self.low, self.high) if self.among is None else self.among
+
     def contains(self, value: Any) -> bool:
         """Return whether `value` can be drawn."""
         if self.among is not None:

@@ -18,7 +18,7 @@ from ltray.methods import METHODS
 from ltray.parts.heads import Network
 from ltray.recipe import Recipe
 from ltray.run_network import NETWORK_SETTINGS, RANDOM, RunNetwork
-from ltray.settings import full_key
+from ltray.settings import full_key, plain
 from ltray.stage import Method, Setting, Stage
 
 RUN_SETTINGS = ("dataset", "methods", "seed", *NETWORK_SETTINGS, "start")
@@ -87,9 +87,9 @@ class Experiment:
             **self.network.settings(),
             "start": self.start,
         }
-        flat |= {f"dataset.{name}": _plain(v) for name, v in self.dataset.as_dict().items()}
+        flat |= {f"dataset.{name}": plain(v) for name, v in self.dataset.as_dict().items()}
         for method, knobs in zip(self.methods, self.knobs, strict=True):
-            flat |= {f"{method.name}.{name}": _plain(value) for name, value in knobs.as_dict().items()}
+            flat |= {f"{method.name}.{name}": plain(value) for name, value in knobs.as_dict().items()}
         return flat
 
     @property
@@ -252,7 +252,3 @@ def _untrained(origin: Mapping[str, Any]) -> Network:
 def _owned(given: dict[str, Any], owner: str) -> dict[str, Any]:
     keys = [key for key in given if key.startswith(f"{owner}.")]
     return {key[len(owner) + 1 :]: given.pop(key) for key in keys}
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self, cast, get_type_hints
 
 from ltray.errors import UsageError, did_you_mean
 
-Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...]
+Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 Bound = str | Callable[[Any, int], int]
 
 
@@ -158,10 +158,12 @@ class Knobs:
         """
         spec = cls.specs()[name]
         value = _as_type(name, cls.types()[name], given)
-        if spec.choices is not None and value not in spec.choices:
-            hint = did_you_mean(str(value), map(str, spec.choices))
-            raise UsageError(f"`{name}` must be one of {list(spec.choices)}, but got {value!r}.{hint}")
-        for number in value if isinstance(value, tuple) else (value,):
+        items = value if isinstance(value, tuple) else (value,)
+        for item in items:
+            if spec.choices is not None and item not in spec.choices:
+                hint = did_you_mean(str(item), map(str, spec.choices))
+                raise UsageError(f"`{name}` must be one of {list(spec.choices)}, but got {item!r}.{hint}")
+        for number in items:
             if isinstance(number, str):
                 continue
             below = spec.low is not None and not number >= spec.low
@@ -186,9 +188,15 @@ def _as_type(name: str, kind: Any, value: Any) -> Value:
         return tuple(_int_item(name, item) for item in value)
     if kind == tuple[float, ...] and isinstance(value, list | tuple):
         return tuple(_float_item(name, item) for item in value)
+    if kind == tuple[str, ...] and isinstance(value, str | list | tuple):
+        return tuple(_text_item(name, item) for item in ([value] if isinstance(value, str) else value))
     if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return cast(Value, value)
-    lists = {tuple[int, ...]: "a list of integers", tuple[float, ...]: "a list of numbers"}
+    lists = {
+        tuple[int, ...]: "a list of integers",
+        tuple[float, ...]: "a list of numbers",
+        tuple[str, ...]: "a list of words",
+    }
     wanted = lists.get(kind) or getattr(kind, "__name__", str(kind))
     raise UsageError(f"`{name}` must be {wanted}, but got {value!r} ({type(value).__name__}).")
 
@@ -203,3 +211,9 @@ def _float_item(name: str, item: Any) -> float:
     if isinstance(item, bool) or not isinstance(item, int | float):
         raise UsageError(f"`{name}` must be a list of numbers, but holds {item!r}.")
     return float(item)
+
+
+def _text_item(name: str, item: Any) -> str:
+    if not isinstance(item, str):
+        raise UsageError(f"`{name}` must be a list of words, but holds {item!r}.")
+    return item

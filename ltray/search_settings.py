@@ -1,8 +1,8 @@
 """The blocks `search:`, `stop:` and `trial:` of a search-space file."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ltray.errors import UsageError
 from ltray.knobs import Knobs, Value, knob
@@ -17,15 +17,78 @@ RULES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "none": ((), "nothing is stopped"),
 }
 
+SAMPLERS = ("tpe", "random", "qmc", "grid", "cmaes", "gp")
+OBJECTIVES = ("acc_all", "acc_many", "acc_medium", "acc_few", "seconds")
+PAPER_TRY = "paper"
+
 
 @dataclass(frozen=True)
 class Search(Knobs):
-    """How settings are proposed."""
+    """How settings are proposed.
 
-    sampler: str = knob("tpe", "", "who proposes settings", choices=("tpe", "random"))
+    `first_try` is `paper` (the papers' setting), `none`, or a list of `paper` and of settings
+    such as `{rescom.temperature: 0.1}`: the papers' with other values.
+    """
+
+    sampler: str = knob("tpe", "", "who proposes settings", choices=SAMPLERS)
     trials: int = knob(32, "", "settings to try", low=1, high=1_000_000)
     seed: int = knob(0, "", "seed of the proposals; the training seed is `seed`", low=0)
-    first_try: str = knob("paper", "", "whether the papers' setting is the first trial", choices=("paper", "none"))
+    first_try: tuple[Any, ...] = knob((PAPER_TRY,), "", "settings that are tried first: paper, none, or a list")
+    objectives: tuple[str, ...] = knob(
+        ("acc_all",), "", "what is maximised, the leading one first; `seconds` is minimised", choices=OBJECTIVES
+    )
+    warm_start: tuple[str, ...] = knob((), "", "folders of earlier searches whose results are learned from")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.objectives or len(set(self.objectives)) < len(self.objectives):
+            raise UsageError(f"`objectives` must name different metrics, but got {list(self.objectives)}.")
+        if self.objectives[0] == "seconds":
+            raise UsageError(
+                "`objectives` must begin with an accuracy: the trial that is best by the first one is "
+                f"evaluated on the test set. Got {list(self.objectives)}."
+            )
+
+    @classmethod
+    def check_value(cls, name: str, given: Any) -> Any:
+        """Return `given` in the type of the field `name`; see `Knobs.check_value`."""
+        return _tries(given) if name == "first_try" else super().check_value(name, given)
+
+    def directions(self) -> list[Literal["minimize", "maximize"]]:
+        """Return each objective's direction, as Optuna names it."""
+        return ["minimize" if objective == "seconds" else "maximize" for objective in self.objectives]
+
+    def check_groups(self, groups: Collection[str]) -> None:
+        """Check that the data has the classes which the objectives are about.
+
+        Args:
+            groups: Those of many, medium and few that have classes.
+
+        Raises:
+            UsageError: It has not.
+        """
+        for objective in self.objectives:
+            group = objective.removeprefix("acc_")
+            if group in ("many", "medium", "few") and group not in groups:
+                raise UsageError(
+                    f"search.objectives: `{objective}` does not exist: no class of this data is {group}-shot. "
+                    f"There are: {', '.join(groups)}."
+                )
+
+
+def _tries(given: Any) -> tuple[Any, ...]:
+    if given == "none":
+        return ()
+    tries = (given,) if given == PAPER_TRY else given
+    for item in tries if isinstance(tries, list | tuple) else (tries,):
+        if item != PAPER_TRY and not (isinstance(item, Mapping) and item):
+            raise UsageError(
+                f"`first_try` must be `paper`, `none` or a list of `paper` and settings such as "
+                f"{{rescom.temperature: 0.1}}, but got {item!r}."
+            )
+    if not isinstance(tries, list | tuple):
+        raise UsageError(f"`first_try` must be a list where it gives settings: [{given!r}].")
+    return tuple(tries)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from ltray.alternative import Alternative, Draw
+from ltray.combinations import CONDITIONAL, CONTINUOUS, LISTED, refusal
 from ltray.dimension import Dimension
+from ltray.draws import OutsideSpace, Walk, given
+from ltray.errors import UsageError
 from ltray.experiment import Experiment, find_method
 from ltray.long_tail import LongTail
 from ltray.rows import Row, stated_keys
-from ltray.search_settings import Finalists, Search, Stop, TrialResources
+from ltray.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 from ltray.settings_file import SettingsFile
 from ltray.space_file import SpaceReader
 
@@ -68,7 +71,9 @@ class SearchSpace:
             UsageError: Anything illegal, with file, line and the nearest right name.
         """
         file = SettingsFile.read(path)
-        return cls(path=file.path, classes=0, **SpaceReader(file, overrides or {}).parts())
+        space = cls(path=file.path, classes=0, **SpaceReader(file, overrides or {}).parts())
+        space._check_together(file)
+        return space
 
     @property
     def base(self) -> Experiment:
@@ -96,9 +101,18 @@ class SearchSpace:
         """Return the trials that run before any is drawn: the rows, or the papers' settings."""
         if self.rows:
             return [FirstTrial({ROW: number}, name=row.name) for number, row in enumerate(self.rows, start=1)]
-        if self.search.first_try == "none":
-            return []
-        return [FirstTrial(self._choice(a) | a.paper_params(), paper=True) for a in self.alternatives]
+        tries: list[FirstTrial] = []
+        for item in self.search.first_try:
+            for alternative in self.alternatives:
+                if item == PAPER_TRY:
+                    tries.append(FirstTrial(self._choice(alternative) | alternative.paper_params(), paper=True))
+                elif item.keys() <= {dimension.key for dimension in alternative.dimensions}:
+                    tries.append(FirstTrial(self._choice(alternative) | alternative.with_papers(item)))
+        return tries
+
+    def moving(self) -> frozenset[str]:
+        """Return the explored knobs whose range can end at another explored knob."""
+        return frozenset(key for alternative in self.alternatives for key in alternative.moving(self.classes))
 
     def grid_points(self) -> list[dict[str, Any]]:
         """Return the value of everything `suggest` draws at every legal point of the grid.
@@ -116,10 +130,12 @@ class SearchSpace:
                 range that leaves the papers' value out; a row that is not legal.
         """
         for alternative in self.alternatives:
-            alternative.check(classes, with_paper=self.search.first_try == "paper")
+            alternative.check(classes, with_paper=PAPER_TRY in self.search.first_try)
         for row in self.rows:
             row.check(classes)
-        return replace(self, classes=classes)
+        bound_space = replace(self, classes=classes)
+        bound_space._check_first_trials()
+        return bound_space._with_whole_grid() if self.search.sampler == "grid" else bound_space
 
     def planned_epochs(self, tail: LongTail) -> int:
         """Return how many epochs the longest trial reports."""
@@ -144,6 +160,38 @@ class SearchSpace:
         if self.rows:
             known["rows"] = [{"name": row.name} | row.resolved(stated_keys(self.rows)) for row in self.rows]
         return known
+
+    def _check_together(self, file: SettingsFile) -> None:
+        """Refuse what cannot work together; see `ltray.combinations`."""
+        contents = {LISTED if d.among is not None else CONTINUOUS: d.where for d in reversed(self.dimensions)}
+        for dimension in (d for alternative in self.alternatives for d in alternative.conditional()):
+            contents[CONDITIONAL] = dimension.where
+        if len(self.alternatives) > 1:
+            contents[CONDITIONAL] = file.where(METHODS)
+        refused = refusal(
+            self.search.sampler, self.stop.rule, objectives=len(self.search.objectives), contents=contents
+        )
+        if refused:
+            raise UsageError(f"{contents.get(refused.content) or file.where(refused.key)}{refused}.")
+
+    def _check_first_trials(self) -> None:
+        for first in self.first_trials():
+            try:
+                self.suggest(Walk(given(first.params), self.moving()))
+            except OutsideSpace as error:
+                who = "the papers' setting" if first.paper else "a setting of `search.first_try`"
+                raise UsageError(f"{self.path}: {who} cannot be tried: {error}.") from error
+
+    def _with_whole_grid(self) -> Self:
+        """Return the space with as many trials as its grid and its first tries have points."""
+        points = self.grid_points()
+        count = len(points) + sum(dict(first.params) not in points for first in self.first_trials())
+        if count > self.search.trials:
+            raise UsageError(
+                f"{self.path}: the grid has {count} points, but search.trials is {self.search.trials}. Set "
+                f"search.trials={count}, or take values away."
+            )
+        return replace(self, search=replace(self.search, trials=count))
 
     def _chosen(self, trial: Draw) -> Alternative:
         if len(self.alternatives) == 1:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from ltray.alternative import Alternative
 from ltray.dimension import AUTO, Dimension, worth_exploring
@@ -11,13 +11,13 @@ from ltray.experiment import Experiment, find_method, setting_names
 from ltray.knobs import Knobs
 from ltray.recipe import Recipe
 from ltray.rows import NAME, SHARED, Row, check_distinct
-from ltray.search_settings import Finalists, Search, Stop, TrialResources
+from ltray.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 from ltray.settings import full_key, parse_numbers
 from ltray.settings_file import SettingsFile
 
 BLOCKS: dict[str, type[Knobs]] = {"search": Search, "stop": Stop, "trial": TrialResources, "finalists": Finalists}
 KEYS = ("dataset", "methods", "explore", "rows", "fix", *BLOCKS)
-DRAWING = ("sampler", "trials", "seed", "first_try")
+DRAWING = ("sampler", "trials", "seed", "first_try", "warm_start")
 """Settings of `search:` that mean nothing where nothing is drawn."""
 AMONG, EXPLORE = "among", "explore"
 
@@ -63,6 +63,8 @@ class SpaceReader:
         if len(alternatives) == 1 and not alternatives[0].dimensions:
             raise UsageError(f"{self.file.where(EXPLORE)}`explore` names no knob: there is nothing to search.")
         self._check_lengths(alternatives, blocks["stop"])
+        explored = {d.key: d for alternative in alternatives for d in alternative.dimensions}
+        blocks["search"] = self._with_first_tries(cast(Search, blocks["search"]), explored)
         return {"alternatives": alternatives, "rows": ()} | blocks
 
     def _choices(self, written: Any) -> list[tuple[str, ...]]:
@@ -232,6 +234,27 @@ class SpaceReader:
             return block(**(written | given))
         except UsageError as error:
             raise UsageError(f"{self.file.where(name)}{error}") from error
+
+    def _with_first_tries(self, search: Search, explored: Mapping[str, Dimension]) -> Search:
+        """Complete and check the settings that `search.first_try` gives."""
+        where = f"{self.file.where('search.first_try')}`search.first_try`: "
+        tries: list[Any] = []
+        for item in search.first_try:
+            if item != PAPER_TRY:
+                pairs = parse_numbers(dict(item)).items()
+                full = {name: value for key, value in pairs for name in self._full_keys(key, self.owners, where)}
+                item = {key: self._tried(key, value, explored.get(key), where) for key, value in full.items()}
+            tries.append(item)
+        return search.replace(first_try=tries)
+
+    @staticmethod
+    def _tried(key: str, value: Any, dimension: Dimension | None, where: str) -> Any:
+        if dimension is None:
+            raise UsageError(f"{where}`{key}` is not explored, and only explored knobs can be tried.")
+        try:
+            return find_method(dimension.method).knobs.check_value(dimension.name, value)
+        except UsageError as error:
+            raise UsageError(f"{where}{error}") from error
 
     def _check_lengths(self, alternatives: Sequence[Alternative], stop: Knobs) -> None:
         """Refuse what early stopping cannot compare: trials of other lengths at equal epochs."""

@@ -2,46 +2,72 @@
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ltray.search_settings import Search
+from ltray.draws import FromStudy, Walk, given, lowest
+from ltray.samplers import GIVEN, Proposal, is_given, new_sampler
 from ltray.search_space import SearchSpace
 from ltray.study_storage import MirroredStorage, one_transaction
 
 FILE_NAME = "study.sqlite3"
-PAPER, NAME, SETTINGS, REASON, ATTEMPT = "paper", "name", "settings", "reason", "attempt"
+PAPER, NAME, SETTINGS, REASON, ATTEMPT, ORIGIN = "paper", "name", "settings", "reason", "attempt", "origin"
+PROGRESS = "progress"  # what a trial has reached, as JSON; see `Progress`
+BEGUN = "begun"  # mark of a study whose first trials are all in it
 
 
-def open_study(folder: Path, space: SearchSpace) -> optuna.Study:
+def open_study(folder: Path, space: SearchSpace, learn: Callable[[], Iterable[FrozenTrial]] = tuple) -> optuna.Study:
     """Open the study of a run folder, or create it, with the space's first trials waiting in it.
 
     Args:
         folder: The run folder; `study.sqlite3` in it can be read live by optuna-dashboard.
         space: The search space.
+        learn: Returns finished trials of earlier studies; asked only where the study is new.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = MirroredStorage(optuna.storages.RDBStorage(f"sqlite:///{folder.resolve() / FILE_NAME}"))
-    study = optuna.create_study(storage=storage, study_name=folder.name, direction="maximize", load_if_exists=True)
-    known = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
-    for first in space.first_trials():
-        if dict(first.params) not in known:
-            study.enqueue_trial(dict(first.params), user_attrs={PAPER: first.paper, NAME: first.name})
+    study = optuna.create_study(
+        storage=storage, study_name=folder.name, directions=space.search.directions(), load_if_exists=True
+    )
+    if BEGUN not in study.user_attrs:
+        begin(study, space, learn())
     return study
 
 
-def ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict[str, Any]]:
-    """Propose the next trial and its settings.
+def begin(study: optuna.Study, space: SearchSpace, earlier: Iterable[FrozenTrial]) -> None:
+    """Put the trials of earlier studies and the first tries into a new study, once.
 
-    The sampler starts from a seed of its own for each trial, so that a resumed search
-    proposes what an undisturbed one would from the same record.
+    Args:
+        study: The study.
+        space: The search space.
+        earlier: Finished trials of earlier studies, marked with their origin.
     """
-    number = len([t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING])
-    study.sampler = new_sampler(space.search, number)
+    known = {trial.user_attrs.get(ORIGIN) for trial in study.get_trials(deepcopy=False)}
+    study.add_trials([trial for trial in earlier if trial.user_attrs[ORIGIN] not in known])
+    for first in space.first_trials()[sum(map(is_given, study.get_trials(deepcopy=False))) :]:
+        walk = Walk(given(first.params), space.moving())
+        space.suggest(walk)
+        study.enqueue_trial(walk.params, user_attrs={GIVEN: True, PAPER: first.paper, NAME: first.name})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(list(space.search.objectives))
+    study.set_user_attr(BEGUN, True)
+
+
+def ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict[str, Any]]:
+    """Propose the next trial and its settings, from nothing but the study's record.
+
+    A resumed search therefore proposes what an undisturbed one would.
+    """
+    own = own_trials(study)
+    if space.search.sampler != "grid":
+        study.sampler = new_sampler(space.search, _proposal(study, space, own))
+    elif not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.enqueue_trial(_next_grid_point(space, own), user_attrs={GIVEN: True})
     with one_transaction(study):
         trial = study.ask()
         return trial, keep_settings(trial, space)
@@ -49,31 +75,67 @@ def ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict[str
 
 def keep_settings(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
     """Draw a trial's settings and write them down; what the study holds of them already stays."""
-    settings = space.suggest(trial)
+    settings = space.suggest(FromStudy(trial, space.moving()))
     trial.set_user_attr(SETTINGS, json.dumps(settings))
     return settings
 
 
-def new_sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
-    """Build the sampler for the proposal of trial `number`."""
-    seed = (search.seed * 1_000_003 + number) % 2**32
-    if search.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+def _next_grid_point(space: SearchSpace, own: list[FrozenTrial]) -> dict[str, Any]:
+    """Return the first point of the grid, in the study's form, that no trial has."""
+    known = [trial.params for trial in own]
+    for point in space.grid_points():
+        walk = Walk(given(point), space.moving())
+        space.suggest(walk)
+        if walk.params not in known:
+            return walk.params
+    raise LookupError("the grid has no further point")
 
 
-def unfinished(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that a dead driver left running, in their order."""
-    return [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.RUNNING and SETTINGS in t.user_attrs]
+def _proposal(study: optuna.Study, space: SearchSpace, own: list[FrozenTrial]) -> Proposal:
+    walk = Walk(lowest, space.moving())
+    space.suggest(walk)
+    return Proposal(
+        number=len(own),
+        sampled=sum(not is_given(trial) for trial in own),
+        ranges=walk.distributions,
+        earlier=[trial for trial in study.get_trials(deepcopy=False) if ORIGIN in trial.user_attrs],
+    )
+
+
+def own_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials of this search that have settings; none of an earlier study."""
+    return [trial for trial in study.get_trials(deepcopy=False) if SETTINGS in trial.user_attrs]
 
 
 def proposed(study: optuna.Study) -> int:
     """Return how many trials have settings."""
-    return sum(SETTINGS in t.user_attrs for t in study.get_trials(deepcopy=False))
+    return len(own_trials(study))
+
+
+def unfinished(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that a dead driver left running, in their order."""
+    return [trial for trial in own_trials(study) if trial.state == TrialState.RUNNING]
 
 
 def recorded_values(study: optuna.Study) -> dict[int, Mapping[int, float]]:
     """Return the value of every trial at every epoch, by trial number."""
-    return {t.number: t.intermediate_values for t in study.get_trials(deepcopy=False) if t.intermediate_values}
+    return {t.number: t.intermediate_values for t in own_trials(study) if t.intermediate_values}
+
+
+def leader(study: optuna.Study) -> FrozenTrial | None:
+    """Return this search's complete trial that is best by the first objective, an accuracy, or None."""
+    complete = [trial for trial in own_trials(study) if trial.state == TrialState.COMPLETE]
+    return max(complete, key=lambda trial: (trial.values[0], -trial.number), default=None)
+
+
+def front(study: optuna.Study) -> list[int]:
+    """Return the numbers of this search's trials that no other one beats in every objective."""
+    complete = [trial for trial in own_trials(study) if trial.state == TrialState.COMPLETE]
+    signs = [1.0 if d == optuna.study.StudyDirection.MAXIMIZE else -1.0 for d in study.directions]
+    points = {t.number: [sign * v for sign, v in zip(signs, t.values, strict=True)] for t in complete}
+    return [number for number, point in points.items() if not any(_beats(p, point) for p in points.values())]
+
+
+def _beats(one: list[float], other: list[float]) -> bool:
+    """Return whether `one` is nowhere worse than `other` and somewhere better; larger is better."""
+    return one != other and all(a >= b for a, b in zip(one, other, strict=True))

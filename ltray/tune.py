@@ -38,7 +38,7 @@ def _search(space: SearchSpace, folder: Path, budget: Budget | None, console: Co
     console.print(data.describe(), highlight=False, markup=False)
     config = {
         **space.as_dict(),
-        "search": {k: v for k, v in space.search.as_dict().items() if k != "trials"},
+        "search": {k: plain(v) for k, v in space.search.as_dict().items() if k != "trials"},
         "stop": {k: plain(v) for k, v in space.stop.as_dict().items()},
         "trials": space.search.trials,
         "trial": space.trial.as_dict(),

@@ -11,8 +11,9 @@ FLOORS = (
     "errors knobs recipe long_tail distributed settings settings_file provenance command console intervals",
     "stage parts",
     "methods data engine",
-    "stopping_rules search_settings course dimension run_network experiment short_runs alternative rows "
-    "space_file search_space study_storage study redraw budget board run_folder results assessment "
+    "search_settings combinations dimension run_network experiment draws alternative rows space_file search_space "
+    "samplers progress study_storage study warm_start redraw budget board run_folder results assessment "
+    "stopping_rules course short_runs ",
     "final_evaluation finalists finalist_table folder_session run_record tau_curve claims pages",
     "on_ray testing",
     "train tune convert views evaluate report predict",

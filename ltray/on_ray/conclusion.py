@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import optuna
-from optuna.trial import TrialState
 from rich.console import Console
 
 from ltray.claims.of_run import claims_of
@@ -21,6 +20,7 @@ from ltray.results import BEST_SHOWN, history, render, trial_table, write_table
 from ltray.run_folder import BEST, TRIALS, best_checkpoint, read_evaluation
 from ltray.run_record import RunRecord
 from ltray.search_space import SearchSpace
+from ltray.study import leader, own_trials
 
 
 def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: Console, done: bool) -> int:
@@ -61,7 +61,7 @@ def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: 
 
 def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> bool:
     """Write and print the tables; return whether any trial is complete."""
-    trials = [trial.number for trial in study.get_trials(deepcopy=False)]
+    trials = [trial.number for trial in own_trials(study)]
     epochs = history({number: attempts(folder / TRIALS, number) for number in trials})
     stamps = {
         "seed": space.base.seed,
@@ -77,12 +77,14 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
     if f"{selection}/acc_all" in table:
         most = len(space.rows) or BEST_SHOWN
         console.print(render(table, space.headings(), selection=selection, most=most))
-    return any(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False))
+    return leader(study) is not None
 
 
 def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> None:
     """Evaluate the best complete trial's best checkpoint on the test set, once."""
-    number = study.best_trial.number
+    best = leader(study)
+    assert best is not None, "a trial is complete"
+    number = best.number
     known = read_evaluation(folder)
     if known is None or known.get("trial") != number:
         checkpoint = best_checkpoint(checkpoints(folder / TRIALS, number))

@@ -29,6 +29,7 @@ from ltray.on_ray.watch import Watch
 from ltray.run_folder import TRIALS
 from ltray.search_space import SearchSpace
 from ltray.study import REASON, open_study, proposed, recorded_values, unfinished
+from ltray.warm_start import learn_from_earlier
 
 
 def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *, budget: Budget | None = None) -> int:
@@ -45,7 +46,8 @@ def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *
         The exit code: 1 where no trial was valid, 130 where it was interrupted.
     """
     check_data_seeds(space)
-    study = open_study(folder, space)
+    space.search.check_groups(tail.groups())
+    study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
     if not proposed(study):
         space.base.network.check_file()
     course = Course.of(space.stop, space.experiments(), tail)
@@ -110,14 +112,14 @@ def _run_trials(
     each = {name: amount * space.trial.workers for name, amount in cluster.worker_resources(space.trial).items()}
     if budget and budget.unit == "gpuh" and "GPU" not in each:
         raise UsageError(f"--budget: trials use no GPU here, so {budget} would never be spent. Give CPU hours (cpuh).")
-    metric = f"{space.base.selection}/acc_all"
+    metric = f"{space.base.selection}/{space.search.objectives[0]}"
     scheduler = Stopping(course.rule, metric=metric, recorded=recorded_values(study))
     _announce(space, course, console, at_once=min(at_once, left))
     searcher = StudySearch(study, space, metric=metric, trials=_trials(space, budget), closing=closing)
     watch = Watch(
         console,
         list(space.headings()),
-        metric=metric,
+        metric=f"{space.base.selection}/acc_all",
         trials=space.search.trials,
         done=proposed(study) - len(unfinished(study)),
         closing=closing,

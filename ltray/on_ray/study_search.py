@@ -11,9 +11,10 @@ from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.trial import failure_of, is_finite
+from ltray.progress import Progress
 from ltray.redraw import redraw, undrawn
 from ltray.search_space import SearchSpace
-from ltray.study import ATTEMPT, REASON, SETTINGS, ask, proposed, unfinished
+from ltray.study import ATTEMPT, PROGRESS, REASON, SETTINGS, ask, proposed, unfinished
 
 
 class StudySearch(Searcher):
@@ -25,7 +26,7 @@ class StudySearch(Searcher):
     Args:
         study: The study.
         space: The search space.
-        metric: What is maximised.
+        metric: The first objective, of the selecting images.
         trials: How many trials the search proposes in all.
         closing: Says when no more are begun, and which ones it ended; those stay open.
     """
@@ -70,7 +71,7 @@ class StudySearch(Searcher):
         return {"number": trial.number, "attempt": attempt, "settings": settings}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Record a value by epoch."""
+        """Record an epoch."""
         self._record(self._trials[trial_id], result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -78,21 +79,38 @@ class StudySearch(Searcher):
         trial = self._trials.pop(trial_id, None)
         if trial is None:
             return
-        failure = failure_of(result)
-        if error or failure or result is None:
-            if failure:
-                trial.set_user_attr(REASON, failure)
+        reason = "the process ended without a result" if result is None else self._failure(result)
+        if error or reason:
+            if reason:
+                trial.set_user_attr(REASON, reason)
             self._study.tell(trial, state=TrialState.FAIL)
             return
-        self._record(trial, result)  # the last one comes only with the end
+        assert result is not None
+        progress = self._record(trial, result)  # the last one comes only with the end
         if trial_id in self._closing.ended:
             return  # it stays open and goes on when the search is continued
         if result[EPOCHS] < result[PLANNED_EPOCHS]:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
-            self._study.tell(trial, result[f"{self.metric}_best"])
+            self._study.tell(trial, progress.values(self._space.search.objectives))
 
-    def _record(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
-        known = self._study._storage.get_trial(trial._trial_id).intermediate_values
-        if is_finite(result.get(self.metric)) and result[EPOCHS] not in known:
-            trial.report(float(result[self.metric]), int(result[EPOCHS]))
+    def _failure(self, result: dict[str, Any]) -> str | None:
+        """Return why a trial's end is no result, or None."""
+        value = result.get(self.metric)
+        if failure_of(result) or is_finite(value):
+            return failure_of(result)
+        return f"{self.metric} is {value} in epoch {result.get(EPOCHS)}"
+
+    def _record(self, trial: optuna.Trial, result: dict[str, Any]) -> Progress:
+        """Write an epoch down; what is known of it from before a restart stays."""
+        known = self._study._storage.get_trial(trial._trial_id)
+        progress = Progress.read(known.user_attrs.get(PROGRESS))
+        if is_finite(result.get(self.metric)):
+            epoch = int(result[EPOCHS])
+            # Optuna takes no values by epoch where there are several objectives.
+            if len(self._space.search.objectives) == 1 and epoch not in known.intermediate_values:
+                trial.report(float(result[self.metric]), epoch)
+            if epoch > progress.epoch:
+                progress = progress.after(result, prefix=self._space.base.selection)
+                trial.set_user_attr(PROGRESS, progress.text())
+        return progress

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from ltray.budget import Budget, Spent
-from ltray.engine.loop import PLANNED_EPOCHS
+from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing, signals_to
 from ltray.on_ray.meter import Meter
 from ltray.on_ray.stopping import EPOCHS
@@ -31,7 +31,7 @@ def space(tmp_path):
 
 
 def result(epoch):
-    return {EPOCHS: epoch, PLANNED_EPOCHS: 4, "val/acc_all": 0.5, "val/acc_all_best": 0.5}
+    return {EPOCHS: epoch, PLANNED_EPOCHS: 4, "val/acc_all": 0.5, CHECKPOINT_SCORE: 0.5}
 
 
 def test_a_closing_search_ends_trials_with_their_epoch_but_lets_whole_ones_be():

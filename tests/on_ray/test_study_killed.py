@@ -12,12 +12,12 @@ import optuna
 import pytest
 import sqlalchemy
 
-from ltray.engine.loop import PLANNED_EPOCHS
+from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.study_search import StudySearch
 from ltray.search_space import SearchSpace
-from ltray.study import open_study
+from ltray.study import PROGRESS, open_study
 
 SPACE = """
 dataset: digits-lt
@@ -42,17 +42,20 @@ def new_space(tmp_path):
 
 def drive(space: SearchSpace, folder: Path) -> None:
     """Open the study and run what is left of the search, as Tune would with one trial at a time."""
-    searcher = StudySearch(open_study(folder, space), space, metric="val/acc_all", trials=5, closing=Closing())
+    study = open_study(folder, space)
+    searcher = StudySearch(study, space, metric="val/acc_all", trials=5, closing=Closing())
     while isinstance(config := searcher.suggest("t"), dict):
         temperature = config["settings"]["rescom.temperature"]
         result = {}
         # Every third trial is stopped early, every fifth has a NaN, as functions of its setting.
         for epoch in (1, 2, 3)[: 2 if round(1e6 * temperature) % 3 == 0 else 3]:
+            value = temperature + 0.1 * epoch
             result = {
                 EPOCHS: epoch,
                 PLANNED_EPOCHS: 3,
-                "val/acc_all": temperature + 0.1 * epoch,
-                "val/acc_all_best": temperature,
+                "val/acc_all": value,
+                CHECKPOINT_SCORE: value,
+                "train/seconds": 2.0,
             }
             searcher.on_trial_result("t", result)
         if round(1e6 * temperature) % 5 == 0:
@@ -95,7 +98,10 @@ def _imported(tmp_path_factory):
 
 def outcome(folder):
     study = optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.sqlite3'}")
-    return [(t.number, t.state.name, t.params, t.intermediate_values, t.value) for t in study.get_trials()]
+    return [
+        (t.number, t.state.name, t.params, t.intermediate_values, t.value, t.user_attrs.get(PROGRESS))
+        for t in study.get_trials()
+    ]
 
 
 def killed_and_resumed(space, folder, *, at):
@@ -113,7 +119,9 @@ def undisturbed(space, folder):
     return trials, int((folder / "statements").read_text())
 
 
-@pytest.mark.parametrize("sampler", ["tpe", pytest.param("random", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "sampler", ["tpe", *(pytest.param(s, marks=pytest.mark.slow) for s in ("random", "qmc", "cmaes"))]
+)
 def test_a_search_killed_at_any_statement_of_the_study_proposes_and_records_the_same(new_space, tmp_path, sampler):
     space = new_space(sampler)
     whole, count = undisturbed(space, tmp_path / "whole")

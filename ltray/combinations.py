@@ -1,0 +1,80 @@
+"""What cannot work together: sampler, contents of the space, objectives, early stopping.
+
+One table says all of it. A pair that is missing from it works.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+# What a space can contain; not every sampler can draw all of it.
+CONTINUOUS = "a range"
+LISTED = "a list of values"
+CONDITIONAL = "knobs that depend on a choice"
+
+# Why a sampler cannot draw a space; a bound that moves with other knobs suits all (ltray/draws.py).
+SPACES: dict[tuple[str, str], str] = {
+    ("grid", CONTINUOUS): "grid tries every combination and needs values: write `among: [...]`",
+    ("cmaes", LISTED): "cmaes draws from a normal distribution, which has no place for a list of values: "
+    "write {from, to}, fix the knob, or use sampler=tpe",
+    ("cmaes", CONDITIONAL): "cmaes draws all knobs of one fixed space together; use sampler=tpe",
+    ("gp", CONDITIONAL): "gp models all knobs of one fixed space together; use sampler=tpe",
+    ("qmc", CONDITIONAL): "qmc fills one fixed space evenly; use sampler=random",
+}
+
+_WHOLE_RUNS = "gp learns from whole runs only, and early stopping leaves few of them; use sampler=tpe or stop.rule=none"
+_POPULATION = "pbt starts all trials before the first result, so that {} has nothing to learn from; use sampler=random"
+
+# Why a sampler and a rule for stopping exclude each other.
+RULES: dict[tuple[str, str], str] = {
+    **{("gp", rule): _WHOLE_RUNS for rule in ("asha", "hyperband", "median")},
+    **{(sampler, "pbt"): _POPULATION.format(sampler) for sampler in ("tpe", "cmaes", "gp")},
+    ("grid", "pbt"): "pbt changes settings while it trains, so that no point of the grid would be tried to its end; "
+    "use sampler=random",
+}
+
+SEVERAL_OBJECTIVES = {
+    "cmaes": "cmaes maximises one number; use sampler=tpe or gp",
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a search cannot be run as asked.
+
+    Attributes:
+        key: The setting at fault.
+        reason: Why, and what to do.
+        content: What of the space is at fault, or "".
+    """
+
+    key: str
+    reason: str
+    content: str = ""
+
+    def __str__(self) -> str:
+        return f"`{self.key}`: {self.reason}"
+
+
+def refusal(sampler: str, rule: str, *, objectives: int, contents: Collection[str] = ()) -> Refusal | None:
+    """Return why a search cannot be run as asked, or None where it can.
+
+    Args:
+        sampler: `search.sampler`.
+        rule: `stop.rule`.
+        objectives: Number of objectives.
+        contents: What the space contains of CONTINUOUS, LISTED and CONDITIONAL.
+    """
+    for content in sorted(contents):
+        if reason := SPACES.get((sampler, content)):
+            return Refusal("search.sampler", f"the space contains {content}, but {reason}", content)
+    if objectives > 1 and rule != "none":
+        return Refusal(
+            "stop.rule",
+            f"{rule} compares unfinished trials by one number, but there are {objectives} objectives; "
+            "set stop.rule=none",
+        )
+    if objectives > 1 and sampler in SEVERAL_OBJECTIVES:
+        return Refusal("search.objectives", f"there are {objectives} objectives, but {SEVERAL_OBJECTIVES[sampler]}")
+    if reason := RULES.get((sampler, rule)):
+        return Refusal("stop.rule", reason)
+    return None

@@ -1,0 +1,62 @@
+"""What a trial of a search has reached: the epoch that stands for it, and what it cost."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from ltray.engine.loop import CHECKPOINT_SCORE
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A trial's epochs, as far as they matter for a search; kept in the study.
+
+    A trial stands for its best epoch, which is the one whose checkpoint is kept. All its
+    objectives are metrics of that one epoch, so that one model has all of them.
+
+    Attributes:
+        epoch: Last reported epoch, over all stages.
+        seconds: Training time of all epochs.
+        best_epoch: The epoch that stands for the trial.
+        score: Its checkpoint score.
+        metrics: Its accuracies, in [0, 1], such as "acc_few".
+    """
+
+    epoch: int = 0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    score: float = -1.0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, text: str | None) -> Self:
+        """Read what `text` returned; None gives a trial's beginning."""
+        return cls(**json.loads(text)) if text else cls()
+
+    def text(self) -> str:
+        """Return it as a study keeps it."""
+        return json.dumps(asdict(self))
+
+    def after(self, result: Mapping[str, Any], *, prefix: str) -> "Progress":
+        """Return what is reached after one more epoch.
+
+        Args:
+            result: What the epoch reported.
+            prefix: "val" or "test": the images that select.
+        """
+        better = result[CHECKPOINT_SCORE] > self.score
+        start = f"{prefix}/acc_"
+        accuracies = {k.removeprefix(f"{prefix}/"): float(v) for k, v in result.items() if k.startswith(start)}
+        accuracies.pop("acc_all_best", None)
+        return Progress(
+            epoch=int(result["total_epochs"]),
+            seconds=self.seconds + float(result.get("train/seconds", 0.0)),
+            best_epoch=int(result["total_epochs"]) if better else self.best_epoch,
+            score=float(result[CHECKPOINT_SCORE]) if better else self.score,
+            metrics=accuracies if better else self.metrics,
+        )
+
+    def values(self, objectives: Sequence[str]) -> list[float]:
+        """Return the objectives' values."""
+        return [self.seconds if name == "seconds" else self.metrics[name] for name in objectives]

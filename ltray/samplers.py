@@ -1,0 +1,126 @@
+"""Who proposes settings: Optuna's samplers, each made a function of the study's record.
+
+A sampler is built anew for every proposal, from a seed of its own and what the study holds.
+A resumed search therefore proposes what an undisturbed one would from the same record.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial
+
+from ltray.search_settings import Search
+
+GIVEN = "given"  # mark of a trial in the study
+LEARNING = ("tpe", "cmaes", "gp")  # those that look at results
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a sampler is built from.
+
+    Attributes:
+        number: Proposals before this one.
+        sampled: How many of them a sampler made; the others were given.
+        ranges: What the study holds for a trial, where that is alike for all trials.
+        earlier: Trials of earlier studies.
+    """
+
+    number: int
+    sampled: int
+    ranges: Mapping[str, BaseDistribution]
+    earlier: list[FrozenTrial]
+
+
+def is_given(trial: FrozenTrial) -> bool:
+    """Return whether a trial's setting was given and not drawn by a sampler."""
+    return GIVEN in trial.user_attrs
+
+
+def new_sampler(search: Search, proposal: Proposal) -> BaseSampler:
+    """Build the sampler of one proposal."""
+    seed = (search.seed * 1_000_003 + proposal.number) % 2**32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        match search.sampler:
+            case "random":
+                return RandomSampler(seed=seed)
+            case "qmc":
+                return QuasiRandom(proposal, seed=search.seed)
+            case "cmaes":
+                return Evolution(proposal, seed=seed)
+            case "gp":
+                return Gaussian(proposal, seed=seed)
+            case "tpe":
+                return TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+    raise ValueError(f"{search.sampler} draws no single proposal")
+
+
+class QuasiRandom(QMCSampler):
+    """Scrambled Sobol points: the n-th proposal is the n-th point of one sequence.
+
+    Optuna's class counts in the study how many points it gave out, before it gives one: a
+    kill in between loses a point. It also draws its first trial at random.
+    """
+
+    def __init__(self, proposal: Proposal, *, seed: int) -> None:
+        super().__init__(qmc_type="sobol", scramble=True, seed=seed)
+        self._proposal = proposal
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return the whole space, for the first trial too."""
+        return dict(self._proposal.ranges)
+
+    def _find_sample_id(self, study: optuna.Study, search_space: dict[str, BaseDistribution]) -> int:
+        return self._proposal.sampled
+
+
+class Gaussian(GPSampler):
+    """A Gaussian process over the whole space; its first ten trials are random."""
+
+    def __init__(self, proposal: Proposal, *, seed: int) -> None:
+        super().__init__(seed=seed)
+        self._proposal = proposal
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return every knob that can vary."""
+        return {name: held for name, held in self._proposal.ranges.items() if not held.single()}
+
+
+class Evolution(CmaEsSampler):
+    """CMA-ES whose state is computed from the record.
+
+    Optuna's class keeps it pickled in the study; a study is never unpickled here. A
+    generation consists of the first trials that ended of those drawn from it. Trials that
+    were stopped count with their last value: only ranks within a generation matter, and a
+    stopped trial ranks below those that went on.
+    """
+
+    def __init__(self, proposal: Proposal, *, seed: int) -> None:
+        super().__init__(seed=seed, consider_pruned_trials=True, source_trials=proposal.earlier or None)
+        self._proposal = proposal
+        self._ended: list[FrozenTrial] = []
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return every knob that can vary."""
+        return {name: held for name, held in self._proposal.ranges.items() if not held.single()}
+
+    def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> None:
+        self._ended = completed_trials
+
+    def _init_optimizer(self, trans: Any, direction: optuna.study.StudyDirection) -> Any:
+        optimizer = super()._init_optimizer(trans, direction)
+        size = optimizer.population_size
+        while len(drawn := self._get_solution_trials(self._ended, optimizer.generation)) >= size:
+            # CMA-ES minimises.
+            optimizer.tell([(trans.transform(t.params), -float(t.value or 0.0)) for t in drawn[:size]])
+        return optimizer
+
+    def _get_solution_trials(self, trials: list[FrozenTrial], generation: int) -> list[FrozenTrial]:
+        drawn = [t for t in super()._get_solution_trials(trials, generation) if not is_given(t)]
+        return sorted(drawn, key=lambda t: (t.datetime_complete, t.number))

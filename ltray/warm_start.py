@@ -1,0 +1,133 @@
+"""Trials of earlier searches, as knowledge for a new one."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from rich.console import Console
+
+from ltray.draws import OutsideSpace, Walk, given
+from ltray.errors import UsageError
+from ltray.run_folder import ENVIRONMENT, read_config
+from ltray.search_space import SearchSpace
+from ltray.study import FILE_NAME, ORIGIN, SETTINGS, own_trials
+
+CMAES_NEEDS = 10
+# Settings that make no other task of it: seeds change the noise, places nothing.
+MAY_DIFFER = ("seed", "dataset", "dataset.store", "dataset.folder")
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What one earlier search contributes.
+
+    Attributes:
+        folder: Its run folder.
+        trials: Its complete trials that lie in the new space, marked with their origin.
+        left_out: Why others do not, with their number.
+    """
+
+    folder: Path
+    trials: list[FrozenTrial]
+    left_out: Mapping[str, int]
+
+    def describe(self) -> str:
+        """Return a line for the user."""
+        line = f"learns from {len(self.trials)} trials of {self.folder}"
+        if self.left_out:
+            reasons = "; ".join(f"{count}: {reason}" for reason, count in self.left_out.items())
+            line += f"; left out {sum(self.left_out.values())} ({reasons})"
+        return line
+
+
+def learn_from_earlier(space: SearchSpace, folder: Path, console: Console) -> list[FrozenTrial]:
+    """Read the searches that `search.warm_start` names, and say what each contributes.
+
+    Args:
+        space: The new search's space, bound to its classes.
+        folder: The new search's run folder, with its `env.json`.
+        console: Where to report.
+
+    Raises:
+        UsageError: One is no search, is named twice, or was about something else: another
+            objective, other data, another protocol, other fixed settings.
+    """
+    named = [Path(name) for name in space.search.warm_start]
+    places = [path.resolve() for path in [folder, *named]]
+    for path in named:
+        if places.count(path.resolve()) > 1:
+            raise UsageError(f"search.warm_start: {path} is this search itself or stands twice.")
+    found: list[FrozenTrial] = []
+    for path in named:
+        earlier = _read(space, path, environment=_environment(folder))
+        console.print(earlier.describe(), highlight=False, markup=False, soft_wrap=True)
+        found += earlier.trials
+    if named and space.search.sampler == "cmaes" and len(found) < CMAES_NEEDS:
+        raise UsageError(
+            f"search.warm_start: cmaes begins where the best tenth of earlier trials lies and needs {CMAES_NEEDS} of "
+            f"them, but {len(found)} lie in this space. Use sampler=tpe, or leave warm_start out."
+        )
+    return found
+
+
+def _read(space: SearchSpace, path: Path, *, environment: Mapping[str, Any]) -> Earlier:
+    config = read_config(path)
+    if config is None or not (path / FILE_NAME).is_file():
+        raise UsageError(f"search.warm_start: {path} holds no search.")
+    there = _environment(path)
+    _same(path, "objectives", config["search"]["objectives"], list(space.search.objectives))
+    for key in ("data_digest", "protocol"):
+        _same(path, key, there[key], environment[key])
+    before, now = config["settings"], space.base.settings()
+    explored = {d.key for d in space.dimensions} | set(config["explore"])
+    for key in sorted((before.keys() | now.keys()) - explored - set(MAY_DIFFER)):
+        _same(path, key, before.get(key), now.get(key))
+
+    study = optuna.load_study(study_name=path.resolve().name, storage=f"sqlite:///{path.resolve() / FILE_NAME}")
+    found, left_out = [], Counter[str]()
+    for trial in own_trials(study):
+        if trial.state == TrialState.COMPLETE:
+            try:
+                found.append(_as_foreign(trial, space, path, before=before, now=now))
+            except OutsideSpace as error:
+                left_out[str(error)] += 1
+    return Earlier(path, found, left_out)
+
+
+def _as_foreign(
+    trial: FrozenTrial, space: SearchSpace, path: Path, *, before: Mapping[str, Any], now: Mapping[str, Any]
+) -> FrozenTrial:
+    """Return a trial in the new study's form.
+
+    Raises:
+        OutsideSpace: The new space does not contain its settings.
+    """
+    settings = dict(before) | json.loads(trial.user_attrs[SETTINGS])
+    walk = Walk(given(settings), space.moving())
+    drawn = space.suggest(walk)
+    for key in settings.keys() - drawn.keys() - set(MAY_DIFFER):
+        if settings[key] != now.get(key):
+            raise OutsideSpace(f"{key} is {settings[key]!r} there and fixed at {now.get(key)!r} here")
+    return create_trial(
+        state=TrialState.COMPLETE,
+        values=trial.values,
+        params=walk.params,
+        distributions=walk.distributions,
+        user_attrs={ORIGIN: f"{path}, trial {trial.number}"},
+    )
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")))
+
+
+def _same(path: Path, key: str, before: Any, now: Any) -> None:
+    if before != now:
+        raise UsageError(
+            f"search.warm_start: {path} says nothing about this search: `{key}` is {before!r} there and {now!r} here."
+        )
