@@ -6,7 +6,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-PREFIXES = ("loss/", "train/", "val/", "test/")
+PREFIXES = ("loss/", "train/", "val/", "test/", "chosen/")
 
 
 def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:

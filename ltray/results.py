@@ -87,7 +87,7 @@ def _row(trial: Any, epochs: pd.DataFrame, stamps: Mapping[str, Any]) -> dict[st
         best = {str(k): v for k, v in own.loc[[own[CHECKPOINT_SCORE].idxmax()]].to_dict("records")[0].items()}
         row["best_epoch"] = int(best["epoch"])
         row["seconds"] = float(own["train/seconds"].sum()) if "train/seconds" in own else 0.0
-        row |= {k: float(v) for k, v in best.items() if k.startswith(("val/", "test/", "loss/"))}
+        row |= {k: float(v) for k, v in best.items() if k.startswith(("val/", "test/", "loss/", "chosen/"))}
     settings = json.loads(trial.user_attrs[SETTINGS])
     cells = {key: _cell(value) for key, value in settings.items()}
     own = {key: settings[name] for key, name in OWN_STAMPS.items() if name in settings}

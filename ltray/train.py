@@ -126,8 +126,9 @@ def _line(metrics: Mapping[str, Any], planned: int, selection: str) -> str:
         if name.startswith(f"{selection}/acc_") and not name.endswith("_best")
     )
     losses = "  ".join(f"{k[5:]} {v:.4f}" for k, v in metrics.items() if k.startswith("loss/") and k != "loss/total")
+    chosen = "".join(f"  {k[7:]} {v:.4g}" for k, v in metrics.items() if k.startswith("chosen/"))
     speed = f"  {metrics['train/images_per_second']:.0f} images/s" if "train/images_per_second" in metrics else ""
-    return f"epoch {metrics['total_epochs']}/{planned}  {selection}: {accuracy}  loss: {losses}{speed}"
+    return f"epoch {metrics['total_epochs']}/{planned}  {selection}: {accuracy}  loss: {losses}{chosen}{speed}"
 
 
 def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, float], console: Console) -> None:

@@ -107,6 +107,7 @@ def train(
             metrics = terms | _evaluate(stages[index], data, trained.average, run)
             position = _advance(position, metrics[f"{run.selection}/acc_all"])
             metrics |= {"stage": index, "total_epochs": position.total_epochs, PLANNED_EPOCHS: planned_epochs(stages)}
+            metrics |= {f"chosen/{name}": value for name, value in stages[index].chosen().items()}
             metrics[f"{run.selection}/acc_all_best"] = position.best
             metrics[CHECKPOINT_SCORE] = index + metrics[f"{run.selection}/acc_all"]
             session.report(metrics, _checkpoint(position, everything, trained, run, metrics))

@@ -120,6 +120,10 @@ class FlowFilter(DivisionStage):
         if self.last_epoch and self.most_clusters >= 0:
             flow.load_state_dict(self.best.state_dict())
 
+    def chosen(self) -> dict[str, float]:
+        """Return the number of large, pure clusters of the best epoch so far; −1 where none qualified."""
+        return {"good_clusters": float(self.most_clusters)}
+
     def good_clusters(self, counts: Tensor) -> int:
         """Count the large, pure clusters; −1 where one is too large for the epoch to qualify.
 

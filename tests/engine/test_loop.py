@@ -27,6 +27,15 @@ def test_stages_follow_one_another_and_the_last_ones_epochs_win():
     assert planned_epochs(experiment.stages(contract.open_small(experiment).tail)) == 4
 
 
+def test_what_a_stage_chose_is_reported():
+    settings = {"methods": ["cross_entropy", "tau_norm", "post_hoc_adjustment"], "cross_entropy.epochs": 1}
+    knobs = {"tau_norm.tau_from": 0.5, "tau_norm.tau_to": 0.5}
+    reports = contract.run(contract.small_experiment(settings | knobs), MemorySession()).reports
+    chosen = [{name: value for name, value in report.items() if name.startswith("chosen/")} for report in reports]
+    assert chosen[:2] == [{}, {"chosen/τ": 0.5}]
+    assert 0.0 <= chosen[2]["chosen/τ"] <= 3.0
+
+
 def test_frozen_parts_do_not_move():
     settings = {"methods": ["cross_entropy", "crt"], "cross_entropy.epochs": 1, "crt.epochs": 1}
     session = contract.InterruptedSession(1)
