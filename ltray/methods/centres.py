@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ltray.knobs import Value, knob
 from ltray.parts.contrast import ContrastBatch
-from ltray.parts.pairs import EPSILON, log_sum_exp, positive_similarity
+from ltray.parts.pairs import EPSILON, log_sum_exp_of, positive_similarity
 from ltray.recipe import Recipe
 
 LARGE: dict[str, Value] = dict(
@@ -150,7 +150,7 @@ def parametric_contrast(
     Returns:
         The mean over the anchors, a scalar.
     """
-    rest, peak = log_sum_exp(contrast.anchors, contrast.keys, contrast.own, temperature=temperature)
+    rest, peak = log_sum_exp_of(contrast, temperature=temperature)
     samples, count = positive_similarity(contrast, temperature=temperature, classes=centres.shape[1])
     floor = torch.maximum(peak, centres.detach().amax(dim=1)) + math.log(EPSILON)
     log_gamma = math.log(gamma) if gamma > 0.0 else -math.inf

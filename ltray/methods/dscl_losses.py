@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from ltray.parts.contrast import ContrastBatch, similarity
-from ltray.parts.pairs import class_similarity, floored, log_sum_exp, positive_similarity
+from ltray.parts.pairs import class_similarity, floored, log_sum_exp_of, positive_similarity
 from ltray.parts.precision import full_precision
 
 
@@ -39,7 +39,7 @@ def sums_with_batch(contrast: ContrastBatch, own_keys: Tensor, *, temperature: f
         temperature: τ.
         classes: Number of classes K.
     """
-    log_z = floored(*log_sum_exp(contrast.anchors, contrast.keys, contrast.own, temperature=temperature))
+    log_z = floored(*log_sum_exp_of(contrast, temperature=temperature))
     positives, count = positive_similarity(contrast, temperature=temperature, classes=classes)
     own = (contrast.anchors * own_keys).sum(dim=1) / temperature
     return AnchorSums(own, positives - own, count - 1.0, log_z)

@@ -41,6 +41,7 @@ class ContrastBatch:
         keys: Unit embeddings (V·B, d), view after view, workers in rank order within a view.
         key_labels: Class of each key (V·B,).
         own: Where each anchor stands among the keys (V·b,).
+        live: How many keys, from the first, a gradient can reach; None for all.
     """
 
     anchors: Tensor
@@ -48,6 +49,7 @@ class ContrastBatch:
     keys: Tensor
     key_labels: Tensor
     own: Tensor
+    live: int | None = None
 
     @classmethod
     def gathered(cls, views: Sequence[Tensor], labels: Tensor) -> "ContrastBatch":

@@ -8,11 +8,14 @@ size anchors × keys is the similarities themselves.
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ltray.parts.contrast import ContrastBatch, similarity
+from ltray.parts.precision import full_precision
 
 # The official codes of PaCo and DSCL subtract a row's maximum and then add 1e-12 to its sum.
 # At τ = 0.05 that is felt: an anchor meets itself with e^20 and a stranger with e^0.
@@ -21,14 +24,19 @@ EPSILON = 1e-12
 
 def extended(contrast: ContrastBatch, keys: Tensor, labels: Tensor) -> ContrastBatch:
     """Return the batch with further keys (m, d) and their labels (m,) behind its own."""
+    live = len(contrast.keys) if contrast.live is None else contrast.live
     return replace(
         contrast,
+        live=None if keys.requires_grad else live,
         keys=torch.cat([contrast.keys, keys.to(contrast.keys.dtype)]),
         key_labels=torch.cat([contrast.key_labels, labels]),
     )
 
 
-def log_sum_exp(anchors: Tensor, keys: Tensor, own: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
+@full_precision
+def log_sum_exp(
+    anchors: Tensor, keys: Tensor, own: Tensor, *, temperature: float, live: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Return log Σ_{j≠own} exp(s_ij), and the row maximum of s with the own key among them.
 
     Args:
@@ -36,13 +44,54 @@ def log_sum_exp(anchors: Tensor, keys: Tensor, own: Tensor, *, temperature: floa
         keys: Unit embeddings (M, d).
         own: Where each anchor stands among the keys (A,).
         temperature: τ.
+        live: How many keys, from the first, get a gradient; None for all.
 
     Returns:
         Both (A,), the maximum without gradient; −inf for an anchor without other keys.
     """
-    similarities = similarity(anchors, keys, temperature=temperature)
-    peak = similarities.detach().amax(dim=1)
-    return similarities.scatter_(1, own[:, None], -math.inf).logsumexp(dim=1), peak
+    log_sum, peak = _LogSumExp.apply(anchors, keys, own, temperature, len(keys) if live is None else live)
+    return log_sum, peak
+
+
+class _LogSumExp(torch.autograd.Function):
+    """Two tensors of size anchors × keys at the most, where autograd would hold five.
+
+    A queue of 65,536 keys is most of a batch and gets no gradient: its product is left out.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, anchors: Tensor, keys: Tensor, own: Tensor, temperature: float, live: int
+    ) -> tuple[Tensor, Tensor]:
+        scores = similarity(anchors, keys, temperature=temperature)
+        peak = scores.amax(dim=1)
+        scores.scatter_(1, own[:, None], -math.inf)
+        top = scores.amax(dim=1)
+        top = torch.where(top.isinf(), 0.0, top)  # an anchor without other keys
+        shares = scores.sub_(top[:, None]).exp_()
+        sums = shares.sum(dim=1)
+        ctx.save_for_backward(anchors, keys, shares, sums)
+        ctx.temperature, ctx.live = temperature, live
+        ctx.mark_non_differentiable(peak)
+        return sums.log() + top, peak
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        anchors, keys, shares, sums = ctx.saved_tensors
+        scale = torch.where(sums > 0, grad / (ctx.temperature * sums), 0.0)
+        weights = shares * scale[:, None]
+        to_anchors = weights @ keys if ctx.needs_input_grad[0] else None
+        to_keys = None
+        if ctx.needs_input_grad[1]:
+            to_keys = torch.zeros_like(keys)
+            to_keys[: ctx.live] = weights[:, : ctx.live].T @ anchors
+        return to_anchors, to_keys, None, None, None
+
+
+def log_sum_exp_of(contrast: ContrastBatch, *, temperature: float) -> tuple[Tensor, Tensor]:
+    """Return `log_sum_exp` of a batch."""
+    return log_sum_exp(contrast.anchors, contrast.keys, contrast.own, temperature=temperature, live=contrast.live)
 
 
 def floored(log_sum: Tensor, peak: Tensor) -> Tensor:
@@ -96,7 +145,7 @@ def supervised_contrast(
     Returns:
         A scalar.
     """
-    log_z = floored(*log_sum_exp(contrast.anchors, contrast.keys, contrast.own, temperature=temperature))
+    log_z = floored(*log_sum_exp_of(contrast, temperature=temperature))
     total, count = positive_similarity(contrast, temperature=temperature, classes=classes)
     losses = torch.where(count > 0, log_z - total / count.clamp(min=1.0), 0.0)
     if class_weight is not None:

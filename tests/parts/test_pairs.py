@@ -50,6 +50,38 @@ def looped(contrast: ContrastBatch, temperature: float) -> list[tuple[float, flo
     return found
 
 
+@pytest.mark.parametrize("live", [None, 7, 4])
+def test_the_gradient_of_the_log_sum_is_the_numerical_one(live: int | None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(9, 3, dtype=torch.float64, generator=generator)
+    anchors = rows[:4].clone().requires_grad_()
+    keys, rest = rows[:live].clone().requires_grad_(), rows[9 if live is None else live :]
+
+    def log_sum(anchors: Tensor, keys: Tensor) -> Tensor:
+        return log_sum_exp(anchors, torch.cat([keys, rest]), torch.arange(4), temperature=0.3, live=live)[0]
+
+    assert torch.autograd.gradcheck(log_sum, (anchors, keys))
+
+
+def test_an_anchor_without_other_keys_has_no_gradient() -> None:
+    row = torch.tensor([[0.6, 0.8]], requires_grad=True)
+    log_sum, peak = log_sum_exp(row, row, torch.tensor([0]), temperature=0.1)
+    assert log_sum.item() == -math.inf
+    floored(log_sum, peak).sum().backward()
+    assert torch.equal(row.grad, torch.zeros_like(row))
+
+
+def test_keys_behind_the_batch_are_known_to_have_no_gradient() -> None:
+    rows, labels = torch.randn(4, 3, requires_grad=True), torch.arange(4)
+    batch = ContrastBatch.gathered([rows], labels)
+    assert batch.live is None
+    longer = extended(
+        extended(batch, torch.randn(5, 3), torch.zeros(5).long()), torch.randn(2, 3), torch.zeros(2).long()
+    )
+    assert (len(longer.keys), longer.live) == (11, 4)
+    assert extended(batch, rows, labels).live is None
+
+
 @settings(max_examples=30)
 @given(contrast=contrasts(), temperature=st.sampled_from([0.05, 0.2, 1.0]))
 def test_sums_equal_double_loops(contrast: ContrastBatch, temperature: float) -> None:
