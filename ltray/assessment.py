@@ -1,13 +1,14 @@
 """A trained model on one split: its logits, and every measure that follows from them."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ltray.data.source import ImageData
 from ltray.engine.checkpoint import Checkpoint
@@ -16,7 +17,7 @@ from ltray.experiment import Experiment, restore
 from ltray.long_tail import LongTail
 from ltray.parts.agreement import matthews_correlation, normalised_mutual_information
 from ltray.parts.calibration import reliability
-from ltray.stage import Stage
+from ltray.stage import EvaluationLoader, Stage
 
 LARGE = 1 << 26  # bytes of logits above which a file keeps them as float16
 
@@ -30,12 +31,16 @@ class Assessment:
         logits: Scores (N, K), float32.
         labels: Class indices (N,), int64.
         tail: Training counts.
+        norms: |w_k| (K,) of a linear classifier that gave the logits, else None.
+        bias: Its bias (K,), else None.
     """
 
     split: str
     logits: Tensor
     labels: Tensor
     tail: LongTail
+    norms: Tensor | None = None
+    bias: Tensor | None = None
 
     @property
     def evaluation(self) -> Evaluation:
@@ -53,15 +58,15 @@ class Assessment:
         }
 
     def save(self, path: Path) -> None:
-        """Write split, logits, labels and class counts as an .npz, under a temporary name first."""
+        """Write everything as an .npz, under a temporary name first."""
         logits = self.logits.numpy()
         if logits.nbytes > LARGE:
             logits = logits.astype(np.float16)
+        known = {"labels": self.labels, "norms": self.norms, "bias": self.bias}
+        arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in known.items() if tensor is not None}
         partial = path.with_name(f".{path.name}.partial")
         with partial.open("wb") as file:
-            np.savez_compressed(
-                file, split=self.split, logits=logits, labels=self.labels.numpy(), counts=np.array(self.tail.counts)
-            )
+            np.savez_compressed(file, split=self.split, logits=logits, counts=np.array(self.tail.counts), **arrays)
         os.replace(partial, path)
 
     @classmethod
@@ -69,8 +74,9 @@ class Assessment:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as saved:
             logits = torch.from_numpy(saved["logits"].astype(np.float32))
-            counts = tuple(saved["counts"].tolist())
-            return cls(str(saved["split"]), logits, torch.from_numpy(saved["labels"]), LongTail(counts))
+            tail = LongTail(tuple(saved["counts"].tolist()))
+            linear = {name: torch.from_numpy(saved[name]) for name in ("norms", "bias") if name in saved}
+            return cls(str(saved["split"]), logits, torch.from_numpy(saved["labels"]), tail, **linear)
 
 
 @dataclass(frozen=True)
@@ -103,8 +109,17 @@ class Trained:
 
     def on_selection(self) -> Assessment:
         """Classify the images that epochs and trials are compared on: validation, or test under `paper`."""
-        return Assessment(self.experiment.selection, *classify(self.stage, self.data.selection()), self.data.tail)
+        return self._assess(self.experiment.selection, self.data.selection())
 
     def on_test(self) -> Assessment:
         """Classify the test set."""
-        return Assessment("test", *classify(self.stage, self.data.test()), self.data.tail)
+        return self._assess("test", self.data.test())
+
+    def _assess(self, split: str, images: EvaluationLoader) -> Assessment:
+        found, classifier = Assessment(split, *classify(self.stage, images), self.data.tail), None
+        if type(self.stage).logits is Stage.logits:  # the network's own scores
+            classifier = self.stage.network.classifier
+        if not isinstance(classifier, nn.Linear):
+            return found
+        bias = torch.zeros(len(classifier.weight)) if classifier.bias is None else classifier.bias.detach().cpu()
+        return replace(found, norms=classifier.weight.detach().norm(dim=1).cpu(), bias=bias)

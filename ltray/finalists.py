@@ -99,12 +99,17 @@ def read_runs(one: Finalist, order: Sequence[Sequence[Cell]], search: Path) -> d
     return {cell: result for cell, result in found.items() if result is not None}
 
 
-def check_data_seeds(space: SearchSpace) -> None:
-    """Refuse data seeds that change nothing.
+def check_asked(space: SearchSpace) -> None:
+    """Refuse finalists that would mean nothing.
 
     Raises:
-        UsageError: Two of them choose the same images.
+        UsageError: Trials have no setting to train again, or data seeds choose the same images.
     """
+    if space.finalists.best and space.stop.rule == "pbt":
+        raise UsageError(
+            "`finalists.best` has no meaning under `stop.rule: pbt`: a member of a population changes its settings "
+            "while it trains, so that there is no setting to train again. Set finalists.best=0."
+        )
     asked = space.finalists.data_seeds
     if asked == 1:
         return

@@ -7,23 +7,25 @@ import torch
 from torch import Tensor
 
 from ltray.assessment import Assessment
+from ltray.methods.tau_norm import tau_ranges
 from ltray.parts.exact_search import correct_range, most_correct
 from ltray.parts.losses import log_prior
 from ltray.parts.post_hoc import ROWS
 
-HIGHEST, POINTS = 3.0, 151  # the range that `post_hoc_adjustment` searches
+POINTS = 151
+HIGHEST_SHIFT, HIGHEST_NORM = 3.0, 2.0  # the ranges that the methods search
 
 
 @dataclass(frozen=True)
 class TauCurve:
-    """Accuracy of scores z − τ·log π.
+    """Accuracy of a classifier that τ changes, on the images it is chosen on.
 
     Attributes:
-        split: The images it is computed on, "val" or "test".
+        split: These images, "val" or "test".
         lines: (τ, share) by "all", "many", "medium", "few".
         best: The τ with the most correct images; the middle of the widest such interval.
         accuracy: Share of correct images there.
-        plain: Share of correct images at τ = 0.
+        plain: Share of correct images of the model as it is.
     """
 
     split: str
@@ -33,8 +35,8 @@ class TauCurve:
     plain: float
 
 
-def tau_curve(scores: Assessment) -> TauCurve:
-    """Compute the curve of post-hoc logit adjustment.
+def adjustment_curve(scores: Assessment) -> TauCurve:
+    """Compute the curve of post-hoc logit adjustment, scores z − τ·log π.
 
     Each image is right on one interval of τ, so that every point is exact, and so is the best τ.
 
@@ -43,18 +45,37 @@ def tau_curve(scores: Assessment) -> TauCurve:
     Args:
         scores: Logits of a model that was not adjusted yet.
     """
-    slopes = log_prior(scores.tail).double()
-    pairs = zip(torch.split(scores.logits, ROWS), torch.split(scores.labels, ROWS), strict=True)
-    parts = [correct_range(rows.double(), slopes, own) for rows, own in pairs]
-    low, high = (torch.cat(ends) for ends in zip(*parts, strict=True))
-    taus = torch.linspace(0.0, HIGHEST, POINTS, dtype=torch.float64)
+    slopes = log_prior(scores.tail)
+    ends = [correct_range(rows.double(), slopes, own) for rows, own in _parts(scores.logits, scores.labels)]
+    return _curve(scores, ends, highest=HIGHEST_SHIFT)
+
+
+def norm_curve(scores: Assessment) -> TauCurve | None:
+    """Compute the curve of τ-normalisation, scores x·w_k / |w_k|^τ without bias; None without a linear classifier.
+
+    Source: Kang et al., ICLR 2020 (arXiv:1910.09217), eq. 3.
+    """
+    if scores.norms is None or scores.bias is None:
+        return None
+    norms, bias = scores.norms.double(), scores.bias.double()
+    ends = [tau_ranges(rows.double() - bias, norms, own) for rows, own in _parts(scores.logits, scores.labels)]
+    return _curve(scores, ends, highest=HIGHEST_NORM)
+
+
+def _parts(logits: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
+    return list(zip(torch.split(logits, ROWS), torch.split(labels, ROWS), strict=True))
+
+
+def _curve(scores: Assessment, ends: Sequence[tuple[Tensor, Tensor]], *, highest: float) -> TauCurve:
+    low, high = (torch.cat(values) for values in zip(*ends, strict=True))
+    taus = torch.linspace(0.0, highest, POINTS, dtype=torch.float64)
     inside = (low < taus[:, None]) & (taus[:, None] < high)
     lines = {"all": _line(taus, inside.double().mean(dim=1))}
     for group, labels in scores.tail.groups().items():
         share = _class_mean(inside, scores.labels, labels)
         if share is not None:
             lines[group] = _line(taus, share)
-    best = most_correct(low, high, start=0.0, stop=HIGHEST)
+    best = most_correct(low, high, start=0.0, stop=highest)
     accuracy = float(((low < best) & (best < high)).double().mean())
     plain = float((scores.logits.argmax(dim=1) == scores.labels).double().mean())
     return TauCurve(scores.split, lines, best, accuracy, plain)

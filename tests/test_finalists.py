@@ -10,8 +10,8 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.finalist_table import render_finalists, run_table, summary, write_finalists
-from ltray.finalists import Finalist, check_data_seeds, choose, clear_losers, read_run, rounds
-from ltray.search_settings import Finalists
+from ltray.finalists import Finalist, check_asked, choose, clear_losers, read_run, rounds
+from ltray.search_settings import Finalists, Stop
 from ltray.search_space import SearchSpace
 from ltray.study import PAPER, SETTINGS
 
@@ -146,8 +146,15 @@ def test_data_seeds_that_change_nothing_are_refused(space: SearchSpace, monkeypa
     digest = SimpleNamespace(digest="same")
     monkeypatch.setattr("ltray.experiment.Experiment.open_data", lambda *_: digest)
     with pytest.raises(UsageError, match="the data seed changes no image of digits-lt"):
-        check_data_seeds(asked)
-    check_data_seeds(space)  # one data seed: nothing to ask
+        check_asked(asked)
+    check_asked(space)  # one data seed: nothing to ask
+
+
+def test_finalists_of_a_population_are_refused(space: SearchSpace):
+    population = replace(space, stop=Stop(rule="pbt"))
+    with pytest.raises(UsageError, match="no setting to train again"):
+        check_asked(population)
+    check_asked(replace(population, finalists=Finalists()))
 
 
 def test_the_tables_are_written_and_the_winners_best_run_is_kept(space: SearchSpace, tmp_path: Path):

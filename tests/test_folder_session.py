@@ -71,7 +71,8 @@ def test_the_last_evaluation_is_kept_with_the_checkpoint_and_its_validation_logi
     assert {"test/acc_all", "test/acc_few", "test/mcc", "test/nmi", "test/ece"} <= evaluation["metrics"].keys()
     assert sum(evaluation["seen"]) == 400
     assert checkpoint_of(folder) == folder / "best"
-    assert Assessment.load(folder / "best" / "selection.npz").metrics() == evaluation["selection"]
+    saved = Assessment.load(folder / "best" / "selection.npz")
+    assert saved.metrics() == evaluation["selection"] and saved.norms is not None
     assert sorted(p.name for p in (folder / "best").iterdir()) == [
         "checkpoint.pt",
         "evaluation.json",

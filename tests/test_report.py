@@ -101,7 +101,7 @@ def test_a_search_gets_every_section_from_its_files(search):
         "Learning curves",
         "Trials",
         "Classes",
-        "Post-hoc logit adjustment",
+        "What τ would change",
         "Provenance",
     ]
     assert "a&lt;b&gt;search" in text and "loss &lt;b&gt;is&lt;/b&gt; NaN" in text
@@ -113,7 +113,7 @@ def test_a_single_run_needs_no_search(finished_run):
     settings = read_evaluation(finished_run)["settings"]
     (finished_run / "config.yaml").write_text(yaml.safe_dump({"settings": settings}))
     checker, text = checked(write_report([RunRecord.read(finished_run)], finished_run / "report.html"))
-    assert checker.headings == ["Learning curves", "Classes", "Post-hoc logit adjustment", "Provenance"]
+    assert checker.headings == ["Learning curves", "Classes", "What τ would change", "Provenance"]
     assert "training run: cross_entropy on digits-lt" in text
 
 

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from ltray.assessment import Assessment
 from ltray.long_tail import LongTail
+from ltray.methods.tau_norm import normalised
 from ltray.parts.losses import log_prior
-from ltray.tau_curve import tau_curve
+from ltray.tau_curve import adjustment_curve, norm_curve
 
 
 def scores(seed: int, images: int, counts: tuple[int, ...]) -> Assessment:
@@ -26,7 +27,7 @@ def again(known: Assessment, tau: float) -> Assessment:
 @given(seed=st.integers(0, 1000), images=st.integers(2, 60))
 def test_every_point_is_what_the_adjusted_classifier_scores(seed: int, images: int):
     known = scores(seed, images, (500, 120, 60, 25, 10, 3))
-    curve = tau_curve(known)
+    curve = adjustment_curve(known)
     for place in (0, 40, 97, 150):
         tau = curve.lines["all"][place][0]
         metrics = again(known, tau).evaluation.metrics(known.tail, "val")
@@ -41,5 +42,21 @@ def test_every_point_is_what_the_adjusted_classifier_scores(seed: int, images: i
 def test_a_group_without_images_has_no_line():
     known = scores(0, 40, (500, 120, 3))
     few = known.labels != 2
-    curve = tau_curve(Assessment("val", known.logits[few], known.labels[few], known.tail))
+    curve = adjustment_curve(Assessment("val", known.logits[few], known.labels[few], known.tail))
     assert list(curve.lines) == ["all", "many"]
+
+
+def test_the_curve_of_normalisation_is_that_of_the_normalised_classifier():
+    generator = torch.Generator().manual_seed(3)
+    features, labels = torch.randn(300, 5, generator=generator).double(), torch.randint(4, (300,), generator=generator)
+    weight = torch.randn(4, 5, generator=generator).double() * torch.tensor([3.0, 2.0, 1.0, 0.5])[:, None]
+    bias = torch.randn(4, generator=generator).double()
+    tail = LongTail((500, 120, 60, 3))
+    known = Assessment("val", features @ weight.T + bias, labels, tail, norms=weight.norm(dim=1), bias=bias)
+    curve = norm_curve(known)
+    assert curve is not None
+    for place in (0, 50, 150):
+        tau = curve.lines["all"][place][0]
+        scores = Assessment("val", features @ normalised(weight, tau).T, labels, tail)
+        assert abs(curve.lines["few"][place][1] - scores.metrics()["val/acc_few"]) < 1e-9
+    assert norm_curve(Assessment("val", known.logits, labels, tail)) is None

@@ -15,7 +15,7 @@ from ltray.command import FAILED, INTERRUPTED
 from ltray.course import Course
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
-from ltray.finalists import check_data_seeds
+from ltray.finalists import check_asked
 from ltray.long_tail import LongTail
 from ltray.on_ray import cluster
 from ltray.on_ray.closing import Closing, signals_to
@@ -45,7 +45,7 @@ def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *
     Returns:
         The exit code: 1 where no trial was valid, 130 where it was interrupted.
     """
-    check_data_seeds(space)
+    check_asked(space)
     space.search.check_groups(tail.groups())
     study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
     if not proposed(study):

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ltray.finalist_table import name_of
 from ltray.pages.chart import Axis, Chart
+from ltray.short_runs import RUN
 
 PERCENT = 100.0
 NAMED = 12  # classes up to which each has a mark of its own
@@ -17,25 +18,28 @@ def learning_curves(history: pd.DataFrame, metric: str, *, best: int | None, pap
     """Draw a metric by epoch, a line a trial; ends of stopped trials mark the rungs.
 
     Args:
-        history: One row a trial and epoch.
+        history: One row a trial and epoch; a trial of several runs has a line for each.
         metric: Column to draw, a share of 1.
         best: Trial to stand out.
         papers: Trials of the papers' setting.
     """
-    lines = {int(str(n)): _points(rows, metric) for n, rows in history.groupby("trial")}
-    values = [v for points in lines.values() for _, v in points]
-    longest = max(epoch for points in lines.values() for epoch, _ in points)
+    runs = history[RUN] if RUN in history else pd.Series(0, index=history.index)
+    lines: dict[int, list[list[tuple[float, float]]]] = {}
+    for (number, _), rows in history.groupby([history["trial"], runs.fillna(0)]):
+        lines.setdefault(int(str(number)), []).append(_points(rows, metric))
+    points = [p for parts in lines.values() for part in parts for p in part]
+    longest = max(epoch for epoch, _ in points)
     axis = Axis(0.0 if longest > 2 else 0.5, longest * 1.02, "epoch")
-    chart = Chart(axis, Axis.around(values, "accuracy, %"), "learning curves", height=280)
-    for rung in sorted({points[-1][0] for points in lines.values() if points[-1][0] < longest}):
+    chart = Chart(axis, Axis.around([v for _, v in points], "accuracy, %"), "learning curves", height=280)
+    for rung in sorted({parts[-1][-1][0] for parts in lines.values() if parts[-1][-1][0] < longest}):
         chart.rule(x=rung)
     ranks = {number: 2 if number == best else 1 if number in papers else 0 for number in lines}
     for number in sorted(lines, key=lambda n: ranks[n]):
         kind = ("rest", "paper", "best")[ranks[number]]
-        points = lines[number]
-        chart.line(points, kind, f"trial {number}: {points[-1][1]:.1f} % at epoch {points[-1][0]}")
-        if len(points) == 1:
-            chart.dot(*points[0], kind="run", hint=f"trial {number}")
+        for part in lines[number]:
+            chart.line(part, kind, f"trial {number}: {part[-1][1]:.1f} % at epoch {part[-1][0]:g}")
+            if len(part) == 1:
+                chart.dot(*part[0], kind="run", hint=f"trial {number}")
     return chart.svg()
 
 

@@ -6,11 +6,11 @@ from html import escape
 
 from ltray.assessment import Assessment
 from ltray.pages import marks
-from ltray.pages.page import folded, key, paragraph, section, table
+from ltray.pages.page import folded, grid, key, paragraph, section, table
 from ltray.pages.words import plain
 from ltray.run_folder import BEST, SCORES
 from ltray.run_record import RunRecord
-from ltray.tau_curve import tau_curve
+from ltray.tau_curve import TauCurve, adjustment_curve, norm_curve
 
 
 def classes(record: RunRecord) -> str:
@@ -34,25 +34,29 @@ def classes(record: RunRecord) -> str:
 
 
 def post_hoc(record: RunRecord) -> str:
-    """Return the curve of τ of the kept model, from its saved logits."""
-    scores = record.folder / BEST / SCORES
-    if not scores.is_file():
+    """Return the curves of τ of the kept model, from its saved logits."""
+    path = record.folder / BEST / SCORES
+    if not path.is_file():
         return ""
-    curve = tau_curve(Assessment.load(scores))
-    where = "the test set (selected on test)" if curve.split == "test" else "validation images"
-    gain = 100 * (curve.accuracy - curve.plain)
-    return section(
-        "Post-hoc logit adjustment",
-        paragraph(
-            f"Accuracy on {where} of scores minus τ·log π, exact and without training. At τ = 0: "
-            f"{100 * curve.plain:.1f} %; best at τ = {curve.best:.3g}: {100 * curve.accuracy:.1f} % "
-            f"({gain:+.1f} points). "
-            "τ is chosen on these same images, so its gain is an upper estimate; "
-            "ltray.train --methods post_hoc_adjustment --from RUN makes it a model."
-        ),
-        marks.tau_curve(curve.lines, best=curve.best),
-        key([("ink", "all"), ("blue", "many"), ("green", "medium"), ("orange", "few")]),
+    scores = Assessment.load(path)
+    curves = {
+        "Logit adjustment, z − τ·log π (post_hoc_adjustment)": adjustment_curve(scores),
+        "τ-normalisation, x·w / |w|^τ (tau_norm)": norm_curve(scores),
+    }
+    charts = [f"<h3>{escape(name)}</h3>{_tau(curve)}" for name, curve in curves.items() if curve is not None]
+    where = "the test set (selected on test)" if scores.split == "test" else "validation images"
+    words = (
+        f"Accuracy on {where} over τ, exact from saved logits and without training. τ is chosen on these same images, "
+        "so its gain is an upper estimate; ltray.train --methods post_hoc_adjustment --from RUN makes it a model."
     )
+    legend = key([("ink", "all"), ("blue", "many"), ("green", "medium"), ("orange", "few")])
+    return section("What τ would change", paragraph(words), grid(charts, 2), legend)
+
+
+def _tau(curve: TauCurve) -> str:
+    gain = f"{100 * (curve.accuracy - curve.plain):+.1f} points"
+    words = f"As it is: {100 * curve.plain:.1f} %. Best at τ = {curve.best:.3g}: {100 * curve.accuracy:.1f} % ({gain})."
+    return paragraph(words, "soft") + marks.tau_curve(curve.lines, best=curve.best)
 
 
 def provenance(record: RunRecord) -> str:

@@ -24,12 +24,6 @@ def section(heading: str, *content: str) -> str:
     return f"<section><h2>{escape(heading)}</h2>{inner}</section>" if inner else ""
 
 
-def pair(*sections: str) -> str:
-    """Return sections beside one another where the screen is wide enough."""
-    inner = "".join(sections)
-    return f'<div class="pair">{inner}</div>' if inner else ""
-
-
 def paragraph(text: str, kind: str = "") -> str:
     """Return a paragraph."""
     return f"<p{_class(kind)}>{escape(text)}</p>"

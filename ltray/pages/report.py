@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ltray.engine.checkpoint import write_text
 from ltray.pages import model, search, summary
-from ltray.pages.page import page, pair, table, tiles
+from ltray.pages.page import page, table, tiles
 from ltray.run_record import RunRecord
 
 REPORT = "report.html"
@@ -43,7 +43,8 @@ def of_run(record: RunRecord) -> list[str]:
         search.importance(record),
         search.curves(record),
         search.trials(record),
-        pair(model.classes(record), model.post_hoc(record)),
+        model.classes(record),
+        model.post_hoc(record),
         model.provenance(record),
     ]
     return [part for part in parts if part]
