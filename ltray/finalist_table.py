@@ -26,12 +26,13 @@ def write_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: P
     results = {one.key: read_runs(one, order, folder) for one in finalists}
     if not any("metrics" in found for own in results.values() for found in own.values()):
         return None
-    table = summary(finalists, results, order, selection=base.selection, protocol=base.dataset.protocol)
+    objective = space.search.objectives[0]
+    table = summary(finalists, results, order, protocol=base.dataset.protocol, objective=objective)
     for name, content in (("finalists", table), ("finalist_runs", run_table(finalists, results))):
         write_table(content, folder / f"{name}.parquet")
         write_table(content, folder / f"{name}.csv")
     winner = next(one for one in finalists if one.key == table["trial"][0])
-    found = values(results[winner.key], "selection", f"{base.selection}/acc_all")
+    found = values(results[winner.key], "selection", f"{base.selection}/{objective}")
     run = winner.folder(folder, max(found, key=lambda cell: found[cell]))
     evaluation = read_evaluation(run)
     assert evaluation is not None
@@ -51,7 +52,12 @@ def run_table(finalists: Sequence[Finalist], results: Results) -> pd.DataFrame:
 
 
 def summary(
-    finalists: Sequence[Finalist], results: Results, order: Sequence[Sequence[Cell]], *, selection: str, protocol: str
+    finalists: Sequence[Finalist],
+    results: Results,
+    order: Sequence[Sequence[Cell]],
+    *,
+    protocol: str,
+    objective: str = "acc_all",
 ) -> pd.DataFrame:
     """Return one row a finalist, best validation mean first.
 
@@ -62,16 +68,16 @@ def summary(
         finalists: All of them.
         results: Their evaluations.
         order: The rounds.
-        selection: "val" or "test".
         protocol: "honest" or "paper".
+        objective: The accuracy that is compared, such as "acc_few".
     """
-    metric = f"{selection}/acc_all"
+    metric = f"{'test' if protocol == 'paper' else 'val'}/{objective}"
     paper = next(one.key for one in finalists if one.paper)
-    base = values(results[paper], "metrics", "test/acc_all")
+    base = values(results[paper], "metrics", f"test/{objective}")
     rows = []
     for one in finalists:
         own = results[one.key]
-        test = values(own, "metrics", "test/acc_all")
+        test = values(own, "metrics", f"test/{objective}")
         failed = sum("failure" in found for found in own.values())
         finished = all(cell in own for cells in order for cell in cells)
         row: dict[str, Any] = {"trial": one.key, "paper": one.paper, "runs": len(own) - failed, "failed": failed}
@@ -84,7 +90,8 @@ def summary(
         compared = difference(test, base, order)
         row |= _columns("difference", compared)
         row["verdict"] = "" if one.paper or not test else compared.verdict()
-        rows.append(row | {"protocol": protocol, "seeds": len({c[0] for cells in order for c in cells})})
+        row |= {"protocol": protocol, "objective": objective}
+        rows.append(row | {"seeds": len({c[0] for cells in order for c in cells})})
     table = pd.DataFrame(rows).sort_values("selection_mean", ascending=False, na_position="last", kind="stable")
     table["data_seeds"] = len({cell[1] for cells in order for cell in cells})
     table["winner"] = [place == 0 and not math.isnan(mean) for place, mean in enumerate(table["selection_mean"])]
@@ -104,15 +111,27 @@ def render_finalists(table: pd.DataFrame) -> Table:
         title += "; selected on test"
     shown = Table(title=title)
     groups = [g for g in GROUPS if f"test/acc_{g}_mean" in table]
-    seen = "selected on test" if first["protocol"] == "paper" else "validation"
-    for heading in ("finalist", "runs", seen, *(f"test {g}" for g in groups), "test: − papers'", ""):
+    for heading in ("finalist", "runs", selected_on(first), *(f"test {g}" for g in groups), against(first), ""):
         shown.add_column(heading, justify="left" if heading == "" else "right")
     for _, row in table.iterrows():
         cells = [spread(row, "selection"), *(spread(row, f"test/acc_{group}") for group in groups)]
-        against = "" if row["paper"] else spread(row, "difference", signed=True)
+        shift = "" if row["paper"] else spread(row, "difference", signed=True)
         words = " · ".join(filter(None, (row["verdict"], "" if row["state"] == "finished" else row["state"])))
-        shown.add_row(name_of(row), str(row["runs"]), *cells, against, words, style="bold" if row["winner"] else None)
+        shown.add_row(name_of(row), str(row["runs"]), *cells, shift, words, style="bold" if row["winner"] else None)
     return shown
+
+
+def selected_on(row: Mapping[Any, Any] | pd.Series) -> str:
+    """Return the heading of the column that the winner is chosen by."""
+    group = row["objective"].removeprefix("acc_")
+    where = "selected on test" if row["protocol"] == "paper" else "validation"
+    return where if group == "all" else f"{where} {group}"
+
+
+def against(row: Mapping[Any, Any] | pd.Series) -> str:
+    """Return the heading of the column of differences."""
+    group = row["objective"].removeprefix("acc_")
+    return "test: − papers'" if group == "all" else f"test {group}: − papers'"
 
 
 def name_of(row: Mapping[Any, Any] | pd.Series) -> str:

@@ -49,7 +49,7 @@ def test_a_setting_without_effect_is_refused():
 def test_a_pair_of_runs_shows_a_difference_that_means_alone_hide():
     # The seeds differ by ten points, the settings by one, always in the same direction.
     found, order = results([0.51, 0.611, 0.709, 0.57], [0.50, 0.60, 0.70, 0.56])
-    table = summary([GOOD, PAPERS], found, order, selection="val", protocol="honest")
+    table = summary([GOOD, PAPERS], found, order, protocol="honest")
     best = table.iloc[0]
     assert best["trial"] == "0003" and best["winner"] and best["verdict"] == "better"
     assert best["selection_low"] < 0.56 < best["selection_mean"]  # the intervals of the means overlap
@@ -60,16 +60,25 @@ def test_a_pair_of_runs_shows_a_difference_that_means_alone_hide():
 
 def test_the_winner_is_chosen_on_validation_whatever_the_test_set_says():
     found, order = results([0.71, 0.72, 0.70], [0.60, 0.61, 0.60], shift=-0.3)
-    table = summary([GOOD, PAPERS], found, order, selection="val", protocol="honest")
+    table = summary([GOOD, PAPERS], found, order, protocol="honest")
     assert table.iloc[0]["trial"] == "0003" and table.iloc[0]["winner"]
     assert table.iloc[0]["verdict"] == "worse" and not table.iloc[1]["winner"]
 
 
+def test_another_objective_decides_where_it_was_searched_for():
+    found, order = results([0.71, 0.72, 0.70], [0.60, 0.61, 0.60])
+    for own, few in ((found["0003"], 0.1), (found["0000"], 0.2)):
+        for evaluated in own.values():
+            evaluated["selection"]["val/acc_few"] = evaluated["metrics"]["test/acc_few"] = few
+    table = summary([GOOD, PAPERS], found, order, protocol="honest", objective="acc_few")
+    assert table["trial"].tolist() == ["0000", "0003"] and table["verdict"][1] == "worse"
+    headings = [str(column.header) for column in render_finalists(table).columns]
+    assert "validation few" in headings and "test few: − papers'" in headings
+
+
 def test_noise_is_called_no_difference():
     found, order = results([0.60, 0.66, 0.61, 0.65], [0.64, 0.61, 0.65, 0.61])
-    assert summary([GOOD, PAPERS], found, order, selection="val", protocol="honest")["verdict"][0] == (
-        "no difference found"
-    )
+    assert summary([GOOD, PAPERS], found, order, protocol="honest")["verdict"][0] == ("no difference found")
 
 
 def test_with_data_seeds_an_observation_is_a_data_seed():
@@ -78,10 +87,17 @@ def test_with_data_seeds_an_observation_is_a_data_seed():
         key: {cell: evaluation(0.5 + 0.1 * cell[1] + own, 0.5) for cells in order for cell in cells}
         for key, own in (("0003", 0.01), ("0000", 0.0))
     }
-    table = summary([GOOD, PAPERS], found, order, selection="val", protocol="paper")
+    table = summary([GOOD, PAPERS], found, order, protocol="honest")
     # Two observations, 0.6 and 0.7 (+ 0.01): t(0.975, 1) = 12.706 times 0.0707 / sqrt(2).
     assert table["selection_high"][1] - table["selection_mean"][1] == pytest.approx(12.706 * 0.05, rel=1e-3)
-    assert table["runs"][0] == 4 and "selected on test" in str(render_finalists(table).title)
+    assert table["runs"][0] == 4 and "over 2 data seeds" in str(render_finalists(table).title)
+
+
+def test_selection_on_the_test_set_is_said_so():
+    order = [[(seed, 0)] for seed in (1, 2)]
+    both = {"selection": {"test/acc_all": 0.5}, "metrics": {"test/acc_all": 0.5}}
+    table = summary([PAPERS], {"0000": {(1, 0): both, (2, 0): both}}, order, protocol="paper")
+    assert table["selection_mean"][0] == 0.5 and "selected on test" in str(render_finalists(table).title)
 
 
 def test_a_clear_loser_is_named_after_three_rounds_and_not_before():
@@ -95,7 +111,7 @@ def test_a_clear_loser_is_named_after_three_rounds_and_not_before():
 def test_a_failed_run_is_counted_and_its_pair_left_out(tmp_path: Path):
     found, order = results([0.70, 0.71, 0.69], [0.60, 0.61, 0.60])
     found["0003"][2, 0] = {"failure": "loss/total is not finite"}
-    table = summary([GOOD, PAPERS], found, order, selection="val", protocol="honest").set_index("trial")
+    table = summary([GOOD, PAPERS], found, order, protocol="honest").set_index("trial")
     assert table.loc["0003", "failed"] == 1 and table.loc["0003", "runs"] == 2
     assert table.loc["0003", "difference_mean"] == pytest.approx((0.10 + 0.09) / 2)
     assert list(run_table([GOOD, PAPERS], found)["failure"] != "") == [False, True, False, False, False, False]

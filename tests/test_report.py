@@ -49,7 +49,7 @@ def search(finished_run: Path, tmp_path: Path) -> Path:
     finalists = [Finalist("0003", {}, False), Finalist("0000", {}, True)]
     order = [[(seed, 0)] for seed in (1, 2, 3)]
     results = {one.key: {cells[0]: evaluation for cells in order} for one in finalists}
-    summary(finalists, results, order, selection="val", protocol="honest").to_parquet(folder / "finalists.parquet")
+    summary(finalists, results, order, protocol="honest").to_parquet(folder / "finalists.parquet")
     run_table(finalists, results).to_parquet(folder / "finalist_runs.parquet")
     for one in finalists:
         shutil.copytree(finished_run / "best", one.folder(folder, (1, 0)) / "best")

@@ -58,6 +58,7 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
         KeyboardInterrupt: Everything finished so far is kept.
     """
     order = rounds(space.finalists, seed=space.base.seed, data_seed=space.base.dataset.data_seed)
+    metric = f"{space.base.selection}/{space.search.objectives[0]}"
     alive = list(finalists)
     crashed: list[str] = []
     first = ROUNDS_BEFORE_DROPPING if space.finalists.drop_losers else len(order)
@@ -69,7 +70,7 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
         if crashed or not space.finalists.drop_losers or done == len(order):
             continue
         results = {one.key: read_runs(one, order[:done], folder) for one in alive}
-        for key in clear_losers(results, order[:done], metric=f"{space.base.selection}/acc_all"):
+        for key in clear_losers(results, order[:done], metric=metric):
             if not next(one for one in alive if one.key == key).paper:
                 alive = [one for one in alive if one.key != key]
                 console.print(f"finalist {key} is clearly behind after {done} rounds and stops", highlight=False)

@@ -81,7 +81,7 @@ def finalist_dots(finalists: pd.DataFrame, runs: pd.DataFrame, *, metric: str) -
         metric: "selection" for the images that select, or "test/acc_all".
     """
     known = finalists[finalists[f"{metric}_mean"].notna()]
-    column = metric if metric != "selection" else _selection_column(runs)
+    column = metric if metric != "selection" else _selection_column(finalists.iloc[0])
     spread = [PERCENT * v for v in runs[column].dropna()]
     for _, row in known.iterrows():
         spread += [_ends(row, metric)[i] for i in (0, 1) if math.isfinite(row[f"{metric}_low"])]
@@ -113,8 +113,8 @@ def _ends(row: "pd.Series[Any]", metric: str) -> tuple[float, float]:
     return low, high
 
 
-def _selection_column(runs: pd.DataFrame) -> str:
-    return "val/acc_all" if "val/acc_all" in runs else "test/acc_all"
+def _selection_column(row: "pd.Series[Any]") -> str:
+    return f"{'test' if row['protocol'] == 'paper' else 'val'}/{row['objective']}"
 
 
 def per_class(accuracy: Sequence[float], counts: Sequence[int], groups: Mapping[str, Sequence[int]]) -> str:

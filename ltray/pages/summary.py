@@ -4,7 +4,7 @@ import pandas as pd
 
 from ltray.claims.of_run import claims_of
 from ltray.claims.table import HEADINGS, claim_rows
-from ltray.finalist_table import name_of, spread
+from ltray.finalist_table import against, name_of, selected_on, spread
 from ltray.pages import marks
 from ltray.pages.page import grid, key, paragraph, section, table
 from ltray.pages.words import SELECTED_ON_TEST, percent, spread_of
@@ -29,16 +29,12 @@ def key_figures(record: RunRecord) -> list[tuple[str, str]]:
         found.append((str(len(record.trials)), f"trials ({words})"))
     if record.finalists is not None:
         best = record.finalists.iloc[0]
-        where = SELECTED_ON_TEST if record.protocol == "paper" else "validation"
-        found.append((f"{spread(best, 'selection')} %", f"{where}, winner {name_of(best)} over fresh seeds"))
+        chosen = f"{selected_on(best)}, winner {name_of(best)} over fresh seeds"
+        found.append((f"{spread(best, 'selection')} %", chosen))
         found.append((f"{spread(best, 'test/acc_all')} %", "test, the same runs"))
         if not best["paper"]:
-            found.append(
-                (
-                    str(best["verdict"]),
-                    f"against the papers' setting: {spread(best, 'difference', signed=True)} points on test",
-                )
-            )
+            shift = spread(best, "difference", signed=True)
+            found.append((str(best["verdict"]), f"against the papers' setting: {shift} points on test"))
     elif record.evaluation:
         metrics = record.evaluation["metrics"]
         found += [(percent(metrics[f"test/acc_{g}"]) + " %", f"test {g}") for g in GROUPS if f"test/acc_{g}" in metrics]
@@ -65,19 +61,19 @@ def finalists(record: RunRecord) -> str:
         return ""
     found, runs = record.finalists, record.finalist_runs
     groups = [g for g in GROUPS if f"test/acc_{g}_mean" in found]
-    seen = SELECTED_ON_TEST if record.protocol == "paper" else "validation"
-    headings = ["finalist", "runs", seen, *(f"test {g}" for g in groups), "test: − papers'", "verdict", "state"]
+    seen, test = selected_on(found.iloc[0]), f"test/{found.iloc[0]['objective']}"
+    headings = ["finalist", "runs", seen, *(f"test {g}" for g in groups), against(found.iloc[0]), "verdict", "state"]
     rows = []
     for _, row in found.iterrows():
-        against = "" if row["paper"] else spread(row, "difference", signed=True)
+        shift = "" if row["paper"] else spread(row, "difference", signed=True)
         verdict = "the papers' setting" if row["paper"] else str(row["verdict"])
         state = row["state"] + (f", {row['failed']} failed" if row["failed"] else "")
         accuracy = [spread(row, "selection"), *(spread(row, f"test/acc_{group}") for group in groups)]
-        rows.append([name_of(row), str(row["runs"]), *accuracy, against, verdict, state])
+        rows.append([name_of(row), str(row["runs"]), *accuracy, shift, verdict, state])
     kinds = ["first" if row["winner"] else "paper" if row["paper"] else "" for _, row in found.iterrows()]
     charts = [f"<h3>{seen}</h3>" + marks.finalist_dots(found, runs, metric="selection")]
     if record.protocol != "paper":
-        charts.append("<h3>test</h3>" + marks.finalist_dots(found, runs, metric="test/acc_all"))
+        charts.append("<h3>test</h3>" + marks.finalist_dots(found, runs, metric=test))
     return section(
         "Finalists",
         paragraph(_finalist_words(found)),
