@@ -1,5 +1,6 @@
 """How every command ends: 0 done, 1 failed, 2 bad usage, 130 interrupted."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -31,4 +32,7 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has seen enough (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor will the last flush complain
+        code = FAILED
     sys.exit(code)

@@ -1,5 +1,6 @@
 """How commands end."""
 
+import subprocess
 import sys
 
 import pytest
@@ -51,3 +52,12 @@ def test_the_unforeseen_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> 
 
     with pytest.raises(ZeroDivisionError):
         run(main)
+
+
+def test_a_reader_that_has_seen_enough_is_no_traceback() -> None:
+    program = "from ltray.command import run\nrun(lambda words: [print('x' * 100) for _ in range(10_000)] and 0)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=60) == 1 and process.stderr.read() == b""

@@ -129,6 +129,18 @@ def test_several_runs_stand_side_by_side_and_the_terminal_gets_a_summary(search,
     assert "finalists: accuracy in %" in printed and "test (evaluated once): all" in printed
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_search_without_a_result_is_reported_too(search, left):
+    failed = pd.read_parquet(search / "results.parquet").iloc[7 : 7 + left]
+    failed[[c for c in failed if not c.startswith("val/")]].to_parquet(search / "results.parquet")
+    pd.DataFrame().to_parquet(search / "history.parquet")
+    for name in ("finalists.parquet", "finalist_runs.parquet"):
+        (search / name).unlink()
+    shutil.rmtree(search / "best")
+    checker, _ = checked(write_report([RunRecord.read(search)], search / "report.html"))
+    assert checker.headings == (["What was searched", "Trials"] if left else []) + ["Provenance"]
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(UsageError, match="holds no config.yaml"):
         RunRecord.read(tmp_path)

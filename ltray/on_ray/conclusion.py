@@ -60,7 +60,7 @@ def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: 
 
 
 def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> bool:
-    """Write and print the tables; return whether any trial is complete."""
+    """Write the tables and the report, print the trials; return whether any is complete."""
     trials = [trial.number for trial in own_trials(study)]
     epochs = history({number: attempts(folder / TRIALS, number) for number in trials})
     stamps = {
@@ -77,6 +77,7 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
     if f"{selection}/acc_all" in table:
         most = len(space.rows) or BEST_SHOWN
         console.print(render(table, space.headings(), selection=selection, most=most))
+    write_report([RunRecord.read(folder)], folder / REPORT)
     return leader(study) is not None
 
 

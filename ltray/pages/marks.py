@@ -142,23 +142,6 @@ def per_class(accuracy: Sequence[float], counts: Sequence[int], groups: Mapping[
     return chart.svg()
 
 
-def importance_bars(shares: Mapping[str, float]) -> str:
-    """Draw how much of the spread each knob explains, largest first."""
-    names = sorted(shares, key=lambda name: shares[name])
-    chart = Chart(
-        Axis(0.0, max(*shares.values(), 0.01) * PERCENT * 1.05, "share of the spread, %"),
-        Axis.of_names(names),
-        "importance of the knobs",
-        height=60 + 22 * len(names),
-        left=150,
-    )
-    for place, name in enumerate(names):
-        chart.bar(
-            (0.0, place), (PERCENT * shares[name], place), kind="bars", hint=f"{name}: {PERCENT * shares[name]:.0f} %"
-        )
-    return chart.svg()
-
-
 def tau_curve(curves: Mapping[str, Sequence[tuple[float, float]]], *, best: float) -> str:
     """Draw accuracy over τ for all classes and for each group, with the best τ marked."""
     points = [p for line in curves.values() for p in line]

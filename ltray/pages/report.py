@@ -40,7 +40,6 @@ def of_run(record: RunRecord) -> list[str]:
         summary.claims(record),
         search.explored(record),
         search.slices(record),
-        search.importance(record),
         search.curves(record),
         search.trials(record),
         model.classes(record),

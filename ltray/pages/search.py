@@ -41,11 +41,6 @@ def slices(record: RunRecord) -> str:
     return section("Accuracy over each knob", grid(charts, 3), key(legend))
 
 
-def importance(record: RunRecord) -> str:
-    """Return which knobs the accuracy depended on, and values at the edge of their range."""
-    return ""
-
-
 def curves(record: RunRecord) -> str:
     """Return the learning curves."""
     metric = f"{record.selection}/acc_all"
