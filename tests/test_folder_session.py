@@ -41,6 +41,7 @@ def test_a_run_stopped_and_started_again_ends_like_an_undisturbed_one(train_shor
         train_short(Stopped(tmp_path))
     assert len(read_history(tmp_path)) == 2
     train_short(FolderSession(tmp_path))
+    assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 3  # no epoch was run twice
     clock = ("train/seconds", "train/images_per_second")
     plain = [[{k: v for k, v in m.items() if k not in clock} for m in read_history(f)] for f in (short_run, tmp_path)]
     assert plain[0] == plain[1] and len(plain[0]) == 3
