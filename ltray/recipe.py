@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from ltray.errors import UsageError
 from ltray.knobs import Knobs, Value, knob
 
 SCHEDULES = ("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step")
@@ -33,7 +34,7 @@ class Recipe(Knobs):
         choices=SCHEDULES,
     )
     milestones: tuple[int, ...] = knob((160, 180), "", "epochs at which `step` decays", low=0, in_epochs=True)
-    decay: float = knob(0.1, "", "factor at each milestone", low=0.0, high=1.0)
+    decay: float = knob(0.1, "", "factor at each milestone", low=0.0, high=1.0, needs=("schedule", ("step",)))
     average_decay: float = knob(
         0.0,
         "",
@@ -55,7 +56,7 @@ class Recipe(Knobs):
             given: Values by knob name.
 
         Raises:
-            UsageError: An unknown name, a wrong type or an illegal value.
+            UsageError: An unknown name, a wrong type, an illegal value, or one without effect.
         """
         for name in given:
             cls.check_name(name)
@@ -65,7 +66,23 @@ class Recipe(Knobs):
         epochs = given.get("epochs", before)
         if isinstance(epochs, int) and before > 0 and epochs != before:
             fields |= cls._in_proportion(fields, epochs / before)
-        return cls(**(fields | dict(given)))
+        resolved = cls(**(fields | dict(given)))
+        resolved._check_effect(fields)
+        return resolved
+
+    def _check_effect(self, usual: Mapping[str, Any]) -> None:
+        """Refuse a value that differs from the usual one where another knob leaves it without effect."""
+        for name, spec in self.specs().items():
+            value = getattr(self, name)
+            if spec.needs is None or value == usual[name]:
+                continue
+            other, values = spec.needs
+            if getattr(self, other) not in values:
+                allowed = " or ".join(f"{other}={wanted}" for wanted in values)
+                raise UsageError(
+                    f"`{name}` has no effect with {other}={getattr(self, other)}, but got {value!r}: leave it out, or "
+                    f"set {allowed}."
+                )
 
     def shortened(self, epochs: int) -> Self:
         """Return the recipe of a run of `epochs` epochs whose schedule keeps its shares of the run.

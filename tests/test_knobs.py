@@ -8,6 +8,7 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.knobs import Knobs, Value, knob
+from ltray.methods import METHODS
 from ltray.recipe import Recipe
 
 
@@ -92,3 +93,27 @@ def test_a_schedule_that_is_stated_is_not_shrunk():
 def test_a_shortened_recipe_keeps_its_shares_of_the_run_also_those_stated():
     recipe = Long.resolve("default", {"epochs": 40, "milestones": [20]}).shortened(10)
     assert (recipe.epochs, recipe.warmup_epochs, recipe.milestones) == (10, 0, (5,))
+
+
+@dataclass(frozen=True)
+class Conditional(Recipe):
+    kind: str = knob("mined", "", "", choices=("mined", "plain", "mixed"))
+    hard: int = knob(4, "", "", low=1, needs=("kind", ("mined", "mixed")))
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {"default": {"hard": 6}}
+
+
+def test_a_knob_without_effect_is_refused_where_it_was_changed() -> None:
+    with pytest.raises(UsageError, match="`hard` has no effect with kind=plain, but got 5.*kind=mined or kind=mixed"):
+        Conditional.resolve("default", {"kind": "plain", "hard": 5})
+    assert Conditional.resolve("default", {"kind": "mixed", "hard": 5}).hard == 5
+    plain = Conditional.resolve("default", {"kind": "plain"})
+    assert Conditional.resolve("default", plain.as_dict()) == plain
+
+
+def test_every_needed_knob_exists_and_can_have_the_values_it_needs() -> None:
+    needing = [(m.knobs, *s.needs) for m in METHODS.values() for s in m.knobs.specs().values() if s.needs]
+    assert len(needing) > 20
+    for knobs, other, values in needing:
+        for value in values:
+            knobs.check_value(other, value)

@@ -78,7 +78,13 @@ class BCLKnobs(Recipe):
         choices=("L1", "L2", "L3", "none"),
         tried=("L1", "L2", "L3", "none"),
     )
-    complement: bool = knob(True, "", "class complement: prototypes are keys of every batch", tried=(True, False))
+    complement: bool = knob(
+        True,
+        "",
+        "class complement: prototypes are keys of every batch",
+        tried=(True, False),
+        needs=("averaging", ("L1", "L2", "none")),
+    )
     prototypes: str = knob(
         "mlp",
         "",

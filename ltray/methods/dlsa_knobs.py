@@ -114,6 +114,7 @@ class DLSAKnobs(Recipe):
         "",
         "class counts in the last classifier's Balanced Softmax: of the whole training set (official code) or its part",
         choices=("all", "part"),
+        needs=("classifier_loss", ("balanced_softmax",)),
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {

@@ -41,6 +41,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
         log=True,
         search=(0.02, 0.5),
         tried=(1.0 / 9.0,),
+        needs=("loss", ("decoupled",)),
     )
     temperature: float = knob(
         0.07, "τ", "temperature of both losses", low=1e-3, high=10.0, log=True, search=(0.05, 0.2), tried=(0.07,)
@@ -54,7 +55,11 @@ class DSCLKnobs(MomentumKnobs, Recipe):
         tried=(LARGEST_QUEUE,),
     )
     queue_start: str = knob(
-        "random", "", "what the queue holds at first: unit noise or nothing", choices=("random", "empty")
+        "random",
+        "",
+        "what the queue holds at first: unit noise or nothing",
+        choices=("random", "empty"),
+        needs=("queue_kind", ("original",)),
     )
     queue_kind: str = knob(
         "original",
@@ -82,6 +87,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
         "",
         "target of an anchor without other positives: all to its own key (the code) or α (the paper)",
         choices=("own_key", "alpha"),
+        needs=("loss", ("decoupled",)),
     )
     effective_number_beta: float = knob(
         0.0,
