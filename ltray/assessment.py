@@ -86,13 +86,13 @@ class Trained:
     Attributes:
         checkpoint: What was saved.
         experiment: What it was trained by.
-        stage: The stage whose `logits` are its prediction.
+        stages: The stages it has come through; the last one's `logits` are its prediction.
         device: Where it computes.
     """
 
     checkpoint: Checkpoint
     experiment: Experiment
-    stage: Stage
+    stages: tuple[Stage, ...]
     device: torch.device
 
     @classmethod
@@ -100,7 +100,16 @@ class Trained:
         """Read a checkpoint folder."""
         checkpoint = Checkpoint.load(folder, device)
         experiment, stages = restore(checkpoint, device)
-        return cls(checkpoint, experiment, stages[checkpoint.position.stage], device)
+        return cls(checkpoint, experiment, tuple(stages[: checkpoint.position.stage + 1]), device)
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that predicts."""
+        return self.stages[-1]
+
+    def chosen(self) -> dict[str, float]:
+        """Return what the stages chose without training (τ, T), by symbol."""
+        return {symbol: value for stage in self.stages for symbol, value in stage.chosen().items()}
 
     @cached_property
     def data(self) -> ImageData:

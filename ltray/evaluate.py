@@ -85,7 +85,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "protocol": trained.experiment.dataset.protocol,
         "images": len(assessment.labels),
         "metrics": assessment.metrics(),
-        "chosen": trained.stage.chosen(),
+        "chosen": trained.chosen(),
         "test_reads": findings.reads,
         "classes": rows,
         "claims": [
@@ -104,7 +104,7 @@ def _print(findings: Findings, console: Console, *, classes: bool) -> None:
     metrics = assessment.metrics()
     say(console, f"{_where(findings)}: {accuracy_line(metrics, assessment.split)}")
     measures = "  ".join(f"{word} {100 * metrics[f'{assessment.split}/{key}']:.1f}" for key, word in MEASURES.items())
-    chosen = "  ".join(f"{symbol} = {value:.4g}" for symbol, value in trained.stage.chosen().items())
+    chosen = "  ".join(f"{symbol} = {value:.4g}" for symbol, value in trained.chosen().items())
     say(console, f"  {measures} (of 100; ECE over 15 bins){f'  chosen on these images: {chosen}' if chosen else ''}")
     if findings.reads > 1:
         times = ORDINALS.get(findings.reads, f"{findings.reads}th")

@@ -37,7 +37,7 @@ def keep_evaluated(
         "data_seed": experiment.dataset.data_seed,
         "metrics": test.metrics(),
         "selection": selection.metrics(),
-        "chosen": trained.stage.chosen(),
+        "chosen": trained.chosen(),
         "settings": experiment.settings(),
     }
     evaluation |= test.evaluation.as_lists()

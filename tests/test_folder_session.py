@@ -80,3 +80,12 @@ def test_the_last_evaluation_is_kept_with_the_checkpoint_and_its_validation_logi
         "selection.npz",
         "summary.json",
     ]
+
+
+@pytest.mark.usefixtures("digits_from_memory")
+def test_what_every_stage_chose_is_said(tmp_path: Path):
+    methods = ["cross_entropy", "post_hoc_adjustment", "temperature"]
+    few = {"dataset.largest_class": 8, "dataset.imbalance_factor": 4, "cross_entropy.epochs": 1}
+    contract.small_experiment(few | {"methods": methods}).train(FolderSession(tmp_path), contract.CPU)
+    evaluation = keep_evaluated(tmp_path, checkpoint_of(tmp_path), contract.CPU)
+    assert list(evaluation["chosen"]) == ["τ", "T"]
