@@ -1,0 +1,144 @@
+"""Every sampler with every rule of early stopping, for one and two objectives: allowed, or refused with the reason."""
+
+import itertools
+
+import optuna
+import pytest
+
+from ltray.combinations import CONDITIONAL, CONTINUOUS, LISTED, refusal
+from ltray.errors import UsageError
+from ltray.search_settings import SAMPLERS, Search, Stop
+from ltray.search_space import SearchSpace
+from ltray.study import ask, begin
+
+RULES = Stop.specs()["rule"].choices
+ALLOWED = {
+    "tpe": {"asha", "hyperband", "median", "none"},
+    "random": {"asha", "hyperband", "median", "none", "pbt"},
+    "qmc": {"asha", "hyperband", "median", "none", "pbt"},
+    "grid": {"asha", "hyperband", "median", "none"},
+    "cmaes": {"asha", "hyperband", "median", "none"},
+    "gp": {"none"},
+}
+RANGES = """dataset: digits-lt
+methods: [rescom]
+explore:
+  rescom.temperature: {from: 0.05, to: 0.5, log: true}
+  rescom.queue_size: {from: 2, to: 16}
+  rescom.hard_positives: {from: 1, to: 8}
+search:
+  trials: 20
+  sampler: SAMPLER
+  objectives: OBJECTIVES
+stop:
+  rule: RULE
+"""
+VALUES = (
+    RANGES.replace("{from: 0.05, to: 0.5, log: true}", "{among: [0.1, 0.2]}")
+    .replace("{from: 2, to: 16}", "{among: [2, 16]}")
+    .replace("{from: 1, to: 8}", "{among: [1, 4]}")
+)
+
+
+def read(tmp_path, text, **parts):
+    path = tmp_path / "space.yaml"
+    for name, value in ({"SAMPLER": "tpe", "OBJECTIVES": "[acc_all]", "RULE": "none"} | parts).items():
+        text = text.replace(name, value)
+    path.write_text(text)
+    return SearchSpace.read(path).bind(10)
+
+
+def test_the_table_is_about_what_there_is():
+    assert set(ALLOWED) == set(SAMPLERS) == set(Search.specs()["sampler"].choices)
+    assert set.union(*ALLOWED.values()) == set(RULES)
+
+
+@pytest.mark.parametrize(("sampler", "rule", "two"), list(itertools.product(SAMPLERS, RULES, [False, True])))
+def test_every_pair_is_allowed_and_proposes_or_is_refused_with_line_and_reason(tmp_path, sampler, rule, two):
+    allowed = rule in ALLOWED[sampler] and not (two and (rule != "none" or sampler == "cmaes"))
+    parts = {"SAMPLER": sampler, "RULE": rule, "OBJECTIVES": "[acc_all, acc_few]" if two else "[acc_all]"}
+    text = VALUES if sampler == "grid" else RANGES
+    if not allowed:
+        line = "10: `search.objectives`" if two and rule == "none" else "12: `stop.rule`"
+        with pytest.raises(UsageError, match=f"space.yaml:{line}: .*(use|set|write) "):
+            read(tmp_path, text, **parts)
+        return
+    space = read(tmp_path, text, **parts)
+    study = optuna_study(space)
+    for _ in range(4):
+        trial, settings = ask(study, space)
+        study.tell(trial, [settings["rescom.temperature"]] * (2 if two else 1))
+
+
+def optuna_study(space):
+    study = optuna.create_study(directions=space.search.directions())
+    begin(study, space, [])
+    return study
+
+
+@pytest.mark.parametrize(
+    ("sampler", "content", "where"),
+    [
+        ("grid", CONTINUOUS, "space.yaml:4: `search.sampler`: the space contains a range"),
+        ("cmaes", LISTED, "space.yaml:4: `search.sampler`: the space contains a list of values"),
+    ],
+)
+def test_a_space_that_a_sampler_cannot_draw_is_refused_where_it_says_so(tmp_path, sampler, content, where):
+    with pytest.raises(UsageError, match=where):
+        read(tmp_path, RANGES if content == CONTINUOUS else VALUES, SAMPLER=sampler)
+
+
+@pytest.mark.parametrize("sampler", ["qmc", "cmaes", "gp"])
+def test_a_choice_of_methods_is_no_fixed_space(tmp_path, sampler):
+    text = RANGES.replace("methods: [rescom]", "methods: {among: [rescom, cross_entropy]}")
+    with pytest.raises(UsageError, match=r"space.yaml:2: `search.sampler`: the space contains knobs that depend"):
+        read(tmp_path, text, SAMPLER=sampler)
+    assert refusal("tpe", "asha", objectives=1, contents=[CONDITIONAL, LISTED, CONTINUOUS]) is None
+
+
+@pytest.mark.parametrize(
+    ("objectives", "sentence"),
+    [
+        ("[acc_all, acc_all]", "must name different metrics"),
+        ("[acc_al]", "Did you mean `acc_all`"),
+        ("[seconds, acc_all]", "must begin with an accuracy"),
+        ("[]", "must name different metrics"),
+    ],
+)
+def test_objectives_that_mean_nothing_are_refused(tmp_path, objectives, sentence):
+    with pytest.raises(UsageError, match=rf"space.yaml:\d+: .*{sentence}"):
+        read(tmp_path, RANGES, OBJECTIVES=objectives)
+
+
+def test_an_objective_about_classes_that_the_data_lacks_is_refused():
+    with pytest.raises(UsageError, match="`acc_few` does not exist: no class of this data is few-shot"):
+        Search(objectives=("acc_all", "acc_few")).check_groups({"many": [0], "medium": [1]})
+
+
+@pytest.mark.parametrize(
+    ("tries", "sentence"),
+    [
+        ("[{temprature: 0.1}]", "Did you mean `temperature`"),
+        ("[{temperature: 3}]", "`0.001 <= temperature <= 1` must hold"),
+        ("[{temperature: 0.01}]", "rescom.temperature=0.01 is not in 0.05 … 0.5"),
+        ("[{queue_size: 4, hard_positives: 8}]", "rescom.hard_positives=8 is not in 1 … 4"),
+        ("[{learning_rate: 0.1}]", "`rescom.learning_rate` is not explored"),
+        ("papers", "must be `paper`, `none` or a list"),
+    ],
+)
+def test_a_first_try_that_cannot_be_tried_is_refused(tmp_path, tries, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        read(tmp_path, RANGES.replace("trials: 20", f"trials: 20\n  first_try: {tries}"))
+
+
+def test_first_tries_are_the_papers_setting_with_other_values(tmp_path):
+    space = read(tmp_path, RANGES.replace("trials: 20", "trials: 20\n  first_try: [{queue_size: 4}, paper]"))
+    study = optuna_study(space)
+    drawn = [ask(study, space)[1] for _ in range(2)]
+    assert [settings["rescom.queue_size"] for settings in drawn] == [4, 16]
+    assert {settings["rescom.temperature"] for settings in drawn} == {0.2}
+
+
+def test_a_grid_larger_than_the_search_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="the grid has 6 points, but search.trials is 5. Set search.trials=6"):
+        read(tmp_path, VALUES.replace("trials: 20", "trials: 5"), SAMPLER="grid")
