@@ -12,14 +12,14 @@ from ltray.data.colour import ColourJitter, Grayscale
 from ltray.data.cutout import Cutout
 from ltray.data.geometry import AsItIs, Cut, Mirror, PaddedCrop, ResizedCrop
 from ltray.data.patches import patches
-from ltray.data.pixels import LARGEST, Operation, to_levels
+from ltray.data.pixels import LARGEST, Operation
 from ltray.data.randaugment import RandAugment
 from ltray.errors import UsageError, did_you_mean
 
 __all__ = ["POLICIES", "Policy", "Recipe", "evaluation", "patches", "policy"]
 
 SMALL = 64  # up to this side the CIFAR recipes apply, above it ImageNet's
-CACHED = 3 << 18  # numbers worked on at once on a CPU: what its caches hold
+CACHED = 3 << 19  # bytes of pixels worked on at once on a CPU: what its caches hold
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,15 @@ class Policy:
             keys: One key a sample, from `randomness.keys` (n,), int64.
 
         Returns:
-            float32 (n, 3, S, S) in [0, 1], multiples of 1/255.
+            uint8 (n, 3, S, S).
         """
-        return self.cut(images, keys.cpu()).div_(LARGEST)
+        return self.cut(images, keys.cpu())
 
     def photometric(self, images: Tensor, keys: Tensor) -> Tensor:
         """Change colours, warp, cut holes; then normalise.
 
         Args:
-            images: What `geometric` returned (n, 3, S, S); left as it is.
+            images: What `geometric` returned, uint8 (n, 3, S, S); left as it is.
             keys: The same keys (n,), int64.
 
         Returns:
@@ -128,16 +128,20 @@ class Policy:
         """
         keys = keys.cpu()
         if images.device.type != "cpu":
-            return self._photometric(images, keys)
-        rows = max(4, CACHED // images.shape[1:].numel())
-        parts = zip(torch.split(images, rows), torch.split(keys, rows), strict=True)
-        return torch.cat([self._photometric(*part) for part in parts])
+            return _normalised(self._changed(images.to(torch.float32), keys), self.mean, self.std)
+        from ltray.data.loops import run, tone
 
-    def _photometric(self, images: Tensor, keys: Tensor) -> Tensor:
-        levels = to_levels(images)
+        centre, scale = _centre_and_scale(self.mean, self.std)
+        result = torch.empty(images.shape, dtype=torch.float32)
+        rows = max(1, CACHED // images.shape[1:].numel())
+        for part, some, target in zip(*(torch.split(whole, rows) for whole in (images, keys, result)), strict=True):
+            run(tone.normalise, self._changed(part.clone(), some), centre, scale, target)
+        return result
+
+    def _changed(self, levels: Tensor, keys: Tensor) -> Tensor:
         for salt, operation in enumerate(self.operations, start=2):  # 0 and 1 are the geometric half's
             levels = operation(levels, keys, salt=salt)
-        return _normalised(levels, self.mean, self.std)
+        return levels
 
 
 def policy(name: str, *, image_size: int, mean: Sequence[float], std: Sequence[float], flip: bool = True) -> Policy:
@@ -186,5 +190,10 @@ def evaluation(images: Tensor, *, image_size: int, mean: Sequence[float], std: S
 
 def _normalised(levels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Return (levels / 255 - mean) / std, in place."""
-    centre, spread = (torch.tensor(v, device=levels.device).view(1, -1, 1, 1) * LARGEST for v in (mean, std))
-    return levels.sub_(centre).mul_(1.0 / spread)
+    centre, scale = (value.to(levels.device).view(1, -1, 1, 1) for value in _centre_and_scale(mean, std))
+    return levels.sub_(centre).mul_(scale)
+
+
+def _centre_and_scale(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Return what is subtracted from levels of each channel, and what they are then multiplied by (3,)."""
+    return torch.tensor(mean) * LARGEST, 1.0 / (torch.tensor(std) * LARGEST)

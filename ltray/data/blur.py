@@ -1,14 +1,13 @@
 """Gaussian blur as PIL draws it: three box blurs along each axis."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ltray.data.pixels import on_some, per_sample
+from ltray.data.pixels import in_bytes, on_some, per_sample
 from ltray.data.randomness import uniform
 
 PASSES = 3
@@ -35,11 +34,12 @@ class GaussianBlur:
 
 def blur(levels: Tensor, sigma: Tensor) -> Tensor:
     """Return levels (m, 3, H, W) blurred by standard deviations `sigma` (m,) in pixels."""
-    radius = box_radius(sigma)
-    reach = math.ceil(float(radius.max()))
-    # Of the pixel itself and of those k to each side: the last one counts in part.
-    scale = 1.0 / (2.0 * radius + 1.0)
-    weights = [per_sample((radius - (k - 1)).clamp(0.0, 1.0) * scale, levels) for k in range(reach + 1)]
+    weights = _weights(box_radius(sigma))
+    if in_bytes(levels):
+        from ltray.data.loops import blur as loops
+        from ltray.data.loops import run
+
+        return run(loops.blur, levels, weights, PASSES)
     for _ in range(2):
         levels = levels.transpose(2, 3).contiguous()  # along the rows first, as PIL; rows lie one after another
         for _ in range(PASSES):
@@ -58,13 +58,19 @@ def box_radius(sigma: Tensor) -> Tensor:
     return whole + (2 * whole + 1) * (whole * (whole + 1) - 3 * variance) / (6 * (variance - (whole + 1) ** 2))
 
 
-def _average(levels: Tensor, weights: Sequence[Tensor]) -> Tensor:
+def _weights(radius: Tensor) -> Tensor:
+    """Return the weight of the pixel itself and of those k to each side (m, 1 + reach): the last counts in part."""
+    steps = torch.arange(math.ceil(float(radius.max())) + 1)
+    return ((radius[:, None] - (steps - 1)).clamp(0.0, 1.0) / (2.0 * radius[:, None] + 1.0)).float()
+
+
+def _average(levels: Tensor, weights: Tensor) -> Tensor:
     """Average along the third axis, in place; the rim goes on outside."""
-    reach, height = len(weights) - 1, levels.shape[2]
+    reach, height = weights.shape[1] - 1, levels.shape[2]
     padded = functional.pad(levels, (0, 0, reach, reach), mode="replicate")
     both = torch.empty_like(levels)
-    levels.mul_(weights[0])
-    for k, weight in enumerate(weights[1:], start=1):
+    levels.mul_(per_sample(weights[:, 0], levels))
+    for k in range(1, reach + 1):
         torch.add(padded[:, :, reach - k : reach - k + height], padded[:, :, reach + k : reach + k + height], out=both)
-        levels.add_(both.mul_(weight))
+        levels.add_(both.mul_(per_sample(weights[:, k], levels)))
     return levels.add_(0.5).floor_()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltray.data.pixels import luminance, on_some, per_sample
+from ltray.data.pixels import in_bytes, luminance, on_some, per_sample
 from ltray.data.randomness import uniform
 from ltray.data.tone import BRIGHTNESS, CONTRAST, SATURATION, adjust
 
@@ -42,12 +42,23 @@ class ColourJitter:
         for kinds, chosen in zip(order.T, factors.gather(1, order).T, strict=True):
             levels = adjust(levels, kinds, chosen)
             if self.hue > 0.0:
-                levels = on_some(levels, (kinds == HUE) & changed, lambda some, rows: turn_hue(some, turns[rows]))
+                levels = turn_hues(levels, turns * ((kinds == HUE) & changed))
         return levels
+
+
+def turn_hues(levels: Tensor, turns: Tensor) -> Tensor:
+    """Turn the hue of the samples whose turn is not 0; see `turn_hue`."""
+    if in_bytes(levels):
+        return turn_hue(levels, turns)  # skips them itself
+    return on_some(levels, turns != 0.0, lambda some, rows: turn_hue(some, turns[rows]))
 
 
 def turn_hue(levels: Tensor, turns: Tensor) -> Tensor:
     """Turn the hue of whole levels (m, 3, H, W) by `turns` (m,) of the colour circle."""
+    if in_bytes(levels):
+        from ltray.data.loops import run, tone
+
+        return run(tone.turn_hue, levels, turns)
     red, green, blue = levels[:, 0:1], levels[:, 1:2], levels[:, 2:3]
     high, low = torch.maximum(green, blue), torch.minimum(green, blue)
     # 1 where blue exceeds green, or one of them red, and 0 elsewhere: differences are whole numbers.
@@ -78,4 +89,8 @@ class Grayscale:
     def __call__(self, levels: Tensor, keys: Tensor, *, salt: int) -> Tensor:
         """Return changed levels; see `Operation`."""
         chosen = uniform(keys, 1, salt=salt)[:, 0] < self.probability
+        if in_bytes(levels):
+            from ltray.data.loops import run, tone
+
+            return run(tone.grayscale, levels, chosen.nonzero().squeeze(1))
         return on_some(levels, chosen, lambda some, rows: luminance(some))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ltray.data.pixels import in_bytes
 from ltray.data.randomness import uniform
 
 
@@ -24,8 +25,13 @@ class Cutout:
     def __call__(self, levels: Tensor, keys: Tensor, *, salt: int) -> Tensor:
         """Return changed levels; see `Operation`."""
         height, width = levels.shape[2:]
-        centres = (uniform(keys, 2, salt=salt) * torch.tensor([height, width])).long().to(levels.device)
-        return levels.mul_(kept(centres, height=height, width=width, side=round(self.share * height)))
+        centres = (uniform(keys, 2, salt=salt) * torch.tensor([height, width])).long()
+        side = round(self.share * height)
+        if in_bytes(levels):
+            from ltray.data.loops import cuts, run
+
+            return run(cuts.cut_holes, levels, centres, side)
+        return levels.mul_(kept(centres.to(levels.device), height=height, width=width, side=side))
 
 
 def kept(centres: Tensor, *, height: int, width: int, side: int) -> Tensor:

@@ -9,15 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltray.data.ffcv_reader import BetonFile, cut_out
-from ltray.data.originals import Pixels
+from ltray.data.ffcv_reader import BetonFile
 from ltray.data.pools import Cuts, ImagePool, MemoryPool, batches
+from ltray.data.resampling import CENTRE, resize_one
 from ltray.data.sidecar import Sidecar
 from ltray.data.splits import Indices
 
 RESIDENT = 2 << 30  # bytes of decoded images of one size up to which a split is kept in memory
 AHEAD = 3  # batches that are decoded while the device works on another
-CENTRE = 224 / 256  # share of the shorter side that evaluation looks at: resize 256, centre crop 224
 
 
 def open_beton(sidecar: Sidecar, indices: Indices, *, view: int, device: torch.device) -> ImagePool:
@@ -95,40 +94,29 @@ class StreamedPool:
                 images, parts = running.popleft()
                 for part in parts:
                     part.result()
-                yield images.to(self.device, non_blocking=True).permute(0, 1, 4, 2, 3)
+                yield images.to(self.device, non_blocking=True)
         finally:
             for _, parts in running:
                 for part in parts:
                     part.cancel()
 
     def _begin(self, request: Cuts, size: int) -> tuple[Tensor, list[Future[None]]]:
-        """Start decoding a batch into a buffer of its own (b, V, size, size, 3)."""
-        shape = (len(request.positions), request.boxes.shape[1], size, size, 3)
+        """Start decoding a batch into a buffer of its own (b, V, 3, size, size)."""
+        shape = (len(request.positions), request.boxes.shape[1], 3, size, size)
         images = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
         indices = self.indices[request.positions.numpy()].tolist()
         boxes = request.boxes.tolist()
-        targets = images.numpy()
         parts = [
-            self._threads.submit(self._decode, indices[start:end], boxes[start:end], targets[start:end])
+            self._threads.submit(self._decode, indices[start:end], boxes[start:end], images[start:end])
             for start, end in _slices(len(indices))
         ]
         return images, parts
 
-    def _decode(self, indices: list[int], boxes: list[list[tuple[int, int, int, int]]], targets: Pixels) -> None:
+    def _decode(self, indices: list[int], boxes: list[list[tuple[int, int, int, int]]], targets: Tensor) -> None:
         for index, several, places in zip(indices, boxes, targets, strict=True):
-            pixels = self.file.decode(index)
+            image = torch.from_numpy(self.file.decode(index)).permute(2, 0, 1)
             for box, place in zip(several, places, strict=True):
-                cut_out(pixels, box, place)
-
-
-def centre_of(pixels: Pixels, view: int) -> Pixels:
-    """Return the centre (view, view, 3) of one image (H, W, 3), as `StreamedPool.stream` gives it."""
-    height, width = pixels.shape[:2]
-    side = max(int(min(height, width) * CENTRE), 1)
-    left, top = (width - side) // 2, (height - side) // 2
-    target = np.empty((view, view, 3), dtype=np.uint8)
-    cut_out(pixels, (left, top, left + side, top + side), target)
-    return target
+                place.copy_(resize_one(image, box, place.shape[1]))
 
 
 PART = 8  # images a thread takes at a time

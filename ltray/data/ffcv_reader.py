@@ -12,7 +12,6 @@ import ctypes
 import functools
 import importlib.util
 import os
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -51,8 +50,6 @@ def library() -> ctypes.CDLL:
     loaded = ctypes.CDLL(str(files[0]))
     pointer, number, flag = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_bool
     loaded.imdecode.argtypes = [pointer, ctypes.c_uint64, number, number, pointer, *[number] * 6, flag, flag]
-    loaded.resize.argtypes = [ctypes.c_int64] * 11
-    loaded.resize.restype = None
     return loaded
 
 
@@ -62,20 +59,6 @@ def decode_jpeg(content: NDArray[np.uint8], pixels: Pixels) -> bool:
     source = content.ctypes.data, content.size, height, width
     failed: int = library().imdecode(*source, pixels.ctypes.data, height, width, 0, 0, 1, 1, False, False)
     return failed == 0
-
-
-def cut_out(pixels: Pixels, box: Sequence[int], target: Pixels) -> None:
-    """Resize a part of an image into `target`, by area averaging (OpenCV's INTER_AREA).
-
-    Args:
-        pixels: The image (H, W, 3), contiguous.
-        box: x1 y1 x2 y2 in pixels, x2 and y2 excluded.
-        target: Where to write (h, w, 3), contiguous.
-    """
-    left, top, right, bottom = box
-    height, width = pixels.shape[:2]
-    there = target.ctypes.data, target.shape[0], target.shape[1]
-    library().resize(0, pixels.ctypes.data, height, width, top, bottom, left, right, *there)
 
 
 class BetonFile:

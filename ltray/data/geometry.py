@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ltray.data.pixels import on_some
+from ltray.data.pixels import mirror
 from ltray.data.randomness import uniform
 from ltray.data.resampling import crop_resize
 from ltray.errors import UsageError
@@ -20,7 +20,7 @@ class Cut(Protocol):
     """A random cut-out of each image."""
 
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        """Return float32 levels (n, 3, S, S) of uint8 images (n, 3, H, W); keys (n,) on the CPU."""
+        """Return uint8 (n, 3, S, S) of uint8 images (n, 3, H, W); keys (n,) on the CPU."""
         ...
 
 
@@ -44,7 +44,7 @@ class PaddedCrop:
         Raises:
             UsageError: The padded images are smaller than the square.
         """
-        n, channels, height, width = images.shape
+        height, width = images.shape[2:]
         room = torch.tensor([height, width]) + 2 * self.padding - self.size
         if int(room.min()) < 0:
             raise UsageError(
@@ -53,15 +53,34 @@ class PaddedCrop:
             )
         draws = uniform(keys, 3)
         corner = (draws[:, :2] * (room + 1)).long()
-        mirrored = draws[:, 2:] < (0.5 if self.flip else 0.0)
-        step = torch.arange(self.size).expand(n, self.size)
-        rows = step + corner[:, :1]
-        columns = torch.where(mirrored, self.size - 1 - step, step) + corner[:, 1:]
-        padded = functional.pad(images, (self.padding,) * 4)
-        places = rows.to(images.device)[:, :, None] * padded.shape[3] + columns.to(images.device)[:, None, :]
-        flat = padded.view(n, channels, -1)
-        cut = flat.gather(2, places.view(n, 1, -1).expand(-1, channels, -1))
-        return cut.view(n, channels, self.size, self.size).to(torch.float32)
+        mirrored = draws[:, 2] < (0.5 if self.flip else 0.0)
+        if images.device.type != "cpu":
+            return padded_crop(images, corner, mirrored=mirrored, padding=self.padding, size=self.size)
+        from ltray.data.loops import cuts, run
+
+        result = torch.empty(*images.shape[:2], self.size, self.size, dtype=torch.uint8)
+        run(cuts.padded_crop, images, corner, mirrored, self.padding, result)
+        return result
+
+
+def padded_crop(images: Tensor, corner: Tensor, *, mirrored: Tensor, padding: int, size: int) -> Tensor:
+    """Cut squares out of padded images on any device, all at once.
+
+    Args:
+        images: uint8 (n, 3, H, W).
+        corner: Row and column of each square in its padded image (n, 2), on the CPU.
+        mirrored: Which squares to flip left to right (n,), bool on the CPU.
+        padding: Black pixels added on each side.
+        size: Side of a square in pixels.
+    """
+    n, channels = images.shape[:2]
+    step = torch.arange(size).expand(n, size)
+    rows = (step + corner[:, :1]).to(images.device)
+    columns = (torch.where(mirrored[:, None], size - 1 - step, step) + corner[:, 1:]).to(images.device)
+    padded = functional.pad(images, (padding,) * 4)
+    places = rows[:, :, None] * padded.shape[3] + columns[:, None, :]
+    cut = padded.flatten(2).gather(2, places.view(n, 1, -1).expand(-1, channels, -1))
+    return cut.view(n, channels, size, size)
 
 
 @dataclass(frozen=True)
@@ -82,7 +101,7 @@ class ResizedCrop:
         """Return the cut-out; see `Cut`."""
         height, width = images.shape[2:]
         boxes = self.boxes(keys, torch.tensor([width, height]))
-        return crop_resize(images, boxes, self.size, mirrored=self.mirrored(keys)).to(torch.float32)
+        return crop_resize(images, boxes, self.size, mirrored=self.mirrored(keys))
 
     def boxes(self, keys: Tensor, limits: Tensor) -> Tensor:
         """Return what is cut out of images of these widths and heights; see `random_boxes`."""
@@ -98,8 +117,8 @@ class AsItIs:
     """The whole image: for patches, which `patches` has cut and resized."""
 
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        """Return the levels unchanged; see `Cut`."""
-        return images.to(torch.float32)
+        """Return the images unchanged; see `Cut`."""
+        return images
 
 
 @dataclass(frozen=True)
@@ -108,7 +127,7 @@ class Mirror:
 
     def __call__(self, levels: Tensor, keys: Tensor, *, salt: int) -> Tensor:
         """Return changed levels; see `Operation`."""
-        return on_some(levels, uniform(keys, 1, salt=salt)[:, 0] < 0.5, lambda some, rows: some.flip(3))
+        return mirror(levels, uniform(keys, 1, salt=salt)[:, 0] < 0.5)
 
 
 def random_boxes(

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from ltray.data.geometry import random_boxes
-from ltray.data.pixels import LARGEST, to_levels
 from ltray.data.randomness import child_keys, uniform
 from ltray.data.resampling import crop_resize
 
@@ -24,7 +23,7 @@ def patches(
     """Cut patches at random places out of the geometric half of a view.
 
     Args:
-        images: What `Policy.geometric` returned, in [0, 1] (n, 3, H, W).
+        images: What `Policy.geometric` returned, uint8 (n, 3, H, W).
         keys: One key a sample (n,), int64.
         count: Patches an image, L.
         size: Side of a patch after resizing, in pixels.
@@ -34,7 +33,7 @@ def patches(
             "side": Algorithm 1 of its supplement; see `side_boxes`.
 
     Returns:
-        Patches in [0, 1] (n, L, 3, size, size), float32, and their boxes x1 y1 x2 y2 in pixels
+        Patches, uint8 (n, L, 3, size, size), and their boxes x1 y1 x2 y2 in pixels
         of the view (n, L, 4), float32, x2 and y2 excluded.
     """
     n, channels, height, width = images.shape
@@ -47,9 +46,8 @@ def patches(
     outer = torch.cat([drawn[:, :2].floor(), drawn[:, 2:].ceil()], dim=1).long()
     owners = torch.arange(n).repeat_interleave(count)
     upright = torch.zeros(len(each), dtype=torch.bool)
-    cut = crop_resize(to_levels(images).to(torch.uint8), outer, size, mirrored=upright, owners=owners)
-    levels = cut.view(n, count, channels, size, size).to(images.dtype)
-    return levels.div_(LARGEST), drawn.view(n, count, 4).to(images.device)
+    cut = crop_resize(images, outer, size, mirrored=upright, owners=owners)
+    return cut.view(n, count, channels, size, size), drawn.view(n, count, 4).to(images.device)
 
 
 def side_boxes(keys: Tensor, *, limits: Tensor, scale: tuple[float, float], ratio: tuple[float, float]) -> Tensor:

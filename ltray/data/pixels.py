@@ -1,8 +1,10 @@
 """What the operations share: pixel levels, luminance, blending, and work on some samples only.
 
-Inside the augmentations an image is float32 (n, 3, H, W) of whole numbers 0..255. The papers'
-pipelines work on 8-bit PIL images and round after every operation; keeping to that grid makes
-the operations equal to PIL's and exact, hence independent of how samples are batched.
+Inside the augmentations an image is (n, 3, H, W) of whole numbers 0..255. The papers' pipelines
+work on 8-bit PIL images and round after every operation; keeping to that grid makes the
+operations equal to PIL's and exact, hence independent of how samples are batched. On a CPU
+levels are uint8, and compiled loops change them; on an accelerator they are float32, and tensor
+operations do, with the same results.
 """
 
 from collections.abc import Callable
@@ -21,7 +23,7 @@ class Operation(Protocol):
         """Return changed levels.
 
         Args:
-            levels: Whole numbers 0..255, float32 (n, 3, H, W); may be changed in place.
+            levels: Whole numbers 0..255 (n, 3, H, W), uint8 on a CPU, else float32; may be changed in place.
             keys: One key a sample (n,), int64, on the CPU: decisions are taken there, so that
                 grouping samples never waits for an accelerator.
             salt: Tells the draws of one operation of a policy from another's.
@@ -29,9 +31,18 @@ class Operation(Protocol):
         ...
 
 
-def to_levels(images: Tensor) -> Tensor:
-    """Return images in [0, 1] as a new tensor of whole levels 0..255."""
-    return images.mul(LARGEST).round_()
+def in_bytes(levels: Tensor) -> bool:
+    """Tell whether compiled loops change these levels; see the head of this file."""
+    return levels.dtype == torch.uint8
+
+
+def mirror(levels: Tensor, chosen: Tensor) -> Tensor:
+    """Flip the chosen samples (n,), bool on the CPU, left to right; in place."""
+    if in_bytes(levels) and levels.device.type == "cpu":
+        from ltray.data.loops import cuts, run
+
+        return run(cuts.mirror, levels, chosen.nonzero().squeeze(1))
+    return on_some(levels, chosen, lambda some, rows: some.flip(3))
 
 
 def luminance(levels: Tensor) -> Tensor:

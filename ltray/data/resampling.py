@@ -1,10 +1,10 @@
 """Cut a box out of each image and resize it: bilinear with antialiasing, as PIL does.
 
 The filter is a triangle that widens when shrinking and never looks beyond the box. It works
-along rows, then along columns, and rounds to whole levels after each. On an accelerator, and of
-small images, all boxes are done at once; of large images on a CPU torch's own resize does one
-box after another, fastest there. Both equal PIL when enlarging; when shrinking torch's own may
-be a level off at ties.
+along rows, then along columns, and rounds to whole levels after each. On an accelerator all
+boxes are done at once, on a CPU a compiled loop takes the small ones and torch's own resize the
+large ones, each fastest there. All equal PIL when enlarging; when shrinking torch's own may be
+a level off at ties.
 """
 
 import math
@@ -14,10 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ltray.data.pixels import mirror
+
 Tap = tuple[Tensor, Tensor]
 """The place that each result reads (m, size), int64, and its weight in fixed point (m, size), int32."""
 
 SMALL = 64  # up to this side a call of torch's resize costs more than its pixels
+CENTRE = 224 / 256  # share of the shorter side that evaluation looks at: resize 256, centre crop 224
 BITS = 22  # PIL's fixed point: whole-number sums are exact, on every device and in any batch
 HALF = 1 << (BITS - 1)
 
@@ -33,22 +36,46 @@ def crop_resize(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, o
         owners: The image each box is cut from (m,), int64 on the CPU; None: box i from image i.
 
     Returns:
-        Levels 0..255, uint8 or int32 (m, 3, size, size).
+        uint8 (m, 3, size, size).
     """
     owners = torch.arange(len(boxes)) if owners is None else owners
-    if images.device.type != "cpu" or images.shape[3] <= SMALL:
+    if images.device.type != "cpu":
         return resize_together(images, boxes, size, mirrored=mirrored, owners=owners)
+    if images.shape[3] <= SMALL:
+        return resize_small(images, boxes, size, mirrored=mirrored, owners=owners)
     return resize_each(images, boxes, size, mirrored=mirrored, owners=owners)
+
+
+def resize_small(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor) -> Tensor:
+    """Do `crop_resize` in a compiled loop."""
+    from ltray.data.loops import cuts, run
+
+    result = torch.empty(len(boxes), 3, size, size, dtype=torch.uint8)
+    run(cuts.resize, images, boxes, owners, mirrored, result)
+    return result
 
 
 def resize_each(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor) -> Tensor:
     """Do `crop_resize` box by box."""
     result = torch.empty(len(boxes), 3, size, size, dtype=torch.uint8)
-    for place, (owner, (x1, y1, x2, y2)) in enumerate(zip(owners.tolist(), boxes.tolist(), strict=True)):
-        cut = images[owner][None, :, y1:y2, x1:x2]
-        result[place] = functional.interpolate(cut, size=(size, size), mode="bilinear", antialias=True)[0]
-    result[mirrored] = result[mirrored].flip(3)
-    return result
+    for place, (owner, box) in enumerate(zip(owners.tolist(), boxes.tolist(), strict=True)):
+        result[place] = resize_one(images[owner], box, size)
+    return mirror(result, mirrored)
+
+
+def resize_one(image: Tensor, box: Sequence[int], size: int) -> Tensor:
+    """Cut a box out of an image (3, H, W), planar or interleaved, and resize it to a square."""
+    x1, y1, x2, y2 = box
+    part = image[None, :, y1:y2, x1:x2]
+    return functional.interpolate(part, size=(size, size), mode="bilinear", antialias=True)[0]
+
+
+def centre_of(image: Tensor, view: int) -> Tensor:
+    """Return the centre (3, view, view) of one image (3, H, W), uint8, what evaluation looks at."""
+    height, width = image.shape[1:]
+    side = max(int(min(height, width) * CENTRE), 1)
+    left, top = (width - side) // 2, (height - side) // 2
+    return resize_one(image, (left, top, left + side, top + side), view)
 
 
 def resize_together(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor) -> Tensor:
@@ -59,7 +86,8 @@ def resize_together(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tenso
     turned = images.to(torch.int32).transpose(2, 3).contiguous()
     narrow = _resample_rows(turned, [(index[:m], weight[:m]) for index, weight in taps], owners=owners)
     turned = narrow.transpose(2, 3).contiguous()
-    return _resample_rows(turned, [(index[m:], weight[m:]) for index, weight in taps], owners=torch.arange(m))
+    whole = _resample_rows(turned, [(index[m:], weight[m:]) for index, weight in taps], owners=torch.arange(m))
+    return whole.to(torch.uint8)
 
 
 def _resample_rows(images: Tensor, taps: Sequence[Tap], *, owners: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from ltray.data import augmentations
 from ltray.data.decoding import decode
 from ltray.data.definition import DatasetDefinition
+from ltray.data.resampling import centre_of
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -29,12 +30,10 @@ def read_image(path: Path, definition: DatasetDefinition) -> Tensor:
     """
     storage, side = definition.storage, definition.image_size
     pixels = np.ascontiguousarray(storage.fit(decode(path.read_bytes(), longest=storage.cap).pixels))
+    image = torch.from_numpy(pixels).permute(2, 0, 1)
     if not storage.square:
-        from ltray.data.ffcv_pool import centre_of  # small images need no FFCV
-
-        pixels = centre_of(pixels, side)
-    images = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
-    return augmentations.evaluation(images, image_size=side, mean=definition.mean, std=definition.std)[0]
+        image = centre_of(image, side)
+    return augmentations.evaluation(image[None], image_size=side, mean=definition.mean, std=definition.std)[0]
 
 
 def image_files(paths: list[Path]) -> list[Path]:

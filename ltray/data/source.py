@@ -14,6 +14,7 @@ from ltray.data.at_rest import TrainingSetAtRest
 from ltray.data.definition import DatasetDefinition
 from ltray.data.feature_cache import FeatureCache
 from ltray.data.loaders import EvaluationImages, FeatureLoader, ImageLoader
+from ltray.data.memory import keep_freed_memory
 from ltray.data.places import data_folder
 from ltray.data.plan import Plan
 from ltray.data.pools import ImagePool, decode_originals
@@ -176,6 +177,8 @@ def open_data(
     Raises:
         UsageError: The data cannot be found, converted or trusted.
     """
+    if device.type == "cpu":
+        keep_freed_memory()
     opened = _from_originals(definition, device) if source == "memory" else _from_betons(definition, device, progress)
     return ImageData(definition, opened, device)
 

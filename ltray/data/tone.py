@@ -1,13 +1,16 @@
 """Changes of tone, each sample with its own strength, equal to PIL's `ImageOps` and `ImageEnhance`.
 
-Every function takes whole levels (m, 3, H, W), which it may overwrite, and returns whole levels.
+Every function takes whole levels (m, 3, H, W), uint8 or float32, which it may overwrite, and
+returns whole levels.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ltray.data.pixels import LARGEST, blend, luminance, mean_luminance, per_sample
+from ltray.data.pixels import LARGEST, blend, in_bytes, luminance, mean_luminance, per_sample
 
 LEVELS = 256
 
@@ -24,6 +27,10 @@ def adjust(levels: Tensor, kinds: Tensor, factors: Tensor) -> Tensor:
             luminance (m,), int64; under any other kind a factor of 1 is needed.
         factors: 0 gives what is moved from, 1 the image, exactly (m,).
     """
+    if in_bytes(levels):
+        from ltray.data.loops import run, tone
+
+        return run(tone.adjust, levels, kinds, factors.float())
     gray = luminance(levels)
     mean = mean_luminance(gray).mul_(per_sample(kinds == CONTRAST, levels))
     towards = gray.mul_(per_sample(kinds == SATURATION, levels)).add_(mean)
@@ -32,6 +39,10 @@ def adjust(levels: Tensor, kinds: Tensor, factors: Tensor) -> Tensor:
 
 def sharpness(levels: Tensor, factor: Tensor) -> Tensor:
     """Move from a smoothed image by `factor` (m,): 0 is smooth, 1 the image; the rim stays."""
+    if in_bytes(levels):
+        from ltray.data.loops import run, tone
+
+        return run(tone.sharpness, levels, factor.float())
     inner = levels[:, :, 1:-1, 1:-1]
     across = levels[..., :-2] + levels[..., 1:-1] + levels[..., 2:]
     around = across[:, :, :-2] + across[:, :, 1:-1] + across[:, :, 2:]
@@ -42,12 +53,16 @@ def sharpness(levels: Tensor, factor: Tensor) -> Tensor:
 
 def posterize(levels: Tensor, bits: Tensor) -> Tensor:
     """Keep the highest `bits` (m,) of 8 bits."""
+    if in_bytes(levels):
+        return _by_table(levels, lambda ramp: posterize(ramp, bits))
     step = per_sample(torch.exp2(8 - bits), levels)
     return levels.div_(step).floor_().mul_(step)
 
 
 def solarize(levels: Tensor, threshold: Tensor) -> Tensor:
     """Invert the levels at or above `threshold` (m,)."""
+    if in_bytes(levels):
+        return _by_table(levels, lambda ramp: solarize(ramp, threshold))
     # 0 below and 1 above, of whole numbers: several times as fast as a comparison on a CPU.
     above = (levels - per_sample(threshold.ceil() - 1.0, levels)).clamp_(0.0, 1.0)
     return levels.add_(above.mul_(LARGEST - 2.0 * levels))
@@ -55,13 +70,15 @@ def solarize(levels: Tensor, threshold: Tensor) -> Tensor:
 
 def solarize_add(levels: Tensor, addition: Tensor) -> Tensor:
     """Brighten the levels below 128 by `addition` (m,)."""
+    if in_bytes(levels):
+        return _by_table(levels, lambda ramp: solarize_add(ramp, addition))
     below = (128.0 - levels).clamp_(0.0, 1.0)
     return levels.add_(below.mul_(per_sample(addition, levels))).clamp_(max=LARGEST)
 
 
 def invert(levels: Tensor) -> Tensor:
     """Return the negative."""
-    return levels.neg_().add_(LARGEST)
+    return levels.bitwise_not_() if in_bytes(levels) else levels.neg_().add_(LARGEST)
 
 
 def autocontrast(levels: Tensor) -> Tensor:
@@ -73,21 +90,42 @@ def autocontrast(levels: Tensor) -> Tensor:
     scale = torch.full_like(low, LARGEST).div_(torch.where(plain, 1.0, high - low))
     scale, offset = torch.where(plain, 1.0, scale), torch.where(plain, 0.0, -low * scale)
     place = torch.arange(LEVELS, device=levels.device)
-    table = (place * scale.unsqueeze(2) + offset.unsqueeze(2)).trunc().clamp_(0.0, LARGEST)
-    found = table.to(levels.dtype).gather(2, levels.flatten(2).long())
-    return found.view_as(levels)
+    return _look_up(levels, (place * scale.unsqueeze(2) + offset.unsqueeze(2)).trunc().clamp_(0.0, LARGEST))
 
 
 def equalize(levels: Tensor) -> Tensor:
     """Even out each channel's histogram; a channel with one level only stays."""
-    m, channels, height, width = levels.shape
-    flat = levels.view(m * channels, -1).long()
-    counts = torch.zeros(m * channels, LEVELS, dtype=torch.int64, device=levels.device)
-    counts.scatter_add_(1, flat, torch.ones_like(flat))
+    counts = _counts(levels)
     place = torch.arange(LEVELS, device=levels.device)
-    last = counts.gather(1, (place * (counts > 0)).amax(dim=1, keepdim=True))
-    step = (height * width - last) // (LEVELS - 1)
-    before = counts.cumsum(dim=1) - counts
+    last = counts.gather(2, (place * (counts > 0)).amax(dim=2, keepdim=True))
+    step = (levels[0, 0].numel() - last) // (LEVELS - 1)
+    before = counts.cumsum(dim=2) - counts
     table = (before + step // 2) // step.clamp(min=1)
-    table = torch.where(step == 0, place, table).clamp_(max=LEVELS - 1)
-    return table.to(levels.dtype).gather(1, flat).view_as(levels)
+    return _look_up(levels, torch.where(step == 0, place, table).clamp_(max=LEVELS - 1))
+
+
+def _counts(levels: Tensor) -> Tensor:
+    """Return how often each level occurs in each channel (m, 3, 256), int64."""
+    counts = torch.zeros(*levels.shape[:2], LEVELS, dtype=torch.int64, device=levels.device)
+    if in_bytes(levels):
+        from ltray.data.loops import run, tone
+
+        run(tone.count, levels, counts)
+        return counts
+    flat = levels.flatten(2).long()
+    return counts.scatter_add_(2, flat, torch.ones_like(flat))
+
+
+def _look_up(levels: Tensor, tables: Tensor) -> Tensor:
+    """Replace each level by its place in its channel's table (m, 3 or 1, 256)."""
+    if in_bytes(levels):
+        from ltray.data.loops import run, tone
+
+        return run(tone.look_up, levels, tables.to(torch.uint8))
+    return tables.to(levels.dtype).gather(2, levels.flatten(2).long()).view_as(levels)
+
+
+def _by_table(levels: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply to bytes a change that looks at one level at a time: to all 256 levels once, then by look-up."""
+    ramp = torch.arange(LEVELS, dtype=torch.float32).repeat(len(levels), 1, 1, 1)
+    return _look_up(levels, change(ramp).squeeze(2))

@@ -9,6 +9,7 @@ from torch import Tensor
 from ltray.data import augmentations, randomness
 from ltray.data.definition import DatasetDefinition
 from ltray.data.geometry import ResizedCrop
+from ltray.data.pixels import mirror
 from ltray.data.pools import Cuts
 from ltray.errors import UsageError
 from ltray.stage import Patches, View
@@ -90,10 +91,8 @@ class ViewMaker:
         parts = cut.view(len(place.places), len(self._whole), *cut.shape[2:])
         whole = {}
         for number, index in enumerate(self._whole):
-            mirrored = self._cut(index).mirrored(keys[index]).to(cut.device)
-            part = parts[:, number]
-            turned = torch.where(mirrored[:, None, None, None], part.flip(3), part)
-            whole[self.views[index].name] = turned.to(torch.float32).div_(255.0)
+            part = parts[:, number].contiguous()
+            whole[self.views[index].name] = mirror(part, self._cut(index).mirrored(keys[index]))
         return self._finished(whole, keys)
 
     def _keys(self, place: Place) -> list[Tensor]:

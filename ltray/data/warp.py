@@ -1,15 +1,16 @@
 """Affine warps, each sample with its own matrix, as PIL's `Image.transform` samples them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ltray.data.pixels import LARGEST
+from ltray.data.pixels import LARGEST, in_bytes
 
 Sampling = Literal["nearest", "bilinear", "bicubic"]
+REACH: Mapping[Sampling, int] = {"nearest": 1, "bilinear": 2, "bicubic": 4}  # pixels a filter reads along an axis
 
 
 def warp(levels: Tensor, matrices: Tensor, *, sampling: Sampling, fill: Sequence[float]) -> Tensor:
@@ -19,11 +20,16 @@ def warp(levels: Tensor, matrices: Tensor, *, sampling: Sampling, fill: Sequence
     filters repeat the rim pixel.
 
     Args:
-        levels: Whole levels (m, 3, H, W).
+        levels: Whole levels (m, 3, H, W), uint8 or float32; bytes are overwritten.
         matrices: a b c d e f (m, 6), float64 on the CPU.
         sampling: "nearest", "bilinear", or "bicubic" with PIL's slope of -1.
         fill: Level of each channel outside the input (3,).
     """
+    if in_bytes(levels):
+        from ltray.data.loops import run
+        from ltray.data.loops import warp as loops
+
+        return run(loops.warp, levels, matrices, REACH[sampling], torch.tensor(fill))
     m, channels, height, width = levels.shape
     a, b, c, d, e, f = matrices.to(levels.device)[:, :, None].unbind(1)
     x = torch.arange(width, device=levels.device, dtype=torch.float64) + 0.5
@@ -39,16 +45,13 @@ def warp(levels: Tensor, matrices: Tensor, *, sampling: Sampling, fill: Sequence
     for row, row_weight in rows:
         for column, column_weight in columns:
             place = (row * width + column).long().view(m, 1, -1).expand(-1, channels, -1)
-            pixel = flat.gather(2, place).view_as(levels)
-            for weight in (row_weight, column_weight):
-                pixel = pixel if weight is None else pixel.mul_(weight)
-            total.add_(pixel)
+            total.add_(flat.gather(2, place).view_as(levels).mul_(row_weight * column_weight))
     outside = torch.tensor(fill, device=levels.device, dtype=levels.dtype).view(1, channels, 1, 1)
     inside = 1.0 - beside.add_(above).clamp_(max=1.0).unsqueeze(1)
     return total.clamp_(0.0, LARGEST).floor_().sub_(outside).mul_(inside).add_(outside)
 
 
-def _taps(place: Tensor, size: int, sampling: Sampling) -> tuple[list[tuple[Tensor, Tensor | None]], Tensor]:
+def _taps(place: Tensor, size: int, sampling: Sampling) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
     """Return what a filter reads along one axis, and how far outside the image that lies.
 
     Args:
@@ -57,14 +60,14 @@ def _taps(place: Tensor, size: int, sampling: Sampling) -> tuple[list[tuple[Tens
         sampling: The filter.
 
     Returns:
-        Index (m, H, W) and weight (m, 1, H, W) of each pixel it reads, a weight of 1 as None;
-        pixels outside, 0 inside (m, H, W). All float32: whole numbers are exact, and faster.
+        Index (m, H, W) and weight (m, 1, H, W) or () of each pixel it reads; pixels outside, 0
+        inside (m, H, W). All float32: whole numbers are exact, and faster.
     """
     pixel = place.floor().float()
     held = pixel.clamp(0, size - 1)
     outside = pixel.sub_(held).abs_()
     if sampling == "nearest":
-        return [(held, None)], outside
+        return [(held, torch.ones((), device=place.device))], outside
     first = place.sub_(0.5).floor()
     t = (place - first).float().unsqueeze(1)
     if sampling == "bilinear":

@@ -76,11 +76,12 @@ def test_the_sub_policies_are_torchvisions() -> None:
             assert magnitude == their_magnitude or their_magnitude is None
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.uint8])
 @pytest.mark.parametrize("size", [32, 48])
-def test_autoaugment_equals_its_twin_in_pil(size: int, pictures, to_pil, from_pil) -> None:
+def test_autoaugment_equals_its_twin_in_pil(size: int, kind: torch.dtype, pictures, to_pil, from_pil) -> None:
     images = pictures(400, size)
     sample_keys = keys(0, positions=torch.arange(400))
-    found = AutoAugment()(images.float(), sample_keys, salt=2)
+    found = AutoAugment()(images.to(kind, copy=True), sample_keys, salt=2)
     draws = uniform(sample_keys, 5, salt=2).tolist()
     expected = []
     for image, (which, chance_1, chance_2, side_1, side_2) in zip(to_pil(images), draws, strict=True):
@@ -96,11 +97,12 @@ def test_autoaugment_equals_its_twin_in_pil(size: int, pictures, to_pil, from_pi
     _nearly_all_equal(found, from_pil(expected))
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.uint8])
 @pytest.mark.parametrize("size", [32, 64])
-def test_randaugment_equals_its_twin_in_pil(size: int, pictures, to_pil, from_pil) -> None:
+def test_randaugment_equals_its_twin_in_pil(size: int, kind: torch.dtype, pictures, to_pil, from_pil) -> None:
     images = pictures(400, size)
     sample_keys = keys(1, positions=torch.arange(400))
-    found = RandAugment(2, 10.0)(images.float(), sample_keys, salt=4)
+    found = RandAugment(2, 10.0)(images.to(kind, copy=True), sample_keys, salt=4)
     draws = uniform(sample_keys, 10, salt=4).view(400, 2, 5).tolist()
     names = list(randaugment.TABLE)
     expected = []

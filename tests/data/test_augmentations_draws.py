@@ -42,7 +42,7 @@ def test_padded_crops_lie_at_every_offset_alike_and_half_are_mirrored() -> None:
     upright = torch.where(mirrored[:, None, None, None], cut.flip(3), cut)
     rows, columns = (upright[:, c, 16, 16].long() - 13 for c in (0, 1))  # offsets 0..8 in the padded image
     assert chi_square_is_plausible(torch.bincount(rows * 9 + columns, minlength=81).float())
-    padded = torch.nn.functional.pad(image, (4, 4, 4, 4)).float()
+    padded = torch.nn.functional.pad(image, (4, 4, 4, 4))
     for sample, row, column in zip(upright[:200], rows, columns, strict=False):
         assert torch.equal(sample, padded[:, row : row + 32, column : column + 32])
 
@@ -96,11 +96,12 @@ def test_half_of_the_resized_crops_are_mirrored() -> None:
     assert abs(float((cut[:, 0, 0, 0] > cut[:, 0, 0, 31]).float().mean()) - 0.5) < 4 * 0.5 / n**0.5
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.uint8])
 @pytest.mark.parametrize("hue", [0.0, 0.1])
-def test_jitter_equals_its_twin_in_pil(hue: float, pictures, to_pil, from_pil) -> None:
+def test_jitter_equals_its_twin_in_pil(hue: float, kind: torch.dtype, pictures, to_pil, from_pil) -> None:
     n = 200
     images, jitter = pictures(n, 32), ColourJitter(0.4, hue=hue, probability=0.8)
-    found = jitter(images.float(), sample_keys(n), salt=2)
+    found = jitter(images.to(kind, copy=True), sample_keys(n), salt=2)
     draws = uniform(sample_keys(n), 9, salt=2)
     factors = 0.6 + 0.8 * draws[:, 4:7]
     expected = []
@@ -120,7 +121,7 @@ def test_jitter_equals_its_twin_in_pil(hue: float, pictures, to_pil, from_pil) -
     else:  # PIL's hue and saturation have 8 bits
         assert float(difference.mean()) < 1.0
     untouched = draws[:, 8] >= 0.8
-    assert torch.equal(found[untouched], images[untouched].float())
+    assert torch.equal(found[untouched].float(), images[untouched].float())
     assert abs(float(untouched.float().mean()) - 0.2) < 4 * math.sqrt(0.16 / n)
 
 
@@ -183,7 +184,7 @@ def test_cutout_centres_are_uniform_and_holes_black() -> None:
 
 def test_a_hole_is_minus_mean_over_std_after_normalisation() -> None:
     made = policy("autoaugment_cutout", image_size=32, mean=MEAN, std=STD)
-    white = torch.ones(50, 3, 32, 32)
+    white = torch.full((50, 3, 32, 32), 255, dtype=torch.uint8)
     views = made.photometric(white, sample_keys(50))
     hole = torch.tensor([-m / s for m, s in zip(MEAN, STD, strict=True)])
     corners_or_holes = (views - hole.view(3, 1, 1)).abs().amax(1) < 1e-5

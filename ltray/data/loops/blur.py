@@ -1,0 +1,54 @@
+"""Box blurs."""
+
+import numpy as np
+
+from ltray.data.loops import HALF, Floats, Levels, compiled
+
+
+@compiled
+def blur(levels: Levels, weights: Floats, passes: int) -> None:
+    """Average along the rows, then along the columns, `passes` times each.
+
+    Args:
+        levels: Changed in place.
+        weights: Of the pixel itself and of those k to each side (n, reach + 1).
+        passes: Averages an axis.
+    """
+    height, width = levels.shape[2:]
+    longest, reach = max(height, width), weights.shape[1] - 1
+    line = np.empty(longest + 2 * reach, dtype=np.float32)
+    total = np.empty(longest, dtype=np.float32)
+    turned = np.empty((width, height), dtype=np.uint8)
+    for sample in range(levels.shape[0]):
+        for channel in range(3):
+            plane = levels[sample, channel]
+            _along_rows(plane, weights[sample], passes, line, total)
+            turned[:] = plane.T
+            _along_rows(turned, weights[sample], passes, line, total)
+            plane[:] = turned.T
+
+
+@compiled
+def _along_rows(plane: Levels, weights: Floats, passes: int, line: Floats, total: Floats) -> None:
+    """Average every row of (h, w); the rim goes on outside."""
+    height, width = plane.shape
+    reach = weights.size - 1
+    middle = line[reach : reach + width]
+    for y in range(height):
+        row = plane[y]
+        for x in range(width):
+            middle[x] = np.float32(row[x])
+        for _ in range(passes):
+            line[:reach] = middle[0]
+            line[reach + width : 2 * reach + width] = middle[width - 1]
+            for x in range(width):
+                total[x] = middle[x] * weights[0]
+            for k in range(1, reach + 1):
+                # Slices start at 0: an index that might be negative keeps the compiler from vectorising.
+                left, right, weight = line[reach - k :], line[reach + k :], weights[k]
+                for x in range(width):
+                    total[x] += (left[x] + right[x]) * weight
+            for x in range(width):
+                middle[x] = np.floor(total[x] + HALF)
+        for x in range(width):
+            row[x] = np.uint8(middle[x])
