@@ -11,7 +11,7 @@ FAST = {"epochs": 15, "batch_size": 12, "learning_rate": 0.05, "warmup_epochs": 
 OWN = {
     "rescom": {"queue_size": 4, "hard_negatives": 4},
     "ride": {"routing_epochs": 2, "routing_batch_size": 12, "routing_top": 3},
-    "ride_distilled": {"routing_epochs": 0},
+    "ride_distilled": {"epochs": 30, "routing_epochs": 0},
     "dscl": {"linear_epochs": 6, "linear_batch_size": 12, "linear_learning_rate": 0.5},
     "dlsa": {"epochs": 5, "batch_size": 12, "clusters": 3, "classifier_epochs": 8, "classifier_batch_size": 8},
 }
