@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from ltray.board import Board
-from ltray.command import DONE, FAILED, run
+from ltray.command import DONE, FAILED, INTERRUPTED, run
 from ltray.console import new_console
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, complete_keys
@@ -79,6 +79,9 @@ def train(experiment: Experiment, resources: TrialResources, folder: Path, conso
         failure = _follow(experiment, resources, folder, console, planned)
         if not failure:
             _evaluate(experiment, folder, cluster.worker_resources(resources), console)
+    except KeyboardInterrupt:
+        console.print(f"interrupted; the same command continues the run in {folder}", highlight=False)
+        return INTERRUPTED
     finally:
         cluster.disconnect()
     if failure:

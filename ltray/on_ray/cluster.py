@@ -7,6 +7,7 @@ import warnings
 
 import ray
 
+from ltray.on_ray.node_watch import follow_node
 from ltray.search_settings import TrialResources
 
 
@@ -27,6 +28,7 @@ def connect() -> None:
             include_dashboard=False, _node_ip_address="127.0.0.1", logging_level=logging.ERROR, log_to_driver=False
         )
     signal.signal(signal.SIGTERM, ending)  # Ray's own handler leaves with exit code 15
+    follow_node()
 
 
 def disconnect() -> None:

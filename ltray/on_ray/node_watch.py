@@ -3,38 +3,41 @@
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 
 import ray
+from ray.exceptions import RayError
 
 from ltray.command import FAILED
 
 LOOK_EVERY = 2.0  # seconds
 
 
-@contextmanager
-def ends_with_node() -> Iterator[None]:
-    """Leave the process, with a word and exit code 1, once Ray counts this node as dead.
+def follow_node() -> None:
+    """Leave the process, with a word and exit code 1, once Ray counts this node as dead; until `ray.shutdown`.
 
     The main thread may wait inside Ray then and can be told nothing. Everything is on the disk at every moment.
     """
-    left = threading.Event()
     own = ray.get_runtime_context().get_node_id()
 
     def look() -> None:
-        while not left.wait(LOOK_EVERY):
-            if not any(node["NodeID"] == own and node["Alive"] for node in ray.nodes()):
-                print(
-                    "failed: Ray's own process on this node (raylet) has ended; the same command goes on from what is "
-                    "saved",
-                    file=sys.stderr,
-                    flush=True,
-                )
-                os._exit(FAILED)
+        dead = 0
+        while ray.is_initialized() and dead < 2:  # once may be a look at a cluster on its way down
+            time.sleep(LOOK_EVERY)
+            dead = 0 if _is_alive(own) else dead + 1
+        if ray.is_initialized():
+            print(
+                "failed: Ray's own process on this node (raylet) has ended; the same command goes on from there",
+                file=sys.stderr,
+                flush=True,
+            )
+            os._exit(FAILED)
 
     threading.Thread(target=look, daemon=True, name="ltray-node").start()
+
+
+def _is_alive(node: str) -> bool:
     try:
-        yield
-    finally:
-        left.set()
+        return any(known["NodeID"] == node and known["Alive"] for known in ray.nodes())
+    except (RayError, AttributeError):  # disconnected meanwhile
+        return False

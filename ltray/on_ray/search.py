@@ -21,7 +21,6 @@ from ltray.on_ray import cluster
 from ltray.on_ray.closing import Closing, signals_to
 from ltray.on_ray.conclusion import conclude, write_tables
 from ltray.on_ray.meter import Meter
-from ltray.on_ray.node_watch import ends_with_node
 from ltray.on_ray.stopping import Stopping
 from ltray.on_ray.study_search import StudySearch
 from ltray.on_ray.trial import run_trial, trial_folder_name
@@ -148,7 +147,7 @@ def _run_trials(
         ),
     )
     try:
-        with signals_to(closing), ends_with_node():
+        with signals_to(closing):
             tuner.fit()
     finally:
         watch.close()

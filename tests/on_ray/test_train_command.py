@@ -3,13 +3,15 @@
 import importlib.util
 import json
 import random
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
 from ltray.engine.checkpoint import Checkpoint, metrics_of
-from ltray.run_folder import read_history
+from ltray.run_folder import read_history, whole_checkpoints
 
 spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
 commands = importlib.util.module_from_spec(spec)
@@ -57,8 +59,24 @@ def test_a_killed_run_continues_bit_for_bit(undisturbed, tmp_path):
     epoch = random.Random(str(tmp_path)).choice((1, 2, 3))
     words = [*WORDS, "--output", str(tmp_path / "run")]
     commands.run_until("train", *words, data=tmp_path, reached=lambda text: f"epoch {epoch}/4" in text)
+    # What a kill in mid-write leaves: half of Ray's list of checkpoints, half a checkpoint.
+    (tmp_path / "run" / "checkpoint_manager_snapshot.json").write_text('{"ray_version": "')
+    torn = shutil.copytree(whole_checkpoints(tmp_path / "run")[-1][0], tmp_path / "run" / "checkpoint_torn")
+    (torn / "checkpoint.pt").write_bytes(b"half")
     printed = commands.run("train", *words, data=tmp_path)
-    assert "continues the run" in printed
+    assert "continues the run" in printed and f"epoch {epoch}/4" in printed and f"epoch {epoch - 1}/4" not in printed
+    assert_equal(undisturbed[0], tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_exits_with_130_and_continues_bit_for_bit(undisturbed, tmp_path, how):
+    words = [*WORDS, "--output", str(tmp_path / "run")]
+    printed, code = commands.run_until(
+        "train", *words, data=tmp_path, reached=lambda text: "epoch 2/4" in text, how=how
+    )
+    assert code == 130 and "the same command continues" in printed and "Traceback" not in printed
+    commands.run("train", *words, data=tmp_path)
     assert_equal(undisturbed[0], tmp_path / "run")
 
 
