@@ -23,10 +23,11 @@ from rich.console import Console
 from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.meter import Meter
-from ltray.on_ray.stopping import EPOCHS, new_scheduler
+from ltray.on_ray.stopping import EPOCHS, Stopping
 from ltray.on_ray.study_search import StudySearch
 from ltray.on_ray.watch import Watch
 from ltray.search_space import SearchSpace
+from ltray.stopping_rules import Halving
 from ltray.study import open_study
 
 METRIC, LENGTH = "val/acc_all", 20
@@ -76,10 +77,9 @@ class Driver:
         space = SearchSpace.read(Path("search_spaces/rescom.yaml"), overrides).bind(100)
         study, closing = open_study(folder, space), Closing()
         self.searcher = StudySearch(study, space, metric=METRIC, trials=trials, closing=closing)
-        self.scheduler = new_scheduler(space.stop, metric=METRIC, epochs=LENGTH, recorded={})
-        keys = [dimension.key for dimension in space.dimensions]
+        self.scheduler = Stopping(Halving(rungs=(2, 6, 18), keep_one_in=3), metric=METRIC, recorded={})
         console = Console(file=io.StringIO())
-        watch = Watch(console, keys, metric=METRIC, trials=trials, done=0, closing=closing)
+        watch = Watch(console, space.headings(), metric=METRIC, trials=trials, done=0, closing=closing)
         meter = Meter(folder, closing, budget=None, each={"CPU": 1.0}, started=time.monotonic())
         self.callbacks = [watch, meter]
         self.chance = random.Random(0)

@@ -117,7 +117,7 @@ def _run_trials(
     searcher = StudySearch(study, space, metric=metric, trials=_trials(space, budget), closing=closing)
     watch = Watch(
         console,
-        list(space.headings()),
+        space.headings(),
         metric=f"{space.base.selection}/acc_all",
         trials=space.search.trials,
         done=proposed(study) - len(unfinished(study)),

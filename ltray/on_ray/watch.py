@@ -1,14 +1,16 @@
 """What a search shows while it runs: a live table, or a line per event, and TensorBoard."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.rule import Rule
 from rich.table import Table
+from rich.text import Text
 
 from ltray.board import Board
 from ltray.engine.loop import PLANNED_EPOCHS
@@ -16,13 +18,15 @@ from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.trial import failure_of
 
+REDRAW_EVERY = 0.5  # seconds
+
 
 class Watch(Callback):
     """Follows the trials of a search from the driver.
 
     Args:
         console: Where to write; a live table where it is a terminal.
-        explored: Full names of the explored knobs.
+        explored: What the explored knobs are called for short, by their full names.
         metric: What is maximised.
         trials: Trials of the whole search.
         done: Trials that an earlier run of the search has finished.
@@ -30,7 +34,7 @@ class Watch(Callback):
     """
 
     def __init__(
-        self, console: Console, explored: Sequence[str], *, metric: str, trials: int, done: int, closing: Closing
+        self, console: Console, explored: Mapping[str, str], *, metric: str, trials: int, done: int, closing: Closing
     ) -> None:
         self.failed: dict[int, str] = {}
         self._console, self._explored, self._metric = console, explored, metric
@@ -39,7 +43,7 @@ class Watch(Callback):
         self._boards: dict[str, Board] = {}
         self._running: dict[int, dict[str, Any]] = {}
         self._best: tuple[float, int] | None = None
-        self._started = time.monotonic()
+        self._started, self._drawn = time.monotonic(), 0.0
         self._live = Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -57,6 +61,7 @@ class Watch(Callback):
         if words != self._told:
             self._told = words
             self._say(words)
+        self._refresh()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial begins, or goes on after a failure."""
@@ -75,7 +80,6 @@ class Watch(Callback):
         best = result.get(f"{self._metric}_best")
         if best is not None and (self._best is None or best > self._best[0]):
             self._best = (best, number)
-        self._refresh()
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has ended by itself or was stopped."""
@@ -115,10 +119,9 @@ class Watch(Callback):
         if board:
             board.finish(self._explored_of(trial), trial.last_result or {})
         self._say(f"trial {trial.config['number']} {how}  [{self._done} of {self._of} done]")
-        self._refresh()
 
     def _settings(self, trial: Any) -> str:
-        return ", ".join(f"{k.rpartition('.')[2]}={_short(v)}" for k, v in self._explored_of(trial).items())
+        return ", ".join(f"{self._explored[k]}={_short(v)}" for k, v in self._explored_of(trial).items())
 
     def _explored_of(self, trial: Any) -> dict[str, Any]:
         """Return the explored settings that this trial has; a method's knobs are not another's."""
@@ -129,27 +132,35 @@ class Watch(Callback):
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _refresh(self) -> None:
-        if self._live:
-            self._live.update(self._table())
+        if self._live and time.monotonic() - self._drawn >= REDRAW_EVERY:
+            self._drawn = time.monotonic()
+            self._live.update(self._view())
 
-    def _table(self) -> Table:
+    def _view(self) -> Group:
+        """Return the state of the search over a table of the running trials, no larger than the terminal."""
         best = f"best {100 * self._best[0]:.1f} % (trial {self._best[1]})" if self._best else "no result yet"
         minutes = (time.monotonic() - self._started) / 60
-        table = Table(title=f"{self._done} of {self._of} trials done · {best} · {minutes:.1f} min")
-        for heading in ("trial", "epoch", self._metric, "loss", "images/s"):
-            table.add_column(heading, justify="right")
-        for number, result in sorted(self._running.items()):
-            if result:
-                table.add_row(
-                    str(number),
-                    f"{result[EPOCHS]}/{result[PLANNED_EPOCHS]}",
-                    f"{100 * result.get(self._metric, float('nan')):.1f} %",
-                    f"{result.get('loss/total', float('nan')):.3f}",
-                    f"{result.get('train/images_per_second', float('nan')):.0f}",
-                )
-            else:
-                table.add_row(str(number), "starting", "", "", "")
-        return table
+        state = f"{self._done} of {self._of} trials done · {best} · {minutes:.1f} min"
+        table = Table("trial", "epoch", self._metric, "loss", "images/s", box=None, pad_edge=False)
+        for column in table.columns:
+            column.justify, column.no_wrap = "right", True
+        running = sorted(self._running.items())
+        shown = running[: max(self._console.height - 6, 1)]
+        for number, result in shown:
+            table.add_row(*(_cells(number, result, self._metric) if result else (str(number), "starting")))
+        more = [Text(f"and {len(running) - len(shown)} more")] if len(running) > len(shown) else []
+        return Group(Rule(style="dim"), Text(state, no_wrap=True, overflow="ellipsis", style="bold"), table, *more)
+
+
+def _cells(number: int, result: Mapping[str, Any], metric: str) -> tuple[str, ...]:
+    missing = float("nan")
+    return (
+        str(number),
+        f"{result[EPOCHS]}/{result[PLANNED_EPOCHS]}",
+        f"{100 * result.get(metric, missing):.1f} %",
+        f"{result.get('loss/total', missing):.3f}",
+        f"{result.get('train/images_per_second', missing):.0f}",
+    )
 
 
 def last_line(trial: Any) -> str:
@@ -162,4 +173,4 @@ def last_line(trial: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
