@@ -52,15 +52,18 @@ class Course:
         """
         planned = [experiment.planned_epochs(tail) for experiment in experiments]
         experiment, epochs = experiments[0], max(planned)
-        if stop.rule != "none" and min(planned) < epochs:
+        short = stop.fidelity == "short_runs"
+        # What follows the first method, such as tau-norm, comes after every rung: they lie within the shortest trial.
+        compared = planned if short or stop.rule == "pbt" else [e.knobs[0].epochs for e in experiments]
+        if stop.rule != "none" and min(compared) < max(compared):
             raise UsageError(
-                f"`stop.rule: {stop.rule}` compares trials at equal epochs, but they would have from {min(planned)} to "
-                f"{epochs}. Give all of them the same `epochs`, or set stop.rule=none."
+                f"`stop.rule: {stop.rule}` compares trials at equal epochs, but they would have from {min(compared)} "
+                f"to {max(compared)}. Give all of them the same `epochs`, or set stop.rule=none."
             )
-        if stop.fidelity == "short_runs":
+        if short:
             return cls._of_short_runs(stop, experiment, tail)
         decays = _decays(experiment)
-        rungs = _rungs(stop, epochs, decays)
+        rungs = _rungs(stop, min(planned), decays)
         lengths = (max(knobs.epochs for knobs in experiment.knobs),)
         warning = "" if stop.rule in ("none", "pbt") else _early(rungs, decays)
         return cls(lengths, rungs, epochs, stop.promotion, _rule(stop, rungs), warning)

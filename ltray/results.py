@@ -17,6 +17,8 @@ from ltray.study import NAME, PAPER, REASON, SETTINGS
 STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}
 GROUPS = ("all", "many", "medium", "few")
 BEST_SHOWN = 12  # trials in the table on the terminal; of explicit rows all are shown
+MOST_COLUMNS = 12
+"""Of more settings the terminal's table shows each trial's own in one column."""
 OWN_STAMPS = {"seed": "seed", "data_seed": "dataset.data_seed"}
 """The setting by which a trial overrules a stamp."""
 
@@ -120,13 +122,16 @@ def render(table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, 
     shown = Table(title=f"accuracy on {'the test set' if selection == 'test' else 'validation images'}, %")
     groups = [g for g in GROUPS if f"{selection}/acc_{g}" in table]
     names = [NAME] if table[NAME].any() else []
-    for heading in ["trial", *names, *groups, "epochs", "state", *explored.values()]:
-        words = heading in (NAME, "state")
+    together = len(explored) > MOST_COLUMNS
+    for heading in ["trial", *names, *groups, "epochs", "state", *([SETTINGS] if together else explored.values())]:
+        words = heading in (NAME, "state", SETTINGS)
         shown.add_column(heading, justify="left" if words else "right", no_wrap=not words)
     rows = table[(table.index < most) | table["paper"]]
     for _, row in rows.iterrows():
         accuracy = [_percent(row[f"{selection}/acc_{group}"]) for group in groups]
-        values = [_value(row.get(key)) for key in explored]
+        found = {heading: _value(row.get(key)) for key, heading in explored.items()}
+        pairs = ", ".join(f"{heading}={value}" for heading, value in found.items() if value)
+        values = [pairs] if together else list(found.values())
         name = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
         state = f"failed: {row['reason']}" if row["reason"] else row["state"]
         cells = [name, *(row[n] for n in names), *accuracy, str(row["epochs"]), state, *values]

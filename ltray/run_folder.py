@@ -134,6 +134,11 @@ def checkpoint_of(path: Path) -> Path:
     return best
 
 
+def start_setting(run: Path | None) -> dict[str, str]:
+    """Return the setting of `--from RUN`: the run's checkpoint; nothing where no run is named."""
+    return {"start": str(checkpoint_of(run))} if run else {}
+
+
 def read_evaluation(folder: Path) -> dict[str, Any] | None:
     """Return what `best/` says of its one test evaluation, or None where there is none yet."""
     path = folder / BEST / EVALUATION

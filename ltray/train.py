@@ -23,6 +23,7 @@ from ltray.run_folder import (
     held,
     read_config,
     read_evaluation,
+    start_setting,
     whole_checkpoints,
 )
 from ltray.search_settings import TrialResources
@@ -41,8 +42,9 @@ def main(words: list[str]) -> int:
     for flag in ("dataset", "methods"):
         if flag in given:
             raise UsageError(f"`{flag}` is set with --{flag}.")
-    start = {"start": str(checkpoint_of(options.start))} if options.start else {}
-    experiment = Experiment.from_settings({"dataset": options.dataset, "methods": options.methods} | start | given)
+    experiment = Experiment.from_settings(
+        {"dataset": options.dataset, "methods": options.methods} | start_setting(options.start) | given
+    )
     resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker)
     folder = options.output or Path("runs") / f"{'-'.join(options.methods)}-{experiment.dataset.name}"
     with held(folder):

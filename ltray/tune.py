@@ -1,4 +1,4 @@
-"""`python -m ltray.tune SPACE.yaml`: search a method's settings on Ray, with Optuna."""
+"""`python -m ltray.tune SPACE`: search a method's settings on Ray, with Optuna; `ls` and `cp` for shipped spaces."""
 
 import argparse
 from pathlib import Path
@@ -6,12 +6,16 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from ltray import shipped_spaces
 from ltray.budget import Budget
-from ltray.command import run
+from ltray.command import DONE, run
 from ltray.console import new_console
+from ltray.course import Course
+from ltray.data.source import ImageData
 from ltray.errors import UsageError
 from ltray.provenance import environment
-from ltray.run_folder import claim, held, read_config
+from ltray.rehearsal import rehearse
+from ltray.run_folder import claim, held, read_config, start_setting
 from ltray.search_space import SearchSpace
 from ltray.settings import parse_assignments, plain
 
@@ -21,21 +25,36 @@ MAY_DIFFER = ("trials", "trial", "finalists")
 
 def main(words: list[str]) -> int:
     """Search, print the table, evaluate the best trial on the test set once."""
+    if words[:1] == ["ls"]:
+        return _list(words[1:])
+    if words[:1] == ["cp"]:
+        return _copy(words[1:])
     options = _parser().parse_intermixed_args(words)
     console = new_console()
-    space = SearchSpace.read(options.space, parse_assignments(options.settings))
-    folder = options.output or Path("runs") / f"{options.space.stem}-{space.base.dataset.name}"
+    path = shipped_spaces.find(options.space)
+    space = SearchSpace.read(path, start_setting(options.start) | parse_assignments(options.settings))
+    folder = options.output or Path("runs") / f"{path.stem}-{space.base.dataset.name}"
     if options.resume and read_config(folder) is None:
         raise UsageError(f"{folder}: nothing to resume: no search was begun there.")
     budget = Budget.parse(options.budget) if options.budget else None
+    if options.dry_run:
+        return _rehearse(space, folder, console)
     with held(folder):
         return _search(space, folder, budget, console)
 
 
-def _search(space: SearchSpace, folder: Path, budget: Budget | None, console: Console) -> int:
-    data = space.base.open_data(torch.device("cpu"))
-    space = space.bind(data.tail.classes)
+def _opened(space: SearchSpace, console: Console, device: torch.device) -> tuple[SearchSpace, ImageData]:
+    """Open the data sets of all trials; return the space bound to the classes, and the data set of its `base`."""
+    data = space.base.open_data(device)
+    for experiment in {row.experiment.dataset: row.experiment for row in space.rows}.values():
+        if experiment.dataset != space.base.dataset:
+            experiment.open_data(device)
     console.print(data.describe(), highlight=False, markup=False)
+    return space.bind(data.tail.classes), data
+
+
+def _search(space: SearchSpace, folder: Path, budget: Budget | None, console: Console) -> int:
+    space, data = _opened(space, console, torch.device("cpu"))
     config = {
         **space.as_dict(),
         "search": {k: plain(v) for k, v in space.search.as_dict().items() if k != "trials"},
@@ -53,15 +72,46 @@ def _search(space: SearchSpace, folder: Path, budget: Budget | None, console: Co
     return search(space, data.tail, folder, console, budget=budget)
 
 
+def _rehearse(space: SearchSpace, folder: Path, console: Console) -> int:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    space, data = _opened(space, console, device)
+    course = Course.of(space.stop, space.experiments(), data.tail)
+    rehearse(space, data, folder, console, course=course)
+    console.print("nothing was written; without --dry-run this search would start", highlight=False)
+    return DONE
+
+
+def _list(words: list[str]) -> int:
+    argparse.ArgumentParser(prog="python -m ltray.tune ls", description="List the search spaces.").parse_args(words)
+    new_console().print(shipped_spaces.listing())
+    return DONE
+
+
+def _copy(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ltray.tune cp", description="Copy a search space to edit it.")
+    parser.add_argument("name", metavar="NAME", help="a name of `python -m ltray.tune ls`, or a file")
+    parser.add_argument("target", nargs="?", type=Path, metavar="TARGET", help="file or folder (default: this folder)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+    options = parser.parse_args(words)
+    target = shipped_spaces.copy(options.name, options.target, overwrite=options.overwrite)
+    new_console().print(f"{target}: edit it, then: python -m ltray.tune {target}", highlight=False, markup=False)
+    return DONE
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ltray.tune",
-        description="Search the settings of a method. The same command again continues an interrupted search.",
+        description="Search the settings of a method. The same command again continues an interrupted search. "
+        "`ls` lists the search spaces that come with ltray, `cp NAME [TARGET]` copies one to be edited.",
         epilog="example: python -m ltray.tune search_spaces/rescom.yaml search.trials=16 epochs=20",
     )
-    parser.add_argument("space", type=Path, metavar="SPACE.yaml", help="a file of search_spaces/")
+    parser.add_argument("space", metavar="SPACE", help="a file, or a name of `python -m ltray.tune ls`")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="such as epochs=20 or search.trials=8")
+    parser.add_argument("--from", dest="start", type=Path, metavar="RUN", help="run or checkpoint to continue from")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder (default: runs/<space>-<dataset>)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check everything, print space, hours and disk; run and write nothing"
+    )
     parser.add_argument(
         "--budget",
         metavar="B",

@@ -117,6 +117,8 @@ def test_another_rule_on_the_command_line_leaves_the_files_settings_behind(tmp_p
 
 def test_the_shipped_spaces_have_rungs_without_a_warning():
     for path in sorted((Path(__file__).resolve().parents[1] / "search_spaces").glob("*.yaml")):
+        if "--from" in path.read_text():
+            continue  # its stages are built on a run's network
         space = SearchSpace.read(path)
         tail = LongTail((20,) * 100) if "cifar100" in path.read_text() else TAIL
         assert not Course.of(space.stop, space.experiments(), tail).warning, path

@@ -194,7 +194,7 @@ def _train_epoch(
     for step, batch in enumerate(loader.epoch(epoch)):
         rate = learning_rate(recipe, epoch=epoch, step=step, steps=loader.steps)
         seed_step(run.seed, *at, step)
-        terms = _step(model, batch, trained.optimizer, rate=rate, precision=recipe.precision)
+        terms = train_step(model, batch, trained.optimizer, rate=rate, precision=recipe.precision)
         if trained.average:
             trained.average.update(epoch * loader.steps + step)
         for name, value in terms.items():
@@ -211,9 +211,10 @@ def _train_epoch(
     }
 
 
-def _step(
+def train_step(
     model: nn.Module, batch: Batch, optimizer: torch.optim.SGD, *, rate: float, precision: str
 ) -> Mapping[str, Tensor]:
+    """Make one step of SGD and return the loss terms."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("lr_scale", 1.0)
     optimizer.zero_grad(set_to_none=True)

@@ -1,0 +1,102 @@
+"""How long a stage takes, measured on a few real steps."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from ltray.engine.loop import new_optimizer, set_training_mode, train_step
+from ltray.engine.pace import learning_rate
+from ltray.stage import Data, EvaluationLoader, Stage
+
+WARM, STEPS = 1, 4  # the first step pays for memory, compiled kernels and the first decoding
+LONGEST = 30.0  # seconds; slow steps are timed fewer times
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """What an epoch of a stage costs.
+
+    Attributes:
+        epochs: How many it has; 0 where it only prepares.
+        steps: Steps an epoch.
+        step: Seconds a step; None where it was not measured.
+        evaluation: Seconds of the evaluation after every epoch.
+    """
+
+    epochs: int
+    steps: int
+    step: float | None
+    evaluation: float
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the whole stage, as far as measured."""
+        return self.epochs * self.steps * (self.step or 0.0) + max(self.epochs, 1) * self.evaluation
+
+
+def time_stage(stage: Stage, data: Data, device: torch.device, *, images: int) -> StageTime:
+    """Train a stage for a few steps, as the loop does, and evaluate it; its weights change.
+
+    A stage that trains on features is not timed: they come from the network as it will be
+    when its training is over, and its steps are small.
+
+    Args:
+        stage: The stage, on `device`.
+        data: The data set.
+        device: Where to compute.
+        images: How many images every epoch is evaluated on.
+    """
+    evaluation = images * _seconds_an_image(stage, data.selection(), device)
+    optimizer = new_optimizer(stage)
+    if optimizer is None or stage.source == "features":
+        return StageTime(stage.recipe.epochs, 0, None, evaluation)
+    set_training_mode(stage)
+    stage.prepare(data.at_rest())
+    loader = data.training(stage, stage.select(data.at_rest()), seed=0)
+    set_training_mode(stage)
+    stage.begin_epoch(0)
+
+    def steps() -> Iterator[None]:
+        for batch in loader.epoch(0):
+            rate = learning_rate(stage.recipe, epoch=0, step=0, steps=loader.steps)
+            train_step(stage, batch, optimizer, rate=rate, precision=stage.recipe.precision)
+            _wait(device)
+            yield
+
+    return StageTime(stage.recipe.epochs, loader.steps, _seconds_each(steps()), evaluation)
+
+
+@torch.no_grad()
+def _seconds_an_image(stage: Stage, loader: EvaluationLoader, device: torch.device) -> float:
+    """Return the mean seconds of classifying an image, over the first batches."""
+    stage.eval()
+    started, done = time.perf_counter(), 0
+    for images, _ in loader:
+        stage.logits(images)
+        _wait(device)
+        done += images.shape[0]
+        if time.perf_counter() - started > LONGEST / 3:
+            break
+    return (time.perf_counter() - started) / done
+
+
+def _seconds_each(steps: Iterator[None]) -> float:
+    """Return the mean seconds of a few steps after the first ones; of those alone where there are no more."""
+    started = time.perf_counter()
+    times = []
+    for _ in islice(steps, WARM + STEPS):
+        times.append(time.perf_counter())
+        if times[-1] - started > LONGEST:
+            break
+    if len(times) <= WARM:
+        return times[-1] - started
+    return (times[-1] - times[WARM - 1]) / (len(times) - WARM)
+
+
+def _wait(device: torch.device) -> None:
+    """Wait until an accelerator has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,195 @@
+"""`python -m ltray.tune --dry-run`: everything that can be checked and told without training."""
+
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ltray.course import Course
+from ltray.data.source import ImageData
+from ltray.errors import UsageError
+from ltray.estimate import TrialCost, expected_share, measure
+from ltray.experiment import Experiment, find_method
+from ltray.search_space import SearchSpace
+from ltray.stopping_rules import Halving
+
+
+@dataclass(frozen=True)
+class Costed:
+    """A kind of trial and what it takes.
+
+    Attributes:
+        name: Its methods.
+        cost: What one of them takes, measured with the papers' setting or the first row's.
+    """
+
+    name: str
+    cost: TrialCost
+
+
+def rehearse(space: SearchSpace, data: ImageData, folder: Path, console: Console, *, course: Course) -> None:
+    """Check a search and print what it would do, what it would take, and how that was measured.
+
+    Args:
+        space: The space, bound to its classes.
+        data: Its data set, on the device to measure on.
+        folder: The run folder; it is not made.
+        console: Where to print.
+        course: What a trial runs through.
+
+    Raises:
+        UsageError: Something that would fail once the search runs.
+    """
+    check_workers(space)
+    console.print(f"{len(space.rows)} rows, a trial each:" if space.rows else "explored:")
+    console.print(resolved(space))
+    _print_fixed(space, console)
+    cores = space.trial.cpus_per_worker
+    before = torch.get_num_threads()
+    torch.set_num_threads(cores)
+    try:
+        costed = [_measured(experiment, data) for experiment in _measurable(space)]
+    finally:
+        torch.set_num_threads(before)
+    _print_costs(space, costed, console)
+    _print_totals(space, costed, console, course=course, device=data.device)
+    _print_disk(space, costed, folder, console)
+
+
+def check_workers(space: SearchSpace) -> None:
+    """Check that workers can share every batch and, on a cluster of this machine alone, that a trial fits.
+
+    Raises:
+        UsageError: They cannot, or it does not.
+    """
+    workers = space.trial.workers
+    sizes = {f"{d.key}": [*(d.among or ())] for d in space.dimensions if d.name.endswith("batch_size")}
+    for experiment in space.experiments():
+        for method, knobs in zip(experiment.methods, experiment.knobs, strict=True):
+            for name, value in knobs.as_dict().items():
+                if name.endswith("batch_size") and f"{method.name}.{name}" not in sizes:
+                    sizes[f"{method.name}.{name}"] = [value]
+    for key, values in sizes.items():
+        odd = [value for value in values if value % workers]
+        if odd:
+            raise UsageError(f"`{key}` is {odd[0]}, which {workers} workers cannot share equally; see trial.workers.")
+    wanted, cores = workers * space.trial.cpus_per_worker, os.cpu_count() or 1
+    if "RAY_ADDRESS" not in os.environ and wanted > cores:
+        raise UsageError(
+            f"A trial takes {wanted} CPU cores ({workers} workers with {space.trial.cpus_per_worker} each), but this "
+            f"machine has {cores}. Lower trial.workers or trial.cpus_per_worker."
+        )
+
+
+def resolved(space: SearchSpace) -> Table:
+    """Return a table of the rows, or of every explored knob: range, scale, default and the papers' value."""
+    if space.rows:
+        table = Table()
+        for heading in ("name", *space.headings().values()):
+            table.add_column(heading)
+        for row in space.rows:
+            table.add_row(row.name, *(str(value) for value in row.resolved(list(space.headings())).values()))
+        return table
+    table = Table()
+    for heading in ("knob", "symbol", "range", "default", "papers' value", "what it does"):
+        table.add_column(heading, no_wrap=heading == "knob")
+    papers = {key: value for alternative in space.alternatives for key, value in alternative.paper_params().items()}
+    if len(space.alternatives) > 1:
+        table.add_row("methods", "", " | ".join(", ".join(a.methods) for a in space.alternatives), "", "each", "")
+    for dimension in space.dimensions:
+        default = getattr(find_method(dimension.method).knobs, dimension.name)
+        paper = papers.get(dimension.key, "no effect with it")
+        bound = ", bounded by others" if dimension.spec.at_most is not None else ""
+        table.add_row(
+            dimension.key,
+            dimension.spec.symbol,
+            dimension.describe() + bound,
+            str(default),
+            str(paper),
+            dimension.spec.help,
+        )
+    return table
+
+
+def _print_fixed(space: SearchSpace, console: Console) -> None:
+    stated = {key: value for alternative in space.alternatives for key, value in alternative.fixed.items()}
+    words = ", ".join(f"{key}={value}" for key, value in stated.items() if key != "methods")
+    console.print(f"fixed: {words}; everything else as the papers have it", highlight=False, markup=False)
+
+
+def _measurable(space: SearchSpace) -> list[Experiment]:
+    """Return the experiments to measure: one a sequence of methods."""
+    return [space.rows[0].experiment] if space.rows else space.experiments()
+
+
+def _measured(experiment: Experiment, data: ImageData) -> Costed:
+    return Costed(", ".join(method.name for method in experiment.methods), measure(experiment, data, data.device))
+
+
+def _print_costs(space: SearchSpace, costed: Sequence[Costed], console: Console) -> None:
+    table = Table(title=f"a trial, measured with {'the first row' if space.rows else 'the papers’ setting'}")
+    for heading in ("methods", "stage", "epochs", "steps an epoch", "seconds a step", "seconds an evaluation", "hours"):
+        table.add_column(heading, justify="left" if heading == "methods" else "right")
+    for item in costed:
+        for index, stage in enumerate(item.cost.stages):
+            step = "–" if not stage.epochs else "not measured" if stage.step is None else f"{stage.step:.3g}"
+            table.add_row(
+                item.name if index == 0 else "",
+                str(index + 1),
+                str(stage.epochs),
+                str(stage.steps or "–"),
+                step,
+                f"{stage.evaluation:.3g}",
+                f"{stage.seconds / 3600:.3g}",
+            )
+    console.print(table)
+
+
+def _print_totals(
+    space: SearchSpace, costed: Sequence[Costed], console: Console, *, course: Course, device: torch.device
+) -> None:
+    trials, resources = space.search.trials, space.trial
+    cores = resources.cpus_per_worker
+    kind, each = ("GPU", 1.0) if device.type == "cuda" else ("CPU", float(cores))
+    epochs = max(item.cost.epochs for item in costed)
+    # A trial of several short runs has more epochs than its whole run alone.
+    seconds = sum(item.cost.seconds for item in costed) / len(costed) * course.epochs / epochs
+    whole = trials * seconds * each / 3600
+    lines = [f"{trials} trials of {course.epochs} epochs: about {whole:.3g} {kind} hours without early stopping"]
+    lines.append(course.describe(space.stop))
+    if course.warning:
+        lines.append(course.warning)
+    if isinstance(course.rule, Halving):
+        share = expected_share(course.rungs, course.epochs, keep_one_in=space.stop.keep_one_in)
+        lines[1] += f": about {share * whole:.3g} {kind} hours; more where good trials come late"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{cores} core(s) of {platform.machine()}"
+    lines.append(
+        f"estimates, from a few steps timed on {name} as it is busy now; other settings of a knob, other machines and "
+        "several workers take other times" + (", and so do other rows" if space.rows else "")
+    )
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_disk(space: SearchSpace, costed: Sequence[Costed], folder: Path, console: Console) -> None:
+    trials = space.search.trials
+    each = sum(item.cost.disk for item in costed) / len(costed)
+    checkpoint = max(item.cost.checkpoint for item in costed)
+    wanted = trials * each + checkpoint
+    place = next(parent for parent in (folder, *folder.resolve().parents) if parent.is_dir())
+    free = shutil.disk_usage(place).free
+    console.print(
+        f"disk: about {wanted / 1e6:,.0f} MB in {folder} (a checkpoint is {checkpoint / 1e6:,.1f} MB; a trial keeps "
+        f"its best and its newest, and its curves), {free / 1e6:,.0f} MB are free",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    if wanted > free:
+        raise UsageError(f"{folder}: the disk has too little room for this search; free some, or use --output.")

@@ -1,0 +1,96 @@
+"""The search spaces that come with ltray: found by name, listed, copied."""
+
+import os
+from pathlib import Path
+
+from rich.table import Table
+
+from ltray.engine.checkpoint import write_text
+from ltray.errors import UsageError, did_you_mean
+from ltray.experiment import find_method
+from ltray.search_space import SearchSpace
+from ltray.settings_file import SettingsFile
+
+SHIPPED = Path(__file__).resolve().parents[1] / "search_spaces"
+COMMAND = "# python -m ltray.tune "
+
+
+def known() -> dict[str, Path]:
+    """Return every shipped file by name: `rescom`, `paper/bcl-table1`; and those of ./search_spaces."""
+    folders = (SHIPPED, Path("search_spaces"))
+    files = [(folder, file) for folder in folders for file in sorted(folder.rglob("*.yaml"))]
+    return {str(file.relative_to(folder).with_suffix("")): file for folder, file in files}
+
+
+def find(path_or_name: str | os.PathLike[str]) -> Path:
+    """Return the file of a search space given by path or by name.
+
+    Raises:
+        UsageError: Neither a file nor a name; the nearest name is suggested.
+    """
+    text = os.fspath(path_or_name)
+    if Path(text).is_file():
+        return Path(text)
+    files = known()
+    if text in files:
+        return files[text]
+    hint = did_you_mean(text.removesuffix(".yaml").removeprefix("search_spaces/"), files)
+    raise UsageError(f"{text}: no such file, and no search space of this name in {SHIPPED}.{hint}")
+
+
+def listing() -> Table:
+    """Return a table of the search spaces: what each searches, on which data set, and what it is for."""
+    table = Table()
+    for heading in ("name", "methods", "data set", "explores", "what it is"):
+        table.add_column(heading, no_wrap=heading == "name")
+    for name, path in known().items():
+        table.add_row(name, *_row(path))
+    return table
+
+
+def _row(path: Path) -> tuple[str, str, str, str]:
+    file = SettingsFile.read(path)
+    # One that starts from a run is read as if it had one.
+    listed = file.values.get("methods")
+    follows = isinstance(listed, list) and bool(listed) and find_method(listed[0]).follows
+    space = SearchSpace.read(path, {"start": "RUN"} if follows else {})
+    explored = f"{len(space.rows)} rows" if space.rows else f"{len(space.dimensions)} knobs"
+    methods = " | ".join(", ".join(alternative.methods) for alternative in space.alternatives)
+    return methods, space.base.dataset.name, explored, description(path)
+
+
+def description(path: Path) -> str:
+    """Return the comment below the command in a file's first line, or ""."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comments = [line.removeprefix("#").strip() for line in lines[:2] if line.startswith("#")]
+    return comments[1] if len(comments) > 1 and lines[0].startswith(COMMAND) else ""
+
+
+def copy(name: str, target: Path | None, *, overwrite: bool) -> Path:
+    """Copy a search space; its first line then runs the copy.
+
+    Args:
+        name: A name or path.
+        target: File or folder; None: the working folder.
+        overwrite: Whether a file that is there already is replaced.
+
+    Returns:
+        The new file.
+
+    Raises:
+        UsageError: No such space, or a file in the way.
+    """
+    source = find(name)
+    target = target or Path()
+    if target.is_dir():
+        target = target / source.name
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target}: exists already. Name another file, or replace it with --overwrite.")
+    first, _, rest = source.read_text(encoding="utf-8").partition("\n")
+    if first.startswith(COMMAND):
+        words = first.removeprefix(COMMAND).split(" ")
+        first = COMMAND + " ".join([str(target), *words[1:]])
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent}: no such folder.")
+    write_text(target, f"{first}\n{rest}")
+    return target

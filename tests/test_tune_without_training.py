@@ -1,0 +1,128 @@
+"""What `python -m ltray.tune` does without training: lists, copies, finds by name, rehearses."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from ltray import shipped_spaces
+from ltray.engine.memory_session import MemorySession
+from ltray.errors import UsageError
+from ltray.estimate import expected_share
+from ltray.experiment import Experiment
+from ltray.search_space import SearchSpace
+from ltray.testing.contract import SMALL_DIGITS
+from ltray.tune import main
+
+SMALL = ["dataset.largest_class=40", "dataset.imbalance_factor=8"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def here(tmp_path, data, monkeypatch):
+    """An empty working folder; the data folder lies elsewhere."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("LTRAY_DATA", str(data))
+    monkeypatch.setenv("COLUMNS", "200")
+    return folder
+
+
+def test_ls_lists_every_shipped_space(here, capsys):
+    assert main(["ls"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    files = list(shipped_spaces.SHIPPED.rglob("*.yaml"))
+    names = {line.split("│")[1].strip() for line in lines if line.startswith("│")} - {""}
+    assert names == {str(file.relative_to(shipped_spaces.SHIPPED).with_suffix("")) for file in files}
+    (bcl,) = [line for line in lines if line.startswith("│ bcl ")]
+    assert [cell.strip() for cell in bcl.split("│")[2:5]] == ["bcl", "cifar100-lt", "9 knobs"]
+    (table,) = [line for line in lines if line.startswith("│ paper/bcl-table1 ")]
+    assert "3 rows" in table and "BCL, Table 1" in table
+
+
+def test_cp_copies_a_space_whose_first_line_runs_the_copy(here, capsys):
+    assert main(["cp", "crt", "mine.yaml"]) == 0
+    copied = Path("mine.yaml").read_text()
+    assert copied.startswith("# python -m ltray.tune mine.yaml --from runs/")
+    assert copied.partition("\n")[2] == (shipped_spaces.SHIPPED / "crt.yaml").read_text().partition("\n")[2]
+    with pytest.raises(UsageError, match="mine.yaml: exists already.*--overwrite"):
+        main(["cp", "bcl", "mine.yaml"])
+    assert Path("mine.yaml").read_text() == copied
+    assert main(["cp", "bcl", "mine.yaml", "--overwrite"]) == 0
+    assert SearchSpace.read("mine.yaml").alternatives[0].methods == ("bcl",)
+    assert main(["cp", "paper/bcl-table1"]) == 0 and Path("bcl-table1.yaml").is_file()
+    with pytest.raises(UsageError, match="nowhere: no such folder"):
+        main(["cp", "bcl", "nowhere/x.yaml"])
+
+
+def test_a_space_is_found_by_name_and_the_nearest_one_is_suggested(here):
+    assert shipped_spaces.find("rescom").samefile(shipped_spaces.SHIPPED / "rescom.yaml")
+    with pytest.raises(UsageError, match="rescmo: no such file, and no search space of this name.*mean `rescom`"):
+        main(["rescmo"])
+    shutil.copy(shipped_spaces.SHIPPED / "bcl.yaml", "rescom")  # a file goes before a name
+    assert shipped_spaces.find("rescom") == Path("rescom")
+
+
+@pytest.mark.ffcv
+def test_a_dry_run_prints_space_cost_and_disk_and_leaves_nothing(here, capsys):
+    words = ["which-method", "methods={among: [ldam, [ldam, tau_norm]]}", "dataset=digits-lt", "epochs=9", *SMALL]
+    assert main([*words, "search.trials=5", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "digits-lt: 10 classes" in printed and "ldam | ldam, tau_norm" in printed
+    assert "ldam.margin" in printed and "0.1 … 0.8" in printed and "margin of the rarest class" in printed
+    assert "5 trials of 10 epochs: about" in printed and "CPU hours" in printed
+    assert "early stopping at epochs [1, 3] (asha" in printed and "MB are free" in printed
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.ffcv
+def test_a_dry_run_of_rows_shows_each(here, capsys):
+    Path("mine.yaml").write_text(
+        "dataset: digits-lt\nmethods: [cross_entropy]\nrows:\n  - {name: slow, learning_rate: 0.01}\n  - {name: fast}\n"
+    )
+    assert main(["mine.yaml", *SMALL, "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "2 rows, a trial each" in printed and "slow" in printed and "0.01" in printed
+    assert "no stopping" in printed and "2 trials of 30 epochs" in printed
+
+
+@pytest.mark.ffcv
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("trial.workers=3", "`ldam.batch_size` is 16, which 3 workers cannot share equally"),
+        ("trial.cpus_per_worker=1000", "A trial takes 1000 CPU cores .* but this machine has"),
+        ("ldam.margin=3", "`0 <= margin <= 2` must hold"),
+    ],
+)
+def test_a_dry_run_refuses_what_would_fail(here, word, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        main(["ldam", "dataset=digits-lt", *SMALL, word, "--dry-run"])
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.ffcv
+def test_a_second_stage_starts_from_a_run(here, tmp_path, capsys):
+    with pytest.raises(UsageError, match="`crt` continues from a trained network: name a run with --from"):
+        main(["crt", "dataset=digits-lt", "--dry-run"])
+    settings = {**SMALL_DIGITS, "methods": ["cross_entropy"], "cross_entropy.epochs": 1}
+    session = MemorySession()
+    Experiment.from_settings(settings).train(session, torch.device("cpu"))
+    run = tmp_path / "run" / "best"
+    session.resume().save(run)
+    words = ["crt", "dataset=digits-lt", "dataset.image_size=8", *SMALL, "--dry-run"]
+    assert main([*words, "--from", str(run.parent)]) == 0
+    assert f"start={run}" in capsys.readouterr().out.replace("\n", "")
+    with pytest.raises(UsageError, match="nowhere: no such folder"):
+        main([*words, "--from", "nowhere"])
+
+
+def test_the_expected_share_of_successive_halving():
+    assert expected_share([], 9, keep_one_in=3) == 1.0
+    assert expected_share([1, 3], 9, keep_one_in=3) == pytest.approx((1 + 2 / 3 + 6 / 9) / 9)
