@@ -11,7 +11,6 @@ the best checkpoint of another method's run with the same seed, see `STARTS`.
 import argparse
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,12 @@ import torch
 
 from benchmarks.comparison_table import written
 from ltray.assessment import Trained
-from ltray.engine.checkpoint import Checkpoint, metrics_of, write_text
-from ltray.engine.loop import CHECKPOINT_SCORE
+from ltray.engine.checkpoint import Checkpoint, write_text
 from ltray.experiment import Experiment
+from ltray.folder_session import FolderSession
 from ltray.methods import METHODS
 from ltray.provenance import environment
+from ltray.run_folder import checkpoint_of
 
 CPU = torch.device("cpu")
 RESULT = "result.json"
@@ -31,40 +31,17 @@ STARTS = {name: "cross_entropy" for name, method in METHODS.items() if method.fo
 """The method before each one that follows another."""
 
 
-class FolderSession:
-    """Keeps the newest checkpoint of a run and its best one in a folder.
-
-    Args:
-        folder: The run's folder.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.newest, self.best = folder / "newest", folder / "best"
-
-    def resume(self) -> Checkpoint | None:
-        """Return the newest checkpoint, or None before the first."""
-        return Checkpoint.load(self.newest) if metrics_of(self.newest) is not None else None
-
-    def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Save the checkpoint, and again as the best where it is; of equals the first stays."""
-        known = metrics_of(self.best)
-        if known is None or metrics[CHECKPOINT_SCORE] > known[CHECKPOINT_SCORE]:
-            checkpoint.save(self.best)
-        checkpoint.save(self.newest)
-
-
 def run(name: str, *, dataset: str, seed: int, root: Path) -> None:
     """Train one method with one seed, or go on with it, and evaluate its best epoch on the test set once."""
     folder = root / name / f"seed{seed}"
     settings: dict[str, Any] = {"dataset": dataset, "methods": [name], "seed": seed}
     if name in STARTS:
-        settings["start"] = str(root / STARTS[name] / f"seed{seed}" / "best")
+        settings["start"] = str(checkpoint_of(root / STARTS[name] / f"seed{seed}"))
     experiment = Experiment.from_settings(settings)
-    session = FolderSession(folder)
     started = time.process_time()
-    position = experiment.train(session, CPU)
-    test = Trained.open(session.best, CPU).on_test().metrics()
-    best = Checkpoint.load(session.best)
+    position = experiment.train(FolderSession(folder), CPU)
+    test = Trained.open(checkpoint_of(folder), CPU).on_test().metrics()
+    best = Checkpoint.load(checkpoint_of(folder))
     stamps = environment(data_digest=str(best.context["data_digest"]), protocol=experiment.dataset.protocol)
     result = {
         "method": name,

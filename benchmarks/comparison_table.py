@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+
+from ltray.intervals import mean_interval
 
 Result = Mapping[str, Any]
 COLUMNS = ("all", "many", "medium", "few")
@@ -36,15 +37,6 @@ def written(results: Sequence[Result], *, dataset: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and half the width of its 95 % interval by Student's t; NaN for one value."""
-    count = len(values)
-    if count < 2:
-        return float(np.mean(values)), float("nan")
-    spread = np.std(values, ddof=1) / np.sqrt(count)
-    return float(np.mean(values)), float(stats.t.ppf(0.975, count - 1) * spread)
-
-
 def _row(runs: Sequence[Result]) -> str:
     first = runs[0]
     test = [_cell([run["test"].get(f"test/acc_{name}") for run in runs]) for name in COLUMNS]
@@ -58,8 +50,8 @@ def _cell(values: Sequence[float | None]) -> str:
     known = [100.0 * value for value in values if value is not None]
     if not known:
         return ""
-    mean, half = interval(known)
-    return f"{mean:.1f} ± {half:.1f}"
+    found = mean_interval(known)
+    return f"{found.mean:.1f} ± {found.half:.1f}"
 
 
 def _introduction(results: Sequence[Result], seeds: Sequence[int]) -> list[str]:
