@@ -8,6 +8,7 @@ from typing import Any, Self
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
+from ltray.population import Population
 from ltray.search_settings import Stop
 from ltray.stopping_rules import Halving, HyperBand, Median, Rule
 
@@ -27,6 +28,7 @@ class Course:
         promotion: Whether a longer run starts from scratch ("restart") or from the shorter
             one's weights ("continue").
         rule: How trials are compared, or None.
+        population: The generations of population based training, or None.
         warning: What to tell of the rungs, or "".
     """
 
@@ -35,16 +37,18 @@ class Course:
     epochs: int
     promotion: str
     rule: Rule | None
+    population: Population | None = None
     warning: str = ""
 
     @classmethod
-    def of(cls, stop: Stop, experiments: Sequence[Experiment], tail: LongTail) -> Self:
+    def of(cls, stop: Stop, experiments: Sequence[Experiment], tail: LongTail, *, seed: int = 0) -> Self:
         """Lay out the trials of a search.
 
         Args:
             stop: The block `stop:`.
             experiments: One of each kind of trial: of each alternative or row of the space.
             tail: Class counts of the training set.
+            seed: Of what a population chooses at random.
 
         Raises:
             UsageError: Trials of different length under a rule that compares them at equal
@@ -65,8 +69,9 @@ class Course:
         decays = _decays(experiment)
         rungs = _rungs(stop, min(planned), decays)
         lengths = (max(knobs.epochs for knobs in experiment.knobs),)
+        population = _population(stop, epochs, seed) if stop.rule == "pbt" else None
         warning = "" if stop.rule in ("none", "pbt") else _early(rungs, decays)
-        return cls(lengths, rungs, epochs, stop.promotion, _rule(stop, rungs), warning)
+        return cls(lengths, rungs, epochs, stop.promotion, _rule(stop, rungs), population, warning)
 
     @classmethod
     def _of_short_runs(cls, stop: Stop, experiment: Experiment, tail: LongTail) -> Self:
@@ -83,8 +88,11 @@ class Course:
 
     def describe(self, stop: Stop) -> str:
         """Return in words what happens to a trial."""
-        if stop.rule in ("none", "pbt"):
-            return "no stopping" if stop.rule == "none" else "a population that exchanges"
+        if self.population:
+            worst = f"the worst {self.population.share:.0%} copy the best"
+            return f"one population; every {self.population.every} epochs {worst} and change what may change"
+        if stop.rule == "none":
+            return "no stopping"
         if stop.rule == "median":
             return f"stopped below the median from epoch {self.rungs[0] if self.rungs else self.epochs} on"
         keep = f"{stop.rule}, 1 in {stop.keep_one_in} goes on"
@@ -95,6 +103,13 @@ class Course:
             "continue": "each a warm restart from the weights of the one before",
         }[self.promotion]
         return f"short runs of {_listed(self.lengths)} epochs with schedules of their own, {how} ({keep})"
+
+
+def _population(stop: Stop, epochs: int, seed: int) -> Population:
+    every = stop.exploit_every or max(epochs // 10, 1)
+    if every >= epochs:
+        raise UsageError(f"`stop.exploit_every` must be below the {epochs} epochs of a run, but got {every}.")
+    return Population(every, epochs, stop.exploit_share, seed)
 
 
 def _rule(stop: Stop, rungs: tuple[int, ...]) -> Rule | None:

@@ -32,6 +32,8 @@ class Knob:
             `auto` means in a search space. None: not worth exploring.
         tried: Values that the papers' ablations report.
         in_epochs: Whether it counts epochs and therefore shrinks with `epochs`.
+        dynamic: Whether it may change in mid-training: nothing that is kept in a checkpoint has
+            a shape or a meaning that depends on it. Population based training changes these.
         needs: Another knob of the same class and its values with which this one has an effect;
             None where it always has.
         changes_length: Whether it changes how many epochs a run has; names that end in
@@ -48,6 +50,7 @@ class Knob:
     search: tuple[Value, ...] | None = None
     tried: tuple[Value, ...] = ()
     in_epochs: bool = False
+    dynamic: bool = False
     needs: tuple[str, tuple[Value, ...]] | None = None
     changes_length: bool = False
 

@@ -22,9 +22,11 @@ class Recipe(Knobs):
     batch_size: int = knob(
         128, "B", "images a step, over all workers", low=1, high=65_536, search=(16, 32, 64, 128, 256, 512)
     )
-    learning_rate: float = knob(0.1, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.02, 0.3))
-    weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3))
-    momentum: float = knob(0.9, "μ", "momentum of SGD", low=0.0, high=0.9999)
+    learning_rate: float = knob(
+        0.1, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.02, 0.3), dynamic=True
+    )
+    weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3), dynamic=True)
+    momentum: float = knob(0.9, "μ", "momentum of SGD", low=0.0, high=0.9999, dynamic=True)
     nesterov: bool = knob(False, "", "Nesterov's form of momentum")
     warmup_epochs: int = knob(5, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     schedule: str = knob(

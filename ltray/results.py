@@ -12,7 +12,7 @@ from rich.table import Table
 from ltray.board import scalars
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.short_runs import RUN, RUN_EPOCH
-from ltray.study import NAME, PAPER, REASON, SETTINGS
+from ltray.study import COPIES, NAME, PAPER, REASON, SETTINGS
 
 STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}
 GROUPS = ("all", "many", "medium", "few")
@@ -35,7 +35,7 @@ def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
     for number, attempts in folders.items():
         for folder in attempts:
             for result in _results(folder / "result.json"):
-                if "total_epochs" in result:
+                if "total_epochs" in result and "copied_from" not in result:
                     epoch = int(result["total_epochs"])
                     score = {CHECKPOINT_SCORE: result[CHECKPOINT_SCORE], "stage": result["stage"]}
                     run = {name: result[name] for name in (RUN, RUN_EPOCH) if name in result}
@@ -77,14 +77,19 @@ def trial_table(
 
 def _row(trial: Any, epochs: pd.DataFrame, stamps: Mapping[str, Any]) -> dict[str, Any]:
     own = epochs[epochs["trial"] == trial.number] if len(epochs) else epochs
+    copies = trial.user_attrs.get(COPIES, [])
+    lineage = {"copied": ", ".join(f"{source} at {epoch}" for epoch, source in copies)} if copies else {}
     row: dict[str, Any] = {
         "trial": trial.number,
         NAME: trial.user_attrs.get(NAME, ""),
         "state": STATES[trial.state.name],
-        "paper": bool(trial.user_attrs.get(PAPER, False)),
+        "paper": bool(trial.user_attrs.get(PAPER, False)) and not copies,
         "epochs": int(own["epoch"].max()) if len(own) else 0,
         "reason": trial.user_attrs.get(REASON, ""),
     }
+    row |= lineage
+    if copies:  # what was given up is history, not this trial's result
+        own = own[own["epoch"] > copies[-1][0]]
     if len(own):
         best = {str(k): v for k, v in own.loc[[own[CHECKPOINT_SCORE].idxmax()]].to_dict("records")[0].items()}
         row["best_epoch"] = int(best["epoch"])

@@ -18,6 +18,7 @@ FILE_NAME = "study.sqlite3"
 PAPER, NAME, SETTINGS, REASON, ATTEMPT, ORIGIN = "paper", "name", "settings", "reason", "attempt", "origin"
 PROGRESS = "progress"  # what a trial has reached, as JSON; see `Progress`
 BEGUN = "begun"  # mark of a study whose first trials are all in it
+COPIES = "copies"  # [epoch, source] of every copy that a member of a population went on with
 
 
 def open_study(folder: Path, space: SearchSpace, learn: Callable[[], Iterable[FrozenTrial]] = tuple) -> optuna.Study:

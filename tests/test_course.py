@@ -115,6 +115,18 @@ def test_another_rule_on_the_command_line_leaves_the_files_settings_behind(tmp_p
         read(tmp_path, "{rule: asha}", rule="median", keep_one_in=2)
 
 
+def test_trials_of_different_length_are_not_compared():
+    settings = {"dataset": "digits-lt", "methods": ["rescom"], "rescom.warmup_epochs": 0}
+    short, whole = (Experiment.from_settings(settings | {"rescom.epochs": epochs}) for epochs in (5, 20))
+    post_hoc = Experiment.from_settings(settings | {"methods": ["rescom", "tau_norm"], "rescom.epochs": 20})
+    with pytest.raises(UsageError, match="compares trials at equal epochs, but they would have from 5 to 20"):
+        Course.of(Stop(), [short, whole], TAIL)
+    assert Course.of(Stop(rule="none"), [short, whole], TAIL).epochs == 20
+    assert Course.of(Stop(), [whole, post_hoc], TAIL).epochs == 21
+    with pytest.raises(UsageError, match="from 20 to 21"):
+        Course.of(Stop(rule="pbt"), [whole, post_hoc], TAIL)
+
+
 def test_the_shipped_spaces_have_rungs_without_a_warning():
     for path in sorted((Path(__file__).resolve().parents[1] / "search_spaces").glob("*.yaml")):
         if "--from" in path.read_text():

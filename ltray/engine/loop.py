@@ -141,10 +141,18 @@ def _begin_stage(
     optimizer, decay = new_optimizer(stage), stage.recipe.average_decay
     average = WeightAverage(stage, decay) if optimizer and decay else None
     if saved and optimizer:
-        optimizer.load_state_dict(dict(saved.optimizer))
+        _load_optimizer(optimizer, saved.optimizer)
     if saved and average:
         average.load(saved.average, everything)
     return Trained(optimizer, average)
+
+
+def _load_optimizer(optimizer: torch.optim.SGD, saved: Mapping[str, Any]) -> None:
+    """Take up what the optimiser remembers; its settings are the run's own, which a population may have changed."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(dict(saved))
+    for group, settings in zip(optimizer.param_groups, own, strict=True):
+        group.update(settings)
 
 
 def _evaluate(stage: Stage, data: Data, average: WeightAverage | None, run: Run) -> dict[str, float]:

@@ -27,12 +27,20 @@ class BCLKnobs(Recipe):
     Places-LT is not in the paper: our choice, 30 epochs of a pretrained ResNet-152.
     """
 
-    learning_rate: float = knob(0.15, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.01, 0.5))
+    learning_rate: float = knob(
+        0.15, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.01, 0.5), dynamic=True
+    )
     batch_size: int = knob(
         256, "B", "images a step, over all workers", low=1, high=65_536, search=(16, 32, 64, 128, 256, 512)
     )
     classification_weight: float = knob(
-        2.0, "λ", "weight of the classification term (alpha of the code)", low=0.0, high=100.0, search=(0.5, 4.0)
+        2.0,
+        "λ",
+        "weight of the classification term (alpha of the code)",
+        low=0.0,
+        high=100.0,
+        search=(0.5, 4.0),
+        dynamic=True,
     )
     contrastive_weight: float = knob(
         0.6,
@@ -42,9 +50,18 @@ class BCLKnobs(Recipe):
         high=100.0,
         log=True,
         search=(0.05, 2.0),
+        dynamic=True,
     )
     temperature: float = knob(
-        0.1, "τ", "contrastive temperature", low=1e-3, high=1.0, log=True, search=(0.03, 0.5), tried=(0.07, 0.1)
+        0.1,
+        "τ",
+        "contrastive temperature",
+        low=1e-3,
+        high=1.0,
+        log=True,
+        search=(0.03, 0.5),
+        tried=(0.07, 0.1),
+        dynamic=True,
     )
     hidden_width: int = knob(
         512, "", "hidden width of the two projection heads", low=2, high=16_384, search=(64, 128, 512, 2048)

@@ -38,7 +38,9 @@ class QueueKnobs(Recipe):
     epochs: int = knob(400, "", "passes over the training set", low=0, high=10_000)
     warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     milestones: tuple[int, ...] = knob((321, 361), "", "epochs at which `step` decays", low=0, in_epochs=True)
-    learning_rate: float = knob(0.05, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.01, 0.2))
+    learning_rate: float = knob(
+        0.05, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.01, 0.2), dynamic=True
+    )
 
     temperature: float = knob(
         0.05,
@@ -49,6 +51,7 @@ class QueueKnobs(Recipe):
         log=True,
         search=(0.03, 0.3),
         tried=(0.05, 0.07, 0.2),
+        dynamic=True,
     )
     queue_size: int = knob(
         1024, "K_q", "keys remembered", low=0, high=2**20, log=True, search=(128, 16_384), tried=(1024, 8192)
@@ -78,9 +81,12 @@ class CentreKnobs(QueueKnobs):
         log=True,
         search=(0.005, 0.5),
         tried=(0.01, 0.02, 0.045, 0.05),
+        dynamic=True,
     )
-    beta: float = knob(1.0, "β", "weight of the own class centre", low=1e-6, high=100.0, tried=(1.0,))
-    gamma: float = knob(1.0, "γ", "factor of the samples' part of the denominator", low=0.0, high=100.0, tried=(1.0,))
+    beta: float = knob(1.0, "β", "weight of the own class centre", low=1e-6, high=100.0, tried=(1.0,), dynamic=True)
+    gamma: float = knob(
+        1.0, "γ", "factor of the samples' part of the denominator", low=0.0, high=100.0, tried=(1.0,), dynamic=True
+    )
     centre_temperature: float = knob(
         1.0, "supt", "temperature of the centres' scores", low=1e-3, high=100.0, tried=(1.0,)
     )

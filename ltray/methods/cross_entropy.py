@@ -25,7 +25,7 @@ class BaselineKnobs(Recipe):
     pretrained ResNet-152.
     """
 
-    weight_decay: float = knob(2e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3))
+    weight_decay: float = knob(2e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3), dynamic=True)
     decay: float = knob(0.01, "", "factor at each milestone", low=0.0, high=1.0, needs=("schedule", ("step",)))
     augmentation: str = knob(
         "standard",

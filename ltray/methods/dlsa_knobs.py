@@ -21,10 +21,18 @@ class DLSAKnobs(Recipe):
         256, "B", "pairs a step, over all workers", low=2, high=65_536, search=(64, 128, 256, 512, 1024)
     )
     learning_rate: float = knob(
-        0.2, "lr", "of the Flow Filters", low=1e-8, high=100.0, log=True, search=(0.02, 0.5), tried=(0.1, 0.2)
+        0.2,
+        "lr",
+        "of the Flow Filters",
+        low=1e-8,
+        high=100.0,
+        log=True,
+        search=(0.02, 0.5),
+        tried=(0.1, 0.2),
+        dynamic=True,
     )
-    weight_decay: float = knob(0.0, "wd", "L2 penalty", low=0.0, high=1.0, log=True)
-    momentum: float = knob(0.0, "μ", "momentum of SGD", low=0.0, high=0.9999)
+    weight_decay: float = knob(0.0, "wd", "L2 penalty", low=0.0, high=1.0, log=True, dynamic=True)
+    momentum: float = knob(0.0, "μ", "momentum of SGD", low=0.0, high=0.9999, dynamic=True)
     warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     schedule: str = knob("constant", "", "the learning rate after the warm-up", choices=SCHEDULES)
     milestones: tuple[int, ...] = knob((30, 40), "", "epochs at which `step` decays", low=0, in_epochs=True)
@@ -63,10 +71,24 @@ class DLSAKnobs(Recipe):
     hidden_layers: int = knob(1, "", "hidden-to-hidden layers of a block", low=0, high=16, search=(0, 2))
 
     likelihood_weight: float = knob(
-        1.0, "λ_MLE", "of L_MLE; 0 leaves it out", low=0.0, high=100.0, search=(0.5, 4.0), tried=(0.0, 1.0, 2.0)
+        1.0,
+        "λ_MLE",
+        "of L_MLE; 0 leaves it out",
+        low=0.0,
+        high=100.0,
+        search=(0.5, 4.0),
+        tried=(0.0, 1.0, 2.0),
+        dynamic=True,
     )
     balance_weight: float = knob(
-        1.0, "λ_bal", "of L_bal; 0 leaves it out", low=0.0, high=100.0, search=(0.3, 4.0), tried=(0.0, 1.0, 2.0)
+        1.0,
+        "λ_bal",
+        "of L_bal; 0 leaves it out",
+        low=0.0,
+        high=100.0,
+        search=(0.3, 4.0),
+        tried=(0.0, 1.0, 2.0),
+        dynamic=True,
     )
     purity_weight: float = knob(
         0.02,
@@ -77,6 +99,7 @@ class DLSAKnobs(Recipe):
         log=True,
         search=(0.005, 0.1),
         tried=(0.0, 0.02, 0.03, 0.05),
+        dynamic=True,
     )
     class_power: float = knob(
         2.0, "q", "of the class weights (n_max/n)^q in L_MLE", low=0.0, high=4.0, search=(0.0, 3.0), tried=(2.0,)

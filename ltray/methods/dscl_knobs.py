@@ -42,9 +42,18 @@ class DSCLKnobs(MomentumKnobs, Recipe):
         search=(0.02, 0.5),
         tried=(1.0 / 9.0,),
         needs=("loss", ("decoupled",)),
+        dynamic=True,
     )
     temperature: float = knob(
-        0.07, "τ", "temperature of both losses", low=1e-3, high=10.0, log=True, search=(0.05, 0.2), tried=(0.07,)
+        0.07,
+        "τ",
+        "temperature of both losses",
+        low=1e-3,
+        high=10.0,
+        log=True,
+        search=(0.05, 0.2),
+        tried=(0.07,),
+        dynamic=True,
     )
     queue_size: int = knob(
         0,
@@ -99,7 +108,14 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     )
 
     distillation_weight: float = knob(
-        1.5, "λ", "weight of PBSD; 0: DSCL alone, no patches", low=0.0, high=100.0, search=(0.25, 3.0), tried=(0.0, 1.5)
+        1.5,
+        "λ",
+        "weight of PBSD; 0: DSCL alone, no patches",
+        low=0.0,
+        high=100.0,
+        search=(0.25, 3.0),
+        tried=(0.0, 1.5),
+        dynamic=True,
     )
     patches: int = knob(5, "L", "patches an image", low=1, high=64, search=(1, 8), tried=(5,))
     patch_size: int = knob(

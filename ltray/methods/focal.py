@@ -20,7 +20,14 @@ class FocalKnobs(BaselineKnobs):
     """The baselines' recipe, γ, and class weights by effective number."""
 
     gamma: float = knob(
-        1.0, "γ", "focusing exponent; 0 is cross-entropy", low=0.0, high=10.0, search=(0.5, 2.0), tried=(0.5, 1.0, 2.0)
+        1.0,
+        "γ",
+        "focusing exponent; 0 is cross-entropy",
+        low=0.0,
+        high=10.0,
+        search=(0.5, 2.0),
+        tried=(0.5, 1.0, 2.0),
+        dynamic=True,
     )
     beta: float = knob(
         0.0, "β", "of the class weights; 0 weighs all alike", low=0.0, high=1.0, tried=(0.9, 0.99, 0.999, 0.9999)

@@ -28,9 +28,17 @@ VIEWS_HELP = "augmentations of the views: Auto- or RandAugment and SimCLR's, Ran
 class GPaCoKnobs(CentreKnobs):
     """GPaCo's hyperparameters; values from the scripts of the official code."""
 
-    learning_rate: float = knob(0.1, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.02, 0.3))
+    learning_rate: float = knob(
+        0.1, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.02, 0.3), dynamic=True
+    )
     smoothing: float = knob(
-        0.0, "", "share of the own centre's weight spread over the others", low=0.0, high=0.9, tried=(0.0, 0.1)
+        0.0,
+        "",
+        "share of the own centre's weight spread over the others",
+        low=0.0,
+        high=0.9,
+        tried=(0.0, 0.1),
+        dynamic=True,
     )
     views: str = knob("strong_sim", "", VIEWS_HELP, choices=tuple(VIEWS))
 

@@ -21,7 +21,15 @@ class MixupKnobs(BaselineKnobs):
     """The recipe of MiSLAS's first stage and the blend's distribution."""
 
     alpha: float = knob(
-        1.0, "α", "of the share λ ~ Beta(α, α)", low=0.01, high=10.0, log=True, search=(0.1, 2.0), tried=(0.2, 1.0)
+        1.0,
+        "α",
+        "of the share λ ~ Beta(α, α)",
+        low=0.01,
+        high=10.0,
+        log=True,
+        search=(0.1, 2.0),
+        tried=(0.2, 1.0),
+        dynamic=True,
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {

@@ -34,6 +34,7 @@ class MultiTaskKnobs(QueueKnobs):
         log=True,
         search=(0.03, 0.3),
         tried=(0.07, 0.2),
+        dynamic=True,
     )
     contrastive_weight: float = knob(
         0.5,
@@ -44,6 +45,7 @@ class MultiTaskKnobs(QueueKnobs):
         log=True,
         search=(0.05, 1.0),
         tried=(0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0),
+        dynamic=True,
     )
     effective_number_beta: float = knob(
         0.999,

@@ -31,10 +31,26 @@ class ResComKnobs(Recipe):
     """
 
     temperature: float = knob(
-        0.2, "τ", "contrastive temperature", low=1e-3, high=1.0, log=True, search=(0.05, 0.5), tried=(0.2,)
+        0.2,
+        "τ",
+        "contrastive temperature",
+        low=1e-3,
+        high=1.0,
+        log=True,
+        search=(0.05, 0.5),
+        tried=(0.2,),
+        dynamic=True,
     )
     contrastive_weight: float = knob(
-        0.5, "λ", "weight of the contrastive term", low=0.0, high=100.0, log=True, search=(0.1, 2.0), tried=(0.5,)
+        0.5,
+        "λ",
+        "weight of the contrastive term",
+        low=0.0,
+        high=100.0,
+        log=True,
+        search=(0.1, 2.0),
+        tried=(0.5,),
+        dynamic=True,
     )
     effective_number_beta: float = knob(
         0.99,
@@ -55,6 +71,7 @@ class ResComKnobs(Recipe):
         search=(1, 8),
         tried=(1, 2, 4, 8),
         needs=("hard_mining", (True,)),
+        dynamic=True,
     )
     hard_negatives: int = knob(
         400,
@@ -66,6 +83,7 @@ class ResComKnobs(Recipe):
         search=(8, 1000),
         tried=(500, 2000, 3996, 7992),
         needs=("hard_mining", (True,)),
+        dynamic=True,
     )
     projection_width: int = knob(32, "dim", "width of the embedding", low=2, high=4096, log=True, search=(32, 256))
     anchors: str = knob(

@@ -16,7 +16,7 @@ def _top_choices(knobs: "RIDEKnobs", classes: int) -> int:
 class RIDEKnobs(BaselineKnobs):
     """The experts, their diversity, and the routing stage."""
 
-    weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3))
+    weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3), dynamic=True)
     nesterov: bool = knob(True, "", "Nesterov's form of momentum")
     experts: int = knob(
         3, "E", "number of experts; the distillation's teacher has 6", low=2, high=8, search=(2, 4), tried=(2, 3, 4, 6)

@@ -35,10 +35,26 @@ class ContrastiveBaselineKnobs(Recipe):
     milestones: tuple[int, ...] = knob((320, 360), "", "epochs at which `step` decays", low=0, in_epochs=True)
 
     temperature: float = knob(
-        0.2, "τ", "contrastive temperature", low=1e-3, high=10.0, log=True, search=(0.05, 0.5), tried=(0.2,)
+        0.2,
+        "τ",
+        "contrastive temperature",
+        low=1e-3,
+        high=10.0,
+        log=True,
+        search=(0.05, 0.5),
+        tried=(0.2,),
+        dynamic=True,
     )
     contrastive_weight: float = knob(
-        0.5, "λ", "weight of the contrastive term", low=0.0, high=100.0, log=True, search=(0.1, 2.0), tried=(0.5,)
+        0.5,
+        "λ",
+        "weight of the contrastive term",
+        low=0.0,
+        high=100.0,
+        log=True,
+        search=(0.1, 2.0),
+        tried=(0.5,),
+        dynamic=True,
     )
     queue_size: int = knob(
         1024, "", "keys remembered", low=0, high=2**20, log=True, search=(128, 16_384), tried=(4000, 8000)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from ltray.on_ray import cluster
 from ltray.on_ray.closing import Closing, signals_to
 from ltray.on_ray.conclusion import conclude, write_tables
 from ltray.on_ray.meter import Meter
+from ltray.on_ray.population_search import PopulationSearch, PopulationStopping
 from ltray.on_ray.stopping import Stopping
 from ltray.on_ray.study_search import StudySearch
 from ltray.on_ray.trial import run_trial, trial_folder_name
 from ltray.on_ray.watch import Watch
+from ltray.population import check_population
 from ltray.run_folder import TRIALS
 from ltray.search_space import SearchSpace
 from ltray.study import REASON, open_study, proposed, recorded_values, unfinished
@@ -49,7 +52,9 @@ def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *
     study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
     if not proposed(study):
         space.base.network.check_file()
-    course = Course.of(space.stop, space.experiments(), tail)
+    course = Course.of(space.stop, space.experiments(), tail, seed=space.search.seed)
+    if course.population:
+        check_population(space)
     if space.finalists.best and course.runs and course.promotion == "continue":
         raise UsageError(
             "`finalists` are trained as one whole run each, but with stop.promotion=continue a trial is a chain of "
@@ -112,9 +117,14 @@ def _run_trials(
     if budget and budget.unit == "gpuh" and "GPU" not in each:
         raise UsageError(f"--budget: trials use no GPU here, so {budget} would never be spent. Give CPU hours (cpuh).")
     metric = f"{space.base.selection}/{space.search.objectives[0]}"
-    scheduler = Stopping(course.rule, metric=metric, recorded=recorded_values(study))
     _announce(space, course, console, at_once=min(at_once, left))
-    searcher = StudySearch(study, space, metric=metric, trials=_trials(space, budget), closing=closing)
+    named: dict[str, Any] = {"metric": metric, "trials": _trials(space, budget), "closing": closing}
+    recorded = recorded_values(study)
+    searcher, scheduler = StudySearch(study, space, **named), Stopping(course.rule, metric=metric, recorded=recorded)
+    if course.population:
+        named |= {"population": course.population, "trials_folder": folder.resolve() / TRIALS}
+        searcher = PopulationSearch(study, space, **named, say=partial(console.print, highlight=False, markup=False))
+        scheduler = PopulationStopping(course.population, searcher, closing, metric=metric, recorded=recorded)
     watch = Watch(
         console,
         space.headings(),
@@ -130,7 +140,7 @@ def _run_trials(
         tune_config=ray.tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=left,
+            num_samples=-1 if course.population else left,  # a member comes once a generation
             max_concurrent_trials=at_once,
             reuse_actors=True,
             trial_name_creator=lambda trial: f"{trial.config['number']:04d}",

@@ -34,6 +34,17 @@ def checkpoints(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]
     return sorted(found, key=lambda item: item[1]["total_epochs"])
 
 
+def copies_folder(trials: Path, number: int) -> Path:
+    """Return where the checkpoints lie that a member of a population copied."""
+    return trials.parent / "copies" / f"{number:04d}"
+
+
+def resumable(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]]:
+    """Return the checkpoints that a trial can go on from, the one to take last."""
+    found = checkpoints(trials, number) + whole_checkpoints(copies_folder(trials, number))
+    return sorted(found, key=lambda item: item[1]["total_epochs"])
+
+
 def run_trial(config: Mapping[str, Any]) -> None:
     """Train one trial from its newest checkpoint, reporting every epoch to Tune.
 
@@ -52,7 +63,7 @@ def run_trial(config: Mapping[str, Any]) -> None:
 def _alone(config: Mapping[str, Any]) -> None:
     torch.set_num_threads(max(int(config["resources"]["CPU"]), 1))
     device = torch.device("cuda" if "GPU" in config["resources"] else "cpu")
-    known = checkpoints(Path(config["trials"]), config["number"])
+    known = resumable(Path(config["trials"]), config["number"])
     session = RaySession(ray.tune, known[-1][0] if known else None)
     train_and_report(Experiment.from_settings(config["settings"]), session, device, runs=config["runs"])
 
@@ -61,7 +72,7 @@ def _with_workers(config: Mapping[str, Any]) -> None:
     trials, number = Path(config["trials"]), config["number"]
     folder = trials.parent / "workers" / f"{number:04d}"
     # The newest may not have reached Tune's folder when the driver died.
-    known = checkpoints(trials, number) + whole_checkpoints(folder)
+    known = resumable(trials, number) + whole_checkpoints(folder)
     reports = run_workers(
         dict(config["settings"]),
         count=config["workers"],

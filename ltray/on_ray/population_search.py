@@ -1,0 +1,161 @@
+"""A population on Tune: members pause at the end of a generation, copy real checkpoints and go on."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from ltray.engine.checkpoint import Checkpoint
+from ltray.experiment import Experiment
+from ltray.on_ray.closing import Closing
+from ltray.on_ray.stopping import EPOCHS, Stopping
+from ltray.on_ray.study_search import StudySearch
+from ltray.on_ray.trial import checkpoints, copies_folder, resumable
+from ltray.population import Copy, Population
+from ltray.progress import Progress
+from ltray.study import COPIES, PROGRESS, SETTINGS, proposed, unfinished
+from ltray.study_storage import one_transaction
+
+GENERATION = "generation"  # the epoch at which a member was last compared with the others
+
+
+class PopulationSearch(StudySearch):
+    """Trains all trials of a search to the end, generation by generation.
+
+    A member that has ended a generation is stopped in Tune and stays open in the study; when
+    all have, checkpoints are copied, what was decided is written to the study in one
+    transaction, and all go on as trials that were taken up do. A driver that dies before the
+    transaction decides the same again, one that dies after it goes on from the copies.
+
+    Args:
+        population: The generations.
+        trials_folder: Where the trials' folders are.
+        say: Prints a line.
+        arguments: Those of `StudySearch`.
+    """
+
+    def __init__(
+        self, *arguments: Any, population: Population, trials_folder: Path, say: Callable[[str], None], **named: Any
+    ) -> None:
+        super().__init__(*arguments, **named)
+        self._population, self._folder, self._say = population, trials_folder, say
+        for trial in self._study.get_trials(deepcopy=False):
+            drop_what_was_given_up(trial, trials_folder)
+        self._decide()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next member; None while all wait for those that are running."""
+        found = super().suggest(trial_id)
+        waits = found == Searcher.FINISHED and not self._closing.reason and unfinished(self._study)
+        return None if waits else found
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tell the study how a member ended, or end the generation with it."""
+        super().on_trial_complete(trial_id, result, error)
+        if not self._closing.reason:
+            self._decide()
+
+    def compared(self, number: int) -> int:
+        """Return the epoch at which a member was last compared, 0 before."""
+        return int(self._study.get_trials(deepcopy=False)[number].user_attrs.get(GENERATION, 0))
+
+    def _decide(self) -> None:
+        members = unfinished(self._study)
+        if proposed(self._study) < self._of or not members:
+            return
+        epoch = next((e for e in self._population.ends if any(self.compared(m.number) < e for m in members)), None)
+        if epoch is None or not all(epoch in member.intermediate_values for member in members):
+            return
+        settings = {member.number: json.loads(member.user_attrs[SETTINGS]) for member in members}
+        values = {member.number: member.intermediate_values[epoch] for member in members}
+        copies = self._population.copies(epoch, values, settings, self._space)
+        for number, copied in copies.items():
+            copy_checkpoint(self._folder, number, copied, epoch)
+        self._commit(members, copies, epoch)
+        running = {trial.number for trial in self._trials.values()}
+        self._left = [m for m in unfinished(self._study) if m.number not in running]
+        for member in self._left:
+            drop_what_was_given_up(member, self._folder)
+        for number, copied in copies.items():
+            self._say(f"trial {number} copies trial {copied.source} at epoch {epoch}: {_changes(settings, copied)}")
+
+    def _commit(self, members: list[FrozenTrial], copies: Mapping[int, Copy], epoch: int) -> None:
+        with one_transaction(self._study):
+            for member in members:
+                trial = optuna.Trial(self._study, member._trial_id)
+                trial.set_user_attr(GENERATION, epoch)
+                if member.number in copies:
+                    own = copies[member.number]
+                    history = [*member.user_attrs.get(COPIES, []), [epoch, own.source]]
+                    trial.set_user_attr(COPIES, history)
+                    trial.set_user_attr(SETTINGS, json.dumps(own.settings))
+                    progress = Progress.read(member.user_attrs.get(PROGRESS))
+                    trial.set_user_attr(PROGRESS, replace(progress, best_epoch=0, score=-1.0, metrics={}).text())
+
+
+class PopulationStopping(Stopping):
+    """Pauses members that have ended a generation in which they were not compared yet.
+
+    Args:
+        search: Knows who was compared.
+        closing: Is told who pauses, so that a pause is not taken for an end.
+        arguments: Those of `Stopping`.
+    """
+
+    def __init__(self, population: Population, search: PopulationSearch, closing: Closing, **arguments: Any) -> None:
+        super().__init__(None, **arguments)
+        self._population, self._search, self._closing = population, search, closing
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Decide whether a member trains on."""
+        decision = super().on_trial_result(tune_controller, trial, result)
+        if decision == TrialScheduler.STOP or result[EPOCHS] not in self._population.ends:
+            return decision
+        if self._search.compared(trial.config["number"]) >= result[EPOCHS]:
+            return decision
+        self._closing.ended.add(trial.trial_id)
+        return str(TrialScheduler.STOP)
+
+
+def copy_checkpoint(trials: Path, number: int, copied: Copy, epoch: int) -> None:
+    """Write the source's checkpoint as one that trial `number` goes on from.
+
+    The best value so far is the source's and not copied; the copy says where it comes from.
+    """
+    folder, metrics = resumable(trials, copied.source)[-1]
+    if metrics["total_epochs"] != epoch:
+        raise RuntimeError(
+            f"{folder}: is of epoch {metrics['total_epochs']:g}, but trial {number} copies epoch {epoch}."
+        )
+    source = Checkpoint.load(folder)
+    own = replace(
+        source,
+        position=replace(source.position, best=-1.0, best_epoch=0),
+        settings=Experiment.from_settings(copied.settings).settings(),
+        metrics=dict(source.metrics) | {"copied_from": copied.source},
+    )
+    target = copies_folder(trials, number) / f"checkpoint_{epoch:06d}"
+    shutil.rmtree(target, ignore_errors=True)
+    own.save(target)
+
+
+def drop_what_was_given_up(trial: FrozenTrial, trials: Path) -> None:
+    """Remove the checkpoints of the training that a member gave up for its last copy."""
+    copies = trial.user_attrs.get(COPIES)
+    if copies and trial.state == TrialState.RUNNING:
+        for folder, metrics in checkpoints(trials, trial.number):
+            if metrics["total_epochs"] <= copies[-1][0]:
+                shutil.rmtree(folder)
+
+
+def _changes(settings: Mapping[int, Mapping[str, Any]], copied: Copy) -> str:
+    before = settings[copied.source]
+    changed = {key: value for key, value in copied.settings.items() if before.get(key) != value}
+    return ", ".join(f"{k.rpartition('.')[2]} {before[k]:.4g} → {v:.4g}" for k, v in changed.items()) or "nothing else"

@@ -1,0 +1,124 @@
+"""Population based training: who copies whom between two generations, and with which settings it goes on."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ltray.alternative import Alternative
+from ltray.dimension import Dimension
+from ltray.errors import UsageError
+from ltray.search_space import SearchSpace
+
+FACTORS = (0.8, 1.2)  # by which a range's value is changed; Jaderberg et al., appendix A
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A member that gives up its own training for a better one's.
+
+    Attributes:
+        source: Number of the trial whose weights it goes on with.
+        settings: What it goes on with: the source's settings, some of them changed.
+    """
+
+    source: int
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Population:
+    """All trials of a search, trained side by side and compared at the end of every generation.
+
+    Generations are synchronous: the worst copy the best when all have come as far. What is
+    decided is a function of the values, the settings and the seed, not of who was faster,
+    and a search that was resumed decides the same.
+
+    Source: Jaderberg et al., Population Based Training of Neural Networks, 2017
+    (arXiv:1711.09846): truncation selection, perturbation by 0.8 or 1.2.
+
+    Attributes:
+        every: Epochs of a generation.
+        epochs: Epochs of a whole run.
+        share: The share of the population that copies, and that may be copied.
+        seed: Of all choices.
+    """
+
+    every: int
+    epochs: int
+    share: float
+    seed: int
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The epochs after which members copy one another."""
+        return tuple(range(self.every, self.epochs, self.every))
+
+    def copies(
+        self, epoch: int, values: Mapping[int, float], settings: Mapping[int, Mapping[str, Any]], space: SearchSpace
+    ) -> dict[int, Copy]:
+        """Return who copies whom after an epoch.
+
+        Args:
+            epoch: One of `ends`.
+            values: Value of every member that came so far, by trial number; at least one.
+            settings: Its settings until then.
+            space: What is explored.
+        """
+        ranked = sorted(values, key=lambda number: (-values[number], number))
+        count = min(max(round(self.share * len(ranked)), 1), len(ranked) // 2)
+        found = {}
+        for number in ranked[len(ranked) - count :]:
+            chance = random.Random(f"{self.seed}, {epoch}, {number}")
+            source = chance.choice(ranked[:count])
+            found[number] = Copy(source, explore(settings[source], space, chance))
+        return found
+
+
+def check_population(space: SearchSpace) -> None:
+    """Check that a space suits population based training.
+
+    Raises:
+        UsageError: Nothing explored may change in mid-training, or there is no population.
+    """
+    if not any(dimension.spec.dynamic for dimension in space.dimensions):
+        raise UsageError(
+            "`stop.rule: pbt` changes settings in mid-training, but none that may change so is explored: "
+            f"{', '.join(d.key for d in space.dimensions) or 'there are only rows'}. Explore a rate, a temperature or "
+            "a loss weight, or choose another rule."
+        )
+    if space.search.trials < 2:
+        raise UsageError(f"`stop.rule: pbt` needs a population, but search.trials={space.search.trials}.")
+
+
+def explore(settings: Mapping[str, Any], space: SearchSpace, chance: random.Random) -> dict[str, Any]:
+    """Return settings with every explored knob that may change in mid-training changed within its bounds.
+
+    Where the change of one would rule out the value of another that has to stay, all stay.
+    """
+    alternative = next(a for a in space.alternatives if list(a.methods) == list(settings["methods"]))
+    changed = dict(settings)
+    for dimension in alternative.dimensions:
+        if dimension.spec.dynamic and dimension.key in changed:
+            bound = alternative.upper_bound(dimension, changed, space.classes)
+            changed[dimension.key] = _changed(dimension, changed[dimension.key], bound, chance)
+    return changed if _is_legal(alternative, changed, space.classes) else dict(settings)
+
+
+def _changed(dimension: Dimension, value: Any, bound: float | None, chance: random.Random) -> Any:
+    if dimension.among is not None:
+        allowed = [v for v in dimension.among if bound is None or v <= bound]
+        at = allowed.index(value) if value in allowed else len(allowed) - 1
+        return allowed[min(max(at + chance.choice((-1, 1)), 0), len(allowed) - 1)]
+    assert dimension.low is not None and dimension.high is not None
+    high = dimension.high if bound is None else min(dimension.high, bound)
+    factor = chance.choice(FACTORS)
+    new = value * factor
+    if dimension.integer:  # a step of one at least
+        new = max(round(new), value + 1) if factor > 1 else min(round(new), value - 1)
+    return min(max(new, dimension.low), high)
+
+
+def _is_legal(alternative: Alternative, settings: Mapping[str, Any], classes: int) -> bool:
+    bounds = {d.key: alternative.upper_bound(d, settings, classes) for d in alternative.dimensions if d.key in settings}
+    return all(bound is None or settings[key] <= bound for key, bound in bounds.items())

@@ -1,0 +1,146 @@
+"""A population driven by hand, as Tune would: pauses, copies on the disk, and deaths of the driver."""
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import optuna
+import pytest
+import torch
+from ray.tune.search import Searcher
+
+from ltray.engine.checkpoint import Checkpoint, Position
+from ltray.on_ray.closing import Closing
+from ltray.on_ray.population_search import PopulationSearch, PopulationStopping
+from ltray.on_ray.trial import resumable, trial_folder_name
+from ltray.population import Population
+from ltray.study import COPIES, SETTINGS
+
+spec = importlib.util.spec_from_file_location("population", Path(__file__).parents[1] / "test_population.py")
+shared = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(shared)
+
+METRIC, EPOCHS, MEMBERS = "val/acc_all", 6, 4
+
+
+class Died(Exception):
+    pass
+
+
+class Driver:
+    """Runs members two at a time, an epoch each in turn; dies after a number of reports."""
+
+    def __init__(self, folder, space, lives=10**6):
+        self.trials, self.lives, self.lines, self.begun = folder / "trials", lives, [], 0
+        storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.sqlite3'}")
+        self.study = optuna.create_study(storage=storage, study_name="s", direction="maximize", load_if_exists=True)
+        population, closing = Population(every=2, epochs=EPOCHS, share=0.25, seed=0), Closing()
+        self.search = PopulationSearch(
+            self.study, space, metric=METRIC, trials=MEMBERS, closing=closing,
+            population=population, trials_folder=self.trials, say=self.lines.append,
+        )  # fmt: skip
+        self.stopping = PopulationStopping(population, self.search, closing, metric=METRIC, recorded={})
+        self.running = []
+
+    def run(self):
+        """Train all members to the end."""
+        while True:
+            while len(self.running) < 2:
+                self.begun += 1
+                config = self.search.suggest(f"tune-{self.begun}")
+                if not isinstance(config, dict):
+                    break
+                self.running.append(self.member(SimpleNamespace(trial_id=f"tune-{self.begun}", config=config)))
+            if not self.running:
+                assert config == Searcher.FINISHED
+                return self
+            for member in list(self.running):
+                if next(member, None) is None:
+                    self.running.remove(member)
+
+    def member(self, trial):
+        """Train one member, an epoch each time it is asked."""
+        number = trial.config["number"]
+        known = resumable(self.trials, number)
+        weight, epoch = torch.tensor(float(number)), 0
+        if known:  # reported once more, as RaySession does
+            saved = Checkpoint.load(known[-1][0])
+            weight, epoch = saved.stages["w"], saved.position.total_epochs
+            if self.report(trial, epoch, dict(saved.metrics)):
+                return
+        while epoch < EPOCHS:
+            epoch += 1
+            metrics = {METRIC: float(weight) / 10 + epoch / 100, "total_epochs": epoch, "planned_epochs": EPOCHS}
+            metrics |= {f"{METRIC}_best": metrics[METRIC], "checkpoint_score": metrics[METRIC]}
+            folder = self.trials / trial_folder_name(number, trial.config["attempt"]) / f"checkpoint_{epoch:06d}"
+            Checkpoint(Position(0, epoch, epoch), {"w": weight}, {}, {}, {}, metrics).save(folder)
+            if self.report(trial, epoch, metrics):
+                return
+            yield epoch
+
+    def report(self, trial, epoch, metrics):
+        """Tell search and scheduler of an epoch; return whether the member stops."""
+        if self.lives == 0:
+            raise Died
+        self.lives -= 1
+        stops = epoch == EPOCHS or self.stopping.on_trial_result(None, trial, metrics) == "STOP"
+        if stops:
+            self.search.on_trial_complete(trial.trial_id, metrics)
+        else:
+            self.search.on_trial_result(trial.trial_id, metrics)
+        return stops
+
+    def outcome(self):
+        """Return what the study holds."""
+        trials = self.study.get_trials()
+        return [(t.state.name, t.value, t.user_attrs.get(COPIES), t.user_attrs[SETTINGS]) for t in trials]
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    return shared.space_of(tmp_path_factory.mktemp("space"), trials=MEMBERS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(space, tmp_path_factory):
+    return Driver(tmp_path_factory.mktemp("whole"), space).run()
+
+
+def test_every_member_trains_to_the_end_and_the_worst_copies_weights_and_settings(undisturbed):
+    outcome = undisturbed.outcome()
+    assert [state for state, *_ in outcome] == ["COMPLETE"] * MEMBERS
+    # Values grow with the trial's number, which is also the weight: 0 copies 3 at epoch 2, and 1 is then the worst.
+    assert [copies for _, _, copies, _ in outcome] == [[[2, 3]], [[4, outcome[1][2][0][1]]], None, None]
+    assert float(Checkpoint.load(resumable(undisturbed.trials, 0)[-1][0]).stages["w"]) == 3.0
+    assert outcome[0][1] == outcome[3][1]
+    assert any("trial 0 copies trial 3 at epoch 2: learning_rate" in line for line in undisturbed.lines)
+
+
+def test_what_was_given_up_cannot_be_taken_for_the_members_best(undisturbed):
+    own = [
+        metrics["total_epochs"] for folder, metrics in resumable(undisturbed.trials, 0) if "copies" not in str(folder)
+    ]
+    assert own == [3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("lives", [1, 3, 7, 8, 9, 12, 16, 20])
+def test_a_driver_that_dies_and_a_new_one_decide_the_same(space, undisturbed, tmp_path, lives):
+    with pytest.raises(Died):
+        Driver(tmp_path, space, lives).run()
+    assert Driver(tmp_path, space).run().outcome() == undisturbed.outcome()
+
+
+@pytest.mark.parametrize("step", ["copy_checkpoint", "one_transaction", "drop_what_was_given_up"])
+def test_a_driver_that_dies_in_the_midst_of_an_exchange_decides_the_same(
+    space, undisturbed, tmp_path, monkeypatch, step
+):
+    driver = Driver(tmp_path, space)
+    with monkeypatch.context() as broken:
+
+        def die(*arguments):
+            raise Died
+
+        broken.setattr(f"ltray.on_ray.population_search.{step}", die)
+        with pytest.raises(Died):
+            driver.run()
+    assert Driver(tmp_path, space).run().outcome() == undisturbed.outcome()
