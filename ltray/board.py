@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 PREFIXES = ("loss/", "train/", "val/", "test/", "chosen/")
 
@@ -31,10 +32,12 @@ class Board:
         self._writer.flush()
 
     def finish(self, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-        """Add the settings and the final metrics to the HParams page, and close the file."""
+        """Add the settings to the HParams page, beside the last value of each accuracy, and close the file."""
         plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
-        final = {f"final/{name}": value for name, value in scalars(metrics).items() if "/acc_" in name}
-        self._writer.add_hparams(plain, final, run_name=".")
+        final = {name: value for name, value in scalars(metrics).items() if "/acc_" in name}
+        # `add_hparams` would write the final values as charts of one point each.
+        for summary in hparams(plain, final):  # type: ignore[no-untyped-call]
+            self._writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]
         self._writer.close()
 
     def close(self) -> None:

@@ -173,4 +173,5 @@ def last_line(trial: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """Return four digits of a number that was drawn; one that somebody wrote down, such as 0.99999, stays whole."""
+    return f"{value:.4g}" if isinstance(value, float) and len(str(value)) > 8 else str(value)

@@ -1,0 +1,67 @@
+"""What a search shows while it runs, drawn for a terminal and for a file."""
+
+import io
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from ltray.engine.loop import PLANNED_EPOCHS
+from ltray.on_ray.closing import Closing
+from ltray.on_ray.stopping import EPOCHS
+from ltray.on_ray.watch import Watch
+
+METRIC = "val/acc_all"
+
+
+def new_watch(console):
+    explored = {"rescom.temperature": "τ", "rescom.effective_number_beta": "β"}
+    return Watch(console, explored, metric=METRIC, trials=64, done=3, closing=Closing())
+
+
+def new_trial(number, tmp_path):
+    settings = {"rescom.temperature": 0.123456789, "rescom.effective_number_beta": 0.99999}
+    return SimpleNamespace(
+        trial_id=f"t{number}",
+        config={"number": number, "settings": settings},
+        path=str(tmp_path / str(number)),
+        last_result={},
+    )
+
+
+def report(watch, trial, epoch):
+    result = {EPOCHS: epoch, PLANNED_EPOCHS: 20, METRIC: 0.5, f"{METRIC}_best": 0.5, "loss/total": 1.25}
+    trial.last_result = result
+    watch.on_trial_result(0, [], trial, result)
+
+
+def test_a_file_gets_a_line_an_event_and_no_table(tmp_path):
+    console = Console(file=io.StringIO(), width=140)
+    watch, trial = new_watch(console), new_trial(7, tmp_path)
+    watch.setup()
+    watch.on_trial_start(0, [], trial)
+    report(watch, trial, 6)
+    watch.on_trial_complete(0, [], trial)
+    watch.on_step_end(0, [])
+    watch.close()
+    assert console.file.getvalue().splitlines() == [
+        "trial 7 starts: τ=0.1235, β=0.99999",
+        "trial 7 stopped early at epoch 6 of 20, val/acc_all 50.0 %  [4 of 64 done]",
+    ]
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 10), (60, 12), (200, 50)])
+def test_the_live_table_is_never_larger_than_the_terminal(tmp_path, width, height):
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height)
+    watch = new_watch(console)
+    for number in range(30):
+        trial = new_trial(number, tmp_path)
+        watch.on_trial_start(0, [], trial)
+        if number % 3:
+            report(watch, trial, 1 + number % 20)
+    lines = console.render_lines(watch._view(), pad=False)
+    shown = ["".join(segment.text for segment in line) for line in lines]
+    assert len(shown) < height and max(map(len, shown)) <= width
+    assert shown[1].startswith("3 of 64 trials done · best 50.0 %"[: width - 1])
+    rows = [line for line in shown if "/20" in line or "starting" in line]
+    assert len(rows) == 30 or shown[-1] == f"and {30 - len(rows)} more"

@@ -1,0 +1,28 @@
+"""TensorBoard files, read back: a point an epoch, and the settings beside the accuracies' own tags."""
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from ltray.board import Board
+
+
+def test_settings_stand_beside_the_tags_of_the_curves_and_add_no_charts(tmp_path):
+    board = Board(tmp_path)
+    for epoch in (1, 2):
+        metrics = {"val/acc_all": 0.25 * epoch, "loss/total": 1.0 / epoch, "time_this_iter_s": 3.0}
+        board.epoch(metrics, epoch)
+    board.finish({"rescom.temperature": 0.1, "rescom.milestones": (160, 180)}, metrics)
+    (file,) = tmp_path.iterdir()
+    events = EventAccumulator(str(file)).Reload()
+    assert set(events.Tags()["scalars"]) == {"val/acc_all", "loss/total"}
+    assert [(e.step, e.value) for e in events.Scalars("val/acc_all")] == [(1, 0.25), (2, 0.5)]
+    content = [
+        HParamsPluginData.FromString(metadata.plugin_data.content)
+        for metadata in events.summary_metadata.values()
+        if metadata.plugin_data.plugin_name == "hparams"
+    ]
+    (settings,) = [c.session_start_info.hparams for c in content if c.HasField("session_start_info")]
+    assert settings["rescom.temperature"].number_value == 0.1
+    assert settings["rescom.milestones"].string_value == "(160, 180)"
+    (metrics,) = [c.experiment.metric_infos for c in content if c.HasField("experiment")]
+    assert [m.name.tag for m in metrics] == ["val/acc_all"]
