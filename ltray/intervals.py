@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
 
 BETTER, SAME, WORSE = "better", "no difference found", "worse"
 
@@ -47,5 +46,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     mean = float(np.mean(values)) if count else math.nan
     if count < 2:
         return Interval(mean, -math.inf, math.inf, count)
+    from scipy.stats import t as student  # here: it takes longer than all else that commands import
+
     half = float(student.ppf((1 + level) / 2, count - 1) * np.std(values, ddof=1) / math.sqrt(count))
     return Interval(mean, mean - half, mean + half, count)

@@ -1,11 +1,12 @@
 """Class counts of a training set, and everything that follows from them."""
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ltray.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MANY_ABOVE = 100
 FEW_BELOW = 20
@@ -46,16 +47,18 @@ class LongTail:
         """Largest count over smallest."""
         return max(self.counts) / min(self.counts)
 
-    def count_tensor(self) -> Tensor:
+    def count_tensor(self) -> "Tensor":
         """Counts n_k, float64, shape (K,)."""
+        import torch  # here: a conversion counts, and does without torch
+
         return torch.tensor(self.counts, dtype=torch.float64)
 
-    def prior(self) -> Tensor:
+    def prior(self) -> "Tensor":
         """Class frequencies π_k = n_k / N, float64, shape (K,)."""
         counts = self.count_tensor()
         return counts / counts.sum()
 
-    def effective_number(self, beta: float) -> Tensor:
+    def effective_number(self, beta: float) -> "Tensor":
         """E_k = (1 − β^n_k) / (1 − β), float64, shape (K,); n_k is returned for β = 1.
 
         Source: Cui et al., Class-Balanced Loss, eq. 2. float32 would lose 1 % at β = 0.999999.

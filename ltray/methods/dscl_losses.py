@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align
 
 from ltray.parts.contrast import ContrastBatch, similarity
 from ltray.parts.pairs import class_similarity, floored, log_sum_exp_of, positive_similarity
@@ -116,6 +115,8 @@ def region_features(feature_map: Tensor, boxes: Tensor, *, stride: int) -> Tenso
     Returns:
         Features (B, L, d).
     """
+    from torchvision.ops import roi_align  # here: torchvision takes seconds, and DSCL alone needs it
+
     rows = list(boxes.to(feature_map.dtype))  # bfloat16 has no 223: hence full precision
     pooled: Tensor = roi_align(feature_map, rows, output_size=2, spatial_scale=1.0 / stride)
     return pooled.mean(dim=(2, 3)).view(*boxes.shape[:2], -1)

@@ -1,6 +1,8 @@
-"""How far predictions and labels agree beyond accuracy: the measures that DLSA reports."""
+"""How far predictions and labels agree beyond accuracy: the measures that DLSA reports.
 
-from sklearn.metrics import matthews_corrcoef, normalized_mutual_info_score
+scikit-learn is imported where it is needed: it takes seconds, and every process of a training imports this file.
+"""
+
 from torch import Tensor
 
 
@@ -11,6 +13,8 @@ def matthews_correlation(labels: Tensor, predictions: Tensor) -> float:
         labels: Class indices (N,).
         predictions: Predicted classes (N,).
     """
+    from sklearn.metrics import matthews_corrcoef
+
     return float(matthews_corrcoef(labels.cpu().numpy(), predictions.cpu().numpy()))
 
 
@@ -21,4 +25,6 @@ def normalised_mutual_information(labels: Tensor, predictions: Tensor) -> float:
         labels: Class indices (N,).
         predictions: Predicted classes (N,).
     """
+    from sklearn.metrics import normalized_mutual_info_score
+
     return float(normalized_mutual_info_score(labels.cpu().numpy(), predictions.cpu().numpy()))

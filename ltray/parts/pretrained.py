@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 from ltray.errors import UsageError, did_you_mean
 from ltray.parts.backbone import Backbone
@@ -17,6 +16,8 @@ FROZEN = ("nothing", "early_convolutions")
 
 def has_published_weights(name: str) -> bool:
     """Return whether torchvision has ImageNet weights for a backbone."""
+    from torchvision import models
+
     return name in TORCHVISION and name in models.list_models()
 
 
@@ -91,6 +92,8 @@ def freeze(backbone: Backbone, what: str) -> None:
 
 
 def _published(name: str) -> Mapping[str, Tensor]:
+    from torchvision import models
+
     try:
         state: Mapping[str, Tensor] = models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(check_hash=True)
     except (OSError, RuntimeError) as error:  # no connection, or a download that was cut

@@ -1,12 +1,14 @@
-"""torchvision's networks for images of 224 pixels, without their classifiers."""
+"""torchvision's networks for images of 224 pixels, without their classifiers.
+
+torchvision is imported when a network is built: it takes seconds, and not every process builds one.
+"""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
-from torchvision.models.resnet import Bottleneck
 
 from ltray.parts.backbone import Backbone
 
@@ -75,8 +77,18 @@ class VisionTransformer(Backbone):
         return tokens
 
 
-def resnext101_32x4d(weights: None = None) -> Any:
+def published(name: str) -> Any:
+    """Build one of torchvision's networks, with random weights."""
+    from torchvision import models
+
+    return models.get_model(name)
+
+
+def resnext101_32x4d() -> Any:
     """Build PaCo's ResNeXt-101 32x4d, which torchvision lacks."""
+    from torchvision import models
+    from torchvision.models.resnet import Bottleneck
+
     return models.ResNet(Bottleneck, [3, 4, 23, 3], groups=32, width_per_group=4)
 
 
@@ -84,10 +96,10 @@ IMAGE_SIZES = {"vit_b_16": 224}
 """Side of the only images that a network takes; the others take any."""
 
 TORCHVISION: dict[str, tuple[type[ResNet] | type[VisionTransformer], NewBody]] = {
-    "resnet50": (ResNet, models.resnet50),
-    "resnet101": (ResNet, models.resnet101),
-    "resnet152": (ResNet, models.resnet152),
-    "resnext50_32x4d": (ResNet, models.resnext50_32x4d),
+    "resnet50": (ResNet, partial(published, "resnet50")),
+    "resnet101": (ResNet, partial(published, "resnet101")),
+    "resnet152": (ResNet, partial(published, "resnet152")),
+    "resnext50_32x4d": (ResNet, partial(published, "resnext50_32x4d")),
     "resnext101_32x4d": (ResNet, resnext101_32x4d),
-    "vit_b_16": (VisionTransformer, models.vit_b_16),
+    "vit_b_16": (VisionTransformer, partial(published, "vit_b_16")),
 }

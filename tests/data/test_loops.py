@@ -1,7 +1,5 @@
 """The compiled loops that make views on a CPU give what tensor operations give on any device, level by level."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -68,9 +66,3 @@ def test_normalised_views_are_the_same(pictures: Callable[[int, int], Tensor]) -
     made = policy("standard", image_size=32, mean=MEAN, std=STD)
     centre, spread = (torch.tensor(values).view(3, 1, 1) * 255 for values in (MEAN, STD))
     assert torch.equal(made.photometric(images, sample_keys), (images.float() - centre) * (1.0 / spread))
-
-
-def test_whoever_makes_no_views_on_a_cpu_does_not_import_numba() -> None:
-    program = "import sys, ltray.data.views, ltray.data.source; print('numba' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert told.stdout.strip() == "False"
