@@ -12,10 +12,9 @@ FLOORS = (
     "stage parts",
     "methods data engine",
     "search_settings combinations dimension run_network experiment draws alternative rows space_file search_space "
-    "samplers progress study_storage study warm_start redraw budget board run_folder results assessment "
-    "stopping_rules course short_runs population ",
-    "final_evaluation finalists finalist_table folder_session run_record tau_curve claims pages "
-    "shipped_spaces estimate rehearsal",
+    "samplers progress study_storage study warm_start redraw budget board run_folder results importance edges "
+    "assessment stopping_rules course short_runs final_evaluation finalists finalist_table folder_session run_record "
+    "tau_curve claims pages population shipped_spaces estimate rehearsal",
     "on_ray testing",
     "train tune convert views evaluate report predict",
 )

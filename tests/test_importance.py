@@ -1,0 +1,146 @@
+"""Knob importance and edges, where the truth is known."""
+
+import math
+import random
+
+import pandas as pd
+import pytest
+import yaml
+
+from ltray.dimension import Dimension
+from ltray.edges import edges
+from ltray.experiment import find_method
+from ltray.importance import importances
+
+METHOD = find_method("rescom")
+
+
+def dimension(name, content):
+    return Dimension.read(METHOD, name, content, where="")
+
+
+SPACE = [
+    dimension("temperature", {"from": 0.05, "to": 0.5, "log": True}),
+    dimension("contrastive_weight", {"from": 0.1, "to": 2.0, "log": True}),
+    dimension("queue_size", {"from": 2, "to": 32}),
+    dimension("projection_width", {"among": [32, 64, 128]}),
+]
+
+
+def searched(trials, *, stopped=0.0, seed=0):
+    """All depends on the temperature, few on λ, many on nothing; the rest is noise."""
+    chance = random.Random(seed)
+    rows = []
+    for number in range(trials):
+        row = {
+            "trial": number,
+            "rescom.temperature": 0.05 * 10 ** chance.random(),
+            "rescom.contrastive_weight": 0.1 * 20 ** chance.random(),
+            "rescom.queue_size": chance.randint(2, 32),
+            "rescom.projection_width": chance.choice([32, 64, 128]),
+        }
+        row["val/acc_all"] = 0.8 - 0.2 * math.log(row["rescom.temperature"] / 0.15) ** 2 + chance.gauss(0, 0.01)
+        row["val/acc_few"] = 0.5 - 0.2 * math.log(row["rescom.contrastive_weight"] / 0.6) ** 2 + chance.gauss(0, 0.01)
+        row["val/acc_many"] = chance.random()
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    cut = table["val/acc_all"].quantile(stopped)
+    table["state"] = ["stopped early" if stopped and value < cut else "complete" for value in table["val/acc_all"]]
+    table.loc[table["state"] != "complete", "val/acc_all"] += 0.3  # the value at a rung is no final value
+    return table
+
+
+@pytest.mark.parametrize("stopped", [0.0, 0.6])
+def test_the_knob_that_matters_is_found_for_each_group(stopped):
+    found = {one.group: one for one in importances(searched(60, stopped=stopped), SPACE, selection="val")}
+    assert list(found) == ["all", "many", "few"]
+    assert next(iter(found["all"].shares)) == "rescom.temperature"
+    assert found["all"].beyond_chance >= {"rescom.temperature"}
+    assert sum(found["all"].shares.values()) == pytest.approx(1.0)
+    if not stopped:
+        assert next(iter(found["few"].shares)) == "rescom.contrastive_weight"
+        assert next(iter(found["few"].variance)) == "rescom.contrastive_weight"
+        assert found["all"].variance["rescom.temperature"] > 0.8
+    else:
+        assert found["all"].variance is None  # fANOVA would take a rung's value for a final one
+
+
+def test_what_moves_nothing_is_rarely_called_beyond_chance():
+    called = [len(importances(searched(29, seed=s), SPACE, selection="val")[1].beyond_chance) for s in range(8)]
+    assert sum(called) <= 6  # of 32: 1.6 are to be expected
+
+
+def test_few_trials_are_said_to_be_few():
+    assert "too few trials to tell which knobs matter: 9 tried" in importances(searched(9), SPACE, selection="val")
+    few_complete = searched(40, stopped=0.95)
+    assert "40 tried, 2 of them to the end" in importances(few_complete, SPACE, selection="val")
+
+
+def test_failed_trials_and_missing_knobs_do_no_harm():
+    table = searched(60)
+    table.loc[table.index % 10 == 0, "state"] = "failed"
+    table.loc[table["state"] == "failed", ["val/acc_all", "val/acc_many", "val/acc_few"]] = float("nan")
+    conditional = table.index % 2 == 1
+    table.loc[conditional, "rescom.queue_size"] = float("nan")
+    found = importances(table, SPACE, selection="val")
+    assert next(iter(found[0].shares)) == "rescom.temperature"
+    assert "rescom.queue_size" in found[0].shares and found[0].variance is None
+
+
+def best_at(name, values, others):
+    rows = [{"state": "complete", f"rescom.{name}": v, "val/acc_all": 1.0 - 0.01 * i} for i, v in enumerate(values)]
+    return pd.DataFrame(rows + [{"state": "complete", f"rescom.{name}": others, "val/acc_all": 0.1}] * 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "best", "middle", "end", "suggestion"),
+    [
+        (
+            "temperature",
+            {"from": 0.05, "to": 0.5, "log": True},
+            [0.052, 0.05, 0.06],
+            0.2,
+            "lower",
+            "from: 0.016, to: 0.5",
+        ),
+        (
+            "temperature",
+            {"from": 0.05, "to": 0.5, "log": True},
+            [0.49, 0.48, 0.45],
+            0.2,
+            "upper",
+            "from: 0.05, to: 1, log: true",
+        ),
+        (
+            "contrastive_weight",
+            {"from": 0.5, "to": 1.0, "log": False},
+            [0.99, 1.0, 0.4],
+            0.7,
+            "upper",
+            "from: 0.5, to: 1.2",
+        ),
+        ("queue_size", {"from": 2, "to": 32, "log": False}, [32, 31, 30], 9, "upper", "from: 2, to: 47"),
+        ("projection_width", {"among": [32, 64, 128]}, [128, 128, 32], 64, "upper", "among: [32, 64, 128, 256]"),
+    ],
+)
+def test_a_best_value_at_the_edge_suggests_a_wider_range(name, content, best, middle, end, suggestion):
+    (found,) = edges(best_at(name, best, middle), [dimension(name, content)], metric="val/acc_all")
+    assert (found.key, found.end, found.best) == (f"rescom.{name}", end, best[0])
+    assert suggestion in found.suggestion
+    dimension(name, yaml.safe_load(found.suggestion))  # what is suggested can be read
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "best"),
+    [
+        ("temperature", {"from": 0.05, "to": 1.0, "log": True}, [0.99, 1.0, 0.98]),  # the legal bound
+        ("queue_size", {"from": 1, "to": 32}, [1, 1, 1]),
+        ("temperature", {"from": 0.05, "to": 0.5, "log": True}, [0.051, 0.2, 0.2]),  # by chance
+        ("temperature", {"from": 0.05, "to": 0.5, "log": True}, [0.2, 0.05, 0.05]),
+        ("temperature", {"from": 0.05, "to": 0.5, "log": True}, [0.051, 0.051]),  # too few
+    ],
+)
+def test_no_warning_at_a_legal_bound_or_by_chance(name, content, best):
+    table = best_at(name, best, 0.2 if name == "temperature" else 16)
+    table = table.head(len(best)) if len(best) < 3 else table
+    assert edges(table, [dimension(name, content)], metric="val/acc_all") == []
