@@ -32,6 +32,7 @@ RULES: dict[tuple[str, str], str] = {
     "use sampler=random",
 }
 
+LEARNING = ("tpe", "cmaes", "gp")  # samplers that look at results
 SEVERAL_OBJECTIVES = {
     "cmaes": "cmaes maximises one number; use sampler=tpe or gp",
 }
@@ -55,7 +56,9 @@ class Refusal:
         return f"`{self.key}`: {self.reason}"
 
 
-def refusal(sampler: str, rule: str, *, objectives: int, contents: Collection[str] = ()) -> Refusal | None:
+def refusal(
+    sampler: str, rule: str, *, objectives: int, contents: Collection[str] = (), warm: bool = False
+) -> Refusal | None:
     """Return why a search cannot be run as asked, or None where it can.
 
     Args:
@@ -63,6 +66,7 @@ def refusal(sampler: str, rule: str, *, objectives: int, contents: Collection[st
         rule: `stop.rule`.
         objectives: Number of objectives.
         contents: What the space contains of CONTINUOUS, LISTED and CONDITIONAL.
+        warm: Whether the search is to learn from earlier ones.
     """
     for content in sorted(contents):
         if reason := SPACES.get((sampler, content)):
@@ -77,4 +81,6 @@ def refusal(sampler: str, rule: str, *, objectives: int, contents: Collection[st
         return Refusal("search.objectives", f"there are {objectives} objectives, but {SEVERAL_OBJECTIVES[sampler]}")
     if reason := RULES.get((sampler, rule)):
         return Refusal("stop.rule", reason)
+    if warm and sampler not in LEARNING:
+        return Refusal("search.warm_start", f"{sampler} looks at no result; use sampler={LEARNING[0]}, or leave it out")
     return None

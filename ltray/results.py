@@ -12,9 +12,10 @@ from rich.table import Table
 from ltray.board import scalars
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.short_runs import RUN, RUN_EPOCH
-from ltray.study import COPIES, NAME, PAPER, REASON, SETTINGS
+from ltray.study import COPIES, NAME, PAPER, REASON, SETTINGS, front
 
 STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}
+FRONT = "front"
 GROUPS = ("all", "many", "medium", "few")
 BEST_SHOWN = 12  # trials in the table on the terminal; of explicit rows all are shown
 MOST_COLUMNS = 12
@@ -57,7 +58,9 @@ def _results(path: Path) -> list[dict[str, Any]]:
 def trial_table(
     study: optuna.Study, epochs: pd.DataFrame, stamps: Mapping[str, Any], *, selection: str
 ) -> pd.DataFrame:
-    """Return one row a trial, best first: state, settings, metrics of its best epoch.
+    """Return one row a trial, best by the first objective first: state, settings, metrics of its best epoch.
+
+    With several objectives the column `front` marks the trials that no other one beats in all.
 
     Args:
         study: The study.
@@ -67,7 +70,10 @@ def trial_table(
     """
     rows = [_row(trial, epochs, stamps) for trial in study.get_trials(deepcopy=False) if SETTINGS in trial.user_attrs]
     table = pd.DataFrame(rows)
-    metric = f"{selection}/acc_all"
+    objectives = study.metric_names or ["acc_all"]
+    if len(objectives) > 1:
+        table[FRONT] = table["trial"].isin(front(study))
+    metric = f"{selection}/{objectives[0]}"
     if metric not in table:
         return table
     table["complete"] = table["state"] == "complete"
@@ -128,10 +134,13 @@ def render(table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, 
     groups = [g for g in GROUPS if f"{selection}/acc_{g}" in table]
     names = [NAME] if table[NAME].any() else []
     together = len(explored) > MOST_COLUMNS
-    for heading in ["trial", *names, *groups, "epochs", "state", *([SETTINGS] if together else explored.values())]:
+    cost = ["front", "seconds"] if FRONT in table else []  # shown where there are several objectives
+    settings = [SETTINGS] if together else list(explored.values())
+    for heading in ["trial", *names, *groups, *cost, "epochs", "state", *settings]:
         words = heading in (NAME, "state", SETTINGS)
         shown.add_column(heading, justify="left" if words else "right", no_wrap=not words)
-    rows = table[(table.index < most) | table["paper"]]
+    always = table["paper"] | table[FRONT] if cost else table["paper"]
+    rows = table[(table.index < most) | always]
     for _, row in rows.iterrows():
         accuracy = [_percent(row[f"{selection}/acc_{group}"]) for group in groups]
         found = {heading: _value(row.get(key)) for key, heading in explored.items()}
@@ -139,7 +148,8 @@ def render(table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, 
         values = [pairs] if together else list(found.values())
         name = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
         state = f"failed: {row['reason']}" if row["reason"] else row["state"]
-        cells = [name, *(row[n] for n in names), *accuracy, str(row["epochs"]), state, *values]
+        price = ["●" if row[FRONT] else "", f"{row['seconds']:.1f}"] if cost else []
+        cells = [name, *(row[n] for n in names), *accuracy, *price, str(row["epochs"]), state, *values]
         shown.add_row(*cells, style="bold" if row.name == 0 else None)
     return shown
 

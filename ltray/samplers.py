@@ -4,6 +4,7 @@ A sampler is built anew for every proposal, from a seed of its own and what the 
 A resumed search therefore proposes what an undisturbed one would from the same record.
 """
 
+import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from optuna.trial import FrozenTrial
 from ltray.search_settings import Search
 
 GIVEN = "given"  # mark of a trial in the study
-LEARNING = ("tpe", "cmaes", "gp")  # those that look at results
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,8 @@ class Gaussian(GPSampler):
     """A Gaussian process over the whole space; its first ten trials are random."""
 
     def __init__(self, proposal: Proposal, *, seed: int) -> None:
+        # It would tell each user that an optional package would save it a second.
+        logging.getLogger("optuna._gp.batched_lbfgsb").setLevel(logging.ERROR)
         super().__init__(seed=seed)
         self._proposal = proposal
 

@@ -169,7 +169,11 @@ class SearchSpace:
         if len(self.alternatives) > 1:
             contents[CONDITIONAL] = file.where(METHODS)
         refused = refusal(
-            self.search.sampler, self.stop.rule, objectives=len(self.search.objectives), contents=contents
+            self.search.sampler,
+            self.stop.rule,
+            objectives=len(self.search.objectives),
+            contents=contents,
+            warm=bool(self.search.warm_start),
         )
         if refused:
             raise UsageError(f"{contents.get(refused.content) or file.where(refused.key)}{refused}.")

@@ -13,8 +13,8 @@ FLOORS = (
     "methods data engine",
     "search_settings combinations dimension run_network experiment draws alternative rows space_file search_space "
     "samplers progress study_storage study warm_start redraw budget board run_folder results importance edges "
-    "assessment stopping_rules course short_runs final_evaluation finalists finalist_table folder_session run_record "
-    "tau_curve claims pages population shipped_spaces estimate rehearsal",
+    "what_moved assessment stopping_rules course short_runs final_evaluation finalists finalist_table folder_session "
+    "run_record tau_curve claims pages population shipped_spaces estimate rehearsal",
     "on_ray testing",
     "train tune convert views evaluate report predict",
 )

@@ -21,6 +21,7 @@ from ltray.run_folder import BEST, TRIALS, best_checkpoint, read_evaluation
 from ltray.run_record import RunRecord
 from ltray.search_space import SearchSpace
 from ltray.study import leader, own_trials
+from ltray.what_moved import tell_what_moved
 
 
 def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: Console, done: bool) -> int:
@@ -77,6 +78,8 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
     if f"{selection}/acc_all" in table:
         most = len(space.rows) or BEST_SHOWN
         console.print(render(table, space.headings(), selection=selection, most=most))
+        if space.dimensions:
+            tell_what_moved(table, space, folder, console)
     write_report([RunRecord.read(folder)], folder / REPORT)
     return leader(study) is not None
 

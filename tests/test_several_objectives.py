@@ -1,0 +1,95 @@
+"""Several objectives: one epoch has them all, the front is what nothing beats, and no rung compares them."""
+
+import io
+
+import optuna
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
+from ltray.on_ray.closing import Closing
+from ltray.on_ray.study_search import StudySearch
+from ltray.results import render, trial_table
+from ltray.search_space import SearchSpace
+from ltray.study import SETTINGS, begin, front, leader
+
+SPACE = """
+dataset: digits-lt
+methods: [rescom]
+explore:
+  rescom.temperature: {from: 0.05, to: 0.5, log: true}
+search: {trials: 5, objectives: [acc_all, acc_few, seconds]}
+stop: {rule: none}
+"""
+
+
+@pytest.fixture
+def space(tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE)
+    return SearchSpace.read(path).bind(10)
+
+
+def report(epoch, overall, few, seconds):
+    return {
+        "total_epochs": epoch,
+        PLANNED_EPOCHS: 3,
+        CHECKPOINT_SCORE: overall,
+        "val/acc_all": overall,
+        "val/acc_few": few,
+        "val/acc_all_best": 1.0,
+        "train/seconds": seconds,
+    }
+
+
+def searcher_of(study, space):
+    return StudySearch(study, space, metric="val/acc_all", trials=5, closing=Closing())
+
+
+def test_a_trials_objectives_are_metrics_of_one_epoch_also_over_a_restart(space):
+    study = optuna.create_study(directions=space.search.directions())
+    begin(study, space, [])
+    first = searcher_of(study, space)
+    first.suggest("a")
+    first.on_trial_result("a", report(1, 0.4, 0.9, 2.0))  # few at its best, all not
+    first.on_trial_result("a", report(2, 0.7, 0.3, 2.0))
+    again = searcher_of(study, space)  # the driver died
+    assert again.suggest("b")["attempt"] == 1
+    again.on_trial_result("b", report(2, 0.7, 0.3, 2.0))  # reported once more, counted once
+    again.on_trial_complete("b", report(3, 0.6, 0.5, 4.0))
+    (trial,) = [t for t in study.get_trials() if t.state.name == "COMPLETE"]
+    assert trial.values == pytest.approx([0.7, 0.3, 8.0])
+    assert [d.name for d in study.directions] == ["MAXIMIZE", "MAXIMIZE", "MINIMIZE"]
+
+
+points = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12)
+
+
+@given(points)
+def test_the_front_is_what_no_other_trial_beats(values):
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for pair in values:
+        study.add_trial(optuna.trial.create_trial(values=pair, user_attrs={SETTINGS: "{}"}))
+    assert sorted(front(study)) == sorted(trial.number for trial in study.best_trials)
+
+
+def test_the_table_marks_the_front_and_leads_with_the_first_objective(space):
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    study.set_metric_names(["acc_few", "seconds"])
+    epochs = []
+    for number, (overall, few, seconds) in enumerate(
+        [(0.9, 0.2, 5.0), (0.5, 0.6, 9.0), (0.6, 0.4, 6.0), (0.7, 0.3, 8.0)]
+    ):
+        settings = '{"rescom.temperature": 0.1}'
+        study.add_trial(optuna.trial.create_trial(values=[few, seconds], user_attrs={SETTINGS: settings}))
+        epochs.append({"trial": number, "epoch": 1, **report(1, overall, few, seconds)})
+    table = trial_table(study, pd.DataFrame(epochs), {}, selection="val")
+    assert table["trial"].tolist() == [1, 2, 3, 0] and table["front"].tolist() == [True, True, False, True]
+    assert leader(study).number == 1
+    console = Console(file=io.StringIO(), width=160)
+    console.print(render(table, space.headings(), selection="val", most=1))
+    printed = console.file.getvalue()
+    assert printed.count("●") == 3 and "9.0" in printed  # the whole front, however few rows are asked for

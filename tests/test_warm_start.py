@@ -1,0 +1,158 @@
+"""A search learns from earlier ones about the same thing, and only from those."""
+
+import io
+import json
+
+import pytest
+from optuna.trial import TrialState
+from rich.console import Console
+
+from ltray.errors import UsageError
+from ltray.run_folder import claim
+from ltray.search_space import SearchSpace
+from ltray.settings import plain
+from ltray.study import ORIGIN, ask, leader, open_study, own_trials, proposed, recorded_values, unfinished
+from ltray.warm_start import learn_from_earlier
+
+SPACE = """
+dataset: digits-lt
+methods: [rescom]
+explore:
+  rescom.temperature: {from: 0.05, to: 0.5, log: true}
+  rescom.queue_size: {from: 2, to: 32}
+  rescom.hard_positives: {from: 1, to: 8}
+fix: {rescom.epochs: 9}
+"""
+
+
+def begun(folder, text=SPACE, *, digest="d1", **overrides):
+    """Begin a search as `ltray.tune` does; return its study, space and what it printed."""
+    folder.mkdir()
+    path = folder / "space.yaml"
+    path.write_text(text)
+    space = SearchSpace.read(path, overrides).bind(10)
+    search = {k: plain(v) for k, v in space.search.as_dict().items() if k != "trials"}
+    protocol = space.base.dataset.protocol
+    claim(folder, space.as_dict() | {"search": search}, {"data_digest": digest, "protocol": protocol}, may_differ=())
+    console = Console(file=io.StringIO(), width=300)
+    study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
+    return study, space, console.file.getvalue()
+
+
+def search(study, space, trials, value=lambda settings: settings["rescom.temperature"]):
+    for number in range(trials):
+        trial, settings = ask(study, space)
+        if number % 4 == 3:
+            trial.report(0.9, 1)
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, value(settings))
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("searches") / "earlier"
+    study, space, _ = begun(folder)
+    search(study, space, 12)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def peaked(tmp_path_factory):
+    """A search whose best temperature is 0.4."""
+    folder = tmp_path_factory.mktemp("searches") / "peaked"
+    study, space, _ = begun(folder)
+    search(study, space, 28, value=lambda settings: -abs(settings["rescom.temperature"] - 0.4))
+    return folder
+
+
+def test_complete_trials_are_learned_from_and_never_counted_as_own(earlier, tmp_path):
+    study, space, printed = begun(tmp_path / "new", **{"search.warm_start": [str(earlier)]})
+    assert f"learns from 9 trials of {earlier}" in printed
+    foreign = [trial for trial in study.get_trials() if ORIGIN in trial.user_attrs]
+    assert len(foreign) == 9 and all(trial.state == TrialState.COMPLETE for trial in foreign)
+    assert foreign[0].user_attrs[ORIGIN] == f"{earlier}, trial 0"
+    assert (proposed(study), own_trials(study), unfinished(study), recorded_values(study)) == (0, [], [], {})
+    assert leader(study) is None
+    trial, settings = ask(study, space)
+    assert settings["rescom.temperature"] == 0.2  # the papers' setting is tried, though the earlier search did too
+    study.tell(trial, 0.01)
+    assert leader(study).number == trial.number
+
+
+def test_a_sampler_proposes_otherwise_for_what_it_learned(peaked, tmp_path):
+    drawn = {}
+    for name, named in (("cold", []), ("warm", [str(peaked)])):
+        new, space, _ = begun(tmp_path / name, **{"search.warm_start": named, "search.first_try": "none"})
+        drawn[name] = []
+        for _ in range(4):
+            trial, settings = ask(new, space)
+            new.tell(trial, -abs(settings["rescom.temperature"] - 0.4))
+            drawn[name].append(settings["rescom.temperature"])
+    assert sum(drawn["warm"]) / 4 > 0.3 > sum(drawn["cold"]) / 4
+
+
+def test_reopening_learns_nothing_again_even_where_the_earlier_search_is_gone(earlier, tmp_path):
+    study, space, _ = begun(tmp_path / "new", **{"search.warm_start": [str(earlier)]})
+    again = open_study(tmp_path / "new", space, lambda: pytest.fail("learned twice"))
+    assert len(again.get_trials()) == len(study.get_trials())
+
+
+def test_trials_outside_of_the_new_space_are_left_out_and_counted(earlier, tmp_path):
+    text = SPACE.replace("from: 0.05, to: 0.5", "from: 0.15, to: 0.5")
+    study, _, printed = begun(tmp_path / "new", text, **{"search.warm_start": [str(earlier)]})
+    inside = [t for t in study.get_trials() if ORIGIN in t.user_attrs]
+    assert 0 < len(inside) < 9 and all(t.params["rescom.temperature"] >= 0.15 for t in inside)
+    assert f"left out {9 - len(inside)} (" in printed and "is not in 0.15 … 0.5" in printed
+
+
+def test_a_knob_explored_there_and_fixed_here_must_have_that_value(earlier, tmp_path):
+    text = SPACE.replace("  rescom.hard_positives: {from: 1, to: 8}\n", "")
+    study, _, printed = begun(tmp_path / "new", text, **{"search.warm_start": [str(earlier)]})
+    inside = [t for t in study.get_trials() if ORIGIN in t.user_attrs]
+    assert 0 < len(inside) < 9
+    assert "rescom.hard_positives is" in printed and "there and fixed at 1 here" in printed
+
+
+@pytest.mark.parametrize(
+    ("change", "digest", "sentence"),
+    [
+        ({"epochs": 12}, "d1", "`rescom.epochs` is 9 there and 12 here"),
+        ({}, "d2", "`data_digest` is 'd1' there and 'd2' here"),
+        ({"dataset.protocol": "paper"}, "d1", "`protocol` is 'honest' there and 'paper' here"),
+        ({"search.objectives": ["acc_all", "acc_few"], "stop.rule": "none"}, "d1", "`objectives` is"),
+        ({"backbone": "resnet50"}, "d1", "`backbone` is 'resnet32' there and 'resnet50' here"),
+    ],
+)
+def test_a_search_about_something_else_is_refused_with_the_difference(earlier, tmp_path, change, digest, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        begun(tmp_path / "new", digest=digest, **{"search.warm_start": [str(earlier)]} | change)
+
+
+def test_another_training_seed_is_no_difference(earlier, tmp_path):
+    assert "learns from 9" in begun(tmp_path / "new", **{"search.warm_start": [str(earlier)], "seed": 4})[2]
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_a_sampler_that_looks_at_no_result_has_no_use_for_a_warm_start(earlier, tmp_path, sampler):
+    with pytest.raises(UsageError, match=f"`search.warm_start`: {sampler} looks at no result"):
+        begun(tmp_path / "new", **{"search.warm_start": [str(earlier)], "search.sampler": sampler})
+
+
+def test_what_is_no_search_or_named_twice_is_refused(earlier, tmp_path):
+    with pytest.raises(UsageError, match="holds no search"):
+        begun(tmp_path / "new", **{"search.warm_start": [str(tmp_path)]})
+    with pytest.raises(UsageError, match="stands twice"):
+        begun(tmp_path / "twice", **{"search.warm_start": [str(earlier), str(earlier / ".")]})
+
+
+def test_cmaes_begins_where_the_best_earlier_trials_lie(peaked, tmp_path):
+    words = {"search.warm_start": [str(peaked)], "search.sampler": "cmaes", "search.first_try": "none"}
+    new, space, _ = begun(tmp_path / "new", **words)
+    drawn = [ask(new, space)[1]["rescom.temperature"] for _ in range(6)]
+    assert min(drawn) > 0.2, json.dumps(drawn)
+
+
+def test_cmaes_refuses_a_handful_of_earlier_trials(earlier, tmp_path):
+    with pytest.raises(UsageError, match="needs 10 of them, but 9 lie in this space"):
+        begun(tmp_path / "new", **{"search.warm_start": [str(earlier)], "search.sampler": "cmaes"})
