@@ -37,7 +37,7 @@ def test_the_first_line_runs_it(name):
 
 
 @pytest.mark.parametrize("dataset", CLASSES)
-@pytest.mark.parametrize("name", FOUND.keys() - {"quickstart"})
+@pytest.mark.parametrize("name", sorted(FOUND.keys() - {"quickstart"}))
 def test_the_papers_point_and_random_draws_are_legal_experiments(name, dataset):
     space = read(name, dataset=dataset).bind(CLASSES[dataset])
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
