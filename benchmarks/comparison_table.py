@@ -51,19 +51,26 @@ def _cell(values: Sequence[float | None]) -> str:
     if not known:
         return ""
     found = mean_interval(known)
-    return f"{found.mean:.1f} ± {found.half:.1f}"
+    return f"{found.mean:.1f} ± {found.half:.1f}" if found.count > 1 else f"{found.mean:.1f}"
 
 
 def _introduction(results: Sequence[Result], seeds: Sequence[int]) -> list[str]:
     protocol = results[0]["environment"]["protocol"]
     return [
-        f"Accuracy on test images in %, mean and 95 % interval (Student's t) over seeds {', '.join(map(str, seeds))};",
+        f"Accuracy on test images in %, {_over(seeds)};",
         "a seed sets weights, order and augmentation, the images are the same for all. Each method has its declared",
-        f"settings for this data set (`python -m ltray.methods NAME`), nothing was searched. Protocol: {protocol};",
+        "settings for this data set (`python -m ltray.methods NAME`); none was searched, but some were set by hand",
+        f"after a look at validation images, so that methods had unequal care. Protocol: {protocol};",
         "validation images choose the epoch, test images are read once a run. A method that continues from",
         "another starts from that one's run with the same seed, and its epochs are those it adds.",
-        "The data set is tiny and the intervals are wide: this shows that every method trains, not which is best.",
+        "The data set is tiny: this shows that every method trains, not which is best.",
     ]
+
+
+def _over(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return f"of the one seed {seeds[0]}: without an interval, so that differences of a few points mean nothing"
+    return f"mean and 95 % interval (Student's t) over seeds {', '.join(map(str, seeds))}"
 
 
 def _provenance(results: Sequence[Result]) -> list[str]:
