@@ -1,0 +1,159 @@
+"""What recorded curves say: how well early values rank final ones, and what a search over them would cost."""
+
+import math
+import random
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+
+from benchmarks.stopping_curves import Curve, Job, settings_of, space_of
+from ltray.search_space import SearchSpace
+from ltray.stopping_rules import Halving
+
+RESAMPLES, REPETITIONS = 2000, 20
+Table = Mapping[tuple[str, int], Mapping[int, Curve]]
+"""Curves by setting, of each schedule and length of a run."""
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How settings are compared early.
+
+    Attributes:
+        name: In words.
+        epochs: What a setting costs.
+        early: The value of each setting.
+        final: What the whole run comes to: its best epoch, as in a search.
+    """
+
+    name: str
+    epochs: int
+    early: Sequence[int]
+    final: Sequence[int]
+
+
+def by_run(curves: Sequence[Curve], name: str) -> Table:
+    """Sort a set's curves; one that a NaN cut short is left out."""
+    found: dict[tuple[str, int], dict[int, Curve]] = {}
+    for curve in curves:
+        job: Job = curve.job
+        if job.set == name and len(curve.live) == job.epochs:
+            found.setdefault((job.schedule, job.epochs), {})[job.setting] = curve
+    return found
+
+
+def fidelities(table: Table, schedule: str, full: int) -> list[Fidelity]:
+    """Return the ways to compare early under a schedule, over the settings that have all runs of it."""
+    runs = {epochs: curves for (kind, epochs), curves in table.items() if kind == schedule}
+    common = sorted(set.intersection(*(set(curves) for curves in runs.values())))
+    found = []
+    for weights in ("live", "average"):
+        final = [max(getattr(runs[full][setting], weights)) for setting in common]
+        for epochs in (full // 4, full // 2):
+            early = [getattr(runs[full][setting], weights)[epochs - 1] for setting in common]
+            found.append(Fidelity(f"first {epochs} of {full}, {weights} weights", epochs, early, final))
+            if epochs in runs:
+                short = [getattr(runs[epochs][setting], weights)[-1] for setting in common]
+                found.append(Fidelity(f"short run of {epochs}, {weights} weights", epochs, short, final))
+    return found
+
+
+def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return Kendall's τ-b of two rankings; NaN where one has only ties."""
+    one, two = (np.sign(np.subtract.outer(values, values)) for values in (first, second))
+    scale = math.sqrt(float((one**2).sum()) * float((two**2).sum()))
+    return float((one * two).sum()) / scale if scale else math.nan
+
+
+def tau_interval(fidelity: Fidelity) -> tuple[float, float]:
+    """Return the 95 % percentile interval of τ over settings drawn anew with replacement."""
+    chance = np.random.default_rng(0)
+    early, final = np.asarray(fidelity.early), np.asarray(fidelity.final)
+    draws = chance.integers(0, len(early), (RESAMPLES, len(early)))
+    taus = [kendall_tau(early[draw], final[draw]) for draw in draws]
+    low, high = np.nanpercentile(taus, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def regret(fidelity: Fidelity) -> float:
+    """Return how many images the early best (mean over ties) falls short of the best in the end."""
+    chosen = [last for first, last in zip(fidelity.early, fidelity.final, strict=True) if first == max(fidelity.early)]
+    return max(fidelity.final) - sum(chosen) / len(chosen)
+
+
+def epochs_needed(curves: Mapping[int, Curve], name: str) -> list[tuple[int, int]]:
+    """Return, a repetition each, the epochs of random search in full and of TPE with ASHA for the same value.
+
+    Random search tries half of the recorded settings in a random order, all to the end; the
+    other proposes settings until one, trained to the end, is as good. A proposal stands for
+    the nearest recorded setting that was not tried.
+    """
+    space = space_of(name)
+    settings = settings_of(space, max(curves) + 1)
+    pairs = []
+    for repetition in range(REPETITIONS):
+        order = random.Random(repetition).sample(sorted(curves), len(curves))[: len(curves) // 2]
+        finals = [max(curves[setting].live) for setting in order]
+        cost = (finals.index(max(finals)) + 1) * len(next(iter(curves.values())).live)
+        pairs.append((cost, _with_stopping(space, settings, curves, goal=max(finals), seed=repetition)))
+    return pairs
+
+
+def _with_stopping(
+    space: SearchSpace, settings: Sequence[Mapping[str, Any]], curves: Mapping[int, Curve], *, goal: int, seed: int
+) -> int:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    sampler = optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    epochs = len(next(iter(curves.values())).live)
+    rung = max(epochs // space.stop.keep_one_in**2, 1)
+    rule = Halving([rung * space.stop.keep_one_in**k for k in range(9)], space.stop.keep_one_in)
+    records: dict[int, dict[int, float]] = {}
+    left, cost = set(curves), 0
+    while left:
+        trial = study.ask()
+        setting = _nearest(space, settings, left, space.suggest(trial))
+        left.remove(setting)
+        records[setting] = {}
+        for epoch, value in enumerate(curves[setting].live, start=1):
+            records[setting][epoch] = float(value)
+            if epoch < epochs and not rule.goes_on(setting, epoch, records):
+                break
+        cost += len(records[setting])
+        complete = len(records[setting]) == epochs
+        if complete and max(curves[setting].live) >= goal:
+            return cost
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={d.key: settings[setting][d.key] for d in space.dimensions},
+                distributions=trial.distributions,
+                value=max(records[setting].values()) if complete else None,
+                intermediate_values=records[setting],
+                state=optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.PRUNED,
+            )
+        )
+    return cost  # the goal's own setting was stopped early: all was spent
+
+
+def _nearest(
+    space: SearchSpace, settings: Sequence[Mapping[str, Any]], left: set[int], wanted: Mapping[str, Any]
+) -> int:
+    def distance(setting: int) -> float:
+        total = 0.0
+        for d in space.dimensions:
+            one, two = settings[setting][d.key], wanted[d.key]
+            if d.low is None or d.high is None:
+                total += float(one != two)
+            elif d.log:
+                total += (math.log(one / two) / math.log(d.high / d.low)) ** 2
+            else:
+                total += ((one - two) / (d.high - d.low)) ** 2
+        return total
+
+    return min(sorted(left), key=distance)

@@ -1,0 +1,40 @@
+"""The recorded curves, and what the document says of them."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import kendalltau
+
+from benchmarks.stopping import main
+from benchmarks.stopping_curves import FILE, SETS, read, space_of
+from benchmarks.stopping_replay import Fidelity, by_run, fidelities, kendall_tau, regret
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "early-stopping.md"
+
+
+@given(values=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=12))
+def test_tau_is_scipys(values):
+    first, second = zip(*values, strict=True)
+    assert kendall_tau(first, second) == pytest.approx(kendalltau(first, second).statistic, nan_ok=True)
+
+
+def test_regret_is_what_the_chosen_one_falls_short_of_the_best():
+    assert regret(Fidelity("", 1, early=[3, 5, 4], final=[9, 6, 7])) == 3
+    assert regret(Fidelity("", 1, early=[5, 5, 4], final=[9, 6, 7])) == 1.5
+
+
+def test_the_curves_are_whole_and_small():
+    assert FILE.stat().st_size < 300_000
+    curves = read()
+    assert len({curve.job for curve in curves}) == len(curves) > 100
+    for name in SETS:
+        table, full = by_run(curves, name), space_of(name).base.knobs[0].epochs
+        assert len(fidelities(table, "cosine", full)) == 8
+
+
+def test_the_document_holds_the_replayed_tables(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["stopping", "replay"])
+    main()
+    assert capsys.readouterr().out.strip() in DOCUMENT.read_text(encoding="utf-8")
