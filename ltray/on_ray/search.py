@@ -25,7 +25,7 @@ from ltray.on_ray.meter import Meter
 from ltray.on_ray.population_search import PopulationSearch, PopulationStopping
 from ltray.on_ray.stopping import Stopping
 from ltray.on_ray.study_search import StudySearch
-from ltray.on_ray.trial import run_trial, trial_folder_name
+from ltray.on_ray.trial import Reclaim, run_trial, trial_folder_name
 from ltray.on_ray.watch import Watch
 from ltray.population import check_population
 from ltray.run_folder import TRIALS
@@ -150,7 +150,7 @@ def _run_trials(
             name=TRIALS,
             storage_path=str(folder.resolve()),
             stop=closing,
-            callbacks=[watch, meter, JsonLoggerCallback(), CSVLoggerCallback()],
+            callbacks=[watch, meter, Reclaim(folder), JsonLoggerCallback(), CSVLoggerCallback()],
             checkpoint_config=ray.tune.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=CHECKPOINT_SCORE),
             failure_config=ray.tune.FailureConfig(max_failures=space.trial.retries),
             verbose=0,

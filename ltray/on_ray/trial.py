@@ -13,7 +13,7 @@ import torch
 
 from ltray.experiment import Experiment
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
-from ltray.on_ray.workers import run_workers
+from ltray.on_ray.workers import free, run_workers
 from ltray.run_folder import whole_checkpoints
 
 
@@ -26,6 +26,11 @@ def attempts(trials: Path, number: int) -> list[Path]:
     """Return the folders of a trial, oldest first."""
     found = [trials / trial_folder_name(number, 0), *trials.glob(f"{number:04d}.*")]
     return sorted((p for p in found if p.is_dir()), key=lambda p: int(p.suffix[1:] or 0))
+
+
+def workers_folder(run: Path, number: int) -> Path:
+    """Return where a trial of several workers keeps what Ray Train writes while it runs."""
+    return run / "workers" / f"{number:04d}"
 
 
 def checkpoints(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]]:
@@ -70,7 +75,7 @@ def _alone(config: Mapping[str, Any]) -> None:
 
 def _with_workers(config: Mapping[str, Any]) -> None:
     trials, number = Path(config["trials"]), config["number"]
-    folder = trials.parent / "workers" / f"{number:04d}"
+    folder = workers_folder(trials.parent, number)
     # The newest may not have reached Tune's folder when the driver died.
     known = resumable(trials, number) + whole_checkpoints(folder)
     reports = run_workers(
@@ -89,6 +94,25 @@ def _with_workers(config: Mapping[str, Any]) -> None:
                 ray.tune.report(metrics, checkpoint=checkpoint)  # does not return where Tune stops the trial
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # Tune has copies of all that was reported
+
+
+class Reclaim(ray.tune.Callback):
+    """Frees, from the driver, what a trial of several workers held when its own process died.
+
+    Args:
+        run: The run folder.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The trial starts again, and reserves anew."""
+        free(workers_folder(self._run, trial.config["number"]))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The trial has failed for good."""
+        free(workers_folder(self._run, trial.config["number"]))
 
 
 def is_finite(value: Any) -> bool:

@@ -2,7 +2,9 @@
 
 import os
 import threading
+import time
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,19 @@ import ray.train
 import ray.train.torch
 import torch
 from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
-from ray.train.v2._internal.execution.callback import ControllerCallback
+from ray.train.v2._internal.execution.callback import ControllerCallback, WorkerGroupCallback
 from ray.train.v2.api.callback import UserCallback
+from ray.util.placement_group import PlacementGroup, PlacementGroupID, remove_placement_group
 from ray.util.queue import Empty, Queue
 
+from ltray.engine.checkpoint import write_text
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.experiment import Experiment
 from ltray.on_ray.rendezvous import ConfinedTorchConfig
 from ltray.on_ray.session import RaySession, train_and_report
 
+RESERVED = "placement_group"  # file with the id of what a run reserves
+ABORT_WITHIN = 20.0  # seconds
 Report = tuple[dict[str, Any], Path | None]
 
 
@@ -41,14 +47,26 @@ class _Relay(UserCallback):
         self.reports.put(None)
 
 
-class _Introduction(ControllerCallback):
-    """Tells whoever started the run which process is its controller."""
+class _Introduction(ControllerCallback, WorkerGroupCallback):
+    """Tells whoever started the run which process is its controller, and notes what it reserves for the workers."""
 
-    def __init__(self, reports: Queue) -> None:
-        self.reports = reports
+    def __init__(self, reports: Queue, folder: Path) -> None:
+        self.reports, self.folder = reports, folder
 
     def after_controller_start(self, train_run_context: Any) -> None:
         self.reports.put(ray.get_runtime_context().current_actor)
+
+    def after_worker_group_start(self, worker_group: Any) -> None:
+        group = worker_group.get_worker_group_state().placement_group_handle.placement_group
+        write_text(self.folder / RESERVED, group.id.hex())
+
+
+def free(folder: Path) -> None:
+    """Free what a run reserved whose starting process was killed: until the command ends, Ray would keep it."""
+    if (folder / RESERVED).is_file():
+        group = PlacementGroupID(bytes.fromhex((folder / RESERVED).read_text()))
+        remove_placement_group(PlacementGroup(group))
+        (folder / RESERVED).unlink()
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -93,7 +111,8 @@ def run_workers(
     """
     # Ray's own list of checkpoints is not written under a temporary name: a kill can leave half of it, and a run that
     # finds that half never starts again. What is whole on the disk counts instead.
-    (folder / CHECKPOINT_MANAGER_SNAPSHOT_FILENAME).unlink(missing_ok=True)
+    for name in (CHECKPOINT_MANAGER_SNAPSHOT_FILENAME, RESERVED):
+        (folder / name).unlink(missing_ok=True)
     reports = Queue(maxsize=1, actor_options={"num_cpus": 0})
     trainer = ray.train.torch.TorchTrainer(
         train_worker,
@@ -113,13 +132,13 @@ def run_workers(
             storage_path=str(folder.parent.resolve()),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=CHECKPOINT_SCORE),
             failure_config=ray.train.FailureConfig(max_failures=retries),
-            callbacks=[_Relay(reports), _Introduction(reports)],
+            callbacks=[_Relay(reports), _Introduction(reports, folder.resolve())],
         ),
     )
-    yield from _follow(trainer, reports)
+    yield from _follow(trainer, reports, folder)
 
 
-def _follow(trainer: Any, reports: Queue) -> Generator[Report, None, None]:
+def _follow(trainer: Any, reports: Queue, folder: Path) -> Generator[Report, None, None]:
     failures: list[BaseException] = []
 
     def fit() -> None:
@@ -147,7 +166,21 @@ def _follow(trainer: Any, reports: Queue) -> Generator[Report, None, None]:
                 controller = message
     finally:
         if controller and thread.is_alive():
-            ray.kill(controller)  # its workers and what it reserved for them go with it
+            _abort(controller, reports)
+            free(folder)
         reports.shutdown(force=True)
     if failures:
         raise failures[0]
+
+
+def _abort(controller: Any, reports: Queue) -> None:
+    """End a run at once, with its workers, what it reserved for them, and the process in which Train watches it.
+
+    Killing the controller would leave the last two behind.
+    """
+    aborted, until = controller.abort.remote(), time.monotonic() + ABORT_WITHIN
+    while not ray.wait([aborted], timeout=0.1)[0]:
+        if time.monotonic() > until:
+            ray.kill(controller)
+        with suppress(Empty):  # it listens once its last report is taken
+            reports.get(block=False)
