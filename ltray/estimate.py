@@ -15,7 +15,7 @@ from ltray.experiment import Experiment
 from ltray.stage import Stage
 
 KEPT = 2  # checkpoints of a trial: its best and its newest
-LOG_BYTES = 2_500  # an epoch in result.json, progress.csv and TensorBoard's events, as seen on real searches
+LOG_BYTES = 2_000  # an epoch in result.json and TensorBoard's events, as seen on real searches
 
 
 @dataclass(frozen=True)

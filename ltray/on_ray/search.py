@@ -8,7 +8,6 @@ from typing import Any
 
 import optuna
 import ray.tune
-from ray.tune.logger import CSVLoggerCallback, JsonLoggerCallback
 from rich.console import Console
 
 from ltray.budget import Budget, Spent
@@ -23,6 +22,7 @@ from ltray.on_ray.closing import Closing, signals_to
 from ltray.on_ray.conclusion import conclude, write_tables
 from ltray.on_ray.meter import Meter
 from ltray.on_ray.population_search import PopulationSearch, PopulationStopping
+from ltray.on_ray.records import Records
 from ltray.on_ray.stopping import Stopping
 from ltray.on_ray.study_search import StudySearch
 from ltray.on_ray.trial import Reclaim, run_trial, trial_folder_name
@@ -150,7 +150,7 @@ def _run_trials(
             name=TRIALS,
             storage_path=str(folder.resolve()),
             stop=closing,
-            callbacks=[watch, meter, Reclaim(folder), JsonLoggerCallback(), CSVLoggerCallback()],
+            callbacks=[watch, meter, Records(), Reclaim(folder)],
             checkpoint_config=ray.tune.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=CHECKPOINT_SCORE),
             failure_config=ray.tune.FailureConfig(max_failures=space.trial.retries),
             verbose=0,

@@ -1,0 +1,25 @@
+"""Writes down what trials report, where and when they report it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.utils.util import SafeFallbackEncoder
+
+FILE_NAME = "result.json"
+
+
+class Records(Callback):
+    """Adds every result as a JSON line to its trial's folder, at once.
+
+    Ray's own loggers write to a temporary folder that reaches the run folder every ten seconds or so: a killed driver
+    would take epochs with it.
+    """
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **i: Any) -> None:
+        """Write a result."""
+        folder = Path(trial.path)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / FILE_NAME).open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(result, cls=SafeFallbackEncoder) + "\n")

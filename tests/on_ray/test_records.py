@@ -1,0 +1,22 @@
+"""Results are in the run folder the moment they are reported."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from ltray.on_ray.records import Records
+from ltray.results import history
+
+
+def test_every_reported_epoch_is_in_the_folder_at_once_and_a_torn_line_costs_only_itself(tmp_path):
+    first, second = tmp_path / "0003", tmp_path / "0003.1"
+    records = Records()
+    for epoch, folder in ((1, first), (2, first), (3, second)):
+        result = {"total_epochs": epoch, "stage": 0, "checkpoint_score": np.float32(0.5), "val/acc_all": 0.1 * epoch}
+        records.on_trial_result(epoch, [], SimpleNamespace(path=str(folder)), result)
+        if epoch == 2:  # the driver dies in mid-write of what would have been the third
+            with (first / "result.json").open("a") as lines:
+                lines.write('{"total_epochs": 3, "val')
+        table = history({3: [first, second]})
+        assert table["epoch"].to_list() == list(range(1, epoch + 1))
+    assert table["val/acc_all"].to_list() == [0.1, 0.2, 0.1 * 3]
