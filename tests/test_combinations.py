@@ -1,6 +1,7 @@
 """Every sampler with every rule of early stopping, for one and two objectives: allowed, or refused with the reason."""
 
 import itertools
+from pathlib import Path
 
 import optuna
 import pytest
@@ -142,3 +143,15 @@ def test_first_tries_are_the_papers_setting_with_other_values(tmp_path):
 def test_a_grid_larger_than_the_search_is_refused(tmp_path):
     with pytest.raises(UsageError, match="the grid has 6 points, but search.trials is 5. Set search.trials=6"):
         read(tmp_path, VALUES.replace("trials: 20", "trials: 5"), SAMPLER="grid")
+
+
+def test_the_documents_table_says_what_the_program_does():
+    lines = (Path(__file__).resolve().parents[1] / "docs" / "searching.md").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| | `asha`"))
+    rules = [cell.strip(" `") for cell in lines[start].split("|")[2:7]]
+    assert sorted(rules) == sorted(RULES)
+    for sampler, line in zip(SAMPLERS, lines[start + 2 :], strict=False):
+        said = [cell.strip() for cell in line.split("|")[1:8]]
+        does = [refusal(sampler, rule, objectives=1) is None for rule in rules]
+        does.append(refusal(sampler, "none", objectives=2) is None)
+        assert said == [f"`{sampler}`", *("yes" if works else "no" for works in does)]
