@@ -122,6 +122,15 @@ def test_a_sampler_that_learns_finds_better_settings_than_chance(sampler, tmp_pa
     assert found[sampler] > found["random"] + 0.2
 
 
+def test_cmaes_leaves_nothing_pickled_in_the_study_and_moves_on_by_generations(tmp_path):
+    space = new_space(tmp_path, "cmaes", first_try="none")
+    study = new_study(space)
+    search(study, space, trials=30)
+    attributes = [trial.system_attrs for trial in study.get_trials()]
+    assert not any("optimizer" in key for own in attributes for key in own)
+    assert max(own.get("cma:generation", 0) for own in attributes) >= 2
+
+
 def test_quasi_random_points_are_one_sequence_whatever_happens_between_them(tmp_path):
     space = new_space(tmp_path, "qmc", first_try="none")
     study = new_study(space)
