@@ -5,6 +5,7 @@ import json
 import optuna
 import pytest
 
+from ltray.course import Course
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
@@ -118,3 +119,11 @@ def test_a_mistake_names_file_line_and_cure(tmp_path, before, after, sentence):
 
 def test_alternatives_of_other_lengths_are_allowed_without_early_stopping(tmp_path):
     assert read(tmp_path, GOOD.replace("  epochs: 9", "  rescom.epochs: 9"), **{"stop.rule": "none"}).bind(10)
+
+
+def test_rungs_lie_within_the_shortest_alternative_whatever_follows_it(tmp_path):
+    space = read(tmp_path, **{"stop.first_rung": 3})
+    course = Course.of(space.stop, space.experiments(), LongTail((5,) * 10))
+    assert course.rungs == (3,) and course.epochs == 10
+    with pytest.raises(UsageError, match="compares trials at equal epochs, but they would have from 4 to 9"):
+        Course.of(space.stop, [*space.experiments(), space.experiments()[0].shortened(4)], LongTail((5,) * 10))
