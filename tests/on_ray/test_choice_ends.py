@@ -1,0 +1,29 @@
+"""How trials of methods of different length end in the study."""
+
+from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
+from ltray.on_ray.closing import Closing
+from ltray.on_ray.stopping import EPOCHS
+from ltray.on_ray.study_search import StudySearch
+from ltray.search_space import SearchSpace
+from ltray.study import open_study
+
+SPACE = """
+dataset: digits-lt
+methods: {among: [ldam, [ldam, tau_norm]]}
+explore: {learning_rate: auto}
+fix: {epochs: 4}
+"""
+
+
+def test_a_trial_is_complete_at_the_end_of_its_own_methods_and_stopped_before_it(tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE)
+    space = SearchSpace.read(path).bind(10)
+    study = open_study(tmp_path, space)
+    searcher = StudySearch(study, space, metric="val/acc_all", trials=4, closing=Closing())
+    for trial_id, reached, planned in (("a", 4, 4), ("b", 4, 5), ("c", 5, 5)):
+        assert isinstance(searcher.suggest(trial_id), dict)
+        result = {EPOCHS: reached, PLANNED_EPOCHS: planned, CHECKPOINT_SCORE: 0.5}
+        result |= {"val/acc_all": 0.5, "val/acc_all_best": 0.5}
+        searcher.on_trial_complete(trial_id, result)
+    assert [trial.state.name for trial in study.get_trials()[:3]] == ["COMPLETE", "PRUNED", "COMPLETE"]
