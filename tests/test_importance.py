@@ -65,6 +65,7 @@ def test_the_knob_that_matters_is_found_for_each_group(stopped):
         assert found["all"].variance is None  # fANOVA would take a rung's value for a final one
 
 
+@pytest.mark.slow
 def test_what_moves_nothing_is_rarely_called_beyond_chance():
     called = [len(importances(searched(29, seed=s), SPACE, selection="val")[1].beyond_chance) for s in range(8)]
     assert sum(called) <= 6  # of 32: 1.6 are to be expected

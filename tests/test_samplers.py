@@ -81,7 +81,7 @@ def search(study: optuna.Study, space: SearchSpace, *, trials: int, restarts: bo
     return [trial.user_attrs[SETTINGS] for trial in own_trials(study)]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", [pytest.param(s, marks=pytest.mark.slow) if s == "gp" else s for s in SAMPLERS])
 def test_a_search_restarted_before_every_trial_proposes_like_the_undisturbed_one(sampler, tmp_path):
     space = new_space(tmp_path, sampler)
     trials = 15 if sampler == "gp" else 14 if sampler == "grid" else 24  # gp's first model proposes the fifteenth
