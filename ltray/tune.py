@@ -18,6 +18,7 @@ from ltray.rehearsal import rehearse
 from ltray.run_folder import claim, held, read_config, start_setting
 from ltray.search_space import SearchSpace
 from ltray.settings import parse_assignments, plain
+from ltray.warm_start import earlier_searches
 
 # What a continued search may change: more trials, other resources, finalists.
 MAY_DIFFER = ("trials", "trial", "finalists")
@@ -50,6 +51,7 @@ def _opened(space: SearchSpace, console: Console, device: torch.device) -> tuple
         if experiment.dataset != space.base.dataset:
             experiment.open_data(device)
     console.print(data.describe(), highlight=False, markup=False)
+    space.search.check_groups(data.tail.groups())
     return space.bind(data.tail.classes), data
 
 
@@ -63,6 +65,8 @@ def _search(space: SearchSpace, folder: Path, budget: Budget | None, console: Co
         "trial": space.trial.as_dict(),
         "finalists": space.finalists.as_dict(),
     }
+    if read_config(folder) is None:
+        earlier_searches(space, folder, digest=data.digest)  # a refusal must not leave a folder that is taken
     stamps = environment(data_digest=data.digest, protocol=space.base.dataset.protocol)
     if claim(folder, config, stamps, may_differ=MAY_DIFFER):
         console.print(f"continues the search in {folder}", highlight=False)
@@ -76,6 +80,8 @@ def _rehearse(space: SearchSpace, folder: Path, console: Console) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     space, data = _opened(space, console, device)
     course = Course.of(space.stop, space.experiments(), data.tail)
+    for one in earlier_searches(space, folder, digest=data.digest):
+        console.print(one.describe(), highlight=False, markup=False, soft_wrap=True)
     rehearse(space, data, folder, console, course=course)
     console.print("nothing was written; without --dry-run this search would start", highlight=False)
     return DONE

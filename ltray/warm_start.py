@@ -46,12 +46,29 @@ class Earlier:
 
 
 def learn_from_earlier(space: SearchSpace, folder: Path, console: Console) -> list[FrozenTrial]:
-    """Read the searches that `search.warm_start` names, and say what each contributes.
+    """Return what a new search begins to learn from, and say where it comes from.
 
     Args:
         space: The new search's space, bound to its classes.
         folder: The new search's run folder, with its `env.json`.
         console: Where to report.
+
+    Raises:
+        UsageError: See `earlier_searches`.
+    """
+    earlier = earlier_searches(space, folder, digest=_environment(folder)["data_digest"])
+    for one in earlier:
+        console.print(one.describe(), highlight=False, markup=False, soft_wrap=True)
+    return [trial for one in earlier for trial in one.trials]
+
+
+def earlier_searches(space: SearchSpace, folder: Path, *, digest: str) -> list[Earlier]:
+    """Read the searches that `search.warm_start` names.
+
+    Args:
+        space: The new search's space, bound to its classes.
+        folder: The new search's run folder.
+        digest: Digest of the new search's data.
 
     Raises:
         UsageError: One is no search, is named twice, or was about something else: another
@@ -62,27 +79,24 @@ def learn_from_earlier(space: SearchSpace, folder: Path, console: Console) -> li
     for path in named:
         if places.count(path.resolve()) > 1:
             raise UsageError(f"search.warm_start: {path} is this search itself or stands twice.")
-    found: list[FrozenTrial] = []
-    for path in named:
-        earlier = _read(space, path, environment=_environment(folder))
-        console.print(earlier.describe(), highlight=False, markup=False, soft_wrap=True)
-        found += earlier.trials
-    if named and space.search.sampler == "cmaes" and len(found) < CMAES_NEEDS:
+    found = [_read(space, path, digest=digest) for path in named]
+    count = sum(len(one.trials) for one in found)
+    if named and space.search.sampler == "cmaes" and count < CMAES_NEEDS:
         raise UsageError(
             f"search.warm_start: cmaes begins where the best tenth of earlier trials lies and needs {CMAES_NEEDS} of "
-            f"them, but {len(found)} lie in this space. Use sampler=tpe, or leave warm_start out."
+            f"them, but {count} lie in this space. Use sampler=tpe, or leave warm_start out."
         )
     return found
 
 
-def _read(space: SearchSpace, path: Path, *, environment: Mapping[str, Any]) -> Earlier:
+def _read(space: SearchSpace, path: Path, *, digest: str) -> Earlier:
     config = read_config(path)
     if config is None or not (path / FILE_NAME).is_file():
         raise UsageError(f"search.warm_start: {path} holds no search.")
     there = _environment(path)
     _same(path, "objectives", config["search"]["objectives"], list(space.search.objectives))
-    for key in ("data_digest", "protocol"):
-        _same(path, key, there[key], environment[key])
+    _same(path, "data_digest", there["data_digest"], digest)
+    _same(path, "protocol", there["protocol"], space.base.dataset.protocol)
     before, now = config["settings"], space.base.settings()
     explored = {d.key for d in space.dimensions} | set(config["explore"])
     for key in sorted((before.keys() | now.keys()) - explored - set(MAY_DIFFER)):

@@ -48,7 +48,6 @@ def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *
         The exit code: 1 where no trial was valid, 130 where it was interrupted.
     """
     check_asked(space)
-    space.search.check_groups(tail.groups())
     study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
     if not proposed(study):
         space.base.network.check_file()
