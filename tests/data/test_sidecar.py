@@ -1,8 +1,11 @@
 """Sidecars: a damaged file is refused before FFCV could open it."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ltray.data.sidecar import ENDS, Sidecar, digest_of, digest_of_ends, sidecar_path
 from ltray.errors import UsageError
@@ -75,3 +78,53 @@ def test_a_damaged_sidecar_is_refused(sidecar: Sidecar, text: str) -> None:
     sidecar_path(sidecar.beton).write_text(text)
     with pytest.raises(UsageError, match="convert the data set again"):
         Sidecar.read(sidecar.beton)
+
+
+places = st.floats(0.0, 1.0, exclude_max=True)
+quickly = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@quickly
+@given(place=places, change=st.integers(1, 255))
+def test_a_changed_byte_is_seen_wherever_it_is(sidecar: Sidecar, place: float, change: int) -> None:
+    beton = sidecar.beton
+    at = int(place * sidecar.bytes)
+    with beton.open("r+b") as file:
+        file.seek(at)
+        before = file.read(1)
+        try:
+            file.seek(at)
+            file.write(bytes([before[0] ^ change]))
+            file.flush()
+            with pytest.raises(UsageError, match="damaged"):
+                sidecar.check(whole=True)
+        finally:
+            file.seek(at)
+            file.write(before)
+    sidecar.check(whole=True)
+
+
+@quickly
+@given(place=places)
+def test_a_file_cut_anywhere_is_refused_at_once(sidecar: Sidecar, place: float) -> None:
+    whole = sidecar.beton.read_bytes()
+    try:
+        sidecar.beton.write_bytes(whole[: int(place * len(whole))])
+        with pytest.raises(UsageError, match="bytes instead of"):
+            sidecar.check()
+    finally:
+        sidecar.beton.write_bytes(whole)
+
+
+@quickly
+@given(place=places, letters=st.text(min_size=1, max_size=8))
+def test_a_damaged_sidecar_is_told_in_a_sentence_if_at_all(sidecar: Sidecar, place: float, letters: str) -> None:
+    path = sidecar.beton.with_suffix(".json")
+    whole = path.read_text(encoding="utf-8")
+    at = int(place * len(whole))
+    try:
+        path.write_text(whole[:at] + letters + whole[at + len(letters) :], encoding="utf-8")
+        with suppress(UsageError):  # anything else would be a traceback for the user
+            Sidecar.read(sidecar.beton).check(whole=True)
+    finally:
+        path.write_text(whole, encoding="utf-8")
