@@ -26,11 +26,14 @@ def tell_what_moved(table: pd.DataFrame, space: SearchSpace, folder: Path, conso
     """
     selection = space.base.selection
     found = importances(table, space.dimensions, selection=selection)
+    if isinstance(found, list):
+        write_table(importance_table(found), folder / FILE)
+        if any(one.beyond_chance for one in found):
+            console.print(render_importance(found, space.headings()))
+        else:
+            found = f"which knobs matter cannot be told from chance after {len(table)} trials"
     if isinstance(found, str):
         console.print(found, style="dim", highlight=False, soft_wrap=True)
-    elif found:
-        write_table(importance_table(found), folder / FILE)
-        console.print(render_importance(found, space.headings()))
     for edge in edges(table, space.dimensions, metric=f"{selection}/{space.search.objectives[0]}"):
         console.print(
             f"{edge.key}: the best values lie at the {edge.end} end of its range (best {edge.best:.6g}); "

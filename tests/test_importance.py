@@ -1,16 +1,20 @@
 """Knob importance and edges, where the truth is known."""
 
+import io
 import math
 import random
 
 import pandas as pd
 import pytest
 import yaml
+from rich.console import Console
 
 from ltray.dimension import Dimension
 from ltray.edges import edges
 from ltray.experiment import find_method
 from ltray.importance import importances
+from ltray.search_space import SearchSpace
+from ltray.what_moved import tell_what_moved
 
 METHOD = find_method("rescom")
 
@@ -145,3 +149,24 @@ def test_no_warning_at_a_legal_bound_or_by_chance(name, content, best):
     table = best_at(name, best, 0.2 if name == "temperature" else 16)
     table = table.head(len(best)) if len(best) < 3 else table
     assert edges(table, [dimension(name, content)], metric="val/acc_all") == []
+
+
+@pytest.mark.parametrize(
+    ("moved", "printed", "absent"), [(True, "PED-ANOVA", "chance after"), (False, "chance after 29", "PED")]
+)
+def test_a_search_says_what_moved_it_or_that_this_cannot_be_told(tmp_path, moved, printed, absent):
+    path = tmp_path / "space.yaml"
+    path.write_text(
+        "dataset: digits-lt\nmethods: [rescom]\nexplore:\n  rescom.temperature: {from: 0.05, to: 0.5, log: true}\n"
+        "  rescom.projection_width: {among: [32, 64, 128]}\n"
+    )
+    space = SearchSpace.read(path).bind(10)
+    table = searched(29).drop(columns=["val/acc_few", "val/acc_many"])
+    if not moved:
+        table["val/acc_all"] = [(7 * number % 29) / 29 for number in range(29)]
+    console = Console(file=io.StringIO(), width=150)
+    tell_what_moved(table, space, tmp_path, console)
+    said = console.file.getvalue()
+    assert printed in said and absent not in said
+    kept = pd.read_csv(tmp_path / "importance.csv")
+    assert kept["knob"].tolist().count("rescom.temperature") == 1 and kept["share"].sum() == pytest.approx(1.0)
