@@ -17,13 +17,13 @@ from typing import Any
 import torch
 
 from benchmarks.comparison_table import written
-from ltray.assessment import Trained
 from ltray.engine.checkpoint import Checkpoint, write_text
 from ltray.experiment import Experiment
-from ltray.folder_session import FolderSession
 from ltray.methods import METHODS
+from ltray.outcome.assessment import Trained
+from ltray.outcome.folder_session import FolderSession
+from ltray.outcome.run_folder import checkpoint_of
 from ltray.provenance import environment
-from ltray.run_folder import checkpoint_of
 
 CPU = torch.device("cpu")
 RESULT = "result.json"

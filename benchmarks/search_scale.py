@@ -26,9 +26,9 @@ from ltray.on_ray.meter import Meter
 from ltray.on_ray.stopping import EPOCHS, Stopping
 from ltray.on_ray.study_search import StudySearch
 from ltray.on_ray.watch import Watch
-from ltray.search_space import SearchSpace
-from ltray.stopping_rules import Halving
-from ltray.study import open_study
+from ltray.space.search_space import SearchSpace
+from ltray.study.stopping_rules import Halving
+from ltray.study.study import open_study
 
 METRIC, LENGTH = "val/acc_all", 20
 

@@ -16,7 +16,7 @@ from ltray.engine.evaluation import evaluate
 from ltray.engine.loop import NotFinite, train
 from ltray.experiment import Experiment
 from ltray.provenance import environment
-from ltray.search_space import SearchSpace
+from ltray.space.search_space import SearchSpace
 from ltray.stage import Stage
 
 HERE = Path(__file__).parent

@@ -11,8 +11,8 @@ import numpy as np
 import optuna
 
 from benchmarks.stopping_curves import Curve, Job, settings_of, space_of
-from ltray.search_space import SearchSpace
-from ltray.stopping_rules import Halving
+from ltray.space.search_space import SearchSpace
+from ltray.study.stopping_rules import Halving
 
 RESAMPLES, REPETITIONS = 2000, 20
 Table = Mapping[tuple[str, int], Mapping[int, Curve]]

@@ -11,15 +11,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ltray.assessment import Assessment, Trained
 from ltray.claims.check import Comparison, compare
 from ltray.claims.table import claim_table
 from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.engine.checkpoint import write_text
-from ltray.final_evaluation import accuracy_line
-from ltray.intervals import mean_interval
-from ltray.run_folder import EVALUATION, checkpoint_of
+from ltray.outcome.assessment import Assessment, Trained
+from ltray.outcome.final_evaluation import accuracy_line
+from ltray.outcome.intervals import mean_interval
+from ltray.outcome.run_folder import EVALUATION, checkpoint_of
 
 READS = "test_reads.json"
 MEASURES = {"mcc": "MCC", "nmi": "NMI", "ece": "ECE"}

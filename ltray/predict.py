@@ -14,13 +14,13 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from ltray.assessment import Assessment, Trained
 from ltray.command import DONE, FAILED, run
 from ltray.console import new_console
 from ltray.data.single import image_files, read_image
 from ltray.errors import UsageError
 from ltray.methods.temperature import best_temperature
-from ltray.run_folder import SCORES, checkpoint_of
+from ltray.outcome.assessment import Assessment, Trained
+from ltray.outcome.run_folder import SCORES, checkpoint_of
 
 BATCH = 64
 COLDEST, HOTTEST = 0.01, 100.0  # where the temperature is looked for, as in the method `temperature`

@@ -13,9 +13,8 @@ from ltray.command import DONE, FAILED, INTERRUPTED, run
 from ltray.console import new_console
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, complete_keys
-from ltray.final_evaluation import accuracy_line
-from ltray.provenance import environment
-from ltray.run_folder import (
+from ltray.outcome.final_evaluation import accuracy_line
+from ltray.outcome.run_folder import (
     BEST,
     append_history,
     checkpoint_of,
@@ -26,8 +25,9 @@ from ltray.run_folder import (
     start_setting,
     whole_checkpoints,
 )
-from ltray.search_settings import TrialResources
+from ltray.provenance import environment
 from ltray.settings import parse_assignments
+from ltray.space.search_settings import TrialResources
 
 EXAMPLE = "python -m ltray.train --methods bcl --dataset cifar100-lt --workers 2 epochs=2"
 

@@ -6,19 +6,19 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from ltray import shipped_spaces
-from ltray.budget import Budget
 from ltray.command import DONE, run
 from ltray.console import new_console
-from ltray.course import Course
 from ltray.data.source import ImageData
 from ltray.errors import UsageError
+from ltray.outcome.run_folder import claim, held, read_config, start_setting
 from ltray.provenance import environment
-from ltray.rehearsal import rehearse
-from ltray.run_folder import claim, held, read_config, start_setting
-from ltray.search_space import SearchSpace
 from ltray.settings import parse_assignments, plain
-from ltray.warm_start import earlier_searches
+from ltray.space import shipped_spaces
+from ltray.space.course import Course
+from ltray.space.rehearsal import rehearse
+from ltray.space.search_space import SearchSpace
+from ltray.study.budget import Budget
+from ltray.study.warm_start import earlier_searches
 
 # What a continued search may change: more trials, other resources, finalists.
 MAY_DIFFER = ("trials", "trial", "finalists")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltray.budget import Budget, Spent
 from ltray.errors import UsageError
+from ltray.study.budget import Budget, Spent
 
 
 @pytest.mark.parametrize(

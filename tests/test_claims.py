@@ -10,8 +10,8 @@ from ltray.claims.check import ABOVE, BELOW, NOT, WITHIN, Comparison, compare
 from ltray.claims.table import claim_rows
 from ltray.data.definition import find
 from ltray.experiment import Experiment
-from ltray.intervals import Interval
 from ltray.methods import METHODS
+from ltray.outcome.intervals import Interval
 from ltray.parts.backbones import BACKBONES
 
 # What papers train on that ltray has no definition of.

@@ -6,11 +6,11 @@ from pathlib import Path
 import optuna
 import pytest
 
-from ltray.combinations import CONDITIONAL, CONTINUOUS, LISTED, refusal
 from ltray.errors import UsageError
-from ltray.search_settings import SAMPLERS, Search, Stop
-from ltray.search_space import SearchSpace
-from ltray.study import ask, begin
+from ltray.space.combinations import CONDITIONAL, CONTINUOUS, LISTED, refusal
+from ltray.space.search_settings import SAMPLERS, Search, Stop
+from ltray.space.search_space import SearchSpace
+from ltray.study.study import ask, begin
 
 RULES = Stop.specs()["rule"].choices
 ALLOWED = {

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from ltray.course import Course
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
-from ltray.search_settings import Stop
-from ltray.search_space import SearchSpace
-from ltray.stopping_rules import Halving, HyperBand, Median
+from ltray.space.course import Course
+from ltray.space.search_settings import Stop
+from ltray.space.search_space import SearchSpace
+from ltray.study.stopping_rules import Halving, HyperBand, Median
 
 TAIL = LongTail((40, 30, 20, 10, 9, 8, 7, 6, 5, 5))
 

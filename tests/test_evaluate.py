@@ -7,7 +7,7 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.evaluate import main
-from ltray.run_folder import read_evaluation
+from ltray.outcome.run_folder import read_evaluation
 
 
 def as_json(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> dict:

@@ -9,11 +9,11 @@ import optuna
 import pytest
 
 from ltray.errors import UsageError
-from ltray.finalist_table import render_finalists, run_table, summary, write_finalists
-from ltray.finalists import Finalist, check_asked, choose, clear_losers, read_run, rounds
-from ltray.search_settings import Finalists, Stop
-from ltray.search_space import SearchSpace
-from ltray.study import PAPER, SETTINGS
+from ltray.outcome.finalist_table import render_finalists, run_table, summary, write_finalists
+from ltray.outcome.finalists import Finalist, check_asked, choose, clear_losers, read_run, rounds
+from ltray.space.search_settings import Finalists, Stop
+from ltray.space.search_space import SearchSpace
+from ltray.study.study import PAPER, SETTINGS
 
 GOOD, PAPERS = Finalist("0003", {}, False), Finalist("0000", {}, True)
 

@@ -8,13 +8,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ltray"
 FLOORS = (
-    "errors knobs recipe long_tail distributed settings settings_file provenance command console intervals",
+    "errors knobs recipe long_tail distributed settings settings_file provenance command console",
     "stage parts",
     "methods data engine",
-    "search_settings combinations dimension run_network experiment draws alternative rows space_file search_space "
-    "samplers progress study_storage study warm_start redraw budget board run_folder results importance edges "
-    "what_moved assessment stopping_rules course short_runs final_evaluation finalists finalist_table folder_session "
-    "run_record tau_curve claims pages population shipped_spaces estimate rehearsal",
+    "run_network experiment board space study outcome claims pages",
     "on_ray testing",
     "train tune convert views evaluate report predict",
 )

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from ltray.assessment import Assessment
 from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
-from ltray.final_evaluation import keep_evaluated
-from ltray.folder_session import FolderSession
-from ltray.run_folder import (
+from ltray.outcome.assessment import Assessment
+from ltray.outcome.final_evaluation import keep_evaluated
+from ltray.outcome.folder_session import FolderSession
+from ltray.outcome.run_folder import (
     best_checkpoint,
     checkpoint_of,
     read_evaluation,

@@ -9,12 +9,12 @@ import pytest
 import yaml
 from rich.console import Console
 
-from ltray.dimension import Dimension
-from ltray.edges import edges
 from ltray.experiment import find_method
-from ltray.importance import importances
-from ltray.search_space import SearchSpace
-from ltray.what_moved import tell_what_moved
+from ltray.outcome.edges import edges
+from ltray.outcome.importance import importances
+from ltray.outcome.what_moved import tell_what_moved
+from ltray.space.dimension import Dimension
+from ltray.space.search_space import SearchSpace
 
 METHOD = find_method("rescom")
 

@@ -5,12 +5,12 @@ import json
 import optuna
 import pytest
 
-from ltray.course import Course
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
-from ltray.search_space import SearchSpace
-from ltray.study import PAPER, SETTINGS, ask, open_study
+from ltray.space.course import Course
+from ltray.space.search_space import SearchSpace
+from ltray.study.study import PAPER, SETTINGS, ask, open_study
 
 GOOD = """
 dataset: digits-lt

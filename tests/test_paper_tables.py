@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ltray.long_tail import LongTail
-from ltray.search_space import SearchSpace
+from ltray.space.search_space import SearchSpace
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("LTRAY_SHARED", ROOT.parent / "shared"))

@@ -11,8 +11,8 @@ from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
-from ltray.population import Population, check_population, explore
-from ltray.search_space import SearchSpace
+from ltray.space.search_space import SearchSpace
+from ltray.study.population import Population, check_population, explore
 
 TAIL = LongTail((40, 30, 20, 10, 9, 8, 7, 6, 5, 5))
 EXPLORE = """

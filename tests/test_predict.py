@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ltray.assessment import Trained
 from ltray.data.single import image_files
 from ltray.errors import UsageError
+from ltray.outcome.assessment import Trained
 from ltray.predict import main
 
 

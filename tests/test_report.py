@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from ltray.errors import UsageError
-from ltray.finalist_table import run_table, summary
-from ltray.finalists import Finalist
+from ltray.outcome.finalist_table import run_table, summary
+from ltray.outcome.finalists import Finalist
+from ltray.outcome.run_folder import read_evaluation
+from ltray.outcome.run_record import RunRecord
 from ltray.pages.chart import Axis, Chart
 from ltray.pages.report import write_report
 from ltray.report import main
-from ltray.run_folder import read_evaluation
-from ltray.run_record import RunRecord
 
 EXPLORED = {"cross_entropy.learning_rate": "0.01 … 1 (log)", "cross_entropy.schedule": "cosine, step"}
 

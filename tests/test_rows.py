@@ -8,10 +8,10 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from ltray.errors import UsageError
-from ltray.redraw import redraw, undrawn
-from ltray.results import render, trial_table
-from ltray.search_space import SearchSpace
-from ltray.study import NAME, SETTINGS, ask, open_study, unfinished
+from ltray.outcome.results import render, trial_table
+from ltray.space.search_space import SearchSpace
+from ltray.study.redraw import redraw, undrawn
+from ltray.study.study import NAME, SETTINGS, ask, open_study, unfinished
 
 GOOD = """
 dataset: digits-lt

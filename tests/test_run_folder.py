@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from ltray.errors import UsageError
-from ltray.run_folder import held
+from ltray.outcome.run_folder import held
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ltray.run_folder import held
+from ltray.outcome.run_folder import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

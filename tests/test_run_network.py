@@ -9,13 +9,13 @@ import torch
 from torch import nn
 from torchvision import models
 
-from ltray.assessment import Trained
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.loop import set_training_mode
 from ltray.engine.memory_session import MemorySession
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, restore
 from ltray.long_tail import LongTail
+from ltray.outcome.assessment import Trained
 from ltray.testing import contract
 
 LARGE = {"dataset": "digits-lt", "dataset.image_size": 224}

@@ -9,10 +9,10 @@ import pytest
 from optuna.trial import TrialState
 
 from ltray.experiment import Experiment
-from ltray.redraw import redraw, undrawn
-from ltray.search_settings import SAMPLERS
-from ltray.search_space import SearchSpace
-from ltray.study import PAPER, SETTINGS, ask, begin, open_study, own_trials, proposed
+from ltray.space.search_settings import SAMPLERS
+from ltray.space.search_space import SearchSpace
+from ltray.study.redraw import redraw, undrawn
+from ltray.study.study import PAPER, SETTINGS, ask, begin, open_study, own_trials, proposed
 
 RANGES = """
 dataset: digits-lt

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.search_space import SearchSpace
 from ltray.settings import parse_numbers
+from ltray.space.search_space import SearchSpace
 
 SPACES = Path(__file__).resolve().parents[1] / "search_spaces"
 GOOD = """

@@ -12,9 +12,9 @@ from rich.console import Console
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.study_search import StudySearch
-from ltray.results import render, trial_table
-from ltray.search_space import SearchSpace
-from ltray.study import SETTINGS, begin, front, leader
+from ltray.outcome.results import render, trial_table
+from ltray.space.search_space import SearchSpace
+from ltray.study.study import SETTINGS, begin, front, leader
 
 SPACE = """
 dataset: digits-lt

@@ -7,7 +7,7 @@ import pytest
 
 from ltray.experiment import Experiment
 from ltray.methods import METHODS
-from ltray.search_space import SearchSpace
+from ltray.space.search_space import SearchSpace
 
 SPACES = Path(__file__).resolve().parents[1] / "search_spaces"
 FOUND = {path.stem: path for path in sorted(SPACES.glob("*.yaml"))}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltray.stopping_rules import Halving, HyperBand, Median
+from ltray.study.stopping_rules import Halving, HyperBand, Median
 
 RUNGS = (1, 3, 9)
 shares = st.integers(0, 100).map(lambda share: share / 100)

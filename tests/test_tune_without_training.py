@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from ltray import shipped_spaces
 from ltray.engine.memory_session import MemorySession
 from ltray.errors import UsageError
-from ltray.estimate import expected_share
 from ltray.experiment import Experiment
-from ltray.search_space import SearchSpace
+from ltray.space import shipped_spaces
+from ltray.space.estimate import expected_share
+from ltray.space.search_space import SearchSpace
 from ltray.testing.contract import SMALL_DIGITS
 from ltray.tune import main
 

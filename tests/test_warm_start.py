@@ -8,11 +8,11 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from ltray.errors import UsageError
-from ltray.run_folder import claim
-from ltray.search_space import SearchSpace
+from ltray.outcome.run_folder import claim
 from ltray.settings import plain
-from ltray.study import ORIGIN, ask, leader, open_study, own_trials, proposed, recorded_values, unfinished
-from ltray.warm_start import learn_from_earlier
+from ltray.space.search_space import SearchSpace
+from ltray.study.study import ORIGIN, ask, leader, open_study, own_trials, proposed, recorded_values, unfinished
+from ltray.study.warm_start import learn_from_earlier
 
 SPACE = """
 dataset: digits-lt

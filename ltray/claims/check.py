@@ -7,7 +7,7 @@ from typing import Any
 from ltray.claims import Claim, published
 from ltray.data.definition import DatasetDefinition, find
 from ltray.errors import UsageError
-from ltray.intervals import Interval
+from ltray.outcome.intervals import Interval
 
 WITHIN, BELOW, ABOVE, NOT = "within noise", "below", "above", "not comparable"
 # Fields of a data set that decide which images train and test; the factor is looked at on its own.

@@ -3,11 +3,11 @@
 import pandas as pd
 
 from ltray.claims.check import Comparison, compare
-from ltray.finalist_table import name_of
-from ltray.finalists import FOLDER
-from ltray.intervals import Interval, mean_interval
-from ltray.run_folder import read_evaluation
-from ltray.run_record import RunRecord
+from ltray.outcome.finalist_table import name_of
+from ltray.outcome.finalists import FOLDER
+from ltray.outcome.intervals import Interval, mean_interval
+from ltray.outcome.run_folder import read_evaluation
+from ltray.outcome.run_record import RunRecord
 
 
 def claims_of(record: RunRecord) -> dict[str, list[Comparison]]:

@@ -8,7 +8,7 @@ import warnings
 import ray
 
 from ltray.on_ray.node_watch import follow_node
-from ltray.search_settings import TrialResources
+from ltray.space.search_settings import TrialResources
 
 
 def connect() -> None:

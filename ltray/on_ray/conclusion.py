@@ -8,20 +8,20 @@ from rich.console import Console
 from ltray.claims.of_run import claims_of
 from ltray.claims.table import claim_table
 from ltray.command import DONE, FAILED, INTERRUPTED
-from ltray.final_evaluation import accuracy_line
-from ltray.finalist_table import render_finalists, write_finalists
-from ltray.finalists import choose
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.finalists import run_finalists
 from ltray.on_ray.trial import attempts, checkpoints
+from ltray.outcome.final_evaluation import accuracy_line
+from ltray.outcome.finalist_table import render_finalists, write_finalists
+from ltray.outcome.finalists import choose
+from ltray.outcome.results import BEST_SHOWN, history, render, trial_table, write_table
+from ltray.outcome.run_folder import BEST, TRIALS, best_checkpoint, read_evaluation
+from ltray.outcome.run_record import RunRecord
+from ltray.outcome.what_moved import tell_what_moved
 from ltray.pages.report import REPORT, write_report
-from ltray.results import BEST_SHOWN, history, render, trial_table, write_table
-from ltray.run_folder import BEST, TRIALS, best_checkpoint, read_evaluation
-from ltray.run_record import RunRecord
-from ltray.search_space import SearchSpace
-from ltray.study import leader, own_trials
-from ltray.what_moved import tell_what_moved
+from ltray.space.search_space import SearchSpace
+from ltray.study.study import leader, own_trials
 
 
 def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: Console, done: bool) -> int:

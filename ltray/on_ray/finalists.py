@@ -16,8 +16,12 @@ from ltray.engine.checkpoint import write_text
 from ltray.engine.loop import NotFinite
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.final_evaluation import accuracy_line, keep_evaluated
-from ltray.finalists import (
+from ltray.on_ray import cluster
+from ltray.on_ray.final_evaluation import evaluate_where_trained
+from ltray.on_ray.session import FAILURE
+from ltray.on_ray.workers import run_workers
+from ltray.outcome.final_evaluation import accuracy_line, keep_evaluated
+from ltray.outcome.finalists import (
     FAILURE_FILE,
     ROUNDS_BEFORE_DROPPING,
     Cell,
@@ -27,13 +31,9 @@ from ltray.finalists import (
     read_runs,
     rounds,
 )
-from ltray.folder_session import FolderSession
-from ltray.on_ray import cluster
-from ltray.on_ray.final_evaluation import evaluate_where_trained
-from ltray.on_ray.session import FAILURE
-from ltray.on_ray.workers import run_workers
-from ltray.run_folder import append_history, checkpoint_of, whole_checkpoints
-from ltray.search_space import SearchSpace
+from ltray.outcome.folder_session import FolderSession
+from ltray.outcome.run_folder import append_history, checkpoint_of, whole_checkpoints
+from ltray.space.search_space import SearchSpace
 
 CHECKPOINT = "checkpoint_*"
 Run = tuple[Finalist, Cell]

@@ -7,8 +7,8 @@ from typing import Any
 
 from ray.tune import Callback
 
-from ltray.budget import Budget, Spent
 from ltray.on_ray.closing import Closing
+from ltray.study.budget import Budget, Spent
 
 WRITE_EVERY = 5.0  # seconds; as much may be missing from the record after a kill
 

@@ -18,10 +18,10 @@ from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS, Stopping
 from ltray.on_ray.study_search import StudySearch
 from ltray.on_ray.trial import checkpoints, copies_folder, resumable
-from ltray.population import Copy, Population
-from ltray.progress import Progress
-from ltray.study import COPIES, PROGRESS, SETTINGS, proposed, unfinished
-from ltray.study_storage import one_transaction
+from ltray.study.population import Copy, Population
+from ltray.study.progress import Progress
+from ltray.study.study import COPIES, PROGRESS, SETTINGS, proposed, unfinished
+from ltray.study.study_storage import one_transaction
 
 GENERATION = "generation"  # the epoch at which a member was last compared with the others
 

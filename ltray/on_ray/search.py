@@ -10,12 +10,9 @@ import optuna
 import ray.tune
 from rich.console import Console
 
-from ltray.budget import Budget, Spent
 from ltray.command import FAILED, INTERRUPTED
-from ltray.course import Course
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
-from ltray.finalists import check_asked
 from ltray.long_tail import LongTail
 from ltray.on_ray import cluster
 from ltray.on_ray.closing import Closing, signals_to
@@ -27,11 +24,14 @@ from ltray.on_ray.stopping import Stopping
 from ltray.on_ray.study_search import StudySearch
 from ltray.on_ray.trial import Reclaim, run_trial, trial_folder_name
 from ltray.on_ray.watch import Watch
-from ltray.population import check_population
-from ltray.run_folder import TRIALS
-from ltray.search_space import SearchSpace
-from ltray.study import REASON, open_study, proposed, recorded_values, unfinished
-from ltray.warm_start import learn_from_earlier
+from ltray.outcome.finalists import check_asked
+from ltray.outcome.run_folder import TRIALS
+from ltray.space.course import Course
+from ltray.space.search_space import SearchSpace
+from ltray.study.budget import Budget, Spent
+from ltray.study.population import check_population
+from ltray.study.study import REASON, open_study, proposed, recorded_values, unfinished
+from ltray.study.warm_start import learn_from_earlier
 
 
 def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *, budget: Budget | None = None) -> int:

@@ -17,7 +17,7 @@ from ltray.distributed import rank
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.loop import NotFinite
 from ltray.experiment import Experiment
-from ltray.short_runs import train_runs
+from ltray.space.short_runs import train_runs
 
 TEMPORARY = "ltray-checkpoint-"
 FAILURE = "failure"  # the key under which a run reports why it cannot go on
@@ -84,7 +84,7 @@ def train_and_report(
         experiment: What to train.
         session: Where it reports.
         device: Where to train.
-        runs: "lengths" and "promotion" of `ltray.short_runs.train_runs`, for a trial of several runs.
+        runs: "lengths" and "promotion" of `ltray.space.short_runs.train_runs`, for a trial of several runs.
     """
     try:
         if runs:

@@ -11,10 +11,10 @@ from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.trial import failure_of, is_finite
-from ltray.progress import Progress
-from ltray.redraw import redraw, undrawn
-from ltray.search_space import SearchSpace
-from ltray.study import ATTEMPT, PROGRESS, REASON, SETTINGS, ask, proposed, unfinished
+from ltray.space.search_space import SearchSpace
+from ltray.study.progress import Progress
+from ltray.study.redraw import redraw, undrawn
+from ltray.study.study import ATTEMPT, PROGRESS, REASON, SETTINGS, ask, proposed, unfinished
 
 
 class StudySearch(Searcher):

@@ -4,13 +4,13 @@ import json
 import math
 from html import escape
 
-from ltray.assessment import Assessment
+from ltray.outcome.assessment import Assessment
+from ltray.outcome.run_folder import BEST, SCORES
+from ltray.outcome.run_record import RunRecord
+from ltray.outcome.tau_curve import TauCurve, adjustment_curve, norm_curve
 from ltray.pages import marks
 from ltray.pages.page import folded, grid, key, paragraph, section, table
 from ltray.pages.words import plain
-from ltray.run_folder import BEST, SCORES
-from ltray.run_record import RunRecord
-from ltray.tau_curve import TauCurve, adjustment_curve, norm_curve
 
 
 def classes(record: RunRecord) -> str:

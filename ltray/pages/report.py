@@ -5,9 +5,9 @@ from html import escape
 from pathlib import Path
 
 from ltray.engine.checkpoint import write_text
+from ltray.outcome.run_record import RunRecord
 from ltray.pages import model, search, summary
 from ltray.pages.page import page, table, tiles
-from ltray.run_record import RunRecord
 
 REPORT = "report.html"
 

@@ -1,10 +1,10 @@
 """What a search tried: knobs, slices, curves, trials."""
 
+from ltray.outcome.results import GROUPS
+from ltray.outcome.run_record import RunRecord
 from ltray.pages import marks
 from ltray.pages.page import folded, grid, key, paragraph, section, table
 from ltray.pages.words import cell, percent, symbol
-from ltray.results import GROUPS
-from ltray.run_record import RunRecord
 
 SHOWN = 15  # trials in the open part of the table
 

@@ -4,12 +4,12 @@ import pandas as pd
 
 from ltray.claims.of_run import claims_of
 from ltray.claims.table import HEADINGS, claim_rows
-from ltray.finalist_table import against, name_of, selected_on, spread
+from ltray.outcome.finalist_table import against, name_of, selected_on, spread
+from ltray.outcome.results import GROUPS
+from ltray.outcome.run_record import RunRecord
 from ltray.pages import marks
 from ltray.pages.page import grid, key, paragraph, section, table
 from ltray.pages.words import SELECTED_ON_TEST, percent, spread_of
-from ltray.results import GROUPS
-from ltray.run_record import RunRecord
 
 
 def headline(record: RunRecord) -> str:

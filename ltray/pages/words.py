@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from ltray.finalist_table import spread
 from ltray.methods import METHODS
+from ltray.outcome.finalist_table import spread
 
 SELECTED_ON_TEST = "selected on test"
 

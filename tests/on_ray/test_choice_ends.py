@@ -4,8 +4,8 @@ from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.study_search import StudySearch
-from ltray.search_space import SearchSpace
-from ltray.study import open_study
+from ltray.space.search_space import SearchSpace
+from ltray.study.study import open_study
 
 SPACE = """
 dataset: digits-lt

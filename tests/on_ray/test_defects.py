@@ -14,9 +14,9 @@ from ltray.on_ray.closing import Closing
 from ltray.on_ray.session import FAILURE
 from ltray.on_ray.stopping import EPOCHS, Stopping
 from ltray.on_ray.study_search import StudySearch
-from ltray.search_space import SearchSpace
-from ltray.stopping_rules import Halving
-from ltray.study import REASON, begin, recorded_values
+from ltray.space.search_space import SearchSpace
+from ltray.study.stopping_rules import Halving
+from ltray.study.study import REASON, begin, recorded_values
 
 METRIC = "val/acc_all"
 SPACE = """

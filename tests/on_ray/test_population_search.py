@@ -13,8 +13,8 @@ from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.population_search import PopulationSearch, PopulationStopping
 from ltray.on_ray.trial import resumable, trial_folder_name
-from ltray.population import Population
-from ltray.study import COPIES, SETTINGS
+from ltray.study.population import Population
+from ltray.study.study import COPIES, SETTINGS
 
 spec = importlib.util.spec_from_file_location("population", Path(__file__).parents[1] / "test_population.py")
 shared = importlib.util.module_from_spec(spec)

@@ -13,7 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from ltray.run_folder import whole_checkpoints
+from ltray.outcome.run_folder import whole_checkpoints
 
 spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
 commands = importlib.util.module_from_spec(spec)

@@ -8,7 +8,7 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler
 
 from ltray.on_ray.stopping import EPOCHS, Stopping
-from ltray.stopping_rules import Halving, HyperBand, Median
+from ltray.study.stopping_rules import Halving, HyperBand, Median
 
 METRIC = "val/acc_all"
 RULES = [Halving((1, 3), 3), HyperBand((1, 3), 3), Median(2)]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ltray.engine.checkpoint import Checkpoint, metrics_of
-from ltray.run_folder import read_history, whole_checkpoints
+from ltray.outcome.run_folder import read_history, whole_checkpoints
 
 spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
 commands = importlib.util.module_from_spec(spec)

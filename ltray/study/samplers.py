@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
-from ltray.search_settings import Search
+from ltray.space.search_settings import Search
 
 GIVEN = "given"  # mark of a trial in the study
 

@@ -95,8 +95,8 @@ def _tries(given: Any) -> tuple[Any, ...]:
 class Stop(Knobs):
     """When a trial is ended before its last epoch, and by what trials are compared until then.
 
-    `rungs` is `auto` or a list of epochs; see `ltray.course`. The rules stand in
-    `ltray.stopping_rules`, population based training in `ltray.population`.
+    `rungs` is `auto` or a list of epochs; see `ltray.space.course`. The rules stand in
+    `ltray.study.stopping_rules`, population based training in `ltray.study.population`.
     """
 
     rule: str = knob("asha", "", "early stopping", choices=tuple(RULES))

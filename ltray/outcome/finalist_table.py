@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from ltray.finalists import PAPERS, Cell, Finalist, Results, difference, over_rounds, read_runs, rounds, values
-from ltray.intervals import Interval
-from ltray.results import GROUPS, write_table
-from ltray.run_folder import BEST, keep_best, read_evaluation
-from ltray.search_space import SearchSpace
+from ltray.outcome.finalists import PAPERS, Cell, Finalist, Results, difference, over_rounds, read_runs, rounds, values
+from ltray.outcome.intervals import Interval
+from ltray.outcome.results import GROUPS, write_table
+from ltray.outcome.run_folder import BEST, keep_best, read_evaluation
+from ltray.space.search_space import SearchSpace
 
 
 def write_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Path) -> pd.DataFrame | None:

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ltray.dimension import Dimension
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.recipe import Recipe
+from ltray.space.dimension import Dimension
 
 
 class Draw(Protocol):

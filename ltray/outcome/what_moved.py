@@ -7,10 +7,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from ltray.edges import edges
-from ltray.importance import Importance, importances
-from ltray.results import write_table
-from ltray.search_space import SearchSpace
+from ltray.outcome.edges import edges
+from ltray.outcome.importance import Importance, importances
+from ltray.outcome.results import write_table
+from ltray.space.search_space import SearchSpace
 
 FILE = "importance.csv"
 

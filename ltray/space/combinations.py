@@ -11,7 +11,7 @@ CONTINUOUS = "a range"
 LISTED = "a list of values"
 CONDITIONAL = "knobs that depend on a choice"
 
-# Why a sampler cannot draw a space; a bound that moves with other knobs suits all (ltray/draws.py).
+# Why a sampler cannot draw a space; a bound that moves with other knobs suits all (draws.py).
 SPACES: dict[tuple[str, str], str] = {
     ("grid", CONTINUOUS): "grid tries every combination and needs values: write `among: [...]`",
     ("cmaes", LISTED): "cmaes draws from a normal distribution, which has no place for a list of values: "

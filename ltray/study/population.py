@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ltray.alternative import Alternative
-from ltray.dimension import Dimension
 from ltray.errors import UsageError
-from ltray.search_space import SearchSpace
+from ltray.space.alternative import Alternative
+from ltray.space.dimension import Dimension
+from ltray.space.search_space import SearchSpace
 
 FACTORS = (0.8, 1.2)  # by which a range's value is changed; Jaderberg et al., appendix A
 

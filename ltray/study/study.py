@@ -9,10 +9,10 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ltray.draws import FromStudy, Walk, given, lowest
-from ltray.samplers import GIVEN, Proposal, is_given, new_sampler
-from ltray.search_space import SearchSpace
-from ltray.study_storage import MirroredStorage, one_transaction
+from ltray.space.draws import FromStudy, Walk, given, lowest
+from ltray.space.search_space import SearchSpace
+from ltray.study.samplers import GIVEN, Proposal, is_given, new_sampler
+from ltray.study.study_storage import MirroredStorage, one_transaction
 
 FILE_NAME = "study.sqlite3"
 PAPER, NAME, SETTINGS, REASON, ATTEMPT, ORIGIN = "paper", "name", "settings", "reason", "attempt", "origin"

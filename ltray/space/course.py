@@ -8,9 +8,9 @@ from typing import Any, Self
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
-from ltray.population import Population
-from ltray.search_settings import Stop
-from ltray.stopping_rules import Halving, HyperBand, Median, Rule
+from ltray.space.search_settings import Stop
+from ltray.study.population import Population
+from ltray.study.stopping_rules import Halving, HyperBand, Median, Rule
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Course:
 
     @property
     def runs(self) -> dict[str, Any] | None:
-        """Return what `ltray.short_runs.train_runs` needs to know; None for a trial of one run."""
+        """Return what `ltray.space.short_runs.train_runs` needs to know; None for a trial of one run."""
         return {"lengths": self.lengths, "promotion": self.promotion} if len(self.lengths) > 1 else None
 
     def describe(self, stop: Stop) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ltray.board import Board
 from ltray.engine.checkpoint import Checkpoint
-from ltray.run_folder import append_history, best_checkpoint, whole_checkpoints
+from ltray.outcome.run_folder import append_history, best_checkpoint, whole_checkpoints
 
 
 class FolderSession:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ltray.errors import UsageError
-from ltray.run_folder import CONFIG, ENVIRONMENT, read_config, read_evaluation, read_history
+from ltray.outcome.run_folder import CONFIG, ENVIRONMENT, read_config, read_evaluation, read_history
 
 
 @dataclass(frozen=True)

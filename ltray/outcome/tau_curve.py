@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltray.assessment import Assessment
 from ltray.methods.tau_norm import tau_ranges
+from ltray.outcome.assessment import Assessment
 from ltray.parts.exact_search import correct_range, most_correct
 from ltray.parts.losses import log_prior
 from ltray.parts.post_hoc import ROWS

@@ -11,13 +11,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ltray.course import Course
 from ltray.data.source import ImageData
 from ltray.errors import UsageError
-from ltray.estimate import TrialCost, expected_share, measure
 from ltray.experiment import Experiment, find_method
-from ltray.search_space import SearchSpace
-from ltray.stopping_rules import Halving
+from ltray.space.course import Course
+from ltray.space.estimate import TrialCost, expected_share, measure
+from ltray.space.search_space import SearchSpace
+from ltray.study.stopping_rules import Halving
 
 
 @dataclass(frozen=True)

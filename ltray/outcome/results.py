@@ -11,8 +11,8 @@ from rich.table import Table
 
 from ltray.board import scalars
 from ltray.engine.loop import CHECKPOINT_SCORE
-from ltray.short_runs import RUN, RUN_EPOCH
-from ltray.study import COPIES, NAME, PAPER, REASON, SETTINGS, front
+from ltray.space.short_runs import RUN, RUN_EPOCH
+from ltray.study.study import COPIES, NAME, PAPER, REASON, SETTINGS, front
 
 STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}
 FRONT = "front"

@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from ltray.alternative import Alternative, Draw
-from ltray.combinations import CONDITIONAL, CONTINUOUS, LISTED, refusal
-from ltray.dimension import Dimension
-from ltray.draws import OutsideSpace, Walk, given
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, find_method
 from ltray.long_tail import LongTail
-from ltray.rows import Row, stated_keys
-from ltray.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 from ltray.settings_file import SettingsFile
-from ltray.space_file import SpaceReader
+from ltray.space.alternative import Alternative, Draw
+from ltray.space.combinations import CONDITIONAL, CONTINUOUS, LISTED, refusal
+from ltray.space.dimension import Dimension
+from ltray.space.draws import OutsideSpace, Walk, given
+from ltray.space.rows import Row, stated_keys
+from ltray.space.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
+from ltray.space.space_file import SpaceReader
 
 METHODS, ROW = "methods", "row"
 
@@ -162,7 +162,7 @@ class SearchSpace:
         return known
 
     def _check_together(self, file: SettingsFile) -> None:
-        """Refuse what cannot work together; see `ltray.combinations`."""
+        """Refuse what cannot work together; see `ltray.space.combinations`."""
         contents = {LISTED if d.among is not None else CONTINUOUS: d.where for d in reversed(self.dimensions)}
         for dimension in (d for alternative in self.alternatives for d in alternative.conditional()):
             contents[CONDITIONAL] = dimension.where

@@ -8,10 +8,10 @@ from rich.table import Table
 from ltray.engine.checkpoint import write_text
 from ltray.errors import UsageError, did_you_mean
 from ltray.experiment import find_method
-from ltray.search_space import SearchSpace
 from ltray.settings_file import SettingsFile
+from ltray.space.search_space import SearchSpace
 
-SHIPPED = Path(__file__).resolve().parents[1] / "search_spaces"
+SHIPPED = Path(__file__).resolve().parents[2] / "search_spaces"
 COMMAND = "# python -m ltray.tune "
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ltray.dimension import Dimension
+from ltray.space.dimension import Dimension
 
 NEAR, BEST = 0.1, 3  # the best value within a tenth of the range; of the best three the middle one within a fifth
 WIDER = 0.5  # how much wider than the old range, on its own scale, the suggested one is
@@ -38,7 +38,7 @@ def edges(table: pd.DataFrame, explored: Sequence[Dimension], *, metric: str) ->
     its end, and the middle one of the best three within a fifth.
 
     Args:
-        table: One row a trial; see `ltray.importance.importances`.
+        table: One row a trial; see `ltray.outcome.importance.importances`.
         explored: The explored knobs.
         metric: Column by which trials are ranked.
     """

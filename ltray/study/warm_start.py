@@ -11,11 +11,11 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
-from ltray.draws import OutsideSpace, Walk, given
 from ltray.errors import UsageError
-from ltray.run_folder import ENVIRONMENT, read_config
-from ltray.search_space import SearchSpace
-from ltray.study import FILE_NAME, ORIGIN, SETTINGS, own_trials
+from ltray.outcome.run_folder import ENVIRONMENT, read_config
+from ltray.space.draws import OutsideSpace, Walk, given
+from ltray.space.search_space import SearchSpace
+from ltray.study.study import FILE_NAME, ORIGIN, SETTINGS, own_trials
 
 CMAES_NEEDS = 10
 # Settings that make no other task of it: seeds change the noise, places nothing.

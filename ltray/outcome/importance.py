@@ -13,9 +13,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.importance import BaseImportanceEvaluator, FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 from optuna.trial import create_trial
 
-from ltray.dimension import Dimension
-from ltray.draws import label
-from ltray.results import GROUPS
+from ltray.outcome.results import GROUPS
+from ltray.space.dimension import Dimension
+from ltray.space.draws import label
 
 LEAST_TRIALS, LEAST_BEST = 15, 5  # below, the best ones are too few to tell their settings from chance
 BEST_SHARE = 0.1
@@ -46,7 +46,7 @@ class Importance:
 def importances(table: pd.DataFrame, explored: Sequence[Dimension], *, selection: str) -> list[Importance] | str:
     """Return the knobs' importance for every group of classes that the table has.
 
-    What ended a search prints, and a report may: call it with what `ltray.results.trial_table`
+    What ended a search prints, and a report may: call it with what `ltray.outcome.results.trial_table`
     returned or `results.parquet` holds, and the space's `dimensions`. Trials that were
     stopped early count as tried and never as among the best: they were stopped for that.
     Failed trials do not count. A conditional knob is weighed where it stands.

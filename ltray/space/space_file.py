@@ -4,16 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from ltray.alternative import Alternative
-from ltray.dimension import AUTO, Dimension, worth_exploring
 from ltray.errors import UsageError, did_you_mean
 from ltray.experiment import Experiment, find_method, setting_names
 from ltray.knobs import Knobs
 from ltray.recipe import Recipe
-from ltray.rows import NAME, SHARED, Row, check_distinct
-from ltray.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 from ltray.settings import full_key, parse_numbers
 from ltray.settings_file import SettingsFile
+from ltray.space.alternative import Alternative
+from ltray.space.dimension import AUTO, Dimension, worth_exploring
+from ltray.space.rows import NAME, SHARED, Row, check_distinct
+from ltray.space.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 
 BLOCKS: dict[str, type[Knobs]] = {"search": Search, "stop": Stop, "trial": TrialResources, "finalists": Finalists}
 KEYS = ("dataset", "methods", "explore", "rows", "fix", *BLOCKS)

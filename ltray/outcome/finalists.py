@@ -12,11 +12,11 @@ from optuna.trial import TrialState
 
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.intervals import Interval, mean_interval
-from ltray.run_folder import read_evaluation
-from ltray.search_settings import Finalists
-from ltray.search_space import SearchSpace
-from ltray.study import PAPER, SETTINGS
+from ltray.outcome.intervals import Interval, mean_interval
+from ltray.outcome.run_folder import read_evaluation
+from ltray.space.search_settings import Finalists
+from ltray.space.search_space import SearchSpace
+from ltray.study.study import PAPER, SETTINGS
 
 FOLDER, FAILURE_FILE = "finalists", "failure.json"
 PAPERS = "paper"  # key of the papers' setting where no trial had it

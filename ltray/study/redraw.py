@@ -5,8 +5,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ltray.search_space import SearchSpace
-from ltray.study import SETTINGS, ask, keep_settings
+from ltray.space.search_space import SearchSpace
+from ltray.study.study import SETTINGS, ask, keep_settings
 
 
 def undrawn(study: optuna.Study) -> list[FrozenTrial]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from ltray.assessment import Trained
-from ltray.run_folder import SCORES, keep_best
+from ltray.outcome.assessment import Trained
+from ltray.outcome.run_folder import SCORES, keep_best
 
 
 def keep_evaluated(
