@@ -26,8 +26,9 @@ RUNS = {
     "rescom of the paper": ("rescom", RESCOM | {"anchors": "first_view"}),
     "rescom without its modules": (
         "rescom",
-        RESCOM
-        | {
+        {
+            "queue_size": 3,
+            "projection_width": 4,
             "effective_number_beta": 0.0,
             "queue_kind": "original",
             "hard_mining": False,
