@@ -48,4 +48,6 @@ def trials_at_once(asked: TrialResources) -> int:
     """Return how many trials the cluster can run side by side; 0 where not even one fits."""
     available = ray.cluster_resources()
     each = worker_resources(asked)
-    return int(min(available.get(name, 0) // (amount * asked.workers) for name, amount in each.items()))
+    # Ray counts in ten-thousandths; in floats ten tenths of a GPU do not fit into one.
+    parts = {name: round(10_000 * amount) * asked.workers for name, amount in each.items()}
+    return min(int(10_000 * available.get(name, 0)) // amount for name, amount in parts.items())

@@ -169,6 +169,15 @@ class TrialResources(Knobs):
     )
     retries: int = knob(1, "", "how often a crashed trial goes on from its checkpoint", low=0, high=100)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        gpus = self.gpus_per_worker
+        if gpus != -1 and not 0 <= gpus <= 1 and not (gpus > 1 and gpus.is_integer()):
+            raise UsageError(
+                "`gpus_per_worker` must be -1 (one where there are any), a share of one GPU in [0, 1] or a whole "
+                f"number, but got {gpus:g}."
+            )
+
 
 @dataclass(frozen=True)
 class Finalists(Knobs):
