@@ -169,7 +169,8 @@ def last_line(trial: Any) -> str:
         lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines()
     except (OSError, TypeError):
         return "the process ended without a word"
-    return lines[-1] if lines else "the process ended without a word"
+    # After these words Ray guesses at reasons, in a paragraph.
+    return lines[-1].partition(" Some common causes")[0] if lines else "the process ended without a word"
 
 
 def _short(value: Any) -> str:
