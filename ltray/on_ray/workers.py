@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+import uuid
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,18 +14,23 @@ import ray.train
 import ray.train.torch
 import torch
 from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
-from ray.train.v2._internal.execution.callback import ControllerCallback, WorkerGroupCallback
+from ray.train.v2._internal.execution.callback import ControllerCallback
+from ray.train.v2._internal.execution.worker_group import worker_group
 from ray.train.v2.api.callback import UserCallback
-from ray.util.placement_group import PlacementGroup, PlacementGroupID, remove_placement_group
+from ray.util.placement_group import (
+    PlacementGroup,
+    PlacementGroupID,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
 from ray.util.queue import Empty, Queue
 
-from ltray.engine.checkpoint import write_text
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.experiment import Experiment
 from ltray.on_ray.rendezvous import ConfinedTorchConfig
 from ltray.on_ray.session import RaySession, train_and_report
 
-RESERVED = "placement_group"  # file with the id of what a run reserves
 ABORT_WITHIN = 20.0  # seconds
 Report = tuple[dict[str, Any], Path | None]
 
@@ -47,26 +53,29 @@ class _Relay(UserCallback):
         self.reports.put(None)
 
 
-class _Introduction(ControllerCallback, WorkerGroupCallback):
-    """Tells whoever started the run which process is its controller, and notes what it reserves for the workers."""
+class _Introduction(ControllerCallback):
+    """Tells whoever started the run which process is its controller, and names what that reserves after the run."""
 
     def __init__(self, reports: Queue, folder: Path) -> None:
         self.reports, self.folder = reports, folder
 
     def after_controller_start(self, train_run_context: Any) -> None:
-        self.reports.put(ray.get_runtime_context().current_actor)
+        def named(*words: Any, **options: Any) -> PlacementGroup:
+            # No two may have one name, also where Train starts the workers again.
+            return placement_group(*words, **options, name=f"{self.folder} {uuid.uuid4().hex}")
 
-    def after_worker_group_start(self, worker_group: Any) -> None:
-        group = worker_group.get_worker_group_state().placement_group_handle.placement_group
-        write_text(self.folder / RESERVED, group.id.hex())
+        worker_group.placement_group = named
+        self.reports.put(ray.get_runtime_context().current_actor)
 
 
 def free(folder: Path) -> None:
-    """Free what a run reserved whose starting process was killed: until the command ends, Ray would keep it."""
-    if (folder / RESERVED).is_file():
-        group = PlacementGroupID(bytes.fromhex((folder / RESERVED).read_text()))
-        remove_placement_group(PlacementGroup(group))
-        (folder / RESERVED).unlink()
+    """Free what a run has reserved whose processes were killed: Ray would keep it until the command ends.
+
+    Train has a process for that, which asks a dashboard that a cluster need not have.
+    """
+    for number, group in placement_group_table().items():
+        if group["name"].startswith(f"{folder.resolve()} ") and group["state"] != "REMOVED":
+            remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(number))))
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -111,8 +120,7 @@ def run_workers(
     """
     # Ray's own list of checkpoints is not written under a temporary name: a kill can leave half of it, and a run that
     # finds that half never starts again. What is whole on the disk counts instead.
-    for name in (CHECKPOINT_MANAGER_SNAPSHOT_FILENAME, RESERVED):
-        (folder / name).unlink(missing_ok=True)
+    (folder / CHECKPOINT_MANAGER_SNAPSHOT_FILENAME).unlink(missing_ok=True)
     reports = Queue(maxsize=1, actor_options={"num_cpus": 0})
     trainer = ray.train.torch.TorchTrainer(
         train_worker,
