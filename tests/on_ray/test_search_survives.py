@@ -77,9 +77,12 @@ def assert_equal(first, second):
     assert test == test_2
 
 
-def family(process):
-    """The command's workers and Ray's own processes."""
-    return psutil.Process(process.pid).children(recursive=True)
+def kill(process, name):
+    """Kill the command's process whose title, or program, is this."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    victims = [child for child in family if name in "".join(child.cmdline()[:1])]
+    assert victims, [child.cmdline()[:1] for child in family]
+    victims[0].kill()
 
 
 def test_a_search_killed_five_times_at_random_equals_the_undisturbed_one(space, undisturbed, tmp_path):
@@ -109,7 +112,7 @@ def test_a_search_killed_in_its_final_evaluation_only_evaluates(space, undisturb
     assert_equal(undisturbed, tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", ["run_trial", "raylet"])
+@pytest.mark.parametrize("name", ["ImplicitFunc", "/raylet"])  # the first is a trial's process
 def test_a_killed_worker_is_retried_and_a_killed_raylet_is_told(space, undisturbed, tmp_path, name):
     words = [str(space), "--output", str(tmp_path / "run")]
     with commands.started("tune", *words, data=tmp_path, reached=lambda text: "trial 1 starts" in text) as (
@@ -117,13 +120,11 @@ def test_a_killed_worker_is_retried_and_a_killed_raylet_is_told(space, undisturb
         log,
     ):
         time.sleep(random.Random(str(tmp_path)).uniform(0.0, 3.0))
-        victims = [child for child in family(process) if name in " ".join(child.cmdline())]
-        assert victims
-        victims[0].kill()
+        kill(process, name)
         code = process.wait(timeout=300)
     printed = log.read_text()
     assert "Traceback" not in printed
-    if name == "raylet":
+    if name == "/raylet":
         assert code == 1 and "the same command" in printed, printed
         commands.run("tune", *words, data=tmp_path)
     else:
@@ -199,8 +200,26 @@ def test_trials_of_two_workers_killed_and_resumed_search_like_one_worker(space, 
     one, two = outcome(one_worker), outcome(tmp_path / "run")
     assert [t[1] for t in two].count("PRUNED") >= 1 and [t[2] for t in two][:2] == [t[2] for t in one][:2]
     assert not list((tmp_path / "run" / "workers").iterdir())  # ended runs leave nothing behind
+    assert all(one[n][3] == pytest.approx(two[n][3], abs=0.1) for n in (0, 1) if one[n][1] == two[n][1])
     history = [pd.read_parquet(f / "history.parquet").query("epoch == 1") for f in (one_worker, tmp_path / "run")]
     for name in ("loss/classification", "loss/contrastive"):
         first, second = (table.set_index("trial")[name].head(2) for table in history)
         # Float32 sums in another order, and mining picks other keys; test_every_method compares in float64, to 1e-6.
         assert second.to_numpy() == pytest.approx(first.to_numpy(), rel=5e-2)
+
+
+def test_a_trial_of_two_workers_whose_process_is_killed_gets_its_cores_again(space, tmp_path):
+    words = [str(space), "--output", str(tmp_path / "run"), *TWO, "search.trials=1", "trial.retries=2"]
+    with commands.started("tune", *words, data=tmp_path, reached=lambda text: "trial 0 starts" in text) as (
+        process,
+        log,
+    ):
+        for count, delay in ((1, 4.0), (2, 15.0)):  # as its workers start, and as they train
+            time.sleep(delay)
+            kill(process, "ImplicitFunc")
+            while log.read_text().count("is retried") < count:
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.1)
+        assert process.wait(timeout=400) == 0, log.read_text()
+    assert [state for _, state, *_ in outcome(tmp_path / "run")] == ["COMPLETE"]
+    assert sorted(outcome(tmp_path / "run")[0][3]) == [1, 2, 3, 4]
