@@ -4,7 +4,7 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.on_ray import cluster
-from ltray.search_settings import TrialResources
+from ltray.space.search_settings import TrialResources
 
 
 @pytest.mark.parametrize(
