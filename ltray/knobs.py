@@ -77,7 +77,7 @@ class Knobs:
         for name in self.specs():
             object.__setattr__(self, name, self.check_value(name, getattr(self, name)))
         for name, spec in self.specs().items():
-            if isinstance(spec.at_most, str):
+            if isinstance(spec.at_most, str) and self.has_effect(name):
                 self._check_order(name, spec.at_most)
 
     @classmethod
@@ -133,6 +133,11 @@ class Knobs:
             bounds.append(spec.at_most(self, classes))
         return min(bounds) if bounds else None
 
+    def has_effect(self, name: str) -> bool:
+        """Return whether another knob leaves this one an effect; bounds hold only for those that have one."""
+        needs = self.specs()[name].needs
+        return needs is None or getattr(self, needs[0]) in needs[1]
+
     def check_world(self, classes: int) -> None:
         """Check the bounds that depend on the data.
 
@@ -140,7 +145,7 @@ class Knobs:
             UsageError: A knob exceeds what this number of classes allows.
         """
         for name, spec in self.specs().items():
-            bound = self.upper_bound(name, classes) if callable(spec.at_most) else None
+            bound = self.upper_bound(name, classes) if callable(spec.at_most) and self.has_effect(name) else None
             if bound is not None and getattr(self, name) > bound:
                 raise UsageError(
                     f"`{name} <= {bound:g}` must hold with {classes} classes, but got {name}={getattr(self, name)}."

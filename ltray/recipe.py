@@ -76,15 +76,14 @@ class Recipe(Knobs):
         """Refuse a value that differs from the usual one where another knob leaves it without effect."""
         for name, spec in self.specs().items():
             value = getattr(self, name)
-            if spec.needs is None or value == usual[name]:
+            if spec.needs is None or value == usual[name] or self.has_effect(name):
                 continue
             other, values = spec.needs
-            if getattr(self, other) not in values:
-                allowed = " or ".join(f"{other}={wanted}" for wanted in values)
-                raise UsageError(
-                    f"`{name}` has no effect with {other}={getattr(self, other)}, but got {value!r}: leave it out, or "
-                    f"set {allowed}."
-                )
+            allowed = " or ".join(f"{other}={wanted}" for wanted in values)
+            raise UsageError(
+                f"`{name}` has no effect with {other}={getattr(self, other)}, but got {value!r}: leave it out, or "
+                f"set {allowed}."
+            )
 
     def shortened(self, epochs: int) -> Self:
         """Return the recipe of a run of `epochs` epochs whose schedule keeps its shares of the run.

@@ -7,6 +7,7 @@ from typing import ClassVar
 import pytest
 
 from ltray.errors import UsageError
+from ltray.experiment import find_method
 from ltray.knobs import Knobs, Value, knob
 from ltray.methods import METHODS
 from ltray.recipe import Recipe
@@ -117,3 +118,12 @@ def test_every_needed_knob_exists_and_can_have_the_values_it_needs() -> None:
     for knobs, other, values in needing:
         for value in values:
             knobs.check_value(other, value)
+
+
+def test_a_bound_holds_only_where_the_knob_has_an_effect():
+    values = {"queue_size": 3, "hard_positives": 4}
+    find_method("rescom").knobs.resolve("digits_lt", {"queue_size": 3, "hard_mining": False}).check_world(4)
+    with pytest.raises(UsageError, match="hard_positives <= queue_size"):
+        find_method("rescom").knobs.resolve("digits_lt", values)
+    with pytest.raises(UsageError, match="hard_negatives <= 9"):
+        find_method("rescom").knobs.resolve("digits_lt", {"queue_size": 3}).check_world(4)
