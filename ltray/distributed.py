@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def world_size() -> int:
@@ -80,11 +80,3 @@ def from_first(value: Tensor) -> Tensor:
     if world_size() > 1:
         dist.broadcast(value, src=0)
     return value
-
-
-@torch.no_grad()
-def broadcast_module(module: nn.Module) -> None:
-    """Copy rank 0's parameters and buffers to every worker."""
-    if world_size() > 1:
-        for value in list(module.parameters()) + list(module.buffers()):
-            dist.broadcast(value, src=0)
