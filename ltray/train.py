@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ltray.outcome.run_folder import (
     read_config,
     read_evaluation,
     start_setting,
+    unrecorded,
     whole_checkpoints,
 )
 from ltray.provenance import environment
@@ -102,6 +104,7 @@ def _follow(
 
     board = Board(folder)
     known = whole_checkpoints(folder)
+    unseen = [(metrics, path) for path, metrics in unrecorded(folder)]
     reports = run_workers(
         experiment.settings(),
         count=resources.workers,
@@ -112,7 +115,7 @@ def _follow(
     )
     last: Mapping[str, Any] = {}
     try:
-        for last, _ in reports:
+        for last, _ in chain(unseen, reports):
             if FAILURE in last:
                 return str(last[FAILURE])
             board.epoch(last, int(last["total_epochs"]))

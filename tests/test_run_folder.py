@@ -7,13 +7,14 @@ import sys
 
 import pytest
 
+from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.errors import UsageError
-from ltray.outcome.run_folder import held
+from ltray.outcome.run_folder import append_history, held, unrecorded
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ltray.outcome.run_folder import held
+from ltray.outcome.run_folder import append_history, held, unrecorded
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
@@ -45,3 +46,14 @@ def test_a_child_process_does_not_keep_the_folder(tmp_path):
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+def test_epochs_that_only_a_checkpoint_holds_are_found_in_order(tmp_path):
+    for epoch in (1, 2, 3):
+        metrics = {"total_epochs": epoch, "val/acc_all": epoch / 10}
+        checkpoint = Checkpoint(Position(), stages={}, optimizer={}, settings={}, metrics=metrics)
+        checkpoint.save(tmp_path / f"checkpoint_{epoch}")
+        if epoch == 1:
+            append_history(tmp_path, metrics)
+    (tmp_path / "checkpoint_3" / "checkpoint.pt").write_bytes(b"half")
+    assert unrecorded(tmp_path) == [(tmp_path / "checkpoint_2", {"total_epochs": 2, "val/acc_all": 0.2})]

@@ -32,7 +32,7 @@ from ltray.outcome.finalists import (
     rounds,
 )
 from ltray.outcome.folder_session import FolderSession
-from ltray.outcome.run_folder import append_history, checkpoint_of, whole_checkpoints
+from ltray.outcome.run_folder import append_history, checkpoint_of, unrecorded, whole_checkpoints
 from ltray.space.search_space import SearchSpace
 
 CHECKPOINT = "checkpoint_*"
@@ -164,6 +164,8 @@ def _alone(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _with_workers(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    for _, metrics in unrecorded(folder):
+        append_history(folder, metrics)
     known = whole_checkpoints(folder)
     reports = run_workers(
         dict(config["settings"]),

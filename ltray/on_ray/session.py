@@ -31,7 +31,6 @@ class RaySession:
         api: The module `ray.train` or `ray.tune`; both have `report`, `get_checkpoint` and
             `Checkpoint`.
         earlier: A checkpoint that an earlier driver left, used where Ray itself has none.
-            It is reported once more, since that driver may have died before it saw it.
     """
 
     api: ModuleType
@@ -43,11 +42,7 @@ class RaySession:
         if newest is not None:
             with newest.as_directory() as folder:
                 return Checkpoint.load(Path(folder))
-        if self.earlier is None:
-            return None
-        checkpoint = Checkpoint.load(self.earlier)
-        self.report(checkpoint.metrics, checkpoint)
-        return checkpoint
+        return Checkpoint.load(self.earlier) if self.earlier else None
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
         """Hand metrics to Ray; rank 0 adds the checkpoint."""

@@ -3,7 +3,7 @@
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,8 @@ def _alone(config: Mapping[str, Any]) -> None:
     torch.set_num_threads(max(int(config["resources"]["CPU"]), 1))
     device = torch.device("cuda" if "GPU" in config["resources"] else "cpu")
     known = resumable(Path(config["trials"]), config["number"])
+    if ray.tune.get_checkpoint() is None:
+        _report_again(known[-1:])
     session = RaySession(ray.tune, known[-1][0] if known else None)
     train_and_report(Experiment.from_settings(config["settings"]), session, device, runs=config["runs"])
 
@@ -76,8 +78,10 @@ def _alone(config: Mapping[str, Any]) -> None:
 def _with_workers(config: Mapping[str, Any]) -> None:
     trials, number = Path(config["trials"]), config["number"]
     folder = workers_folder(trials.parent, number)
+    known = resumable(trials, number)[-1:]
     # The newest may not have reached Tune's folder when the driver died.
-    known = resumable(trials, number) + whole_checkpoints(folder)
+    reported = known[0][1]["total_epochs"] if known else 0
+    known += [item for item in whole_checkpoints(folder) if item[1]["total_epochs"] > reported]
     reports = run_workers(
         dict(config["settings"]),
         count=config["workers"],
@@ -85,15 +89,22 @@ def _with_workers(config: Mapping[str, Any]) -> None:
         folder=folder,
         retries=config["retries"],
         runs=config["runs"],
-        earlier=max(known, key=lambda item: item[1]["total_epochs"])[0] if known else None,
+        earlier=known[-1][0] if known else None,
     )
     try:
+        _report_again(known)
         with closing(reports):
             for metrics, path in reports:
                 checkpoint = ray.tune.Checkpoint.from_directory(str(path)) if path else None
                 ray.tune.report(metrics, checkpoint=checkpoint)  # does not return where Tune stops the trial
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # Tune has copies of all that was reported
+
+
+def _report_again(known: Iterable[tuple[Path, Mapping[str, float]]]) -> None:
+    """Report what an earlier driver may have died before it saw; the study takes every epoch once."""
+    for path, metrics in known:
+        ray.tune.report(dict(metrics), checkpoint=ray.tune.Checkpoint.from_directory(str(path)))
 
 
 class Reclaim(ray.tune.Callback):

@@ -112,7 +112,7 @@ def run_workers(
         resources: What each worker takes; see `worker_resources`.
         folder: Where Ray keeps the run's checkpoints.
         retries: How often a failed worker group starts again from its checkpoint.
-        earlier: The checkpoint to go on from; it is yielded once more.
+        earlier: The checkpoint to go on from.
         runs: Of a trial of several runs; see `train_and_report`.
 
     Raises:

@@ -103,6 +103,12 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     return [epochs[epoch] for epoch in sorted(epochs)]
 
 
+def unrecorded(folder: Path) -> list[tuple[Path, dict[str, float]]]:
+    """Return the whole checkpoints, oldest epoch first, whose epochs the history lacks: a killed driver saw none."""
+    recorded = {row["total_epochs"] for row in read_history(folder)}
+    return [item for item in whole_checkpoints(folder) if item[1]["total_epochs"] not in recorded]
+
+
 def best_checkpoint(found: Iterable[tuple[Path, Mapping[str, float]]]) -> Path | None:
     """Return the folder with the highest score, of equals the earliest epoch; None of none.
 
