@@ -27,13 +27,13 @@ def step_counts(largest: int, classes: int, factor: float) -> list[int]:
 def pareto_counts(largest: int, classes: int, factor: float, shape: float) -> list[int]:
     """Return the quantiles of a shifted Pareto (Lomax) distribution, the head first.
 
-    n(u) = n_min + s · ((1 − u)^(−1/a) − 1) at u = (k − ½)/K, with n_min = n_max / IF and s
-    such that the head has n_max. ImageNet-LT (Liu et al. 2019) is a sample of it with a = 6.
+    n_k is linear in (1 − u)^(−1/a) at u = (k − ½)/K, such that the head has n_max and the tail
+    n_max / IF. ImageNet-LT (Liu et al. 2019) is a sample of it with a = 6.
     """
     smallest = largest / factor
-    spread = (largest - smallest) / ((2.0 * classes) ** (1.0 / shape) - 1.0)
-    above = [(label + 0.5) / classes for label in range(classes)]  # 1 − u, the head first
-    return [int(smallest + spread * (share ** (-1.0 / shape) - 1.0) + 1e-9) for share in above]
+    heights = [((label + 0.5) / classes) ** (-1.0 / shape) for label in range(classes)]  # u falls from the head on
+    scale = (largest - smallest) / (heights[0] - heights[-1])
+    return [int(smallest + scale * (height - heights[-1]) + 1e-9) for height in heights]
 
 
 def power_counts(reference: Sequence[int], exponent: float) -> list[int]:

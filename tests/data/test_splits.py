@@ -86,6 +86,7 @@ def test_honest_validation_costs_cifar100_27_training_images() -> None:
 
 
 @given(
+    kind=st.sampled_from(["exp", "step", "pareto"]),
     classes=st.integers(2, 7),
     each=st.integers(12, 40),
     factor=st.floats(1.0, 7.0),
@@ -94,12 +95,12 @@ def test_honest_validation_costs_cifar100_27_training_images() -> None:
     seed=st.integers(0, 2**32 - 1),
 )
 def test_splits_are_disjoint_and_as_large_as_promised(
-    classes: int, each: int, factor: float, wanted: int, tests: int, seed: int
+    kind: str, classes: int, each: int, factor: float, wanted: int, tests: int, seed: int
 ) -> None:
     definition = DatasetDefinition(
         name="t",
         source="digits",
-        imbalance_kind="exp",
+        imbalance_kind=kind,
         imbalance_factor=factor,
         validation_per_class=wanted,
         test_per_class=tests,
@@ -118,7 +119,7 @@ def test_splits_are_disjoint_and_as_large_as_promised(
     np.testing.assert_array_equal(np.bincount(splits.validation.labels, minlength=classes), [wanted] * classes)
     if tests:
         np.testing.assert_array_equal(np.bincount(splits.test.labels, minlength=classes), [tests] * classes)
-    asked = class_counts("exp", largest=each - tests, classes=classes, factor=definition.imbalance_factor, shape=6.0)
+    asked = class_counts(kind, largest=each - tests, classes=classes, factor=definition.imbalance_factor, shape=6.0)
     expected = [min(count, each - tests - wanted) for count in asked]
     np.testing.assert_array_equal(np.bincount(splits.train.labels, minlength=classes), expected)
 
@@ -174,6 +175,28 @@ def test_a_cap_limits_the_large_classes_alone() -> None:
     pools = {"train": np.repeat(np.arange(3), [50, 20, 4]), "test": balanced(3, 2)}
     definition = DatasetDefinition(name="t", source="folder", protocol="paper", largest_class=20)
     assert np.bincount(cut(definition, pools, 3).train.labels).tolist() == [20, 20, 4]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cap", "counts"),
+    [
+        ("exp", 0, [100, 46, 21, 10]),
+        ("exp", 50, [50, 23, 10, 5]),
+        ("step", 0, [100, 100, 10, 10]),
+        ("step", 50, [50, 50, 5, 5]),
+        ("pareto", 0, [100, 45, 23, 10]),
+        ("pareto", 50, [50, 22, 11, 5]),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_made_tail_has_its_factor_below_its_cap_whatever_the_seed(
+    kind: str, cap: int, counts: list[int], seed: int
+) -> None:
+    pools = {"train": balanced(4, 100), "test": balanced(4, 2)}
+    definition = dataclasses.replace(
+        PAPER, imbalance_kind=kind, imbalance_factor=10.0, largest_class=cap, data_seed=seed
+    )
+    assert np.bincount(cut(definition, pools, 4).train.labels).tolist() == counts
 
 
 def test_a_power_of_a_reference_needs_its_classes() -> None:
