@@ -14,7 +14,8 @@ DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 def run(main: Callable[[list[str]], int]) -> NoReturn:
     """Call `main` with the command line's words and leave the process with its exit code.
 
-    A user's mistake is told in one sentence without a traceback; anything unforeseen keeps
+    A user's mistake is told in one sentence without a traceback, as is a place that may not be
+    read or written; anything unforeseen keeps
     its traceback, which Python follows by exit code 1.
 
     Args:
@@ -28,6 +29,11 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         code = main(sys.argv[1:])
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
+        code = BAD_USAGE
+    except PermissionError as error:
+        print(
+            f"error: {error.filename}: {error.strerror}; mend its permissions, or name another place", file=sys.stderr
+        )
         code = BAD_USAGE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -7,11 +7,12 @@ done; a killed one is continued by the same command.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ltray.command import DONE, run
+from ltray.command import DONE, FAILED, run
 from ltray.data import suggestion
 from ltray.data.conversion import REPORT, convert
 from ltray.data.converted import betons, folder_of
@@ -27,11 +28,16 @@ def main(words: list[str]) -> int:
     given = _parser().parse_args(words)
     settings = parse_assignments(given.settings)
     own = Path(given.dataset).is_dir()
-    definition = suggestion.draft(Path(given.dataset)) if own else DatasetDefinition.read(given.dataset, settings)
     if own:
-        definition = definition.replace(**settings)
+        definition = suggestion.draft(Path(given.dataset), settings)
+    else:
+        definition = DatasetDefinition.read(given.dataset, settings)
     started = time.monotonic()
-    written = convert(definition, progress=Progress(), root=given.output, skip=given.on_error == "skip")
+    try:
+        written = convert(definition, progress=Progress(), root=given.output, skip=given.on_error == "skip")
+    except OSError as error:  # the disk filled up, or went away
+        print(f"error: {error}; what is done is kept, and the same command continues", file=sys.stderr)
+        return FAILED
     seconds = time.monotonic() - started
     folder = folder_of(definition, given.output)
     sidecars = {file.stem: Sidecar.read(file) for file in betons(folder)}
@@ -42,7 +48,7 @@ def main(words: list[str]) -> int:
     if given.verify:
         _verify(sidecars)
     if own:
-        file = suggestion.write(definition, sidecars)
+        file = suggestion.write(definition, sidecars, settings)
         print(f"data-set file, look it through: {file}\nnext: python -m ltray.train --methods bcl --dataset {file}")
     elif given.output:
         print(f"to train on it from there: export LTRAY_DATA={given.output.resolve()}")
@@ -67,14 +73,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _tell_findings(folder: Path, sidecars: Mapping[str, Sidecar]) -> None:
-    """Print the report's headings; its lists can be long."""
+    """Print the report's headings that tell anything; its lists can be long."""
     report = folder / REPORT
     if report.is_file():
         headings = [line for line in report.read_text(encoding="utf-8").splitlines() if line and line[0] != " "]
-        for line in headings[len(sidecars) :] if len(headings) > len(sidecars) else []:
+        telling = [line for line in headings if not line.endswith(" usable, 0 not")]
+        for line in telling:
             print(line)
-        if any(sidecar.skipped for sidecar in sidecars.values()) or len(headings) > len(sidecars):
-            print(f"all of it: {report}")
+        if telling:
+            print(f"all of it, image by image: {report}")
 
 
 def _verify(sidecars: Mapping[str, Sidecar]) -> None:

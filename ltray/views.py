@@ -18,9 +18,11 @@ from torch import Tensor
 from ltray.command import DONE, run
 from ltray.data.decoding import decode
 from ltray.data.definition import DatasetDefinition
+from ltray.data.originals import Originals
 from ltray.data.source_lists import reference_counts
 from ltray.data.sources import open_source
-from ltray.data.splits import cut
+from ltray.data.splits import Indices, cut
+from ltray.data.storage import Storage
 from ltray.data.views import Place, ViewMaker
 from ltray.errors import UsageError
 from ltray.experiment import complete_keys, find_method
@@ -47,13 +49,19 @@ def main(words: list[str]) -> int:
     settings = complete_keys(parse_assignments(given.settings), [method.name])
     definition = DatasetDefinition.read(given.dataset, _owned(settings, "dataset"))
     seed = settings.pop("seed", 0)
+    if not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"`seed` must be a whole number, 0 or more, but got {seed!r}.")
     knobs = _owned(settings, method.name)
     if settings:
         raise UsageError(f"`{next(iter(settings))}` has no effect on views.")
     images, titles, tail = examples(definition)
     views = first_views(method, knobs, definition, tail)
     output = given.output or Path(f"views-{method.name}-{definition.name}.png")
-    contact_sheet(images, titles, views, definition=definition, seed=seed).save(output, format="png")
+    sheet = contact_sheet(images, titles, views, definition=definition, seed=seed)
+    try:
+        sheet.save(output, format="png")
+    except OSError as error:
+        raise UsageError(f"`--output {output}` cannot be written: {error.strerror}; name a PNG file.") from error
     named = ", ".join(f"{view.name} ({view.augmentation})" for view in views)
     print(f"{output}: {len(images)} images of {definition.name}; {method.name} sees {named}")
     return DONE
@@ -75,12 +83,21 @@ def examples(definition: DatasetDefinition) -> tuple[list[Tensor], list[str], Lo
     images, titles = [], []
     for place in np.unique(np.linspace(0, len(by_size) - 1, ROWS).round().astype(int)):
         label = int(by_size[place])
-        index = int(train.indices[np.flatnonzero(train.labels == label)[0]])
-        decoded = decode(pools[train.pool].read(index), longest=definition.storage.cap)
-        pixels = torch.from_numpy(np.ascontiguousarray(definition.storage.fit(decoded.pixels)))
-        images.append(pixels.permute(2, 0, 1)[None].contiguous())
+        images.append(_first_readable(pools[train.pool], train.indices[train.labels == label], definition.storage))
         titles.append(f"{source.class_names[label]}\n{counts[label]} images")
     return images, titles, LongTail(tuple(counts.tolist()))
+
+
+def _first_readable(originals: Originals, indices: Indices, storage: Storage) -> Tensor:
+    """Return the first image of a class that a conversion would not leave out, as stored, uint8 (1, 3, h, w)."""
+    for index in indices.tolist():
+        try:
+            pixels = storage.fit(decode(originals.read(index), longest=storage.cap).pixels)
+        except (OSError, ValueError) as error:
+            said = f"{originals.name(index)}: {error}"
+            continue
+        return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].contiguous()
+    raise UsageError(f"No image of a class can be read; the last one is {said}.")
 
 
 def first_views(

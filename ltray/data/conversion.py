@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ltray import __version__
 from ltray.data import findings, sources
@@ -64,14 +65,14 @@ def convert(definition: DatasetDefinition, *, progress: Progress, root: Path | N
         RuntimeError: FFCV's writer failed.
     """
     folder = folder_of(definition, root)
-    folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         source = sources.open_source(definition)
-        stale = [pool for pool in source.pools if not _up_to_date(folder / f"{pool}.beton", source)]
+        storage = definition.storage
+        stale = [pool for pool in source.pools if not _up_to_date(folder / f"{pool}.beton", source, storage)]
         if not stale and (folder / COMPLETE).is_file():
             return False
         (folder / COMPLETE).unlink(missing_ok=True)
-        work = folder / f".work-{source.fingerprint[:16]}"
+        work = folder / f".work-{storage.key}-{source.fingerprint[:16]}"
         for left_over in folder.glob(".work-*"):
             if left_over != work:
                 shutil.rmtree(left_over)
@@ -79,7 +80,7 @@ def convert(definition: DatasetDefinition, *, progress: Progress, root: Path | N
             if beton.stem not in source.pools:  # a split the source has no longer
                 beton.unlink()
         if stale:
-            _Conversion(source, definition.storage, folder, work, progress, skip).run(stale)
+            _Conversion(source, storage, folder, work, progress, skip).run(stale)
             shutil.rmtree(work)
         (folder / COMPLETE).touch()
     return True
@@ -87,19 +88,30 @@ def convert(definition: DatasetDefinition, *, progress: Progress, root: Path | N
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time convert into a folder; the others wait and find it done."""
-    with (folder / ".lock").open("w") as lock:
+    """Let one process at a time convert into a folder; the others wait and find it done.
+
+    Raises:
+        UsageError: The folder cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot be written to: {error.strerror}; set --output or LTRAY_DATA to a folder that can."
+        ) from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _up_to_date(beton: Path, source: Source) -> bool:
+def _up_to_date(beton: Path, source: Source, storage: Storage) -> bool:
     try:
         sidecar = Sidecar.read(beton)
         sidecar.check()
     except UsageError:
         return False
-    return sidecar.fingerprint == source.fingerprint
+    return sidecar.fingerprint == source.fingerprint and sidecar.options == dataclasses.asdict(storage)
 
 
 @dataclass(frozen=True)
@@ -118,6 +130,8 @@ class _Conversion:
             for pool in pools:
                 originals = self.source.pools[pool]()
                 prepared = Prepared(self.work / pool, len(originals.labels))
+                if pool == "train":
+                    self._check_classes(originals.labels)
                 prepared.folder.mkdir(parents=True, exist_ok=True)
                 check_before(self.folder, originals, self.storage)
                 with self.progress.bar(f"{pool}: reading", prepared.count) as advance:
@@ -131,7 +145,7 @@ class _Conversion:
 
     def _report(self, found: Mapping[str, tuple[Originals, Prepared]]) -> None:
         report = self.folder / REPORT
-        report.write_text(findings.report(found), encoding="utf-8")
+        report.write_text(findings.report(found, self.source.notes), encoding="utf-8")
         bad = [sentence for _, prepared in found.values() for sentence in prepared.bad().values()]
         if bad and not self.skip:
             total = sum(prepared.count for _, prepared in found.values())
@@ -142,6 +156,20 @@ class _Conversion:
         for pool, (_, prepared) in found.items():
             if not len(prepared.good):
                 raise UsageError(f"{pool}: none of its {prepared.count:,} images can be used; see {report}.")
+        if "train" in found:
+            originals, prepared = found["train"]
+            self._check_classes(originals.labels[prepared.good])
+
+    def _check_classes(self, labels: NDArray[np.int64]) -> None:
+        """Raise UsageError where a class has no training image: nothing could be learned of it."""
+        names = self.source.class_names
+        empty = [names[label] for label in np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)]
+        if empty:
+            shown = ", ".join(empty[: findings.SHOWN]) + (", …" if len(empty) > findings.SHOWN else "")
+            raise UsageError(
+                f"{self.source.origin}: {len(empty)} of {len(names)} classes have no training image that can be used: "
+                f"{shown}; add some, or leave the class out."
+            )
 
     def _write(self, writer: BetonWriter, pool: str, *, originals: Originals, prepared: Prepared) -> None:
         partial, beton = self.work / f"{pool}.beton", self.folder / f"{pool}.beton"

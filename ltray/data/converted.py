@@ -1,5 +1,6 @@
 """The converted files of a data set: where they are, and having them made where they are not."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -28,12 +29,30 @@ def converted(definition: DatasetDefinition, *, progress: bool = False) -> Mappi
     """Return the sidecars of a definition's pools, checked; convert first where there are none.
 
     Raises:
-        UsageError: The originals cannot be found or read, or a file is damaged.
+        UsageError: The originals cannot be found or read, a file is damaged, or of another form.
     """
     folder = folder_of(definition)
     if not betons(folder):
         _convert_elsewhere(definition, progress)
-    return {file.stem: at_hand(Sidecar.read(file)) for file in betons(folder)}
+    found = {file.stem: Sidecar.read(file) for file in betons(folder)}
+    if "train" not in found:
+        raise UsageError(f"{folder / 'train.beton'} is missing; convert the data set again.")
+    for sidecar in found.values():
+        _check_form(sidecar, definition)
+    return {pool: at_hand(sidecar) for pool, sidecar in found.items()}
+
+
+def _check_form(sidecar: Sidecar, definition: DatasetDefinition) -> None:
+    """Raise UsageError where a data-set file was changed after its images were stored."""
+    wanted = dataclasses.asdict(definition.storage)
+    if sidecar.options != wanted:
+        stored, asked = (
+            ", ".join(f"{key} {value}" for key, value in form.items()) for form in (sidecar.options, wanted)
+        )
+        raise UsageError(
+            f"{sidecar.beton}: its images are stored as {stored}, but `image_size`, `longest_side` and "
+            f"`jpeg_quality` of {definition.name} now mean {asked}; convert the data set again."
+        )
 
 
 def _convert_elsewhere(definition: DatasetDefinition, progress: bool) -> None:

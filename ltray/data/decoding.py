@@ -60,6 +60,10 @@ def decode(content: bytes | Pixels, *, longest: int | None = None) -> Decoded:
         raise OSError("not an image of a known kind") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"too many pixels to decode safely: {error}") from error
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # a broken file may make a decoder fail in any way
+        raise OSError(f"cannot be decoded: {type(error).__name__}: {error}") from error
 
 
 def _decoded(image: Image.Image, content: bytes, longest: int | None) -> Decoded:

@@ -1,6 +1,7 @@
 """What a data set is: one flat YAML file, checked like every other setting."""
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from ltray.knobs import Knobs, knob
 from ltray.settings_file import SettingsFile
 
 SHIPPED = Path(__file__).resolve().parents[2] / "datasets"
-SOURCES = ("cifar10", "cifar100", "digits", "folder", "lists", "parquet")
+BUNDLED = ("cifar10", "cifar100", "digits")
+SOURCES = (*BUNDLED, "folder", "lists", "parquet")
 KINDS = ("natural", "exp", "step", "pareto", "power")
 
 _LISTED = ("source", ("lists", "parquet"))
@@ -78,6 +80,8 @@ class DatasetDefinition(Knobs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if "/" in self.name:
+            raise UsageError(f"`name` is part of file names and must not hold a slash, but got {self.name!r}.")
         if 0.0 < self.imbalance_factor < 1.0:
             object.__setattr__(self, "imbalance_factor", 1.0 / self.imbalance_factor)
         for name in ("mean", "std"):
@@ -100,9 +104,18 @@ class DatasetDefinition(Knobs):
 
     @property
     def key(self) -> str:
-        """Folder name of its converted files: what differs in pixels differs in key."""
-        bundled = self.source in ("cifar10", "cifar100", "digits")
-        return f"{self.store or (self.source if bundled else self.name)}-{self.storage.key}"
+        """Folder name of its converted files: what differs in originals or in pixels differs in key."""
+        if self.source in BUNDLED:
+            return f"{self.store or self.source}-{self.storage.key}"
+        lists = (self.train_list, self.validation_list, self.test_list, self.class_names)
+        originals = (self.source, str(self.place.resolve()), lists, self.image_column, self.label_column)
+        digest = hashlib.sha256(repr(originals).encode()).hexdigest()
+        return f"{self.store or self.name}-{self.storage.key}-{digest[:8]}"
+
+    @property
+    def place(self) -> Path:
+        """`folder` as a path; what list files name lies below it."""
+        return Path(self.folder).expanduser()
 
     @classmethod
     def read(cls, path_or_name: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> Self:
@@ -168,4 +181,4 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
     if Path(text).is_dir():
         raise UsageError(f"{text} is a folder, not a data-set file; `python -m ltray.convert {text}` makes one.")
     hint = did_you_mean(Path(text).stem, known)
-    raise UsageError(f"{text}: no such file, and no data set of this name in {SHIPPED}.{hint}")
+    raise UsageError(f"{text}: no such file or folder, and no data set of this name in {SHIPPED}.{hint}")

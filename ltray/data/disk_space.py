@@ -32,6 +32,11 @@ def check_free(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if wanted * SPARE > free:
         raise UsageError(
-            f"{folder}: about {wanted * SPARE / 1e9:.1f} GB are needed, but {free / 1e9:.1f} GB are free; "
+            f"{folder}: about {_amount(wanted * SPARE)} are needed, but {_amount(free)} are free; "
             "free some, or set LTRAY_DATA or --output to another disk."
         )
+
+
+def _amount(size: float) -> str:
+    unit, each = next((pair for pair in (("GB", 1e9), ("MB", 1e6)) if size >= pair[1]), ("kB", 1e3))
+    return f"{size / each:.1f} {unit}"

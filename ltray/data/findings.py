@@ -37,12 +37,17 @@ def duplicates(found: Found) -> dict[str, list[tuple[str, ...]]]:
     return dict(groups)
 
 
-def report(found: Found) -> str:
-    """Return all that was found, in full."""
+def report(found: Found, notes: Sequence[str] = ()) -> str:
+    """Return all that was found, in full.
+
+    Args:
+        found: The pools.
+        notes: What was found beside the images.
+    """
     sections = [line for pool, (_, prepared) in found.items() for line in _of_pool(pool, found, prepared)]
     for where, groups in duplicates(found).items():
         sections += [f"{where}: {len(groups):,} images occur more than once", *_indented(map(" = ".join, groups))]
-    return "\n".join(sections) + "\n"
+    return "\n".join([*sections, *notes]) + "\n"
 
 
 def _of_pool(pool: str, found: Found, prepared: Prepared) -> Iterable[str]:

@@ -49,7 +49,7 @@ def _stamp(sidecar: Sidecar) -> Path | None:
 
 
 def _copied(sidecar: Sidecar, root: Path) -> Sidecar:
-    folder = root / sidecar.beton.parent.name
+    folder = root / f"{sidecar.beton.parent.name}-{sidecar.sha256[:8]}"  # other data may have a folder of the same name
     folder.mkdir(parents=True, exist_ok=True)
     mine = dataclasses.replace(sidecar, beton=folder / sidecar.beton.name)
     with (folder / ".lock").open("w") as lock:

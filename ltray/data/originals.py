@@ -41,12 +41,14 @@ class Source:
         origin: Where it comes from, in words, for messages and sidecars.
         fingerprint: Changes when the originals change; cheap to compute.
         pools: How to open each pool; nothing is read before. Picklable.
+        notes: What was found beside the images, for the report.
     """
 
     class_names: tuple[str, ...]
     origin: str
     fingerprint: str
     pools: Mapping[str, Callable[[], Originals]]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ class Sidecar:
         Raises:
             UsageError: The file is absent, cut, damaged or another one.
         """
-        cure = "convert the data set again"
+        cure = "delete it and convert the data set again"
         try:
             size = self.beton.stat().st_size
             if size != self.bytes:

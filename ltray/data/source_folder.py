@@ -2,6 +2,9 @@
 
 import hashlib
 import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,8 +30,11 @@ def open_folder(definition: DatasetDefinition) -> Source:
     Raises:
         UsageError: It holds no classes, or its splits do not have the same ones.
     """
-    root = Path(definition.folder)
-    found = {pool: _by_class(place) for pool, place in split_folders(root).items()}
+    if not definition.folder:
+        raise UsageError(f"{definition.name}: `folder` must say where the images are; add it, or folder=/your/images.")
+    root = definition.place
+    places = split_folders(root)
+    found = {pool: _by_class(place) for pool, place in places.items()}
     names = tuple(sorted(found["train"], key=_natural))
     if len(names) < 2:
         raise UsageError(
@@ -47,6 +53,7 @@ def open_folder(definition: DatasetDefinition) -> Source:
         origin=f"image folder {root}",
         fingerprint=hashlib.sha256(repr(listing).encode()).hexdigest(),
         pools={pool: partial(FileOriginals.of_classes, root, classes, names) for pool, classes in found.items()},
+        notes=tuple(note for pool, place in places.items() for note in _left_alone(pool, place)),
     )
 
 
@@ -60,8 +67,8 @@ def split_folders(root: Path) -> dict[str, Path]:
         UsageError: No folder, or splits without a training part.
     """
     if not root.is_dir():
-        raise UsageError(f"`folder: {root}` is not a folder.")
-    here = {entry.name.lower(): Path(entry.path) for entry in os.scandir(root) if entry.is_dir()}
+        raise UsageError(f"`folder: {root}` is not a folder on this machine; say where the images are: folder=/path.")
+    here = {place.name.lower(): place for place in _folders(root)}
     found = {pool: here[name] for pool, names in SPLITS.items() for name in names if name in here}
     if not found:
         return {"train": root}
@@ -74,23 +81,71 @@ def split_folders(root: Path) -> dict[str, Path]:
 
 def _by_class(place: Path) -> dict[str, list[tuple[str, int]]]:
     """Return (path, size in bytes) of the images of each class folder, at any depth, sorted."""
-    classes: dict[str, list[tuple[str, int]]] = {}
-    for entry in sorted(os.scandir(place), key=lambda one: one.name):
-        if entry.is_dir() and not entry.name.startswith("."):
-            files = sorted(_images(Path(entry.path)))
-            if files:
-                classes[entry.name] = files
-    return classes
+    found = {folder.name: [path for path in _files(folder) if _is_image(path)] for folder in _folders(place)}
+    return {name: sorted((path, _size(path)) for path in paths) for name, paths in found.items() if paths}
 
 
-def _images(folder: Path) -> list[tuple[str, int]]:
-    found = []
-    for here, _, names in os.walk(folder):
-        for name in names:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                path = os.path.join(here, name)
-                found.append((path, os.stat(path).st_size))
-    return found
+def _folders(place: Path) -> list[Path]:
+    """Return the folders in a folder by name, without hidden ones.
+
+    Raises:
+        UsageError: It may not be read.
+    """
+    try:
+        return sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Yield the files below a folder, also behind links to folders, each folder once."""
+    seen = set()
+    for here, below, names in os.walk(folder, followlinks=True, onerror=_refuse):
+        place = os.path.realpath(here)
+        if place in seen:  # a link in a circle
+            below.clear()
+            continue
+        seen.add(place)
+        below.sort()
+        yield from (os.path.join(here, name) for name in names if not name.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> UsageError:
+    return UsageError(
+        f"{error.filename}: cannot be read: {error.strerror}; it may hold images, so mend its permissions."
+    )
+
+
+def _is_image(path: str) -> bool:
+    return path.lower().endswith(SUFFIXES)
+
+
+def _size(path: str) -> int:
+    """Return the bytes of a file; −1 for one that only a report can tell of, such as a dead link."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1
+
+
+def _left_alone(pool: str, place: Path) -> Iterator[str]:
+    """Yield what a split's folder holds besides images in class folders."""
+    others = Counter(
+        os.path.splitext(path)[1].lower() or "without a suffix"
+        for folder in _folders(place)
+        for path in _files(folder)
+        if not _is_image(path)
+    )
+    if others:
+        kinds = ", ".join(f"{suffix} {count:,}" for suffix, count in others.most_common(10))
+        yield f"{pool}: {others.total():,} files of other kinds were left alone: {kinds}"
+    loose = sum(_is_image(path.name) and path.is_file() for path in place.iterdir())
+    if loose:
+        yield f"{pool}: {loose:,} images outside class folders were left alone, in {place}"
 
 
 def _natural(name: str) -> tuple[int, int, str]:
@@ -125,4 +180,7 @@ class FileOriginals:
 
     def read(self, index: int) -> bytes:
         """Return the file."""
-        return Path(self.paths[index]).read_bytes()
+        path = Path(self.paths[index])
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+            raise OSError("not a file")
+        return path.read_bytes()

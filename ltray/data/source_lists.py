@@ -42,7 +42,9 @@ class ListFile:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: cannot be read: {error}.") from error
+            raise UsageError(
+                f"{path}: cannot be read: {error}; list files are looked for here and below `folder`."
+            ) from error
         listed = _from_json(path, text) if path.suffix == ".json" else _from_lines(path, text)
         if not listed.images:
             raise UsageError(f"{path}: lists no images.")
@@ -102,12 +104,15 @@ def open_lists(definition: DatasetDefinition) -> Source:
     stated = {"train": definition.train_list, "validation": definition.validation_list, "test": definition.test_list}
     if not stated["train"]:
         raise UsageError(f"{definition.name}: `train_list` must name the list file of the training images.")
-    root = Path(definition.folder).expanduser()
+    root = definition.place
     lists = {pool: ListFile.read(find_list(root, name)) for pool, name in stated.items() if name}
     names = _class_names(definition, lists)
     for listed in lists.values():
-        if max(listed.labels) >= len(names):
-            raise UsageError(f"{listed.path}: label {max(listed.labels)} is not one of {len(names)} classes.")
+        label, image = max(zip(listed.labels, listed.images, strict=True))
+        if label >= len(names):
+            raise UsageError(
+                f"{listed.path}: {image} has label {label}, but of {len(names)} classes the last is {len(names) - 1}."
+            )
     _check_present(root, lists)
     digest = hashlib.sha256(repr(root.resolve()).encode())
     for listed in lists.values():
@@ -132,7 +137,7 @@ def reference_counts(definition: DatasetDefinition) -> list[int]:
         return []
     if not definition.reference_list:
         raise UsageError(f"{definition.name}: `imbalance_kind: power` needs a `reference_list`.")
-    return ListFile.read(find_list(Path(definition.folder).expanduser(), definition.reference_list)).counts()
+    return ListFile.read(find_list(definition.place, definition.reference_list)).counts()
 
 
 def _originals(root: Path, listed: ListFile) -> FileOriginals:
@@ -145,7 +150,7 @@ def _class_names(definition: DatasetDefinition, lists: dict[str, ListFile]) -> t
     train = lists["train"]
     classes = max(max(listed.labels) for listed in lists.values()) + 1
     if definition.class_names:
-        file = find_list(Path(definition.folder).expanduser(), definition.class_names)
+        file = find_list(definition.place, definition.class_names)
         try:
             return tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
         except OSError as error:

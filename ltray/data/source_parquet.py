@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -31,21 +32,22 @@ def open_parquet(definition: DatasetDefinition) -> Source:
         UsageError: A file or column is missing, or labels cannot be understood.
     """
     listed = {"train": definition.train_list, "validation": definition.validation_list, "test": definition.test_list}
-    files = {pool: _files(definition.folder, pattern) for pool, pattern in listed.items() if pattern}
+    files = {pool: _files(definition.place, pattern) for pool, pattern in listed.items() if pattern}
     if "train" not in files:
         raise UsageError(f"{definition.name}: `train_list` must name the Parquet files of the training images.")
-    return parquet_source(
-        files, image=definition.image_column, label=definition.label_column, folder=Path(definition.folder)
-    )
+    return parquet_source(files, image=definition.image_column, label=definition.label_column, folder=definition.place)
 
 
 def parquet_source(files: dict[str, list[Path]], *, image: str, label: str, folder: Path) -> Source:
     """Describe Parquet files by pool; empty column names are found by their usual names."""
-    schema = pq.read_schema(files["train"][0])
+    schema = _schema(files["train"][0])
     image = _column(schema.names, image, IMAGE_COLUMNS, f"{files['train'][0]}: `image_column`")
     label = _column(schema.names, label, LABEL_COLUMNS, f"{files['train'][0]}: `label_column`")
-    names = _stated_names(schema, label) or _found_names(files["train"], label)
     every = [file for several in files.values() for file in several]
+    for file in every:
+        for column in (image, label):
+            _column(_schema(file).names, column, (), f"{file}")
+    names = _stated_names(schema, label) or _found_names(files["train"], label)
     listing = [(file.name, file.stat().st_size) for file in every]
     return Source(
         class_names=names,
@@ -58,11 +60,18 @@ def parquet_source(files: dict[str, list[Path]], *, image: str, label: str, fold
     )
 
 
-def _files(folder: str, pattern: str) -> list[Path]:
-    found = sorted(Path(folder).glob(pattern)) if not Path(pattern).is_absolute() else [Path(pattern)]
+def _files(folder: Path, pattern: str) -> list[Path]:
+    found = sorted(folder.glob(pattern)) if not Path(pattern).is_absolute() else [Path(pattern)]
     if not found or not all(file.is_file() for file in found):
-        raise UsageError(f"No file {pattern} in {Path(folder).resolve()}.")
+        raise UsageError(f"No file {pattern} in {folder.resolve()}; Parquet files are looked for below `folder`.")
     return found
+
+
+def _schema(file: Path) -> Any:
+    try:
+        return pq.read_schema(file)
+    except (OSError, pa.ArrowException) as error:
+        raise UsageError(f"{file}: cannot be read as a Parquet file: {error}") from error
 
 
 def _column(known: Sequence[str], stated: str, usual: tuple[str, ...], what: str) -> str:
@@ -88,11 +97,14 @@ def _found_names(files: list[Path], label: str) -> tuple[str, ...]:
     found: set[Any] = set()
     for file in files:
         found.update(pq.read_table(file, columns=[label])[label].unique().to_pylist())
+    if not found:
+        raise UsageError(f"{files[0]}: holds no images.")
     if all(isinstance(value, int) for value in found):
         return tuple(str(number) for number in range(max(found) + 1))
     if all(isinstance(value, str) for value in found):
         return tuple(sorted(found))
-    raise UsageError(f"{files[0]}: column `{label}` must hold whole numbers or names only.")
+    wrong = next((value for value in found if not isinstance(value, int | str)), "both")
+    raise UsageError(f"{files[0]}: column `{label}` must hold whole numbers or names only, but has {wrong}.")
 
 
 @dataclass
@@ -133,10 +145,11 @@ class ParquetOriginals:
                     groups.append((file, group, first))
                     first += opened.metadata.row_group(group).num_rows
                 # By way of a list: `to_numpy` would import pandas, in every process of a conversion.
-                labels += [number.get(v, -1) if isinstance(v, str) else v for v in _listed(opened, label)]
-        wrong = [row for row, value in enumerate(labels) if value is None or not 0 <= value < len(names)]
-        if wrong:
-            raise UsageError(f"{files[0]}: column `{label}`, row {wrong[0]}: not one of {len(names)} classes.")
+                for row, value in enumerate(_listed(opened, label)):
+                    known = number.get(value, -1) if isinstance(value, str) else value
+                    if known is None or not 0 <= known < len(names):
+                        raise UsageError(f"{file}, row {row}: `{label}` is {value!r}, not one of {len(names)} classes.")
+                    labels.append(known)
         return cls(files, image, folder, np.array(labels, dtype=np.int64), groups)
 
     def _place(self, index: int) -> tuple[int, int]:

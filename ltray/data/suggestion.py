@@ -1,10 +1,13 @@
 """A data-set file for somebody's own folder of images, from a look at it."""
 
 import json
+import os
 import re
+import shlex
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -12,21 +15,39 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals
 from ltray.data.sidecar import Sidecar
 from ltray.data.sources import open_source
+from ltray.errors import UsageError
 from ltray.long_tail import LongTail
+from ltray.settings import plain
 
 LOOKED_AT = 200  # images whose size decides the resolution
 SIDES = ((48, 32), (96, 64))  # median shorter side up to which a view has this side; above, 224
 LARGE = 224
+Fields = dict[str, tuple[Any, str]]
+"""Value and comment of each line of a data-set file."""
 
 
-def draft(folder: Path) -> DatasetDefinition:
+KNOWN = ("source", "folder", "store")  # what a folder says by itself
+
+
+def draft(folder: Path, settings: Mapping[str, Any]) -> DatasetDefinition:
     """Return what can be said of a folder of images before it is converted.
 
+    Args:
+        folder: A folder a class, with or without splits above them.
+        settings: What the user wants otherwise.
+
     Raises:
-        UsageError: It holds no images that could be a data set.
+        UsageError: It holds no images that could be a data set, or a setting is unknown or illegal.
     """
+    for key in settings:
+        DatasetDefinition.check_name(key)
+        if key in KNOWN:
+            raise UsageError(f"`{key}` has no effect beside a folder of images; a data-set file may state it.")
     place = folder.resolve()
-    first = DatasetDefinition(name=_slug(place.name), source="folder", folder=str(place), protocol="paper")
+    known = {"name": _slug(place.name), "source": "folder", "folder": str(place), "protocol": "paper"}
+    first = DatasetDefinition(**(known | dict(settings)))
+    if "image_size" in settings:
+        return first
     return first.replace(image_size=_side(open_source(first).pools["train"]()))
 
 
@@ -48,49 +69,70 @@ def _side(originals: Originals) -> int:
     return next((side for limit, side in SIDES if median <= limit), LARGE)
 
 
-def write(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> Path:
+def write(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar], settings: Mapping[str, Any]) -> Path:
     """Write the data-set file beside the .beton files, ready for train and tune.
 
     Args:
         definition: What `draft` returned.
         sidecars: Of the converted pools.
+        settings: What the user wants otherwise.
 
     Returns:
         The file.
+
+    Raises:
+        UsageError: The settings do not go together with what was found.
     """
-    train = sidecars["train"]
-    file = train.beton.parent / f"{definition.name}.yaml"
-    file.write_text("\n".join(_lines(definition, sidecars)) + "\n", encoding="utf-8")
+    fields = _suggested(definition, sidecars) | {key: (plain(value), "") for key, value in settings.items()}
+    DatasetDefinition(**{key: value for key, (value, _) in fields.items()})
+    file = sidecars["train"].beton.parent / f"{definition.name}.yaml"
+    partial = file.with_suffix(".partial")
+    partial.write_text("\n".join([*_heading(definition, sidecars["train"]), *_lines(fields)]) + "\n", encoding="utf-8")
+    os.replace(partial, file)
     return file
 
 
-def _lines(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> list[str]:
+def _heading(definition: DatasetDefinition, train: Sidecar) -> list[str]:
+    notes = ", ".join(f"{len(labels)} {name}" for name, labels in LongTail(train.counts).groups().items())
+    most, least = max(train.counts), min(train.counts)
+    return [
+        f"# python -m ltray.convert {shlex.quote(definition.folder)}",
+        f"# {sum(train.counts):,} images of {len(train.counts)} classes, {most:,} to {least:,} a class ({notes}).",
+    ]
+
+
+def _lines(fields: Fields) -> list[str]:
+    """Return YAML lines, a comment after those that have one."""
+    lines = []
+    for key, (value, comment) in fields.items():
+        quoted = key in ("name", "folder") or isinstance(value, list | bool)
+        line = f"{key}: {json.dumps(value, ensure_ascii=False) if quoted else value}"
+        lines.append(f"{line:<28} # {comment}" if comment else line)
+    return lines
+
+
+def _suggested(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> Fields:
+    """Return the fields of the data-set file, each with a comment or none."""
     train = sidecars["train"]
     median = statistics.median(train.counts)
-    groups = LongTail(train.counts).groups()
-    large = definition.image_size == LARGE
     held_out = {
         "test_per_class": 0 if "test" in sidecars else min(50, max(5, int(median // 5))),
         "validation_per_class": 0 if "validation" in sidecars else min(25, max(5, int(median // 10))),
     }
-    notes = ", ".join(f"{len(labels)} {name}" for name, labels in groups.items())
-    most, least = max(train.counts), min(train.counts)
-    profile = "imagenet_lt" if large else "cifar100_lt"
-    lines = [
-        f"# python -m ltray.convert {definition.folder}",
-        f"# {sum(train.counts):,} images of {len(train.counts)} classes, {most:,} to {least:,} a class ({notes}).",
-        f"name: {definition.name}",
-        "source: folder",
-        f"folder: {json.dumps(definition.folder, ensure_ascii=False)}",
-        "store: .                     # the .beton files lie beside this file",
-        f"image_size: {definition.image_size}",
-        f"profile: {profile:<12}        # whose hyperparameters methods start from: the published set nearest in size",
-        "flip: true                   # false where a mirrored image is of another class, as in digits and text",
-        f"mean: {list(train.mean)}",
-        f"std: {list(train.std)}",
-        "imbalance_kind: natural",
-    ]
+    profile = "imagenet_lt" if definition.image_size == LARGE else "cifar100_lt"
+    fields: Fields = {
+        "name": (definition.name, ""),
+        "source": ("folder", ""),
+        "folder": (definition.folder, ""),
+        "store": (".", "the .beton files lie beside this file"),
+        "image_size": (definition.image_size, "side of what the network sees, from the median image"),
+        "profile": (profile, "whose hyperparameters methods start from: the published set nearest in size"),
+        "flip": (True, "false where a mirrored image is of another class, as in digits and text"),
+        "mean": (list(train.mean), ""),
+        "std": (list(train.std), ""),
+        "imbalance_kind": ("natural", ""),
+    }
     for name, count in held_out.items():
         if count:
-            lines.append(f"{name}: {count}  # at most; small classes keep most of their images for training")
-    return [*lines, "protocol: honest"]
+            fields[name] = (count, "at most; small classes keep most of their images for training")
+    return fields | {"protocol": ("honest", "")}

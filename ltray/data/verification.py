@@ -29,4 +29,6 @@ def verify(sidecar: Sidecar, advance: Callable[[int], None]) -> None:
     except RuntimeError as error:
         raise UsageError(str(error)) from error
     if content.hexdigest() != sidecar.content:
-        raise UsageError(f"{sidecar.beton}: its images are not those that were written; convert the data set again.")
+        raise UsageError(
+            f"{sidecar.beton}: its images are not those that were written; delete it and convert it again."
+        )

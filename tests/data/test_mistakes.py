@@ -1,0 +1,421 @@
+"""Mistakes of a user of `ltray.convert`, `ltray.views` and data-set files: told in words, with the exit code."""
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from ltray import command, convert, views
+from ltray.data import conversion
+from ltray.data.converted import folder_of
+from ltray.data.definition import DatasetDefinition
+from ltray.data.progress import Progress
+from ltray.data.source import open_data
+
+FOLDER = "name: mine\nsource: folder\nfolder: pets\nprotocol: paper\ntest_per_class: 1\n"
+LISTS = "name: mine\nsource: lists\nfolder: pets\ntrain_list: train.txt\ntest_per_class: 1\nprotocol: paper\n"
+PARQUET = "name: mine\nsource: parquet\nfolder: .\ntrain_list: train.parquet\ntest_per_class: 1\nprotocol: paper\n"
+LINES = "".join(f"{name}/{number}.png {label}\n" for label, name in enumerate(("cat", "dog")) for number in range(4))
+
+
+def fill(folder: Path, *classes: str) -> None:
+    random = np.random.default_rng(list(folder.name.encode()))
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            Image.fromarray(random.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with eight pictures of pets."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "data"))
+    fill(tmp_path / "pets", "cat", "dog")
+    return tmp_path
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Run a command as a shell would; returns exit code and what it wrote to the standard error."""
+
+    def run(main: Callable[[list[str]], int], *words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["ltray", *words])
+        with pytest.raises(SystemExit) as ended:
+            command.run(main)
+        return int(ended.value.code or 0), capsys.readouterr().err
+
+    return run
+
+
+def read(words: list[str]) -> int:
+    """Open a data set as train, tune and evaluate do."""
+    open_data(DatasetDefinition.read(words[0]), device=torch.device("cpu"))
+    return command.DONE
+
+
+def wrote(name: str, text: str) -> Callable[[Path], None]:
+    return lambda here: (here / name).write_text(text) and None  # type: ignore[func-returns-value]
+
+
+def parquet(**columns: object) -> Callable[[Path], None]:
+    def write(here: Path) -> None:
+        pq.write_table(pa.table(columns), here / "train.parquet")
+        (here / "mine.yaml").write_text(PARQUET)
+
+    return write
+
+
+def nothing(here: Path) -> None:
+    """The mistake is in the words."""
+
+
+def both(*steps: Callable[[Path], None]) -> Callable[[Path], None]:
+    def run(here: Path) -> None:
+        for step in steps:
+            step(here)
+
+    return run
+
+
+def lists(text: str, more: str = "") -> Callable[[Path], None]:
+    return both(wrote("mine.yaml", LISTS + more), wrote("pets/train.txt", text))
+
+
+def only(*classes: str) -> Callable[[Path], None]:
+    return lambda here: fill(here / "other", *classes) if classes else (here / "other").mkdir()
+
+
+def loose(here: Path) -> None:
+    (here / "other").mkdir()
+    shutil.copy(here / "pets/cat/0.png", here / "other/a.png")
+
+
+def spoilt(here: Path) -> None:
+    (here / "mine.yaml").write_text(FOLDER)
+    for file in (here / "pets" / "dog").iterdir():
+        file.write_bytes(b"no image")
+
+
+MISTAKES = {
+    "wrong path": (nothing, convert, ["no/such/folder"], ["no/such/folder: no such file or folder", "Known: `cifar10"]),
+    "empty folder": (only(), convert, ["other"], ["other: needs a folder of images for each of at least two classes"]),
+    "one class": (only("cat"), convert, ["other"], ["at least two classes, but has 1"]),
+    "no class folders": (loose, convert, ["other"], ["at least two classes, but has 0"]),
+    "an image for a file": (nothing, convert, ["pets/cat/0.png"], ["pets/cat/0.png: cannot be read"]),
+    "broken YAML": (wrote("mine.yaml", FOLDER + "mean: [0.5\n"), convert, ["mine.yaml"], ["not valid YAML", "line 6"]),
+    "wrong key": (
+        wrote("mine.yaml", FOLDER + "flips: true\n"),
+        convert,
+        ["mine.yaml"],
+        ["mine.yaml:6", "mean `flip`?"],
+    ),
+    "wrong type": (
+        wrote("mine.yaml", FOLDER + "flip: 3\n"),
+        convert,
+        ["mine.yaml"],
+        ["mine.yaml:6: `flip` must be bool"],
+    ),
+    "no folder stated": (
+        wrote("mine.yaml", FOLDER.replace("folder: pets\n", "")),
+        convert,
+        ["mine.yaml"],
+        ["`folder` must say where"],
+    ),
+    "folder gone": (
+        wrote("mine.yaml", FOLDER.replace("pets", "/gone")),
+        convert,
+        ["mine.yaml"],
+        ["`folder: /gone` is not a folder"],
+    ),
+    "name with a slash": (nothing, convert, ["pets", "name=a/b"], ["`name`", "slash", "'a/b'"]),
+    "negative cap": (
+        nothing,
+        convert,
+        ["pets", "longest_side=-1"],
+        ["`32 <= longest_side` must hold, but got longest_side=-1"],
+    ),
+    "quality 0": (
+        nothing,
+        convert,
+        ["pets", "jpeg_quality=0"],
+        ["`1 <= jpeg_quality <= 100` must hold, but got jpeg_quality=0"],
+    ),
+    "factor 0": (
+        nothing,
+        convert,
+        ["pets", "imbalance_kind=exp", "imbalance_factor=0"],
+        ["imbalance_factor=0", "must hold"],
+    ),
+    "factor without a kind": (
+        nothing,
+        convert,
+        ["pets", "imbalance_factor=9"],
+        ["no effect with `imbalance_kind: natural`"],
+    ),
+    "a folder's source stated": (
+        nothing,
+        convert,
+        ["pets", "source=lists"],
+        ["`source` has no effect beside a folder"],
+    ),
+    "unknown --on-error": (
+        nothing,
+        convert,
+        ["pets", "--on-error", "ignore"],
+        ["invalid choice: 'ignore'", "stop", "skip"],
+    ),
+    "output is a file": (
+        nothing,
+        convert,
+        ["pets", "--output", "pets/cat/0.png"],
+        ["pets/cat/0.png", "--output or LTRAY_DATA"],
+    ),
+    "missing image": (
+        lists(LINES + "dog/9.png 1\n"),
+        convert,
+        ["mine.yaml"],
+        ["1 of 9 images", "dog/9.png", "--on-error skip"],
+    ),
+    "label far out": (
+        lists(LINES + "dog/3.png 7\n"),
+        convert,
+        ["mine.yaml"],
+        ["train.txt", "5 of 8 classes have no", "2, 3, 4"],
+    ),
+    "label beyond the names": (
+        both(lists(LINES, "class_names: names.txt\n"), wrote("pets/names.txt", "cat\n")),
+        convert,
+        ["mine.yaml"],
+        ["train.txt: dog/3.png has label 1, but of 1 classes the last is 0"],
+    ),
+    "no such split": (
+        lists(LINES, "validation_list: val.txt\n"),
+        convert,
+        ["mine.yaml"],
+        ["val.txt: cannot be read", "`folder`"],
+    ),
+    "Parquet that is none": (
+        both(wrote("mine.yaml", PARQUET), wrote("train.parquet", "text")),
+        convert,
+        ["mine.yaml"],
+        ["train.parquet: cannot be read as a Parquet file"],
+    ),
+    "Parquet without images": (
+        parquet(label=[0, 1]),
+        convert,
+        ["mine.yaml"],
+        ["train.parquet: `image_column` must be set; columns: label"],
+    ),
+    "Parquet without rows": (
+        parquet(image=pa.array([], pa.binary()), label=pa.array([], pa.int64())),
+        convert,
+        ["mine.yaml"],
+        ["holds no images"],
+    ),
+    "Parquet label of no class": (
+        parquet(image=[b"", b""], label=[0, -1]),
+        convert,
+        ["mine.yaml"],
+        ["train.parquet, row 1: `label` is -1"],
+    ),
+    "Parquet labels missing": (
+        parquet(image=[b"", b""], label=[0, None]),
+        convert,
+        ["mine.yaml"],
+        ["whole numbers or names only, but has None"],
+    ),
+    "a class that cannot be read": (
+        spoilt,
+        convert,
+        ["mine.yaml", "--on-error", "skip"],
+        ["1 of 2 classes have no training image", "dog"],
+    ),
+    "views of a folder": (nothing, views, ["pets", "bcl"], ["pets is a folder", "python -m ltray.convert pets"]),
+    "views, seed in words": (nothing, views, ["digits-lt", "bcl", "seed=one"], ["`seed`", "but got 'one'"]),
+    "views into nowhere": (
+        nothing,
+        views,
+        ["digits-lt", "crt", "--output", "none/a.png"],
+        ["none/a.png", "cannot be written"],
+    ),
+    "views of nothing readable": (spoilt, views, ["mine.yaml", "crt"], ["No image of a class can be read", "dog/"]),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_in_words_with_exit_code_2(
+    name: str, here: Path, told: Callable[..., tuple[int, str]]
+) -> None:
+    prepare, module, words, said = MISTAKES[name]
+    prepare(here)
+    code, message = told(module.main, *words)
+    assert code == command.BAD_USAGE, message
+    assert "Traceback" not in message
+    assert all(part in message for part in said), message
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A converted set of two pools beside its data-set file, all paths relative to where it lies."""
+    root = tmp_path_factory.mktemp("kept")
+    for split in ("train", "test"):
+        fill(root / "pets" / split, "cat", "dog")
+    (root / "pets.yaml").write_text(f"name: pets\nsource: folder\nfolder: {root}/pets\nprotocol: paper\nstore: .\n")
+    definition = DatasetDefinition.read(root / "pets.yaml")
+    conversion.convert(definition, progress=Progress(shown=False))
+    return root
+
+
+@pytest.fixture
+def pets(kept: Path, here: Path) -> Path:
+    """A copy of that set in the working folder."""
+    shutil.copytree(kept, here, dirs_exist_ok=True)
+    return here
+
+
+def cut_short(folder: Path) -> None:
+    beton = folder / "train.beton"
+    beton.write_bytes(beton.read_bytes()[:-100])
+
+
+def header_changed(folder: Path) -> None:
+    flip(folder / "train.beton", 40)
+
+
+def image_changed(folder: Path) -> None:
+    flip(folder / "train.beton", (folder / "train.beton").stat().st_size // 2)
+
+
+def flip(file: Path, place: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[place] ^= 1
+    file.write_bytes(content)
+
+
+def gone(folder: Path) -> None:
+    (folder / "train.beton").unlink()
+
+
+def sidecar_gone(folder: Path) -> None:
+    (folder / "train.json").unlink()
+
+
+def sidecar_of_another(folder: Path) -> None:
+    shutil.copy(folder / "test.json", folder / "train.json")
+
+
+def other_size_wanted(folder: Path) -> None:
+    (folder / "pets.yaml").write_text((folder / "pets.yaml").read_text() + "image_size: 48\n")
+
+
+DAMAGE = [
+    (cut_short, ["train.beton: has ", "instead of", "delete it and convert the data set again"]),
+    (header_changed, ["train.beton: damaged", "delete it and convert the data set again"]),
+    (image_changed, ["train.beton: damaged", "delete it and convert the data set again"]),
+    (gone, ["train.beton is missing", "convert the data set again"]),
+    (sidecar_gone, ["train.json: not a readable sidecar", "convert the data set again"]),
+    (sidecar_of_another, ["train.beton: ", "delete it and convert the data set again"]),
+    (other_size_wanted, ["stored as square 32", "now mean square 48", "convert the data set again"]),
+]
+
+
+@pytest.mark.ffcv
+@pytest.mark.parametrize(("spoil", "said"), DAMAGE)
+def test_a_damaged_conversion_is_refused_before_it_is_read(
+    spoil: Callable[[Path], None], said: list[str], pets: Path, told: Callable[..., tuple[int, str]]
+) -> None:
+    assert told(read, "pets.yaml") == (0, "")
+    spoil(pets)
+    code, message = told(read, "pets.yaml")
+    assert code == command.BAD_USAGE and "Traceback" not in message
+    assert all(part in message for part in said), message
+
+
+@pytest.mark.slow
+@pytest.mark.ffcv
+@pytest.mark.parametrize(("spoil", "said"), DAMAGE)
+def test_what_the_message_says_mends_a_damaged_conversion(
+    spoil: Callable[[Path], None], said: list[str], pets: Path, told: Callable[..., tuple[int, str]]
+) -> None:
+    spoil(pets)
+    if "delete it" in told(read, "pets.yaml")[1]:
+        (pets / "train.beton").unlink()
+    assert told(convert.main, "pets.yaml")[0] == 0
+    assert told(read, "pets.yaml") == (0, "")
+
+
+def test_two_folders_of_one_name_have_conversions_of_their_own(here: Path) -> None:
+    fill(here / "elsewhere" / "pets", "cat", "dog")
+    one, other = (
+        DatasetDefinition(name="pets", source="folder", folder=str(place))
+        for place in (here / "pets", here / "elsewhere" / "pets")
+    )
+    assert folder_of(one) != folder_of(other)
+    assert folder_of(one) == folder_of(dataclasses.replace(one, folder="pets"))  # the same, from here
+
+
+@pytest.fixture
+def small_disk(here: Path) -> Iterator[Path]:
+    """A real disk of 16 KiB."""
+    place = here / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a disk")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_full_disk_is_told_before_anything_is_written(small_disk: Path, told: Callable[..., tuple[int, str]]) -> None:
+    code, message = told(convert.main, "pets", "--output", str(small_disk))
+    assert code == command.BAD_USAGE
+    assert "kB are needed" in message and str(small_disk) in message and "--output to another disk" in message
+
+
+def test_a_disk_that_fills_up_meanwhile_ends_the_run_in_words(
+    small_disk: Path, told: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion, "check_before", lambda *of: None)  # there was room when it looked
+    code, message = told(convert.main, "pets", "--output", str(small_disk))
+    assert code == command.FAILED and "Traceback" not in message
+    assert "No space left on device" in message and "the same command continues" in message
+
+
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder of images, one class of which its user, who is not root, may not look into."""
+    place = Path(tempfile.mkdtemp(dir="/tmp"))
+    fill(place / "pets", "cat", "dog")
+    for path in (place, place / "pets"):
+        path.chmod(0o777)
+    (place / "pets" / "dog").chmod(0o000)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65_534)
+    yield place
+    if root:
+        os.seteuid(0)
+    (place / "pets" / "dog").chmod(0o755)
+    shutil.rmtree(place)
+
+
+def test_what_may_not_be_read_is_told_not_left_out(nobody: Path, told: Callable[..., tuple[int, str]]) -> None:
+    code, message = told(convert.main, str(nobody / "pets"), "--output", str(nobody))
+    assert code == command.BAD_USAGE and "Traceback" not in message
+    assert f"{nobody / 'pets' / 'dog'}: cannot be read: Permission denied" in message
+
+
+def test_a_place_that_may_not_be_written_to_is_told(nobody: Path, told: Callable[..., tuple[int, str]]) -> None:
+    code, message = told(convert.main, "digits-lt", "--output", "/proc/none")
+    assert code == command.BAD_USAGE and "/proc/none" in message and "--output or LTRAY_DATA" in message
