@@ -10,15 +10,17 @@ from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.data.source import ImageData
 from ltray.errors import UsageError
+from ltray.outcome.finalists import check_asked
 from ltray.outcome.run_folder import claim, held, read_config, start_setting
 from ltray.provenance import environment
 from ltray.settings import parse_assignments, plain
 from ltray.space import shipped_spaces
 from ltray.space.course import Course
-from ltray.space.rehearsal import rehearse
+from ltray.space.rehearsal import check_workers, rehearse
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget
-from ltray.study.warm_start import earlier_searches
+from ltray.study.population import check_population
+from ltray.study.warm_start import Earlier, earlier_searches
 
 # What a continued search may change: more trials, other resources, finalists.
 MAY_DIFFER = ("trials", "trial", "finalists")
@@ -38,10 +40,17 @@ def main(words: list[str]) -> int:
     if options.resume and read_config(folder) is None:
         raise UsageError(f"{folder}: nothing to resume: no search was begun there.")
     budget = Budget.parse(options.budget) if options.budget else None
+    device = torch.device("cuda" if options.dry_run and torch.cuda.is_available() else "cpu")
+    space, data = _opened(space, console, device)
+    course, earlier = _checked(space, data, folder)
     if options.dry_run:
-        return _rehearse(space, folder, console)
+        for one in earlier:
+            console.print(one.describe(), highlight=False, markup=False, soft_wrap=True)
+        rehearse(space, data, folder, console, course=course)
+        console.print("nothing was written; without --dry-run this search would start", highlight=False)
+        return DONE
     with held(folder):
-        return _search(space, folder, budget, console)
+        return _search(space, data, folder, console, course=course, budget=budget)
 
 
 def _opened(space: SearchSpace, console: Console, device: torch.device) -> tuple[SearchSpace, ImageData]:
@@ -55,8 +64,27 @@ def _opened(space: SearchSpace, console: Console, device: torch.device) -> tuple
     return space.bind(data.tail.classes), data
 
 
-def _search(space: SearchSpace, folder: Path, budget: Budget | None, console: Console) -> int:
-    space, data = _opened(space, console, torch.device("cpu"))
+def _checked(space: SearchSpace, data: ImageData, folder: Path) -> tuple[Course, list[Earlier]]:
+    """Check all that needs no folder, since a refusal must not leave one; return the trials' course, and what is known.
+
+    Raises:
+        UsageError: Something that would fail once the search runs.
+    """
+    check_workers(space)
+    course = Course.of(space.stop, space.experiments(), data.tail, seed=space.search.seed)
+    if course.population:
+        check_population(space)
+    check_asked(space)
+    if read_config(folder) is not None:
+        return course, []  # what a begun search needed of other files, it has
+    for experiment in space.experiments():
+        experiment.network.check_file()
+    return course, earlier_searches(space, folder, digest=data.digest)
+
+
+def _search(
+    space: SearchSpace, data: ImageData, folder: Path, console: Console, *, course: Course, budget: Budget | None
+) -> int:
     config = {
         **space.as_dict(),
         "search": {k: plain(v) for k, v in space.search.as_dict().items() if k != "trials"},
@@ -65,26 +93,13 @@ def _search(space: SearchSpace, folder: Path, budget: Budget | None, console: Co
         "trial": space.trial.as_dict(),
         "finalists": space.finalists.as_dict(),
     }
-    if read_config(folder) is None:
-        earlier_searches(space, folder, digest=data.digest)  # a refusal must not leave a folder that is taken
     stamps = environment(data_digest=data.digest, protocol=space.base.dataset.protocol)
     if claim(folder, config, stamps, may_differ=MAY_DIFFER):
         console.print(f"continues the search in {folder}", highlight=False)
 
     from ltray.on_ray.search import search
 
-    return search(space, data.tail, folder, console, budget=budget)
-
-
-def _rehearse(space: SearchSpace, folder: Path, console: Console) -> int:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    space, data = _opened(space, console, device)
-    course = Course.of(space.stop, space.experiments(), data.tail)
-    for one in earlier_searches(space, folder, digest=data.digest):
-        console.print(one.describe(), highlight=False, markup=False, soft_wrap=True)
-    rehearse(space, data, folder, console, course=course)
-    console.print("nothing was written; without --dry-run this search would start", highlight=False)
-    return DONE
+    return search(space, course, folder, console, budget=budget)
 
 
 def _list(words: list[str]) -> int:

@@ -173,6 +173,13 @@ def test_finalists_of_a_population_are_refused(space: SearchSpace):
     check_asked(replace(population, finalists=Finalists()))
 
 
+def test_finalists_of_warm_restarts_are_refused(space: SearchSpace):
+    chained = replace(space, stop=Stop(fidelity="short_runs", promotion="continue"))
+    with pytest.raises(UsageError, match="trained as one whole run each"):
+        check_asked(chained)
+    check_asked(replace(chained, finalists=Finalists()))
+
+
 def test_the_tables_are_written_and_the_winners_best_run_is_kept(space: SearchSpace, tmp_path: Path):
     finalists = [Finalist("0003", {}, False), Finalist("0000", {}, True)]
     assert write_finalists(space, finalists, tmp_path) is None

@@ -99,11 +99,32 @@ def test_a_dry_run_of_rows_shows_each(here, capsys):
         ("trial.workers=3", "`ldam.batch_size` is 16, which 3 workers cannot share equally"),
         ("trial.cpus_per_worker=1000", "A trial takes 1000 CPU cores .* but this machine has"),
         ("ldam.margin=3", "`0 <= margin <= 2` must hold"),
+        ("explore.ldam.margin={from: 0.6, to: 0.7}", "`ldam.margin` leaves out the papers' value"),
+        ("stop.first_rung=99999", "`stop.first_rung` must be below the"),
+        ("search.objectives=[acc_many]", "`acc_many` does not exist: no class of this data is many-shot"),
+        ("search.warm_start=[nowhere]", "nowhere holds no search"),
     ],
 )
-def test_a_dry_run_refuses_what_would_fail(here, word, sentence):
+@pytest.mark.parametrize("dry_run", [["--dry-run"], []])
+def test_what_would_fail_is_refused_and_leaves_no_folder(here, word, sentence, dry_run):
     with pytest.raises(UsageError, match=sentence):
-        main(["ldam", "dataset=digits-lt", *SMALL, word, "--dry-run"])
+        main(["ldam", "dataset=digits-lt", *SMALL, word, *dry_run])
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.ffcv
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["backbone=resnet50", "weights=nowhere.pt"], "there is no 'nowhere.pt'"),
+        (["stop.rule=pbt", "search.sampler=random", "search.trials=1"], "needs a population"),
+        (["stop.rule=pbt", "search.sampler=random", "finalists.best=2"], "no setting to train again"),
+        (["stop.fidelity=short_runs", "stop.promotion=continue", "finalists.best=2"], "trained as one whole run each"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_and_leaves_no_folder(here, words, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        main(["rescom", "dataset=digits-lt", *SMALL, *words])
     assert list(here.iterdir()) == []
 
 

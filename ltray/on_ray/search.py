@@ -13,7 +13,6 @@ from rich.console import Console
 from ltray.command import FAILED, INTERRUPTED
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
-from ltray.long_tail import LongTail
 from ltray.on_ray import cluster
 from ltray.on_ray.closing import Closing, signals_to
 from ltray.on_ray.conclusion import conclude, write_tables
@@ -24,22 +23,20 @@ from ltray.on_ray.stopping import Stopping
 from ltray.on_ray.study_search import StudySearch
 from ltray.on_ray.trial import Reclaim, run_trial, trial_folder_name
 from ltray.on_ray.watch import Watch
-from ltray.outcome.finalists import check_asked
 from ltray.outcome.run_folder import TRIALS
 from ltray.space.course import Course
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
-from ltray.study.population import check_population
 from ltray.study.study import REASON, open_study, proposed, recorded_values, unfinished
 from ltray.study.warm_start import learn_from_earlier
 
 
-def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *, budget: Budget | None = None) -> int:
+def search(space: SearchSpace, course: Course, folder: Path, console: Console, *, budget: Budget | None = None) -> int:
     """Run a search, or what is left of it, and leave its tables and its best model.
 
     Args:
         space: The search space, bound to its classes.
-        tail: Class counts of the training set.
+        course: What every trial runs through.
         folder: The run folder.
         console: Where to report.
         budget: What the search may spend in all, by this and earlier commands; None: all its trials.
@@ -47,18 +44,7 @@ def search(space: SearchSpace, tail: LongTail, folder: Path, console: Console, *
     Returns:
         The exit code: 1 where no trial was valid, 130 where it was interrupted.
     """
-    check_asked(space)
     study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
-    if not proposed(study):
-        space.base.network.check_file()
-    course = Course.of(space.stop, space.experiments(), tail, seed=space.search.seed)
-    if course.population:
-        check_population(space)
-    if space.finalists.best and course.runs and course.promotion == "continue":
-        raise UsageError(
-            "`finalists` are trained as one whole run each, but with stop.promotion=continue a trial is a chain of "
-            "warm restarts: set stop.promotion=restart, or finalists.best=0."
-        )
     closing = Closing()
     try:
         if budget and budget.is_spent(Spent.read(folder)):

@@ -110,6 +110,11 @@ def check_asked(space: SearchSpace) -> None:
             "`finalists.best` has no meaning under `stop.rule: pbt`: a member of a population changes its settings "
             "while it trains, so that there is no setting to train again. Set finalists.best=0."
         )
+    if space.finalists.best and space.stop.promotion == "continue":
+        raise UsageError(
+            "`finalists` are trained as one whole run each, but with stop.promotion=continue a trial is a chain of "
+            "warm restarts: set stop.promotion=restart, or finalists.best=0."
+        )
     asked = space.finalists.data_seeds
     if asked == 1:
         return

@@ -1,4 +1,4 @@
-"""`python -m ltray.tune --dry-run`: everything that can be checked and told without training."""
+"""`python -m ltray.tune --dry-run`: everything that can be told without training."""
 
 import os
 import platform
@@ -34,7 +34,7 @@ class Costed:
 
 
 def rehearse(space: SearchSpace, data: ImageData, folder: Path, console: Console, *, course: Course) -> None:
-    """Check a search and print what it would do, what it would take, and how that was measured.
+    """Print what a search would do, what it would take, and how that was measured.
 
     Args:
         space: The space, bound to its classes.
@@ -44,9 +44,8 @@ def rehearse(space: SearchSpace, data: ImageData, folder: Path, console: Console
         course: What a trial runs through.
 
     Raises:
-        UsageError: Something that would fail once the search runs.
+        UsageError: The disk has too little room.
     """
-    check_workers(space)
     console.print(f"{len(space.rows)} rows, a trial each:" if space.rows else "explored:")
     console.print(resolved(space))
     _print_fixed(space, console)
