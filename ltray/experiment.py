@@ -11,6 +11,7 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.source import ImageData, open_data
 from ltray.engine.average import check_average
 from ltray.engine.checkpoint import Checkpoint, Position
+from ltray.engine.evaluation import ACCURACIES, check_objective
 from ltray.engine.loop import Run, Session, planned_epochs, train
 from ltray.errors import UsageError, did_you_mean
 from ltray.long_tail import LongTail
@@ -21,7 +22,8 @@ from ltray.run_network import NETWORK_SETTINGS, RANDOM, RunNetwork
 from ltray.settings import full_key, plain
 from ltray.stage import Method, Setting, Stage
 
-RUN_SETTINGS = ("dataset", "methods", "seed", *NETWORK_SETTINGS, "start")
+OBJECTIVE = "objective"
+RUN_SETTINGS = ("dataset", "methods", "seed", *NETWORK_SETTINGS, "start", OBJECTIVE)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Experiment:
             `dataset.data_seed`.
         network: The network that the first method builds.
         start: Folder of a checkpoint to take the first network from, or "".
+        objective: The accuracy that epochs and trials are compared on; the epoch that is
+            best by it is kept. A search sets it: its first objective.
     """
 
     dataset: DatasetDefinition
@@ -44,6 +48,7 @@ class Experiment:
     seed: int
     network: RunNetwork
     start: str
+    objective: str = ACCURACIES[0]
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "Experiment":
@@ -51,7 +56,7 @@ class Experiment:
 
         Args:
             settings: `dataset` (name or path), `methods` (names), optionally `seed`,
-                `backbone`, `weights`, `frozen`, `start`, and any `dataset.<field>` and `<method>.<knob>`.
+                `backbone`, `weights`, `frozen`, `start`, `objective`, and any `dataset.<field>` and `<method>.<knob>`.
 
         Raises:
             UsageError: An unknown key or an illegal value.
@@ -63,17 +68,20 @@ class Experiment:
         knobs = tuple(m.knobs.resolve(dataset.profile, _owned(given, m.name)) for m in methods)
         seed = given.pop("seed", 0)
         network = {name: given.pop(name) for name in NETWORK_SETTINGS if name in given}
-        start = str(given.pop("start", ""))
+        start, objective = str(given.pop("start", "")), str(given.pop(OBJECTIVE, cls.objective))
         if given:
             owners = setting_names([m.name for m in methods])
             raise UsageError(f"`{next(iter(given))}` is not a setting.{did_you_mean(next(iter(given)), owners)}")
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise UsageError(f"`seed` must be an integer >= 0, but got {seed!r}.")
+        if objective not in ACCURACIES:
+            listed = f"`{OBJECTIVE}` must be one of {', '.join(ACCURACIES)}, but got {objective!r}."
+            raise UsageError(listed + did_you_mean(objective, ACCURACIES))
         if methods[0].follows and not start:
             raise UsageError(f"`{methods[0].name}` continues from a trained network: name a run with --from.")
         if start and not methods[0].follows:
             raise UsageError(f"`{methods[0].name}` trains a network from the start: a run to continue has no effect.")
-        return cls(dataset, methods, knobs, seed, RunNetwork.resolve(network, dataset, methods), start)
+        return cls(dataset, methods, knobs, seed, RunNetwork.resolve(network, dataset, methods), start, objective)
 
     def settings(self) -> dict[str, Any]:
         """Return the complete flat settings; `from_settings` of them gives an equal experiment.
@@ -87,6 +95,8 @@ class Experiment:
             **self.network.settings(),
             "start": self.start,
         }
+        if self.objective != type(self).objective:  # the others' folders and checkpoints may be older than this setting
+            flat[OBJECTIVE] = self.objective
         flat |= {f"dataset.{name}": plain(v) for name, v in self.dataset.as_dict().items()}
         for method, knobs in zip(self.methods, self.knobs, strict=True):
             flat |= {f"{method.name}.{name}": plain(value) for name, value in knobs.as_dict().items()}
@@ -97,13 +107,20 @@ class Experiment:
         """Prefix of the metrics that epochs and trials are compared on."""
         return "test" if self.dataset.protocol == "paper" else "val"
 
+    @property
+    def metric(self) -> str:
+        """The metric that epochs and trials are compared on, such as "val/acc_all"."""
+        return f"{self.selection}/{self.objective}"
+
     def open_data(self, device: torch.device) -> ImageData:
         """Open the data set, and check the knobs whose bounds depend on it.
 
         Raises:
-            UsageError: A knob exceeds what the number of classes allows.
+            UsageError: A knob exceeds what the number of classes allows, or the objective is
+                about a group without classes.
         """
         data = open_data(self.dataset, device=device)
+        check_objective(self.objective, data.tail.groups())
         for knobs in self.knobs:
             knobs.check_world(data.tail.classes)
         return data
@@ -156,7 +173,7 @@ class Experiment:
         }
         if self.start:
             context["start"] = saved.context["start"] if saved else self._origin()
-        return Run(self.seed, device, self.selection, self.settings(), context)
+        return Run(self.seed, device, self.selection, self.objective, self.settings(), context)
 
     def _origin(self) -> dict[str, Any] | None:
         """Return what it takes to build the network of `start` again, without its weights."""

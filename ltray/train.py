@@ -149,7 +149,8 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
     chosen = "".join(f", {symbol} = {value:.4g}" for symbol, value in known["chosen"].items())
     console.print(
         f"test: {accuracy_line(known['metrics'], 'test')}  (best epoch {known['epoch']}{chosen}, chosen on "
-        f"{'the test set itself' if known['protocol'] == 'paper' else 'validation images'}, seed {known['seed']})",
+        f"{'the test set itself' if known['protocol'] == 'paper' else 'validation images'} by {experiment.objective}, "
+        f"seed {known['seed']})",
         highlight=False,
         markup=False,
     )

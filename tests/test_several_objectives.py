@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
+from ltray.errors import UsageError
+from ltray.experiment import Experiment
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.study_search import StudySearch
 from ltray.outcome.results import render, trial_table
@@ -63,6 +65,26 @@ def test_a_trials_objectives_are_metrics_of_one_epoch_also_over_a_restart(space)
     (trial,) = [t for t in study.get_trials() if t.state.name == "COMPLETE"]
     assert trial.values == pytest.approx([0.7, 0.3, 8.0])
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MAXIMIZE", "MINIMIZE"]
+
+
+@pytest.mark.parametrize("first", ["acc_all", "acc_few"])
+def test_every_trial_keeps_its_best_epoch_by_the_first_objective(tmp_path, first):
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE.replace("[acc_all, acc_few, seconds]", f"[{first}, seconds]"))
+    space = SearchSpace.read(path).bind(10)
+    settings = space.suggest(optuna.create_study().ask())
+    experiment = Experiment.from_settings(settings)
+    assert experiment.metric == space.base.metric == f"val/{first}"
+    assert Experiment.from_settings(experiment.settings()) == experiment
+    assert ("objective" in settings) == ("objective" in experiment.settings()) == (first != "acc_all")
+
+
+@pytest.mark.parametrize("fix", [True, False])
+def test_a_search_is_told_its_objective_in_one_place(tmp_path, fix):
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE + ("fix: {objective: acc_few}" if fix else ""))
+    with pytest.raises(UsageError, match=r"set search.objectives=\[acc_few\]"):
+        SearchSpace.read(path, {} if fix else {"objective": "acc_few"})
 
 
 points = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12)

@@ -1,6 +1,6 @@
 """Top-1 accuracy over all classes and over the many-, medium- and few-shot groups."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from ltray.distributed import total
+from ltray.errors import UsageError
 from ltray.long_tail import LongTail
 from ltray.stage import EvaluationLoader, Stage
+
+ACCURACIES = ("acc_all", "acc_many", "acc_medium", "acc_few")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,24 @@ class Evaluation:
     def as_lists(self) -> dict[str, Any]:
         """Return the counts as plain lists, for JSON."""
         return {"correct": self.correct.tolist(), "seen": self.seen.tolist()}
+
+
+def check_objective(objective: str, groups: Collection[str]) -> None:
+    """Check that the data has the classes which an objective is about.
+
+    Args:
+        objective: One of `ACCURACIES`, or what is no accuracy.
+        groups: Those of many, medium and few that have classes.
+
+    Raises:
+        UsageError: It has not.
+    """
+    group = objective.removeprefix("acc_")
+    if objective in ACCURACIES[1:] and group not in groups:
+        raise UsageError(
+            f"The objective `{objective}` does not exist: no class of this data is {group}-shot. "
+            f"There are: {', '.join(groups)}."
+        )
 
 
 @torch.no_grad()

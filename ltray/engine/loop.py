@@ -16,12 +16,13 @@ from ltray.engine.average import WeightAverage
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.evaluation import evaluate
 from ltray.engine.pace import learning_rate
+from ltray.errors import UsageError
 from ltray.parts.batch_norm import synchronise
 from ltray.stage import Batch, Data, Loader, Stage
 
 FINITE_CHECK_EVERY = 16  # steps; every step would make a GPU wait for the host
 
-# The metric by which the best checkpoint of a run is kept: the accuracy that selects, plus
+# The metric by which the best checkpoint of a run is kept: the run's objective, plus
 # the index of the stage, so that the last stage's epochs win over those before it.
 CHECKPOINT_SCORE = "checkpoint_score"
 
@@ -54,6 +55,7 @@ class Run:
         device: Where the stages live.
         selection: Prefix of the metrics that epochs are compared on: "val", or "test"
             under the `paper` protocol.
+        objective: The accuracy that epochs are compared on, such as "acc_few".
         settings: The run's settings, kept in every checkpoint.
         context: What prediction needs besides; see `Checkpoint`.
     """
@@ -61,8 +63,14 @@ class Run:
     seed: int
     device: torch.device
     selection: str = "val"
+    objective: str = "acc_all"
     settings: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def metric(self) -> str:
+        """The metric that epochs are compared on, such as "val/acc_all"."""
+        return f"{self.selection}/{self.objective}"
 
 
 def planned_epochs(stages: Sequence[Stage]) -> int:
@@ -105,11 +113,11 @@ def train(
         trained = _begin_stage(stages[index], data, resumed, everything=everything, position=position, run=run)
         for terms in _epochs(stages[index], data, trained, position, run):
             metrics = terms | _evaluate(stages[index], data, trained.average, run)
-            position = _advance(position, metrics[f"{run.selection}/acc_all"])
+            value = _objective(metrics, run)
+            position = _advance(position, value)
             metrics |= {"stage": index, "total_epochs": position.total_epochs, PLANNED_EPOCHS: planned_epochs(stages)}
             metrics |= {f"chosen/{name}": value for name, value in stages[index].chosen().items()}
-            metrics[f"{run.selection}/acc_all_best"] = position.best
-            metrics[CHECKPOINT_SCORE] = index + metrics[f"{run.selection}/acc_all"]
+            metrics |= {f"{run.metric}_best": position.best, CHECKPOINT_SCORE: index + value}
             session.report(metrics, _checkpoint(position, everything, trained, run, metrics))
         if trained.average:
             trained.average.settle()
@@ -160,6 +168,12 @@ def _evaluate(stage: Stage, data: Data, average: WeightAverage | None, run: Run)
     with average.in_place() if average else nullcontext():
         found = evaluate(stage, data.selection(), classes=data.tail.classes, device=run.device)
     return found.metrics(data.tail, run.selection)
+
+
+def _objective(metrics: Mapping[str, float], run: Run) -> float:
+    if run.metric not in metrics:
+        raise UsageError(f"The objective `{run.objective}` has no value: no image that selects is of such a class.")
+    return metrics[run.metric]
 
 
 def _checkpoint(

@@ -58,7 +58,7 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
         KeyboardInterrupt: Everything finished so far is kept.
     """
     order = rounds(space.finalists, seed=space.base.seed, data_seed=space.base.dataset.data_seed)
-    metric = f"{space.base.selection}/{space.search.objectives[0]}"
+    metric = space.base.metric
     alive = list(finalists)
     crashed: list[str] = []
     first = ROUNDS_BEFORE_DROPPING if space.finalists.drop_losers else len(order)

@@ -101,7 +101,7 @@ def _run_trials(
     each = {name: amount * space.trial.workers for name, amount in cluster.worker_resources(space.trial).items()}
     if budget and budget.unit == "gpuh" and "GPU" not in each:
         raise UsageError(f"--budget: trials use no GPU here, so {budget} would never be spent. Give CPU hours (cpuh).")
-    metric = f"{space.base.selection}/{space.search.objectives[0]}"
+    metric = space.base.metric
     _announce(space, course, console, at_once=min(at_once, left))
     named: dict[str, Any] = {"metric": metric, "trials": _trials(space, budget), "closing": closing}
     recorded = recorded_values(study)
@@ -113,7 +113,7 @@ def _run_trials(
     watch = Watch(
         console,
         space.headings(),
-        metric=f"{space.base.selection}/acc_all",
+        metric=metric,
         trials=space.search.trials,
         done=proposed(study) - len(unfinished(study)),
         closing=closing,

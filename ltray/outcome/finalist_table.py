@@ -26,13 +26,13 @@ def write_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: P
     results = {one.key: read_runs(one, order, folder) for one in finalists}
     if not any("metrics" in found for own in results.values() for found in own.values()):
         return None
-    objective = space.search.objectives[0]
+    objective = base.objective
     table = summary(finalists, results, order, protocol=base.dataset.protocol, objective=objective)
     for name, content in (("finalists", table), ("finalist_runs", run_table(finalists, results))):
         write_table(content, folder / f"{name}.parquet")
         write_table(content, folder / f"{name}.csv")
     winner = next(one for one in finalists if one.key == table["trial"][0])
-    found = values(results[winner.key], "selection", f"{base.selection}/{objective}")
+    found = values(results[winner.key], "selection", base.metric)
     run = winner.folder(folder, max(found, key=lambda cell: found[cell]))
     evaluation = read_evaluation(run)
     assert evaluation is not None

@@ -34,7 +34,7 @@ def tell_what_moved(table: pd.DataFrame, space: SearchSpace, folder: Path, conso
             found = f"which knobs matter cannot be told from chance after {len(table)} trials"
     if isinstance(found, str):
         console.print(found, style="dim", highlight=False, soft_wrap=True)
-    for edge in edges(table, space.dimensions, metric=f"{selection}/{space.search.objectives[0]}"):
+    for edge in edges(table, space.dimensions, metric=space.base.metric):
         console.print(
             f"{edge.key}: the best values lie at the {edge.end} end of its range (best {edge.best:.6g}); "
             f"a wider one is {edge.suggestion}",

@@ -8,7 +8,7 @@ from ltray.errors import UsageError
 from ltray.experiment import Experiment
 
 NAME = "name"
-SHARED = ("dataset", "methods", "start", "dataset.name", "dataset.protocol")
+SHARED = ("dataset", "methods", "start", "objective", "dataset.name", "dataset.protocol")
 """Settings that the trials of one table have in common."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ltray.engine.evaluation import ACCURACIES, check_objective
 from ltray.errors import UsageError
 from ltray.knobs import Knobs, Value, knob
 
@@ -18,7 +19,7 @@ RULES: Mapping[str, tuple[tuple[str, ...], str]] = {
 }
 
 SAMPLERS = ("tpe", "random", "qmc", "grid", "cmaes", "gp")
-OBJECTIVES = ("acc_all", "acc_many", "acc_medium", "acc_few", "seconds")
+OBJECTIVES = (*ACCURACIES, "seconds")
 PAPER_TRY = "paper"
 
 
@@ -68,12 +69,7 @@ class Search(Knobs):
             UsageError: It has not.
         """
         for objective in self.objectives:
-            group = objective.removeprefix("acc_")
-            if group in ("many", "medium", "few") and group not in groups:
-                raise UsageError(
-                    f"search.objectives: `{objective}` does not exist: no class of this data is {group}-shot. "
-                    f"There are: {', '.join(groups)}."
-                )
+            check_objective(objective, groups)
 
 
 def _tries(given: Any) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from ltray.errors import UsageError, did_you_mean
-from ltray.experiment import Experiment, find_method, setting_names
+from ltray.experiment import OBJECTIVE, Experiment, find_method, setting_names
 from ltray.knobs import Knobs
 from ltray.recipe import Recipe
 from ltray.settings import full_key, parse_numbers
@@ -54,6 +54,7 @@ class SpaceReader:
         """Read every part."""
         fixed = self._fixed()
         blocks = {name: self._block(name, block) for name, block in BLOCKS.items()}
+        fixed |= self._objective(fixed, cast(Search, blocks["search"]))
         rows = self._rows(fixed)
         if rows:
             blocks |= self._without_drawing(blocks, len(rows))
@@ -107,6 +108,16 @@ class SpaceReader:
             for full in self._full_keys(key, self.file_owners, self.file.where(f"fix.{key}")):
                 fixed[full] = value
         return fixed | {k: v for k, v in self.overrides.items() if k.partition(".")[0] not in BLOCKS}
+
+    def _objective(self, fixed: Mapping[str, Any], search: Search) -> dict[str, str]:
+        """Return the setting by which every trial keeps its best epoch: the first objective."""
+        if OBJECTIVE in fixed:
+            where = "" if OBJECTIVE in self.overrides else self.file.where(f"fix.{OBJECTIVE}")
+            raise UsageError(
+                f"{where}`{OBJECTIVE}` is for ltray.train; the trials of a search follow "
+                f"its first objective: set search.objectives=[{fixed[OBJECTIVE]}]."
+            )
+        return {} if search.objectives[0] == Experiment.objective else {OBJECTIVE: search.objectives[0]}
 
     def _alternative(
         self, sequence: Sequence[str], fixed: Mapping[str, Any], ranges: Mapping[str, tuple[str, Any]]

@@ -47,8 +47,8 @@ class Progress:
         """
         better = result[CHECKPOINT_SCORE] > self.score
         start = f"{prefix}/acc_"
-        accuracies = {k.removeprefix(f"{prefix}/"): float(v) for k, v in result.items() if k.startswith(start)}
-        accuracies.pop("acc_all_best", None)
+        own = {k: v for k, v in result.items() if k.startswith(start) and not k.endswith("_best")}
+        accuracies = {k.removeprefix(f"{prefix}/"): float(v) for k, v in own.items()}
         return Progress(
             epoch=int(result["total_epochs"]),
             seconds=self.seconds + float(result.get("train/seconds", 0.0)),

@@ -1,10 +1,13 @@
 """The loop: order of stages, failing on NaN, learning a tiny set."""
 
+from itertools import accumulate
+
 import pytest
 import torch
 
 from ltray.engine.loop import NotFinite, planned_epochs
 from ltray.engine.memory_session import MemorySession
+from ltray.errors import UsageError
 from ltray.testing import contract
 
 
@@ -25,6 +28,31 @@ def test_stages_follow_one_another_and_the_last_ones_epochs_win():
     scores = [report["checkpoint_score"] for report in outcome.reports]
     assert max(scores[:2]) <= 1.0 <= min(scores[2:])
     assert planned_epochs(experiment.stages(contract.open_small(experiment).tail)) == 4
+
+
+def test_the_epoch_that_is_kept_is_the_best_by_the_runs_objective():
+    settings = {"methods": ["cross_entropy"], "cross_entropy.epochs": 4, "cross_entropy.learning_rate": 0.05}
+    by = {}
+    for objective in ("acc_all", "acc_few"):
+        experiment = contract.small_experiment(settings | {"objective": objective})
+        by[objective] = contract.run(experiment, MemorySession()).reports
+        values = [report[f"val/{objective}"] for report in by[objective]]
+        assert [report["checkpoint_score"] for report in by[objective]] == values
+        assert [report[f"val/{objective}_best"] for report in by[objective]] == list(accumulate(values, max))
+    few = [[report["val/acc_few"] for report in reports] for reports in by.values()]
+    assert few[0] == few[1]  # what is trained is the same
+    scores = [[report["checkpoint_score"] for report in reports] for reports in by.values()]
+    assert scores[0] != scores[1]
+
+
+def test_an_objective_without_classes_and_an_unknown_one_are_refused(digits_from_memory):
+    with pytest.raises(UsageError, match=r"`objective` must be one of acc_all, .* Did you mean `acc_few`\?"):
+        contract.small_experiment({"methods": ["cross_entropy"], "objective": "acc_fw"})
+    experiment = contract.small_experiment({"methods": ["cross_entropy"], "objective": "acc_many"})
+    with pytest.raises(UsageError, match=r"`acc_many` does not exist: no class of this data is many-shot"):
+        experiment.open_data(contract.CPU)
+    with pytest.raises(UsageError, match="no image that selects is of such a class"):
+        contract.run(experiment, MemorySession())
 
 
 def test_what_a_stage_chose_is_reported():
