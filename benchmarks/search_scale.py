@@ -80,7 +80,7 @@ class Driver:
         self.searcher = StudySearch(study, space, metric=METRIC, trials=trials, closing=closing)
         self.scheduler = Stopping(Halving(rungs=(2, 6, 18), keep_one_in=3), metric=METRIC, recorded={})
         console = Console(file=io.StringIO())
-        watch = Watch(console, space.headings(), metric=METRIC, trials=trials, done=0, closing=closing)
+        watch = Watch(console, space.headings(), metric=METRIC, trials=trials, done=0, best=None, closing=closing)
         meter = Meter(folder, closing, budget=None, each={"CPU": 1.0}, started=time.monotonic())
         self.callbacks = [watch, meter]
         self.chance = random.Random(0)

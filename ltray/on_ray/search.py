@@ -27,7 +27,7 @@ from ltray.outcome.run_folder import TRIALS
 from ltray.space.course import Course
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
-from ltray.study.study import REASON, open_study, proposed, recorded_values, unfinished
+from ltray.study.study import REASON, leader, open_study, proposed, recorded_values, unfinished
 from ltray.study.warm_start import learn_from_earlier
 
 
@@ -116,6 +116,7 @@ def _run_trials(
         metric=metric,
         trials=space.search.trials,
         done=proposed(study) - len(unfinished(study)),
+        best=(first.values[0], first.number) if (first := leader(study)) else None,
         closing=closing,
     )
     meter = Meter(folder, closing, budget=budget, each=each, started=started)

@@ -27,14 +27,23 @@ class Watch(Callback):
     Args:
         console: Where to write; a live table where it is a terminal.
         explored: What the explored knobs are called for short, by their full names.
-        metric: What is maximised.
+        metric: The first objective, of the selecting images, such as "val/acc_few".
         trials: Trials of the whole search.
         done: Trials that an earlier run of the search has finished.
+        best: The best value of these, and its trial; None where none is complete.
         closing: Says why a search ends before its last trial.
     """
 
     def __init__(
-        self, console: Console, explored: Mapping[str, str], *, metric: str, trials: int, done: int, closing: Closing
+        self,
+        console: Console,
+        explored: Mapping[str, str],
+        *,
+        metric: str,
+        trials: int,
+        done: int,
+        best: tuple[float, int] | None,
+        closing: Closing,
     ) -> None:
         self.failed: dict[int, str] = {}
         self._console, self._explored, self._metric = console, explored, metric
@@ -42,7 +51,7 @@ class Watch(Callback):
         self._closing, self._told = closing, ""
         self._boards: dict[str, Board] = {}
         self._running: dict[int, dict[str, Any]] = {}
-        self._best: tuple[float, int] | None = None
+        self._best = best
         self._started, self._drawn = time.monotonic(), 0.0
         self._live = Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else None
 

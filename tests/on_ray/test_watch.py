@@ -11,12 +11,12 @@ from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.watch import Watch
 
-METRIC = "val/acc_all"
+METRIC = "val/acc_few"
 
 
-def new_watch(console):
+def new_watch(console, best=None):
     explored = {"rescom.temperature": "τ", "rescom.effective_number_beta": "β"}
-    return Watch(console, explored, metric=METRIC, trials=64, done=3, closing=Closing())
+    return Watch(console, explored, metric=METRIC, trials=64, done=3, best=best, closing=Closing())
 
 
 def new_trial(number, tmp_path):
@@ -30,7 +30,8 @@ def new_trial(number, tmp_path):
 
 
 def report(watch, trial, epoch):
-    result = {EPOCHS: epoch, PLANNED_EPOCHS: 20, METRIC: 0.5, f"{METRIC}_best": 0.5, "loss/total": 1.25}
+    result = {EPOCHS: epoch, PLANNED_EPOCHS: 20, METRIC: 0.5, f"{METRIC}_best": 0.5}
+    result |= {"val/acc_all": 0.9, "loss/total": 1.25}  # not what this search follows
     trial.last_result = result
     watch.on_trial_result(0, [], trial, result)
 
@@ -46,7 +47,7 @@ def test_a_file_gets_a_line_an_event_and_no_table(tmp_path):
     watch.close()
     assert console.file.getvalue().splitlines() == [
         "trial 7 starts: τ=0.1235, β=0.99999",
-        "trial 7 stopped early at epoch 6 of 20, val/acc_all 50.0 %  [4 of 64 done]",
+        "trial 7 stopped early at epoch 6 of 20, val/acc_few 50.0 %  [4 of 64 done]",
     ]
 
 
@@ -65,3 +66,13 @@ def test_the_live_table_is_never_larger_than_the_terminal(tmp_path, width, heigh
     assert shown[1].startswith("3 of 64 trials done · best 50.0 %"[: width - 1])
     rows = [line for line in shown if line.split()[0].isdecimal() and "trials done" not in line]
     assert len(rows) == 30 or shown[-1] == f"and {30 - len(rows)} more"
+
+
+def test_a_continued_search_shows_the_best_of_its_earlier_trials_until_one_beats_it(tmp_path):
+    console = Console(file=io.StringIO(), force_terminal=True, width=140, height=20)
+    for earlier, shown in ((0.6, "best 60.0 % (trial 1)"), (0.4, "best 50.0 % (trial 9)")):
+        watch, trial = new_watch(console, best=(earlier, 1)), new_trial(9, tmp_path)
+        watch.on_trial_start(0, [], trial)
+        report(watch, trial, 6)
+        console.print(watch._view())
+        assert shown in console.file.getvalue()
