@@ -9,6 +9,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from tests.data.users import here, told
+
+__all__ = ["here", "told"]
+
 Pictures = Callable[[int, int], Tensor]
 
 

@@ -4,65 +4,24 @@ import dataclasses
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
-from PIL import Image
 
 from ltray import command, convert, views
 from ltray.data import conversion
 from ltray.data.converted import folder_of
 from ltray.data.definition import DatasetDefinition
-from ltray.data.progress import Progress
-from ltray.data.source import open_data
+from tests.data.users import Told, fill
 
 FOLDER = "name: mine\nsource: folder\nfolder: pets\nprotocol: paper\ntest_per_class: 1\n"
 LISTS = "name: mine\nsource: lists\nfolder: pets\ntrain_list: train.txt\ntest_per_class: 1\nprotocol: paper\n"
 PARQUET = "name: mine\nsource: parquet\nfolder: .\ntrain_list: train.parquet\ntest_per_class: 1\nprotocol: paper\n"
 LINES = "".join(f"{name}/{number}.png {label}\n" for label, name in enumerate(("cat", "dog")) for number in range(4))
-
-
-def fill(folder: Path, *classes: str) -> None:
-    random = np.random.default_rng(list(folder.name.encode()))
-    for name in classes:
-        (folder / name).mkdir(parents=True)
-        for number in range(4):
-            Image.fromarray(random.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with eight pictures of pets."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "data"))
-    fill(tmp_path / "pets", "cat", "dog")
-    return tmp_path
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    """Run a command as a shell would; returns exit code and what it wrote to the standard error."""
-
-    def run(main: Callable[[list[str]], int], *words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["ltray", *words])
-        with pytest.raises(SystemExit) as ended:
-            command.run(main)
-        return int(ended.value.code or 0), capsys.readouterr().err
-
-    return run
-
-
-def read(words: list[str]) -> int:
-    """Open a data set as train, tune and evaluate do."""
-    open_data(DatasetDefinition.read(words[0]), device=torch.device("cpu"))
-    return command.DONE
 
 
 def wrote(name: str, text: str) -> Callable[[Path], None]:
@@ -255,105 +214,13 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_told_in_words_with_exit_code_2(
-    name: str, here: Path, told: Callable[..., tuple[int, str]]
-) -> None:
+def test_a_mistake_is_told_in_words_with_exit_code_2(name: str, here: Path, told: Told) -> None:
     prepare, module, words, said = MISTAKES[name]
     prepare(here)
     code, message = told(module.main, *words)
     assert code == command.BAD_USAGE, message
     assert "Traceback" not in message
     assert all(part in message for part in said), message
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A converted set of two pools beside its data-set file, all paths relative to where it lies."""
-    root = tmp_path_factory.mktemp("kept")
-    for split in ("train", "test"):
-        fill(root / "pets" / split, "cat", "dog")
-    (root / "pets.yaml").write_text(f"name: pets\nsource: folder\nfolder: {root}/pets\nprotocol: paper\nstore: .\n")
-    definition = DatasetDefinition.read(root / "pets.yaml")
-    conversion.convert(definition, progress=Progress(shown=False))
-    return root
-
-
-@pytest.fixture
-def pets(kept: Path, here: Path) -> Path:
-    """A copy of that set in the working folder."""
-    shutil.copytree(kept, here, dirs_exist_ok=True)
-    return here
-
-
-def cut_short(folder: Path) -> None:
-    beton = folder / "train.beton"
-    beton.write_bytes(beton.read_bytes()[:-100])
-
-
-def header_changed(folder: Path) -> None:
-    flip(folder / "train.beton", 40)
-
-
-def image_changed(folder: Path) -> None:
-    flip(folder / "train.beton", (folder / "train.beton").stat().st_size // 2)
-
-
-def flip(file: Path, place: int) -> None:
-    content = bytearray(file.read_bytes())
-    content[place] ^= 1
-    file.write_bytes(content)
-
-
-def gone(folder: Path) -> None:
-    (folder / "train.beton").unlink()
-
-
-def sidecar_gone(folder: Path) -> None:
-    (folder / "train.json").unlink()
-
-
-def sidecar_of_another(folder: Path) -> None:
-    shutil.copy(folder / "test.json", folder / "train.json")
-
-
-def other_size_wanted(folder: Path) -> None:
-    (folder / "pets.yaml").write_text((folder / "pets.yaml").read_text() + "image_size: 48\n")
-
-
-DAMAGE = [
-    (cut_short, ["train.beton: has ", "instead of", "delete it and convert the data set again"]),
-    (header_changed, ["train.beton: damaged", "delete it and convert the data set again"]),
-    (image_changed, ["train.beton: damaged", "delete it and convert the data set again"]),
-    (gone, ["train.beton is missing", "convert the data set again"]),
-    (sidecar_gone, ["train.json: not a readable sidecar", "convert the data set again"]),
-    (sidecar_of_another, ["train.beton: ", "delete it and convert the data set again"]),
-    (other_size_wanted, ["stored as square 32", "now mean square 48", "convert the data set again"]),
-]
-
-
-@pytest.mark.ffcv
-@pytest.mark.parametrize(("spoil", "said"), DAMAGE)
-def test_a_damaged_conversion_is_refused_before_it_is_read(
-    spoil: Callable[[Path], None], said: list[str], pets: Path, told: Callable[..., tuple[int, str]]
-) -> None:
-    assert told(read, "pets.yaml") == (0, "")
-    spoil(pets)
-    code, message = told(read, "pets.yaml")
-    assert code == command.BAD_USAGE and "Traceback" not in message
-    assert all(part in message for part in said), message
-
-
-@pytest.mark.slow
-@pytest.mark.ffcv
-@pytest.mark.parametrize(("spoil", "said"), DAMAGE)
-def test_what_the_message_says_mends_a_damaged_conversion(
-    spoil: Callable[[Path], None], said: list[str], pets: Path, told: Callable[..., tuple[int, str]]
-) -> None:
-    spoil(pets)
-    if "delete it" in told(read, "pets.yaml")[1]:
-        (pets / "train.beton").unlink()
-    assert told(convert.main, "pets.yaml")[0] == 0
-    assert told(read, "pets.yaml") == (0, "")
 
 
 def test_two_folders_of_one_name_have_conversions_of_their_own(here: Path) -> None:
@@ -377,14 +244,14 @@ def small_disk(here: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", place], check=True)
 
 
-def test_a_full_disk_is_told_before_anything_is_written(small_disk: Path, told: Callable[..., tuple[int, str]]) -> None:
+def test_a_full_disk_is_told_before_anything_is_written(small_disk: Path, told: Told) -> None:
     code, message = told(convert.main, "pets", "--output", str(small_disk))
     assert code == command.BAD_USAGE
     assert "kB are needed" in message and str(small_disk) in message and "--output to another disk" in message
 
 
 def test_a_disk_that_fills_up_meanwhile_ends_the_run_in_words(
-    small_disk: Path, told: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+    small_disk: Path, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conversion, "check_before", lambda *of: None)  # there was room when it looked
     code, message = told(convert.main, "pets", "--output", str(small_disk))
@@ -410,12 +277,12 @@ def nobody() -> Iterator[Path]:
     shutil.rmtree(place)
 
 
-def test_what_may_not_be_read_is_told_not_left_out(nobody: Path, told: Callable[..., tuple[int, str]]) -> None:
+def test_what_may_not_be_read_is_told_not_left_out(nobody: Path, told: Told) -> None:
     code, message = told(convert.main, str(nobody / "pets"), "--output", str(nobody))
     assert code == command.BAD_USAGE and "Traceback" not in message
     assert f"{nobody / 'pets' / 'dog'}: cannot be read: Permission denied" in message
 
 
-def test_a_place_that_may_not_be_written_to_is_told(nobody: Path, told: Callable[..., tuple[int, str]]) -> None:
+def test_a_place_that_may_not_be_written_to_is_told(nobody: Path, told: Told) -> None:
     code, message = told(convert.main, "digits-lt", "--output", "/proc/none")
     assert code == command.BAD_USAGE and "/proc/none" in message and "--output or LTRAY_DATA" in message
