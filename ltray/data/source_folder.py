@@ -107,7 +107,7 @@ def _files(folder: Path) -> Iterator[str]:
             continue
         seen.add(place)
         below.sort()
-        yield from (os.path.join(here, name) for name in names if not name.startswith("."))
+        yield from (os.path.join(here, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _refuse(error: OSError) -> None:
