@@ -56,7 +56,7 @@ def searched(trials, *, stopped=0.0, seed=0):
 
 @pytest.mark.parametrize("stopped", [0.0, 0.6])
 def test_the_knob_that_matters_is_found_for_each_group(stopped):
-    found = {one.group: one for one in importances(searched(60, stopped=stopped), SPACE, selection="val")}
+    found = {one.group: one for one in importances(searched(60, stopped=stopped), SPACE, selection="val", rule="none")}
     assert list(found) == ["all", "many", "few"]
     assert next(iter(found["all"].shares)) == "rescom.temperature"
     assert found["all"].beyond_chance >= {"rescom.temperature"}
@@ -71,14 +71,18 @@ def test_the_knob_that_matters_is_found_for_each_group(stopped):
 
 @pytest.mark.slow
 def test_what_moves_nothing_is_rarely_called_beyond_chance():
-    called = [len(importances(searched(29, seed=s), SPACE, selection="val")[1].beyond_chance) for s in range(8)]
+    called = [
+        len(importances(searched(29, seed=s), SPACE, selection="val", rule="none")[1].beyond_chance) for s in range(8)
+    ]
     assert sum(called) <= 6  # of 32: 1.6 are to be expected
 
 
 def test_few_trials_are_said_to_be_few():
-    assert "too few trials to tell which knobs matter: 9 tried" in importances(searched(9), SPACE, selection="val")
+    assert "too few trials to tell which knobs matter: 9 tried" in importances(
+        searched(9), SPACE, selection="val", rule="none"
+    )
     few_complete = searched(40, stopped=0.95)
-    assert "40 tried, 2 of them to the end" in importances(few_complete, SPACE, selection="val")
+    assert "40 tried, 2 of them to the end" in importances(few_complete, SPACE, selection="val", rule="none")
 
 
 def test_failed_trials_and_missing_knobs_do_no_harm():
@@ -87,7 +91,7 @@ def test_failed_trials_and_missing_knobs_do_no_harm():
     table.loc[table["state"] == "failed", ["val/acc_all", "val/acc_many", "val/acc_few"]] = float("nan")
     conditional = table.index % 2 == 1
     table.loc[conditional, "rescom.queue_size"] = float("nan")
-    found = importances(table, SPACE, selection="val")
+    found = importances(table, SPACE, selection="val", rule="none")
     assert next(iter(found[0].shares)) == "rescom.temperature"
     assert "rescom.queue_size" in found[0].shares and found[0].variance is None
 
@@ -170,3 +174,19 @@ def test_a_search_says_what_moved_it_or_that_this_cannot_be_told(tmp_path, moved
     assert printed in said and absent not in said
     kept = pd.read_csv(tmp_path / "importance.csv")
     assert kept["knob"].tolist().count("rescom.temperature") == 1 and kept["share"].sum() == pytest.approx(1.0)
+
+
+def test_a_population_is_said_to_tell_nothing(tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text(
+        "dataset: digits-lt\nmethods: [rescom]\nsearch: {sampler: random}\nstop: {rule: pbt}\n"
+        "explore:\n  rescom.temperature: {from: 0.05, to: 0.5, log: true}\n"
+    )
+    space, table = SearchSpace.read(path).bind(10), searched(29)
+    table["rescom.temperature"] = table["val/acc_all"].max() - table["val/acc_all"] + 0.05  # best at the lower end
+    assert edges(table, space.dimensions, metric="val/acc_all")
+    console = Console(file=io.StringIO(), width=500)
+    tell_what_moved(table, space, tmp_path, console)
+    said = console.file.getvalue()
+    assert said.startswith("which knobs matter cannot be told of a population") and said.count("\n") == 1
+    assert not (tmp_path / "importance.csv").exists()

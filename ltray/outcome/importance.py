@@ -43,7 +43,9 @@ class Importance:
     variance: Mapping[str, float] | None
 
 
-def importances(table: pd.DataFrame, explored: Sequence[Dimension], *, selection: str) -> list[Importance] | str:
+def importances(
+    table: pd.DataFrame, explored: Sequence[Dimension], *, selection: str, rule: str
+) -> list[Importance] | str:
     """Return the knobs' importance for every group of classes that the table has.
 
     What ended a search prints, and a report may: call it with what `ltray.outcome.results.trial_table`
@@ -55,6 +57,7 @@ def importances(table: pd.DataFrame, explored: Sequence[Dimension], *, selection
         table: One row a trial: "state", the settings, `<selection>/acc_<group>`.
         explored: The explored knobs.
         selection: "val" or "test".
+        rule: `stop.rule` of the search.
 
     Returns:
         One entry a group; or why nothing can be said.
@@ -62,13 +65,10 @@ def importances(table: pd.DataFrame, explored: Sequence[Dimension], *, selection
     Source: Watanabe, Bansal and Hutter, PED-ANOVA, IJCAI 2023; Hutter, Hoos and
     Leyton-Brown, An Efficient Approach for Assessing Hyperparameter Importance, ICML 2014.
     """
-    tried = table[table["state"].isin(["complete", "stopped early"])]
+    if reason := untold(table, rule):
+        return reason
+    tried = _tried(table)
     complete = int((tried["state"] == "complete").sum())
-    if len(tried) < LEAST_TRIALS or complete < LEAST_BEST:
-        return (
-            f"too few trials to tell which knobs matter: {len(tried)} tried, {complete} of them to the end; "
-            f"it takes {LEAST_TRIALS}, {LEAST_BEST} of them to the end"
-        )
     study = _study(tried, explored)
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(BEST_SHARE, LEAST_BEST / len(tried)))
     limits = _limits(study, evaluator)
@@ -85,6 +85,31 @@ def importances(table: pd.DataFrame, explored: Sequence[Dimension], *, selection
             beyond = frozenset(key for key, value in raw.items() if value > limits[key])
             found.append(Importance(group, _parts(raw), beyond, variance))
     return found
+
+
+def untold(table: pd.DataFrame, rule: str) -> str:
+    """Return why nothing can be said of a search's knobs, or "".
+
+    A member of a population has had several values of a knob, and weights that were trained with
+    those of other members: its accuracy belongs to none of them.
+    """
+    if rule == "pbt":
+        return (
+            "which knobs matter cannot be told of a population: its members changed their settings while they trained "
+            "and copied one another's weights, so that no accuracy belongs to one value of a knob"
+        )
+    tried = _tried(table)
+    complete = int((tried["state"] == "complete").sum())
+    if len(tried) < LEAST_TRIALS or complete < LEAST_BEST:
+        return (
+            f"too few trials to tell which knobs matter: {len(tried)} tried, {complete} of them to the end; "
+            f"it takes {LEAST_TRIALS}, {LEAST_BEST} of them to the end"
+        )
+    return ""
+
+
+def _tried(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["state"].isin(["complete", "stopped early"])]
 
 
 def _limits(study: optuna.Study, evaluator: BaseImportanceEvaluator) -> dict[str, float]:

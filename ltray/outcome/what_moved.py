@@ -13,6 +13,7 @@ from ltray.outcome.results import write_table
 from ltray.space.search_space import SearchSpace
 
 FILE = "importance.csv"
+NOT_BEYOND_CHANCE = "which knobs matter cannot be told from chance after {} trials"
 
 
 def tell_what_moved(table: pd.DataFrame, space: SearchSpace, folder: Path, console: Console) -> None:
@@ -25,15 +26,17 @@ def tell_what_moved(table: pd.DataFrame, space: SearchSpace, folder: Path, conso
         console: Where to print.
     """
     selection = space.base.selection
-    found = importances(table, space.dimensions, selection=selection)
+    found = importances(table, space.dimensions, selection=selection, rule=space.stop.rule)
     if isinstance(found, list):
         write_table(importance_table(found), folder / FILE)
         if any(one.beyond_chance for one in found):
             console.print(render_importance(found, space.headings()))
         else:
-            found = f"which knobs matter cannot be told from chance after {len(table)} trials"
+            found = NOT_BEYOND_CHANCE.format(len(table))
     if isinstance(found, str):
         console.print(found, style="dim", highlight=False, soft_wrap=True)
+    if space.stop.rule == "pbt":
+        return  # nor does a best value at an end say that it was best there
     for edge in edges(table, space.dimensions, metric=space.base.metric):
         console.print(
             f"{edge.key}: the best values lie at the {edge.end} end of its range (best {edge.best:.6g}); "
