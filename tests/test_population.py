@@ -1,18 +1,25 @@
 """Population based training: who copies whom, and changes that are legal and leave checkpoints loadable."""
 
+import io
 import random
 
+import optuna
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
+from ltray.outcome.results import render, state_of, trial_table
 from ltray.space.search_space import SearchSpace
 from ltray.study.population import Population, check_population, explore
+from ltray.study.study import COPIES, PAPER, SETTINGS
 
 TAIL = LongTail((40, 30, 20, 10, 9, 8, 7, 6, 5, 5))
 EXPLORE = """
@@ -108,3 +115,21 @@ def test_nothing_in_a_checkpoint_depends_on_a_knob_that_may_change(name):
     states = [torch.nn.ModuleList(one.stages(TAIL)).state_dict() for one in (base, other)]
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_a_member_that_gave_up_the_papers_setting_is_no_longer_the_papers_and_the_table_says_so():
+    study, epochs = optuna.create_study(direction="maximize"), []
+    for number, copies in enumerate([[[2, 1], [3, 1]], [], None]):
+        attributes = {SETTINGS: '{"rescom.temperature": 0.1}', PAPER: number < 2} | ({COPIES: copies} if copies else {})
+        study.add_trial(optuna.trial.create_trial(value=0.5, user_attrs=attributes))
+        for epoch in (1, 2, 3, 4):
+            metrics = {CHECKPOINT_SCORE: 1.0 / epoch, "val/acc_all": 1.0 / epoch}
+            epochs.append({"trial": number, "epoch": epoch} | metrics)
+    table = trial_table(study, pd.DataFrame(epochs), {}, selection="val").set_index("trial", drop=False)
+    assert table["paper"].to_dict() == {0: False, 1: True, 2: False}
+    assert state_of(table.loc[0]) == "complete, papers' until epoch 2, copied 1 at 2, 1 at 3"
+    assert [state_of(table.loc[number]) for number in (1, 2)] == ["complete", "complete"]
+    assert table["best_epoch"].to_dict() == {0: 4, 1: 1, 2: 1}  # what was given up is not its own
+    console = Console(file=io.StringIO(), width=160)
+    console.print(render(table, {"rescom.temperature": "τ"}, selection="val", most=5))
+    assert "papers' until epoch 2, copied 1 at 2, 1 at 3" in console.file.getvalue()

@@ -16,6 +16,8 @@ from ltray.study.study import COPIES, NAME, PAPER, REASON, SETTINGS, front
 
 STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}
 FRONT = "front"
+COPIED = "copied"  # of a member of a population: whom it copied, and after which epochs
+PAPER_UNTIL = "paper_until"  # the epoch after which a member with the papers' setting gave it up
 GROUPS = ("all", "many", "medium", "few")
 BEST_SHOWN = 12  # trials in the table on the terminal; of explicit rows all are shown
 MOST_COLUMNS = 12
@@ -84,17 +86,19 @@ def trial_table(
 def _row(trial: Any, epochs: pd.DataFrame, stamps: Mapping[str, Any]) -> dict[str, Any]:
     own = epochs[epochs["trial"] == trial.number] if len(epochs) else epochs
     copies = trial.user_attrs.get(COPIES, [])
-    lineage = {"copied": ", ".join(f"{source} at {epoch}" for epoch, source in copies)} if copies else {}
+    paper = bool(trial.user_attrs.get(PAPER, False))
     row: dict[str, Any] = {
         "trial": trial.number,
         NAME: trial.user_attrs.get(NAME, ""),
         "state": STATES[trial.state.name],
-        "paper": bool(trial.user_attrs.get(PAPER, False)) and not copies,
+        "paper": paper and not copies,  # what it goes on with after a copy is another's setting
         "epochs": int(own["epoch"].max()) if len(own) else 0,
         "reason": trial.user_attrs.get(REASON, ""),
     }
-    row |= lineage
-    if copies:  # what was given up is history, not this trial's result
+    if copies:
+        row[COPIED] = ", ".join(f"{source} at {epoch}" for epoch, source in copies)
+        row |= {PAPER_UNTIL: copies[0][0]} if paper else {}
+        # what was given up is history, not this trial's result
         own = own[own["epoch"] > copies[-1][0]]
     if len(own):
         best = {str(k): v for k, v in own.loc[[own[CHECKPOINT_SCORE].idxmax()]].to_dict("records")[0].items()}
@@ -147,11 +151,22 @@ def render(table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, 
         pairs = ", ".join(f"{heading}={value}" for heading, value in found.items() if value)
         values = [pairs] if together else list(found.values())
         name = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
-        state = f"failed: {row['reason']}" if row["reason"] else row["state"]
         price = ["●" if row[FRONT] else "", f"{row['seconds']:.1f}"] if cost else []
-        cells = [name, *(row[n] for n in names), *accuracy, *price, str(row["epochs"]), state, *values]
+        cells = [name, *(row[n] for n in names), *accuracy, *price, str(row["epochs"]), state_of(row), *values]
         shown.add_row(*cells, style="bold" if row.name == 0 else None)
     return shown
+
+
+def state_of(row: Mapping[Any, Any] | pd.Series) -> str:
+    """Return a trial's state as tables for people say it: why it failed, what a member of a population gave up."""
+    if row["reason"]:
+        return f"failed: {row['reason']}"
+    words = [row["state"]]
+    if not pd.isna(row.get(PAPER_UNTIL)):
+        words.append(f"papers' until epoch {row[PAPER_UNTIL]:.0f}")
+    if not pd.isna(row.get(COPIED)):
+        words.append(f"copied {row[COPIED]}")
+    return ", ".join(words)
 
 
 def _value(cell: Any) -> str:

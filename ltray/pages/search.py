@@ -1,6 +1,6 @@
 """What a search tried: knobs, slices, curves, trials."""
 
-from ltray.outcome.results import GROUPS
+from ltray.outcome.results import GROUPS, state_of
 from ltray.outcome.run_record import RunRecord
 from ltray.pages import marks
 from ltray.pages.page import folded, grid, key, paragraph, section, table
@@ -64,9 +64,8 @@ def trials(record: RunRecord) -> str:
     rows, kinds = [], []
     for place, row in record.trials.iterrows():
         name = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
-        state = f"failed: {row['reason']}" if row["reason"] else str(row["state"])
         accuracy = [percent(row[f"{record.selection}/acc_{g}"]) for g in groups]
-        rows.append([name, *accuracy, str(row["epochs"]), state, *(cell(row.get(k)) for k in record.explored)])
+        rows.append([name, *accuracy, str(row["epochs"]), state_of(row), *(cell(row.get(k)) for k in record.explored)])
         kinds.append("first" if place == 0 else "paper" if row["paper"] else "")
     words = (len(groups) + 2,)
     open_part = table(headings, rows[:SHOWN], words=words, kinds=kinds)
