@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from ltray.command import run
 from ltray.errors import UsageError
 from ltray.outcome.finalist_table import run_table, summary
 from ltray.outcome.finalists import Finalist
@@ -146,6 +148,36 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         RunRecord.read(tmp_path)
     with pytest.raises(UsageError, match="no such folder"):
         RunRecord.read(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("trainer: foreign\n", "lacks `settings`. It was not written by this version"),
+        ("settings: {dataset: digits-lt, methods: [bcl]}\n", "lacks `dataset.protocol` among its `settings`"),
+        ("- a list\n", "holds no settings by name"),
+        ("{", "is no YAML"),
+    ],
+)
+def test_a_folder_of_another_program_or_version_is_a_mistake_and_no_crash(
+    search, capsys, monkeypatch, content, sentence
+):
+    (search / "config.yaml").write_text(content)
+    monkeypatch.setattr(sys, "argv", ["report", str(search)])
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert sentence in error and "config.yaml: " in error and "Traceback" not in error
+
+
+def test_tables_of_another_program_are_a_mistake_and_no_crash(search):
+    pd.DataFrame({"trial": [1]}).to_parquet(search / "results.parquet")
+    with pytest.raises(UsageError, match="results.parquet: lacks the column `name`"):
+        RunRecord.read(search)
+    (search / "results.parquet").write_bytes(b"PAR0")
+    with pytest.raises(UsageError, match="results.parquet: cannot be read"):
+        RunRecord.read(search)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from ltray.errors import UsageError
 
 CONFIG, ENVIRONMENT, BEST, EVALUATION = "config.yaml", "env.json", "best", "evaluation.json"
 HISTORY, LOCK = "history.jsonl", ".lock"
+FOREIGN = "It was not written by this version of ltray.train or ltray.tune, or was changed since."
 SCORES, TRIALS = "selection.npz", "trials"
 
 
@@ -79,9 +80,21 @@ def claim(
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
-    """Return a run folder's `config.yaml`, or None where there is none."""
+    """Return a run folder's `config.yaml`, or None where there is none.
+
+    Raises:
+        UsageError: It is not what ltray writes.
+    """
     path = folder / CONFIG
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: is no YAML: {' '.join(str(error).split())}. {FOREIGN}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: holds no settings by name. {FOREIGN}")
+    return content
 
 
 def append_history(folder: Path, metrics: Mapping[str, Any]) -> None:

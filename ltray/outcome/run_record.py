@@ -1,7 +1,7 @@
 """What a run folder says of itself, read back: for reports and comparisons."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from ltray.errors import UsageError
-from ltray.outcome.run_folder import CONFIG, ENVIRONMENT, read_config, read_evaluation, read_history
+from ltray.experiment import OBJECTIVE, Experiment
+from ltray.outcome.run_folder import CONFIG, ENVIRONMENT, FOREIGN, read_config, read_evaluation, read_history
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class RunRecord:
         """Read a run folder.
 
         Raises:
-            UsageError: It is none.
+            UsageError: It is none, or lacks what every run of this version has.
         """
         config = read_config(folder)
         if config is None:
@@ -49,6 +50,7 @@ class RunRecord:
                 f"holds no {CONFIG}: not a folder of ltray.train or ltray.tune" if folder.is_dir() else "no such folder"
             )
             raise UsageError(f"{folder}: {what}.")
+        _check_settings(folder / CONFIG, config)
         history = _table(folder / "history.parquet")
         if history is None:
             history = pd.DataFrame([{"trial": 0, "epoch": m["total_epochs"]} | m for m in read_history(folder)])
@@ -57,7 +59,7 @@ class RunRecord:
             folder=folder,
             config=config,
             environment=json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else {},
-            trials=_table(folder / "results.parquet"),
+            trials=_table(folder / "results.parquet", ("trial", "name", "paper", "state", "reason", "epochs")),
             history=history,
             finalists=_table(folder / "finalists.parquet"),
             finalist_runs=_table(folder / "finalist_runs.parquet"),
@@ -91,6 +93,42 @@ class RunRecord:
         """Prefix of the metrics that trials are compared on."""
         return "test" if self.protocol == "paper" else "val"
 
+    @property
+    def objectives(self) -> Sequence[str]:
+        """What was maximised, the leading one first: the accuracy that best epochs are chosen by."""
+        first = str(self.settings.get(OBJECTIVE, Experiment.objective))
+        found: Sequence[str] = self.config.get("search", {}).get("objectives", [first])
+        return found
 
-def _table(path: Path) -> pd.DataFrame | None:
-    return pd.read_parquet(path) if path.is_file() else None
+    @property
+    def metric(self) -> str:
+        """The metric that epochs and trials are compared on, such as "val/acc_all"."""
+        return f"{self.selection}/{self.objectives[0]}"
+
+
+def _check_settings(path: Path, config: Mapping[str, Any]) -> None:
+    settings = config.get("settings")
+    if not isinstance(settings, dict):
+        raise UsageError(f"{path}: lacks `settings`. {FOREIGN}")
+    for name in ("dataset", "methods", "dataset.protocol"):
+        if name not in settings:
+            raise UsageError(f"{path}: lacks `{name}` among its `settings`. {FOREIGN}")
+
+
+def _table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame | None:
+    """Read a table where there is one.
+
+    Args:
+        path: A Parquet file.
+        columns: What it must have, unless it is empty.
+    """
+    if not path.is_file():
+        return None
+    try:
+        found = pd.read_parquet(path)
+    except (ValueError, OSError) as error:  # pyarrow's own errors are of these kinds
+        raise UsageError(f"{path}: cannot be read: {error}. {FOREIGN}") from error
+    missing = [name for name in columns if name not in found] if len(found) else []
+    if missing:
+        raise UsageError(f"{path}: lacks the column `{missing[0]}`. {FOREIGN}")
+    return found
