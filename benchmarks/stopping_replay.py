@@ -36,6 +36,21 @@ class Fidelity:
     final: Sequence[int]
 
 
+@dataclass(frozen=True)
+class Needed:
+    """Epochs of one repetition of a replayed search.
+
+    Attributes:
+        random: What random search spends in all, every trial trained to its end.
+        until_best: What it has spent when its best trial ends, which only hindsight tells.
+        stopping: What TPE with ASHA spends until a trial, trained to its end, is as good.
+    """
+
+    random: int
+    until_best: int
+    stopping: int
+
+
 def by_run(curves: Sequence[Curve], name: str) -> Table:
     """Sort a set's curves; one that a NaN cut short is left out."""
     found: dict[tuple[str, int], dict[int, Curve]] = {}
@@ -85,7 +100,7 @@ def regret(fidelity: Fidelity) -> float:
     return max(fidelity.final) - sum(chosen) / len(chosen)
 
 
-def epochs_needed(curves: Mapping[int, Curve], name: str) -> list[tuple[int, int]]:
+def epochs_needed(curves: Mapping[int, Curve], name: str) -> list[Needed]:
     """Return, a repetition each, the epochs of random search in full and of TPE with ASHA for the same value.
 
     Random search tries half of the recorded settings in a random order, all to the end; the
@@ -94,13 +109,13 @@ def epochs_needed(curves: Mapping[int, Curve], name: str) -> list[tuple[int, int
     """
     space = space_of(name)
     settings = settings_of(space, max(curves) + 1)
-    pairs = []
+    epochs, found = len(next(iter(curves.values())).live), []
     for repetition in range(REPETITIONS):
         order = random.Random(repetition).sample(sorted(curves), len(curves))[: len(curves) // 2]
         finals = [max(curves[setting].live) for setting in order]
-        cost = (finals.index(max(finals)) + 1) * len(next(iter(curves.values())).live)
-        pairs.append((cost, _with_stopping(space, settings, curves, goal=max(finals), seed=repetition)))
-    return pairs
+        stopping = _with_stopping(space, settings, curves, goal=max(finals), seed=repetition)
+        found.append(Needed(len(order) * epochs, (finals.index(max(finals)) + 1) * epochs, stopping))
+    return found
 
 
 def _with_stopping(
