@@ -66,6 +66,7 @@ def train(experiment: Experiment, resources: TrialResources, folder: Path, conso
         The exit code.
     """
     from ltray.on_ray import cluster
+    from ltray.on_ray.leaving import leave_soon
 
     data = experiment.open_data(torch.device("cpu"))
     console.print(data.describe(), highlight=False, markup=False)
@@ -85,6 +86,7 @@ def train(experiment: Experiment, resources: TrialResources, folder: Path, conso
             _evaluate(experiment, folder, cluster.worker_resources(resources), console)
     except KeyboardInterrupt:
         console.print(f"interrupted; the same command continues the run in {folder}", highlight=False)
+        leave_soon()
         return INTERRUPTED
     finally:
         cluster.disconnect()

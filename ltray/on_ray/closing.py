@@ -1,7 +1,7 @@
 """How a search ends before its last trial: its budget is spent, or it is interrupted."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from ray.tune import Stopper
 
 from ltray.engine.loop import PLANNED_EPOCHS
+from ltray.on_ray.leaving import leave_soon
 from ltray.on_ray.stopping import EPOCHS
 
 
@@ -18,13 +19,19 @@ class Closing(Stopper):
     Either way the study keeps them open, and the same command goes on with them from their newest checkpoints. No new
     trial starts meanwhile.
 
+    Args:
+        last_words: What to call where a search that a signal ends at once does not come to its own end within seconds:
+            then the process is left. Empty: it takes its time.
+
     Attributes:
         reason: Why the search closes; "" while it goes on.
         interrupted: Whether that was a signal.
         ended: Tune's names of the trials that it ended after an epoch.
+        last_words: As given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_words: Iterable[Callable[[], object]] = ()) -> None:
+        self.last_words = list(last_words)
         self.reason = ""
         self.interrupted = False
         self.ended: set[str] = set()
@@ -50,6 +57,8 @@ class Closing(Stopper):
             self.after_this_epoch("interrupted")
         else:  # whoever sends SIGTERM follows it up with SIGKILL within seconds
             self.at_once("interrupted")
+            if self.last_words:
+                leave_soon(self.last_words)
         self.interrupted = True
 
     def words(self) -> str:

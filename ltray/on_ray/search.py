@@ -45,7 +45,11 @@ def search(space: SearchSpace, course: Course, folder: Path, console: Console, *
         The exit code: 1 where no trial was valid, 130 where it was interrupted.
     """
     study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
-    closing = Closing()
+
+    def tell_interrupted() -> None:
+        console.print(f"interrupted; the same command continues the search in {folder}", highlight=False)
+
+    closing = Closing([tell_interrupted])
     try:
         if budget and budget.is_spent(Spent.read(folder)):
             closing.after_this_epoch(budget.spent_words)
@@ -55,7 +59,8 @@ def search(space: SearchSpace, course: Course, folder: Path, console: Console, *
         found = write_tables(space, study, folder, console)
         still_open = trials_left(study, space, None)
         if closing.interrupted and still_open:
-            console.print(f"interrupted; the same command continues the search in {folder}", highlight=False)
+            tell_interrupted()
+            closing.last_words.clear()
             return INTERRUPTED
         if budget and still_open:
             console.print(
@@ -120,6 +125,12 @@ def _run_trials(
         closing=closing,
     )
     meter = Meter(folder, closing, budget=budget, each=each, started=started)
+
+    def close() -> None:
+        watch.close()
+        meter.write()
+
+    closing.last_words[:0] = [close, partial(write_tables, space, study, folder, console)]
     tuner = ray.tune.Tuner(
         ray.tune.with_resources(run_trial, _resources(space)),
         param_space=_shared(space, folder) | {"runs": course.runs},
@@ -146,8 +157,8 @@ def _run_trials(
         with signals_to(closing):
             tuner.fit()
     finally:
-        watch.close()
-        meter.write()
+        del closing.last_words[:2]
+        close()
     for number, reason in watch.failed.items():
         study._storage.set_trial_user_attr(study.trials[number]._trial_id, REASON, reason)
 
