@@ -56,7 +56,19 @@ def search(finished_run: Path, tmp_path: Path) -> Path:
     for one in finalists:
         shutil.copytree(finished_run / "best", one.folder(folder, (1, 0)) / "best")
     shutil.copytree(finished_run / "best", folder / "best")
+    shares = [("all", 0.9, True), ("many", 0.5, False), ("few", 0.7, True)]
+    knobs = [("cross_entropy.learning_rate", 1.0), ("cross_entropy.schedule", 0.1)]
+    moved = [
+        {"group": group, "knob": knob, "share": share * part, "beyond_chance": beyond, "variance": None}
+        for group, share, beyond in shares
+        for knob, part in knobs
+    ]
+    pd.DataFrame(moved).to_csv(folder / "importance.csv", index=False)
     return folder
+
+
+def section_of(text: str, heading: str) -> str:
+    return text.partition(f"<h2>{heading}</h2>")[2].partition("</section>")[0]
 
 
 class Checker(HTMLParser):
@@ -99,6 +111,7 @@ def test_a_search_gets_every_section_from_its_files(search):
     assert checker.headings == [
         "Finalists",
         "What was searched",
+        "What moved it",
         "Accuracy over each knob",
         "Learning curves",
         "Trials",
@@ -109,6 +122,44 @@ def test_a_search_gets_every_section_from_its_files(search):
     assert "a&lt;b&gt;search" in text and "loss &lt;b&gt;is&lt;/b&gt; NaN" in text
     assert "15 more" in text and "abc123" in text and "no difference found" in text
     assert "prefers-color-scheme: dark" in text and 'name="viewport"' in text
+
+
+def test_the_knobs_that_moved_each_group_stand_in_the_report_and_chance_is_a_dot(search):
+    _, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
+    rows = re.findall(r"<tr>(.*?)</tr>", section_of(text, "What moved it"))
+    cells = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in rows]
+    assert cells[0] == ["knob", "symbol", "all", "many", "few"]
+    assert cells[1][0] == "cross_entropy.learning_rate" and cells[1][2:] == ["90", "·", "70"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "trials", "sentence"),
+    [("pbt", 30, "Which knobs matter cannot be told of a population"), ("asha", 9, "Too few trials to tell which")],
+)
+def test_the_report_says_why_the_knobs_cannot_be_told_apart(search, rule, trials, sentence):
+    config = yaml.safe_load((search / "config.yaml").read_text()) | {"stop": {"rule": rule}}
+    (search / "config.yaml").write_text(yaml.safe_dump(config))
+    pd.read_parquet(search / "results.parquet").head(trials).to_parquet(search / "results.parquet")
+    _, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
+    assert sentence in section_of(text, "What moved it") and "<table>" not in section_of(text, "What moved it")
+
+
+@pytest.mark.parametrize("second", ["seconds", "acc_few"])
+def test_the_front_of_several_objectives_is_drawn_and_listed_best_first(search, second):
+    config = yaml.safe_load((search / "config.yaml").read_text())
+    config["search"]["objectives"] = ["acc_all", second]
+    (search / "config.yaml").write_text(yaml.safe_dump(config))
+    trials = pd.read_parquet(search / "results.parquet").assign(front=False, seconds=12.5)
+    trials.loc[trials["trial"].isin([0, 4]), "front"] = True
+    trials.to_parquet(search / "results.parquet")
+    checker, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
+    front = section_of(text, "The front")
+    complete = int((trials["state"] == "complete").sum())
+    assert front.count("<circle") == complete and front.count('r="5"') == 2 and front.count("<polyline") == 1
+    best = trials[trials["front"]].sort_values("val/acc_all", ascending=False)
+    listed = re.findall(r"<tr><td.*?>(.*?)</td>", front)
+    assert listed == [f"paper {n}" if n == 0 else str(n) for n in best["trial"]]
+    assert ("12.5" in front) == (second == "seconds")
 
 
 def test_a_single_run_needs_no_search(finished_run):
@@ -140,7 +191,7 @@ def test_a_search_without_a_result_is_reported_too(search, left):
         (search / name).unlink()
     shutil.rmtree(search / "best")
     checker, _ = checked(write_report([RunRecord.read(search)], search / "report.html"))
-    assert checker.headings == (["What was searched", "Trials"] if left else []) + ["Provenance"]
+    assert checker.headings == (["What was searched", "What moved it", "Trials"] if left else []) + ["Provenance"]
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -19,7 +19,7 @@ from ltray.errors import UsageError
 CONFIG, ENVIRONMENT, BEST, EVALUATION = "config.yaml", "env.json", "best", "evaluation.json"
 HISTORY, LOCK = "history.jsonl", ".lock"
 FOREIGN = "It was not written by this version of ltray.train or ltray.tune, or was changed since."
-SCORES, TRIALS = "selection.npz", "trials"
+SCORES, TRIALS, IMPORTANCE = "selection.npz", "trials", "importance.csv"
 
 
 @contextmanager

@@ -10,7 +10,15 @@ import pandas as pd
 
 from ltray.errors import UsageError
 from ltray.experiment import OBJECTIVE, Experiment
-from ltray.outcome.run_folder import CONFIG, ENVIRONMENT, FOREIGN, read_config, read_evaluation, read_history
+from ltray.outcome.run_folder import (
+    CONFIG,
+    ENVIRONMENT,
+    FOREIGN,
+    IMPORTANCE,
+    read_config,
+    read_evaluation,
+    read_history,
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class RunRecord:
         finalists: `finalists.parquet`, or None.
         finalist_runs: `finalist_runs.parquet`, or None.
         evaluation: Of the model in `best/`, or None.
+        importance: `importance.csv`, a row a group and knob, or None.
     """
 
     folder: Path
@@ -36,6 +45,7 @@ class RunRecord:
     finalists: pd.DataFrame | None
     finalist_runs: pd.DataFrame | None
     evaluation: Mapping[str, Any] | None
+    importance: pd.DataFrame | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "RunRecord":
@@ -64,6 +74,7 @@ class RunRecord:
             finalists=_table(folder / "finalists.parquet"),
             finalist_runs=_table(folder / "finalist_runs.parquet"),
             evaluation=read_evaluation(folder),
+            importance=pd.read_csv(folder / IMPORTANCE) if (folder / IMPORTANCE).is_file() else None,
         )
 
     @property
@@ -77,6 +88,11 @@ class RunRecord:
         """Ranges of the explored knobs, in words, by full name."""
         found: Mapping[str, str] = self.config.get("explore", {})
         return found
+
+    @property
+    def rule(self) -> str:
+        """The search's rule of early stopping."""
+        return str(self.config.get("stop", {}).get("rule", "none"))
 
     @property
     def is_search(self) -> bool:

@@ -10,9 +10,9 @@ from rich.table import Table
 from ltray.outcome.edges import edges
 from ltray.outcome.importance import Importance, importances
 from ltray.outcome.results import write_table
+from ltray.outcome.run_folder import IMPORTANCE
 from ltray.space.search_space import SearchSpace
 
-FILE = "importance.csv"
 NOT_BEYOND_CHANCE = "which knobs matter cannot be told from chance after {} trials"
 
 
@@ -28,7 +28,7 @@ def tell_what_moved(table: pd.DataFrame, space: SearchSpace, folder: Path, conso
     selection = space.base.selection
     found = importances(table, space.dimensions, selection=selection, rule=space.stop.rule)
     if isinstance(found, list):
-        write_table(importance_table(found), folder / FILE)
+        write_table(importance_table(found), folder / IMPORTANCE)
         if any(one.beyond_chance for one in found):
             console.print(render_importance(found, space.headings()))
         else:

@@ -72,6 +72,30 @@ def slice_of(trials: pd.DataFrame, knob: str, metric: str, *, label: str, log: b
     return chart.svg()
 
 
+def front(trials: pd.DataFrame, *, x: str, y: str, labels: tuple[str, str], line: bool) -> str:
+    """Draw every whole run by two objectives, those on the front standing out.
+
+    Args:
+        trials: Results with both columns and `front`; accuracies are shares of 1.
+        x: Column of the horizontal axis.
+        y: Column of the vertical axis.
+        labels: What the two axes say.
+        line: Whether to join the front's dots; of more than two objectives it has no order.
+    """
+    scale = {name: 1.0 if name == "seconds" else PERCENT for name in (x, y)}
+    across, up = (Axis.around(trials[name] * scale[name], label) for name, label in zip((x, y), labels, strict=True))
+    chart = Chart(across, up, f"front: {labels[1]} over {labels[0]}", height=280)
+    best = trials[trials["front"]].sort_values(x)
+    if line:
+        chart.line([(scale[x] * a, scale[y] * b) for a, b in zip(best[x], best[y], strict=True)], "front")
+    for _, row in trials.sort_values("front").iterrows():
+        values = f"{labels[1]} {scale[y] * row[y]:.1f}, {labels[0]} {scale[x] * row[x]:.1f}"
+        kind = "paper" if row["paper"] else "" if row["front"] else "run"
+        size = 5.0 if row["front"] else 3.5
+        chart.dot(scale[x] * row[x], scale[y] * row[y], kind=kind, hint=f"trial {row['trial']}: {values}", size=size)
+    return chart.svg()
+
+
 def finalist_dots(finalists: pd.DataFrame, runs: pd.DataFrame, *, metric: str) -> str:
     """Draw every run of every finalist, with the mean and its interval.
 

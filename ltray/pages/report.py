@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ltray.engine.checkpoint import write_text
 from ltray.outcome.run_record import RunRecord
-from ltray.pages import model, search, summary
+from ltray.pages import findings, model, search, summary
 from ltray.pages.page import page, table, tiles
 
 REPORT = "report.html"
@@ -37,8 +37,10 @@ def of_run(record: RunRecord) -> list[str]:
         f'<p class="soft">{escape(summary.headline(record))}</p>',
         tiles(summary.key_figures(record)),
         summary.finalists(record),
+        findings.front(record),
         summary.claims(record),
         search.explored(record),
+        findings.moved(record),
         search.slices(record),
         search.curves(record),
         search.trials(record),

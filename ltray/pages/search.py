@@ -26,7 +26,7 @@ def explored(record: RunRecord) -> str:
 
 def slices(record: RunRecord) -> str:
     """Return accuracy over each explored knob."""
-    metric = f"{record.selection}/acc_all"
+    metric = record.metric
     if record.trials is None or metric not in record.trials:
         return ""
     known = record.trials[record.trials[metric].notna()]
@@ -38,12 +38,14 @@ def slices(record: RunRecord) -> str:
     if not len(known) or not charts:
         return ""
     legend = [("blue", "whole run"), ("hollow", "stopped early"), ("orange", "papers' setting")]
-    return section("Accuracy over each knob", grid(charts, 3), key(legend))
+    values = paragraph("Members of a population stand at the values that they ended with.", "soft")
+    words = _of_group(record) + (values if record.rule == "pbt" else "")
+    return section("Accuracy over each knob", words, grid(charts, 3), key(legend))
 
 
 def curves(record: RunRecord) -> str:
     """Return the learning curves."""
-    metric = f"{record.selection}/acc_all"
+    metric = record.metric
     history = record.history
     if metric not in history or not len(history):
         return ""
@@ -52,7 +54,7 @@ def curves(record: RunRecord) -> str:
     drawn = marks.learning_curves(history[history[metric].notna()], metric, best=best, papers=papers)
     legend = [("blue", f"best trial {best}"), ("orange", "papers' setting"), ("grey", "other trials")]
     legend += [("", "dotted: where trials were stopped")] if record.is_search else []
-    return section("Learning curves", drawn, key(legend) if record.is_search else "")
+    return section("Learning curves", _of_group(record), drawn, key(legend) if record.is_search else "")
 
 
 def trials(record: RunRecord) -> str:
@@ -74,3 +76,9 @@ def trials(record: RunRecord) -> str:
     return section(
         "Trials", paragraph(f"Accuracy on {where} in %, of each trial's best epoch.", "soft"), open_part, rest
     )
+
+
+def _of_group(record: RunRecord) -> str:
+    """Return of which classes the accuracy is that the search followed, where these are not all."""
+    group = record.objectives[0].removeprefix("acc_")
+    return "" if group == "all" else paragraph(f"Accuracy of the {group}-shot classes: the first objective.", "soft")

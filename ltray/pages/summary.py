@@ -31,7 +31,9 @@ def key_figures(record: RunRecord) -> list[tuple[str, str]]:
         best = record.finalists.iloc[0]
         chosen = f"{selected_on(best)}, winner {name_of(best)} over fresh seeds"
         found.append((f"{spread(best, 'selection')} %", chosen))
-        found.append((f"{spread(best, 'test/acc_all')} %", "test, the same runs"))
+        group = record.objectives[0].removeprefix("acc_")
+        words = "test, the same runs" if group == "all" else f"test {group}, the same runs"
+        found.append((f"{spread(best, f'test/acc_{group}')} %", words))
         if not best["paper"]:
             shift = spread(best, "difference", signed=True)
             found.append((str(best["verdict"]), f"against the papers' setting: {shift} points on test"))
@@ -50,7 +52,7 @@ def overview_row(record: RunRecord) -> list[str]:
         return row + [spread(best, "selection"), *(spread_of(best, f"test/acc_{group}") for group in GROUPS)]
     evaluation = record.evaluation or {"selection": {}, "metrics": {}}
     return row + [
-        percent(evaluation["selection"].get(f"{record.selection}/acc_all")),
+        percent(evaluation["selection"].get(record.metric)),
         *(percent(evaluation["metrics"].get(f"test/acc_{group}")) for group in GROUPS),
     ]
 
