@@ -165,7 +165,7 @@ def state_of(row: Mapping[Any, Any] | pd.Series) -> str:
     if not pd.isna(row.get(PAPER_UNTIL)):
         words.append(f"papers' until epoch {row[PAPER_UNTIL]:.0f}")
     if not pd.isna(row.get(COPIED)):
-        words.append(f"copied {row[COPIED]}")
+        words.append("copied trial " + row[COPIED].replace(" at ", " at epoch ", 1))
     return ", ".join(words)
 
 
