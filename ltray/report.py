@@ -32,7 +32,7 @@ def main(words: list[str]) -> int:
 def _summarise(record: RunRecord, console: Console) -> None:
     console.print(f"{record.folder}: {headline(record)}", highlight=False, markup=False, soft_wrap=True)
     if record.trials is not None and f"{record.selection}/acc_all" in record.trials:
-        names = {knob: knob.rpartition(".")[2] for knob in record.explored}
+        names = {knob: knob.rpartition(".")[2] for knob in record.varied}
         most = len(record.config.get("rows", ())) or BEST_SHOWN
         console.print(render(record.trials, names, selection=record.selection, most=most))
     if record.finalists is not None:

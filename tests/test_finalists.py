@@ -151,6 +151,31 @@ def test_the_best_complete_trials_and_the_papers_setting_are_chosen(space: Searc
     assert [(one.key, one.paper) for one in chosen] == [("0003", False), ("0004", False), ("0000", True)]
 
 
+def test_of_several_papers_settings_the_best_is_compared_with_and_the_tables_say_which(space: SearchSpace):
+    study = optuna.create_study(direction="maximize")
+    for method, value in (("bcl", 0.5), ("ldam", 0.4), ("paco", 0.5)):
+        attributes = {SETTINGS: json.dumps({"methods": [method, "tau_norm"]}), PAPER: True}
+        study.add_trial(optuna.trial.create_trial(value=value, user_attrs=attributes))
+    chosen = choose(study, space)
+    assert [(one.key, one.paper, one.of_papers) for one in chosen] == [
+        ("0002", False, True),
+        ("0001", False, True),
+        ("0000", True, True),
+    ]
+    order = [[(seed, 0)] for seed in (1, 2, 3)]
+    found = {
+        one.key: {cells[0]: evaluation(value + cells[0][0] / 100, value) for cells in order}
+        for one, value in zip(chosen, (0.7, 0.3, 0.6), strict=True)
+    }
+    table = summary(chosen, found, order, protocol="honest")
+    assert table["trial"].tolist() == ["0002", "0000", "0001"] and table["methods"][2] == "ldam, tau_norm"
+    assert table["verdict"].tolist() == ["better", "", "worse"]
+    shown = render_finalists(table)
+    assert [str(column.header) for column in shown.columns][-2] == "test: − paper 0"
+    assert list(shown.columns[0].cells) == ["paper 2", "paper 0", "paper 1"]
+    assert list(shown.columns[1].cells) == ["paco, tau_norm", "bcl, tau_norm", "ldam, tau_norm"]
+
+
 def test_the_papers_setting_takes_part_even_where_no_trial_had_it(space: SearchSpace):
     chosen = choose(study_with(space, [0.1, 0.5], paper=False), space)
     assert [(one.key, one.paper) for one in chosen] == [("0001", False), ("0000", False), ("paper", True)]

@@ -162,6 +162,19 @@ def test_the_front_of_several_objectives_is_drawn_and_listed_best_first(search, 
     assert ("12.5" in front) == (second == "seconds")
 
 
+def test_a_search_over_methods_names_them_and_says_which_one_each_trial_had(search):
+    config = yaml.safe_load((search / "config.yaml").read_text())
+    config["alternatives"] = {"cross_entropy": {}, "ldam, tau_norm": {}}
+    (search / "config.yaml").write_text(yaml.safe_dump(config))
+    trials = pd.read_parquet(search / "results.parquet")
+    trials["methods"] = ["ldam, tau_norm" if n % 2 else "cross_entropy" for n in trials["trial"]]
+    trials.to_parquet(search / "results.parquet")
+    _, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
+    assert "cross_entropy | ldam, tau_norm on digits-lt" in text
+    listed = section_of(text, "Trials")
+    assert "<th>methods</th>" in listed and listed.count("<td>ldam, tau_norm</td>") == 15
+
+
 def test_a_single_run_needs_no_search(finished_run):
     settings = read_evaluation(finished_run)["settings"]
     (finished_run / "config.yaml").write_text(yaml.safe_dump({"settings": settings}))

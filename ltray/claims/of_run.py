@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ltray.claims.check import Comparison, compare
-from ltray.outcome.finalist_table import name_of
+from ltray.outcome.finalist_table import OF_PAPERS, name_of
 from ltray.outcome.finalists import FOLDER
 from ltray.outcome.intervals import Interval, mean_interval
 from ltray.outcome.run_folder import read_evaluation
@@ -11,14 +11,16 @@ from ltray.outcome.run_record import RunRecord
 
 
 def claims_of(record: RunRecord) -> dict[str, list[Comparison]]:
-    """Return the published figures for a run, or for a search's winner and the papers' setting, by name.
+    """Return the published figures for a run, or for a search's winner and the papers' settings, by name.
 
     Results without any claim are left out.
     """
     if record.finalists is None or record.finalist_runs is None:
         return _of_evaluation(record)
     found = {}
-    for _, row in record.finalists[record.finalists["winner"] | record.finalists["paper"]].iterrows():
+    finalists = record.finalists
+    papers = finalists[OF_PAPERS] if OF_PAPERS in finalists else finalists["paper"]
+    for _, row in finalists[finalists["winner"] | papers].iterrows():
         valid = record.finalist_runs[(record.finalist_runs["trial"] == row["trial"]) & ~_failed(record)]
         if not len(valid):
             continue

@@ -14,6 +14,8 @@ from ltray.outcome.results import GROUPS, write_table
 from ltray.outcome.run_folder import BEST, keep_best, read_evaluation
 from ltray.space.search_space import SearchSpace
 
+OF_PAPERS = "of_papers"
+
 
 def write_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Path) -> pd.DataFrame | None:
     """Write `finalists` (a row each) and `finalist_runs` (a row a run), and keep the winner's best run in `best/`.
@@ -45,7 +47,8 @@ def run_table(finalists: Sequence[Finalist], results: Results) -> pd.DataFrame:
     rows = []
     for one in finalists:
         for (seed, data_seed), found in sorted(results[one.key].items()):
-            row: dict[str, Any] = {"trial": one.key, "paper": one.paper, "seed": seed, "data_seed": data_seed}
+            row: dict[str, Any] = {"trial": one.key, "methods": one.methods, "paper": one.paper}
+            row |= {"seed": seed, "data_seed": data_seed}
             row |= {"failure": found.get("failure", ""), "epoch": found.get("epoch"), "protocol": found.get("protocol")}
             rows.append(row | dict(found.get("selection", {})) | dict(found.get("metrics", {})))
     return pd.DataFrame(rows)
@@ -80,7 +83,8 @@ def summary(
         test = values(own, "metrics", f"test/{objective}")
         failed = sum("failure" in found for found in own.values())
         finished = all(cell in own for cells in order for cell in cells)
-        row: dict[str, Any] = {"trial": one.key, "paper": one.paper, "runs": len(own) - failed, "failed": failed}
+        row: dict[str, Any] = {"trial": one.key, "methods": one.methods, "paper": one.paper}
+        row |= {OF_PAPERS: one.of_papers, "runs": len(own) - failed, "failed": failed}
         row["state"] = "finished" if finished else f"stopped after {len(own)} runs"
         row |= _columns("selection", over_rounds(values(own, "selection", metric), order))
         for group in GROUPS:
@@ -111,13 +115,16 @@ def render_finalists(table: pd.DataFrame) -> Table:
         title += "; selected on test"
     shown = Table(title=title)
     groups = [g for g in GROUPS if f"test/acc_{g}_mean" in table]
-    for heading in ("finalist", "runs", selected_on(first), *(f"test {g}" for g in groups), against(first), ""):
-        shown.add_column(heading, justify="left" if heading == "" else "right")
+    several = methods_of(table)
+    figures = ["runs", selected_on(first), *(f"test {g}" for g in groups), against(table)]
+    for heading in ("finalist", *(["methods"] if several else []), *figures, ""):
+        shown.add_column(heading, justify="left" if heading in ("methods", "") else "right")
     for _, row in table.iterrows():
         cells = [spread(row, "selection"), *(spread(row, f"test/acc_{group}") for group in groups)]
         shift = "" if row["paper"] else spread(row, "difference", signed=True)
         words = " · ".join(filter(None, (row["verdict"], "" if row["state"] == "finished" else row["state"])))
-        shown.add_row(name_of(row), str(row["runs"]), *cells, shift, words, style="bold" if row["winner"] else None)
+        names = [name_of(row), *([row["methods"]] if several else [])]
+        shown.add_row(*names, str(row["runs"]), *cells, shift, words, style="bold" if row["winner"] else None)
     return shown
 
 
@@ -128,10 +135,17 @@ def selected_on(row: Mapping[Any, Any] | pd.Series) -> str:
     return where if group == "all" else f"{where} {group}"
 
 
-def against(row: Mapping[Any, Any] | pd.Series) -> str:
-    """Return the heading of the column of differences."""
-    group = row["objective"].removeprefix("acc_")
-    return "test: − papers'" if group == "all" else f"test {group}: − papers'"
+def against(table: pd.DataFrame) -> str:
+    """Return the heading of the column of differences: of several papers' settings it says which one."""
+    group = table.iloc[0]["objective"].removeprefix("acc_")
+    several = OF_PAPERS in table and table[OF_PAPERS].sum() > 1
+    reference = name_of(table[table["paper"]].iloc[0]) if several else "papers'"
+    return f"test: − {reference}" if group == "all" else f"test {group}: − {reference}"
+
+
+def methods_of(table: pd.DataFrame) -> bool:
+    """Return whether finalists are of different methods, so that a table has to say of which."""
+    return "methods" in table and table["methods"].nunique() > 1
 
 
 def name_of(row: Mapping[Any, Any] | pd.Series) -> str:
@@ -139,7 +153,7 @@ def name_of(row: Mapping[Any, Any] | pd.Series) -> str:
     if row["trial"] == PAPERS:
         return PAPERS
     number = str(int(row["trial"]))
-    return f"paper {number}" if row["paper"] else number
+    return f"paper {number}" if row["paper"] or row.get(OF_PAPERS, False) else number
 
 
 def spread(row: Mapping[Any, Any] | pd.Series, name: str, *, signed: bool = False) -> str:

@@ -33,12 +33,19 @@ class Finalist:
     Attributes:
         key: The trial's number as folders have it, or "paper".
         settings: Flat settings of the trial.
-        paper: Whether it is the papers' setting, which the others are compared with.
+        paper: Whether it is the papers' setting, which the others are compared with; one of all.
+        of_papers: Whether it is the papers' setting of one of several methods.
     """
 
     key: str
     settings: Mapping[str, Any]
     paper: bool
+    of_papers: bool = False
+
+    @property
+    def methods(self) -> str:
+        """Its methods, in order."""
+        return ", ".join(self.settings.get("methods", ()))
 
     def run_settings(self, cell: Cell) -> dict[str, Any]:
         """Return the settings with the seeds of one run."""
@@ -52,7 +59,8 @@ class Finalist:
 def choose(study: optuna.Study, space: SearchSpace) -> list[Finalist]:
     """Return the k best complete trials on the selection metric, best first, and the papers' setting last.
 
-    Where several methods are searched, each with its papers' setting, that is the best of these.
+    Where several methods are searched, each with its papers' setting, the others are compared
+    with the best of these; the rest take part only where they are among the k best.
     """
     trials = [t for t in study.get_trials(deepcopy=False) if SETTINGS in t.user_attrs]
     ranked = sorted(trials, key=lambda t: (-t.values[0] if t.state == TrialState.COMPLETE else 0.0, t.number))
@@ -60,11 +68,11 @@ def choose(study: optuna.Study, space: SearchSpace) -> list[Finalist]:
     complete = [t for t in ranked if t.state == TrialState.COMPLETE and t not in papers]
     best = complete[: space.finalists.best]
     chosen = [
-        Finalist(f"{t.number:04d}", json.loads(t.user_attrs[SETTINGS]), bool(t.user_attrs.get(PAPER)))
+        Finalist(f"{t.number:04d}", json.loads(t.user_attrs[SETTINGS]), t in papers, bool(t.user_attrs.get(PAPER)))
         for t in [*best, *papers]
     ]
     if not papers:
-        chosen.append(Finalist(PAPERS, space.base.settings(), True))
+        chosen.append(Finalist(PAPERS, space.base.settings(), True, True))
     return chosen
 
 

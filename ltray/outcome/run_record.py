@@ -90,6 +90,16 @@ class RunRecord:
         return found
 
     @property
+    def varied(self) -> Sequence[str]:
+        """The settings in which trials differ, by full name: the methods where these are a choice, explored knobs."""
+        return [*(["methods"] if "alternatives" in self.config else []), *self.explored]
+
+    @property
+    def methods(self) -> str:
+        """The methods in words: a sequence, or the sequences of which a search chose."""
+        return " | ".join(self.config.get("alternatives", ())) or " + ".join(self.settings["methods"])
+
+    @property
     def rule(self) -> str:
         """The search's rule of early stopping."""
         return str(self.config.get("stop", {}).get("rule", "none"))

@@ -35,11 +35,11 @@ def front(record: RunRecord) -> str:
         [
             f"paper {row['trial']}" if row["paper"] else str(row["trial"]),
             *(f"{row[c]:.1f}" if name == "seconds" else percent(row[c]) for name, c in columns.items()),
-            *(cell(row.get(knob)) for knob in record.explored),
+            *(cell(row.get(knob)) for knob in record.varied),
         ]
         for _, row in best.iterrows()
     ]
-    headings = ["trial", *map(_label, objectives), *(symbol(k) or k.rpartition(".")[2] for k in record.explored)]
+    headings = ["trial", *map(_label, objectives), *(symbol(k) or k.rpartition(".")[2] for k in record.varied)]
     return section(
         "The front",
         paragraph(

@@ -62,12 +62,12 @@ def trials(record: RunRecord) -> str:
     if record.trials is None or not len(record.trials):
         return ""
     groups = [g for g in GROUPS if f"{record.selection}/acc_{g}" in record.trials]
-    headings = ["trial", *groups, "epochs", "state", *(symbol(k) or k.rpartition(".")[2] for k in record.explored)]
+    headings = ["trial", *groups, "epochs", "state", *(symbol(k) or k.rpartition(".")[2] for k in record.varied)]
     rows, kinds = [], []
     for place, row in record.trials.iterrows():
         name = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
         accuracy = [percent(row[f"{record.selection}/acc_{g}"]) for g in groups]
-        rows.append([name, *accuracy, str(row["epochs"]), state_of(row), *(cell(row.get(k)) for k in record.explored)])
+        rows.append([name, *accuracy, str(row["epochs"]), state_of(row), *(cell(row.get(k)) for k in record.varied)])
         kinds.append("first" if place == 0 else "paper" if row["paper"] else "")
     words = (len(groups) + 2,)
     open_part = table(headings, rows[:SHOWN], words=words, kinds=kinds)

@@ -4,7 +4,7 @@ import pandas as pd
 
 from ltray.claims.of_run import claims_of
 from ltray.claims.table import HEADINGS, claim_rows
-from ltray.outcome.finalist_table import against, name_of, selected_on, spread
+from ltray.outcome.finalist_table import against, methods_of, name_of, selected_on, spread
 from ltray.outcome.results import GROUPS
 from ltray.outcome.run_record import RunRecord
 from ltray.pages import marks
@@ -17,7 +17,7 @@ def headline(record: RunRecord) -> str:
     settings = record.settings
     what = f"search over {len(record.explored)} knobs" if record.is_search else "training run"
     stamp = SELECTED_ON_TEST if record.protocol == "paper" else "selected on validation images"
-    return f"{what}: {' + '.join(settings['methods'])} on {settings['dataset']}; {stamp}"
+    return f"{what}: {record.methods} on {settings['dataset']}; {stamp}"
 
 
 def key_figures(record: RunRecord) -> list[tuple[str, str]]:
@@ -46,7 +46,7 @@ def key_figures(record: RunRecord) -> list[tuple[str, str]]:
 def overview_row(record: RunRecord) -> list[str]:
     """Return a run's row in the table that compares several."""
     settings, row = record.settings, [record.folder.name]
-    row += [" + ".join(settings["methods"]), str(settings["dataset"]), record.protocol]
+    row += [record.methods, str(settings["dataset"]), record.protocol]
     if record.finalists is not None:
         best = record.finalists.iloc[0]
         return row + [spread(best, "selection"), *(spread_of(best, f"test/acc_{group}") for group in GROUPS)]
@@ -64,14 +64,18 @@ def finalists(record: RunRecord) -> str:
     found, runs = record.finalists, record.finalist_runs
     groups = [g for g in GROUPS if f"test/acc_{g}_mean" in found]
     seen, test = selected_on(found.iloc[0]), f"test/{found.iloc[0]['objective']}"
-    headings = ["finalist", "runs", seen, *(f"test {g}" for g in groups), against(found.iloc[0]), "verdict", "state"]
+    several = ["methods"] if methods_of(found) else []
+    figures = ["runs", seen, *(f"test {g}" for g in groups), against(found)]
+    headings = ["finalist", *several, *figures, "verdict", "state"]
     rows = []
     for _, row in found.iterrows():
         shift = "" if row["paper"] else spread(row, "difference", signed=True)
         verdict = "the papers' setting" if row["paper"] else str(row["verdict"])
         state = row["state"] + (f", {row['failed']} failed" if row["failed"] else "")
         accuracy = [spread(row, "selection"), *(spread(row, f"test/acc_{group}") for group in groups)]
-        rows.append([name_of(row), str(row["runs"]), *accuracy, shift, verdict, state])
+        rows.append(
+            [name_of(row), *(row[name] for name in several), str(row["runs"]), *accuracy, shift, verdict, state]
+        )
     kinds = ["first" if row["winner"] else "paper" if row["paper"] else "" for _, row in found.iterrows()]
     charts = [f"<h3>{seen}</h3>" + marks.finalist_dots(found, runs, metric="selection")]
     if record.protocol != "paper":
@@ -81,7 +85,9 @@ def finalists(record: RunRecord) -> str:
         paragraph(_finalist_words(found)),
         grid(charts, 2),
         key([("blue", "mean and 95 % interval"), ("orange", "papers' setting"), ("grey", "single runs")]),
-        table(headings, rows, words=(0, len(headings) - 2, len(headings) - 1), kinds=kinds),
+        table(
+            headings, rows, words=(0, *range(1, 1 + len(several)), len(headings) - 2, len(headings) - 1), kinds=kinds
+        ),
     )
 
 
