@@ -7,6 +7,7 @@ done; a killed one is continued by the same command.
 """
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -49,9 +50,10 @@ def main(words: list[str]) -> int:
         _verify(sidecars)
     if own:
         file = suggestion.write(definition, sidecars, settings)
-        print(f"data-set file, look it through: {file}\nnext: python -m ltray.train --methods bcl --dataset {file}")
+        print(f"data-set file, look it through: {file}")
+        print(f"next: python -m ltray.train --methods bcl --dataset {shlex.quote(str(file))}")
     elif given.output:
-        print(f"to train on it from there: export LTRAY_DATA={given.output.resolve()}")
+        print(f"to train on it from there: export LTRAY_DATA={shlex.quote(str(given.output.resolve()))}")
     return DONE
 
 

@@ -40,7 +40,7 @@ def test_ones_own_folder_in_one_line(folder: Path, capsys: pytest.CaptureFixture
     assert main([str(folder), "--on-error", "skip", "--verify"]) == 0
     told = capsys.readouterr().out
     assert "train: 33 images, 1 left out" in told
-    assert "1 images occur more than once" in told
+    assert "1 picture found more than once, 1 of them in different classes" in told
     assert "cat ████" in told and "imbalance factor 10.5" in told
     assert "tiny classes" in told and "owl (2)" in told
     assert "verified: every image reads back as it was written" in told

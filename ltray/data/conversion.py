@@ -178,7 +178,7 @@ class _Conversion:
         labels = tuple(originals.labels[good].tolist())
         check_free(self.folder, prepared.bytes())
         with self.progress.bar(f"{pool}: writing", len(good)) as advance:
-            writer.write(Job(partial, prepared, tuple(good.tolist()), labels, _workers(len(good))), advance)
+            writer.write(Job(partial, prepared, tuple(good.tolist()), labels), advance)
         sidecar = self._described(pool, prepared=prepared, labels=labels, partial=partial)
         os.replace(partial, beton)
         sidecar.write()

@@ -35,14 +35,12 @@ class Job:
         prepared: The encoded images.
         indices: Which of them, in this order.
         labels: The label of each index.
-        workers: Writing processes.
     """
 
     target: Path
     prepared: Prepared
     indices: tuple[int, ...]
     labels: tuple[int, ...]
-    workers: int
 
 
 class BetonWriter:
@@ -162,7 +160,8 @@ def _write(job: Job, messages: Any) -> None:
     while page < min(int(rows["length"].max()), LARGEST_PAGE):
         page *= 2
     fields = {"image": image, "label": IntField()}
-    writer = Announcing(str(job.target), fields, page_size=page, num_workers=job.workers)
+    # One worker: several fill their pages in the order they come, and the file would differ from run to run.
+    writer = Announcing(str(job.target), fields, page_size=page, num_workers=1)
     writer.from_indexed_dataset(_Samples(job, messages), chunksize=CHUNK)
 
 

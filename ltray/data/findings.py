@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ltray.data.originals import Originals
 from ltray.data.prepared import Prepared
@@ -18,23 +19,44 @@ def some(lines: Sequence[str]) -> str:
     return "".join(f"\n  {line}" for line in [*lines[:SHOWN], *more])
 
 
-def duplicates(found: Found) -> dict[str, list[tuple[str, ...]]]:
-    """Return groups of images with equal pixels, by where they were found.
+@dataclass(frozen=True)
+class Same:
+    """Images with equal pixels.
 
-    Returns:
-        Names of the images of each group by "train", "train and test", ….
+    Attributes:
+        names: Of the images.
+        classes: How many classes they are said to be of.
     """
+
+    names: tuple[str, ...]
+    classes: int
+
+
+def duplicates(found: Found) -> dict[str, list[Same]]:
+    """Return groups of images with equal pixels, by where they were found: "train", "train and test", …."""
     places: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
     for pool, (_, prepared) in found.items():
         digests = prepared.rows["digest"]
         for index in prepared.good.tolist():
             places[digests[index].tobytes()].append((pool, index))
-    groups: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    groups: dict[str, list[Same]] = defaultdict(list)
     for same in places.values():
         if len(same) > 1:
             where = " and ".join(dict.fromkeys(pool for pool, _ in same))
-            groups[where].append(tuple(found[pool][0].name(index) for pool, index in same))
+            names = tuple(found[pool][0].name(index) for pool, index in same)
+            groups[where].append(Same(names, len({int(found[pool][0].labels[index]) for pool, index in same})))
     return dict(groups)
+
+
+def _of_duplicates(where: str, groups: Sequence[Same]) -> str:
+    wrong = sum(group.classes > 1 for group in groups)
+    more = f", {wrong:,} of them in different classes" if wrong else ""
+    return f"{where}: {counted(len(groups), 'picture')} found more than once{more}"
+
+
+def counted(count: int, thing: str) -> str:
+    """Return "1 image", "1,200 images"."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def report(found: Found, notes: Sequence[str] = ()) -> str:
@@ -46,14 +68,14 @@ def report(found: Found, notes: Sequence[str] = ()) -> str:
     """
     sections = [line for pool, (_, prepared) in found.items() for line in _of_pool(pool, found, prepared)]
     for where, groups in duplicates(found).items():
-        sections += [f"{where}: {len(groups):,} images occur more than once", *_indented(map(" = ".join, groups))]
+        sections += [_of_duplicates(where, groups), *_indented(" = ".join(group.names) for group in groups)]
     return "\n".join([*sections, *notes]) + "\n"
 
 
 def _of_pool(pool: str, found: Found, prepared: Prepared) -> Iterable[str]:
     originals = found[pool][0]
     bad, notes = prepared.bad(), prepared.notes()
-    yield f"{pool}: {len(prepared.good):,} images usable, {len(bad):,} not"
+    yield f"{pool}: {counted(len(prepared.good), 'image')} usable, {len(bad):,} not"
     yield from _indented(bad.values())
     for note, count in Counter(notes.values()).most_common():
         yield f"{pool}: {count:,} changed: {note}"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ltray.data.definition import DatasetDefinition
+from ltray.data.findings import counted
 from ltray.data.originals import Source
 from ltray.errors import UsageError
 
@@ -142,10 +143,10 @@ def _left_alone(pool: str, place: Path) -> Iterator[str]:
     )
     if others:
         kinds = ", ".join(f"{suffix} {count:,}" for suffix, count in others.most_common(10))
-        yield f"{pool}: {others.total():,} files of other kinds were left alone: {kinds}"
+        yield f"{pool}: {counted(others.total(), 'file')} of other kinds left alone: {kinds}"
     loose = sum(_is_image(path.name) and path.is_file() for path in place.iterdir())
     if loose:
-        yield f"{pool}: {loose:,} images outside class folders were left alone, in {place}"
+        yield f"{pool}: {counted(loose, 'image')} outside class folders left alone, in {place}"
 
 
 def _natural(name: str) -> tuple[int, int, str]:

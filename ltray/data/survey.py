@@ -15,15 +15,16 @@ def survey(sidecars: Mapping[str, Sidecar]) -> Iterable[str]:
     for pool, sidecar in sidecars.items():
         smallest, largest = sidecar.image_sizes
         left_out = f", {sidecar.skipped:,} left out" if sidecar.skipped else ""
+        up_to = f" to {largest[0]} x {largest[1]}" if largest != smallest else ""
         yield (
-            f"{pool}: {sum(sidecar.counts):,} images{left_out}, stored at {smallest[0]} x {smallest[1]} "
-            f"to {largest[0]} x {largest[1]} pixels, {sidecar.bytes / 1e6:,.1f} MB"
+            f"{pool}: {sum(sidecar.counts):,} images{left_out}, stored at {smallest[0]} x {smallest[1]}{up_to} pixels, "
+            f"{sidecar.bytes / 1e6:,.1f} MB"
         )
     yield from bars(train.class_names, train.counts)
     tiny = [f"{name} ({count})" for name, count in zip(train.class_names, train.counts, strict=True) if count < 5]
     few = sum(count < FEW_BELOW for count in train.counts)
     factor = max(train.counts) / max(min(train.counts), 1)
-    yield f"imbalance factor {factor:.1f}; {few} classes below {FEW_BELOW} images"
+    yield f"imbalance factor {factor:.1f}; classes below {FEW_BELOW} images: {few}"
     if tiny:
         yield f"tiny classes, hard to learn and to evaluate: {', '.join(tiny[:10])}{' …' if len(tiny) > 10 else ''}"
 

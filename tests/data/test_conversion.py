@@ -185,7 +185,7 @@ def job_of(folder: Path, count: int) -> Job:
     prepared = Prepared(folder / "work", count)
     prepared.folder.mkdir()
     prepare(opener, prepared, storage=definition.storage, workers=1, advance=lambda count: None)
-    return Job(folder / "a.beton", prepared, tuple(range(count)), tuple(opener().labels.tolist()), workers=2)
+    return Job(folder / "a.beton", prepared, tuple(range(count)), tuple(opener().labels.tolist()))
 
 
 def test_an_image_that_fails_while_writing_ends_the_writer(tmp_path: Path) -> None:

@@ -196,5 +196,5 @@ def test_what_cannot_be_used_is_named_with_the_reason(
 
 def test_what_is_no_image_of_a_class_is_counted(converted: tuple[Path, dict[str, Pixels], list[str]]) -> None:
     report = converted[2]
-    assert "train: 2 files of other kinds were left alone: .txt 1, .heic 1" in report
-    assert any(line.startswith("train: 1 images outside class folders were left alone") for line in report)
+    assert "train: 2 files of other kinds left alone: .txt 1, .heic 1" in report
+    assert any(line.startswith("train: 1 image outside class folders left alone") for line in report)
