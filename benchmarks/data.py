@@ -3,7 +3,8 @@
     python -m benchmarks.data                         # 32 and 224 pixels, 1, 2 and 3 views
     python -m benchmarks.data --side 224 --images 500 --workers 1 2
 
-All pipelines see the same images and the same recipe, and take turns. Wall time is what a
+All pipelines see the same images and the same recipe, and take turns, several rounds of them; the
+median is shown. Wall time is what a
 user waits, CPU time what a busy machine leaves of it; the first batch, start-up included, is
 shown apart and not in the rates. Beside them stand what the machine can do at most: copying
 memory, and decoding the very JPEGs with libjpeg-turbo and nothing else.
@@ -11,28 +12,28 @@ memory, and decoding the very JPEGs with libjpeg-turbo and nothing else.
 
 import argparse
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.data_ours import BATCH, ours
 from benchmarks.data_pipelines import RECIPES, dataloader_batches
 from ltray.data.conversion import convert
 from ltray.data.converted import converted
 from ltray.data.definition import DatasetDefinition
 from ltray.data.ffcv_reader import BetonFile
 from ltray.data.progress import Progress
-from ltray.data.source import open_data
-from ltray.recipe import Recipe
-from ltray.stage import Stage, View
 
-BATCH = 64
 CLASSES = 4
+Pipeline = tuple[Callable[[], Iterator[object]], bool]
 
 
 @dataclass(frozen=True)
@@ -75,20 +76,6 @@ def write_images(folder: Path, *, side: int, count: int) -> None:
             coarse.resize((500, 375), Image.Resampling.BICUBIC).save(place / f"{number}.jpg", quality=90)
 
 
-class Views(Stage):
-    """A stage that only says what it wants to see."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__(Recipe(batch_size=BATCH))
-        self.views = [View(f"view {number}", name) for number, name in enumerate(names)]
-
-
-def ours(definition: DatasetDefinition, names: tuple[str, ...]) -> Iterator[object]:
-    """Open the data set and yield an epoch's batches."""
-    data = open_data(definition, device=torch.device("cpu"))
-    yield from data.training(Views(names), None, seed=0).epoch(0)
-
-
 def decode_limit(definition: DatasetDefinition) -> float:
     """Return the images a CPU second that the decoder alone manages."""
     file = BetonFile(converted(definition)["train"])
@@ -108,7 +95,7 @@ def copy_limit() -> float:
     return 4 * source.nbytes / (time.perf_counter() - began) / 1e9
 
 
-def compare(folder: Path, *, side: int, images: int, workers: list[int]) -> None:
+def compare(folder: Path, *, side: int, images: int, workers: list[int], rounds: int) -> None:
     """Print the rates of all pipelines for images of one size."""
     originals = folder / f"images-{side}"
     write_images(originals, side=side, count=images)
@@ -120,21 +107,32 @@ def compare(folder: Path, *, side: int, images: int, workers: list[int]) -> None
     print(f"{side} pixels, {images} images; decoding alone: {decode_limit(definition):,.0f} images a CPU second")
     print(f"{'views':>5}  {'pipeline':<32} {'first batch s':>13} {'views/s':>9} {'views/CPU s':>11}  ltray against it")
     for names in RECIPES[side]:
-        mine = measured(lambda names=names: ours(definition, names), len(names))
-        rows = {"ltray": mine}
-        for kind in ("PIL", "torchvision.io + v2"):
-            for count in (0, *workers):
-                rows[f"{kind}, {count} workers"] = measured(
-                    lambda names=names, kind=kind, count=count: dataloader_batches(
-                        originals, names, kind=kind, side=side, batch=BATCH, workers=count
-                    ),
-                    len(names),
-                    own_process=count == 0,
-                )
-        for title, rate in rows.items():
+        taken: dict[str, list[Rate]] = {}
+        for _ in range(rounds):
+            for title, (start, own_process) in pipelines(definition, names, workers=workers).items():
+                taken.setdefault(title, []).append(measured(start, len(names), own_process=own_process))
+        rates = {title: middle(several) for title, several in taken.items()}
+        mine = rates["ltray"]
+        for title, rate in rates.items():
             per_cpu = f"{rate.cpu:>11,.0f}" if rate.cpu else f"{'':>11}"
             ratio = f"{mine.cpu / rate.cpu:.1f}x a CPU second" if rate.cpu else f"{mine.wall / rate.wall:.1f}x"
-            print(f"{len(names):>5}  {title:<32} {rate.first:>13.2f} {rate.wall:>9,.0f} {per_cpu}  {ratio}")
+            print(f"{len(names):>5}  {title:<32} {rate.first:>13.2f} {rate.wall:>9,.0f} {per_cpu}  {ratio}", flush=True)
+
+
+def middle(rates: list[Rate]) -> Rate:
+    """Return the median of each figure."""
+    return Rate(*(statistics.median(getattr(rate, name) for rate in rates) for name in ("first", "wall", "cpu")))
+
+
+def pipelines(definition: DatasetDefinition, names: tuple[str, ...], *, workers: list[int]) -> dict[str, Pipeline]:
+    """Return what starts each pipeline, and whether it works in this process."""
+    found: dict[str, Pipeline] = {"ltray": (partial(ours, definition, names), True)}
+    for kind in ("PIL", "torchvision.io + v2"):
+        for count in (0, *workers):
+            start = partial(dataloader_batches, Path(definition.folder), names, kind=kind, workers=count)
+            title = f"{kind}, {count} workers"
+            found[title] = partial(start, side=definition.image_size, batch=BATCH), count == 0
+    return found
 
 
 def main() -> None:
@@ -143,12 +141,13 @@ def main() -> None:
     parser.add_argument("--side", type=int, nargs="+", choices=tuple(RECIPES), default=list(RECIPES))
     parser.add_argument("--images", type=int, default=640, help="images of each size")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2], help="processes of the DataLoader")
+    parser.add_argument("--rounds", type=int, default=3, help="the median of so many is shown")
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{len(os.sched_getaffinity(0))} processors, load {os.getloadavg()[0]:.1f}; copying {copy_limit():.1f} GB/s")
     with tempfile.TemporaryDirectory() as folder:
         for side in given.side:
-            compare(Path(folder), side=side, images=given.images, workers=given.workers)
+            compare(Path(folder), side=side, images=given.images, workers=given.workers, rounds=given.rounds)
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ def _picture(image: Tensor, cell: int) -> Image.Image:
     """Return uint8 (3, h, w) in the size of a cell, its pixels visible where it is smaller."""
     picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
     method = Image.Resampling.NEAREST if max(picture.size) <= cell else Image.Resampling.BILINEAR
-    return ImageOps.pad(picture, (cell, cell), method=method)
+    return ImageOps.pad(picture, (cell, cell), method=method, color="white")
 
 
 def _arranged(
