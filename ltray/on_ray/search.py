@@ -27,7 +27,7 @@ from ltray.outcome.run_folder import TRIALS
 from ltray.space.course import Course
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
-from ltray.study.study import REASON, leader, open_study, proposed, recorded_values, unfinished
+from ltray.study.study import leader, open_study, proposed, recorded_values, unfinished
 from ltray.study.warm_start import learn_from_earlier
 
 
@@ -108,13 +108,14 @@ def _run_trials(
         raise UsageError(f"--budget: trials use no GPU here, so {budget} would never be spent. Give CPU hours (cpuh).")
     metric = space.base.metric
     _announce(space, course, console, at_once=min(at_once, left))
-    named: dict[str, Any] = {"metric": metric, "trials": _trials(space, budget), "closing": closing}
-    recorded = recorded_values(study)
-    searcher, scheduler = StudySearch(study, space, **named), Stopping(course.rule, metric=metric, recorded=recorded)
+    errors: dict[str, str] = {}  # the scheduler sees a crashed trial, the searcher only its name
+    named: dict[str, Any] = {"metric": metric, "trials": _trials(space, budget), "closing": closing, "errors": errors}
+    watched: dict[str, Any] = {"metric": metric, "recorded": recorded_values(study), "errors": errors}
+    searcher, scheduler = StudySearch(study, space, **named), Stopping(course.rule, **watched)
     if course.population:
         named |= {"population": course.population, "trials_folder": folder.resolve() / TRIALS}
         searcher = PopulationSearch(study, space, **named, say=partial(console.print, highlight=False, markup=False))
-        scheduler = PopulationStopping(course.population, searcher, closing, metric=metric, recorded=recorded)
+        scheduler = PopulationStopping(course.population, searcher, closing, **watched)
     watch = Watch(
         console,
         space.headings(),
@@ -159,8 +160,6 @@ def _run_trials(
     finally:
         del closing.last_words[:2]
         close()
-    for number, reason in watch.failed.items():
-        study._storage.set_trial_user_attr(study.trials[number]._trial_id, REASON, reason)
 
 
 def _resources(space: SearchSpace) -> dict[str, float]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from ltray.on_ray.trial import is_finite
+from ltray.on_ray.trial import is_finite, last_line
 from ltray.study.stopping_rules import Rule
 
 EPOCHS = "total_epochs"  # our own counter: Tune's starts again at 1 in a resumed trial
@@ -24,12 +24,21 @@ class Stopping(FIFOScheduler):
         rule: None: only values that are not finite end a trial.
         metric: What is maximised.
         recorded: Values by epoch of every earlier trial, by trial number.
+        errors: Gets why trials crashed, by Tune's names; for the searcher, which cannot see it.
     """
 
-    def __init__(self, rule: Rule | None, *, metric: str, recorded: Mapping[int, Mapping[int, float]]) -> None:
+    def __init__(
+        self,
+        rule: Rule | None,
+        *,
+        metric: str,
+        recorded: Mapping[int, Mapping[int, float]],
+        errors: dict[str, str] | None = None,
+    ) -> None:
         super().__init__()
         self._rule = rule
         self._watched = metric
+        self._errors = {} if errors is None else errors
         self._records = {number: dict(values) for number, values in recorded.items()}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -46,6 +55,10 @@ class Stopping(FIFOScheduler):
         """Record the last value, which comes only here; one that is not finite leaves no mark."""
         if is_finite(result.get(self._watched)):
             self._record(trial.config["number"], int(result[EPOCHS]), result)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Keep why a trial crashed, whether it is retried or not: Tune asks this before it tells the searcher."""
+        self._errors[trial.trial_id] = last_line(trial)
 
     def _record(self, number: int, epoch: int, result: Mapping[str, Any]) -> None:
         self._records.setdefault(number, {})[epoch] = float(result[self._watched])

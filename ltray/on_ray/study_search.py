@@ -1,6 +1,8 @@
 """The bridge between Tune's trials and Optuna's study."""
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -29,13 +31,23 @@ class StudySearch(Searcher):
         metric: The first objective, of the selecting images.
         trials: How many trials the search proposes in all.
         closing: Says when no more are begun, and which ones it ended; those stay open.
+        errors: Why trials crashed, by Tune's names, retried ones too.
     """
 
-    def __init__(self, study: optuna.Study, space: SearchSpace, *, metric: str, trials: int, closing: Closing) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: SearchSpace,
+        *,
+        metric: str,
+        trials: int,
+        closing: Closing,
+        errors: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(metric=metric, mode="max")
         self._study = study
         self._space = space
-        self._of, self._closing = trials, closing
+        self._of, self._closing, self._errors = trials, closing, errors
         self._undrawn, self._left = undrawn(study), unfinished(study)
         self._trials: dict[str, optuna.Trial] = {}
 
@@ -79,7 +91,9 @@ class StudySearch(Searcher):
         trial = self._trials.pop(trial_id, None)
         if trial is None:
             return
-        reason = "the process ended without a result" if result is None else self._failure(result)
+        reason = self._errors.get(trial_id) if error else None
+        # A trial that has ended takes no more words: they come before it is told.
+        reason = reason or ("the process ended without a result" if result is None else self._failure(result))
         if error or reason:
             if reason:
                 trial.set_user_attr(REASON, reason)

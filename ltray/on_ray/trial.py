@@ -131,6 +131,16 @@ def is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
+def last_line(trial: Any) -> str:
+    """Return the last line of a failed trial's error, from Tune's trial: the exception and its words."""
+    try:
+        lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines()
+    except (OSError, TypeError):
+        return "the process ended without a word"
+    # After these words Ray guesses at reasons, in a paragraph.
+    return lines[-1].partition(" Some common causes")[0] if lines else "the process ended without a word"
+
+
 def failure_of(result: Mapping[str, Any] | None) -> str | None:
     """Return why a trial says that it cannot go on, or None."""
     return None if result is None else result.get(FAILURE)

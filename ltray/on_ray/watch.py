@@ -16,7 +16,7 @@ from ltray.board import Board
 from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.stopping import EPOCHS
-from ltray.on_ray.trial import failure_of
+from ltray.on_ray.trial import failure_of, last_line
 
 REDRAW_EVERY = 0.5  # seconds
 
@@ -45,7 +45,6 @@ class Watch(Callback):
         best: tuple[float, int] | None,
         closing: Closing,
     ) -> None:
-        self.failed: dict[int, str] = {}
         self._console, self._explored, self._metric = console, explored, metric
         self._of, self._done = trials, done
         self._closing, self._told = closing, ""
@@ -109,8 +108,7 @@ class Watch(Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has failed for good."""
         number = trial.config["number"]
-        self.failed[number] = last_line(trial)
-        self._end(trial, f"failed: {self.failed[number]} (in full: {trial.error_file})")
+        self._end(trial, f"failed: {last_line(trial)} (in full: {trial.error_file})")
         self._running.pop(number, None)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -170,16 +168,6 @@ def _cells(number: int, result: Mapping[str, Any], metric: str) -> tuple[str, ..
         f"{result.get('loss/total', missing):.3f}",
         f"{result.get('train/images_per_second', missing):.0f}",
     )
-
-
-def last_line(trial: Any) -> str:
-    """Return the last line of a failed trial's error: the exception and its words."""
-    try:
-        lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines()
-    except (OSError, TypeError):
-        return "the process ended without a word"
-    # After these words Ray guesses at reasons, in a paragraph.
-    return lines[-1].partition(" Some common causes")[0] if lines else "the process ended without a word"
 
 
 def _short(value: Any) -> str:

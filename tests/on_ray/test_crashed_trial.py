@@ -1,0 +1,74 @@
+"""A trial that crashed for good: its reason stands in the study, and the search goes on to its end."""
+
+import importlib.util
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import psutil
+import pytest
+
+from ltray.on_ray.closing import Closing
+from ltray.on_ray.stopping import Stopping
+from ltray.on_ray.study_search import StudySearch
+from ltray.space.search_space import SearchSpace
+from ltray.study.study import REASON, open_study
+
+spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
+commands = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(commands)
+
+SPACE = """
+dataset: digits-lt
+methods: [cross_entropy]
+explore: {cross_entropy.learning_rate: {from: 0.01, to: 0.3, log: true}}
+fix:
+  cross_entropy.epochs: 4
+  cross_entropy.schedule: cosine
+  dataset.largest_class: 40
+  dataset.imbalance_factor: 8
+search: {trials: 2}
+stop: {rule: none}
+trial: {cpus_per_worker: 2, retries: 0}
+"""
+
+
+@pytest.mark.parametrize("words", ["OutOfMemoryError: no room", ""])
+def test_why_a_trial_crashed_is_written_before_it_is_told(tmp_path, words):
+    (tmp_path / "space.yaml").write_text(SPACE)
+    (tmp_path / "error.txt").write_text(f"Traceback\n{words}\n" if words else "")
+    space = SearchSpace.read(tmp_path / "space.yaml").bind(10)
+    study, errors = open_study(tmp_path, space), {}
+    searcher = StudySearch(study, space, metric="val/acc_all", trials=2, closing=Closing(), errors=errors)
+    scheduler = Stopping(None, metric="val/acc_all", recorded={}, errors=errors)
+    trial = SimpleNamespace(trial_id="a", error_file=str(tmp_path / "error.txt"), config={"number": 0})
+    searcher.suggest("a")
+    scheduler.on_trial_error(None, trial)  # the order of Tune's controller
+    searcher.on_trial_complete("a", None, error=True)
+    (told,) = [t for t in study.get_trials() if t.state.name == "FAIL"]
+    assert told.user_attrs[REASON] == (words or "the process ended without a word")
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.ffcv
+def test_a_search_with_a_crashed_trial_ends_with_its_tables(tmp_path):
+    (tmp_path / "small.yaml").write_text(SPACE)
+    words = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
+    with commands.started("tune", *words, data=tmp_path, reached=lambda text: "trial 0 starts" in text) as (
+        process,
+        log,
+    ):
+        victims: list[psutil.Process] = []
+        while not victims:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+            family = psutil.Process(process.pid).children(recursive=True)
+            victims = [child for child in family if "ImplicitFunc" in "".join(child.cmdline()[:1])]
+        victims[0].kill()
+        assert process.wait(timeout=400) == 0, log.read_text()
+    printed = log.read_text()
+    assert "trial 0 failed: " in printed and "test accuracy of trial 1" in printed and "Traceback" not in printed
+    table = pd.read_csv(tmp_path / "run" / "results.csv").set_index("trial")
+    assert table["state"].to_dict() == {0: "failed", 1: "complete"} and len(table.loc[0, "reason"]) > 10
