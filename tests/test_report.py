@@ -1,6 +1,7 @@
 """The report: every section from a search's files, nothing from outside, nothing unescaped."""
 
 import json
+import math
 import re
 import shutil
 import sys
@@ -165,12 +166,16 @@ def test_the_front_of_several_objectives_is_drawn_and_listed_best_first(search, 
 def test_a_search_over_methods_names_them_and_says_which_one_each_trial_had(search):
     config = yaml.safe_load((search / "config.yaml").read_text())
     config["alternatives"] = {"cross_entropy": {}, "ldam, tau_norm": {}}
+    config["explore"] = EXPLORED | {"ldam.margin": "0.1 … 0.8"}
     (search / "config.yaml").write_text(yaml.safe_dump(config))
     trials = pd.read_parquet(search / "results.parquet")
     trials["methods"] = ["ldam, tau_norm" if n % 2 else "cross_entropy" for n in trials["trial"]]
+    trials["paper"] = trials["trial"] < 2
+    trials["ldam.margin"] = [0.25 if n == 1 else math.nan for n in trials["trial"]]
     trials.to_parquet(search / "results.parquet")
     _, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
     assert "cross_entropy | ldam, tau_norm on digits-lt" in text
+    assert "<td>0.25</td>" in section_of(text, "What was searched")
     listed = section_of(text, "Trials")
     assert "<th>methods</th>" in listed and listed.count("<td>ldam, tau_norm</td>") == 15
 

@@ -15,10 +15,10 @@ def explored(record: RunRecord) -> str:
         return ""
     best = record.trials.iloc[0]
     papers = record.trials[record.trials["paper"]]
-    rows = [
-        [knob, symbol(knob), words, cell(papers.iloc[0].get(knob)) if len(papers) else "–", cell(best.get(knob))]
-        for knob, words in record.explored.items()
-    ]
+    rows = []
+    for knob, words in record.explored.items():  # of several methods each knob stands in its own papers' setting
+        known = papers[knob].dropna().tolist() if knob in papers else []
+        rows.append([knob, symbol(knob), words, cell(known[0]) if known else "–", cell(best.get(knob))])
     return section(
         "What was searched", table(["knob", "symbol", "range", "papers'", "best trial"], rows, words=(0, 1, 2))
     )
