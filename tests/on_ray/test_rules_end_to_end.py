@@ -1,0 +1,95 @@
+"""A real search under every rule of early stopping: killed once in its midst, continued, and nothing is done twice."""
+
+import importlib.util
+import json
+import random
+import signal
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+
+spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
+commands = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(commands)
+
+pytestmark = [pytest.mark.ray, pytest.mark.ffcv, pytest.mark.slow]
+
+SPACE = """
+dataset: digits-lt
+methods: [rescom]
+explore:
+  rescom.temperature: {from: 0.05, to: 0.5, log: true}
+  rescom.contrastive_weight: {from: 0.1, to: 2.0, log: true}
+fix:
+  rescom.epochs: 4
+  rescom.schedule: cosine
+  rescom.batch_size: 16
+  dataset.largest_class: 40
+  dataset.imbalance_factor: 8
+search: {trials: 6, sampler: random}
+trial: {cpus_per_worker: 2}
+"""
+POPULATION = "{rule: pbt, exploit_every: 1, exploit_share: 0.25}"
+RULES = {
+    "asha": "{rule: asha, first_rung: 1, keep_one_in: 2}",
+    "hyperband": "{rule: hyperband, first_rung: 1, keep_one_in: 2}",
+    "median": "{rule: median, first_rung: 2}",
+    "short_runs": "{rule: asha, fidelity: short_runs, first_rung: 1, keep_one_in: 2}",
+    "pbt": POPULATION,
+    "pbt, two workers": POPULATION,
+}
+LATER_GENERATION = "at epoch 2:"
+
+
+def states(folder):
+    study = optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.sqlite3'}")
+    return {trial.number: trial.state.name for trial in study.get_trials() if trial.intermediate_values}
+
+
+def reported(folder):
+    """Training seconds of every report of every epoch, by trial and epoch; a copied epoch is not one's own."""
+    found = defaultdict(list)
+    for path in sorted(folder.glob("trials/[0-9]*/result.json")):
+        for line in path.read_text().splitlines():
+            result = json.loads(line)
+            if "copied_from" not in result:
+                found[int(path.parent.name[:4]), result["total_epochs"]].append(result["train/seconds"])
+    return found
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_search_killed_once_goes_on_to_its_table_and_repeats_nothing(tmp_path, rule):
+    path, folder = tmp_path / "small.yaml", tmp_path / "run"
+    path.write_text(f"{SPACE}stop: {RULES[rule]}\n")
+    words = [str(path), "--output", str(folder)]
+    trials = 2 if "two" in rule else 6  # a member of two workers takes long to start, and starts in every generation
+    if "two" in rule:
+        words += ["trial.workers=2", "trial.cpus_per_worker=1", "search.trials=2", "stop.exploit_every=2"]
+    population = rule.startswith("pbt")
+    reached = LATER_GENERATION if population else "trial 2 starts"
+    with commands.started("tune", *words, data=tmp_path, reached=lambda text: reached in text) as (process, log):
+        time.sleep(random.Random(str(tmp_path)).uniform(0.0, 4.0))
+        assert process.poll() is None, log.read_text()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    told = [number for number, state in states(folder).items() if state != "RUNNING"]
+    assert bool(told) != population  # of a population none ends before the last generation
+    printed = commands.run("tune", *words, data=tmp_path)
+    assert not [number for number in told if f"trial {number} starts" in printed], printed
+    ends = states(folder)
+    assert len(ends) == trials and set(ends.values()) <= {"COMPLETE", "PRUNED"}
+    epochs = reported(folder)
+    assert all(len(set(seconds)) == 1 for seconds in epochs.values()), epochs  # reported again, never trained again
+    table = pd.read_csv(folder / "results.csv")
+    assert sorted(table["trial"]) == sorted(ends) and "test accuracy of trial" in printed
+    whole = table[table["state"] == "complete"]["epochs"].unique().tolist()
+    assert whole == [7 if rule == "short_runs" else 4]
+    assert all((number, epoch) in epochs for number in ends for epoch in range(1, 1 + table["epochs"].min()))
+    if population:
+        assert set(ends.values()) == {"COMPLETE"} and table["copied"].notna().any()
+    else:
+        assert "PRUNED" in ends.values() or rule == "hyperband"  # its last bracket stops nobody
