@@ -116,6 +116,7 @@ def compare(folder: Path, *, side: int, images: int, workers: list[int], rounds:
         for title, rate in rates.items():
             per_cpu = f"{rate.cpu:>11,.0f}" if rate.cpu else f"{'':>11}"
             ratio = f"{mine.cpu / rate.cpu:.1f}x a CPU second" if rate.cpu else f"{mine.wall / rate.wall:.1f}x"
+            ratio = "" if rate is mine else ratio
             print(f"{len(names):>5}  {title:<32} {rate.first:>13.2f} {rate.wall:>9,.0f} {per_cpu}  {ratio}", flush=True)
 
 
