@@ -2,8 +2,8 @@
 # OpenCV and libturbojpeg, which `make setup` looks for. PYTHON=... chooses the Python.
 RUN := .venv/bin/python
 DEFAULT_TESTS := not slow and not gpu
-# A process a core; tests that start Ray, or share the two workers, stay in one process each (tests/conftest.py).
-IN_PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
+# A process a core; a file's tests stay in one process, since they share what is dear to start.
+IN_PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-all demo bench format constraints clean

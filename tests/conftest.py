@@ -28,16 +28,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # each core has a process of its own
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what is dear to start: Ray clusters one after the other, one pool of two workers."""
-    for item in items:
-        if item.get_closest_marker("ray"):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-        elif "two_workers" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("two_workers"))
-
-
 Golden = Callable[[str], Mapping[str, np.ndarray]]
 
 
