@@ -3,10 +3,15 @@
 import logging
 import os
 import signal
+import socket
+import sys
 import warnings
+from typing import Any
 
 import ray
 
+from ltray.command import FAILED
+from ltray.errors import UsageError
 from ltray.on_ray.node_watch import follow_node
 from ltray.space.search_settings import TrialResources
 
@@ -15,6 +20,10 @@ def connect() -> None:
     """Join the cluster named by RAY_ADDRESS (as `ray job submit` sets it) or start a local one.
 
     A local one listens on 127.0.0.1 only and has no dashboard. Connected already: nothing happens.
+
+    Raises:
+        UsageError: Nobody answers at RAY_ADDRESS.
+        SystemExit: With exit code 1: Ray does not start.
     """
     if ray.is_initialized():
         return
@@ -22,13 +31,40 @@ def connect() -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     ending = signal.getsignal(signal.SIGTERM)
     if "RAY_ADDRESS" in os.environ:
-        ray.init(logging_level=logging.ERROR, log_to_driver=False)
+        _check_answers(os.environ["RAY_ADDRESS"])
+        _start()
     else:
-        ray.init(
-            include_dashboard=False, _node_ip_address="127.0.0.1", logging_level=logging.ERROR, log_to_driver=False
-        )
+        _start(include_dashboard=False, _node_ip_address="127.0.0.1")
     signal.signal(signal.SIGTERM, ending)  # Ray's own handler leaves with exit code 15
     follow_node()
+
+
+def _check_answers(address: str) -> None:
+    """Knock at `host:port`; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise UsageError(
+            f"RAY_ADDRESS={address}: no Ray cluster answers there ({error.strerror or error}). Start it, or unset "
+            "RAY_ADDRESS to use this machine alone."
+        ) from error
+
+
+def _start(**options: Any) -> None:
+    try:
+        ray.init(logging_level=logging.ERROR, log_to_driver=False, **options)
+    except Exception as error:  # Ray has no class for it
+        if "timed out during startup" not in str(error):
+            raise
+        print(
+            "failed: Ray did not start within its 30 seconds, as where a machine has too much else to do; "
+            "the same command tries again",
+            file=sys.stderr,
+        )
+        raise SystemExit(FAILED) from error
 
 
 def disconnect() -> None:
