@@ -12,7 +12,7 @@ from ltray.pages import marks
 from ltray.pages.page import grid, key, paragraph, section, table
 from ltray.pages.words import cell, percent, symbol
 
-WORDS = "Whole runs that no other one beats in every objective; each stands for its best epoch by the first of them."
+WORDS = "Whole runs that no other one beats in every objective; each stands for its best epoch by the first."
 
 
 def front(record: RunRecord) -> str:
@@ -42,9 +42,7 @@ def front(record: RunRecord) -> str:
     headings = ["trial", *map(_label, objectives), *(symbol(k) or k.rpartition(".")[2] for k in record.varied)]
     return section(
         "The front",
-        paragraph(
-            "Whole runs that no other one beats in every objective; each stands for its best epoch by the first."
-        ),
+        paragraph(WORDS),
         grid(charts, 2),
         key([("blue", "the front"), ("grey", "beaten by another"), ("orange", "papers' setting")]),
         table(headings, rows),
