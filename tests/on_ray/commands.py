@@ -9,9 +9,39 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import optuna
 import psutil
 
 SMALL = ["dataset.largest_class=40", "dataset.imbalance_factor=8"]
+SPACE = """
+dataset: digits-lt
+methods: [rescom]
+explore:
+  rescom.temperature: {from: 0.05, to: 0.5, log: true}
+  rescom.queue_size: {from: 2, to: 32}
+  rescom.hard_positives: {from: 1, to: 8}
+search: {trials: 4}
+stop: {rule: asha, first_rung: 1, keep_one_in: 2}
+trial: {cpus_per_worker: 2}
+fix:
+  rescom.epochs: 4
+  rescom.schedule: cosine
+  rescom.hard_negatives: 8
+  dataset.largest_class: 40
+  dataset.imbalance_factor: 8
+"""
+
+
+def write_space(folder: Path, *fixed: str) -> Path:
+    """Write a small search of ResCom on the digits, with further `fixed` settings ("rescom.batch_size: 16")."""
+    path = folder / "small.yaml"
+    path.write_text(SPACE + "".join(f"  {line}\n" for line in fixed))
+    return path
+
+
+def study_of(folder: Path) -> optuna.Study:
+    """Open the study of a search's run folder."""
+    return optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.sqlite3'}")
 
 
 def environment(data: Path) -> dict[str, str]:
@@ -71,6 +101,19 @@ def run_until(
     return log.read_text(), code
 
 
+def processes(process: subprocess.Popen, name: str) -> list[psutil.Process]:
+    """Return the command's processes, its children's too, whose title, or program, holds a name."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in family if name in "".join(child.cmdline()[:1])]
+
+
+def kill(process: subprocess.Popen, name: str) -> None:
+    """Kill the command's first process of a name."""
+    victims = processes(process, name)
+    assert victims, [child.cmdline()[:1] for child in psutil.Process(process.pid).children(recursive=True)]
+    victims[0].kill()
+
+
 def run_with_a_worker_killed(
     module: str, *words: str, data: Path, reached: Callable[[str], bool], name: str, delay: float
 ) -> str:
@@ -81,14 +124,11 @@ def run_with_a_worker_killed(
         words: Its arguments.
         data: Folder of data and log.
         reached: Looks at the output.
-        name: Part of the worker's command line.
+        name: Part of the worker's title.
         delay: Seconds.
     """
     with started(module, *words, data=data, reached=reached) as (process, log):
         time.sleep(delay)
-        family = psutil.Process(process.pid).children(recursive=True)
-        workers = [child for child in family if name in " ".join(child.cmdline())]
-        assert workers, [child.cmdline()[:2] for child in family]
-        workers[0].kill()
+        kill(process, name)
         assert process.wait(timeout=400) == 0, log.read_text()
     return log.read_text()

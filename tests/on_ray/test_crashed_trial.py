@@ -1,12 +1,9 @@
 """A trial that crashed for good: its reason stands in the study, and the search goes on to its end."""
 
-import importlib.util
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
-import psutil
 import pytest
 
 from ltray.on_ray.closing import Closing
@@ -14,10 +11,7 @@ from ltray.on_ray.stopping import Stopping
 from ltray.on_ray.study_search import StudySearch
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import REASON, open_study
-
-spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
-commands = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(commands)
+from tests.on_ray import commands
 
 SPACE = """
 dataset: digits-lt
@@ -60,13 +54,10 @@ def test_a_search_with_a_crashed_trial_ends_with_its_tables(tmp_path):
         process,
         log,
     ):
-        victims: list[psutil.Process] = []
-        while not victims:
+        while not commands.processes(process, "ImplicitFunc"):
             assert process.poll() is None, log.read_text()
             time.sleep(0.05)
-            family = psutil.Process(process.pid).children(recursive=True)
-            victims = [child for child in family if "ImplicitFunc" in "".join(child.cmdline()[:1])]
-        victims[0].kill()
+        commands.kill(process, "ImplicitFunc")
         assert process.wait(timeout=400) == 0, log.read_text()
     printed = log.read_text()
     assert "trial 0 failed: " in printed and "test accuracy of trial 1" in printed and "Traceback" not in printed

@@ -1,6 +1,5 @@
 """Every method from end to end through both commands, on a small cut of the real CIFAR-10."""
 
-import importlib.util
 import json
 import math
 import os
@@ -11,10 +10,7 @@ import pytest
 import yaml
 
 from ltray.methods import METHODS
-
-spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
-commands = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(commands)
+from tests.on_ray import commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.ffcv, pytest.mark.data]
 

@@ -1,20 +1,15 @@
 """A real search under every rule of early stopping: killed once in its midst, continued, and nothing is done twice."""
 
-import importlib.util
 import json
 import random
 import signal
 import time
 from collections import defaultdict
-from pathlib import Path
 
-import optuna
 import pandas as pd
 import pytest
 
-spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
-commands = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(commands)
+from tests.on_ray import commands
 
 pytestmark = [pytest.mark.ray, pytest.mark.ffcv, pytest.mark.slow]
 
@@ -46,8 +41,8 @@ LATER_GENERATION = "at epoch 2:"
 
 
 def states(folder):
-    study = optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.sqlite3'}")
-    return {trial.number: trial.state.name for trial in study.get_trials() if trial.intermediate_values}
+    trials = commands.study_of(folder).get_trials()
+    return {trial.number: trial.state.name for trial in trials if trial.intermediate_values}
 
 
 def reported(folder):

@@ -1,51 +1,23 @@
 """A real search, killed at random, interrupted, on a budget, with two workers a trial: nothing is lost."""
 
-import importlib.util
 import json
 import os
 import random
 import signal
 import time
-from pathlib import Path
 
-import optuna
 import pandas as pd
-import psutil
 import pytest
 
 from ltray.outcome.run_folder import whole_checkpoints
-
-spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
-commands = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(commands)
+from tests.on_ray import commands
 
 pytestmark = [pytest.mark.ray, pytest.mark.ffcv, pytest.mark.slow]
-
-SPACE = """
-dataset: digits-lt
-methods: [rescom]
-explore:
-  rescom.temperature: {from: 0.05, to: 0.5, log: true}
-  rescom.queue_size: {from: 2, to: 32}
-  rescom.hard_positives: {from: 1, to: 8}
-fix:
-  rescom.epochs: 4
-  rescom.schedule: cosine
-  rescom.hard_negatives: 8
-  rescom.batch_size: 16
-  dataset.largest_class: 40
-  dataset.imbalance_factor: 8
-search: {trials: 4}
-stop: {rule: asha, first_rung: 1, keep_one_in: 2}
-trial: {cpus_per_worker: 2}
-"""
 
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory):
-    path = tmp_path_factory.mktemp("space") / "small.yaml"
-    path.write_text(SPACE)
-    return path
+    return commands.write_space(tmp_path_factory.mktemp("space"), "rescom.batch_size: 16")
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +28,8 @@ def undisturbed(space, tmp_path_factory):
 
 
 def outcome(folder):
-    study = optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.sqlite3'}")
-    return [(t.number, t.state.name, t.params, t.intermediate_values, t.value) for t in study.get_trials()]
+    trials = commands.study_of(folder).get_trials()
+    return [(t.number, t.state.name, t.params, t.intermediate_values, t.value) for t in trials]
 
 
 def tables(folder):
@@ -75,14 +47,6 @@ def assert_equal(first, second):
     pd.testing.assert_frame_equal(history, history_2)
     pd.testing.assert_frame_equal(results, results_2)
     assert test == test_2
-
-
-def kill(process, name):
-    """Kill the command's process whose title, or program, is this."""
-    family = psutil.Process(process.pid).children(recursive=True)
-    victims = [child for child in family if name in "".join(child.cmdline()[:1])]
-    assert victims, [child.cmdline()[:1] for child in family]
-    victims[0].kill()
 
 
 def test_a_search_killed_five_times_at_random_equals_the_undisturbed_one(space, undisturbed, tmp_path):
@@ -119,7 +83,7 @@ def killed_in_trial_1(words, folder, name):
         log,
     ):
         time.sleep(random.Random(str(folder)).uniform(0.0, 3.0))
-        kill(process, name)
+        commands.kill(process, name)
         code = process.wait(timeout=300)
     printed = log.read_text()
     assert "Traceback" not in printed
@@ -228,7 +192,7 @@ def test_a_trial_of_two_workers_whose_process_is_killed_gets_its_cores_again(spa
     ):
         for count, delay in ((1, 4.0), (2, 15.0)):  # as its workers start, and as they train
             time.sleep(delay)
-            kill(process, "ImplicitFunc")
+            commands.kill(process, "ImplicitFunc")
             while log.read_text().count("is retried") < count:
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.1)

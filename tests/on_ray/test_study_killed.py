@@ -18,6 +18,7 @@ from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.study_search import StudySearch
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import PROGRESS, open_study
+from tests.on_ray import commands
 
 SPACE = """
 dataset: digits-lt
@@ -97,10 +98,9 @@ def _imported(tmp_path_factory):
 
 
 def outcome(folder):
-    study = optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.sqlite3'}")
     return [
         (t.number, t.state.name, t.params, t.intermediate_values, t.value, t.user_attrs.get(PROGRESS))
-        for t in study.get_trials()
+        for t in commands.study_of(folder).get_trials()
     ]
 
 

@@ -1,21 +1,16 @@
 """`python -m ltray.train` as a user runs it: killed, continued, on two workers."""
 
-import importlib.util
 import json
 import random
 import shutil
 import signal
-from pathlib import Path
 
 import pytest
 import torch
 
 from ltray.engine.checkpoint import Checkpoint, metrics_of
 from ltray.outcome.run_folder import read_history, whole_checkpoints
-
-spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
-commands = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(commands)
+from tests.on_ray import commands
 
 pytestmark = [pytest.mark.ray, pytest.mark.ffcv]
 

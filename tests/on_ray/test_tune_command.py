@@ -1,43 +1,18 @@
 """`python -m ltray.tune` as a user runs it: killed, interrupted, continued; NaN and early stops."""
 
-import importlib.util
 import signal
-from pathlib import Path
 
-import optuna
 import pandas as pd
 import pytest
 
-spec = importlib.util.spec_from_file_location("commands", Path(__file__).with_name("commands.py"))
-commands = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(commands)
+from tests.on_ray import commands
 
 pytestmark = [pytest.mark.ray, pytest.mark.ffcv]
-
-SPACE = """
-dataset: digits-lt
-methods: [rescom]
-explore:
-  rescom.temperature: {from: 0.05, to: 0.5, log: true}
-  rescom.queue_size: {from: 2, to: 32}
-  rescom.hard_positives: {from: 1, to: 8}
-fix:
-  rescom.epochs: 4
-  rescom.schedule: cosine
-  rescom.hard_negatives: 8
-  dataset.largest_class: 40
-  dataset.imbalance_factor: 8
-search: {trials: 4}
-stop: {rule: asha, first_rung: 1, keep_one_in: 2}
-trial: {cpus_per_worker: 2}
-"""
 
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory):
-    path = tmp_path_factory.mktemp("space") / "small.yaml"
-    path.write_text(SPACE)
-    return path
+    return commands.write_space(tmp_path_factory.mktemp("space"))
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +22,8 @@ def undisturbed(space, tmp_path_factory):
     return folder / "run", printed
 
 
-def study_of(folder):
-    return optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.sqlite3'}")
-
-
 def outcome(folder):
-    return [(t.number, t.state.name, t.params, t.intermediate_values) for t in study_of(folder).get_trials()]
+    return [(t.number, t.state.name, t.params, t.intermediate_values) for t in commands.study_of(folder).get_trials()]
 
 
 def test_the_search_leaves_tables_and_one_test_evaluation(undisturbed):
