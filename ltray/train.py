@@ -79,8 +79,7 @@ def train(experiment: Experiment, resources: TrialResources, folder: Path, conso
     planned = experiment.planned_epochs(data.tail)
     cluster.connect()
     try:
-        if not cluster.trials_at_once(resources):
-            raise UsageError(f"The cluster has too little for {resources.workers} workers: lower --workers.")
+        cluster.trials_at_once(resources)
         failure = _follow(experiment, resources, folder, console, planned)
         if not failure:
             _evaluate(experiment, folder, cluster.worker_resources(resources), console)

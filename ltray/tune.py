@@ -49,6 +49,10 @@ def main(words: list[str]) -> int:
         rehearse(space, data, folder, console, course=course)
         console.print("nothing was written; without --dry-run this search would start", highlight=False)
         return DONE
+    if read_config(folder) is None:
+        from ltray.on_ray.search import check_cluster
+
+        check_cluster(space, budget)
     with held(folder):
         return _search(space, data, folder, console, course=course, budget=budget)
 

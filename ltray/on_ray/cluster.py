@@ -14,6 +14,7 @@ from ltray.command import FAILED
 from ltray.errors import UsageError
 from ltray.on_ray.node_watch import follow_node
 from ltray.space.search_settings import TrialResources
+from ltray.study.budget import Budget
 
 
 def connect() -> None:
@@ -81,9 +82,34 @@ def worker_resources(asked: TrialResources) -> dict[str, float]:
 
 
 def trials_at_once(asked: TrialResources) -> int:
-    """Return how many trials the cluster can run side by side; 0 where not even one fits."""
-    available = ray.cluster_resources()
+    """Return how many trials the cluster can run side by side, at least one; a worker never spans two nodes.
+
+    Raises:
+        UsageError: Not even one fits: it would wait for ever.
+    """
     each = worker_resources(asked)
-    # Ray counts in ten-thousandths; in floats ten tenths of a GPU do not fit into one.
-    parts = {name: round(10_000 * amount) * asked.workers for name, amount in each.items()}
-    return min(int(10_000 * available.get(name, 0)) // amount for name, amount in parts.items())
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    room = sum(min(_shares(node.get(name, 0.0), amount) for name, amount in each.items()) for node in nodes)
+    if room < asked.workers:
+        there = "; ".join(str({name: node.get(name, 0.0) for name in each}) for node in nodes)
+        raise UsageError(
+            f"The cluster has too little: {asked.workers} x {each} are asked for, and its nodes have {there}. Lower "
+            "trial.workers (of ltray.train: --workers), trial.cpus_per_worker or trial.gpus_per_worker."
+        )
+    return room // asked.workers
+
+
+def _shares(there: float, amount: float) -> int:
+    """Return how many shares Ray gives of a resource; one below 1 is never cut from two GPUs."""
+    part = round(10_000 * amount)  # so Ray counts; in floats ten tenths do not fit into one
+    return int(there) * (10_000 // part) if part < 10_000 else int(10_000 * there) // part
+
+
+def check_budget(budget: Budget | None, asked: TrialResources) -> None:
+    """Check that trials use up what a budget counts.
+
+    Raises:
+        UsageError: It counts GPU hours, and they use no GPU.
+    """
+    if budget and budget.unit == "gpuh" and "GPU" not in worker_resources(asked):
+        raise UsageError(f"--budget: trials use no GPU here, so {budget} would never be spent. Give CPU hours (cpuh).")

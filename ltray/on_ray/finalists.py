@@ -14,7 +14,6 @@ from rich.console import Console
 
 from ltray.engine.checkpoint import write_text
 from ltray.engine.loop import NotFinite
-from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
@@ -85,8 +84,6 @@ class _Wave:
         self.space, self.folder, self.console = space, folder, console
         self.resources = cluster.worker_resources(space.trial)
         self.at_once = cluster.trials_at_once(space.trial)
-        if not self.at_once:
-            raise UsageError("The cluster has too little for one finalist: lower trial.workers or its resources.")
 
     def run(self, runs: Sequence[Run], *, of: int) -> list[str]:
         """Run all of them; return why some crashed."""

@@ -12,7 +12,6 @@ from rich.console import Console
 
 from ltray.command import FAILED, INTERRUPTED
 from ltray.engine.loop import CHECKPOINT_SCORE
-from ltray.errors import UsageError
 from ltray.on_ray import cluster
 from ltray.on_ray.closing import Closing, signals_to
 from ltray.on_ray.conclusion import conclude, write_tables
@@ -29,6 +28,17 @@ from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
 from ltray.study.study import leader, open_study, proposed, recorded_values, unfinished
 from ltray.study.warm_start import learn_from_earlier
+
+
+def check_cluster(space: SearchSpace, budget: Budget | None) -> None:
+    """Join the cluster and check what only it can tell, before a new search takes a folder.
+
+    Raises:
+        UsageError: A trial does not fit, or uses nothing of what the budget counts.
+    """
+    cluster.connect()
+    cluster.trials_at_once(space.trial)
+    cluster.check_budget(budget, space.trial)
 
 
 def search(space: SearchSpace, course: Course, folder: Path, console: Console, *, budget: Budget | None = None) -> int:
@@ -98,14 +108,8 @@ def _run_trials(
     """Run the open trials on Tune until none is left or the search closes."""
     started, left = time.monotonic(), trials_left(study, space, budget)
     at_once = cluster.trials_at_once(space.trial)
-    if not at_once:
-        raise UsageError(
-            f"The cluster has too little for one trial: {space.trial.workers} workers with "
-            f"{cluster.worker_resources(space.trial)} each. Lower trial.workers or trial.cpus_per_worker."
-        )
+    cluster.check_budget(budget, space.trial)
     each = {name: amount * space.trial.workers for name, amount in cluster.worker_resources(space.trial).items()}
-    if budget and budget.unit == "gpuh" and "GPU" not in each:
-        raise UsageError(f"--budget: trials use no GPU here, so {budget} would never be spent. Give CPU hours (cpuh).")
     metric = space.base.metric
     _announce(space, course, console, at_once=min(at_once, left))
     errors: dict[str, str] = {}  # the scheduler sees a crashed trial, the searcher only its name

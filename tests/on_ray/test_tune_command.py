@@ -81,6 +81,13 @@ def test_a_loss_that_is_not_finite_fails_its_trial_at_once(space, tmp_path):
     assert [state for _, state, _, _ in outcome(tmp_path / "run")] == ["FAIL"]
 
 
+def test_a_search_that_the_cluster_has_no_room_for_leaves_no_folder(space, tmp_path):
+    words = [str(space), "--output", str(tmp_path / "run")]
+    printed = commands.run("tune", *words, "trial.cpus_per_worker=1000", data=tmp_path, code=2)
+    assert "1 x {'CPU': 1000.0} are asked for" in printed
+    assert not (tmp_path / "run").exists()
+
+
 def test_resume_without_a_search_is_refused(space, tmp_path):
     printed = commands.run("tune", str(space), "--resume", "--output", str(tmp_path / "none"), data=tmp_path, code=2)
     assert "nothing to resume" in printed
