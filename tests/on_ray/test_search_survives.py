@@ -49,13 +49,13 @@ def assert_equal(first, second):
     assert test == test_2
 
 
-def test_a_search_killed_five_times_at_random_equals_the_undisturbed_one(space, undisturbed, tmp_path):
-    chance = random.Random(str(tmp_path))
-    words = [str(space), "--output", str(tmp_path / "run")]
+def killed_five_times(words, folder, *, longest):
+    """Run a search, killing it five times at random, `longest` seconds after its data are open at most."""
+    chance = random.Random(str(folder))
     deaths = 0
     while deaths < 5:
-        with commands.started("tune", *words, data=tmp_path, reached=lambda text: "classes" in text) as (process, log):
-            deadline = time.monotonic() + chance.uniform(2.0, 25.0)
+        with commands.started("tune", *words, data=folder, reached=lambda text: "classes" in text) as (process, log):
+            deadline = time.monotonic() + chance.uniform(2.0, longest)
             while process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.02)
             if process.poll() is not None:
@@ -63,9 +63,25 @@ def test_a_search_killed_five_times_at_random_equals_the_undisturbed_one(space, 
             process.send_signal(signal.SIGKILL)  # the next one starts at once, beside what is left of this one
             process.wait()
         deaths += 1
-    commands.run("tune", *words, data=tmp_path)
+    commands.run("tune", *words, data=folder)
     assert deaths > 0
+
+
+def test_a_search_killed_five_times_at_random_equals_the_undisturbed_one(space, undisturbed, tmp_path):
+    killed_five_times([str(space), "--output", str(tmp_path / "run")], tmp_path, longest=25.0)
     assert_equal(undisturbed, tmp_path / "run")
+
+
+@pytest.mark.data
+def test_a_search_on_cifar_killed_five_times_at_random_equals_the_undisturbed_one(
+    space, cifar_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("LTRAY_SHARED_DATA", str(cifar_folder))
+    # The 10,000 test images would take longer than all the rest.
+    words = [str(space), "dataset=cifar10-lt", "dataset.validation_per_class=10", "dataset.test_per_class=10"]
+    commands.run("tune", *words, "--output", str(tmp_path / "undisturbed"), data=tmp_path)
+    killed_five_times([*words, "--output", str(tmp_path / "run")], tmp_path, longest=40.0)
+    assert_equal(tmp_path / "undisturbed", tmp_path / "run")
 
 
 def test_a_search_killed_in_its_final_evaluation_only_evaluates(space, undisturbed, tmp_path):
