@@ -1,13 +1,12 @@
 """How well early decisions rank final results, and what they cost: from recorded curves of real runs.
 
-python -m benchmarks.stopping record --set digits --minutes 8    # appends the runs that are missing
+python -m benchmarks.stopping record --set digits --minutes 8 --processes 2    # appends the runs that are missing
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from benchmarks.stopping_curves import FILE, SETS, read, record, space_of
 from benchmarks.stopping_replay import by_run, epochs_needed, fidelities, kendall_tau, regret, tau_interval
@@ -51,6 +50,7 @@ def main() -> None:
     recorder = actions.add_parser("record", help="train the runs that are missing and append their curves")
     recorder.add_argument("--set", choices=SETS, required=True)
     recorder.add_argument("--minutes", type=float, default=8.0, help="no run is begun after these")
+    recorder.add_argument("--processes", type=int, default=1, help="runs at a time, a thread each")
     replayer = actions.add_parser("replay", help="print what the recorded curves say")
     for action in (recorder, replayer):
         action.add_argument("--curves", type=Path, default=FILE)
@@ -58,8 +58,8 @@ def main() -> None:
     if options.action == "replay":
         replay(options.curves)
         return
-    torch.set_num_threads(1)
-    print(f"{record(options.set, options.curves, minutes=options.minutes)} runs left")
+    left = record(options.set, options.curves, minutes=options.minutes, processes=options.processes)
+    print(f"{left} runs left")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Learning curves of real runs, recorded once: the evidence of `benchmarks.stopping`."""
 
 import json
+import multiprocessing
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ FILE = HERE / "stopping-curves.jsonl"
 CPU = torch.device("cpu")
 SETS = ("digits", "cifar10")
 # Of each set: settings run under both schedules and in short, settings run under cosine alone.
-EXTENT = {"digits": (20, 48), "cifar10": (8, 8)}
+EXTENT = {"digits": (24, 120), "cifar10": (8, 8)}
 
 
 @dataclass(frozen=True)
@@ -87,34 +90,49 @@ def jobs(name: str) -> Iterator[Job]:
         yield Job(name, setting, "cosine", full)
 
 
-def record(name: str, path: Path, *, minutes: float) -> int:
+def record(name: str, path: Path, *, minutes: float, processes: int) -> int:
     """Record a set's missing runs until the time is over; return how many are left.
 
     Args:
         name: The set.
         path: The file of curves; a run stands in it as one line, appended when it is whole.
         minutes: No run is begun after these.
+        processes: Runs at a time, each on one thread.
     """
     deadline = time.monotonic() + 60 * minutes
     done = {curve.job for curve in read(path)} if path.exists() else set()
     left = [job for job in jobs(name) if job not in done]
-    space = space_of(name)
-    data = Experiment.open_data(space.base, CPU)
-    settings = settings_of(space, EXTENT[name][1])
-    with path.open("a", encoding="utf-8") as lines:
-        stamp = environment(data_digest=data.digest, protocol=space.base.dataset.protocol)
-        lines.write(json.dumps({"set": name, "threads": torch.get_num_threads()} | stamp) + "\n")
-        while left and time.monotonic() < deadline:
-            job = left.pop(0)
-            curve = run(job, settings[job.setting], data)
-            lines.write(json.dumps(asdict(curve)) + "\n")
-            lines.flush()
-            print(f"{job}: {curve.live[-1:]} {curve.average[-1:]}, {curve.seconds:.0f} s; {len(left)} left", flush=True)
+    running: set[Future[Curve]] = set()
+    context = multiprocessing.get_context("spawn")
+    with (
+        path.open("a", encoding="utf-8") as lines,
+        ProcessPoolExecutor(processes, context, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        protocol = space_of(name).base.dataset.protocol
+        stamp = environment(data_digest=_opened(name)[1].digest, protocol=protocol)
+        lines.write(json.dumps({"set": name, "threads": 1, "processes": processes} | stamp) + "\n")
+        while running or (left and time.monotonic() < deadline):
+            while left and len(running) < processes and time.monotonic() < deadline:
+                running.add(pool.submit(run, left.pop(0)))
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            for curve in (future.result() for future in ended):
+                lines.write(json.dumps(asdict(curve)) + "\n")
+                lines.flush()
+                print(f"{curve.job}: {curve.live[-1:]} {curve.average[-1:]}, {curve.seconds:.0f} s", flush=True)
     return len(left)
 
 
-def run(job: Job, settings: Mapping[str, Any], data: ImageData) -> Curve:
+@cache
+def _opened(name: str) -> tuple[list[dict[str, Any]], ImageData]:
+    """Return a set's settings and its data, drawn and opened once a process."""
+    space = space_of(name)
+    return settings_of(space, EXTENT[name][1]), Experiment.open_data(space.base, CPU)
+
+
+def run(job: Job) -> Curve:
     """Train one run, evaluating both kinds of weights after every epoch."""
+    every, data = _opened(job.set)
+    settings = every[job.setting]
     started = time.process_time()
     schedule = {f"{settings['methods'][0]}.schedule": job.schedule}
     experiment = Experiment.from_settings(dict(settings) | schedule).shortened(job.epochs)
