@@ -96,6 +96,15 @@ def test_failed_trials_and_missing_knobs_do_no_harm():
     assert "rescom.queue_size" in found[0].shares and found[0].variance is None
 
 
+def test_a_group_in_which_all_trials_are_alike_is_left_out():
+    table = searched(32)
+    table["val/acc_many"] = 1.0
+    found = importances(table, SPACE, selection="val", rule="none")
+    assert [one.group for one in found] == ["all", "few"] and found[0].variance
+    table["val/acc_all"] = table["val/acc_few"] = 0.5
+    assert "all trials came to the same" in importances(table, SPACE, selection="val", rule="none")
+
+
 def best_at(name, values, others):
     rows = [{"state": "complete", f"rescom.{name}": v, "val/acc_all": 1.0 - 0.01 * i} for i, v in enumerate(values)]
     return pd.DataFrame(rows + [{"state": "complete", f"rescom.{name}": others, "val/acc_all": 0.1}] * 5)

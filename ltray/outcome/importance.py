@@ -60,7 +60,7 @@ def importances(
         rule: `stop.rule` of the search.
 
     Returns:
-        One entry a group; or why nothing can be said.
+        One entry a group, but for those in which all trials came to the same; or why nothing can be said.
 
     Source: Watanabe, Bansal and Hutter, PED-ANOVA, IJCAI 2023; Hutter, Hoos and
     Leyton-Brown, An Efficient Approach for Assessing Hyperparameter Importance, ICML 2014.
@@ -77,14 +77,14 @@ def importances(
     found = []
     for group in GROUPS:
         metric = f"{selection}/acc_{group}"
-        if metric in tried and tried[metric].notna().all():
+        if metric in tried and tried[metric].notna().all() and tried[metric].nunique() > 1:
             stopped = tried["state"] != "complete"
             values = tried[metric].where(~stopped, tried[metric] - 2.0).tolist()  # below every whole run
             raw = _evaluate(study, evaluator, values)
             variance = _parts(_evaluate(study, FanovaImportanceEvaluator(seed=0), values)) if applies else None
             beyond = frozenset(key for key, value in raw.items() if value > limits[key])
             found.append(Importance(group, _parts(raw), beyond, variance))
-    return found
+    return found or "which knobs matter cannot be told: all trials came to the same accuracies"
 
 
 def untold(table: pd.DataFrame, rule: str) -> str:
