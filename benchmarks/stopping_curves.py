@@ -27,7 +27,7 @@ FILE = HERE / "stopping-curves.jsonl"
 CPU = torch.device("cpu")
 SETS = ("digits", "cifar10")
 # Of each set: settings run under both schedules and in short, settings run under cosine alone.
-EXTENT = {"digits": (24, 120), "cifar10": (8, 8)}
+EXTENT = {"digits": (16, 120), "cifar10": (8, 8)}
 
 
 @dataclass(frozen=True)
