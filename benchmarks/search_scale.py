@@ -108,7 +108,8 @@ class Driver:
             "stage": 0,
         }
         result |= {f"{METRIC}_best": value, CHECKPOINT_SCORE: value}
-        if self.clock.time("decision", self.scheduler.on_trial_result, None, trial, result) == "CONTINUE":
+        decision = self.clock.time("decision", self.scheduler.on_trial_result, None, trial, result)
+        if decision == "CONTINUE" and trial.epoch < LENGTH:
             self.clock.time("report", self.searcher.on_trial_result, trial.trial_id, result)
         else:
             self.scheduler.on_trial_complete(None, trial, result)

@@ -43,12 +43,15 @@ class Needed:
     Attributes:
         random: What random search spends in all, every trial trained to its end.
         until_best: What it has spent when its best trial ends, which only hindsight tells.
-        stopping: What TPE with ASHA spends until a trial, trained to its end, is as good.
+        stopping: What TPE with ASHA spends until a trial, trained to its end, is as good; all that there
+            is to spend where none is.
+        reached: Whether one is; not where all that are as good were stopped early.
     """
 
     random: int
     until_best: int
     stopping: int
+    reached: bool
 
 
 def by_run(curves: Sequence[Curve], name: str) -> Table:
@@ -100,27 +103,38 @@ def regret(fidelity: Fidelity) -> float:
     return max(fidelity.final) - sum(chosen) / len(chosen)
 
 
-def epochs_needed(curves: Mapping[int, Curve], name: str) -> list[Needed]:
-    """Return, a repetition each, the epochs of random search in full and of TPE with ASHA for the same value.
+def epochs_needed(curves: Mapping[int, Curve], name: str, *, slacks: Sequence[int]) -> dict[int, list[Needed]]:
+    """Return the epochs of random search in full and of TPE with ASHA for the same value, a repetition each.
 
     Random search tries half of the recorded settings in a random order, all to the end; the
     other proposes settings until one, trained to the end, is as good. A proposal stands for
     the nearest recorded setting that was not tried.
+
+    Args:
+        curves: Of whole runs, by setting.
+        name: The set.
+        slacks: By how many validation images it may fall short and still count as as good; each
+            has an entry of the result.
     """
     space = space_of(name)
     settings = settings_of(space, max(curves) + 1)
-    epochs, found = len(next(iter(curves.values())).live), []
+    epochs = len(next(iter(curves.values())).live)
+    found: dict[int, list[Needed]] = {slack: [] for slack in slacks}
     for repetition in range(REPETITIONS):
         order = random.Random(repetition).sample(sorted(curves), len(curves))[: len(curves) // 2]
         finals = [max(curves[setting].live) for setting in order]
-        stopping = _with_stopping(space, settings, curves, goal=max(finals), seed=repetition)
-        found.append(Needed(len(order) * epochs, (finals.index(max(finals)) + 1) * epochs, stopping))
+        until_best = (finals.index(max(finals)) + 1) * epochs
+        ends, spent = _with_stopping(space, settings, curves, seed=repetition)
+        for slack in slacks:
+            costs = [cost for cost, value in ends if value >= max(finals) - slack]
+            found[slack].append(Needed(len(order) * epochs, until_best, (costs or [spent])[0], bool(costs)))
     return found
 
 
 def _with_stopping(
-    space: SearchSpace, settings: Sequence[Mapping[str, Any]], curves: Mapping[int, Curve], *, goal: int, seed: int
-) -> int:
+    space: SearchSpace, settings: Sequence[Mapping[str, Any]], curves: Mapping[int, Curve], *, seed: int
+) -> tuple[list[tuple[int, int]], int]:
+    """Search until no setting is left; return cost so far and value at each whole run's end, and the cost of all."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     sampler = optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
@@ -129,7 +143,7 @@ def _with_stopping(
     rung = max(epochs // space.stop.keep_one_in**2, 1)
     rule = Halving([rung * space.stop.keep_one_in**k for k in range(9)], space.stop.keep_one_in)
     records: dict[int, dict[int, float]] = {}
-    left, cost = set(curves), 0
+    left, ends, cost = set(curves), list[tuple[int, int]](), 0
     while left:
         trial = study.ask()
         setting = _nearest(space, settings, left, space.suggest(trial))
@@ -141,8 +155,8 @@ def _with_stopping(
                 break
         cost += len(records[setting])
         complete = len(records[setting]) == epochs
-        if complete and max(curves[setting].live) >= goal:
-            return cost
+        if complete:
+            ends.append((cost, max(curves[setting].live)))
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
         study.add_trial(
             optuna.trial.create_trial(
@@ -153,7 +167,7 @@ def _with_stopping(
                 state=optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.PRUNED,
             )
         )
-    return cost  # the goal's own setting was stopped early: all was spent
+    return ends, cost
 
 
 def _nearest(
