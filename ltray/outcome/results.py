@@ -20,7 +20,7 @@ COPIED = "copied"  # of a member of a population: whom it copied, and after whic
 PAPER_UNTIL = "paper_until"  # the epoch after which a member with the papers' setting gave it up
 GROUPS = ("all", "many", "medium", "few")
 BEST_SHOWN = 12  # trials in the table on the terminal; of explicit rows all are shown
-MOST_COLUMNS = 12
+MOST_COLUMNS = 8  # what 140 columns of a terminal have room for
 """Of more settings the terminal's table shows each trial's own in one column."""
 OWN_STAMPS = {"seed": "seed", "data_seed": "dataset.data_seed"}
 """The setting by which a trial overrules a stamp."""
@@ -142,7 +142,8 @@ def render(table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, 
     settings = [SETTINGS] if together else list(explored.values())
     for heading in ["trial", *names, *groups, *cost, "epochs", "state", *settings]:
         words = heading in (NAME, "state", SETTINGS)
-        shown.add_column(heading, justify="left" if words else "right", no_wrap=not words)
+        width = len("stopped early") if heading == "state" else None
+        shown.add_column(heading, justify="left" if words else "right", no_wrap=not words, min_width=width)
     always = table["paper"] | table[FRONT] if cost else table["paper"]
     rows = table[(table.index < most) | always]
     for _, row in rows.iterrows():
