@@ -81,10 +81,9 @@ def test_a_loss_that_is_not_finite_fails_its_trial_at_once(space, tmp_path):
     assert [state for _, state, _, _ in outcome(tmp_path / "run")] == ["FAIL"]
 
 
-def test_a_search_that_the_cluster_has_no_room_for_leaves_no_folder(space, tmp_path):
-    words = [str(space), "--output", str(tmp_path / "run")]
-    printed = commands.run("tune", *words, "trial.cpus_per_worker=1000", data=tmp_path, code=2)
-    assert "1 x {'CPU': 1000.0} are asked for" in printed
+def test_a_budget_that_the_cluster_never_spends_is_refused_and_leaves_no_folder(space, tmp_path):
+    words = [str(space), "--output", str(tmp_path / "run"), "trial.gpus_per_worker=0", "--budget", "1gpuh"]
+    assert "trials use no GPU here" in commands.run("tune", *words, data=tmp_path, code=2)
     assert not (tmp_path / "run").exists()
 
 
