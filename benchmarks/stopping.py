@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.stopping_curves import FILE, SETS, read, record, space_of
-from benchmarks.stopping_replay import REPETITIONS, by_run, epochs_needed, fidelities, kendall_tau, regret, tau_interval
+from benchmarks.stopping_replay import (
+    REPETITIONS,
+    RESAMPLES,
+    by_run,
+    epochs_needed,
+    fidelities,
+    kendall_tau,
+    regret,
+    tau_interval,
+)
 
 # Validation images of each set, and whether there are settings enough to replay a search.
 IMAGES = {"digits": 200, "cifar10": 200}
@@ -50,8 +59,10 @@ def replay(path: Path) -> None:
 
 
 def mean_and_interval(values: Sequence[float]) -> str:
-    """Return the mean and its 95 % interval over values drawn anew with replacement."""
-    means = np.random.default_rng(0).choice(values, (2000, len(values))).mean(axis=1)
+    """Return the mean and its 95 % interval over values drawn anew with replacement; a dash where there are none."""
+    if not values:
+        return "–"
+    means = np.random.default_rng(0).choice(values, (RESAMPLES, len(values))).mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return f"{np.mean(values):.2f} ({low:.2f} to {high:.2f})"
 

@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 
 from benchmarks.stopping_curves import Curve, Job, settings_of, space_of
+from ltray.space.course import rungs_of
 from ltray.space.search_space import SearchSpace
 from ltray.study.stopping_rules import Halving
 
@@ -140,8 +141,7 @@ def _with_stopping(
     sampler = optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     epochs = len(next(iter(curves.values())).live)
-    rung = max(epochs // space.stop.keep_one_in**2, 1)
-    rule = Halving([rung * space.stop.keep_one_in**k for k in range(9)], space.stop.keep_one_in)
+    rule = Halving(rungs_of(space.stop, epochs, ()), space.stop.keep_one_in)
     records: dict[int, dict[int, float]] = {}
     left, ends, cost = set(curves), list[tuple[int, int]](), 0
     while left:

@@ -50,9 +50,9 @@ def main(words: list[str]) -> int:
         console.print("nothing was written; without --dry-run this search would start", highlight=False)
         return DONE
     if read_config(folder) is None:
-        from ltray.on_ray.search import check_cluster
+        from ltray.on_ray.search import join_cluster
 
-        check_cluster(space, budget)
+        join_cluster(space, budget)  # it may refuse, which must not leave a folder
     with held(folder):
         return _search(space, data, folder, console, course=course, budget=budget)
 

@@ -30,15 +30,15 @@ from ltray.study.study import leader, open_study, proposed, recorded_values, unf
 from ltray.study.warm_start import learn_from_earlier
 
 
-def check_cluster(space: SearchSpace, budget: Budget | None) -> None:
-    """Join the cluster and check what only it can tell, before a new search takes a folder.
+def join_cluster(space: SearchSpace, budget: Budget | None) -> int:
+    """Join the cluster; return how many trials it runs side by side.
 
     Raises:
-        UsageError: A trial does not fit, or uses nothing of what the budget counts.
+        UsageError: What only it can tell: a trial does not fit, or uses nothing of what the budget counts.
     """
     cluster.connect()
-    cluster.trials_at_once(space.trial)
     cluster.check_budget(budget, space.trial)
+    return cluster.trials_at_once(space.trial)
 
 
 def search(space: SearchSpace, course: Course, folder: Path, console: Console, *, budget: Budget | None = None) -> int:
@@ -64,7 +64,6 @@ def search(space: SearchSpace, course: Course, folder: Path, console: Console, *
         if budget and budget.is_spent(Spent.read(folder)):
             closing.after_this_epoch(budget.spent_words)
         elif trials_left(study, space, budget):
-            cluster.connect()
             _run_trials(space, study, folder, console=console, course=course, closing=closing, budget=budget)
         found = write_tables(space, study, folder, console)
         still_open = trials_left(study, space, None)
@@ -106,9 +105,8 @@ def _run_trials(
     budget: Budget | None,
 ) -> None:
     """Run the open trials on Tune until none is left or the search closes."""
-    started, left = time.monotonic(), trials_left(study, space, budget)
-    at_once = cluster.trials_at_once(space.trial)
-    cluster.check_budget(budget, space.trial)
+    at_once, left = join_cluster(space, budget), trials_left(study, space, budget)
+    started = time.monotonic()
     each = {name: amount * space.trial.workers for name, amount in cluster.worker_resources(space.trial).items()}
     metric = space.base.metric
     _announce(space, course, console, at_once=min(at_once, left))

@@ -67,7 +67,7 @@ class Course:
         if short:
             return cls._of_short_runs(stop, experiment, tail)
         decays = _decays(experiment)
-        rungs = _rungs(stop, min(planned), decays)
+        rungs = rungs_of(stop, min(planned), decays)
         lengths = (max(knobs.epochs for knobs in experiment.knobs),)
         population = _population(stop, epochs, seed) if stop.rule == "pbt" else None
         warning = "" if stop.rule in ("none", "pbt") else _early(rungs, decays)
@@ -77,7 +77,7 @@ class Course:
     def _of_short_runs(cls, stop: Stop, experiment: Experiment, tail: LongTail) -> Self:
         _check_shortens(experiment, tail)
         whole = max(knobs.epochs for knobs in experiment.knobs)
-        lengths = (*_rungs(stop, whole, ()), whole)
+        lengths = (*rungs_of(stop, whole, ()), whole)
         ends = tuple(accumulate(experiment.shortened(length).planned_epochs(tail) for length in lengths))
         return cls(lengths, ends[:-1], ends[-1], stop.promotion, _rule(stop, ends[:-1]))
 
@@ -120,7 +120,7 @@ def _rule(stop: Stop, rungs: tuple[int, ...]) -> Rule | None:
     return Median(rungs[0]) if stop.rule == "median" and rungs else None
 
 
-def _rungs(stop: Stop, epochs: int, decays: Sequence[int]) -> tuple[int, ...]:
+def rungs_of(stop: Stop, epochs: int, decays: Sequence[int]) -> tuple[int, ...]:
     """Return the rungs stated, those right after the decays of a step schedule, or those η apart."""
     if stop.rungs:
         if list(stop.rungs) != sorted(set(stop.rungs)) or stop.rungs[-1] >= epochs:
