@@ -17,8 +17,9 @@ from typing import Any
 import torch
 
 from benchmarks.comparison_table import written
-from ltray.engine.checkpoint import Checkpoint, write_text
+from ltray.engine.checkpoint import Checkpoint
 from ltray.experiment import Experiment
+from ltray.files import atomic_write
 from ltray.methods import METHODS
 from ltray.outcome.assessment import Trained
 from ltray.outcome.folder_session import FolderSession
@@ -55,7 +56,7 @@ def run(name: str, *, dataset: str, seed: int, root: Path) -> None:
         "environment": stamps,
         "settings": experiment.settings() | {"start": STARTS.get(name, "")},
     }
-    write_text(folder / RESULT, json.dumps(result, indent=1) + "\n")
+    atomic_write(folder / RESULT, json.dumps(result, indent=1) + "\n")
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def main() -> None:
         known = json.loads(result.read_text())
         print(f"{name} seed {seed}: validation {100 * known['validation']['val/acc_all']:.1f} %", flush=True)
     results = [json.loads((options.runs / name / f"seed{seed}" / RESULT).read_text()) for seed, name in todo]
-    write_text(options.table, written(results, dataset=options.dataset))
+    atomic_write(options.table, written(results, dataset=options.dataset))
 
 
 if __name__ == "__main__":

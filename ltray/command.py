@@ -1,12 +1,16 @@
 """How every command ends: 0 done, 1 failed, 2 bad usage, 130 interrupted."""
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from ltray.console import write_what_can_be_shown
 from ltray.errors import UsageError
+from ltray.files import reason
+from ltray.printable import printable
 
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -14,9 +18,9 @@ DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 def run(main: Callable[[list[str]], int]) -> NoReturn:
     """Call `main` with the command line's words and leave the process with its exit code.
 
-    A user's mistake is told in one sentence without a traceback, as is a place that may not be
-    read or written; anything unforeseen keeps
-    its traceback, which Python follows by exit code 1.
+    A user's mistake is told in one sentence without a traceback, as is a file or folder that cannot be
+    read or written (permissions, a full disk, a name that is too long); anything unforeseen keeps its
+    traceback, which Python follows by exit code 1.
 
     Args:
         main: The command; takes the words after the program's name, returns the exit code.
@@ -25,20 +29,35 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         SystemExit: Always.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop`, batch systems: as Ctrl-C
+    write_what_can_be_shown()
     try:
         code = main(sys.argv[1:])
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable_lines(str(error))}", file=sys.stderr)
         code = BAD_USAGE
-    except PermissionError as error:
-        print(
-            f"error: {error.filename}: {error.strerror}; mend its permissions, or name another place", file=sys.stderr
-        )
+    except BrokenPipeError:  # whoever read the output has seen enough (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor will the last flush complain
+        code = FAILED
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {printable(str(error.filename))}: {reason(error)}; {_remedy(error)}", file=sys.stderr)
         code = BAD_USAGE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has seen enough (`| head`)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor will the last flush complain
-        code = FAILED
     sys.exit(code)
+
+
+def printable_lines(text: str) -> str:
+    """Return a message of several lines with the names in it escaped, its line ends kept."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def _remedy(error: OSError) -> str:
+    """Return what helps against an error of the file system, as a clause."""
+    if isinstance(error, PermissionError):
+        return "fix its permissions, or name another place"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space, or name another place; what was finished is kept"
+    return "name another place"

@@ -15,7 +15,7 @@ from ltray.claims.check import Comparison, compare
 from ltray.claims.table import claim_table
 from ltray.command import DONE, run
 from ltray.console import new_console
-from ltray.engine.checkpoint import write_text
+from ltray.files import atomic_write
 from ltray.outcome.assessment import Assessment, Trained
 from ltray.outcome.final_evaluation import accuracy_line
 from ltray.outcome.intervals import mean_interval
@@ -109,7 +109,7 @@ def _print(findings: Findings, console: Console, *, classes: bool) -> None:
     if findings.reads > 1:
         times = ORDINALS.get(findings.reads, f"{findings.reads}th")
         warning = f"this is the {times} reading of the test set for this model: choose nothing by it"
-        console.print(warning, style="yellow", highlight=False)
+        console.print(warning, style="yellow")
     if findings.recorded and assessment.split == "val":
         known = accuracy_line(findings.recorded["metrics"], "test")
         say(console, f"test images, as evaluated once at the run's end: {known}")
@@ -121,7 +121,7 @@ def _print(findings: Findings, console: Console, *, classes: bool) -> None:
 
 def say(console: Console, line: str) -> None:
     """Print a line as it is."""
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(line, soft_wrap=True)
 
 
 def _where(findings: Findings) -> str:
@@ -147,7 +147,7 @@ def _count_read(checkpoint: Path, recorded: Mapping[str, Any] | None) -> int:
     """Note one more reading of the test set for a checkpoint; the run's own is the first."""
     known = _json(checkpoint / READS)
     reads = (known["reads"] if known else int(recorded is not None)) + 1
-    write_text(checkpoint / READS, json.dumps({"reads": reads}) + "\n")
+    atomic_write(checkpoint / READS, json.dumps({"reads": reads}) + "\n")
     return int(reads)
 
 

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import torch
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from ltray.command import DONE, FAILED, run
@@ -155,10 +156,10 @@ def _print_table(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str,
     for one in found:
         pairs = zip(one.classes, one.probabilities, strict=True)
         words = "  ".join(f"{name} ({100 * share:.1f} %)" for name, share in pairs)
-        shown.add_row(str(one.path), f"[red]{one.error}[/red]" if one.error else words)
+        shown.add_row(str(one.path), Text(one.error, "red") if one.error else words)
     console.print(shown)
     line = f"temperature {stamps['temperature']:.3g}, from {stamps['temperature_from']}"
-    console.print(line, highlight=False, markup=False)
+    console.print(line)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -25,12 +25,12 @@ def main(words: list[str]) -> int:
     path = options.output or (records[0].folder / REPORT if len(records) == 1 else Path(REPORT))
     for record in records:
         _summarise(record, console)
-    console.print(f"report: {write_report(records, path)}", highlight=False, soft_wrap=True)
+    console.print(f"report: {write_report(records, path)}", soft_wrap=True)
     return DONE
 
 
 def _summarise(record: RunRecord, console: Console) -> None:
-    console.print(f"{record.folder}: {headline(record)}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{record.folder}: {headline(record)}", soft_wrap=True)
     if record.trials is not None and f"{record.selection}/acc_all" in record.trials:
         names = {knob: knob.rpartition(".")[2] for knob in record.varied}
         most = len(record.config.get("rows", ())) or BEST_SHOWN
@@ -39,7 +39,7 @@ def _summarise(record: RunRecord, console: Console) -> None:
         console.print(render_finalists(record.finalists))
     elif record.evaluation:
         found = accuracy_line(record.evaluation["metrics"], "test")
-        console.print(f"test (evaluated once): {found}", highlight=False, markup=False)
+        console.print(f"test (evaluated once): {found}")
     claims = claims_of(record)
     if claims:
         console.print(claim_table(claims))

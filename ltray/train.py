@@ -69,13 +69,13 @@ def train(experiment: Experiment, resources: TrialResources, folder: Path, conso
     from ltray.on_ray.leaving import leave_soon
 
     data = experiment.open_data(torch.device("cpu"))
-    console.print(data.describe(), highlight=False, markup=False)
+    console.print(data.describe())
     config = {"settings": experiment.settings(), "workers": resources.as_dict()}
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
     if read_config(folder) is None:
         experiment.network.check_file()
     if claim(folder, config, stamps, may_differ=("workers",)):
-        console.print(f"continues the run in {folder}", highlight=False)
+        console.print(f"continues the run in {folder}")
     planned = experiment.planned_epochs(data.tail)
     cluster.connect()
     try:
@@ -84,13 +84,13 @@ def train(experiment: Experiment, resources: TrialResources, folder: Path, conso
         if not failure:
             _evaluate(experiment, folder, cluster.worker_resources(resources), console)
     except KeyboardInterrupt:
-        console.print(f"interrupted; the same command continues the run in {folder}", highlight=False)
+        console.print(f"interrupted; the same command continues the run in {folder}")
         leave_soon()
         return INTERRUPTED
     finally:
         cluster.disconnect()
     if failure:
-        console.print(f"failed: {failure}", style="red", markup=False)
+        console.print(f"failed: {failure}", style="red")
         return FAILED
     return DONE
 
@@ -121,7 +121,7 @@ def _follow(
                 return str(last[FAILURE])
             board.epoch(last, int(last["total_epochs"]))
             append_history(folder, last)
-            console.print(_line(last, planned, experiment.selection), highlight=False, markup=False)
+            console.print(_line(last, planned, experiment.selection))
     except Exception as error:
         return f"{error} (in full under {folder})"
     board.finish({k: v for k, v in experiment.settings().items() if not k.startswith("dataset.")}, last)
@@ -152,10 +152,8 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
         f"test: {accuracy_line(known['metrics'], 'test')}  (best epoch {known['epoch']}{chosen}, chosen on "
         f"{'the test set itself' if known['protocol'] == 'paper' else 'validation images'} by {experiment.objective}, "
         f"seed {known['seed']})",
-        highlight=False,
-        markup=False,
     )
-    console.print(f"best checkpoint: {folder / BEST}   curves: tensorboard --logdir {folder.parent}", highlight=False)
+    console.print(f"best checkpoint: {folder / BEST}   curves: tensorboard --logdir {folder.parent}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -45,9 +45,9 @@ def main(words: list[str]) -> int:
     course, earlier = _checked(space, data, folder)
     if options.dry_run:
         for one in earlier:
-            console.print(one.describe(), highlight=False, markup=False, soft_wrap=True)
+            console.print(one.describe(), soft_wrap=True)
         rehearse(space, data, folder, console, course=course)
-        console.print("nothing was written; without --dry-run this search would start", highlight=False)
+        console.print("nothing was written; without --dry-run this search would start")
         return DONE
     if read_config(folder) is None:
         from ltray.on_ray.search import join_cluster
@@ -63,7 +63,7 @@ def _opened(space: SearchSpace, console: Console, device: torch.device) -> tuple
     for experiment in {row.experiment.dataset: row.experiment for row in space.rows}.values():
         if experiment.dataset != space.base.dataset:
             experiment.open_data(device)
-    console.print(data.describe(), highlight=False, markup=False)
+    console.print(data.describe())
     space.search.check_groups(data.tail.groups())
     return space.bind(data.tail.classes), data
 
@@ -99,7 +99,7 @@ def _search(
     }
     stamps = environment(data_digest=data.digest, protocol=space.base.dataset.protocol)
     if claim(folder, config, stamps, may_differ=MAY_DIFFER):
-        console.print(f"continues the search in {folder}", highlight=False)
+        console.print(f"continues the search in {folder}")
 
     from ltray.on_ray.search import search
 
@@ -119,7 +119,7 @@ def _copy(words: list[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
     options = parser.parse_args(words)
     target = shipped_spaces.copy(options.name, options.target, overwrite=options.overwrite)
-    new_console().print(f"{target}: edit it, then: python -m ltray.tune {target}", highlight=False, markup=False)
+    new_console().print(f"{target}: edit it, then: python -m ltray.tune {target}")
     return DONE
 
 

@@ -1,5 +1,6 @@
 """How commands end."""
 
+import os
 import subprocess
 import sys
 
@@ -61,3 +62,19 @@ def test_a_reader_that_has_seen_enough_is_no_traceback() -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.wait(timeout=60) == 1 and process.stderr.read() == b""
+
+
+def test_a_full_disk_is_a_sentence_and_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def main(words: list[str]) -> int:
+        raise OSError(28, "No space left on device", "/data/a.beton")
+
+    assert ends(main, monkeypatch) == 2
+    assert capsys.readouterr().err.startswith("error: /data/a.beton: No space left on device; free some space")
+
+
+def test_a_terminal_without_the_letter_is_no_traceback() -> None:
+    program = "from ltray.command import run\nfrom ltray.console import new_console\n"
+    program += "run(lambda words: new_console().print('K\\xf6nig [old] \\udcdf') or 0)"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stdout) == (0, b"K\\xf6nig [old] \\udcdf\n"), done.stderr

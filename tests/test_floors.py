@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ltray"
 FLOORS = (
-    "errors knobs recipe long_tail distributed settings settings_file provenance command console",
+    "errors printable files knobs recipe long_tail distributed settings settings_file provenance command console",
     "stage parts",
     "methods data engine",
     "run_network experiment board space study outcome claims pages",

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ltray.files import atomic_write
+
 FILE_NAME = "checkpoint.pt"
 SUMMARY_NAME = "summary.json"
 
@@ -70,7 +72,7 @@ class Checkpoint:
         torch.save(self.plain(), temporary)
         os.replace(temporary, target)
         summary = {"bytes": target.stat().st_size, "metrics": dict(self.metrics)}
-        write_text(folder / SUMMARY_NAME, json.dumps(summary, indent=1))
+        atomic_write(folder / SUMMARY_NAME, json.dumps(summary, indent=1))
         return target
 
     @classmethod
@@ -107,10 +109,3 @@ def metrics_of(folder: Path) -> dict[str, float] | None:
     except (OSError, json.JSONDecodeError):
         return None
     return dict(summary["metrics"]) if whole else None
-
-
-def write_text(target: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it."""
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, target)

@@ -23,12 +23,12 @@ def main(words: list[str]) -> int:
     console = new_console()
     if options.name is None:
         console.print(_table("methods", METHOD_HEADINGS, method_rows()))
-        console.print("knobs of one: python -m ltray.methods NAME", markup=False)
+        console.print("knobs of one: python -m ltray.methods NAME")
         return DONE
     if options.name not in METHODS:
         raise UsageError(f"`{options.name}` is not a method.{did_you_mean(options.name, METHODS)}")
     method = METHODS[options.name]
-    console.print(method.paper, markup=False)
+    console.print(method.paper)
     console.print(_table(f"knobs of {method.name}", KNOB_HEADINGS, knob_rows(method)))
     return DONE
 

@@ -44,7 +44,7 @@ def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: 
         else:
             _evaluate_best(space, study, folder, console)
     except KeyboardInterrupt:
-        console.print(f"interrupted; the same command continues in {folder}", highlight=False)
+        console.print(f"interrupted; the same command continues in {folder}")
         return INTERRUPTED
     record = RunRecord.read(folder)
     claims = claims_of(record)
@@ -54,7 +54,6 @@ def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: 
         f"report: {write_report([record], folder / REPORT)}   best model: {folder / BEST}\n"
         f"table: {folder / 'results.csv'}\n"
         f"curves: tensorboard --logdir {folder}   study: optuna-dashboard sqlite:///{folder / 'study.sqlite3'}",
-        highlight=False,
         soft_wrap=True,
     )
     return code
@@ -97,7 +96,7 @@ def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, consol
         resources = cluster.worker_resources(space.trial)
         known = evaluate_where_trained(folder, checkpoint, resources, stamps={"trial": number})
     accuracy = accuracy_line(known["metrics"], "test")
-    console.print(f"test accuracy of trial {number} (evaluated once): {accuracy}", highlight=False)
+    console.print(f"test accuracy of trial {number} (evaluated once): {accuracy}")
 
 
 def _compare_finalists(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> int:

@@ -12,9 +12,9 @@ import ray
 import torch
 from rich.console import Console
 
-from ltray.engine.checkpoint import write_text
 from ltray.engine.loop import NotFinite
 from ltray.experiment import Experiment
+from ltray.files import atomic_write
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.session import FAILURE
@@ -72,7 +72,7 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
         for key in clear_losers(results, order[:done], metric=metric):
             if not next(one for one in alive if one.key == key).paper:
                 alive = [one for one in alive if one.key != key]
-                console.print(f"finalist {key} is clearly behind after {done} rounds and stops", highlight=False)
+                console.print(f"finalist {key} is clearly behind after {done} rounds and stops")
     return crashed
 
 
@@ -87,7 +87,7 @@ class _Wave:
 
     def run(self, runs: Sequence[Run], *, of: int) -> list[str]:
         """Run all of them; return why some crashed."""
-        self.console.print(f"finalists: {len(runs)} runs of at most {of}, {self.at_once} at a time", highlight=False)
+        self.console.print(f"finalists: {len(runs)} runs of at most {of}, {self.at_once} at a time")
         waiting, running, crashed = deque(runs), dict[Any, Run](), list[str]()
         try:
             while waiting or running:
@@ -129,10 +129,10 @@ class _Wave:
             found = ray.get(task)
         except ray.exceptions.RayError as error:
             cause = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
-            self.console.print(f"{name} crashed: {cause}", style="red", markup=False, highlight=False)
+            self.console.print(f"{name} crashed: {cause}", style="red")
             return [f"{name}: {cause}"]
         outcome = found.get(FAILURE) or accuracy_line(found["selection"], self.space.base.selection)
-        self.console.print(f"{name}: {outcome}", markup=False, highlight=False, soft_wrap=True)
+        self.console.print(f"{name}: {outcome}", soft_wrap=True)
         return []
 
 
@@ -146,7 +146,7 @@ def _train(config: Mapping[str, Any]) -> dict[str, Any]:
         found = _alone(config, folder) if config["workers"] == 1 else _with_workers(config, folder)
     except NotFinite as error:
         failure = {FAILURE: str(error)} | dict(config["stamps"])
-        write_text(folder / FAILURE_FILE, json.dumps(failure, indent=2) + "\n")
+        atomic_write(folder / FAILURE_FILE, json.dumps(failure, indent=2) + "\n")
         return failure
     for checkpoint in folder.glob(CHECKPOINT):  # the best one stands in best/ now
         shutil.rmtree(checkpoint)

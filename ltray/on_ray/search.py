@@ -57,7 +57,7 @@ def search(space: SearchSpace, course: Course, folder: Path, console: Console, *
     study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
 
     def tell_interrupted() -> None:
-        console.print(f"interrupted; the same command continues the search in {folder}", highlight=False)
+        console.print(f"interrupted; the same command continues the search in {folder}")
 
     closing = Closing([tell_interrupted])
     try:
@@ -75,7 +75,6 @@ def search(space: SearchSpace, course: Course, folder: Path, console: Console, *
             console.print(
                 f"{closing.reason or budget.spent_words}: {still_open} of {space.search.trials} trials are left; "
                 "a larger --budget goes on with them",
-                highlight=False,
             )
         if not found:
             console.print("no trial finished with a valid result", style="red")
@@ -116,7 +115,7 @@ def _run_trials(
     searcher, scheduler = StudySearch(study, space, **named), Stopping(course.rule, **watched)
     if course.population:
         named |= {"population": course.population, "trials_folder": folder.resolve() / TRIALS}
-        searcher = PopulationSearch(study, space, **named, say=partial(console.print, highlight=False, markup=False))
+        searcher = PopulationSearch(study, space, **named, say=partial(console.print))
         scheduler = PopulationStopping(course.population, searcher, closing, **watched)
     watch = Watch(
         console,
@@ -187,11 +186,9 @@ def _announce(space: SearchSpace, course: Course, console: Console, *, at_once: 
     console.print(
         f"{space.search.trials} trials of {course.epochs} epochs, {at_once} at a time, {order}; "
         f"{course.describe(space.stop)}",
-        highlight=False,
-        markup=False,
         soft_wrap=True,
     )
     if course.warning:
-        console.print(course.warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        console.print(course.warning, style="yellow", soft_wrap=True)
     for dimension in space.dimensions:
-        console.print(f"  {dimension.key}: {dimension.describe()}", highlight=False, markup=False)
+        console.print(f"  {dimension.key}: {dimension.describe()}")

@@ -136,7 +136,7 @@ class Watch(Callback):
         return {key: settings[key] for key in self._explored if key in settings}
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(line, soft_wrap=True)
 
     def _refresh(self) -> None:
         if self._live and time.monotonic() - self._drawn >= REDRAW_EVERY:

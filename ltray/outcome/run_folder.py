@@ -12,9 +12,10 @@ from typing import Any
 
 import yaml
 
-from ltray.engine.checkpoint import metrics_of, write_text
+from ltray.engine.checkpoint import metrics_of
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
+from ltray.files import atomic_write
 
 CONFIG, ENVIRONMENT, BEST, EVALUATION = "config.yaml", "env.json", "best", "evaluation.json"
 HISTORY, LOCK = "history.jsonl", ".lock"
@@ -67,7 +68,7 @@ def claim(
     known = read_config(folder)
     if known is None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+        atomic_write(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
     else:
         for key in sorted((config.keys() | known.keys()) - set(may_differ)):
             if config.get(key) != known.get(key):
@@ -75,7 +76,7 @@ def claim(
                     f"{folder}: holds a run with other settings: {_difference(known.get(key), config.get(key), key)}. "
                     "Name another folder with --output, or remove this one."
                 )
-    write_text(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+    atomic_write(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
     return known is not None
 
 
@@ -178,7 +179,7 @@ def keep_best(folder: Path, checkpoint: Path, evaluation: Mapping[str, Any], *, 
     shutil.copytree(checkpoint, fresh)
     if scores:
         shutil.move(scores, fresh / SCORES)
-    write_text(fresh / EVALUATION, json.dumps(evaluation, indent=2) + "\n")
+    atomic_write(fresh / EVALUATION, json.dumps(evaluation, indent=2) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)
     return target

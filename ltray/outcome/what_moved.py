@@ -34,7 +34,7 @@ def tell_what_moved(table: pd.DataFrame, space: SearchSpace, folder: Path, conso
         else:
             found = NOT_BEYOND_CHANCE.format(len(table))
     if isinstance(found, str):
-        console.print(found, style="dim", highlight=False, soft_wrap=True)
+        console.print(found, style="dim", soft_wrap=True)
     if space.stop.rule == "pbt":
         return  # nor does a best value at an end say that it was best there
     for edge in edges(table, space.dimensions, metric=space.base.metric):
@@ -42,8 +42,6 @@ def tell_what_moved(table: pd.DataFrame, space: SearchSpace, folder: Path, conso
             f"{edge.key}: the best values lie at the {edge.end} end of its range (best {edge.best:.6g}); "
             f"a wider one is {edge.suggestion}",
             style="yellow",
-            highlight=False,
-            markup=False,
             soft_wrap=True,
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from ltray.engine.checkpoint import write_text
+from ltray.files import atomic_write
 from ltray.outcome.run_record import RunRecord
 from ltray.pages import findings, model, search, summary
 from ltray.pages.page import page, table, tiles
@@ -27,7 +27,7 @@ def write_report(records: Sequence[RunRecord], path: Path) -> Path:
         if len(records) > 1:
             body.append(f'<h1 id="run{place}">{escape(record.folder.name)}</h1>')
         body += of_run(record)
-    write_text(path, page(f"{title} · ltray", body))
+    atomic_write(path, page(f"{title} · ltray", body))
     return path
 
 

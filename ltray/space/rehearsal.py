@@ -119,7 +119,7 @@ def resolved(space: SearchSpace) -> Table:
 def _print_fixed(space: SearchSpace, console: Console) -> None:
     stated = {key: value for alternative in space.alternatives for key, value in alternative.fixed.items()}
     words = ", ".join(f"{key}={value}" for key, value in stated.items() if key != "methods")
-    console.print(f"fixed: {words}; everything else as the papers have it", highlight=False, markup=False)
+    console.print(f"fixed: {words}; everything else as the papers have it")
 
 
 def _measurable(space: SearchSpace) -> list[Experiment]:
@@ -173,7 +173,7 @@ def _print_totals(
         "several workers take other times" + (", and so do other rows" if space.rows else "")
     )
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _print_disk(space: SearchSpace, costed: Sequence[Costed], folder: Path, console: Console) -> None:
@@ -186,8 +186,6 @@ def _print_disk(space: SearchSpace, costed: Sequence[Costed], folder: Path, cons
     console.print(
         f"disk: about {wanted / 1e6:,.0f} MB in {folder} (a checkpoint is {checkpoint / 1e6:,.1f} MB; a trial keeps "
         f"its best and its newest, and its curves), {free / 1e6:,.0f} MB are free",
-        highlight=False,
-        markup=False,
         soft_wrap=True,
     )
     if wanted > free:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ltray.engine.checkpoint import write_text
 from ltray.errors import UsageError, did_you_mean
 from ltray.experiment import find_method
+from ltray.files import atomic_write
 from ltray.settings_file import SettingsFile
 from ltray.space.search_space import SearchSpace
 
@@ -92,5 +92,5 @@ def copy(name: str, target: Path | None, *, overwrite: bool) -> Path:
         first = COMMAND + " ".join([str(target), *words[1:]])
     if not target.parent.is_dir():
         raise UsageError(f"{target.parent}: no such folder.")
-    write_text(target, f"{first}\n{rest}")
+    atomic_write(target, f"{first}\n{rest}")
     return target

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from ltray.engine.checkpoint import write_text
 from ltray.errors import UsageError, did_you_mean
+from ltray.files import atomic_write
 
 FILE_NAME = "spent.json"
 UNITS = {"h": "hours", "min": "minutes", "gpuh": "GPU hours", "cpuh": "CPU hours", "trials": "trials"}
@@ -41,7 +41,7 @@ class Spent:
 
     def write(self, folder: Path) -> None:
         """Write the record."""
-        write_text(folder / FILE_NAME, json.dumps(asdict(self)) + "\n")
+        atomic_write(folder / FILE_NAME, json.dumps(asdict(self)) + "\n")
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def learn_from_earlier(space: SearchSpace, folder: Path, console: Console) -> li
     """
     earlier = earlier_searches(space, folder, digest=_environment(folder)["data_digest"])
     for one in earlier:
-        console.print(one.describe(), highlight=False, markup=False, soft_wrap=True)
+        console.print(one.describe(), soft_wrap=True)
     return [trial for one in earlier for trial in one.trials]
 
 

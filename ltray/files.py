@@ -1,0 +1,141 @@
+"""Files read with errors that name them, written under a temporary name and renamed, and their digests.
+
+Every file that a user can hand over, damage or replace is read through this module, so that what may be wrong with it
+becomes one sentence at the place where the file is known.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ltray.errors import UsageError
+from ltray.printable import printable
+
+TEXT_LIMIT = 256 << 20  # bytes of a text file that is read into memory
+_LENGTH_IN_MEBIBYTES = 20  # shift
+
+
+def check_regular(path: Path | str) -> os.stat_result:
+    """Return the status of a file that can be read to its end.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UsageError: It is absent, a folder, a FIFO, a socket or a device, or its path is none.
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        raise UsageError(f"{printable(path)}: cannot be read: {reason(error)}.") from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+        raise UsageError(f"{printable(path)}: is {kind}, not a file.")
+    return status
+
+
+def read_bytes(path: Path | str, *, limit: int = TEXT_LIMIT) -> bytes:
+    """Return the content of a file.
+
+    Args:
+        path: The file.
+        limit: Bytes it may have.
+
+    Raises:
+        UsageError: It cannot be read, is not a regular file, or is larger than `limit`.
+    """
+    size = check_regular(path).st_size
+    if size > limit:
+        raise UsageError(
+            f"{printable(path)}: has {size >> _LENGTH_IN_MEBIBYTES:,} MiB; "
+            f"at most {limit >> _LENGTH_IN_MEBIBYTES:,} MiB are read."
+        )
+    with reading(path):
+        return Path(path).read_bytes()
+
+
+def read_text(path: Path | str, *, limit: int = TEXT_LIMIT) -> str:
+    """Return the content of a UTF-8 file, without a byte-order mark.
+
+    Raises:
+        UsageError: It cannot be read, or is not UTF-8.
+    """
+    content = read_bytes(path, limit=limit)
+    with reading(path):
+        return content.decode("utf-8-sig")
+
+
+def read_json(path: Path | str, *, limit: int = TEXT_LIMIT) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+        UsageError: It cannot be read, or is not JSON.
+    """
+    text = read_text(path, limit=limit)
+    with reading(path, "not valid JSON"):
+        return json.loads(text)
+
+
+@contextmanager
+def reading(path: Path | str, problem: str = "cannot be read", *, remedy: str = "") -> Iterator[None]:
+    """Turn whatever goes wrong with a file's content into a sentence that names the file.
+
+    A `UsageError` passes as it is: it says more already.
+
+    Args:
+        path: The file that is read in the block.
+        problem: What to say of it.
+        remedy: What the user can do, as a clause: "convert the data set again".
+
+    Raises:
+        UsageError: Any exception but an interrupt was raised in the block.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        end = f"; {remedy}." if remedy else "."
+        raise UsageError(f"{printable(path)}: {problem}: {reason(error)}{end}") from error
+
+
+def reason(error: BaseException) -> str:
+    """Return what an exception says, in one line without a final stop."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not UTF-8"
+    text = printable(" ".join(str(error).split())).rstrip(".")
+    return text if len(text) > 1 and not isinstance(error, KeyError) else f"{type(error).__name__} {text}".strip()
+
+
+def atomic_write(target: Path, content: str | bytes) -> None:
+    """Write a file under a temporary name beside it, then rename it: a reader sees all of it or nothing.
+
+    Args:
+        target: The file; replaced where it exists.
+        content: Bytes, or text that is written as UTF-8.
+
+    Raises:
+        OSError: It cannot be written; the temporary file is removed.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, as 64 hexadecimal digits."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,88 @@
+"""Reading and writing files: what is wrong is a sentence that names the file; a failed write leaves nothing."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ltray.errors import UsageError
+from ltray.files import atomic_write, digest_of, read_json, read_text, reading
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
+    "absent": (lambda path: None, "No such file"),
+    "folder": (Path.mkdir, "is a folder"),
+    "fifo": (_fifo, "is a pipe"),
+    "device": (lambda path: path.symlink_to("/dev/zero"), "is a pipe, socket or device"),
+    "latin1": (lambda path: path.write_bytes(b'{"a": "\xfc"}'), "byte 7 is not UTF-8"),
+    "cut": (lambda path: path.write_text('{"a": '), "not valid JSON"),
+    "deep": (lambda path: path.write_text("[" * 100_000), "nested too deeply"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, kind: str) -> None:
+    make, words = WRONG[kind]
+    file = tmp_path / "given.json"
+    make(file)
+    with pytest.raises(UsageError) as raised:
+        read_json(file)
+    assert str(file) in str(raised.value) and words in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "x/" * 3000])
+def test_a_path_that_can_be_no_file_is_a_sentence(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_text(name)
+
+
+def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "large"
+    with file.open("wb") as opened:
+        opened.truncate(3 << 20)
+    with pytest.raises(UsageError, match="has 3 MiB; at most 2 MiB"):
+        read_text(file, limit=2 << 20)
+
+
+def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "list").write_bytes(b"\xef\xbb\xbfcat.png 0\n")
+    assert read_text(tmp_path / "list") == "cat.png 0\n"
+
+
+def test_the_first_sentence_stays(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="^inner$"), reading(tmp_path / "outer"):
+        raise UsageError("inner")
+
+
+def test_an_interrupt_passes(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), reading(tmp_path / "outer"):
+        raise KeyboardInterrupt
+
+
+def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "config.yaml"
+    atomic_write(target, "old")
+
+    def full(*paths: object) -> None:
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        atomic_write(target, "new")
+    assert target.read_text() == "old" and os.listdir(tmp_path) == ["config.yaml"]
+
+
+def test_names_that_are_not_utf8_are_written_as_their_bytes(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "names", os.fsdecode(b"Stra\xdfe"))
+    assert (tmp_path / "names").read_bytes() == b"Stra\xdfe"
+
+
+def test_digest(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "a.json", json.dumps([1]))
+    assert digest_of(tmp_path / "a.json") == "080a9ed428559ef602668b4c00f114f1a11c3f6b02a435f0bdc154578e4d7f22"
