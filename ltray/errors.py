@@ -1,11 +1,24 @@
-"""The one exception for a user's mistake, and the words that help to mend it."""
+"""The one exception for a user's mistake, and the words that help to correct it."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
+
+SHOWN = 120  # characters of a value in a message
 
 
 class UsageError(ValueError):
     """Bad usage or configuration: commands print its text without a traceback and exit with 2."""
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages show it: its `repr`, cut where it is long."""
+    if isinstance(value, int) and value.bit_length() > 4 * SHOWN:  # Python refuses to write the longest ones
+        return f"an integer of {value.bit_length():,} bits"
+    if isinstance(value, str) and len(value) > SHOWN:
+        return f"{value[:SHOWN]!r}… ({len(value):,} characters)"
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -16,7 +29,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         known: Every name that would have been right.
     """
     names = sorted(set(known))
-    near = get_close_matches(name, names, n=1, cutoff=0.6)
+    near = get_close_matches(name[:SHOWN], names, n=1, cutoff=0.6)
     if near:
         return f" Did you mean `{near[0]}`?"
     return f" Known: {', '.join(f'`{n}`' for n in names)}." if names else ""

@@ -5,14 +5,28 @@ the command line, the tables of `python -m ltray.methods`.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, cast, get_type_hints
 
-from ltray.errors import UsageError, did_you_mean
+from ltray.errors import UsageError, did_you_mean, shown
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 Bound = str | Callable[[Any, int], int]
+
+
+@dataclass(frozen=True)
+class Above:
+    """All numbers above a limit: the values of another setting with which one has an effect."""
+
+    limit: float
+
+    def __contains__(self, value: float) -> bool:
+        return value > self.limit
+
+
+Needs = tuple[str, tuple[Value, ...] | Above]
+"""Another setting of the same class, and its values with which a setting has an effect."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +48,9 @@ class Knob:
         in_epochs: Whether it counts epochs and therefore shrinks with `epochs`.
         dynamic: Whether it may change in mid-training: nothing that is kept in a checkpoint has
             a shape or a meaning that depends on it. Population based training changes these.
-        needs: Another knob of the same class and its values with which this one has an effect;
-            None where it always has.
+        needs: Another knob of the same class and its values with which this one has an effect,
+            provided that the other one has an effect itself; None where it always has. The
+            fields of data sets, searches, stops and finalists declare it in the same way.
         changes_length: Whether it changes how many epochs a run has; names that end in
             "epochs" do in any case.
     """
@@ -51,7 +66,7 @@ class Knob:
     tried: tuple[Value, ...] = ()
     in_epochs: bool = False
     dynamic: bool = False
-    needs: tuple[str, tuple[Value, ...]] | None = None
+    needs: Needs | None = None
     changes_length: bool = False
 
 
@@ -133,10 +148,42 @@ class Knobs:
             bounds.append(spec.at_most(self, classes))
         return min(bounds) if bounds else None
 
+    @classmethod
+    def unmet_need(cls, name: str, values: Mapping[str, Any]) -> Needs | None:
+        """Return the need that leaves a setting without effect, or None where it has one.
+
+        Args:
+            name: The setting.
+            values: The values of all settings that it needs, directly or through another one.
+        """
+        while (needs := cls.specs()[name].needs) is not None:
+            other, wanted = needs
+            if values[other] not in wanted:
+                return needs
+            name = other
+        return None
+
     def has_effect(self, name: str) -> bool:
-        """Return whether another knob leaves this one an effect; bounds hold only for those that have one."""
-        needs = self.specs()[name].needs
-        return needs is None or getattr(self, needs[0]) in needs[1]
+        """Return whether other knobs leave this one an effect; bounds hold only for those that have one."""
+        return self.unmet_need(name, self.as_dict()) is None
+
+    def check_effects(self, names: Iterable[str], *, prefix: str = "") -> None:
+        """Refuse settings that have no effect.
+
+        Args:
+            names: Those that somebody stated.
+            prefix: What messages write before a name: "stop.".
+
+        Raises:
+            UsageError: One of them has none; with the value of the other setting that would give it one.
+        """
+        for name in names:
+            unmet = self.unmet_need(name, self.as_dict())
+            if unmet is not None:
+                raise UsageError(
+                    f"`{prefix}{name}` has no effect with {prefix}{unmet[0]}={getattr(self, unmet[0])}, but got "
+                    f"{shown(getattr(self, name))}: leave it out, or set {_wanted(prefix, *unmet)}."
+                )
 
     def check_world(self, classes: int) -> None:
         """Check the bounds that depend on the data.
@@ -178,6 +225,12 @@ class Knobs:
             if below or (spec.high is not None and not number <= spec.high):
                 raise UsageError(f"`{_range(name, spec)}` must hold, but got {name}={value!r}.")
         return value
+
+
+def _wanted(prefix: str, other: str, values: tuple[Value, ...] | Above) -> str:
+    if isinstance(values, Above):
+        return f"{prefix}{other} above {values.limit:g}"
+    return " or ".join(f"{prefix}{other}={value}" for value in values)
 
 
 def _range(name: str, spec: Knob) -> str:

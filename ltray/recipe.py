@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ltray.errors import UsageError
 from ltray.knobs import Knobs, Value, knob
 
 SCHEDULES = ("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step")
@@ -69,21 +68,8 @@ class Recipe(Knobs):
         if isinstance(epochs, int) and before > 0 and epochs != before:
             fields |= cls._in_proportion(fields, epochs / before)
         resolved = cls(**(fields | dict(given)))
-        resolved._check_effect(fields)
+        resolved.check_effects(name for name in given if getattr(resolved, name) != fields[name])
         return resolved
-
-    def _check_effect(self, usual: Mapping[str, Any]) -> None:
-        """Refuse a value that differs from the usual one where another knob leaves it without effect."""
-        for name, spec in self.specs().items():
-            value = getattr(self, name)
-            if spec.needs is None or value == usual[name] or self.has_effect(name):
-                continue
-            other, values = spec.needs
-            allowed = " or ".join(f"{other}={wanted}" for wanted in values)
-            raise UsageError(
-                f"`{name}` has no effect with {other}={getattr(self, other)}, but got {value!r}: leave it out, or "
-                f"set {allowed}."
-            )
 
     def shortened(self, epochs: int) -> Self:
         """Return the recipe of a run of `epochs` epochs whose schedule keeps its shares of the run.

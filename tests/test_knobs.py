@@ -8,7 +8,7 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.experiment import find_method
-from ltray.knobs import Knobs, Value, knob
+from ltray.knobs import Above, Knobs, Value, knob
 from ltray.methods import METHODS
 from ltray.recipe import Recipe
 
@@ -110,6 +110,29 @@ def test_a_knob_without_effect_is_refused_where_it_was_changed() -> None:
     assert Conditional.resolve("default", {"kind": "mixed", "hard": 5}).hard == 5
     plain = Conditional.resolve("default", {"kind": "plain"})
     assert Conditional.resolve("default", plain.as_dict()) == plain
+
+
+@dataclass(frozen=True)
+class Chained(Knobs):
+    rule: str = knob("halving", "", "", choices=("halving", "none"))
+    fidelity: str = knob("epochs", "", "", choices=("epochs", "runs"), needs=("rule", ("halving",)))
+    promotion: str = knob("restart", "", "", needs=("fidelity", ("runs",)))
+    best: int = knob(0, "", "", low=0)
+    seeds: int = knob(5, "", "", low=2, needs=("best", Above(0)))
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "sentence"),
+    [
+        ({}, "promotion", "`x.promotion` has no effect with x.fidelity=epochs, but got 'restart'.*set x.fidelity=runs"),
+        ({"fidelity": "runs", "rule": "none"}, "promotion", "`x.promotion` has no effect with x.rule=none"),
+        ({"seeds": 7}, "seeds", "`x.seeds` has no effect with x.best=0, but got 7: leave it out, or set x.best above 0"),
+    ],
+)
+def test_a_need_holds_only_where_the_other_setting_has_an_effect_itself(values, name, sentence) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        Chained(**values).check_effects([name], prefix="x.")
+    Chained(fidelity="runs", best=1).check_effects(Chained.specs())
 
 
 def test_every_needed_knob_exists_and_can_have_the_values_it_needs() -> None:

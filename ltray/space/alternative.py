@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
+from ltray.knobs import Needs
 from ltray.recipe import Recipe
 from ltray.space.dimension import Dimension
 
@@ -129,9 +130,11 @@ class Alternative:
                 )
 
     def _check_effect(self, dimension: Dimension) -> None:
-        other = dimension.spec.needs[0] if dimension.spec.needs else ""
-        explored = any(d.key == f"{dimension.method}.{other}" for d in self.dimensions)
-        if not explored and not self._has_effect(dimension, {}):
+        unmet = self._unmet_need(dimension, {})
+        if unmet is None:
+            return
+        other, _ = unmet
+        if not any(d.key == f"{dimension.method}.{other}" for d in self.dimensions):
             raise UsageError(
                 f"{dimension.where}`{dimension.key}` has no effect with "
                 f"{other}={getattr(self._knobs(dimension.method), other)}. Leave it out, or explore or fix `{other}`."
@@ -151,10 +154,12 @@ class Alternative:
 
     def _has_effect(self, dimension: Dimension, drawn: Mapping[str, Any]) -> bool:
         """Return whether a knob matters with what is drawn so far, and the papers' values elsewhere."""
-        if dimension.spec.needs is None:
-            return True
-        other, values = dimension.spec.needs
-        return drawn.get(f"{dimension.method}.{other}", getattr(self._knobs(dimension.method), other)) in values
+        return self._unmet_need(dimension, drawn) is None
+
+    def _unmet_need(self, dimension: Dimension, drawn: Mapping[str, Any]) -> Needs | None:
+        knobs = self._knobs(dimension.method)
+        values = {name: drawn.get(f"{dimension.method}.{name}", value) for name, value in knobs.as_dict().items()}
+        return knobs.unmet_need(dimension.name, values)
 
     def _paper_value(self, dimension: Dimension) -> Any:
         return getattr(self._knobs(dimension.method), dimension.name)

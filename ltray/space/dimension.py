@@ -131,8 +131,9 @@ class Dimension:
 def worth_exploring(method: Method) -> list[str]:
     """Return the names of the knobs that declare a range, have an effect by default and no say in a trial's length."""
     idle = set(Recipe.specs()) if trains_nothing(method) else set()
+    usual = {name: getattr(method.knobs, name) for name in method.knobs.specs()}
     for name, spec in method.knobs.specs().items():
-        if spec.changes_length or (spec.needs and getattr(method.knobs, spec.needs[0]) not in spec.needs[1]):
+        if spec.changes_length or method.knobs.unmet_need(name, usual):
             idle.add(name)
     return [name for name, spec in method.knobs.specs().items() if spec.search and name not in idle]
 
