@@ -18,8 +18,7 @@ from ltray.outcome.folder_session import FolderSession
 from ltray.outcome.run_folder import checkpoint_of
 from ltray.testing import contract
 from ltray.testing.worker_pool import WorkerPool
-
-SHARED = Path(os.environ.get("LTRAY_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+from tests.given import CIFAR, GOLDEN
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
@@ -37,10 +36,8 @@ def golden() -> Golden:
 
     def load(name: str) -> Mapping[str, np.ndarray]:
         folder, _, stem = name.rpartition("/")
-        found = sorted((SHARED / "golden").glob(f"{folder or '*'}/golden_{stem}.npz"))
-        if not (SHARED / "golden").is_dir():
-            pytest.skip(f"no golden vectors in {SHARED / 'golden'}; set LTRAY_SHARED")
-        assert len(found) == 1, f"golden_{stem}.npz: {found}"
+        found = sorted(GOLDEN.glob(f"{folder or '*'}/golden_{stem}.npz"))
+        assert len(found) == 1, f"golden_{stem}.npz is not exactly once below {GOLDEN}: {found}"
         return dict(np.load(found[0], allow_pickle=False))
 
     return load
@@ -48,11 +45,11 @@ def golden() -> Golden:
 
 @pytest.fixture(scope="session")
 def cifar_folder() -> Path:
-    """Folder of the CIFAR Parquet files."""
-    folder = Path(os.environ.get("LTRAY_SHARED_DATA", SHARED / "data"))
-    if not (folder / "cifar100-train.parquet").is_file():
-        pytest.skip(f"no CIFAR Parquet files in {folder}; set LTRAY_SHARED_DATA")
-    return folder
+    """Folder of the CIFAR Parquet files; without them the test fails, since nobody reads a list of skipped ones."""
+    assert (CIFAR / "cifar100-train.parquet").is_file(), (
+        f"no CIFAR Parquet files in {CIFAR}: set LTRAY_SHARED_DATA, or leave these tests out with -m 'not data'"
+    )
+    return CIFAR
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,17 @@
 """The papers' ablation tables as searches over given rows: every row of every table, and what they state."""
 
 import json
-import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ltray.claims import published
 from ltray.long_tail import LongTail
 from ltray.space.search_space import SearchSpace
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("LTRAY_SHARED", ROOT.parent / "shared"))
 PAPER = ROOT / "search_spaces" / "paper"
 FILES = sorted(PAPER.glob("*.yaml"))
 CLASSES = {"cifar100-lt": 100, "imagenet-lt": 1000, "places-lt": 365}
@@ -48,18 +47,10 @@ def settings(stem: str) -> list[dict[str, Any]]:
     return [row.experiment.settings() for row in read(PAPER / f"{stem}.yaml").rows]
 
 
-def published() -> dict[str, list[dict[str, Any]]]:
-    """The published rows by our name of the table."""
-    folder = SHARED / "facts"
-    if not folder.is_dir():
-        pytest.skip(f"no published tables in {folder}; set LTRAY_SHARED")
-    contrastive = json.loads((folder / "published-rescom-paco-bcl.json").read_text())["rows"]
-    decoupled = json.loads((folder / "published-dscl-dlsa.json").read_text())["results"]
-    found = defaultdict(list)
-    for row in contrastive + decoupled:
-        paper = row["paper"].split("+")[0].split()[0].lower()
-        found[f"{paper}-table{row['table'].removeprefix('Table ')}"].append(row)
-    return found
+def stated(table: str) -> list[Any]:
+    """What the published rows of a table differ in, by our names."""
+    rows: list[Any] = json.loads((ROOT / "tests" / "golden" / "published_settings.json").read_text())[table]
+    return rows
 
 
 def test_every_table_has_all_its_rows() -> None:
@@ -72,22 +63,23 @@ def test_every_table_has_all_its_rows() -> None:
 
 
 def test_the_papers_have_as_many_rows() -> None:
-    tables = published()
-    assert {name: len(tables[name]) for name in ROWS if "table" in name} == {
+    printed = Counter(
+        f"{claim.source.split('+')[0].split()[0].lower()}-table{claim.table.removeprefix('Table ')}"
+        for claim in published()
+    )
+    assert {name: printed[name] for name in ROWS if "table" in name} == {
         name: count for name, count in ROWS.items() if "table" in name
     }
 
 
 def test_rescoms_queues_are_the_published_ones() -> None:
-    stated = [row["extra"] for row in published()["rescom-table5"]]
     names = ("queue_size", "hard_positives", "hard_negatives")
-    ours = [tuple(row[f"rescom.{name}"] for name in names) for row in settings("rescom-table5")]
-    assert ours == [(row["Q"], row["Qp"], row["Qn"]) for row in stated]
+    ours = [{name: row[f"rescom.{name}"] for name in names} for row in settings("rescom-table5")]
+    assert ours == stated("rescom-table5")
 
 
 def test_rescoms_modules_are_the_published_ones() -> None:
-    stated = [row["extra"] for row in published()["rescom-table6"]][1:]
-    for row, published_row in zip(settings("rescom-table6"), stated, strict=True):
+    for row, published_row in zip(settings("rescom-table6"), stated("rescom-table6"), strict=True):
         modules = [
             name
             for name, on in (
@@ -97,25 +89,24 @@ def test_rescoms_modules_are_the_published_ones() -> None:
             )
             if on
         ]
-        assert modules == published_row["contrastive_modules"]
-        assert row["rescom.siamese_balanced_softmax"] == (published_row["classifier_module"] == "SiamBS")
+        assert modules == published_row["contrast"]
+        assert row["rescom.siamese_balanced_softmax"] == (published_row["classifier"] == "SiamBS")
 
 
 def test_bcls_components_are_the_published_ones() -> None:
-    stated = [row["extra"] for row in published()["bcl-table2"]]
-    for row, published_row in zip(settings("bcl-table2"), stated, strict=True):
+    for row, published_row in zip(settings("bcl-table2"), stated("bcl-table2"), strict=True):
         contrast = row["bcl.contrastive_weight"] > 0
-        assert contrast == published_row["supcon"]
-        assert (contrast and row["bcl.complement"]) == published_row["class_complement"]
-        assert (contrast and row["bcl.averaging"] == "L1") == published_row["class_averaging"]
+        assert contrast == published_row["contrast"]
+        assert (contrast and row["bcl.complement"]) == published_row["complement"]
+        assert (contrast and row["bcl.averaging"] == "L1") == published_row["averaging"]
         assert (row["bcl.epochs"], row["bcl.milestones"]) == (400, [360, 380])
 
 
 def test_dscls_patches_and_pacos_weights_are_the_published_ones() -> None:
     ours = [[row["dscl.patch_scale_low"], row["dscl.patch_scale_high"]] for row in settings("dscl-table4")]
-    assert ours == [row["scale_range"] for row in published()["dscl-table4"]]
+    assert ours == stated("dscl-table4")
     weights = [row["multi_task.contrastive_weight"] for row in settings("paco-table14")]
-    assert weights == [row["extra"]["loss_weight"] for row in published()["paco-table14"][:-1]]
+    assert weights == stated("paco-table14")
 
 
 @pytest.mark.slow

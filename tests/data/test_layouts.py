@@ -13,19 +13,20 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.given import CIFAR
+
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.ffcv, pytest.mark.data]
 
 NAMES = ("airplane", "automobile", "bird")
 COUNTS = {"train": (40, 20, 10), "test": (6, 6, 6)}
 FORMATS = ("png", "jpeg", "webp", "bmp")
-SHARED = Path(os.environ.get("LTRAY_SHARED_DATA", ""))
 Item = tuple[str, int, bytes]
 """File name below the folder, label, content."""
 
 
 def items(split: str) -> Iterator[Item]:
     """Yield some images in mixed formats and sizes."""
-    table = pq.read_table(SHARED / f"cifar10-{split}.parquet").slice(0, 2000)
+    table = pq.read_table(CIFAR / f"cifar10-{split}.parquet").slice(0, 2000)
     left = list(COUNTS[split])
     for number, (image, label) in enumerate(zip(table["img"].to_pylist(), table["label"].to_pylist(), strict=True)):
         if label < len(NAMES) and left[label]:
@@ -108,8 +109,8 @@ def _parquet(root: Path, cell: Callable[[Item], object]) -> dict[str, object]:
 LAYOUTS = (bare_folder, split_folders, lists, inaturalist, parquet_bytes, parquet_paths)
 
 
-@pytest.mark.skipif(not (SHARED / "cifar10-train.parquet").is_file(), reason="needs LTRAY_SHARED_DATA")
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda one: one.__name__)
+@pytest.mark.usefixtures("cifar_folder")
 def test_a_layout_is_converted_verified_and_trained_on(layout: Callable[[Path], dict], tmp_path: Path) -> None:
     fields = {"name": layout.__name__, "folder": str(tmp_path / "images"), "image_size": 32} | layout(
         tmp_path / "images"
