@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ltray.command import DONE, FAILED, run
 from ltray.console import new_console
-from ltray.data.single import image_files, read_image
+from ltray.data.image_files import SUFFIXES, image_files
+from ltray.data.single import read_image
 from ltray.errors import UsageError
 from ltray.methods.temperature import best_temperature
 from ltray.outcome.assessment import Assessment, Trained
@@ -50,7 +51,8 @@ def main(words: list[str]) -> int:
     checkpoint = checkpoint_of(options.checkpoint)
     files = image_files(options.images)
     if not files:
-        raise UsageError(f"no image in {', '.join(map(str, options.images))}.")
+        kinds = " ".join(SUFFIXES)
+        raise UsageError(f"no image in {', '.join(map(str, options.images))}; files of these kinds count: {kinds}.")
     trained = Trained.open(checkpoint, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if options.top < 1:
         raise UsageError(f"`--top >= 1` must hold, but got {options.top}.")

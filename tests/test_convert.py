@@ -1,5 +1,6 @@
 """`python -m ltray.convert`, as a user meets it."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -20,9 +21,9 @@ COUNTS = {"cat": 21, "dog": 9, "owl": 2}
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make somebody's own folder: 40-pixel images, one unreadable, one twice."""
+    """Make somebody's own folder: 40-pixel images, one unreadable, one twice, names of an old archive."""
     monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "data"))
-    place = tmp_path / "My: Pets"
+    place = tmp_path / os.fsdecode(b"My: Pets \xdf")  # a name that is not UTF-8
     random = np.random.default_rng(0)
     for name, count in COUNTS.items():
         (place / name).mkdir(parents=True)
@@ -30,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             pixels = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(place / name / f"{number:02}.png")
     (place / "cat" / "broken.jpg").write_bytes(b"\xff\xd8 no image")
-    shutil.copy(place / "cat" / "00.png", place / "dog" / "same.png")
+    shutil.copy(place / "cat" / "00.png", place / "dog" / os.fsdecode(b"s\xe4me.png"))
     return place
 
 
@@ -44,6 +45,8 @@ def test_ones_own_folder_in_one_line(folder: Path, capsys: pytest.CaptureFixture
     assert "cat ████" in told and "imbalance factor 10.5" in told
     assert "tiny classes" in told and "owl (2)" in told
     assert "verified: every image reads back as it was written" in told
+    report = Path(told.partition("image by image: ")[2].partition("\n")[0]).read_text()
+    assert "/My: Pets \\xdf/cat/00.png = " in report and "/dog/s\\xe4me.png" in report
     file = Path(told.rpartition("--dataset ")[2].strip())
     definition = DatasetDefinition.read(file)
     assert definition.image_size == 32 and definition.name == "my-pets"

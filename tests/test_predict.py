@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ltray.data.single import image_files
+from ltray.data.image_files import image_files
 from ltray.errors import UsageError
 from ltray.outcome.assessment import Trained
 from ltray.predict import main

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ltray.data.originals import Originals
 from ltray.data.prepared import Prepared
+from ltray.printable import printable
 
 SHOWN = 10  # lines of a list that a message shows
 
@@ -69,7 +70,7 @@ def report(found: Found, notes: Sequence[str] = ()) -> str:
     sections = [line for pool, (_, prepared) in found.items() for line in _of_pool(pool, found, prepared)]
     for where, groups in duplicates(found).items():
         sections += [_of_duplicates(where, groups), *_indented(" = ".join(group.names) for group in groups)]
-    return "\n".join([*sections, *notes]) + "\n"
+    return "\n".join(map(printable, [*sections, *notes])) + "\n"
 
 
 def _of_pool(pool: str, found: Found, prepared: Prepared) -> Iterable[str]:

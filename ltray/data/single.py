@@ -9,9 +9,8 @@ from torch import Tensor
 from ltray.data import augmentations
 from ltray.data.decoding import decode
 from ltray.data.definition import DatasetDefinition
+from ltray.data.image_files import read_file
 from ltray.data.resampling import centre_of
-
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 def read_image(path: Path, definition: DatasetDefinition) -> Tensor:
@@ -29,19 +28,8 @@ def read_image(path: Path, definition: DatasetDefinition) -> Tensor:
         ValueError: An image without an agreed meaning in 8 bits.
     """
     storage, side = definition.storage, definition.image_size
-    pixels = np.ascontiguousarray(storage.fit(decode(path.read_bytes(), longest=storage.cap).pixels))
+    pixels = np.ascontiguousarray(storage.fit(decode(read_file(path), longest=storage.cap).pixels))
     image = torch.from_numpy(pixels).permute(2, 0, 1)
     if not storage.square:
         image = centre_of(image, side)
     return augmentations.evaluation(image[None], image_size=side, mean=definition.mean, std=definition.std)[0]
-
-
-def image_files(paths: list[Path]) -> list[Path]:
-    """Return files as they are given, and every image below each folder in the order of names."""
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        else:
-            found.append(path)
-    return found

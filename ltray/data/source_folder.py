@@ -2,9 +2,8 @@
 
 import hashlib
 import os
-import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,117 +11,63 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ltray.data.class_names import by_shown_name, check_known, differing_in_case, some, without_images
 from ltray.data.definition import DatasetDefinition
 from ltray.data.findings import counted
+from ltray.data.folder_layout import Layout, find_layout, merged_subfolders
+from ltray.data.image_files import SUFFIXES, Contents, images_in, left_in, read_file
 from ltray.data.originals import Source
 from ltray.errors import UsageError
 
-SPLITS = {
-    "train": ("train", "training", "trn"),
-    "validation": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing", "tst"),
-}
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
+Files = list[tuple[str, int]]
+"""Path and size in bytes of the images of a class, sorted."""
 
 
 def open_folder(definition: DatasetDefinition) -> Source:
     """Describe a folder of images.
 
     Raises:
-        UsageError: It holds no classes, or its splits do not have the same ones.
+        UsageError: It holds no classes, its splits do not have the same ones, or two are shown alike.
     """
     if not definition.folder:
         raise UsageError(f"{definition.name}: `folder` must say where the images are; add it, or folder=/your/images.")
     root = definition.place
-    places = split_folders(root)
-    found = {pool: _by_class(place) for pool, place in places.items()}
+    layout = find_layout(root)
+    contents = {pool: _contents(pool, layout) for pool in layout.classes}
+    found = {pool: {name: _sized(one) for name, one in by.items() if one.images} for pool, by in contents.items()}
     names = tuple(sorted(found["train"], key=_natural))
     if len(names) < 2:
         raise UsageError(
-            f"{root}: needs a folder of images for each of at least two classes, but has {len(names)}; "
-            "files of these kinds count: " + " ".join(SUFFIXES)
+            f"{layout.places['train']}: needs a folder of images for each of at least two classes, but has "
+            f"{len(names)}; files of these kinds count: " + " ".join(SUFFIXES)
         )
-    for pool, classes in found.items():
-        strangers = sorted(set(classes) - set(names))
-        if strangers:
-            raise UsageError(f"{root}: {pool} has classes that train has not: {', '.join(strangers[:5])}.")
+    others = {pool: classes for pool, classes in found.items() if pool != "train"}
+    check_known(names, others, str(root))
     listing = [
         (pool, name, file) for pool, classes in found.items() for name in names for file in classes.get(name, ())
     ]
+    notes = [note for pool, by in contents.items() for note in _left_alone(pool, layout.places[pool], by)]
+    merged = {pool: merged_subfolders(classes) for pool, classes in layout.classes.items()}
+    notes += [f"{pool}: {note}" for pool, several in merged.items() for note in several]
     return Source(
         class_names=names,
         origin=f"image folder {root}",
         fingerprint=hashlib.sha256(repr(listing).encode()).hexdigest(),
         pools={pool: partial(FileOriginals.of_classes, root, classes, names) for pool, classes in found.items()},
-        notes=tuple(note for pool, place in places.items() for note in _left_alone(pool, place)),
+        notes=(*layout.notes, *notes, *differing_in_case(names), *without_images(names, others)),
     )
 
 
-def split_folders(root: Path) -> dict[str, Path]:
-    """Return the folder of each split; without split folders everything is "train".
-
-    A single folder beside train is the test set, whatever its name: as in ImageNet, whose
-    "val" is what papers report. Validation images are then cut from train.
-
-    Raises:
-        UsageError: No folder, or splits without a training part.
-    """
-    if not root.is_dir():
-        raise UsageError(f"`folder: {root}` is not a folder on this machine; say where the images are: folder=/path.")
-    here = {place.name.lower(): place for place in _folders(root)}
-    found = {pool: here[name] for pool, names in SPLITS.items() for name in names if name in here}
-    if not found:
-        return {"train": root}
-    if "train" not in found:
-        raise UsageError(f"{root}: has {', '.join(place.name for place in found.values())}, but no train folder.")
-    if "test" not in found and "validation" in found:
-        found["test"] = found.pop("validation")
-    return found
+def _contents(pool: str, layout: Layout) -> dict[str, Contents]:
+    """Return what the folder of each class holds, by the class's shown name."""
+    folders = dict(layout.classes[pool])
+    return {
+        name: Contents.of(folders[folder]) for name, folder in by_shown_name(folders, str(layout.places[pool])).items()
+    }
 
 
-def _by_class(place: Path) -> dict[str, list[tuple[str, int]]]:
-    """Return (path, size in bytes) of the images of each class folder, at any depth, sorted."""
-    found = {folder.name: [path for path in _files(folder) if _is_image(path)] for folder in _folders(place)}
-    return {name: sorted((path, _size(path)) for path in paths) for name, paths in found.items() if paths}
-
-
-def _folders(place: Path) -> list[Path]:
-    """Return the folders in a folder by name, without hidden ones.
-
-    Raises:
-        UsageError: It may not be read.
-    """
-    try:
-        return sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise _unreadable(error) from error
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """Yield the files below a folder, also behind links to folders, each folder once."""
-    seen = set()
-    for here, below, names in os.walk(folder, followlinks=True, onerror=_refuse):
-        place = os.path.realpath(here)
-        if place in seen:  # a link in a circle
-            below.clear()
-            continue
-        seen.add(place)
-        below.sort()
-        yield from (os.path.join(here, name) for name in sorted(names) if not name.startswith("."))
-
-
-def _refuse(error: OSError) -> None:
-    raise _unreadable(error) from error
-
-
-def _unreadable(error: OSError) -> UsageError:
-    return UsageError(
-        f"{error.filename}: cannot be read: {error.strerror}; it may hold images, so mend its permissions."
-    )
-
-
-def _is_image(path: str) -> bool:
-    return path.lower().endswith(SUFFIXES)
+def _sized(contents: Contents) -> Files:
+    return [(path, _size(path)) for path in contents.images]
 
 
 def _size(path: str) -> int:
@@ -133,25 +78,31 @@ def _size(path: str) -> int:
         return -1
 
 
-def _left_alone(pool: str, place: Path) -> Iterator[str]:
-    """Yield what a split's folder holds besides images in class folders."""
-    others = Counter(
-        os.path.splitext(path)[1].lower() or "without a suffix"
-        for folder in _folders(place)
-        for path in _files(folder)
-        if not _is_image(path)
-    )
+def _left_alone(pool: str, place: Path, contents: Mapping[str, Contents]) -> Iterator[str]:
+    """Yield what a split's folder holds besides images of classes."""
+    others: Counter[str] = sum((one.others for one in contents.values()), Counter())
     if others:
-        kinds = ", ".join(f"{suffix} {count:,}" for suffix, count in others.most_common(10))
-        yield f"{pool}: {counted(others.total(), 'file')} of other kinds left alone: {kinds}"
-    loose = sum(_is_image(path.name) and path.is_file() for path in place.iterdir())
+        yield f"{pool}: {counted(others.total(), 'file')} of other kinds left alone: {_kinds(others)}"
+    loose = len(images_in(place))
     if loose:
         yield f"{pool}: {counted(loose, 'image')} outside class folders left alone, in {place}"
+    empty = [
+        f"{name} ({_kinds(one.others) if one.others else 'empty'})" for name, one in contents.items() if not one.images
+    ]
+    if empty:
+        yield f"{pool}: {counted(len(empty), 'folder')} without an image, taken for no class: {some(empty)}"
+    left = sorted({*left_in(place), *(name for one in contents.values() for name in one.left)})
+    if left:
+        yield f"{pool}: left alone, since systems and tools make them: {some(left)}"
+
+
+def _kinds(others: Counter[str]) -> str:
+    return ", ".join(f"{suffix} {count:,}" for suffix, count in others.most_common(10))
 
 
 def _natural(name: str) -> tuple[int, int, str]:
     """Sort "2" before "10" where classes are numbered, else by name."""
-    return (0, int(name), "") if name.isdigit() else (1, 0, name)
+    return (0, int(name), name) if name.isascii() and name.isdecimal() else (1, 0, name)
 
 
 @dataclass(frozen=True)
@@ -167,9 +118,7 @@ class FileOriginals:
     labels: NDArray[np.int64]
 
     @classmethod
-    def of_classes(
-        cls, root: Path, classes: dict[str, list[tuple[str, int]]], names: tuple[str, ...]
-    ) -> "FileOriginals":
+    def of_classes(cls, root: Path, classes: dict[str, Files], names: tuple[str, ...]) -> "FileOriginals":
         """List the files class by class."""
         counts = [len(classes.get(name, ())) for name in names]
         paths = tuple(path for name in names for path, _ in classes.get(name, ()))
@@ -181,7 +130,4 @@ class FileOriginals:
 
     def read(self, index: int) -> bytes:
         """Return the file."""
-        path = Path(self.paths[index])
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
-            raise OSError("not a file")
-        return path.read_bytes()
+        return read_file(self.paths[index])

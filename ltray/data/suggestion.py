@@ -17,6 +17,7 @@ from ltray.data.sidecar import Sidecar
 from ltray.data.sources import open_source
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
+from ltray.printable import printable
 from ltray.settings import plain
 
 LOOKED_AT = 200  # images whose size decides the resolution
@@ -96,7 +97,7 @@ def _heading(definition: DatasetDefinition, train: Sidecar) -> list[str]:
     notes = ", ".join(f"{len(labels)} {name}" for name, labels in LongTail(train.counts).groups().items())
     most, least = max(train.counts), min(train.counts)
     return [
-        f"# python -m ltray.convert {shlex.quote(definition.folder)}",
+        f"# python -m ltray.convert {printable(shlex.quote(definition.folder))}",
         f"# {sum(train.counts):,} images of {len(train.counts)} classes, {most:,} to {least:,} a class ({notes}).",
     ]
 
@@ -106,9 +107,15 @@ def _lines(fields: Fields) -> list[str]:
     lines = []
     for key, (value, comment) in fields.items():
         quoted = key in ("name", "folder") or isinstance(value, list | bool)
-        line = f"{key}: {json.dumps(value, ensure_ascii=False) if quoted else value}"
+        line = f"{key}: {_quoted(value) if quoted else value}"
         lines.append(f"{line:<28} # {comment}" if comment else line)
     return lines
+
+
+def _quoted(value: Any) -> str:
+    """Return a value in YAML; what cannot be shown becomes an escape that YAML reads back."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if printable(text) == text else json.dumps(value)
 
 
 def _suggested(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> Fields:

@@ -1,0 +1,97 @@
+"""Names of classes: how each is shown, and that no two of a data set are shown alike."""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ltray.errors import UsageError
+from ltray.printable import printable
+
+SHOWN = 10  # names that a message lists
+
+
+def shown(name: str) -> str:
+    """Return a class's name as every table shows it.
+
+    Without spaces around it, in Unicode's composed form (macOS writes folders in the other one),
+    and with what cannot be shown escaped: two lists that spell it in either form mean one class.
+    """
+    return printable(unicodedata.normalize("NFC", name).strip())
+
+
+def by_shown_name(names: Iterable[str], where: str) -> dict[str, str]:
+    """Return what each class is called originally, by its shown name.
+
+    Args:
+        names: Original names of different classes.
+        where: What they are, for a message: a file, or a folder of class folders.
+
+    Raises:
+        UsageError: Two are shown alike, or one shows nothing.
+    """
+    found: dict[str, str] = {}
+    alike: dict[str, str] = {}
+    for name in names:
+        look = _look(shown(name))
+        if not look:
+            raise UsageError(f"{where}: a class has the name {ascii(name)}, which shows nothing; give it a name.")
+        if look in alike:
+            raise UsageError(
+                f"{where}: two classes are shown as `{shown(name)}`: {ascii(alike[look])} and {ascii(name)}; "
+                "rename one, or make them one class."
+            )
+        alike[look] = found[shown(name)] = name
+    return found
+
+
+def _look(name: str) -> str:
+    """Return a name without what the eye does not see: characters of no width, and the kind of a space."""
+    return " ".join("".join(letter for letter in name if unicodedata.category(letter) != "Cf").split())
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first names, and whether there are more: "cat, dog, …"."""
+    return ", ".join([*names[:SHOWN], *(["…"] if len(names) > SHOWN else [])])
+
+
+def differing_in_case(names: Iterable[str]) -> Iterator[str]:
+    """Yield a note for class names that differ in upper and lower case only."""
+    folded = defaultdict(list)
+    for name in names:
+        folded[name.casefold()].append(name)
+    for several in folded.values():
+        if len(several) > 1:
+            yield f"classes that differ in upper and lower case only: {some(several)}"
+
+
+def check_known(names: Sequence[str], others: Mapping[str, Iterable[str]], where: str) -> None:
+    """Check that every class with images elsewhere has training images.
+
+    Args:
+        names: Shown names of the classes that train.
+        others: Shown names of the classes that have images, by pool.
+        where: The data set, for the message.
+
+    Raises:
+        UsageError: A pool has another class.
+    """
+    known = set(names)
+    for pool, used in others.items():
+        strangers = sorted(set(used) - known)
+        if strangers:
+            alike = {name.casefold(): name for name in names}
+            near = next((alike[name.casefold()] for name in strangers if name.casefold() in alike), "")
+            hint = f" (train has `{near}`, in other case)" if near else ""
+            raise UsageError(
+                f"{where}: {pool} has classes that train has not: {some(strangers)}{hint}; add training images of "
+                f"them, or leave them out of {pool}."
+            )
+
+
+def without_images(names: Sequence[str], others: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """Yield a note for each pool that has no image of some classes."""
+    for pool, used in others.items():
+        held = set(used)
+        missing = [name for name in names if name not in held]
+        if missing:
+            yield f"{pool}: no image of {len(missing):,} of {len(names):,} classes: {some(missing)}"

@@ -1,0 +1,262 @@
+"""Folders as people, tools and systems leave them: what counts, and what is said of the rest."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltray.data import image_files
+from ltray.data.definition import DatasetDefinition
+from ltray.data.folder_layout import split_of
+from ltray.data.originals import Source
+from ltray.data.sources import open_source
+from ltray.errors import UsageError
+
+PETS = ("cat/1.png", "cat/2.png", "dog/1.png")
+
+
+def put(root: Path, *names: str) -> Path:
+    """Make empty files; a name that ends in a slash is a folder."""
+    for name in names:
+        path = root / name
+        (path if name.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+        if not name.endswith("/"):
+            path.touch()
+    return root
+
+
+def opened(root: Path) -> Source:
+    return open_source(DatasetDefinition(name="t", source="folder", folder=str(root)))
+
+
+def images(source: Source, root: Path, pool: str = "train") -> list[str]:
+    originals = source.pools[pool]()
+    return [os.path.relpath(originals.name(index), root) for index in range(len(originals.labels))]
+
+
+LEFT = (
+    *(".DS_Store", "._1.png", ".hidden.jpg", "Thumbs.db", "desktop.ini", "Icon\r", "Picasa.ini"),
+    *("__MACOSX/._1.png", "__MACOSX/cat/1.png", "@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", "#recycle/old.png"),
+    *("$RECYCLE.BIN/S-1/$R1.jpg", "System Volume Information/a.png", "lost+found/1.png", "FOUND.000/a.jpg"),
+    *(".ipynb_checkpoints/1-checkpoint.png", ".git/logo.png", ".Trash-1000/files/1.png", "__pycache__/a.png"),
+    *(".thumbnails/1.png", ".picasaoriginals/1.jpg", ".fseventsd/a.png", ".Spotlight-V100/a.png", ".cache/a.png"),
+)
+
+
+@given(
+    places=st.lists(
+        st.tuples(st.sampled_from(("", "train/", "train/cat/", "train/cat/deep/", "test/dog/")), st.sampled_from(LEFT))
+    )
+)
+def test_what_systems_and_tools_leave_is_neither_image_nor_class_at_any_depth(places: list[tuple[str, str]]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = put(
+            Path(name), *(f"{split}/{pet}" for split in ("train", "test") for pet in PETS), "train/cat/deep/3.png"
+        )
+        before = opened(root)
+        put(root, *(place + left for place, left in places))
+        after = opened(root)
+        assert after.class_names == before.class_names == ("cat", "dog")
+        assert (
+            images(after, root)
+            == images(before, root)
+            == [f"train/{pet}" for pet in ("cat/1.png", "cat/2.png", "cat/deep/3.png", "dog/1.png")]
+        )
+        assert images(after, root, "test") == images(before, root, "test")
+        assert image_files.image_files([root]) == sorted(
+            Path(path) for pool in after.pools for path in map(str, (root / one for one in images(after, root, pool)))
+        )
+
+
+def test_folders_of_systems_are_named_where_they_might_have_been_classes(tmp_path: Path) -> None:
+    put(tmp_path, *PETS, "lost+found/1.png", "cat/@eaDir/1.png", ".git/1.png")
+    assert "train: left alone, since systems and tools make them: @eaDir, lost+found" in opened(tmp_path).notes
+
+
+def test_other_users_leftovers_are_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, *PETS, "lost+found/", "emu/1.png")
+    looked = os.scandir
+
+    def scandir(place: str | Path):  # type: ignore[no-untyped-def]  # root may read what others may not
+        if os.path.basename(place) in locked:
+            raise PermissionError(13, "Permission denied", os.fspath(place))
+        return looked(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    locked = {"lost+found"}
+    assert opened(tmp_path).class_names == ("cat", "dog", "emu")
+    locked = {"emu"}
+    with pytest.raises(UsageError, match=r"emu: cannot be read: Permission denied; .* fix its permissions"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", image_files.SUFFIXES)
+def test_every_suffix_counts_in_any_case_for_conversion_and_for_prediction(tmp_path: Path, suffix: str) -> None:
+    put(tmp_path, f"cat/a{suffix}", f"dog/b.old{suffix.upper()}", f"dog/c{suffix}.txt", f"dog/d{suffix}~")
+    assert images(opened(tmp_path), tmp_path) == [f"cat/a{suffix}", f"dog/b.old{suffix.upper()}"]
+    assert image_files.image_files([tmp_path]) == [tmp_path / f"cat/a{suffix}", tmp_path / f"dog/b.old{suffix.upper()}"]
+
+
+LAYOUTS: dict[str, tuple[tuple[str, ...], dict[str, list[str]], tuple[str, ...]]] = {
+    "a class called train": (
+        ("bus/1.png", "streetcar/1.png", "train/1.png"),
+        {"train": ["bus/1.png", "streetcar/1.png", "train/1.png"]},
+        ("`train` is taken for a class, not for a split",),
+    ),
+    "splits of other spellings": (
+        ("Train_Set/cat/1.png", "Train_Set/dog/1.png", "Validation-Images/cat/2.png", "test data/dog/3.png"),
+        {
+            "train": ["Train_Set/cat/1.png", "Train_Set/dog/1.png"],
+            "validation": ["Validation-Images/cat/2.png"],
+            "test": ["test data/dog/3.png"],
+        },
+        ("test: no image of 1 of 2 classes: cat", "validation: no image of 1 of 2 classes: dog"),
+    ),
+    "splits inside the classes": (
+        ("cat/train/1.png", "cat/test/2.png", "dog/train/1.png", "dog/test/2.png", "dog/val/3.png"),
+        {
+            "train": ["cat/train/1.png", "dog/train/1.png"],
+            "validation": ["dog/val/3.png"],
+            "test": ["cat/test/2.png", "dog/test/2.png"],
+        },
+        ("the splits lie inside the classes", "cat/test: test, train, validation"),
+    ),
+    "a wrapper": (
+        ("photos/photos/cat/1.png", "photos/photos/dog/1.png", "notes.txt"),
+        {"train": ["photos/photos/cat/1.png", "photos/photos/dog/1.png"]},
+        ("classes are looked for in", "photos/photos"),
+    ),
+    "a wrapper of splits, and labels of another tool": (
+        ("images/train/cat/1.png", "images/train/dog/1.png", "images/val/cat/2.png", "labels/train/1.txt"),
+        {"train": ["images/train/cat/1.png", "images/train/dog/1.png"], "test": ["images/val/cat/2.png"]},
+        ("classes are looked for in", "images"),
+    ),
+    "a taxonomy": (
+        ("animal/cat/1.png", "animal/dog/2.png", "plant/1.png"),
+        {"train": ["animal/cat/1.png", "animal/dog/2.png", "plant/1.png"]},
+        ("train: images in folders below a class's own folder are of this class: animal (cat, dog)",),
+    ),
+    "test images without classes": (
+        ("train/cat/1.png", "train/dog/1.png", "test/1.png", "test/2.png"),
+        {"train": ["train/cat/1.png", "train/dog/1.png"]},
+        ("`test` is left out: images without a folder of their class",),
+    ),
+    "more beside the splits": (
+        ("train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "extra/1.png"),
+        {"train": ["train/cat/1.png", "train/dog/1.png"], "test": ["val/cat/1.png"]},
+        ("left out, beside the splits: extra",),
+    ),
+    "a class that vanishes": (
+        ("cat/1.png", "dog/1.png", "emu/", "fox/1.heic", "fox/2.HEIC"),
+        {"train": ["cat/1.png", "dog/1.png"]},
+        ("train: 2 folders without an image, taken for no class: emu (empty), fox (.heic 2)",),
+    ),
+    "loose images": (
+        ("train/cat/1.png", "train/dog/1.png", "train/2.png", "test/dog/4.png"),
+        {"train": ["train/cat/1.png", "train/dog/1.png"], "test": ["test/dog/4.png"]},
+        ("train: 1 image outside class folders left alone",),
+    ),
+    "classes of one name but for case": (
+        ("Cat/1.png", "cat/1.png", "dog/1.png"),
+        {"train": ["Cat/1.png", "cat/1.png", "dog/1.png"]},
+        ("classes that differ in upper and lower case only: Cat, cat",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_layout_is_understood_and_what_was_assumed_is_said(tmp_path: Path, name: str) -> None:
+    files, pools, said = LAYOUTS[name]
+    source = opened(put(tmp_path, *files))
+    assert {pool: images(source, tmp_path, pool) for pool in source.pools} == pools
+    assert all(any(part in note for note in source.notes) for part in said), source.notes
+
+
+def test_a_tidy_folder_needs_no_words(tmp_path: Path) -> None:
+    assert opened(put(tmp_path, *PETS)).notes == ()
+
+
+UNCLEAR: dict[str, tuple[tuple[str, ...], str]] = {
+    "train beside classes": (
+        ("bus/1.png", "train/ice/1.png", "train/steam/1.png"),
+        "`train` may be the training split, or a class as bus",
+    ),
+    "splits without classes": (
+        ("train/1.png", "test/1.png"),
+        "`test`, `train` are taken for a split, but the images lie",
+    ),
+    "a split twice": (
+        ("train/cat/1.png", "train/dog/1.png", "training/cat/1.png"),
+        "`train` and `training` both look like the train split",
+    ),
+    "splits inside some classes": (
+        ("cat/train/1.png", "cat/test/1.png", "dog/1.png"),
+        "cat holds the splits inside, but not dog; order them as train/cat",
+    ),
+    "a class empty in train": (
+        ("train/cat/1.png", "train/dog/1.png", "train/emu/", "test/emu/1.png"),
+        "test has classes that train has not: emu",
+    ),
+    "a class in other case": (
+        ("train/cat/1.png", "train/dog/1.png", "test/Cat/1.png"),
+        r"test has classes that train has not: Cat \(train has `cat`, in other case\)",
+    ),
+    "two spellings of one letter": (
+        ("caf\u00e9/1.png", "cafe\u0301/1.png"),
+        r"two classes are shown as `caf\u00e9`: 'caf(e\\u0301|\\xe9)' and",
+    ),
+    "a space behind a name": (("cat/1.png", "cat /1.png"), "two classes are shown as `cat`: 'cat' and 'cat '"),
+    "no width": (("cat/1.png", "c\u200bat/1.png"), "two classes are shown as"),
+    "a name of spaces": (("cat/1.png", " /1.png"), "the name ' ', which shows nothing"),
+}
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_what_may_mean_two_things_is_refused(tmp_path: Path, name: str) -> None:
+    files, said = UNCLEAR[name]
+    with pytest.raises(UsageError, match=said):
+        opened(put(tmp_path, *files))
+
+
+def test_a_class_has_one_name_however_a_system_spells_it(tmp_path: Path) -> None:
+    put(tmp_path, "train/caf\u00e9/1.png", "train/dog/1.png", "test/cafe\u0301/2.png", "test/dog /1.png")
+    source = opened(tmp_path)
+    assert source.class_names == ("caf\u00e9", "dog")
+    assert source.pools["test"]().labels.tolist() == [0, 1]
+    assert images(source, tmp_path, "test") == ["test/cafe\u0301/2.png", "test/dog /1.png"]
+
+
+def test_names_that_are_not_utf_8_are_shown_escaped(tmp_path: Path) -> None:
+    koenig = os.fsdecode(b"k\xf6nig")
+    put(tmp_path, f"{koenig}/{os.fsdecode(b'gr' + bytes([0xFC]) + b'n')}.png", "dog\x1b[31m/1.png")
+    source = opened(tmp_path)
+    assert source.class_names == ("dog\\x1b[31m", "k\\xf6nig")
+    assert images(source, tmp_path)[1].startswith(koenig)
+    put(tmp_path, "k\\xf6nig/1.png")
+    with pytest.raises(UsageError, match="two classes are shown as"):
+        opened(tmp_path)
+
+
+def test_digits_that_int_does_not_take_are_names(tmp_path: Path) -> None:
+    put(tmp_path, *(f"{name}/1.png" for name in ("1", "2", "10", "²", "٣", "01")))
+    assert opened(tmp_path).class_names == ("01", "1", "2", "10", "²", "٣")
+
+
+@pytest.mark.parametrize(
+    "name", ["trains", "trainer", "latest", "testament", "valley", "devil", "untrain", "", "images"]
+)
+def test_other_words_are_no_splits(name: str) -> None:
+    assert split_of(name) == ""
+
+
+def test_linked_folders_are_followed_and_circles_left(tmp_path: Path) -> None:
+    put(tmp_path, "real/1.png", "pets/dog/1.png", "pets/cat/2.png")
+    (tmp_path / "pets/emu").symlink_to(tmp_path / "real")
+    (tmp_path / "pets/cat/round").symlink_to(tmp_path / "pets")
+    (tmp_path / "pets/gone").symlink_to(tmp_path / "nowhere")
+    source = opened(tmp_path / "pets")
+    assert source.class_names == ("cat", "dog", "emu")
+    assert image_files.holds_images(tmp_path / "pets")
