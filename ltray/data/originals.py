@@ -31,6 +31,10 @@ class Originals(Protocol):
         """
         ...
 
+    def place(self, index: int) -> tuple[str, int]:
+        """Return the file that the image is read from, and its number in there, from 0."""
+        ...
+
 
 @dataclass(frozen=True)
 class Source:
@@ -42,6 +46,8 @@ class Source:
         fingerprint: Changes when the originals change; cheap to compute.
         pools: How to open each pool; nothing is read before. Picklable.
         notes: What was found beside the images, for the report.
+        root: Folder that files are named from where they are compared with a conversion's record.
+        watched: Every file that images, labels or names are read from.
     """
 
     class_names: tuple[str, ...]
@@ -49,6 +55,8 @@ class Source:
     fingerprint: str
     pools: Mapping[str, Callable[[], Originals]]
     notes: tuple[str, ...] = ()
+    root: str = ""
+    watched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,13 @@ class ArrayOriginals:
         pixels: All images (n, H, W, 3).
         labels: Their labels (n,).
         title: What `name` begins with.
+        file: Where they were read from.
     """
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
     title: str
+    file: str = ""
 
     def name(self, index: int) -> str:
         """Return the title and the image's number."""
@@ -73,3 +83,7 @@ class ArrayOriginals:
         """Return one image's pixels."""
         pixels: Pixels = self.pixels[index]
         return pixels
+
+    def place(self, index: int) -> tuple[str, int]:
+        """Return the file they all are in, and the image's number."""
+        return self.file, index

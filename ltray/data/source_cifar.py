@@ -50,12 +50,18 @@ def _download_source(kind: str) -> Source:
         origin=f"torchvision's download in {root}",
         fingerprint=hashlib.sha256(f"torchvision {kind} {published.tgz_md5}".encode()).hexdigest(),
         pools={"train": partial(_downloaded, kind, root, True), "test": partial(_downloaded, kind, root, False)},
+        root=str(root),
+        watched=tuple(
+            os.path.join(published.root, published.base_folder, name)
+            for name, _ in (*published.train_list, *published.test_list)
+        ),
     )
 
 
 def _downloaded(kind: str, root: Path, train: bool) -> Originals:
     images = _torchvision(kind, root, train=train)
-    return ArrayOriginals(images.data, np.asarray(images.targets, dtype=np.int64), kind)
+    first = os.path.join(images.root, images.base_folder, (images.train_list if train else images.test_list)[0][0])
+    return ArrayOriginals(images.data, np.asarray(images.targets, dtype=np.int64), kind, first)
 
 
 def _torchvision(kind: str, root: Path, *, train: bool) -> Any:

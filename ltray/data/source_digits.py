@@ -1,6 +1,8 @@
 """scikit-learn's bundled handwritten digits: 1,797 real images, 8x8 grey, no download."""
 
 import hashlib
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +22,15 @@ def open_digits(definition: DatasetDefinition) -> Source:
         origin="scikit-learn's load_digits (Alpaydin and Kaynak 1998, test part)",
         fingerprint=hashlib.sha256(b"load_digits").hexdigest(),
         pools={"train": _pool},
+        root=str(_file().parent),
+        watched=(str(_file()),),
     )
+
+
+def _file() -> Path:
+    """Return where scikit-learn keeps the digits, found without importing it."""
+    package = importlib.util.find_spec("sklearn")
+    return Path(str(package.origin if package else "")).parent / "datasets" / "data" / "digits.csv.gz"
 
 
 def _pool() -> ArrayOriginals:
@@ -28,4 +38,4 @@ def _pool() -> ArrayOriginals:
 
     images, labels = load_digits(return_X_y=True)
     grey = np.round(images.reshape(-1, 8, 8, 1) * (255 / INK)).astype(np.uint8)
-    return ArrayOriginals(np.repeat(grey, 3, axis=3), labels.astype(np.int64), "digits")
+    return ArrayOriginals(np.repeat(grey, 3, axis=3), labels.astype(np.int64), "digits", str(_file()))

@@ -55,6 +55,8 @@ def open_folder(definition: DatasetDefinition) -> Source:
         fingerprint=hashlib.sha256(repr(listing).encode()).hexdigest(),
         pools={pool: partial(FileOriginals.of_classes, root, classes, names) for pool, classes in found.items()},
         notes=(*layout.notes, *notes, *differing_in_case(names), *without_images(names, others)),
+        root=str(root),
+        watched=tuple(path for _, _, (path, _) in listing),
     )
 
 
@@ -131,3 +133,7 @@ class FileOriginals:
     def read(self, index: int) -> bytes:
         """Return the file."""
         return read_file(self.paths[index])
+
+    def place(self, index: int) -> tuple[str, int]:
+        """Return the path; an image is alone in its file."""
+        return self.paths[index], 0

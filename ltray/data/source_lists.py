@@ -122,6 +122,12 @@ def open_lists(definition: DatasetDefinition) -> Source:
         origin=f"{', '.join(str(listed.path) for listed in lists.values())}; images in {root}",
         fingerprint=digest.hexdigest(),
         pools={pool: partial(_originals, root, listed) for pool, listed in lists.items()},
+        root=str(root),
+        watched=(
+            *(str(listed.path) for listed in lists.values()),
+            *((str(find_list(root, definition.class_names)),) if definition.class_names else ()),
+            *(os.path.join(root, image) for listed in lists.values() for image in listed.images),
+        ),
     )
 
 

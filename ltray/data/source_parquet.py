@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ def parquet_source(files: dict[str, list[Path]], *, image: str, label: str, fold
             pool: partial(ParquetOriginals.open, tuple(several), image=image, label=label, names=names, folder=folder)
             for pool, several in files.items()
         },
+        root=str(folder),
+        watched=(*map(str, every), *(path for file in every for path in _paths(file, image, folder))),
     )
 
 
@@ -65,6 +67,15 @@ def _files(folder: Path, pattern: str) -> list[Path]:
     if not found or not all(file.is_file() for file in found):
         raise UsageError(f"No file {pattern} in {folder.resolve()}; Parquet files are looked for below `folder`.")
     return found
+
+
+def _paths(file: Path, image: str, folder: Path) -> list[str]:
+    """Return the file of every row's image where the column holds paths; nothing where it holds images."""
+    kind = _schema(file).field(image).type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return []
+    values = pq.read_table(file, columns=[image])[image].to_pylist()
+    return [str(folder / value) if value is not None else str(file) for value in values]
 
 
 def _schema(file: Path) -> Any:
@@ -117,6 +128,7 @@ class ParquetOriginals:
         folder: What paths are relative to.
         labels: Labels (n,).
         groups: (file, row group, first image) of each row group.
+        paths: The file of each image where the column holds paths, else nothing.
     """
 
     files: tuple[Path, ...]
@@ -124,6 +136,7 @@ class ParquetOriginals:
     folder: Path
     labels: NDArray[np.int64]
     groups: list[tuple[Path, int, int]]
+    paths: tuple[str, ...] = ()
     _last: tuple[int, Any] = field(default=(-1, None))
 
     @classmethod
@@ -150,17 +163,30 @@ class ParquetOriginals:
                     if known is None or not 0 <= known < len(names):
                         raise UsageError(f"{file}, row {row}: `{label}` is {value!r}, not one of {len(names)} classes.")
                     labels.append(known)
-        return cls(files, image, folder, np.array(labels, dtype=np.int64), groups)
+        paths = tuple(path for file in files for path in _paths(file, image, folder))
+        return cls(files, image, folder, np.array(labels, dtype=np.int64), groups, paths)
 
     def _place(self, index: int) -> tuple[int, int]:
         """Return the row group of an image, and its row there."""
         group = bisect.bisect_right(self.groups, index, key=lambda known: known[2]) - 1
         return group, index - self.groups[group][2]
 
+    @cached_property
+    def _starts(self) -> dict[Path, int]:
+        """The first image of each file."""
+        return {file: first for file, _, first in reversed(self.groups)}
+
+    def place(self, index: int) -> tuple[str, int]:
+        """Return file and row, from 0; the image's own file where the column holds paths."""
+        if self.paths:
+            return self.paths[index], 0
+        file = self.groups[self._place(index)[0]][0]
+        return str(file), index - self._starts[file]
+
     def name(self, index: int) -> str:
         """Return file and row, from 0."""
         file = self.groups[self._place(index)[0]][0]
-        return f"{file.name}, row {index - min(first for one, _, first in self.groups if one == file)}"
+        return f"{file.name}, row {index - self._starts[file]}"
 
     def read(self, index: int) -> bytes:
         """Return an image's file."""
