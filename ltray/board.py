@@ -7,6 +7,8 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from ltray.metrics import COUNTED
+
 PREFIXES = ("loss/", "train/", "val/", "test/", "chosen/")
 
 
@@ -32,9 +34,9 @@ class Board:
         self._writer.flush()
 
     def finish(self, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-        """Add the settings to the HParams page, beside the last value of each accuracy, and close the file."""
+        """Add the settings to the HParams page, beside the last value of each metric, and close the file."""
         plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
-        final = {name: value for name, value in scalars(metrics).items() if "/acc_" in name}
+        final = {name: value for name, value in scalars(metrics).items() if _is_result(name)}
         # `add_hparams` would write the final values as charts of one point each.
         for summary in hparams(plain, final):  # type: ignore[no-untyped-call]
             self._writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]
@@ -43,3 +45,8 @@ class Board:
     def close(self) -> None:
         """Close the file of a run that goes on later."""
         self._writer.close()
+
+
+def _is_result(name: str) -> bool:
+    """Return whether a scalar is a metric of a split, or the best value of one."""
+    return name.partition("/")[2].removesuffix("_best") in COUNTED

@@ -16,13 +16,14 @@ from ltray.claims.table import claim_table
 from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.files import atomic_write
+from ltray.metrics import METRICS, title
 from ltray.outcome.assessment import Assessment, Trained
 from ltray.outcome.final_evaluation import accuracy_line
 from ltray.outcome.intervals import mean_interval
 from ltray.outcome.run_folder import EVALUATION, checkpoint_of
 
 READS = "test_reads.json"
-MEASURES = {"mcc": "MCC", "nmi": "NMI", "ece": "ECE"}
+MEASURES = {key: one.title for key, one in METRICS.items() if not key.startswith("acc_")}
 ORDINALS = {2: "second", 3: "third"}
 
 
@@ -103,6 +104,9 @@ def _print(findings: Findings, console: Console, *, classes: bool) -> None:
     say(console, f"{methods} on {dataset.name}, epoch {epoch}: {findings.checkpoint}")
     metrics = assessment.metrics()
     say(console, f"{_where(findings)}: {accuracy_line(metrics, assessment.split)}")
+    objective = trained.experiment.objective
+    error = assessment.evaluation.standard_error(objective, assessment.tail)
+    say(console, f"  standard error of {title(objective)}, from the number of images: ± {100 * error:.1f} points")
     measures = "  ".join(f"{word} {100 * metrics[f'{assessment.split}/{key}']:.1f}" for key, word in MEASURES.items())
     chosen = "  ".join(f"{symbol} = {value:.4g}" for symbol, value in trained.chosen().items())
     say(console, f"  {measures} (of 100; ECE over 15 bins){f'  chosen on these images: {chosen}' if chosen else ''}")

@@ -11,11 +11,11 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.source import ImageData, open_data
 from ltray.engine.average import check_average
 from ltray.engine.checkpoint import Checkpoint, Position
-from ltray.engine.evaluation import ACCURACIES, check_objective
 from ltray.engine.loop import Run, Session, planned_epochs, train
 from ltray.errors import UsageError, did_you_mean
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
+from ltray.metrics import BALANCED, check_groups, check_objective
 from ltray.parts.heads import Network
 from ltray.recipe import Recipe
 from ltray.run_network import NETWORK_SETTINGS, RANDOM, RunNetwork
@@ -38,7 +38,7 @@ class Experiment:
             `dataset.data_seed`.
         network: The network that the first method builds.
         start: Folder of a checkpoint to take the first network from, or "".
-        objective: The accuracy that epochs and trials are compared on; the epoch that is
+        objective: The metric that epochs and trials are compared on; the epoch that is
             best by it is kept. A search sets it: its first objective.
     """
 
@@ -48,7 +48,7 @@ class Experiment:
     seed: int
     network: RunNetwork
     start: str
-    objective: str = ACCURACIES[0]
+    objective: str = BALANCED
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "Experiment":
@@ -74,9 +74,7 @@ class Experiment:
             raise UsageError(f"`{next(iter(given))}` is not a setting.{did_you_mean(next(iter(given)), owners)}")
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise UsageError(f"`seed` must be an integer >= 0, but got {seed!r}.")
-        if objective not in ACCURACIES:
-            listed = f"`{OBJECTIVE}` must be one of {', '.join(ACCURACIES)}, but got {objective!r}."
-            raise UsageError(listed + did_you_mean(objective, ACCURACIES))
+        check_objective(objective)
         if methods[0].follows and not start:
             raise UsageError(f"`{methods[0].name}` continues from a trained network: name a run with --from.")
         if start and not methods[0].follows:
@@ -120,7 +118,7 @@ class Experiment:
                 about a group without classes.
         """
         data = open_data(self.dataset, device=device)
-        check_objective(self.objective, data.tail.groups())
+        check_groups(self.objective, data.tail.groups())
         for knobs in self.knobs:
             knobs.check_world(data.tail.classes)
         return data

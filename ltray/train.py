@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from ltray.board import Board
 from ltray.command import DONE, FAILED, INTERRUPTED, run
 from ltray.console import new_console
 from ltray.errors import UsageError
-from ltray.experiment import Experiment, complete_keys
+from ltray.experiment import OBJECTIVE, Experiment, complete_keys
+from ltray.objective import announced_objective, recorded_objective
 from ltray.outcome.final_evaluation import accuracy_line
 from ltray.outcome.run_folder import (
     BEST,
@@ -44,16 +46,24 @@ def main(words: list[str]) -> int:
     for flag in ("dataset", "methods"):
         if flag in given:
             raise UsageError(f"`{flag}` is set with --{flag}.")
+    objective_by_data = OBJECTIVE not in given
     experiment = Experiment.from_settings(
         {"dataset": options.dataset, "methods": options.methods} | start_setting(options.start) | given
     )
     resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker)
     folder = options.output or Path("runs") / f"{'-'.join(options.methods)}-{experiment.dataset.name}"
     with held(folder):
-        return train(experiment, resources, folder, new_console())
+        return train(experiment, resources, folder, new_console(), objective_by_data=objective_by_data)
 
 
-def train(experiment: Experiment, resources: TrialResources, folder: Path, console: Console) -> int:
+def train(
+    experiment: Experiment,
+    resources: TrialResources,
+    folder: Path,
+    console: Console,
+    *,
+    objective_by_data: bool = False,
+) -> int:
     """Train an experiment on Ray and evaluate its best checkpoint.
 
     Args:
@@ -61,6 +71,7 @@ def train(experiment: Experiment, resources: TrialResources, folder: Path, conso
         resources: Workers, and what each takes.
         folder: The run folder; the same run begun there goes on.
         console: Where to report.
+        objective_by_data: Whether the data decides what epochs are compared by, instead of the experiment.
 
     Returns:
         The exit code.
@@ -70,9 +81,13 @@ def train(experiment: Experiment, resources: TrialResources, folder: Path, conso
 
     data = experiment.open_data(torch.device("cpu"))
     console.print(data.describe())
+    known = read_config(folder)
+    if objective_by_data:
+        objective = recorded_objective(known) if known else announced_objective(experiment, data, console)
+        experiment = replace(experiment, objective=objective)
     config = {"settings": experiment.settings(), "workers": resources.as_dict()}
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
-    if read_config(folder) is None:
+    if known is None:
         experiment.network.check_file()
     if claim(folder, config, stamps, may_differ=("workers",)):
         console.print(f"continues the run in {folder}")
@@ -121,19 +136,15 @@ def _follow(
                 return str(last[FAILURE])
             board.epoch(last, int(last["total_epochs"]))
             append_history(folder, last)
-            console.print(_line(last, planned, experiment.selection))
+            console.print(_line(last, planned, experiment.selection, experiment.objective))
     except Exception as error:
         return f"{error} (in full under {folder})"
     board.finish({k: v for k, v in experiment.settings().items() if not k.startswith("dataset.")}, last)
     return None
 
 
-def _line(metrics: Mapping[str, Any], planned: int, selection: str) -> str:
-    accuracy = "  ".join(
-        f"{name.rpartition('_')[2]} {100 * value:.1f} %"
-        for name, value in metrics.items()
-        if name.startswith(f"{selection}/acc_") and not name.endswith("_best")
-    )
+def _line(metrics: Mapping[str, Any], planned: int, selection: str, objective: str) -> str:
+    accuracy = accuracy_line(metrics, selection, objective)
     losses = "  ".join(f"{k[5:]} {v:.4f}" for k, v in metrics.items() if k.startswith("loss/") and k != "loss/total")
     chosen = "".join(f"  {k[7:]} {v:.4g}" for k, v in metrics.items() if k.startswith("chosen/"))
     speed = f"  {metrics['train/images_per_second']:.0f} images/s" if "train/images_per_second" in metrics else ""
@@ -148,8 +159,9 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
     if known is None:
         known = evaluate_where_trained(folder, checkpoint_of(folder), resources)
     chosen = "".join(f", {symbol} = {value:.4g}" for symbol, value in known["chosen"].items())
+    accuracy = accuracy_line(known["metrics"], "test", experiment.objective)
     console.print(
-        f"test: {accuracy_line(known['metrics'], 'test')}  (best epoch {known['epoch']}{chosen}, chosen on "
+        f"test: {accuracy}  (best epoch {known['epoch']}{chosen}, chosen on "
         f"{'the test set itself' if known['protocol'] == 'paper' else 'validation images'} by {experiment.objective}, "
         f"seed {known['seed']})",
     )

@@ -10,6 +10,7 @@ from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.data.source import ImageData
 from ltray.errors import UsageError
+from ltray.objective import announced_objective, recorded_objective
 from ltray.outcome.finalists import check_asked
 from ltray.outcome.run_folder import claim, held, read_config, start_setting
 from ltray.provenance import environment
@@ -35,13 +36,20 @@ def main(words: list[str]) -> int:
     options = _parser().parse_intermixed_args(words)
     console = new_console()
     path = shipped_spaces.find(options.space)
-    space = SearchSpace.read(path, start_setting(options.start) | parse_assignments(options.settings))
+    overrides = start_setting(options.start) | parse_assignments(options.settings)
+    space = SearchSpace.read(path, overrides)
     folder = options.output or Path("runs") / f"{path.stem}-{space.base.dataset.name}"
     if options.resume and read_config(folder) is None:
         raise UsageError(f"{folder}: nothing to resume: no search was begun there.")
     budget = Budget.parse(options.budget) if options.budget else None
     device = torch.device("cuda" if options.dry_run and torch.cuda.is_available() else "cpu")
-    space, data = _opened(space, console, device)
+    data = _opened(space, console, device)
+    if space.objective_by_data:
+        known = read_config(folder)
+        objective = recorded_objective(known) if known else announced_objective(space.base, data, console)
+        space = SearchSpace.read(path, overrides | {"search.objectives": [objective]})
+    space.search.check_groups(data.tail.groups())
+    space = space.bind(data.tail.classes)
     course, earlier = _checked(space, data, folder)
     if options.dry_run:
         for one in earlier:
@@ -57,15 +65,14 @@ def main(words: list[str]) -> int:
         return _search(space, data, folder, console, course=course, budget=budget)
 
 
-def _opened(space: SearchSpace, console: Console, device: torch.device) -> tuple[SearchSpace, ImageData]:
-    """Open the data sets of all trials; return the space bound to the classes, and the data set of its `base`."""
+def _opened(space: SearchSpace, console: Console, device: torch.device) -> ImageData:
+    """Open the data sets of all trials; return that of the space's `base`."""
     data = space.base.open_data(device)
     for experiment in {row.experiment.dataset: row.experiment for row in space.rows}.values():
         if experiment.dataset != space.base.dataset:
             experiment.open_data(device)
     console.print(data.describe())
-    space.search.check_groups(data.tail.groups())
-    return space.bind(data.tail.classes), data
+    return data
 
 
 def _checked(space: SearchSpace, data: ImageData, folder: Path) -> tuple[Course, list[Earlier]]:

@@ -8,10 +8,11 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ltray"
 FLOORS = (
-    "errors printable files knobs recipe long_tail distributed settings settings_file provenance command console",
+    "errors printable files metrics knobs recipe long_tail distributed settings settings_file"
+    " provenance command console",
     "stage parts",
     "methods data engine",
-    "run_network experiment board space study outcome claims pages",
+    "run_network experiment objective board space study outcome claims pages",
     "on_ray testing",
     "train tune convert views evaluate report predict",
 )

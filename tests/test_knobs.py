@@ -126,7 +126,11 @@ class Chained(Knobs):
     [
         ({}, "promotion", "`x.promotion` has no effect with x.fidelity=epochs, but got 'restart'.*set x.fidelity=runs"),
         ({"fidelity": "runs", "rule": "none"}, "promotion", "`x.promotion` has no effect with x.rule=none"),
-        ({"seeds": 7}, "seeds", "`x.seeds` has no effect with x.best=0, but got 7: leave it out, or set x.best above 0"),
+        (
+            {"seeds": 7},
+            "seeds",
+            "`x.seeds` has no effect with x.best=0, but got 7: leave it out, or set x.best above 0",
+        ),
     ],
 )
 def test_a_need_holds_only_where_the_other_setting_has_an_effect_itself(values, name, sentence) -> None:

@@ -105,6 +105,12 @@ class ImageData:
             return FeatureLoader(features, labels, plan=plan, views=stage.views)
         return ImageLoader(self._train_images, labels, plan=plan, views=ViewMaker(stage.views, self.definition, seed))
 
+    @property
+    def selection_counts(self) -> tuple[int, ...]:
+        """Images of each class among those that epochs and trials are compared on; decodes none."""
+        split = self.splits.validation or self.splits.test
+        return tuple(np.bincount(split.labels, minlength=len(self.class_names)).tolist())
+
     def selection(self) -> EvaluationImages:
         """Images that epochs and trials are compared on: validation, or test under `paper`."""
         return self.test() if self.splits.validation is None else self._validation

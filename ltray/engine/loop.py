@@ -17,6 +17,7 @@ from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.evaluation import evaluate
 from ltray.engine.pace import learning_rate
 from ltray.errors import UsageError
+from ltray.metrics import standard_error_key
 from ltray.parts.batch_norm import synchronise
 from ltray.stage import Batch, Data, Loader, Stage
 
@@ -55,7 +56,7 @@ class Run:
         device: Where the stages live.
         selection: Prefix of the metrics that epochs are compared on: "val", or "test"
             under the `paper` protocol.
-        objective: The accuracy that epochs are compared on, such as "acc_few".
+        objective: The metric that epochs are compared on, such as "acc_few".
         settings: The run's settings, kept in every checkpoint.
         context: What prediction needs besides; see `Checkpoint`.
     """
@@ -164,10 +165,13 @@ def _load_optimizer(optimizer: torch.optim.SGD, saved: Mapping[str, Any]) -> Non
 
 
 def _evaluate(stage: Stage, data: Data, average: WeightAverage | None, run: Run) -> dict[str, float]:
-    """Return the accuracies of a stage, with its average for weights where it has one."""
+    """Return the metrics of a stage, with its average for weights where it has one."""
     with average.in_place() if average else nullcontext():
         found = evaluate(stage, data.selection(), classes=data.tail.classes, device=run.device)
-    return found.metrics(data.tail, run.selection)
+    metrics = found.metrics(data.tail, run.selection)
+    if run.metric in metrics:
+        metrics[standard_error_key(run.metric)] = found.standard_error(run.objective, data.tail)
+    return metrics
 
 
 def _objective(metrics: Mapping[str, float], run: Run) -> float:

@@ -76,7 +76,7 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
     write_table(table, folder / "results.csv")
     if f"{selection}/acc_all" in table:
         most = len(space.rows) or BEST_SHOWN
-        console.print(render(table, space.headings(), selection=selection, most=most))
+        console.print(render(table, space.headings(), selection=selection, most=most, objective=space.base.objective))
         if space.dimensions:
             tell_what_moved(table, space, folder, console)
     write_report([RunRecord.read(folder)], folder / REPORT)
@@ -95,7 +95,7 @@ def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, consol
         cluster.connect()
         resources = cluster.worker_resources(space.trial)
         known = evaluate_where_trained(folder, checkpoint, resources, stamps={"trial": number})
-    accuracy = accuracy_line(known["metrics"], "test")
+    accuracy = accuracy_line(known["metrics"], "test", space.base.objective)
     console.print(f"test accuracy of trial {number} (evaluated once): {accuracy}")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ltray.metrics import BALANCED, shown_accuracies
 from ltray.outcome.assessment import Trained
 from ltray.outcome.run_folder import SCORES, keep_best
 
@@ -48,7 +49,7 @@ def keep_evaluated(
     return evaluation
 
 
-def accuracy_line(metrics: Mapping[str, float], prefix: str) -> str:
-    """Return `all 70.0 %  many 100.0 %  …` of the metrics under a prefix."""
-    start = f"{prefix}/acc_"
-    return "  ".join(f"{k[len(start) :]} {100 * v:.1f} %" for k, v in metrics.items() if k.startswith(start))
+def accuracy_line(metrics: Mapping[str, float], prefix: str, objective: str = BALANCED) -> str:
+    """Return `all 70.0 %  many 100.0 %  …` of the metrics under a prefix, with the objective where it is another."""
+    shown = shown_accuracies(metrics, prefix, objective)
+    return "  ".join(f"{name} {100 * value:.1f} %" for name, value in shown.items())

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
+from ltray.metrics import BALANCED, heading, shown_keys
 from ltray.outcome.finalists import PAPERS, Cell, Finalist, Results, difference, over_rounds, read_runs, rounds, values
 from ltray.outcome.intervals import Interval
-from ltray.outcome.results import GROUPS, write_table
+from ltray.outcome.results import write_table
 from ltray.outcome.run_folder import BEST, keep_best, read_evaluation
 from ltray.space.search_space import SearchSpace
 
@@ -60,7 +61,7 @@ def summary(
     order: Sequence[Sequence[Cell]],
     *,
     protocol: str,
-    objective: str = "acc_all",
+    objective: str = BALANCED,
 ) -> pd.DataFrame:
     """Return one row a finalist, best validation mean first.
 
@@ -72,7 +73,7 @@ def summary(
         results: Their evaluations.
         order: The rounds.
         protocol: "honest" or "paper".
-        objective: The accuracy that is compared, such as "acc_few".
+        objective: The metric that is compared, such as "acc_few".
     """
     metric = f"{'test' if protocol == 'paper' else 'val'}/{objective}"
     paper = next(one.key for one in finalists if one.paper)
@@ -87,10 +88,10 @@ def summary(
         row |= {OF_PAPERS: one.of_papers, "runs": len(own) - failed, "failed": failed}
         row["state"] = "finished" if finished else f"stopped after {len(own)} runs"
         row |= _columns("selection", over_rounds(values(own, "selection", metric), order))
-        for group in GROUPS:
-            found = values(own, "metrics", f"test/acc_{group}")
+        for key in shown_keys(objective):
+            found = values(own, "metrics", f"test/{key}")
             if found:
-                row |= _columns(f"test/acc_{group}", over_rounds(found, order))
+                row |= _columns(f"test/{key}", over_rounds(found, order))
         compared = difference(test, base, order)
         row |= _columns("difference", compared)
         row["verdict"] = "" if one.paper or not test else compared.verdict()
@@ -114,13 +115,13 @@ def render_finalists(table: pd.DataFrame) -> Table:
     if first["protocol"] == "paper":
         title += "; selected on test"
     shown = Table(title=title)
-    groups = [g for g in GROUPS if f"test/acc_{g}_mean" in table]
+    metrics = [key for key in shown_keys(first["objective"]) if f"test/{key}_mean" in table]
     several = methods_of(table)
-    figures = ["runs", selected_on(first), *(f"test {g}" for g in groups), against(table)]
-    for heading in ("finalist", *(["methods"] if several else []), *figures, ""):
-        shown.add_column(heading, justify="left" if heading in ("methods", "") else "right")
+    figures = ["runs", selected_on(first), *(f"test {heading(key)}" for key in metrics), against(table)]
+    for column in ("finalist", *(["methods"] if several else []), *figures, ""):
+        shown.add_column(column, justify="left" if column in ("methods", "") else "right")
     for _, row in table.iterrows():
-        cells = [spread(row, "selection"), *(spread(row, f"test/acc_{group}") for group in groups)]
+        cells = [spread(row, "selection"), *(spread(row, f"test/{key}") for key in metrics)]
         shift = "" if row["paper"] else spread(row, "difference", signed=True)
         words = " · ".join(filter(None, (row["verdict"], "" if row["state"] == "finished" else row["state"])))
         names = [name_of(row), *([row["methods"]] if several else [])]
@@ -130,14 +131,14 @@ def render_finalists(table: pd.DataFrame) -> Table:
 
 def selected_on(row: Mapping[Any, Any] | pd.Series) -> str:
     """Return the heading of the column that the winner is chosen by."""
-    group = row["objective"].removeprefix("acc_")
+    group = heading(row["objective"])
     where = "selected on test" if row["protocol"] == "paper" else "validation"
     return where if group == "all" else f"{where} {group}"
 
 
 def against(table: pd.DataFrame) -> str:
     """Return the heading of the column of differences: of several papers' settings it says which one."""
-    group = table.iloc[0]["objective"].removeprefix("acc_")
+    group = heading(table.iloc[0]["objective"])
     several = OF_PAPERS in table and table[OF_PAPERS].sum() > 1
     reference = name_of(table[table["paper"]].iloc[0]) if several else "papers'"
     return f"test: − {reference}" if group == "all" else f"test {group}: − {reference}"

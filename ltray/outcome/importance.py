@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.importance import BaseImportanceEvaluator, FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 from optuna.trial import create_trial
 
-from ltray.outcome.results import GROUPS
+from ltray.metrics import BALANCED, heading, shown_keys
 from ltray.space.dimension import Dimension
 from ltray.space.draws import label
 
@@ -44,9 +44,9 @@ class Importance:
 
 
 def importances(
-    table: pd.DataFrame, explored: Sequence[Dimension], *, selection: str, rule: str
+    table: pd.DataFrame, explored: Sequence[Dimension], *, selection: str, rule: str, objective: str = BALANCED
 ) -> list[Importance] | str:
-    """Return the knobs' importance for every group of classes that the table has.
+    """Return the knobs' importance for every group of classes that the table has, and for the first objective.
 
     What ended a search prints, and a report may: call it with what `ltray.outcome.results.trial_table`
     returned or `results.parquet` holds, and the space's `dimensions`. Trials that were
@@ -58,6 +58,7 @@ def importances(
         explored: The explored knobs.
         selection: "val" or "test".
         rule: `stop.rule` of the search.
+        objective: The first objective.
 
     Returns:
         One entry a group, but for those in which all trials came to the same; or why nothing can be said.
@@ -75,15 +76,15 @@ def importances(
     alike = all(trial.params.keys() == limits.keys() for trial in study.get_trials(deepcopy=False))
     applies = alike and complete == len(tried) >= LEAST_FOR_FANOVA
     found = []
-    for group in GROUPS:
-        metric = f"{selection}/acc_{group}"
+    for metric_key in shown_keys(objective):
+        metric = f"{selection}/{metric_key}"
         if metric in tried and tried[metric].notna().all() and tried[metric].nunique() > 1:
             stopped = tried["state"] != "complete"
             values = tried[metric].where(~stopped, tried[metric] - 2.0).tolist()  # below every whole run
             raw = _evaluate(study, evaluator, values)
             variance = _parts(_evaluate(study, FanovaImportanceEvaluator(seed=0), values)) if applies else None
             beyond = frozenset(key for key, value in raw.items() if value > limits[key])
-            found.append(Importance(group, _parts(raw), beyond, variance))
+            found.append(Importance(heading(metric_key), _parts(raw), beyond, variance))
     return found or "which knobs matter cannot be told: all trials came to the same accuracies"
 
 

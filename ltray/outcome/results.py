@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ltray.board import scalars
 from ltray.engine.loop import CHECKPOINT_SCORE
+from ltray.metrics import BALANCED, heading, shown_keys, standard_error_key
 from ltray.space.short_runs import RUN, RUN_EPOCH
 from ltray.study.study import COPIES, NAME, PAPER, REASON, SETTINGS, front
 
@@ -18,7 +19,6 @@ STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "
 FRONT = "front"
 COPIED = "copied"  # of a member of a population: whom it copied, and after which epochs
 PAPER_UNTIL = "paper_until"  # the epoch after which a member with the papers' setting gave it up
-GROUPS = ("all", "many", "medium", "few")
 BEST_SHOWN = 12  # trials in the table on the terminal; of explicit rows all are shown
 MOST_COLUMNS = 8  # what 140 columns of a terminal have room for
 """Of more settings the terminal's table shows each trial's own in one column."""
@@ -72,7 +72,7 @@ def trial_table(
     """
     rows = [_row(trial, epochs, stamps) for trial in study.get_trials(deepcopy=False) if SETTINGS in trial.user_attrs]
     table = pd.DataFrame(rows)
-    objectives = study.metric_names or ["acc_all"]
+    objectives = study.metric_names or [BALANCED]
     if len(objectives) > 1:
         table[FRONT] = table["trial"].isin(front(study))
     metric = f"{selection}/{objectives[0]}"
@@ -125,7 +125,23 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     temporary.rename(path)
 
 
-def render(table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, most: int) -> Table:
+def precision_of_best(table: pd.DataFrame, metric: str) -> str:
+    """Return how exactly the images that select tell the best trial's value: "± 8.0 points (33 images)", or "".
+
+    Args:
+        table: What `trial_table` returned.
+        metric: The first objective, such as "val/acc_all".
+    """
+    error, images = standard_error_key(metric), f"{metric.partition('/')[0]}/images"
+    if not len(table) or not {error, images} <= set(table) or pd.isna(table.iloc[0][error]):
+        return ""
+    best = table.iloc[0]
+    return f"± {100 * best[error]:.1f} points ({best[images]:,.0f} images)"
+
+
+def render(
+    table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, most: int, objective: str = BALANCED
+) -> Table:
     """Return the best trials, and the papers' setting wherever it ranks, for the terminal.
 
     Args:
@@ -133,27 +149,33 @@ def render(table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, 
         explored: Column heading of each explored knob, by its full name.
         selection: "val" or "test".
         most: Rows to show at the most, besides the papers' setting.
+        objective: The first objective.
     """
-    shown = Table(title=f"accuracy on {'the test set' if selection == 'test' else 'validation images'}, %")
-    groups = [g for g in GROUPS if f"{selection}/acc_{g}" in table]
+    error = precision_of_best(table, f"{selection}/{objective}")
+    shown = Table(
+        title=f"accuracy on {'the test set' if selection == 'test' else 'validation images'}, %",
+        caption=f"standard error of the best trial's {heading(objective)}: {error}" if error else None,
+        caption_justify="left",
+    )
+    metrics = [key for key in shown_keys(objective) if f"{selection}/{key}" in table]
     names = [NAME] if table[NAME].any() else []
     together = len(explored) > MOST_COLUMNS
     cost = ["front", "seconds"] if FRONT in table else []  # shown where there are several objectives
     settings = [SETTINGS] if together else list(explored.values())
-    for heading in ["trial", *names, *groups, *cost, "epochs", "state", *settings]:
-        words = heading in (NAME, "state", SETTINGS)
-        width = len("stopped early") if heading == "state" else None
-        shown.add_column(heading, justify="left" if words else "right", no_wrap=not words, min_width=width)
+    for column in ["trial", *names, *map(heading, metrics), *cost, "epochs", "state", *settings]:
+        words = column in (NAME, "state", SETTINGS)
+        width = len("stopped early") if column == "state" else None
+        shown.add_column(column, justify="left" if words else "right", no_wrap=not words, min_width=width)
     always = table["paper"] | table[FRONT] if cost else table["paper"]
     rows = table[(table.index < most) | always]
     for _, row in rows.iterrows():
-        accuracy = [_percent(row[f"{selection}/acc_{group}"]) for group in groups]
-        found = {heading: _value(row.get(key)) for key, heading in explored.items()}
-        pairs = ", ".join(f"{heading}={value}" for heading, value in found.items() if value)
+        accuracy = [_percent(row[f"{selection}/{key}"]) for key in metrics]
+        found = {name: _value(row.get(key)) for key, name in explored.items()}
+        pairs = ", ".join(f"{name}={value}" for name, value in found.items() if value)
         values = [pairs] if together else list(found.values())
-        name = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
+        number = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
         price = ["●" if row[FRONT] else "", f"{row['seconds']:.1f}"] if cost else []
-        cells = [name, *(row[n] for n in names), *accuracy, *price, str(row["epochs"]), state_of(row), *values]
+        cells = [number, *(row[n] for n in names), *accuracy, *price, str(row["epochs"]), state_of(row), *values]
         shown.add_row(*cells, style="bold" if row.name == 0 else None)
     return shown
 

@@ -26,7 +26,8 @@ def tell_what_moved(table: pd.DataFrame, space: SearchSpace, folder: Path, conso
         console: Where to print.
     """
     selection = space.base.selection
-    found = importances(table, space.dimensions, selection=selection, rule=space.stop.rule)
+    objective = space.base.objective
+    found = importances(table, space.dimensions, selection=selection, rule=space.stop.rule, objective=objective)
     if isinstance(found, list):
         write_table(importance_table(found), folder / IMPORTANCE)
         if any(one.beyond_chance for one in found):

@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
+from ltray.metrics import SECONDS, title
 from ltray.outcome.importance import untold
-from ltray.outcome.results import FRONT, GROUPS
+from ltray.outcome.results import FRONT
 from ltray.outcome.run_record import RunRecord
 from ltray.outcome.what_moved import NOT_BEYOND_CHANCE
 from ltray.pages import marks
@@ -50,7 +51,7 @@ def front(record: RunRecord) -> str:
 
 
 def _label(objective: str) -> str:
-    return "training time, s" if objective == "seconds" else f"accuracy {objective.removeprefix('acc_')}, %"
+    return "training time, s" if objective == SECONDS else f"{title(objective)}, %"
 
 
 def moved(record: RunRecord) -> str:
@@ -75,7 +76,7 @@ def moved(record: RunRecord) -> str:
 
 def _importance(found: pd.DataFrame) -> str:
     """Return a row a knob, a column a group."""
-    groups = [group for group in GROUPS if (found["group"] == group).any()]
+    groups = list(dict.fromkeys(found["group"]))
     of: dict[str, Any] = {group: found[found["group"] == group].set_index("knob") for group in groups}
     varied = [group for group in groups if of[group]["variance"].notna().any()]
     rows = []

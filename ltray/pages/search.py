@@ -1,6 +1,7 @@
 """What a search tried: knobs, slices, curves, trials."""
 
-from ltray.outcome.results import GROUPS, state_of
+from ltray.metrics import BALANCED, METRICS, heading, shown_keys, title
+from ltray.outcome.results import precision_of_best, state_of
 from ltray.outcome.run_record import RunRecord
 from ltray.pages import marks
 from ltray.pages.page import folded, grid, key, paragraph, section, table
@@ -61,24 +62,33 @@ def trials(record: RunRecord) -> str:
     """Return the table of trials, best first."""
     if record.trials is None or not len(record.trials):
         return ""
-    groups = [g for g in GROUPS if f"{record.selection}/acc_{g}" in record.trials]
-    headings = ["trial", *groups, "epochs", "state", *(symbol(k) or k.rpartition(".")[2] for k in record.varied)]
+    metrics = [key for key in shown_keys(record.objectives[0]) if f"{record.selection}/{key}" in record.trials]
+    headings = [
+        "trial",
+        *map(heading, metrics),
+        "epochs",
+        "state",
+        *(symbol(k) or k.rpartition(".")[2] for k in record.varied),
+    ]
     rows, kinds = [], []
     for place, row in record.trials.iterrows():
         name = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
-        accuracy = [percent(row[f"{record.selection}/acc_{g}"]) for g in groups]
+        accuracy = [percent(row[f"{record.selection}/{key}"]) for key in metrics]
         rows.append([name, *accuracy, str(row["epochs"]), state_of(row), *(cell(row.get(k)) for k in record.varied)])
         kinds.append("first" if place == 0 else "paper" if row["paper"] else "")
-    words = (len(groups) + 2,)
+    words = (len(metrics) + 2,)
     open_part = table(headings, rows[:SHOWN], words=words, kinds=kinds)
     rest = folded(f"{len(rows) - SHOWN} more", table(headings, rows[SHOWN:], words=words)) if len(rows) > SHOWN else ""
     where = "the test set" if record.protocol == "paper" else "validation images"
-    return section(
-        "Trials", paragraph(f"Accuracy on {where} in %, of each trial's best epoch.", "soft"), open_part, rest
-    )
+    caption = f"Accuracy on {where} in %, of each trial's best epoch."
+    if error := precision_of_best(record.trials, record.metric):
+        caption += f" Standard error of the best trial's {heading(record.objectives[0])}: {error}."
+    return section("Trials", paragraph(caption, "soft"), open_part, rest)
 
 
 def _of_group(record: RunRecord) -> str:
     """Return of which classes the accuracy is that the search followed, where these are not all."""
-    group = record.objectives[0].removeprefix("acc_")
-    return "" if group == "all" else paragraph(f"Accuracy of the {group}-shot classes: the first objective.", "soft")
+    first = record.objectives[0]
+    group = METRICS[first].group
+    words = f"Accuracy of the {group}-shot classes" if group else title(first).capitalize()
+    return "" if first == BALANCED else paragraph(f"{words}: the first objective.", "soft")

@@ -4,8 +4,8 @@ import pandas as pd
 
 from ltray.claims.of_run import claims_of
 from ltray.claims.table import HEADINGS, claim_rows
+from ltray.metrics import heading, shown_accuracies, shown_keys
 from ltray.outcome.finalist_table import against, methods_of, name_of, selected_on, spread
-from ltray.outcome.results import GROUPS
 from ltray.outcome.run_record import RunRecord
 from ltray.pages import marks
 from ltray.pages.page import grid, key, paragraph, section, table
@@ -31,15 +31,15 @@ def key_figures(record: RunRecord) -> list[tuple[str, str]]:
         best = record.finalists.iloc[0]
         chosen = f"{selected_on(best)}, winner {name_of(best)} over fresh seeds"
         found.append((f"{spread(best, 'selection')} %", chosen))
-        group = record.objectives[0].removeprefix("acc_")
-        words = "test, the same runs" if group == "all" else f"test {group}, the same runs"
-        found.append((f"{spread(best, f'test/acc_{group}')} %", words))
+        first = record.objectives[0]
+        words = "test, the same runs" if heading(first) == "all" else f"test {heading(first)}, the same runs"
+        found.append((f"{spread(best, f'test/{first}')} %", words))
         if not best["paper"]:
             shift = spread(best, "difference", signed=True)
             found.append((str(best["verdict"]), f"against the papers' setting: {shift} points on test"))
     elif record.evaluation:
-        metrics = record.evaluation["metrics"]
-        found += [(percent(metrics[f"test/acc_{g}"]) + " %", f"test {g}") for g in GROUPS if f"test/acc_{g}" in metrics]
+        shown = shown_accuracies(record.evaluation["metrics"], "test", record.objectives[0])
+        found += [(f"{percent(value)} %", f"test {name}") for name, value in shown.items()]
     return found
 
 
@@ -49,11 +49,11 @@ def overview_row(record: RunRecord) -> list[str]:
     row += [record.methods, str(settings["dataset"]), record.protocol]
     if record.finalists is not None:
         best = record.finalists.iloc[0]
-        return row + [spread(best, "selection"), *(spread_of(best, f"test/acc_{group}") for group in GROUPS)]
+        return row + [spread(best, "selection"), *(spread_of(best, f"test/{key}") for key in shown_keys())]
     evaluation = record.evaluation or {"selection": {}, "metrics": {}}
     return row + [
         percent(evaluation["selection"].get(record.metric)),
-        *(percent(evaluation["metrics"].get(f"test/acc_{group}")) for group in GROUPS),
+        *(percent(evaluation["metrics"].get(f"test/{key}")) for key in shown_keys()),
     ]
 
 
@@ -62,17 +62,17 @@ def finalists(record: RunRecord) -> str:
     if record.finalists is None or record.finalist_runs is None:
         return ""
     found, runs = record.finalists, record.finalist_runs
-    groups = [g for g in GROUPS if f"test/acc_{g}_mean" in found]
+    metrics = [key for key in shown_keys(found.iloc[0]["objective"]) if f"test/{key}_mean" in found]
     seen, test = selected_on(found.iloc[0]), f"test/{found.iloc[0]['objective']}"
     several = ["methods"] if methods_of(found) else []
-    figures = ["runs", seen, *(f"test {g}" for g in groups), against(found)]
+    figures = ["runs", seen, *(f"test {heading(key)}" for key in metrics), against(found)]
     headings = ["finalist", *several, *figures, "verdict", "state"]
     rows = []
     for _, row in found.iterrows():
         shift = "" if row["paper"] else spread(row, "difference", signed=True)
         verdict = "the papers' setting" if row["paper"] else str(row["verdict"])
         state = row["state"] + (f", {row['failed']} failed" if row["failed"] else "")
-        accuracy = [spread(row, "selection"), *(spread(row, f"test/acc_{group}") for group in groups)]
+        accuracy = [spread(row, "selection"), *(spread(row, f"test/{key}") for key in metrics)]
         rows.append(
             [name_of(row), *(row[name] for name in several), str(row["runs"]), *accuracy, shift, verdict, state]
         )

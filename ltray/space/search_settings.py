@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ltray.engine.evaluation import ACCURACIES, check_objective
 from ltray.errors import UsageError
 from ltray.knobs import Knobs, Value, knob
+from ltray.metrics import OBJECTIVES, SECONDS, check_groups
 
 _RUNGS = ("fidelity", "promotion", "rungs", "first_rung", "keep_one_in")
 # What each rule reads besides its name, and why it reads nothing else.
@@ -19,8 +19,8 @@ RULES: Mapping[str, tuple[tuple[str, ...], str]] = {
 }
 
 SAMPLERS = ("tpe", "random", "qmc", "grid", "cmaes", "gp")
-OBJECTIVES = (*ACCURACIES, "seconds")
 PAPER_TRY = "paper"
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,11 @@ class Search(Knobs):
     seed: int = knob(0, "", "seed of the proposals; the training seed is `seed`", low=0)
     first_try: tuple[Any, ...] = knob((PAPER_TRY,), "", "settings that are tried first: paper, none, or a list")
     objectives: tuple[str, ...] = knob(
-        ("acc_all",), "", "what is maximised, the leading one first; `seconds` is minimised", choices=OBJECTIVES
+        (AUTO,),
+        "",
+        "what is maximised, the leading one first; `seconds` is minimised; auto: acc_all, or balanced_accuracy where "
+        "the images that select are not balanced",
+        choices=(AUTO, *OBJECTIVES),
     )
     warm_start: tuple[str, ...] = knob((), "", "folders of earlier searches whose results are learned from")
 
@@ -44,7 +48,9 @@ class Search(Knobs):
         super().__post_init__()
         if not self.objectives or len(set(self.objectives)) < len(self.objectives):
             raise UsageError(f"`objectives` must name different metrics, but got {list(self.objectives)}.")
-        if self.objectives[0] == "seconds":
+        if AUTO in self.objectives and len(self.objectives) > 1:
+            raise UsageError(f"`objectives` must be `auto` alone or name metrics, but got {list(self.objectives)}.")
+        if self.objectives[0] == SECONDS:
             raise UsageError(
                 "`objectives` must begin with an accuracy: the trial that is best by the first one is "
                 f"evaluated on the test set. Got {list(self.objectives)}."
@@ -55,9 +61,14 @@ class Search(Knobs):
         """Return `given` in the type of the field `name`; see `Knobs.check_value`."""
         return _tries(given) if name == "first_try" else super().check_value(name, given)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the data is still to decide the objective."""
+        return self.objectives == (AUTO,)
+
     def directions(self) -> list[Literal["minimize", "maximize"]]:
         """Return each objective's direction, as Optuna names it."""
-        return ["minimize" if objective == "seconds" else "maximize" for objective in self.objectives]
+        return ["minimize" if objective == SECONDS else "maximize" for objective in self.objectives]
 
     def check_groups(self, groups: Collection[str]) -> None:
         """Check that the data has the classes which the objectives are about.
@@ -69,7 +80,7 @@ class Search(Knobs):
             UsageError: It has not.
         """
         for objective in self.objectives:
-            check_objective(objective, groups)
+            check_groups(objective, groups)
 
 
 def _tries(given: Any) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, find_method
 from ltray.long_tail import LongTail
+from ltray.metrics import BALANCED
 from ltray.settings_file import SettingsFile
 from ltray.space.alternative import Alternative, Draw
 from ltray.space.combinations import CONDITIONAL, CONTINUOUS, LISTED, refusal
@@ -48,6 +49,7 @@ class SearchSpace:
         stop: Early stopping.
         trial: Resources of a trial.
         finalists: What is trained again afterwards.
+        objective_by_data: Whether the file leaves the objective to the data; until `following` it is accuracy.
     """
 
     path: Path
@@ -58,6 +60,7 @@ class SearchSpace:
     stop: Stop
     trial: TrialResources
     finalists: Finalists
+    objective_by_data: bool = False
 
     @classmethod
     def read(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:
@@ -71,7 +74,10 @@ class SearchSpace:
             UsageError: Anything illegal, with file, line and the nearest right name.
         """
         file = SettingsFile.read(path)
-        space = cls(path=file.path, classes=0, **SpaceReader(file, overrides or {}).parts())
+        parts = SpaceReader(file, overrides or {}).parts()
+        if by_data := parts["search"].is_open:
+            parts["search"] = parts["search"].replace(objectives=[BALANCED])
+        space = cls(path=file.path, classes=0, objective_by_data=by_data, **parts)
         space._check_together(file)
         return space
 

@@ -117,7 +117,8 @@ class SpaceReader:
                 f"{where}`{OBJECTIVE}` is for ltray.train; the trials of a search follow "
                 f"its first objective: set search.objectives=[{fixed[OBJECTIVE]}]."
             )
-        return {} if search.objectives[0] == Experiment.objective else {OBJECTIVE: search.objectives[0]}
+        follow = search.is_open or search.objectives[0] == Experiment.objective
+        return {} if follow else {OBJECTIVE: search.objectives[0]}
 
     def _alternative(
         self, sequence: Sequence[str], fixed: Mapping[str, Any], ranges: Mapping[str, tuple[str, Any]]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from ltray.engine.loop import CHECKPOINT_SCORE
+from ltray.metrics import SECONDS, counted
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Progress:
         seconds: Training time of all epochs.
         best_epoch: The epoch that stands for the trial.
         score: Its checkpoint score.
-        metrics: Its accuracies, in [0, 1], such as "acc_few".
+        metrics: Its metrics of `ltray.metrics.COUNTED`, in [0, 1], such as "acc_few".
     """
 
     epoch: int = 0
@@ -46,17 +47,14 @@ class Progress:
             prefix: "val" or "test": the images that select.
         """
         better = result[CHECKPOINT_SCORE] > self.score
-        start = f"{prefix}/acc_"
-        own = {k: v for k, v in result.items() if k.startswith(start) and not k.endswith("_best")}
-        accuracies = {k.removeprefix(f"{prefix}/"): float(v) for k, v in own.items()}
         return Progress(
             epoch=int(result["total_epochs"]),
             seconds=self.seconds + float(result.get("train/seconds", 0.0)),
             best_epoch=int(result["total_epochs"]) if better else self.best_epoch,
             score=float(result[CHECKPOINT_SCORE]) if better else self.score,
-            metrics=accuracies if better else self.metrics,
+            metrics=counted(result, prefix) if better else self.metrics,
         )
 
     def values(self, objectives: Sequence[str]) -> list[float]:
         """Return the objectives' values."""
-        return [self.seconds if name == "seconds" else self.metrics[name] for name in objectives]
+        return [self.seconds if name == SECONDS else self.metrics[name] for name in objectives]

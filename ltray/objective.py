@@ -1,0 +1,37 @@
+"""The metric by which epochs and trials are compared, where the user leaves it to the data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from ltray.data.source import ImageData
+from ltray.experiment import OBJECTIVE, Experiment
+from ltray.metrics import BALANCED, default_objective, title
+
+
+def announced_objective(experiment: Experiment, data: ImageData, console: Console) -> str:
+    """Return the default objective of a new run or search, and print why where it is not accuracy.
+
+    Under the `paper` protocol it is accuracy, as the papers select.
+
+    Args:
+        experiment: Its protocol decides which images select.
+        data: Its data set.
+        console: Where to print.
+    """
+    counts = [count for count in data.selection_counts if count]
+    if experiment.dataset.protocol == "paper" or default_objective(counts) == BALANCED:
+        return BALANCED
+    objective = default_objective(counts)
+    console.print(
+        f"The images that select are not balanced ({min(counts):,} to {max(counts):,} a class): models are compared by "
+        f"{title(objective)} ({OBJECTIVE}={objective}).",
+        soft_wrap=True,
+    )
+    return objective
+
+
+def recorded_objective(config: Mapping[str, Any]) -> str:
+    """Return the objective of a run or search that was begun, from its `config.yaml`."""
+    return str(config["settings"].get(OBJECTIVE, BALANCED))
