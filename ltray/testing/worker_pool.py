@@ -4,10 +4,12 @@ import importlib.util
 import inspect
 import multiprocessing
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,42 +17,32 @@ from typing import Any, Self
 import torch
 import torch.distributed as dist
 
+START_LIMIT = 120.0  # seconds that processes may take to import torch and find one another
+
 
 class WorkerPool:
     """Runs a function on all workers of a process group; a context manager.
 
+    A call that fails, takes too long or is interrupted may leave an answer on its way and the workers at
+    different collective operations. The processes are then ended, and the next call starts new ones, so
+    that no call gets what belongs to another.
+
     Args:
         workers: Number of processes.
-        timeout: Seconds that a call, or a collective operation in it, may take.
+        timeout: Seconds that a call may take.
     """
 
     def __init__(self, workers: int = 2, *, timeout: float = 120.0) -> None:
         self.workers = workers
         self.timeout = timeout
+        self._pipes: list[Connection] = []
+        self._processes: list[SpawnProcess] = []
 
     def __enter__(self) -> Self:
-        context = multiprocessing.get_context("spawn")
-        self._folder = tempfile.TemporaryDirectory(prefix="ltray-workers-")
-        self._pipes: list[Connection] = []
-        self._processes = []
-        for rank in range(self.workers):
-            ours, theirs = context.Pipe()
-            meeting = (str(Path(self._folder.name) / "store"), rank, self.workers, self.timeout)
-            process = context.Process(target=_serve, args=(theirs, *meeting), daemon=True)
-            process.start()
-            self._pipes.append(ours)
-            self._processes.append(process)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for pipe in self._pipes:
-            pipe.close()
-        for process in self._processes:
-            process.join(timeout=5)
-            if process.is_alive():
-                process.kill()
-                process.join()
-        self._folder.cleanup()
+        self._stop(patience=5.0)
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Call `function(*arguments)` on every worker and return the results in rank order.
@@ -60,28 +52,72 @@ class WorkerPool:
             arguments: Anything that can be sent to another process.
 
         Raises:
-            RuntimeError: A worker failed; with its traceback.
+            RuntimeError: A worker failed, with its traceback, or its process ended.
             TimeoutError: A worker did not answer in time.
         """
+        try:
+            if not self._processes:
+                self._start()
+            return self._call(function, arguments)
+        except BaseException:  # an interrupted call, too, leaves its answers in the pipes
+            self._stop(patience=0.0)
+            raise
+
+    def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Any]:
         for pipe in self._pipes:
             pipe.send((inspect.getfile(function), function.__name__, arguments))
-        results, failures = [], []
-        for rank, pipe in enumerate(self._pipes):
-            if not pipe.poll(self.timeout):
-                raise TimeoutError(f"Worker {rank} gave no answer to {function.__name__} in {self.timeout:g} s.")
-            failure, result = pipe.recv()
-            results.append(result)
-            if failure:
-                failures.append(f"Worker {rank} failed in {function.__name__}:\n{failure}")
-        if failures:  # only now: an answer left in its pipe would be taken for the next call's
+        answers = self._answers(function.__name__, self.timeout)
+        failures = [
+            f"Worker {rank} failed in {function.__name__}:\n{failure}"
+            for rank, (failure, _) in enumerate(answers)
+            if failure
+        ]
+        if failures:
             raise RuntimeError("\n".join(failures))
-        return results
+        return [result for _, result in answers]
+
+    def _answers(self, what: str, limit: float) -> list[tuple[str | None, Any]]:
+        """Return one (failure, result) of every worker."""
+        end = time.monotonic() + limit
+        answers = []
+        for rank, pipe in enumerate(self._pipes):
+            if not pipe.poll(max(end - time.monotonic(), 0.0)):
+                raise TimeoutError(f"Worker {rank} gave no answer to {what} in {limit:g} s.")
+            try:
+                answers.append(pipe.recv())
+            except (EOFError, ConnectionResetError) as error:
+                raise RuntimeError(f"The process of worker {rank} ended in {what}.") from error
+        return answers
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        with tempfile.TemporaryDirectory(prefix="ltray-workers-") as folder:
+            for rank in range(self.workers):
+                ours, theirs = context.Pipe()
+                meeting = (str(Path(folder) / "store"), rank, self.workers, max(self.timeout, START_LIMIT))
+                process = context.Process(target=_serve, args=(theirs, *meeting), daemon=True)
+                process.start()
+                theirs.close()  # else the end of the process would not be seen
+                self._pipes.append(ours)
+                self._processes.append(process)
+            self._answers("the start", START_LIMIT)
+
+    def _stop(self, *, patience: float) -> None:
+        for pipe in self._pipes:
+            pipe.close()
+        for process in self._processes:
+            process.join(timeout=patience)
+            if process.is_alive():
+                process.kill()
+            process.join()
+        self._pipes, self._processes = [], []
 
 
 def _serve(pipe: Connection, store: str, rank: int, workers: int, timeout: float) -> None:
     torch.set_num_threads(1)
     limit = timedelta(seconds=timeout)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=workers, timeout=limit)
+    pipe.send((None, "ready"))
     while True:
         try:
             file, name, arguments = pipe.recv()
