@@ -21,8 +21,8 @@ from ltray.on_ray.trial import checkpoints, copies_folder, resumable
 from ltray.study.population import Copy, Population
 from ltray.study.progress import Progress
 from ltray.study.study import COPIES, PROGRESS, SETTINGS, proposed, unfinished
-from ltray.study.study_storage import one_transaction
 
+DECISION = "copies after epoch {}"  # what the study keeps of an exchange until every trial has it
 GENERATION = "generation"  # the epoch at which a member was last compared with the others
 
 
@@ -30,9 +30,9 @@ class PopulationSearch(StudySearch):
     """Trains all trials of a search to the end, generation by generation.
 
     A member that has ended a generation is stopped in Tune and stays open in the study; when
-    all have, checkpoints are copied, what was decided is written to the study in one
-    transaction, and all go on as trials that were taken up do. A driver that dies before the
-    transaction decides the same again, one that dies after it goes on from the copies.
+    all have, what is decided is written to the study, then checkpoints are copied, and all
+    continue as trials that were taken up do. A driver that dies in between leaves its decision
+    to the next one, which carries it out again from the start.
 
     Args:
         population: The generations.
@@ -74,8 +74,7 @@ class PopulationSearch(StudySearch):
         if epoch is None or not all(epoch in member.intermediate_values for member in members):
             return
         settings = {member.number: json.loads(member.user_attrs[SETTINGS]) for member in members}
-        values = {member.number: member.intermediate_values[epoch] for member in members}
-        copies = self._population.copies(epoch, values, settings, self._space)
+        copies = self._copies(members, settings, epoch)
         for number, copied in copies.items():
             copy_checkpoint(self._folder, number, copied, epoch)
         self._commit(members, copies, epoch)
@@ -86,18 +85,33 @@ class PopulationSearch(StudySearch):
         for number, copied in copies.items():
             self._say(f"trial {number} copies trial {copied.source} at epoch {epoch}: {_changes(settings, copied)}")
 
+    def _copies(
+        self, members: list[FrozenTrial], settings: Mapping[int, Mapping[str, Any]], epoch: int
+    ) -> dict[int, Copy]:
+        """Return who copies whom: as an earlier driver wrote it down, else decided and written down in one write."""
+        key = DECISION.format(epoch)
+        known = self._study.user_attrs.get(key)
+        if known is None:
+            values = {member.number: member.intermediate_values[epoch] for member in members}
+            copies = self._population.copies(epoch, values, settings, self._space)
+            known = [[number, copied.source, copied.settings] for number, copied in copies.items()]
+            self._study.set_user_attr(key, known)
+        return {number: Copy(source, changed) for number, source, changed in known}
+
     def _commit(self, members: list[FrozenTrial], copies: Mapping[int, Copy], epoch: int) -> None:
-        with one_transaction(self._study):
-            for member in members:
-                trial = optuna.Trial(self._study, member._trial_id)
-                trial.set_user_attr(GENERATION, epoch)
-                if member.number in copies:
-                    own = copies[member.number]
-                    history = [*member.user_attrs.get(COPIES, []), [epoch, own.source]]
-                    trial.set_user_attr(COPIES, history)
-                    trial.set_user_attr(SETTINGS, json.dumps(own.settings))
-                    progress = Progress.read(member.user_attrs.get(PROGRESS))
-                    trial.set_user_attr(PROGRESS, replace(progress, best_epoch=0, score=-1.0, metrics={}).text())
+        """Write the exchange into its trials; what an earlier driver wrote of it already stays as it is."""
+        for member in members:
+            trial = optuna.Trial(self._study, member._trial_id)
+            history = [list(copy) for copy in member.user_attrs.get(COPIES, [])]
+            if member.number in copies:
+                own = copies[member.number]
+                if not history or history[-1][0] != epoch:
+                    trial.set_user_attr(COPIES, [*history, [epoch, own.source]])
+                trial.set_user_attr(SETTINGS, json.dumps(own.settings))
+                progress = Progress.read(member.user_attrs.get(PROGRESS))
+                trial.set_user_attr(PROGRESS, replace(progress, best_epoch=0, score=-1.0, metrics={}).text())
+        for member in members:  # last: whoever has it is through with this exchange
+            optuna.Trial(self._study, member._trial_id).set_user_attr(GENERATION, epoch)
 
 
 class PopulationStopping(Stopping):

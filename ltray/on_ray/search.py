@@ -26,7 +26,7 @@ from ltray.outcome.run_folder import TRIALS
 from ltray.space.course import Course
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
-from ltray.study.study import leader, open_study, proposed, recorded_values, unfinished
+from ltray.study.study import leader, open_study, progress_of, proposed, recorded_values, unfinished
 from ltray.study.warm_start import learn_from_earlier
 
 
@@ -112,6 +112,7 @@ def _run_trials(
     errors: dict[str, str] = {}  # the scheduler sees a crashed trial, the searcher only its name
     named: dict[str, Any] = {"metric": metric, "trials": _trials(space, budget), "closing": closing, "errors": errors}
     watched: dict[str, Any] = {"metric": metric, "recorded": recorded_values(study), "errors": errors}
+    watched["progress"] = progress_of(study)
     searcher, scheduler = StudySearch(study, space, **named), Stopping(course.rule, **watched)
     if course.population:
         named |= {"population": course.population, "trials_folder": folder.resolve() / TRIALS}

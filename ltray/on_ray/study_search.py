@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -83,8 +84,8 @@ class StudySearch(Searcher):
         return {"number": trial.number, "attempt": attempt, "settings": settings}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Record an epoch."""
-        self._record(self._trials[trial_id], result)
+        """Record an epoch after which the trial continues, and that early stopping decided so."""
+        self._record(self._trials[trial_id], result, continued=int(result[EPOCHS]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the study how a trial ended."""
@@ -100,12 +101,13 @@ class StudySearch(Searcher):
             self._study.tell(trial, state=TrialState.FAIL)
             return
         assert result is not None
-        progress = self._record(trial, result)  # the last one comes only with the end
-        if trial_id in self._closing.ended:
-            return  # it stays open and goes on when the search is continued
-        if result[EPOCHS] < result[PLANNED_EPOCHS]:
+        stays_open = trial_id in self._closing.ended
+        stopped = not stays_open and result[EPOCHS] < result[PLANNED_EPOCHS]
+        # The last epoch comes only with the end.
+        progress = self._record(trial, result, stopped=int(result[EPOCHS]) if stopped else 0)
+        if stopped:
             self._study.tell(trial, state=TrialState.PRUNED)
-        else:
+        elif not stays_open:
             self._study.tell(trial, progress.values(self._space.search.objectives))
 
     def _failure(self, result: dict[str, Any]) -> str | None:
@@ -115,16 +117,25 @@ class StudySearch(Searcher):
             return failure_of(result)
         return f"{self.metric} is {value} in epoch {result.get(EPOCHS)}"
 
-    def _record(self, trial: optuna.Trial, result: dict[str, Any]) -> Progress:
-        """Write an epoch down; what is known of it from before a restart stays."""
+    def _record(self, trial: optuna.Trial, result: dict[str, Any], *, continued: int = 0, stopped: int = 0) -> Progress:
+        """Write an epoch down; what is known of it from before a restart stays.
+
+        Args:
+            trial: The trial.
+            result: What the epoch reported.
+            continued: The epoch, where early stopping let the trial continue after it.
+            stopped: The epoch, where early stopping ended the trial after it.
+        """
         known = self._study._storage.get_trial(trial._trial_id)
         progress = Progress.read(known.user_attrs.get(PROGRESS))
         if is_finite(result.get(self.metric)):
-            epoch = int(result[EPOCHS])
+            epoch, before = int(result[EPOCHS]), progress
+            if epoch > progress.epoch:
+                progress = progress.after(result, metric=self.metric)
+            progress = replace(progress, continued=max(continued, progress.continued), stopped=stopped)
+            if progress != before:
+                trial.set_user_attr(PROGRESS, progress.text())
             # Optuna takes no values by epoch where there are several objectives.
             if len(self._space.search.objectives) == 1 and epoch not in known.intermediate_values:
                 trial.report(float(result[self.metric]), epoch)
-            if epoch > progress.epoch:
-                progress = progress.after(result, prefix=self._space.base.selection)
-                trial.set_user_attr(PROGRESS, progress.text())
         return progress

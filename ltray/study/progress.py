@@ -22,6 +22,13 @@ class Progress:
         best_epoch: The epoch that stands for the trial.
         score: Its checkpoint score.
         metrics: Its metrics of `ltray.metrics.COUNTED`, in [0, 1], such as "acc_few".
+        value: The first objective after `epoch`, or None where it is not known.
+        continued: Last epoch after which early stopping let the trial continue.
+        stopped: Epoch after which early stopping ended it, 0 before.
+
+    A continued search reports a trial's last epoch once more. It must not decide on that epoch again: more
+    trials are known by then. This record is one write, so that a driver that is killed has kept an epoch with
+    its value and its decision, or nothing of it.
     """
 
     epoch: int = 0
@@ -29,6 +36,9 @@ class Progress:
     best_epoch: int = 0
     score: float = -1.0
     metrics: Mapping[str, float] = field(default_factory=dict)
+    value: float | None = None
+    continued: int = 0
+    stopped: int = 0
 
     @classmethod
     def read(cls, text: str | None) -> Self:
@@ -39,13 +49,14 @@ class Progress:
         """Return it as a study keeps it."""
         return json.dumps(asdict(self))
 
-    def after(self, result: Mapping[str, Any], *, prefix: str) -> "Progress":
+    def after(self, result: Mapping[str, Any], *, metric: str) -> "Progress":
         """Return what is reached after one more epoch.
 
         Args:
             result: What the epoch reported.
-            prefix: "val" or "test": the images that select.
+            metric: The first objective, such as "val/acc_all".
         """
+        prefix = metric.partition("/")[0]
         better = result[CHECKPOINT_SCORE] > self.score
         return Progress(
             epoch=int(result["total_epochs"]),
@@ -53,6 +64,9 @@ class Progress:
             best_epoch=int(result["total_epochs"]) if better else self.best_epoch,
             score=float(result[CHECKPOINT_SCORE]) if better else self.score,
             metrics=counted(result, prefix) if better else self.metrics,
+            value=float(result[metric]),
+            continued=self.continued,
+            stopped=self.stopped,
         )
 
     def values(self, objectives: Sequence[str]) -> list[float]:

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ltray.space.draws import FromStudy, Walk, given, lowest
 from ltray.space.search_space import SearchSpace
+from ltray.study.progress import Progress
 from ltray.study.samplers import GIVEN, Proposal, is_given, new_sampler
 from ltray.study.study_storage import MirroredStorage, one_transaction
 
@@ -120,7 +121,16 @@ def unfinished(study: optuna.Study) -> list[FrozenTrial]:
 
 def recorded_values(study: optuna.Study) -> dict[int, Mapping[int, float]]:
     """Return the value of every trial at every epoch, by trial number."""
-    return {t.number: t.intermediate_values for t in own_trials(study) if t.intermediate_values}
+    found = {trial.number: dict(trial.intermediate_values) for trial in own_trials(study)}
+    for number, progress in progress_of(study).items():  # which is written first
+        if progress.value is not None:
+            found[number].setdefault(progress.epoch, progress.value)
+    return {number: values for number, values in found.items() if values}
+
+
+def progress_of(study: optuna.Study) -> dict[int, Progress]:
+    """Return what every trial has reached, by trial number."""
+    return {trial.number: Progress.read(trial.user_attrs.get(PROGRESS)) for trial in own_trials(study)}
 
 
 def leader(study: optuna.Study) -> FrozenTrial | None:

@@ -130,7 +130,7 @@ def test_a_driver_that_dies_and_a_new_one_decide_the_same(space, undisturbed, tm
     assert Driver(tmp_path, space).run().outcome() == undisturbed.outcome()
 
 
-@pytest.mark.parametrize("step", ["copy_checkpoint", "one_transaction", "drop_what_was_given_up"])
+@pytest.mark.parametrize("step", ["copy_checkpoint", "drop_what_was_given_up"])
 def test_a_driver_that_dies_in_the_midst_of_an_exchange_decides_the_same(
     space, undisturbed, tmp_path, monkeypatch, step
 ):
@@ -141,6 +141,31 @@ def test_a_driver_that_dies_in_the_midst_of_an_exchange_decides_the_same(
             raise Died
 
         broken.setattr(f"ltray.on_ray.population_search.{step}", die)
+        with pytest.raises(Died):
+            driver.run()
+    assert Driver(tmp_path, space).run().outcome() == undisturbed.outcome()
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2, 4])
+def test_a_driver_that_dies_between_two_writes_of_an_exchange_decides_the_same(
+    space, undisturbed, tmp_path, monkeypatch, writes
+):
+    driver, left = Driver(tmp_path, space), [writes]
+    commit, write = PopulationSearch._commit, optuna.Trial.set_user_attr
+
+    def counted(*arguments):
+        if left[0] == 0:
+            raise Died
+        left[0] -= 1
+        write(*arguments)
+
+    def dies_in(*arguments):
+        with monkeypatch.context() as broken:
+            broken.setattr(optuna.Trial, "set_user_attr", counted)
+            commit(*arguments)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(PopulationSearch, "_commit", dies_in)
         with pytest.raises(Died):
             driver.run()
     assert Driver(tmp_path, space).run().outcome() == undisturbed.outcome()

@@ -5,9 +5,12 @@ import random
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ray.tune.schedulers import ASHAScheduler
 
 from ltray.on_ray.stopping import EPOCHS, Stopping
+from ltray.study.progress import Progress
 from ltray.study.stopping_rules import Halving, HyperBand, Median
 
 METRIC = "val/acc_all"
@@ -88,6 +91,46 @@ def test_a_trial_taken_up_makes_its_last_decision_again(rule):
     scheduler = Stopping(rule, metric=METRIC, recorded=recorded)
     own = [n for n in range(12) if report(scheduler, n, 3, 0.9) == "STOP"]
     assert not own and report(scheduler, 12, 3, 0.1) == "STOP"
+
+
+def interleaved(values, rule, order, *, kills=()):
+    """Let trials report in the order given; return every decision. A killed driver's successor asks again first."""
+    scheduler = Stopping(rule, metric=METRIC, recorded={})
+    at, records, progress, decided = {}, {}, {}, {}
+    for place, number in enumerate(order):
+        if place in kills:
+            scheduler = Stopping(rule, metric=METRIC, recorded=records, progress=progress)
+            running = [n for n, known in progress.items() if not known.stopped and at[n] < 8]
+            for again in running:  # a trial that is taken up reports its last epoch once more
+                assert report(scheduler, again, at[again], records[again][at[again]]) == "CONTINUE"
+        known = progress.get(number, Progress())
+        epoch = at.get(number, 0) + 1
+        if known.stopped or epoch > 8:
+            continue
+        decision = report(scheduler, number, epoch, values[number][epoch])
+        decided[number, epoch], at[number] = decision, epoch
+        records.setdefault(number, {})[epoch] = values[number][epoch]
+        stopped = epoch if decision == "STOP" else 0
+        progress[number] = Progress(epoch=epoch, continued=0 if stopped else epoch, stopped=stopped)
+    return decided
+
+
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(RULES),
+    st.lists(st.integers(0, 9), min_size=20, max_size=120),
+    st.lists(st.integers(0, 119), max_size=4),
+)
+def test_a_continued_search_decides_as_the_undisturbed_one(seed, rule, order, kills):
+    values = curves(seed, count=10)
+    assert interleaved(values, rule, order, kills=kills) == interleaved(values, rule, order)
+
+
+def test_a_trial_that_was_stopped_but_not_told_is_stopped_by_the_next_driver():
+    recorded = {n: {1: 0.5} for n in range(3)}
+    progress = {2: Progress(epoch=1, stopped=1)}
+    scheduler = Stopping(Halving((1,), 3), metric=METRIC, recorded=recorded, progress=progress)
+    assert report(scheduler, 2, 1, 0.5) == "STOP" and report(scheduler, 1, 1, 0.5) == "CONTINUE"
 
 
 def test_without_a_rule_trials_run_to_their_end():
