@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,35 @@ from ltray.data.source import ImageData, open_data
 from ltray.engine.average import check_average
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.loop import Run, Session, planned_epochs, train
-from ltray.errors import UsageError, did_you_mean
+from ltray.errors import UsageError, did_you_mean, shown
+from ltray.knobs import HIGHEST_SEED, Knobs, knob
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.metrics import BALANCED, check_groups, check_objective
 from ltray.parts.heads import Network
 from ltray.recipe import Recipe
 from ltray.run_network import NETWORK_SETTINGS, RANDOM, RunNetwork
-from ltray.settings import full_key, plain
+from ltray.settings import full_keys, plain
 from ltray.stage import Method, Setting, Stage
+from ltray.typed import as_type
 
 OBJECTIVE = "objective"
-RUN_SETTINGS = ("dataset", "methods", "seed", *NETWORK_SETTINGS, "start", OBJECTIVE)
+DATASET, METHOD_LIST = "dataset", "methods"
+
+
+@dataclass(frozen=True)
+class RunSettings(Knobs):
+    """What a run sets besides its data set, its methods and their knobs; "" where the run finds it itself."""
+
+    seed: int = knob(0, "", "seed of weights, order and augmentation", low=0, high=HIGHEST_SEED)
+    backbone: str = knob("", "", "network of the first method that builds one")
+    weights: str = knob("", "", "random, imagenet, or a file")
+    frozen: str = knob("", "", "what of given weights is not trained")
+    start: str = knob("", "", "folder of a checkpoint to take the first network from")
+    objective: str = knob(BALANCED, "", "the metric that epochs and trials are compared on")
+
+
+RUN_SETTINGS = (DATASET, METHOD_LIST, *RunSettings.specs())
 
 
 @dataclass(frozen=True)
@@ -66,20 +84,19 @@ class Experiment:
         reference, fields = given.pop("dataset"), _owned(given, "dataset")
         dataset = DatasetDefinition(**fields) if "name" in fields else DatasetDefinition.read(reference, fields)
         knobs = tuple(m.knobs.resolve(dataset.profile, _owned(given, m.name)) for m in methods)
-        seed = given.pop("seed", 0)
-        network = {name: given.pop(name) for name in NETWORK_SETTINGS if name in given}
-        start, objective = str(given.pop("start", "")), str(given.pop(OBJECTIVE, cls.objective))
+        own = RunSettings(**{name: given.pop(name) for name in RunSettings.specs() if name in given})
+        network = {name: getattr(own, name) for name in NETWORK_SETTINGS if name in settings}
         if given:
             owners = setting_names([m.name for m in methods])
             raise UsageError(f"`{next(iter(given))}` is not a setting.{did_you_mean(next(iter(given)), owners)}")
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise UsageError(f"`seed` must be an integer >= 0, but got {seed!r}.")
+        start, objective = own.start, own.objective
+        _check_sequence(methods)
         check_objective(objective)
         if methods[0].follows and not start:
             raise UsageError(f"`{methods[0].name}` continues from a trained network: name a run with --from.")
         if start and not methods[0].follows:
             raise UsageError(f"`{methods[0].name}` trains a network from the start: a run to continue has no effect.")
-        return cls(dataset, methods, knobs, seed, RunNetwork.resolve(network, dataset, methods), start, objective)
+        return cls(dataset, methods, knobs, own.seed, RunNetwork.resolve(network, dataset, methods), start, objective)
 
     def settings(self) -> dict[str, Any]:
         """Return the complete flat settings; `from_settings` of them gives an equal experiment.
@@ -203,15 +220,49 @@ class Experiment:
         return stages
 
 
+def _check_sequence(methods: Sequence[Method]) -> None:
+    """Refuse methods whose training the next one would throw away.
+
+    Raises:
+        UsageError: None is named, or one that trains a network from the start comes after another.
+    """
+    if not methods:
+        raise UsageError("`methods` must name at least one method.")
+    for before, method in pairwise(methods):
+        if not method.follows:
+            raise UsageError(
+                f"`{method.name}` trains a network from the start, so `{before.name}` before it has no effect: leave "
+                "one of them out."
+            )
+
+
 def find_method(name: str) -> Method:
     """Return a method by name.
 
     Raises:
         UsageError: No method has this name; the nearest is suggested.
     """
-    if name not in METHODS:
-        raise UsageError(f"`{name}` is not a method.{did_you_mean(str(name), METHODS)}")
+    if not isinstance(name, str) or name not in METHODS:
+        raise UsageError(f"`{shown(name)[1:-1]}` is not a method.{did_you_mean(str(name), METHODS)}")
     return METHODS[name]
+
+
+def typed_setting(key: str, value: Any) -> Any:
+    """Return a setting in the type that is declared for it, its own range checked.
+
+    Args:
+        key: The full name: `seed`, `dataset.image_size`, `bcl.temperature`.
+        value: As read from a file or a command line.
+
+    Raises:
+        UsageError: A wrong type, or outside the legal range.
+    """
+    owner, _, name = key.rpartition(".")
+    if owner == DATASET:
+        return plain(DatasetDefinition.check_value(name, value))
+    if owner:
+        return plain(find_method(owner).knobs.check_value(name, value))
+    return as_type(key, str, value) if key == DATASET else RunSettings.check_value(key, value)
 
 
 def setting_names(methods: Sequence[str]) -> dict[str, list[str]]:
@@ -221,9 +272,13 @@ def setting_names(methods: Sequence[str]) -> dict[str, list[str]]:
 
 
 def complete_keys(given: Mapping[str, Any], methods: Sequence[str]) -> dict[str, Any]:
-    """Return the settings with bare knob names (`epochs`) written in full (`bcl.epochs`)."""
-    owners = setting_names(methods)
-    return {full_key(key, owners): value for key, value in given.items()}
+    """Return the settings with bare knob names (`epochs`) written in full (`bcl.epochs`), in their declared types.
+
+    Raises:
+        UsageError: An unknown name, one given twice, or an illegal value.
+    """
+    found = full_keys(given, setting_names(methods))
+    return {key: value if key == METHOD_LIST else typed_setting(key, value) for key, value in found.items()}
 
 
 def restore(checkpoint: Checkpoint, device: torch.device) -> tuple[Experiment, list[Stage]]:

@@ -7,11 +7,13 @@ the command line, the tables of `python -m ltray.methods`.
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, cast, get_type_hints
+from typing import Any, ClassVar, Self, get_type_hints
 
 from ltray.errors import UsageError, did_you_mean, shown
+from ltray.typed import as_type
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+HIGHEST_SEED = 2**32 - 1  # NumPy's legacy generator takes no larger one
 Bound = str | Callable[[Any, int], int]
 
 
@@ -167,6 +169,22 @@ class Knobs:
         """Return whether other knobs leave this one an effect; bounds hold only for those that have one."""
         return self.unmet_need(name, self.as_dict()) is None
 
+    @classmethod
+    def without_idle(cls, written: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a file's settings without those that the command line leaves without effect.
+
+        Args:
+            written: The file's.
+            given: The command line's, which go before them.
+        """
+        usual = {name: getattr(cls, name) for name in cls.specs()}
+        before, after = usual | dict(written), usual | dict(written) | dict(given)
+        return {
+            name: value
+            for name, value in written.items()
+            if not cls.unmet_need(name, after) or cls.unmet_need(name, before)
+        }
+
     def check_effects(self, names: Iterable[str], *, prefix: str = "") -> None:
         """Refuse settings that have no effect.
 
@@ -212,18 +230,18 @@ class Knobs:
             UsageError: A wrong type, not one of the choices, or outside the legal range.
         """
         spec = cls.specs()[name]
-        value = _as_type(name, cls.types()[name], given)
+        value: Value = as_type(name, cls.types()[name], given)
         items = value if isinstance(value, tuple) else (value,)
         for item in items:
             if spec.choices is not None and item not in spec.choices:
                 hint = did_you_mean(str(item), map(str, spec.choices))
-                raise UsageError(f"`{name}` must be one of {list(spec.choices)}, but got {item!r}.{hint}")
+                raise UsageError(f"`{name}` must be one of {list(spec.choices)}, but got {shown(item)}.{hint}")
         for number in items:
             if isinstance(number, str):
                 continue
             below = spec.low is not None and not number >= spec.low
             if below or (spec.high is not None and not number <= spec.high):
-                raise UsageError(f"`{_range(name, spec)}` must hold, but got {name}={value!r}.")
+                raise UsageError(f"`{_range(name, spec)}` must hold, but got {name}={shown(value)}.")
         return value
 
 
@@ -237,44 +255,3 @@ def _range(name: str, spec: Knob) -> str:
     left = "" if spec.low is None else f"{spec.low:g} <= "
     right = "" if spec.high is None else f" <= {spec.high:g}"
     return f"{left}{name}{right}"
-
-
-def _as_type(name: str, kind: Any, value: Any) -> Value:
-    """Return `value` as the declared type; only lossless changes (1 to 1.0, list to tuple)."""
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if kind is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if kind == tuple[int, ...] and isinstance(value, list | tuple):
-        return tuple(_int_item(name, item) for item in value)
-    if kind == tuple[float, ...] and isinstance(value, list | tuple):
-        return tuple(_float_item(name, item) for item in value)
-    if kind == tuple[str, ...] and isinstance(value, str | list | tuple):
-        return tuple(_text_item(name, item) for item in ([value] if isinstance(value, str) else value))
-    if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return cast(Value, value)
-    lists = {
-        tuple[int, ...]: "a list of integers",
-        tuple[float, ...]: "a list of numbers",
-        tuple[str, ...]: "a list of words",
-    }
-    wanted = lists.get(kind) or getattr(kind, "__name__", str(kind))
-    raise UsageError(f"`{name}` must be {wanted}, but got {value!r} ({type(value).__name__}).")
-
-
-def _int_item(name: str, item: Any) -> int:
-    if isinstance(item, bool) or not isinstance(item, int):
-        raise UsageError(f"`{name}` must be a list of integers, but holds {item!r}.")
-    return item
-
-
-def _float_item(name: str, item: Any) -> float:
-    if isinstance(item, bool) or not isinstance(item, int | float):
-        raise UsageError(f"`{name}` must be a list of numbers, but holds {item!r}.")
-    return float(item)
-
-
-def _text_item(name: str, item: Any) -> str:
-    if not isinstance(item, str):
-        raise UsageError(f"`{name}` must be a list of words, but holds {item!r}.")
-    return item

@@ -3,13 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
+from ltray.errors import SHOWN, UsageError, did_you_mean, shown
+from ltray.yaml_text import NotPlainYaml, parse, scalar
 
-from ltray.errors import UsageError, did_you_mean
+_STRUCTURED = ("[", "{", '"', "'")
 
 
 def parse_assignments(words: Iterable[str]) -> dict[str, Any]:
-    """Read `key=value` words of a command line; values are YAML (`1e-3`, `[160, 180]`, `true`).
+    """Read `key=value` words of a command line.
+
+    A value that begins with a bracket or a quote is YAML (`[160, 180]`, `{from: 0.1, to: 0.2}`); any other is one
+    word with nothing cut off, whatever it holds: `folder=/data/my #1 photos`.
 
     Raises:
         UsageError: A word without "=", a value that is not YAML, a key given twice.
@@ -18,33 +22,26 @@ def parse_assignments(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key:
-            raise UsageError(f"`{word}` must have the form key=value.")
+            raise UsageError(f"{shown(word)} must have the form key=value.")
         if key in found:
-            raise UsageError(f"`{key}` is given twice: {found[key]!r} and {text}.")
-        try:
-            found[key] = parse_numbers(yaml.safe_load(text))
-        except yaml.YAMLError as error:
-            raise UsageError(f"`{word}`: the value is not valid YAML.") from error
+            raise UsageError(f"`{key}` is given twice: {shown(found[key])} and {shown(text)}; keep one of them.")
+        found[key] = _value(word, text)
     return found
+
+
+def _value(word: str, text: str) -> Any:
+    if not text.lstrip().startswith(_STRUCTURED):
+        meant = scalar(text.strip())
+        return text if isinstance(meant, str) else meant
+    try:
+        return parse(text).value
+    except NotPlainYaml as error:
+        raise UsageError(f"{shown(word)}: the value is not valid YAML: {error}.") from error
 
 
 def plain(value: Any) -> Any:
     """Return `value` as a YAML file gives it back: a tuple as a list."""
     return list(value) if isinstance(value, tuple) else value
-
-
-def parse_numbers(value: Any) -> Any:
-    """Return `value` with the numbers where YAML 1.1 left them as text (`1e-3` lacks the dot), at any depth."""
-    if isinstance(value, dict):
-        return {key: parse_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [parse_numbers(item) for item in value]
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
 def full_key(key: str, owners: Mapping[str, Iterable[str]]) -> str:
@@ -69,4 +66,33 @@ def full_key(key: str, owners: Mapping[str, Iterable[str]]) -> str:
     owner = key.rpartition(".")[0]
     if owner in owners and owner:
         known = [name for name in dotted if name.startswith(f"{owner}.")]
-    raise UsageError(f"`{key}` is not a setting.{did_you_mean(key, known)}")
+    raise UsageError(f"`{key[:SHOWN]}` is not a setting.{did_you_mean(key, known)}")
+
+
+def full_keys(given: Mapping[str, Any], owners: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    """Return settings with every key in its dotted form.
+
+    Raises:
+        UsageError: A key is unknown, or two keys mean the same setting (`temperature` and `bcl.temperature`).
+    """
+    written: dict[str, str] = {}
+    for key in given:
+        note_once(written, full_key(key, owners), key)
+    return {full: given[key] for full, key in written.items()}
+
+
+def note_once(written: dict[str, str], full: str, key: str, where: str = "") -> None:
+    """Note under which key a setting was written.
+
+    Args:
+        written: Gets it, by the setting's full name.
+        full: The setting's full name.
+        key: The key as written.
+        where: "file:line: " of the key, for messages.
+
+    Raises:
+        UsageError: It was written before, under this or another key.
+    """
+    if full in written:
+        raise UsageError(f"{where}`{full}` is given twice, as `{written[full]}` and as `{key}`; keep one of them.")
+    written[full] = key

@@ -1,12 +1,13 @@
-"""YAML files with the line of every key, so that a mistake can be shown where it stands."""
+"""YAML files with the line of every key, so that messages can show where a mistake is."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ltray.errors import UsageError
+from ltray.files import read_text
+from ltray.printable import printable
+from ltray.yaml_text import LONGEST, NotPlainYaml, parse
 
 
 @dataclass(frozen=True)
@@ -33,40 +34,19 @@ class SettingsFile:
             UsageError: The file is absent, not YAML, not a mapping, or repeats a key.
         """
         path = Path(path)
+        text = read_text(path, limit=4 * LONGEST)
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: cannot be read: {error}.") from error
-        try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UsageError(f"{path}: not valid YAML: {error}") from error
-        if not isinstance(node, yaml.MappingNode) or not isinstance(values, dict):
-            raise UsageError(f"{path}: must hold `key: value` lines, but holds {type(values).__name__}.")
-        lines: dict[str, int] = {}
-        _collect(node, "", lines, path)
-        return cls(path, values, lines)
+            parsed = parse(text)
+        except NotPlainYaml as error:
+            line = f"{error.line}:" if error.line else ""
+            raise UsageError(f"{printable(path)}:{line} not valid YAML for settings: {error}.") from error
+        if not isinstance(parsed.value, dict):
+            held = "is empty" if parsed.value is None else f"holds {type(parsed.value).__name__}"
+            raise UsageError(f"{printable(path)}: must hold `key: value` lines, but {held}.")
+        return cls(path, parsed.value, parsed.lines)
 
     def where(self, key: str) -> str:
         """Return "file:line: " of a dotted key, or "file: " where it has no line of its own."""
         while key and key not in self.lines:
             key = key.rpartition(".")[0]
         return f"{self.path}:{self.lines[key]}: " if key else f"{self.path}: "
-
-
-def _collect(node: yaml.MappingNode, prefix: str, lines: dict[str, int], path: Path) -> None:
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            raise UsageError(f"{path}:{key.start_mark.line + 1}: a key must be a plain word.")
-        name = f"{prefix}{key.value}"
-        line = key.start_mark.line + 1
-        if name in lines:
-            raise UsageError(f"{path}:{line}: `{name}` stands twice; first in line {lines[name]}.")
-        lines[name] = line
-        if isinstance(value, yaml.MappingNode):
-            _collect(value, f"{name}.", lines, path)
-        for index, item in enumerate(value.value if isinstance(value, yaml.SequenceNode) else []):
-            lines[f"{name}.{index}"] = item.start_mark.line + 1
-            if isinstance(item, yaml.MappingNode):
-                _collect(item, f"{name}.{index}.", lines, path)

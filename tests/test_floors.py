@@ -8,8 +8,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ltray"
 FLOORS = (
-    "errors printable files metrics knobs recipe long_tail distributed settings settings_file"
-    " provenance command console",
+    "errors printable files metrics typed knobs recipe long_tail distributed yaml_text settings settings_file"
+    " arguments provenance command console",
     "stage parts",
     "methods data engine",
     "run_network experiment objective board space study outcome claims pages",

@@ -124,7 +124,7 @@ class Chained(Knobs):
 @pytest.mark.parametrize(
     ("values", "name", "sentence"),
     [
-        ({}, "promotion", "`x.promotion` has no effect with x.fidelity=epochs, but got 'restart'.*set x.fidelity=runs"),
+        ({}, "promotion", "`x.promotion` has no effect with x.fidelity=epochs, but got 'restart'.*x.fidelity=runs"),
         ({"fidelity": "runs", "rule": "none"}, "promotion", "`x.promotion` has no effect with x.rule=none"),
         (
             {"seeds": 7},

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from ltray.arguments import check_place, why_no_place
 from ltray.data.storage import SMALL, Storage
-from ltray.errors import UsageError, did_you_mean
-from ltray.knobs import Knobs, knob
+from ltray.errors import UsageError, did_you_mean, shown
+from ltray.knobs import HIGHEST_SEED, Above, Knobs, knob
+from ltray.printable import printable
 from ltray.settings_file import SettingsFile
 
 SHIPPED = Path(__file__).resolve().parents[2] / "datasets"
@@ -18,20 +20,16 @@ BUNDLED = ("cifar10", "cifar100", "digits")
 SOURCES = (*BUNDLED, "folder", "lists", "parquet")
 KINDS = ("natural", "exp", "step", "pareto", "power")
 
+MOST_IMAGES = 10**9
+LONGEST_NAME = 100  # bytes; folders' names hold more than it
+PLACES = ("folder", "train_list", "validation_list", "test_list", "class_names", "store", "reference_list")
+
+# The published data sets that methods state values for; any other starts from "default".
+PROFILES = ("default", "cifar10_lt", "cifar100_lt", "digits_lt", "imagenet_lt", "inat18", "places_lt")
+
 _LISTED = ("source", ("lists", "parquet"))
-EFFECTIVE: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "train_list": _LISTED,
-    "validation_list": _LISTED,
-    "test_list": _LISTED,
-    "class_names": ("source", ("lists",)),
-    "image_column": ("source", ("parquet",)),
-    "label_column": ("source", ("parquet",)),
-    "imbalance_factor": ("imbalance_kind", ("exp", "step", "pareto")),
-    "imbalance_shape": ("imbalance_kind", ("pareto",)),
-    "imbalance_exponent": ("imbalance_kind", ("power",)),
-    "reference_list": ("imbalance_kind", ("power",)),
-}
-"""Fields that mean something only where another field has one of these values."""
+_PARQUET = ("source", ("parquet",))
+_LARGE = ("image_size", Above(SMALL))
 
 
 @dataclass(frozen=True)
@@ -45,32 +43,74 @@ class DatasetDefinition(Knobs):
 
     name: str = knob("", "", "what results and folders call the data set")
     source: str = knob("", "", "where the original images come from", choices=SOURCES)
-    folder: str = knob("", "", "folder of the originals; empty: where the source finds or downloads them")
-    train_list: str = knob("", "", "list file or Parquet pattern of the training images")
-    validation_list: str = knob("", "", "the same for an official validation set; empty: there is none")
-    test_list: str = knob("", "", "the same for the test set; empty: cut one with `test_per_class`")
-    class_names: str = knob("", "", "file with a class name a line; empty: from the lists or folders")
-    image_column: str = knob("", "", "Parquet column of the images; empty: the usual names")
-    label_column: str = knob("", "", "Parquet column of the labels; empty: the usual names")
+    folder: str = knob(
+        "",
+        "",
+        "folder of the originals; empty: where the source finds or downloads them",
+        needs=("source", tuple(name for name in SOURCES if name != "digits")),
+    )
+    train_list: str = knob("", "", "list file or Parquet pattern of the training images", needs=_LISTED)
+    validation_list: str = knob("", "", "the same for an official validation set; empty: there is none", needs=_LISTED)
+    test_list: str = knob("", "", "the same for the test set; empty: cut one with `test_per_class`", needs=_LISTED)
+    class_names: str = knob(
+        "", "", "file with a class name a line; empty: from the lists or folders", needs=("source", ("lists",))
+    )
+    image_column: str = knob("", "", "Parquet column of the images; empty: the usual names", needs=_PARQUET)
+    label_column: str = knob("", "", "Parquet column of the labels; empty: the usual names", needs=_PARQUET)
     store: str = knob("", "", "name of the converted files' folder below $LTRAY_DATA, or its path; . is the file's own")
     image_size: int = knob(32, "", "side of a view in pixels", low=4, high=2048)
-    longest_side: int = knob(500, "", "cap of a stored image's longer side, for views above 64 pixels", low=32)
-    jpeg_quality: int = knob(90, "", "quality of stored JPEGs, for views above 64 pixels", low=1, high=100)
-    profile: str = knob("default", "", "the line of the methods' `paper_values` that holds for it")
+    longest_side: int = knob(
+        500, "", "cap of a stored image's longer side, for views above 64 pixels", low=32, high=65_535, needs=_LARGE
+    )
+    jpeg_quality: int = knob(
+        90, "", "quality of stored JPEGs, for views above 64 pixels", low=1, high=100, needs=_LARGE
+    )
+    profile: str = knob("default", "", "the line of the methods' `paper_values` that holds for it", choices=PROFILES)
     flip: bool = knob(True, "", "whether a mirrored image is still of its class")
     mean: tuple[float, ...] = knob((0.4914, 0.4822, 0.4465), "", "mean a channel, of 1", low=0.0, high=1.0)
     std: tuple[float, ...] = knob((0.2023, 0.1994, 0.2010), "", "standard deviation a channel", low=1e-3, high=1.0)
     imbalance_kind: str = knob("natural", "", "how the class counts fall", choices=KINDS)
     imbalance_factor: float = knob(
-        1.0, "IF", "largest over smallest class; 0.01 is understood as 100", low=1e-6, high=1e6
+        1.0,
+        "IF",
+        "largest over smallest class; 0.01 is understood as 100",
+        low=1e-6,
+        high=1e6,
+        needs=("imbalance_kind", ("exp", "step", "pareto")),
     )
-    imbalance_shape: float = knob(6.0, "a", "shape of the Pareto distribution; ImageNet-LT's is 6", low=0.1, high=100.0)
-    imbalance_exponent: float = knob(1.0, "γ", "n' is proportional to n^γ of `reference_list`", low=0.0, high=4.0)
-    reference_list: str = knob("", "", "list file whose class counts `power` starts from")
-    largest_class: int = knob(0, "n_max", "images of the largest class at most; 0: all there are", low=0)
-    data_seed: int = knob(0, "", "which images the long-tailed subset keeps", low=0, high=2**32 - 1)
-    test_per_class: int = knob(0, "", "test images a class cut from the source; 0: the source's own test", low=0)
-    validation_per_class: int = knob(0, "", "validation images a class (protocol `honest`)", low=0)
+    imbalance_shape: float = knob(
+        6.0,
+        "a",
+        "shape of the Pareto distribution; ImageNet-LT's is 6",
+        low=0.1,
+        high=100.0,
+        needs=("imbalance_kind", ("pareto",)),
+    )
+    imbalance_exponent: float = knob(
+        1.0,
+        "γ",
+        "n' is proportional to n^γ of `reference_list`",
+        low=0.0,
+        high=4.0,
+        needs=("imbalance_kind", ("power",)),
+    )
+    reference_list: str = knob(
+        "", "", "list file whose class counts `power` starts from", needs=("imbalance_kind", ("power",))
+    )
+    largest_class: int = knob(
+        0, "n_max", "images of the largest class at most; 0: all there are", low=0, high=MOST_IMAGES
+    )
+    data_seed: int = knob(0, "", "which images the long-tailed subset keeps", low=0, high=HIGHEST_SEED)
+    test_per_class: int = knob(
+        0, "", "test images a class cut from the source; 0: the source's own test", low=0, high=MOST_IMAGES
+    )
+    validation_per_class: int = knob(
+        0,
+        "",
+        "validation images a class (protocol `honest`)",
+        low=0,
+        high=MOST_IMAGES,
+    )
     protocol: str = knob(
         "honest",
         "",
@@ -82,18 +122,16 @@ class DatasetDefinition(Knobs):
         super().__post_init__()
         if "/" in self.name:
             raise UsageError(f"`name` is part of file names and must not hold a slash, but got {self.name!r}.")
+        if self.name in (".", "..") or len(os.fsencode(self.name)) > LONGEST_NAME or printable(self.name) != self.name:
+            raise UsageError(f"`name` is part of file names: a short word, but got {shown(self.name)}.")
+        for field in PLACES:
+            check_place(field, getattr(self, field))
         if 0.0 < self.imbalance_factor < 1.0:
             object.__setattr__(self, "imbalance_factor", 1.0 / self.imbalance_factor)
         for name in ("mean", "std"):
             if len(getattr(self, name)) != 3:
                 raise UsageError(f"`{name}` needs three numbers (red, green, blue), but got {getattr(self, name)}.")
-        stated = self.stated()
-        for name, (other, values) in EFFECTIVE.items():
-            if name in stated and getattr(self, other) not in values:
-                raise UsageError(
-                    f"`{name}` has no effect with `{other}: {getattr(self, other)}`, but got {stated[name]!r}; "
-                    f"it belongs to {' or '.join(f'`{other}: {value}`' for value in values)}."
-                )
+        self.check_effects(self.stated())
 
     @property
     def storage(self) -> Storage:
@@ -136,8 +174,9 @@ class DatasetDefinition(Knobs):
                 cls.check_value(key, value)
             except UsageError as error:
                 raise UsageError(f"{file.where(key)}{error}") from error
-        for key in overrides or {}:
+        for key, value in (overrides or {}).items():
             cls.check_name(key)
+            cls.check_value(key, value)
         values = file.values | dict(overrides or {})
         if str(values.get("store", "")).startswith("."):
             values["store"] = str((file.path.parent / values["store"]).resolve())
@@ -173,7 +212,9 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
         UsageError: Neither a file nor a name in `datasets/`.
     """
     text = os.fspath(path_or_name)
-    if Path(text).is_file():
+    if problem := why_no_place(text):
+        raise UsageError(f"data set: {shown(text)} {problem}.")
+    if Path(text).exists() and not Path(text).is_dir():
         return Path(text)
     known = {file.stem: file for folder in (SHIPPED, Path("datasets")) for file in sorted(folder.glob("*.yaml"))}
     if text in known:

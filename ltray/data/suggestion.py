@@ -45,7 +45,8 @@ def draft(folder: Path, settings: Mapping[str, Any]) -> DatasetDefinition:
         if key in KNOWN:
             raise UsageError(f"`{key}` has no effect beside a folder of images; a data-set file may state it.")
     place = folder.resolve()
-    known = {"name": _slug(place.name), "source": "folder", "folder": str(place), "protocol": "paper"}
+    known: dict[str, Any] = {"name": _slug(place.name), "source": "folder", "folder": str(place), "protocol": "paper"}
+    known["image_size"] = LARGE  # until the images are looked at: settings of large ones may turn out without effect
     first = DatasetDefinition(**(known | dict(settings)))
     if "image_size" in settings:
         return first

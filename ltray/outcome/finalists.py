@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
+from ltray.knobs import HIGHEST_SEED
 from ltray.outcome.intervals import Interval, mean_interval
 from ltray.outcome.run_folder import read_evaluation
 from ltray.space.search_settings import Finalists
@@ -88,10 +89,15 @@ def rounds(asked: Finalists, *, seed: int, data_seed: int) -> list[list[Cell]]:
         seed: Training seed of the search, which no run gets.
         data_seed: Data seed of the search, which no run gets where fresh ones are asked for.
     """
-    seeds = [seed + 1 + i for i in range(asked.seeds)]
+    seeds = _fresh(seed, asked.seeds)
     if asked.data_seeds == 1:
         return [[(s, data_seed)] for s in seeds]
-    return [[(s, data_seed + 1 + i) for s in seeds] for i in range(asked.data_seeds)]
+    return [[(s, fresh) for s in seeds] for fresh in _fresh(data_seed, asked.data_seeds)]
+
+
+def _fresh(seed: int, count: int) -> list[int]:
+    """Return the seeds that follow a seed; after the highest one come the lowest."""
+    return [(seed + 1 + i) % (HIGHEST_SEED + 1) for i in range(count)]
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ltray.errors import UsageError, did_you_mean
+from ltray.errors import UsageError, did_you_mean, shown
 from ltray.knobs import Knob
 from ltray.recipe import Recipe
 from ltray.stage import Method
+from ltray.typed import as_type
 
 KEYS = ("from", "to", "log", "among")
 AUTO = "auto"
@@ -54,16 +55,18 @@ class Dimension:
         if isinstance(content, list):
             content = {"among": content}
         if not isinstance(content, Mapping) or not content:
-            raise UsageError(f"{where}must be `auto`, a list, {{from, to}} or {{among}}, but got {content!r}.")
+            raise UsageError(f"{where}must be `auto`, a list, {{from, to}} or {{among}}, but got {shown(content)}.")
         for key in content:
+            if key == "among" and ("from" in content or "to" in content):
+                raise UsageError(f"{where}`among` lists values and `from`, `to` span a range; keep one of them.")
             if key not in KEYS:
                 raise UsageError(f"{where}`{key}` is not a part of a range.{did_you_mean(str(key), KEYS)}")
         low, high, among = content.get("from"), content.get("to"), content.get("among")
         values = _values(among, where) if "among" in content else _ends(low, high, kind, where)
         checked = [_legal(method, name, value, where) for value in values]
-        log = content.get("log", spec.log if "among" not in content else False)
-        if not isinstance(log, bool) or (log and "among" in content):
-            raise UsageError(f"{where}`log` must be true or false, and stands only beside `from` and `to`.")
+        if len(set(map(repr, checked))) < len(checked):
+            raise UsageError(f"{where}`among` repeats a value: {shown(among)}.")
+        log = _log(content, where) if "log" in content else spec.log and "among" not in content
         if "among" in content:
             return cls(method.name, name, spec, kind is int, None, None, False, tuple(checked), where)
         if log and checked[0] <= 0:
@@ -154,10 +157,17 @@ def _own_range(key: str, spec: Knob, kind: Any, where: str) -> dict[str, Any]:
 
 def _values(among: Any, where: str) -> list[Any]:
     if not isinstance(among, list) or not among:
-        raise UsageError(f"{where}`among` must be a list with at least one value, but got {among!r}.")
-    if len(set(map(repr, among))) < len(among):
-        raise UsageError(f"{where}`among` repeats a value: {among!r}.")
+        raise UsageError(f"{where}`among` must be a list with at least one value, but got {shown(among)}.")
     return among
+
+
+def _log(content: Mapping[str, Any], where: str) -> bool:
+    if "among" in content:
+        raise UsageError(f"{where}`log` has no effect with `among`: it belongs to `from` and `to`.")
+    try:
+        return bool(as_type("log", bool, content["log"]))
+    except UsageError as error:
+        raise UsageError(f"{where}{error}") from error
 
 
 def _ends(low: Any, high: Any, kind: Any, where: str) -> list[Any]:
@@ -165,9 +175,10 @@ def _ends(low: Any, high: Any, kind: Any, where: str) -> list[Any]:
         raise UsageError(f"{where}only numbers have a range; write `among: [...]`.")
     if low is None or high is None:
         raise UsageError(f"{where}a range needs `from` and `to`, but got from={low}, to={high}.")
-    for end in (low, high):
-        if isinstance(end, bool) or not isinstance(end, int | float):
-            raise UsageError(f"{where}`from` and `to` must be numbers, but got {end!r}.")
+    try:
+        low, high = as_type("from", kind, low), as_type("to", kind, high)
+    except UsageError as error:
+        raise UsageError(f"{where}{error}") from error
     if not low < high:
         raise UsageError(f"{where}`from < to` must hold, but got from={low}, to={high}.")
     return [low, high]

@@ -8,7 +8,7 @@ from ltray.errors import UsageError
 from ltray.experiment import Experiment
 
 NAME = "name"
-SHARED = ("dataset", "methods", "start", "objective", "dataset.name", "dataset.protocol")
+SHARED = frozenset({"dataset", "methods", "start", "objective", "dataset.name", "dataset.protocol", "protocol"})
 """Settings that the trials of one table have in common."""
 
 

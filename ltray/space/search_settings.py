@@ -1,26 +1,21 @@
 """The blocks `search:`, `stop:` and `trial:` of a search-space file."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ltray.errors import UsageError
-from ltray.knobs import Knobs, Value, knob
+from ltray.errors import UsageError, shown
+from ltray.knobs import HIGHEST_SEED, Above, Knobs, Value, knob
 from ltray.metrics import OBJECTIVES, SECONDS, check_groups
 
-_RUNGS = ("fidelity", "promotion", "rungs", "first_rung", "keep_one_in")
-# What each rule reads besides its name, and why it reads nothing else.
-RULES: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "asha": (_RUNGS, "successive halving has no population"),
-    "hyperband": (_RUNGS, "its brackets of successive halving have no population"),
-    "median": (("first_rung",), "it compares whole runs at every epoch, and stops what is below the median"),
-    "pbt": (("exploit_every", "exploit_share"), "every member of a population trains to the end"),
-    "none": ((), "nothing is stopped"),
-}
+RULES = ("asha", "hyperband", "median", "pbt", "none")
+_HALVING = ("rule", ("asha", "hyperband"))  # median compares whole runs at every epoch, pbt trains all to the end
+_POPULATION = ("rule", ("pbt",))
 
 SAMPLERS = ("tpe", "random", "qmc", "grid", "cmaes", "gp")
 PAPER_TRY = "paper"
 AUTO = "auto"
+MOST_EPOCHS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,7 @@ class Search(Knobs):
 
     sampler: str = knob("tpe", "", "who proposes settings", choices=SAMPLERS)
     trials: int = knob(32, "", "settings to try", low=1, high=1_000_000)
-    seed: int = knob(0, "", "seed of the proposals; the training seed is `seed`", low=0)
+    seed: int = knob(0, "", "seed of the proposals; the training seed is `seed`", low=0, high=HIGHEST_SEED)
     first_try: tuple[Any, ...] = knob((PAPER_TRY,), "", "settings that are tried first: paper, none, or a list")
     objectives: tuple[str, ...] = knob(
         (AUTO,),
@@ -91,10 +86,12 @@ def _tries(given: Any) -> tuple[Any, ...]:
         if item != PAPER_TRY and not (isinstance(item, Mapping) and item):
             raise UsageError(
                 f"`first_try` must be `paper`, `none` or a list of `paper` and settings such as "
-                f"{{rescom.temperature: 0.1}}, but got {item!r}."
+                f"{{rescom.temperature: 0.1}}, but got {shown(item)}."
             )
     if not isinstance(tries, list | tuple):
-        raise UsageError(f"`first_try` must be a list where it gives settings: [{given!r}].")
+        raise UsageError(f"`first_try` must be a list where it gives settings: [{shown(given)}].")
+    if any(item in tries[:index] for index, item in enumerate(tries)):
+        raise UsageError(f"`first_try` repeats a setting: {shown(tries)}; leave one out.")
     return tuple(tries)
 
 
@@ -106,24 +103,49 @@ class Stop(Knobs):
     `ltray.study.stopping_rules`, population based training in `ltray.study.population`.
     """
 
-    rule: str = knob("asha", "", "early stopping", choices=tuple(RULES))
+    rule: str = knob("asha", "", "early stopping", choices=RULES)
     fidelity: str = knob(
         "epochs",
         "",
         "what is compared at a rung: the first epochs of the whole run, or a short run with its own schedule",
         choices=("epochs", "short_runs"),
+        needs=_HALVING,
     )
     promotion: str = knob(
         "restart",
         "",
         "the longer run after a short one: from scratch, or a warm restart from its weights",
         choices=("restart", "continue"),
+        needs=("fidelity", ("short_runs",)),
     )
-    rungs: tuple[int, ...] = knob((), "", "epochs at which trials are compared; auto: found from the schedule", low=1)
-    first_rung: int = knob(0, "", "epochs before the first decision; 0: found from the schedule", low=0)
-    keep_one_in: int = knob(3, "η", "the share that goes on at each rung is 1/η", low=2, high=100)
-    exploit_every: int = knob(0, "", "epochs between two exchanges of a population; 0: a tenth of the run", low=0)
-    exploit_share: float = knob(0.25, "", "the worst share copies from the best share", low=0.01, high=0.5)
+    rungs: tuple[int, ...] = knob(
+        (),
+        "",
+        "epochs at which trials are compared; auto: found from the schedule",
+        low=1,
+        high=MOST_EPOCHS,
+        needs=_HALVING,
+    )
+    first_rung: int = knob(
+        0,
+        "",
+        "epochs before the first decision; 0: found from the schedule",
+        low=0,
+        high=MOST_EPOCHS,
+        needs=("rule", ("asha", "hyperband", "median")),
+    )
+    keep_one_in: int = knob(3, "η", "the share that goes on at each rung is 1/η", low=2, high=100, needs=_HALVING)
+    exploit_every: int = knob(
+        0,
+        "",
+        "epochs between two exchanges of a population; 0: a tenth of the run",
+        low=0,
+        high=MOST_EPOCHS,
+        needs=_POPULATION,
+    )
+    exploit_share: float = knob(
+        0.25, "", "the worst share copies from the best share", low=0.01, high=0.5, needs=_POPULATION
+    )
 
     @property
     def fidelity_in_words(self) -> str:
@@ -135,34 +157,15 @@ class Stop(Knobs):
         """Return `given` in the type of the field; `rungs: auto` is an empty list."""
         return () if name == "rungs" and given == "auto" else super().check_value(name, given)
 
-    @classmethod
-    def check_used(cls, given: Mapping[str, Any]) -> None:
-        """Check that every setting given has an effect under the rule.
-
-        Args:
-            given: The settings as written, by name.
-
-        Raises:
-            UsageError: One has none; with the reason.
-        """
-        rule = given.get("rule", cls.rule)
-        used, reason = RULES.get(rule, (tuple(given), ""))
-        for name in given:
-            if name != "rule" and name not in used:
-                allowed = f"It reads {', '.join(f'`{u}`' for u in used)}." if used else "It reads no other setting."
-                raise UsageError(f"`stop.{name}` has no effect under `stop.rule: {rule}`: {reason}. {allowed}")
-        if given.get("rungs", "auto") not in ("auto", []) and given.get("first_rung"):
-            raise UsageError("`stop.first_rung` has no effect beside a list of `stop.rungs`: leave one of them out.")
-        if "promotion" in given and given.get("fidelity", "epochs") == "epochs":
+    def check_effects(self, names: Iterable[str], *, prefix: str = "") -> None:
+        """Refuse settings that have no effect; see `Knobs.check_effects`."""
+        names = list(names)
+        super().check_effects(names, prefix=prefix)
+        if self.rungs and self.first_rung and "first_rung" in names:
             raise UsageError(
-                "`stop.promotion` has no effect without `stop.fidelity: short_runs`: a trial is one run, and goes on."
+                f"`{prefix}first_rung` has no effect with a list of `{prefix}rungs`, but got {self.first_rung}: leave "
+                "one of them out."
             )
-
-    @classmethod
-    def under(cls, rule: str, written: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those settings of a file that still mean something where the command line names another rule."""
-        used, _ = RULES.get(rule, (tuple(written), ""))
-        return {name: value for name, value in written.items() if name in used}
 
 
 @dataclass(frozen=True)
@@ -186,19 +189,28 @@ class TrialResources(Knobs):
             )
 
 
+_ANY = ("best", Above(0))
+
+
 @dataclass(frozen=True)
 class Finalists(Knobs):
     """What is trained again on fresh seeds once the search is done, beside the papers' setting."""
 
     best: int = knob(0, "k", "trials to train again, from the best down; 0: none", low=0, high=1000)
-    seeds: int = knob(5, "n", "fresh training seeds of each; never the search's own", low=2, high=1000)
+    seeds: int = knob(5, "n", "fresh training seeds of each; never the search's own", low=2, high=1000, needs=_ANY)
     data_seeds: int = knob(
-        1, "m", "data seeds, each with every training seed; 1: the search's own, more: all fresh", low=1, high=1000
+        1,
+        "m",
+        "data seeds, each with every training seed; 1: the search's own, more: all fresh",
+        low=1,
+        high=1000,
+        needs=_ANY,
     )
-    drop_losers: bool = knob(True, "", "whether a setting clearly behind the leader after three rounds is given up")
+    drop_losers: bool = knob(
+        True, "", "whether a setting clearly behind the leader after three rounds is given up", needs=_ANY
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        idle = [f for f in ("seeds", "data_seeds", "drop_losers") if getattr(self, f) != getattr(type(self), f)]
-        if self.best == 0 and idle:
-            raise UsageError(f"`finalists.{idle[0]}` has no effect with finalists.best=0; set finalists.best=3.")
+        stated = [name for name in self.specs() if getattr(self, name) != getattr(type(self), name)]
+        self.check_effects(stated, prefix="finalists.")

@@ -1,14 +1,22 @@
 """Reads a search-space file and the command line's overrides into the parts of a search."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from ltray.errors import UsageError, did_you_mean
-from ltray.experiment import OBJECTIVE, Experiment, find_method, setting_names
+from ltray.errors import UsageError, did_you_mean, shown
+from ltray.experiment import (
+    DATASET,
+    METHOD_LIST,
+    OBJECTIVE,
+    Experiment,
+    find_method,
+    setting_names,
+    typed_setting,
+)
 from ltray.knobs import Knobs
 from ltray.recipe import Recipe
-from ltray.settings import full_key, parse_numbers
+from ltray.settings import full_key, note_once
 from ltray.settings_file import SettingsFile
 from ltray.space.alternative import Alternative
 from ltray.space.dimension import AUTO, Dimension, worth_exploring
@@ -48,7 +56,7 @@ class SpaceReader:
         self.file_owners = setting_names(list(dict.fromkeys(names + self.methods)))
         self.owners = setting_names(self.methods) | {name: list(block.specs()) for name, block in BLOCKS.items()}
         self.ranges = {key.partition(".")[2]: given.pop(key) for key in list(given) if key.startswith(f"{EXPLORE}.")}
-        self.overrides = {full: value for key, value in given.items() for full in self._full_keys(key, self.owners)}
+        self.overrides = self._read(given, self.owners, lambda key: f"{key}=…: ")
 
     def parts(self) -> dict[str, Any]:
         """Read every part."""
@@ -99,14 +107,43 @@ class SpaceReader:
         except UsageError as error:
             raise UsageError(f"{where}{error}") from error
 
+    def _read(
+        self, written: Mapping[str, Any], owners: Mapping[str, Iterable[str]], where: Callable[[str], str]
+    ) -> dict[str, Any]:
+        """Return settings by full name, each in its declared type.
+
+        Args:
+            written: As they stand in the file or on the command line.
+            owners: Who may own them.
+            where: Returns the place of a key, for messages.
+        """
+        found: dict[str, Any] = {}
+        keys: dict[str, str] = {}
+        for key, value in written.items():
+            try:
+                for full in self._full_keys(key, owners):
+                    note_once(keys, full, key)
+                    owner, _, name = full.rpartition(".")
+                    block = BLOCKS.get(owner)
+                    found[full] = block.check_value(name, value) if block else typed_setting(full, value)
+            except UsageError as error:
+                raise UsageError(f"{where(key)}{error}") from error
+        return found
+
     def _fixed(self) -> dict[str, Any]:
         """Return the flat settings that all trials share, but for `methods`."""
-        if "dataset" not in self.file.values | self.overrides:
+        if DATASET not in self.file.values | self.overrides:
             raise UsageError(f"{self.file.path}: `dataset` is missing; name one, such as `dataset: cifar100-lt`.")
-        fixed: dict[str, Any] = {"dataset": self.file.values.get("dataset")}
-        for key, value in self._mapping("fix").items():
-            for full in self._full_keys(key, self.file_owners, self.file.where(f"fix.{key}")):
-                fixed[full] = value
+        fixed: dict[str, Any] = {DATASET: self.overrides.get(DATASET)}
+        if DATASET not in self.overrides:
+            fixed |= self._read(
+                {DATASET: self.file.values[DATASET]}, self.file_owners, lambda key: self.file.where(DATASET)
+            )
+        read = self._read(self._mapping("fix"), self.file_owners, lambda key: self.file.where(f"fix.{key}"))
+        for key in (DATASET, METHOD_LIST):
+            if key in read:
+                raise UsageError(f"{self.file.where(f'fix.{key}')}`{key}` has no effect below `fix`; state it outside.")
+        fixed |= read
         return fixed | {k: v for k, v in self.overrides.items() if k.partition(".")[0] not in BLOCKS}
 
     def _objective(self, fixed: Mapping[str, Any], search: Search) -> dict[str, str]:
@@ -138,7 +175,8 @@ class SpaceReader:
         knobs = {name: list(names) for name, names in self.file_owners.items() if name not in ("", "dataset")}
         whole: dict[str, tuple[str, Any]] = {}
         single: dict[str, tuple[str, Any]] = {}
-        for written, content, where in self._written_ranges():
+        seen: dict[bool, dict[str, str]] = {False: {}, True: {}}
+        for written, content, where, on_command_line in self._written_ranges():
             if written in knobs:
                 if content != AUTO:
                     raise UsageError(f"{where}a whole method can be explored as `{written}: {AUTO}`, not {content!r}.")
@@ -146,20 +184,21 @@ class SpaceReader:
                 whole |= {key: (where, AUTO) for name in names if (key := f"{written}.{name}") not in fixed}
                 continue
             for key in self._full_keys(written, knobs, where):
-                if key in fixed and key not in self.overrides:
+                if key in fixed and (on_command_line or key not in self.overrides):
                     raise UsageError(f"{where}`{key}` is explored and fixed; keep one of them.")
+                note_once(seen[on_command_line], key, written, where)
                 if key not in fixed:  # or the command line fixes it
                     single[key] = (where, content)
         return whole | single
 
-    def _written_ranges(self) -> list[tuple[str, Any, str]]:
-        """Return key, range and place of what `explore` says, the command line's last."""
+    def _written_ranges(self) -> list[tuple[str, Any, str, bool]]:
+        """Return key, range, place and whether it is the command line's of what `explore` states, those last."""
         if self.file.values.get(EXPLORE) == AUTO:
             listed = dict.fromkeys(self.methods, AUTO)
         else:
             listed = self._mapping(EXPLORE)
-        found = [(key, content, self.file.where(f"{EXPLORE}.{key}")) for key, content in listed.items()]
-        return found + [(key, content, f"{EXPLORE}.{key}=…: ") for key, content in self.ranges.items()]
+        found = [(key, content, self.file.where(f"{EXPLORE}.{key}"), False) for key, content in listed.items()]
+        return found + [(key, content, f"{EXPLORE}.{key}=…: ", True) for key, content in self.ranges.items()]
 
     def _experiment(self, settings: Mapping[str, Any], part: str) -> Experiment:
         """Build the experiment of some settings; a mistake is shown where it stands.
@@ -184,9 +223,14 @@ class SpaceReader:
         return ""
 
     def _mapping(self, key: str) -> dict[str, Any]:
-        value = parse_numbers(self.file.values.get(key) or {})
+        value = self.file.values.get(key)
+        if value is None:  # `fix:` with nothing but comments below it
+            return {}
         if not isinstance(value, dict):
-            raise UsageError(f"{self.file.where(key)}`{key}` must hold `key: value` lines, but holds {value!r}.")
+            raise UsageError(
+                f"{self.file.where(key)}`{key}` must hold `key: value` lines, but holds {shown(value)}; leave it out "
+                "where nothing is to be set."
+            )
         return value
 
     def _rows(self, fixed: Mapping[str, Any]) -> tuple[Row, ...]:
@@ -209,16 +253,12 @@ class SpaceReader:
         where = self.file.where(part)
         if not isinstance(content, dict) or not isinstance(content.get(NAME, ""), str):
             raise UsageError(f"{where}a row must hold `key: value` lines and may have a `name`, but got {content!r}.")
-        stated = {}
-        for written, value in content.items():
-            if written == NAME:
-                continue
-            line = self.file.where(f"{part}.{written}")
-            (key,) = self._full_keys(written, self.file_owners, line)
-            if key in SHARED:
-                raise UsageError(f"{line}`{key}` is the same for all rows of a file; state it outside of `rows`.")
-            if key not in self.overrides:  # the command line goes before the file
-                stated[key] = parse_numbers(value)
+        own = {key: value for key, value in content.items() if key != NAME}
+        for key in own.keys() & SHARED:
+            line = self.file.where(f"{part}.{key}")
+            raise UsageError(f"{line}`{key}` is the same for all rows of a file; state it outside of `rows`.")
+        stated = self._read(own, self.file_owners, lambda key: self.file.where(f"{part}.{key}"))
+        stated = {key: value for key, value in stated.items() if key not in self.overrides}  # which goes first
         return Row(content.get(NAME, ""), stated, self._experiment({**fixed, **stated}, part), where)
 
     def _without_drawing(self, blocks: Mapping[str, Any], count: int) -> dict[str, Knobs]:
@@ -235,17 +275,22 @@ class SpaceReader:
         return blocks
 
     def _block(self, name: str, block: type[Knobs]) -> Knobs:
-        written = self._mapping(name)
-        for key in written:
-            block.check_name(key, self.file.where(f"{name}.{key}"))
+        written = {}
+        for key, value in self._mapping(name).items():
+            where = self.file.where(f"{name}.{key}")
+            block.check_name(key, where)
+            try:
+                written[key] = block.check_value(key, value)
+            except UsageError as error:
+                raise UsageError(f"{where}{error}") from error
         given = {key.partition(".")[2]: v for key, v in self.overrides.items() if key.startswith(f"{name}.")}
         try:
-            if block is Stop:
-                written = Stop.under(given["rule"], written) if "rule" in given else written
-                Stop.check_used(written | given)
-            return block(**(written | given))
+            written = block.without_idle(written, given)
+            found = block(**(written | given))
+            found.check_effects(written | given, prefix=f"{name}.")
         except UsageError as error:
             raise UsageError(f"{self.file.where(name)}{error}") from error
+        return found
 
     def _with_first_tries(self, search: Search, explored: Mapping[str, Dimension]) -> Search:
         """Complete and check the settings that `search.first_try` gives."""
@@ -253,9 +298,13 @@ class SpaceReader:
         tries: list[Any] = []
         for item in search.first_try:
             if item != PAPER_TRY:
-                pairs = parse_numbers(dict(item)).items()
-                full = {name: value for key, value in pairs for name in self._full_keys(key, self.owners, where)}
-                item = {key: self._tried(key, value, explored.get(key), where) for key, value in full.items()}
+                found: dict[str, Any] = {}
+                keys: dict[str, str] = {}
+                for key, value in item.items():
+                    for full in self._full_keys(key, self.owners, where):
+                        note_once(keys, full, key, where)
+                        found[full] = self._tried(full, value, explored.get(full), where)
+                item = found
             tries.append(item)
         return search.replace(first_try=tries)
 

@@ -121,7 +121,7 @@ MISTAKES = {
         nothing,
         convert,
         ["pets", "imbalance_factor=9"],
-        ["no effect with `imbalance_kind: natural`"],
+        ["no effect with imbalance_kind=natural"],
     ),
     "a folder's source stated": (
         nothing,

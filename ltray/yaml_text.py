@@ -1,0 +1,200 @@
+"""The YAML that settings are written in: plain values with the line of every key, in bounded time and memory.
+
+Words stay words: only decimal numbers, true, false and null are more. `no`, `010`, `1_000`, `1:30`, `.inf` and dates
+are text until a setting's declared type makes something of them (`ltray.typed`), and a number is text again (`1e3`)
+where that type is text.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from yaml.composer import Composer
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.parser import Parser
+from yaml.reader import Reader
+from yaml.resolver import BaseResolver
+from yaml.scanner import Scanner
+
+from ltray.typed import NUMBER, Written
+
+LONGEST = 1 << 20  # characters
+DEEPEST = 24  # levels
+MOST = 100_000  # values, those of aliases counted at each use
+MERGE = "<<"
+_TEXT, _PLAIN = "tag:yaml.org,2002:str", "plain"
+_SCALARS: Mapping[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,4000}")
+
+
+class NotPlainYaml(ValueError):
+    """Text that is not YAML, or more than settings need.
+
+    Attributes:
+        line: Where, from 1; 0 where no line is to blame.
+    """
+
+    def __init__(self, problem: str, line: int = 0) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
+@dataclass
+class Parsed:
+    """What a text holds.
+
+    Attributes:
+        value: Dictionaries with text keys, lists, text, numbers, booleans, None.
+        lines: Line number (from 1) of each key by dotted path; see `ltray.settings_file.SettingsFile`.
+    """
+
+    value: Any
+    lines: dict[str, int] = field(default_factory=dict)
+
+
+def parse(text: str) -> Parsed:
+    """Read one YAML document.
+
+    Args:
+        text: At most `LONGEST` characters.
+
+    Raises:
+        NotPlainYaml: It is not YAML, too long or nested too deeply, repeats a key, or uses a tag or a key
+            that is not text.
+    """
+    if len(text) > LONGEST:
+        raise NotPlainYaml(f"has {len(text):,} characters; settings have at most {LONGEST:,}")
+    try:
+        node = _Loader(text).get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        raise NotPlainYaml(said, mark.line + 1 if mark else 0) from error
+    except yaml.YAMLError as error:  # a character that no YAML may hold
+        raise NotPlainYaml(" ".join(str(error).split())) from error
+    found = Parsed(None)
+    if node is not None:
+        _check_size(node, 0, {})
+        found.value = _value(node, "", found.lines)
+    return found
+
+
+def scalar(text: str) -> Any:
+    """Return what a plain word means: a number, a boolean, None, or the text itself."""
+    if text in _SCALARS:
+        return _SCALARS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
+        return number if repr(number) == text else Written(text)
+    return text
+
+
+class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
+    """Composes nodes; bounded in depth and number."""
+
+    def __init__(self, text: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        BaseResolver.__init__(self)
+        self.depth = self.count = 0
+
+    def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:
+        """Return the tag of a node without one: of a word without quotes `_PLAIN`."""
+        return _PLAIN if kind is ScalarNode and implicit[0] else _TEXT
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        """Compose one node, as `Composer` does."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
+        tag = getattr(event, "tag", None)
+        if tag not in (None, "!", _TEXT):
+            raise NotPlainYaml(f"the tag {tag} is not supported; write the value without a tag", line)
+        self.depth += 1
+        self.count += 1
+        _check_bounds(self.depth, self.count, line)
+        node: Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def _check_bounds(depth: int, count: int, line: int) -> None:
+    if depth > DEEPEST:
+        raise NotPlainYaml(f"is nested more than {DEEPEST} levels deep", line)
+    if count > MOST:
+        raise NotPlainYaml(f"holds more than {MOST:,} values", line)
+
+
+def _check_size(node: Node, depth: int, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """Return the number of values and levels of a node with its aliases written out.
+
+    Args:
+        node: The node.
+        depth: Its level.
+        known: The result of nodes seen before, by identity.
+    """
+    line = node.start_mark.line + 1
+    _check_bounds(depth + 1, 0, line)  # an alias of what holds it ends here, too
+    if id(node) not in known:
+        count = height = 0
+        for child in _children(node):
+            more, levels = _check_size(child, depth + 1, known)
+            count, height = count + more, max(height, levels)
+            _check_bounds(0, count, line)
+        known[id(node)] = count + 1, height + 1
+    count, height = known[id(node)]
+    _check_bounds(depth + height, count, line)
+    return count, height
+
+
+def _children(node: Node) -> list[Node]:
+    if isinstance(node, MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, SequenceNode) else []
+
+
+def _value(node: Node, path: str, lines: dict[str, int]) -> Any:
+    """Return a node's value; note the lines of the keys and items in it.
+
+    Args:
+        node: The node.
+        path: Its own dotted path, with a final dot, or "".
+        lines: Gets them.
+    """
+    if isinstance(node, MappingNode):
+        found = {}
+        for key, (line, value) in _items(node).items():
+            lines.setdefault(f"{path}{key}", line)
+            found[key] = _value(value, f"{path}{key}.", lines)
+        return found
+    if isinstance(node, SequenceNode):
+        for index, item in enumerate(node.value):
+            lines.setdefault(f"{path}{index}", item.start_mark.line + 1)
+        return [_value(item, f"{path}{index}.", lines) for index, item in enumerate(node.value)]
+    return scalar(node.value) if node.tag == _PLAIN else node.value
+
+
+def _items(node: MappingNode) -> dict[str, tuple[int, Node]]:
+    """Return line and node of every key's value, those merged by `<<` before the mapping's own."""
+    own: dict[str, tuple[int, Node]] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, ScalarNode) or not key.value:
+            raise NotPlainYaml("a key must be a plain word", line)
+        if key.value in own:
+            raise NotPlainYaml(f"duplicate key `{key.value}`; first in line {own[key.value][0]}", line)
+        own[key.value] = line, value
+    if MERGE not in own:
+        return own
+    line, merged = own.pop(MERGE)
+    found: dict[str, tuple[int, Node]] = {}
+    for mapping in reversed(merged.value if isinstance(merged, SequenceNode) else [merged]):
+        if not isinstance(mapping, MappingNode):
+            raise NotPlainYaml(f"`{MERGE}` must name a mapping, or a list of mappings", line)
+        found |= _items(mapping)
+    return found | own
