@@ -77,7 +77,7 @@ def examples(definition: DatasetDefinition) -> tuple[list[Tensor], list[str], Lo
     source = open_source(definition)
     pools = {name: read() for name, read in source.pools.items()}
     labels = {name: np.asarray(pool.labels) for name, pool in pools.items()}
-    train = cut(definition, labels, len(source.class_names), reference_counts(definition)).train
+    train = cut(definition, labels, len(source.class_names), reference_counts(definition, source.class_names)).train
     counts = np.bincount(train.labels, minlength=len(source.class_names))
     by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     images, titles = [], []

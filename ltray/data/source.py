@@ -62,7 +62,9 @@ class ImageData:
         self.device = device
         self.class_names = opened.class_names
         self._opened = opened
-        self.splits: Splits = cut(definition, opened.labels, len(opened.class_names), reference_counts(definition))
+        self.splits: Splits = cut(
+            definition, opened.labels, len(opened.class_names), reference_counts(definition, opened.class_names)
+        )
         self._labels = torch.from_numpy(self.splits.train.labels)
         self._tail = LongTail(tuple(np.bincount(self.splits.train.labels, minlength=len(self.class_names)).tolist()))
 

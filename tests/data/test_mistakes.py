@@ -157,7 +157,7 @@ MISTAKES = {
         both(lists(LINES, "class_names: names.txt\n"), wrote("pets/names.txt", "cat\n")),
         convert,
         ["mine.yaml"],
-        ["train.txt: dog/3.png has label 1, but of 1 classes the last is 0"],
+        ["train.txt, line ", ": dog/0.png has label 1, but of 1 classes the last is 0"],
     ),
     "no such split": (
         lists(LINES, "validation_list: val.txt\n"),

@@ -1,0 +1,229 @@
+"""Which classes a data set has: a class is its name, or its number, over all files; never its place in one of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ltray.data.class_names import by_shown_name, check_known, differing_in_case, shown, some, without_images
+from ltray.errors import UsageError
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What one file says of the classes of its images.
+
+    Attributes:
+        where: The file, for messages.
+        pool: "train", "validation" or "test".
+        numbers: The number of each image's class in this file (n,), not negative.
+        names: Names by number, also of classes without images; empty where the file has numbers only.
+        common: Whether a number means the same class in every file, as category ids do; else it is only a place in
+            this file's names.
+        gaps: Whether numbers may leave gaps, as category ids do.
+        place: What to call an image: "line 3".
+    """
+
+    where: str
+    pool: str
+    numbers: Numbers
+    names: Mapping[int, str]
+    common: bool
+    gaps: bool
+    place: Callable[[int], str]
+
+    def first(self, number: int) -> str:
+        """Return file and place of the first image of a class."""
+        return f"{self.where}, {self.place(int(np.flatnonzero(self.numbers == number)[0]))}"
+
+    def used(self) -> list[int]:
+        """Return the numbers of the classes that have images, ascending."""
+        return [int(number) for number in np.unique(self.numbers)]
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The classes of a data set.
+
+    Attributes:
+        names: Shown names in label order.
+        labels: Labels of the images of each file, in the order of the files.
+        notes: What was assumed.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[Numbers, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass
+class _Classes:
+    """Classes that files declare or use.
+
+    Attributes:
+        order: Their shown names, in label order.
+        known: The shown name of each number of each file.
+        notes: What was assumed.
+    """
+
+    order: list[str]
+    known: list[dict[int, str]]
+    notes: list[str]
+
+
+def label_space(
+    files: Sequence[Labelled], *, stated: Sequence[str] = (), usual: Mapping[int, str] | None = None
+) -> LabelSpace:
+    """Join the classes of all files of a data set.
+
+    Args:
+        files: Those of "train" first.
+        stated: Names that the user gives the classes, in the order of their numbers.
+        usual: Names by number for files that have numbers only, such as their images' folders.
+
+    Raises:
+        UsageError: Files contradict one another, a class has images but none that train, two classes are shown
+            alike, or numbers leave a gap that they must not.
+    """
+    named = any(file.names for file in files)
+    classes = _by_name(files) if named else _by_number(files, usual or {})
+    if stated:
+        _rename(classes, stated, files)
+    by_shown_name(classes.order, files[0].where)
+    used: dict[str, set[str]] = {}
+    for file, known in zip(files, classes.known, strict=True):
+        used.setdefault(file.pool, set()).update(known[number] for number in file.used())
+    trained = used.pop("train")
+    names = tuple(name for name in classes.order if name in trained)
+    check_known(names, used, files[0].where)
+    absent = [name for name in classes.order if name not in trained]
+    if absent and (stated or not named):
+        raise UsageError(
+            f"{files[0].where}: {len(absent):,} of {len(classes.order):,} classes have no training image: "
+            f"{some(absent)}; labels count from 0, and every class up to the last needs training images."
+        )
+    if absent:
+        classes.notes.append(f"{files[0].where}: classes without an image left out: {some(absent)}")
+    label = {name: number for number, name in enumerate(names)}
+    return LabelSpace(
+        names,
+        tuple(_labels(file, known, label) for file, known in zip(files, classes.known, strict=True)),
+        (*classes.notes, *differing_in_case(names), *without_images(names, used)),
+    )
+
+
+def _labels(file: Labelled, known: Mapping[int, str], label: Mapping[str, int]) -> Numbers:
+    used, places = np.unique(file.numbers, return_inverse=True)
+    return np.array([label[known[int(number)]] for number in used], dtype=np.int64)[places]
+
+
+def _by_number(files: Sequence[Labelled], usual: Mapping[int, str]) -> _Classes:
+    """Name classes of which all files know nothing but numbers."""
+    train = [file for file in files if file.pool == "train"]
+    numbers = sorted({number for file in train for number in file.used()})
+    if not all(file.gaps for file in train):
+        images, last = sum(len(file.numbers) for file in train), numbers[-1]
+        if last >= images:
+            wrong = next(file for file in train if last in file.used())
+            raise UsageError(
+                f"{wrong.first(last)} has label {last:,}, but {images:,} training images are of at most {images:,} "
+                "classes: labels count from 0 without a gap."
+            )
+        numbers = list(range(last + 1))
+    names = usual if all(number in usual for number in numbers) else {}
+    known = [{number: names.get(number, str(number)) for number in file.used()} for file in files]
+    return _Classes([names.get(number, str(number)) for number in numbers], known, [])
+
+
+def _by_name(files: Sequence[Labelled]) -> _Classes:
+    """Join the names that files give their numbers.
+
+    Raises:
+        UsageError: A category has two names or two ids, a number has no name.
+    """
+    common: dict[int, tuple[str, str]] = {}
+    ids: dict[str, tuple[int, str]] = {}
+    own: dict[str, None] = {}
+    known: dict[int, dict[int, str]] = {}
+    for place, file in enumerate(files):
+        by_shown_name(file.names.values(), file.where)
+        known[place] = {number: shown(name) for number, name in file.names.items()}
+        for number, name in known[place].items():
+            if file.common:
+                _agree(common.setdefault(number, (name, file.where)), ids.setdefault(name, (number, file.where)),
+                       number=number, name=name, where=file.where)  # fmt: skip
+            else:
+                own[name] = None
+    order = list(dict.fromkeys([common[number][0] for number in sorted(common)] + list(own)))
+    notes = []
+    for place, file in enumerate(files):
+        if not file.names:
+            known[place], note = _borrowed(files, file, {number: name for number, (name, _) in common.items()})
+            notes.append(note)
+        stranger = next((number for number in file.used() if number not in known[place]), None)
+        if stranger is not None:
+            raise UsageError(
+                f"{file.first(stranger)} has label {stranger:,}, which is not one of the {len(known[place]):,} classes "
+                "that have names."
+            )
+    return _Classes(order, [known[place] for place in range(len(files))], notes)
+
+
+def _agree(known_name: tuple[str, str], known_id: tuple[int, str], *, number: int, name: str, where: str) -> None:
+    """Raise UsageError where a category id has another name elsewhere, or a name another id."""
+    if known_name[0] != name:
+        raise UsageError(
+            f"category {number} is `{known_name[0]}` in {known_name[1]}, but `{name}` in {where}; give both files the "
+            "same categories."
+        )
+    if known_id[0] != number:
+        raise UsageError(
+            f"category `{name}` has the id {known_id[0]} in {known_id[1]}, but {number} in {where}; give both files "
+            "the same categories."
+        )
+
+
+def _borrowed(files: Sequence[Labelled], file: Labelled, common: Mapping[int, str]) -> tuple[dict[int, str], str]:
+    """Return names for a file that has numbers only, and where they are from.
+
+    Raises:
+        UsageError: Other files do not agree on the names of numbers.
+    """
+    named = [one for one in files if one.names]
+    names = dict(common) or {number: shown(name) for number, name in named[0].names.items()}
+    for one in named:
+        wrong = next((n for n, name in one.names.items() if names.get(n, shown(name)) != shown(name)), None)
+        if wrong is not None:
+            raise UsageError(
+                f"{file.where}: has numbers without names, and class {wrong} is `{names[wrong]}` in {named[0].where}, "
+                f"but `{shown(one.names[wrong])}` in {one.where}; add the names."
+            )
+    return names, f"{file.where}: has numbers without names; taken for those of {named[0].where}"
+
+
+def _rename(classes: _Classes, stated: Sequence[str], files: Sequence[Labelled]) -> None:
+    """Give the classes the names that the user states.
+
+    Raises:
+        UsageError: They are not as many.
+    """
+    if any(file.names for file in files):
+        if len(stated) != len(classes.order):
+            raise UsageError(
+                f"`class_names` has {len(stated):,} names, but {files[0].where} has {len(classes.order):,} classes."
+            )
+        name = dict(zip(classes.order, map(shown, stated), strict=True))
+        classes.known = [{number: name[old] for number, old in known.items()} for known in classes.known]
+    else:
+        for file in files:
+            last = file.used()[-1]
+            if last >= len(stated):
+                raise UsageError(
+                    f"{file.first(last)} has label {last:,}, but of {len(stated):,} classes the last is "
+                    f"{len(stated) - 1:,}; labels count from 0."
+                )
+        classes.known = [{number: shown(stated[number]) for number in file.used()} for file in files]
+    classes.order = [shown(name) for name in stated]

@@ -1,0 +1,49 @@
+"""Where the images are that list files name: lists of other people, systems and years."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ltray.errors import UsageError
+
+
+def paths_below(root: Path, images: Sequence[str]) -> tuple[str, ...]:
+    r"""Return the path of each image.
+
+    A path is relative to the images' folder. One that begins with a slash stays as it is where its folder exists,
+    else the slash is left off (Places365); `\` separates folders where no file has it in its name (Windows).
+    """
+    place, folders = os.fspath(root), dict[str, bool]()
+    return tuple(_path(place, image, folders) for image in images)
+
+
+def check_present(where: str, root: Path, images: Sequence[str], paths: Sequence[str]) -> None:
+    """Look for the first images of a list, so that a wrong `folder` is reported before anything is read.
+
+    Raises:
+        UsageError: None of them exists.
+    """
+    if any(map(os.path.isfile, paths[:5])):
+        return
+    if "://" in images[0]:
+        raise UsageError(f"{where} names {images[0]}, which is an address; download the images and list their files.")
+    raise UsageError(
+        f"{where} names {images[0]}, but {paths[0]} does not exist; set `folder` to what the list's paths are "
+        f"relative to (now {root})."
+    )
+
+
+def _path(root: str, image: str, folders: dict[str, bool]) -> str:
+    """Return one image's path; `folders` remembers which folders exist."""
+    path = os.path.join(root, image)
+    if "\\" in image and not os.path.lexists(path):
+        image = image.replace("\\", "/")
+        path = os.path.join(root, image)
+    if not image.startswith("/"):
+        return path
+    folder = os.path.dirname(image)
+    if folder not in folders:
+        folders[folder] = os.path.isdir(folder)
+    if folders[folder] and (folder.strip("/") or os.path.lexists(image)):
+        return path
+    return os.path.join(root, image.lstrip("/"))
