@@ -105,6 +105,8 @@ def label_space(
             f"{files[0].where}: {len(absent):,} of {len(classes.order):,} classes have no training image: "
             f"{some(absent)}; labels count from 0, and every class up to the last needs training images."
         )
+    if len(names) < 2:
+        raise UsageError(f"{files[0].where}: has images of one class only, `{names[0]}`; at least two are needed.")
     if absent:
         classes.notes.append(f"{files[0].where}: classes without an image left out: {some(absent)}")
     label = {name: number for number, name in enumerate(names)}

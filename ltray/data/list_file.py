@@ -92,11 +92,11 @@ def _label(words: list[str], where: str, line: str) -> int:
         UsageError: It is not a whole number from 0 on.
     """
     label = words[-1]
-    if len(words) == 2 and label.isascii() and label.isdecimal() and words[0] != "#":
+    if len(words) == 2 and label.isascii() and label.isdecimal() and not f"{words[0]} ".startswith("# "):
         if len(label) > DIGITS:
             raise UsageError(f"{where}: label {label[:40]} is too large; labels count from 0 without a gap.")
         return int(label)
-    if len(words) == 2 and label.removeprefix("-").isdecimal() and label.isascii():
+    if len(words) == 2 and label.isascii() and label[0] == "-" and label[1:].isdecimal():
         raise UsageError(f"{where}: label {label} is negative; labels count from 0 (are these images without labels?).")
     raise UsageError(
         f"{where}: must be `path label` with a label from 0 on, separated by a space or tab, but is "

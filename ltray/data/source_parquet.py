@@ -2,7 +2,6 @@
 
 import bisect
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -15,7 +14,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ltray.data.definition import DatasetDefinition
+from ltray.data.image_files import read_file
+from ltray.data.label_space import label_space
 from ltray.data.originals import Source
+from ltray.data.parquet_labels import parquet_labels
 from ltray.errors import UsageError, did_you_mean
 
 IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
@@ -47,16 +49,24 @@ def parquet_source(files: dict[str, list[Path]], *, image: str, label: str, fold
     for file in every:
         for column in (image, label):
             _column(_schema(file).names, column, (), f"{file}")
-    names = _stated_names(schema, label) or _found_names(files["train"], label)
+    for file in every:
+        _check_images(file, image)
+    labelled = parquet_labels(files, label)
+    space = label_space(labelled)
+    labels = {
+        pool: np.concatenate([part for one, part in zip(labelled, space.labels, strict=True) if one.pool == pool])
+        for pool in files
+    }
     listing = [(file.name, file.stat().st_size) for file in every]
     return Source(
-        class_names=names,
+        class_names=space.names,
         origin=f"Parquet files in {files['train'][0].parent}",
         fingerprint=hashlib.sha256(repr((listing, image, label)).encode()).hexdigest(),
         pools={
-            pool: partial(ParquetOriginals.open, tuple(several), image=image, label=label, names=names, folder=folder)
+            pool: partial(ParquetOriginals.open, tuple(several), image=image, labels=labels[pool], folder=folder)
             for pool, several in files.items()
         },
+        notes=(*_column_note(schema.names, label, files["train"][0]), *space.notes),
         root=str(folder),
         watched=(*map(str, every), *(path for file in every for path in _paths(file, image, folder))),
     )
@@ -96,26 +106,23 @@ def _column(known: Sequence[str], stated: str, usual: tuple[str, ...], what: str
     raise UsageError(f"{what} must be set; columns: {', '.join(known)}.")
 
 
-def _stated_names(schema: Any, label: str) -> tuple[str, ...]:
-    """Return the class names in the schema's `huggingface` metadata, or nothing."""
-    text = (schema.metadata or {}).get(b"huggingface")
-    features = json.loads(text).get("info", {}).get("features", {}) if text else {}
-    return tuple(features.get(label, {}).get("names", ()))
+def _column_note(known: Sequence[str], label: str, file: Path) -> list[str]:
+    """Return a note where another column may have been meant."""
+    others = [f"`{name}`" for name in LABEL_COLUMNS if name in known and name != label]
+    more = f"; it has {', '.join(others)} too: `label_column` chooses" if others else ""
+    return [f"{file}: labels are read from `{label}`{more}"] if others else []
 
 
-def _found_names(files: list[Path], label: str) -> tuple[str, ...]:
-    """Return the sorted label names, or "0", "1", … for integer labels."""
-    found: set[Any] = set()
-    for file in files:
-        found.update(pq.read_table(file, columns=[label])[label].unique().to_pylist())
-    if not found:
-        raise UsageError(f"{files[0]}: holds no images.")
-    if all(isinstance(value, int) for value in found):
-        return tuple(str(number) for number in range(max(found) + 1))
-    if all(isinstance(value, str) for value in found):
-        return tuple(sorted(found))
-    wrong = next((value for value in found if not isinstance(value, int | str)), "both")
-    raise UsageError(f"{files[0]}: column `{label}` must hold whole numbers or names only, but has {wrong}.")
+def _check_images(file: Path, image: str) -> None:
+    """Raise UsageError where the image column can hold neither files nor paths."""
+    kind = _schema(file).field(image).type
+    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string, pa.types.is_large_string)
+    fields = {field.name for field in kind} if pa.types.is_struct(kind) else set()
+    if not any(one(kind) for one in kinds) and not fields & {"bytes", "path"}:
+        raise UsageError(
+            f"{file}: column `{image}` must hold image files (bytes, or a struct with `bytes`) or paths, but holds "
+            f"{kind}; set `image_column`."
+        )
 
 
 @dataclass
@@ -141,30 +148,18 @@ class ParquetOriginals:
 
     @classmethod
     def open(
-        cls, files: tuple[Path, ...], *, image: str, label: str, names: tuple[str, ...], folder: Path
+        cls, files: tuple[Path, ...], *, image: str, labels: NDArray[np.int64], folder: Path
     ) -> "ParquetOriginals":
-        """Read the labels; no image is read.
-
-        Raises:
-            UsageError: A label is not a class.
-        """
+        """Look where the row groups of each file begin; no image is read."""
         groups: list[tuple[Path, int, int]] = []
-        labels: list[int] = []
-        number = {name: index for index, name in enumerate(names)}
+        first = 0
         for file in files:
             with pq.ParquetFile(file) as opened:
-                first = len(labels)
                 for group in range(opened.metadata.num_row_groups):
                     groups.append((file, group, first))
                     first += opened.metadata.row_group(group).num_rows
-                # By way of a list: `to_numpy` would import pandas, in every process of a conversion.
-                for row, value in enumerate(_listed(opened, label)):
-                    known = number.get(value, -1) if isinstance(value, str) else value
-                    if known is None or not 0 <= known < len(names):
-                        raise UsageError(f"{file}, row {row}: `{label}` is {value!r}, not one of {len(names)} classes.")
-                    labels.append(known)
         paths = tuple(path for file in files for path in _paths(file, image, folder))
-        return cls(files, image, folder, np.array(labels, dtype=np.int64), groups, paths)
+        return cls(files, image, folder, labels, groups, paths)
 
     def _place(self, index: int) -> tuple[int, int]:
         """Return the row group of an image, and its row there."""
@@ -197,12 +192,7 @@ class ParquetOriginals:
                 self._last = group, opened.read_row_group(number, columns=[self.image])[self.image].combine_chunks()
         value = self._last[1][row].as_py()
         if isinstance(value, dict):
-            value = value["bytes"] if value.get("bytes") is not None else value["path"]
+            value = value["bytes"] if value.get("bytes") is not None else value.get("path")
         if value is None:
             raise OSError("no image in this row")
-        return bytes(value) if isinstance(value, bytes) else (self.folder / value).read_bytes()
-
-
-def _listed(opened: Any, column: str) -> list[Any]:
-    values: list[Any] = opened.read(columns=[column])[column].to_pylist()
-    return values
+        return bytes(value) if isinstance(value, bytes) else read_file(self.folder / value)
