@@ -8,68 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ltray.data.definition import DatasetDefinition
-from ltray.data.originals import Source
 from ltray.data.source_lists import reference_counts
-from ltray.data.sources import open_source
 from ltray.errors import UsageError
+from tests.data.label_files import IDS, PETS, Images, classes, coco, lines, opened, parquet, text
 
 ANIMALS = ("ant", "bee", "cat", "dog", "emu")
-Images = Sequence[str]
-"""The class of each image."""
-
-
-def coco(root: Path, split: str, images: Images, ids: Mapping[str, Any], listed: Images) -> str:
-    """Write a JSON list whose categories are `listed`; returns its name."""
-    content = {
-        "images": [{"id": f"i{n}", "file_name": f"{split}/{n}.png"} for n in range(len(images))],
-        "annotations": [{"image_id": f"i{n}", "category_id": ids[name]} for n, name in enumerate(images)],
-        "categories": [{"id": ids[name], "name": name} for name in listed],
-    }
-    return text(root, f"{split}.json", json.dumps(content), split, len(images))
-
-
-def lines(root: Path, split: str, labels: Sequence[object]) -> str:
-    return text(
-        root, f"{split}.txt", "".join(f"{split}/{n}.png {k}\n" for n, k in enumerate(labels)), split, len(labels)
-    )
-
-
-def text(root: Path, name: str, content: str, split: str, images: int) -> str:
-    (root / split).mkdir(exist_ok=True)
-    for number in range(images):
-        (root / split / f"{number}.png").touch()
-    (root / name).write_text(content)
-    return name
-
-
-def parquet(root: Path, split: str, labels: object, names: object = None, **more: object) -> str:
-    """Write Parquet; `names` as Hugging Face's ClassLabel has them."""
-    column = labels if isinstance(labels, pa.Array) else pa.array(labels)
-    table = pa.table({"image": [b"x"] * len(column), "label": column, **more})
-    if names is not None:
-        features = {"label": {"names": names, "_type": "ClassLabel"}}
-        table = table.replace_schema_metadata({b"huggingface": json.dumps({"info": {"features": features}}).encode()})
-    pq.write_table(table, root / f"{split}.parquet")
-    return f"{split}.parquet"
-
-
-def opened(root: Path, train: str, test: str = "", **fields: Any) -> Source:
-    source = "parquet" if train.endswith("parquet") else "lists"
-    definition = {"name": "t", "source": source, "folder": str(root), "train_list": train, "test_list": test}
-    return open_source(DatasetDefinition(**(definition | fields)))
-
-
-def classes(source: Source, pool: str) -> list[str]:
-    """Return the name of each image's class."""
-    return [source.class_names[label] for label in source.pools[pool]().labels]
-
-
 animals = st.lists(st.sampled_from(ANIMALS), min_size=1, max_size=12)
 
 
@@ -107,10 +55,6 @@ def test_a_parquet_pool_with_other_names_in_its_metadata_shifts_no_class(
         source = opened(root, first, parquet(root, "test", *columns[form]))
         assert source.class_names == tuple(known)
         assert classes(source, "train") == list(train) and classes(source, "test") == list(test)
-
-
-IDS = {"cat": 0, "dog": 1, "emu": 90_210}
-PETS = ("cat", "dog", "dog", "emu")
 
 
 @pytest.mark.parametrize(
@@ -216,24 +160,6 @@ def test_several_annotations_and_images_without_one_are_said(tmp_path: Path) -> 
     assert "images with several annotations of one class counted once: 2 more" in source.notes[1]
 
 
-NO_LABELS = ("²", "+1", "1_000", "٣", "1.0", "0.5", "true", "null", "cat", "a.png,0", "-1", "1" * 30, "1" * 5000, "½")
-
-
-@pytest.mark.parametrize("label", NO_LABELS, ids=lambda one: one[:9])
-def test_what_is_no_label_of_a_line_is_refused_with_its_line(tmp_path: Path, label: str) -> None:
-    with pytest.raises(UsageError, match="train.txt:3: ") as caught:
-        opened(tmp_path, lines(tmp_path, "train", [0, 1, label]))
-    assert label[:30] in str(caught.value)
-
-
-@pytest.mark.parametrize("head", ["path label\n", "# 2\n", "# images 2\n", "image,label\n", "1\n"])
-def test_a_heading_is_refused_with_its_line(tmp_path: Path, head: str) -> None:
-    lines(tmp_path, "train", [0, 1])
-    (tmp_path / "train.txt").write_text(head + (tmp_path / "train.txt").read_text())
-    with pytest.raises(UsageError, match="train.txt:1: must be `path label`"):
-        opened(tmp_path, "train.txt")
-
-
 @pytest.mark.parametrize("source", ["lines", "parquet"])
 @pytest.mark.parametrize("label", [3, 3_000_000_000, 10**17])
 def test_a_label_far_out_is_refused_at_once_and_in_little_memory(tmp_path: Path, source: str, label: int) -> None:
@@ -255,93 +181,6 @@ def test_a_gap_and_a_class_only_of_the_test_set_are_refused(tmp_path: Path, sour
     source_ = opened(tmp_path, write(tmp_path, "train", [0, 1, 2]), write(tmp_path, "test", [2, 2]))
     assert classes(source_, "test") == ["2", "2"]
     assert source_.notes == ("test: no image of 2 of 3 classes: 0, 1",)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"\xef\xbb\xbf./train/0.png 0\r\ntrain/1.png\t1\r\n\r\n",
-        b"train\\0.png 0\n  train/1.png   1  \n",
-        b"/train/0.png 0\r/train/1.png 1",
-    ],
-)
-def test_lists_of_other_systems_are_read(tmp_path: Path, content: bytes) -> None:
-    lines(tmp_path, "train", [0, 1])
-    (tmp_path / "train.txt").write_bytes(content)
-    originals = opened(tmp_path, "train.txt").pools["train"]()
-    assert originals.labels.tolist() == [0, 1]
-    assert [Path(originals.name(index)).resolve() for index in (0, 1)] == [tmp_path / f"train/{n}.png" for n in (0, 1)]
-
-
-def test_absolute_paths_and_names_with_odd_bytes_are_found(tmp_path: Path) -> None:
-    lines(tmp_path, "train", [0, 1])
-    odd = tmp_path / "train" / "gr\udcfcn\u0085a\\b.png"
-    odd.touch()
-    content = f"{tmp_path}/train/0.png 0\n".encode() + b"train/gr\xfcn\xc2\x85a\\b.png 1\n"
-    (tmp_path / "train.txt").write_bytes(content)
-    originals = opened(tmp_path, "train.txt").pools["train"]()
-    assert [originals.name(index) for index in (0, 1)] == [str(tmp_path / "train/0.png"), str(odd)]
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("train/0.png 0\ntrain/1.png 1\n".encode("utf-16"), "is not a text file in UTF-8"),
-        (
-            b"https://images.example/0.png 0\nhttps://images.example/1.png 1\n",
-            "which is an address; download the images",
-        ),
-        (b"train/0.png 0\ntrain/1.png 1\n./train/0.png 1\n", r"line 3: train/0.png has label 1, but label 0 in line 1"),
-    ],
-)
-def test_lists_that_cannot_be_used_are_refused_in_words(tmp_path: Path, content: bytes, said: str) -> None:
-    lines(tmp_path, "train", [0, 1])
-    (tmp_path / "train.txt").write_bytes(content)
-    with pytest.raises(UsageError, match=said):
-        opened(tmp_path, "train.txt")
-
-
-def test_places365s_list_and_names_are_read_as_they_come(tmp_path: Path) -> None:
-    for name in ("airfield", "church/outdoor"):
-        (tmp_path / "a" / name).mkdir(parents=True)
-        (tmp_path / "a" / name / "1.jpg").touch()
-    (tmp_path / "train.txt").write_text("/a/airfield/1.jpg 0\n/a/church/outdoor/1.jpg 1\n")
-    (tmp_path / "names.txt").write_text("/c/church/outdoor 1\n/a/airfield 0\n")
-    source = opened(tmp_path, "train.txt", class_names="names.txt")
-    assert source.class_names == ("/a/airfield", "/c/church/outdoor")
-    assert source.pools["train"]().name(0) == str(tmp_path / "a/airfield/1.jpg")
-    assert opened(tmp_path, "train.txt").class_names == ("airfield", "outdoor")
-
-
-@pytest.mark.parametrize(
-    ("content", "names"),
-    [
-        ("1 001.Albatross\n2 002.Auklet\n", ("001.Albatross", "002.Auklet")),
-        ("digit 0\ndigit 1\n", ("digit 0", "digit 1")),
-        ("boeing 747\nboeing 777\n", ("boeing 747", "boeing 777")),
-        ("n01440764 tench, Tinca\nn01443537 goldfish\n\n", ("n01440764 tench, Tinca", "n01443537 goldfish")),
-        ("\ufeff cat \r\ndog\u2028x\r\n", ("cat", "dog\\u2028x")),
-        ("0\n1\n", ("0", "1")),
-    ],
-)
-def test_names_of_classes_come_in_several_forms(tmp_path: Path, content: str, names: tuple[str, str]) -> None:
-    (tmp_path / "names.txt").write_bytes(content.encode())
-    assert opened(tmp_path, lines(tmp_path, "train", [0, 1]), class_names="names.txt").class_names == names
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("cat\ncat \n", "two classes are shown as `cat`"),
-        ("cat\n", r"train.txt, line 2: train/1.png has label 1, but of 1 classes the last is 0"),
-        ("cat\ndog\nemu\n", "1 of 3 classes have no training image: emu"),
-        ("", "has no names"),
-    ],
-)
-def test_names_that_do_not_fit_are_refused(tmp_path: Path, content: str, said: str) -> None:
-    (tmp_path / "names.txt").write_text(content)
-    with pytest.raises(UsageError, match=said):
-        opened(tmp_path, lines(tmp_path, "train", [0, 1]), class_names="names.txt")
 
 
 def test_names_for_json_lists_follow_the_ids(tmp_path: Path) -> None:
@@ -390,74 +229,3 @@ def test_a_reference_list_is_joined_by_the_names_of_classes(tmp_path: Path) -> N
     assert counts(name, ("Felis", "Canis")) == [1, 2]  # other names altogether: by their numbers
     with pytest.raises(UsageError, match=r"3,000,000,000"):
         counts(lines(tmp_path, "far", [0, 1, 3_000_000_000]), ("cat", "dog"))
-
-
-PARQUET: dict[str, tuple[object, object, str]] = {
-    "list": ([[0], [1]], None, r"row 0: column `label` must hold whole numbers or names only, but has \[0\]"),
-    "list of a ClassLabel": ([[0], [1]], ["cat", "dog"], r"row 0: .* but has \[0\]"),
-    "struct": ([{"a": 1}, {"a": 0}], None, r"row 0: .* but has \{'a': 1\}"),
-    "float": ([0.0, 1.0], None, "row 0: .* but has 0.0"),
-    "half": ([0.5, 1.0], None, "row 0: .* but has 0.5"),
-    "bool": ([True, False], None, "row 0: .* but has True"),
-    "null": ([0, None], None, "row 1: .* but has None"),
-    "only null": (pa.nulls(2), None, "row 0: .* but has None"),
-    "null in a dictionary": (pa.array(["a", None]).dictionary_encode(), None, "row 1: .* but has None"),
-    "bytes": ([b"a", b"b"], None, "row 0: .* but has b'a'"),
-    "minus 1 alone": ([-1, -1], None, "row 0: `label` is -1: the images have no labels"),
-    "minus 1 alone, named": ([-1, -1], ["cat", "dog"], "row 0: `label` is -1: the images have no labels"),
-    "minus 1 among others": ([0, -1, 1], None, "row 1: `label` is -1, not a class number"),
-    "beyond the names": ([0, 2], ["cat", "dog"], "row 1: `label` is 2, not one of the 2 classes"),
-    "unsigned": (
-        pa.array([0, 2**64 - 1], pa.uint64()),
-        None,
-        "row 1: `label` is 18446744073709551615, not a class number",
-    ),
-    "no name": (["cat", " "], None, "row 1: `label` is ' '; a class needs a name"),
-    "one name twice": (["cat", "cat "], None, "two classes are shown as `cat`"),
-    "names twice": ([0, 1], ["cat", "cat"], "two classes are shown as `cat`"),
-    "names that are none": ([0, 1], [1, 2], "the class names of `label` must be text"),
-    "a single class": ([0, 0], None, "images of one class only, `0`"),
-}
-
-
-@pytest.mark.parametrize("name", PARQUET)
-def test_what_is_no_label_in_parquet_is_refused_with_row_and_value(tmp_path: Path, name: str) -> None:
-    labels, names, said = PARQUET[name]
-    with pytest.raises(UsageError, match=said) as caught:
-        opened(tmp_path, parquet(tmp_path, "train", labels, names))
-    assert "train.parquet" in str(caught.value)
-
-
-def test_parquet_files_that_do_not_fit_one_another_are_refused_or_said(tmp_path: Path) -> None:
-    named = parquet(tmp_path, "train", [0, 1, 2], ["cat", "dog", "emu"])
-    source = opened(tmp_path, named, parquet(tmp_path, "test", [2, 1]))
-    assert classes(source, "test") == ["emu", "dog"]
-    assert "test.parquet: has numbers without names; taken for those of" in source.notes[0]
-    with pytest.raises(UsageError, match="test.parquet, row 1 has label 7, which is not one of the 3 classes"):
-        opened(tmp_path, named, parquet(tmp_path, "test", [2, 7]))
-    with pytest.raises(UsageError, match="test has classes that train has not: fox"):
-        opened(tmp_path, named, parquet(tmp_path, "test", ["cat", "fox"]))
-    words = parquet(tmp_path, "train", ["cat", "dog"])
-    with pytest.raises(UsageError, match="test.parquet: `label` holds numbers without names, but .*train.parquet"):
-        opened(tmp_path, words, parquet(tmp_path, "test", [0, 1]))
-    parquet(tmp_path, "a-0", [0, 1], ["cat", "dog"])
-    parquet(tmp_path, "a-1", [0, 1], ["dog", "emu"])
-    with pytest.raises(
-        UsageError, match="class 0 is `cat` in .*a-0.parquet, but `dog` in .*a-1.parquet; add the names"
-    ):
-        opened(tmp_path, "a-*.parquet", parquet(tmp_path, "test", [0, 1]))
-    assert classes(opened(tmp_path, "a-*.parquet"), "train") == ["cat", "dog", "dog", "emu"]
-
-
-def test_damaged_metadata_other_columns_and_columns_of_pixels_are_said(tmp_path: Path) -> None:
-    table = pa.table({"image": [b"x"] * 2, "label": [0, 1], "fine_label": [1, 0]})
-    pq.write_table(table, tmp_path / "train.parquet")
-    note = "labels are read from `label`; it has `fine_label` too: `label_column` chooses"
-    assert note in opened(tmp_path, "train.parquet").notes[0]
-    assert opened(tmp_path, "train.parquet", label_column="fine_label").pools["train"]().labels.tolist() == [1, 0]
-    pq.write_table(table.replace_schema_metadata({b"huggingface": b"{"}), tmp_path / "train.parquet")
-    with pytest.raises(UsageError, match="train.parquet: its `huggingface` metadata cannot be read"):
-        opened(tmp_path, "train.parquet")
-    pq.write_table(pa.table({"image": [[1, 2], [3]], "label": [0, 1]}), tmp_path / "train.parquet")
-    with pytest.raises(UsageError, match=r"column `image` must hold image files .* but holds list<"):
-        opened(tmp_path, "train.parquet")
