@@ -1,7 +1,7 @@
 """One run: from flat settings to data, stages and training, and back."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from ltray.engine.average import check_average
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.loop import Run, Session, planned_epochs, train
 from ltray.errors import UsageError, did_you_mean, shown
+from ltray.following import World
 from ltray.knobs import HIGHEST_SEED, Knobs, knob
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
@@ -58,6 +59,7 @@ class Experiment:
         start: Folder of a checkpoint to take the first network from, or "".
         objective: The metric that epochs and trials are compared on; the epoch that is
             best by it is kept. A search sets it: its first objective.
+        stated: The knobs, `<method>.<knob>`, whose values were given; the others are the papers'.
     """
 
     dataset: DatasetDefinition
@@ -67,6 +69,7 @@ class Experiment:
     network: RunNetwork
     start: str
     objective: str = BALANCED
+    stated: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "Experiment":
@@ -83,7 +86,9 @@ class Experiment:
         methods = tuple(find_method(name) for name in given.pop("methods"))
         reference, fields = given.pop("dataset"), _owned(given, "dataset")
         dataset = DatasetDefinition(**fields) if "name" in fields else DatasetDefinition.read(reference, fields)
-        knobs = tuple(m.knobs.resolve(dataset.profile, _owned(given, m.name)) for m in methods)
+        given_knobs = {m.name: _owned(given, m.name) for m in methods}
+        knobs = tuple(m.knobs.resolve(dataset.profile, given_knobs[m.name]) for m in methods)
+        stated = frozenset(f"{method}.{name}" for method, values in given_knobs.items() for name in values)
         own = RunSettings(**{name: given.pop(name) for name in RunSettings.specs() if name in given})
         network = {name: getattr(own, name) for name in NETWORK_SETTINGS if name in settings}
         if given:
@@ -96,7 +101,23 @@ class Experiment:
             raise UsageError(f"`{methods[0].name}` continues from a trained network: name a run with --from.")
         if start and not methods[0].follows:
             raise UsageError(f"`{methods[0].name}` trains a network from the start: a run to continue has no effect.")
-        return cls(dataset, methods, knobs, own.seed, RunNetwork.resolve(network, dataset, methods), start, objective)
+        run_network = RunNetwork.resolve(network, dataset, methods)
+        return cls(dataset, methods, knobs, own.seed, run_network, start, objective, stated)
+
+    def following(self, world: World) -> "Experiment":
+        """Return the run with the knobs that nobody stated made to follow the data; see `ltray.following`."""
+        return replace(
+            self,
+            knobs=tuple(
+                knobs.following(world, stated_of(self.stated, method.name))
+                for method, knobs in zip(self.methods, self.knobs, strict=True)
+            ),
+        )
+
+    def followed(self, before: "Experiment", world: World) -> list[str]:
+        """Return what `following` changed, a line each: "rescom.hard_negatives 30 (the paper's 400; …)"."""
+        pairs = zip(self.methods, self.knobs, before.knobs, strict=True)
+        return [f"{method.name}.{line}" for method, now, usual in pairs for line in now.told(usual, world)]
 
     def settings(self) -> dict[str, Any]:
         """Return the complete flat settings; `from_settings` of them gives an equal experiment.
@@ -134,11 +155,39 @@ class Experiment:
             UsageError: A knob exceeds what the number of classes allows, or the objective is
                 about a group without classes.
         """
+        data = self.opened(device)
+        self.check_classes(data.tail.classes)
+        return data
+
+    def opened(self, device: torch.device) -> ImageData:
+        """Open the data set, whatever the knobs.
+
+        Raises:
+            UsageError: The objective is about a group without classes.
+        """
         data = open_data(self.dataset, device=device)
         check_groups(self.objective, data.tail.groups())
-        for knobs in self.knobs:
-            knobs.check_world(data.tail.classes)
         return data
+
+    def check_classes(self, classes: int) -> None:
+        """Check the knobs whose bounds depend on the number of classes.
+
+        Raises:
+            UsageError: A knob exceeds what this number allows; with the method's name.
+        """
+        for method, knobs in zip(self.methods, self.knobs, strict=True):
+            knobs.check_world(classes, owner=method.name)
+
+    def check_workers(self, workers: int) -> None:
+        """Check that the workers can share every batch equally.
+
+        Raises:
+            UsageError: They cannot; with the knob's name and a number that works.
+        """
+        for method, knobs in zip(self.methods, self.knobs, strict=True):
+            for name, value in knobs.as_dict().items():
+                if name.endswith("batch_size") and knobs.epochs and knobs.has_effect(name):
+                    check_shared(f"`{method.name}.{name}`", value, workers)
 
     def stages(self, tail: LongTail, *, saved: Checkpoint | None = None) -> list[Stage]:
         """Build every method's stages; the same seed gives the same weights on every worker.
@@ -234,6 +283,24 @@ def _check_sequence(methods: Sequence[Method]) -> None:
                 f"`{method.name}` trains a network from the start, so `{before.name}` before it has no effect: leave "
                 "one of them out."
             )
+
+
+def stated_of(keys: Iterable[str], method: str) -> set[str]:
+    """Return the names of those of the keys `<method>.<knob>` that are a method's."""
+    return {key.partition(".")[2] for key in keys if key.startswith(f"{method}.")}
+
+
+def check_shared(what: str, batch_size: Any, workers: int) -> None:
+    """Check that workers can share a batch equally.
+
+    Raises:
+        UsageError: They cannot; with a number that works.
+    """
+    if batch_size % workers:
+        raise UsageError(
+            f"{what} is {batch_size}, which {workers} workers cannot share equally; "
+            f"{max(batch_size // workers, 1) * workers} works."
+        )
 
 
 def find_method(name: str) -> Method:

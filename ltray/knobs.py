@@ -5,11 +5,13 @@ the command line, the tables of `python -m ltray.methods`.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, get_type_hints
+from types import SimpleNamespace
+from typing import Any, ClassVar, Self, cast, get_type_hints
 
 from ltray.errors import UsageError, did_you_mean, shown
+from ltray.following import Facts, Follow, World
 from ltray.typed import as_type
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
@@ -55,6 +57,7 @@ class Knob:
             fields of data sets, searches, stops and finalists declare it in the same way.
         changes_length: Whether it changes how many epochs a run has; names that end in
             "epochs" do in any case.
+        follows: How its value follows the data where nobody states it; see `ltray.following`.
     """
 
     symbol: str
@@ -70,6 +73,7 @@ class Knob:
     dynamic: bool = False
     needs: Needs | None = None
     changes_length: bool = False
+    follows: Follow | None = None
 
 
 def knob(default: Any, symbol: str, help: str, **declared: Any) -> Any:
@@ -142,12 +146,17 @@ class Knobs:
 
     def upper_bound(self, name: str, classes: int) -> float | None:
         """Return the largest legal value of `name` given the other knobs and the class count."""
-        spec = self.specs()[name]
+        return self.bound_among(name, self.as_dict(), classes)
+
+    @classmethod
+    def bound_among(cls, name: str, values: Mapping[str, Any], classes: int) -> float | None:
+        """Return the largest legal value of `name` given other values, which may break bounds themselves."""
+        spec = cls.specs()[name]
         bounds = [] if spec.high is None else [spec.high]
         if isinstance(spec.at_most, str):
-            bounds.append(getattr(self, spec.at_most))
+            bounds.append(values[spec.at_most])
         elif spec.at_most is not None:
-            bounds.append(spec.at_most(self, classes))
+            bounds.append(spec.at_most(SimpleNamespace(**values), classes))
         return min(bounds) if bounds else None
 
     @classmethod
@@ -203,8 +212,54 @@ class Knobs:
                     f"{shown(getattr(self, name))}: leave it out, or set {_wanted(prefix, *unmet)}."
                 )
 
-    def check_world(self, classes: int) -> None:
+    def following(self, world: World, stated: Collection[str]) -> Self:
+        """Return the knobs with the values that nobody stated made to follow the data.
+
+        First come the declared rules, in the order of declaration, then the bounds.
+
+        Args:
+            world: The data and the workers.
+            stated: Names of the knobs that keep their values.
+        """
+        usual = self.as_dict()
+        now = dict(usual)
+        free = [name for name in usual if name not in stated and self.has_effect(name)]
+        for name in free:
+            if follows := self.specs()[name].follows:
+                now[name] = follows.rule(now[name], Facts(world, usual, now))
+        for name in free:
+            bound = self.bound_among(name, now, world.classes) if self.specs()[name].at_most else None
+            if bound is not None and cast(float, now[name]) > bound:
+                now[name] = bound
+        return type(self)(**now)
+
+    def told(self, before: Self, world: World) -> list[str]:
+        """Return what `following` changed, a line each: "hard_negatives 30 (the paper's 400; 4 classes allow 30)"."""
+        usual, now = before.as_dict(), self.as_dict()
+        facts = Facts(world, usual, now)
+        return [
+            f"{name} {_in_words(now[name])} (the paper's {_in_words(usual[name])}; "
+            f"{self._decided(name, facts)} {'allow' if _is_less(now[name], usual[name]) else 'ask for'} "
+            f"{_in_words(now[name])})"
+            for name in now
+            if now[name] != usual[name]
+        ]
+
+    def _decided(self, name: str, facts: Facts) -> str:
+        """Return what decided the value of a knob that follows the data."""
+        spec = self.specs()[name]
+        if spec.follows and spec.follows.rule(facts.usual[name], facts) == facts.now[name]:
+            return spec.follows.of(facts)
+        if isinstance(spec.at_most, str):
+            return f"{spec.at_most}={_in_words(facts.now[spec.at_most])}"
+        return f"{facts.world.classes:,} classes" if spec.at_most else f"{facts.now['epochs']} epochs"
+
+    def check_world(self, classes: int, *, owner: str = "") -> None:
         """Check the bounds that depend on the data.
+
+        Args:
+            classes: Number of classes, K.
+            owner: The method, for the message.
 
         Raises:
             UsageError: A knob exceeds what this number of classes allows.
@@ -213,7 +268,8 @@ class Knobs:
             bound = self.upper_bound(name, classes) if callable(spec.at_most) and self.has_effect(name) else None
             if bound is not None and getattr(self, name) > bound:
                 raise UsageError(
-                    f"`{name} <= {bound:g}` must hold with {classes} classes, but got {name}={getattr(self, name)}."
+                    f"`{name} <= {bound:g}` must hold with {classes} classes, but got {name}={getattr(self, name)}. "
+                    f"Set {owner and owner + '.'}{name}={bound:g} or less, or leave it out: it then follows the data."
                 )
 
     def _check_order(self, name: str, other: str) -> None:
@@ -249,6 +305,19 @@ def _wanted(prefix: str, other: str, values: tuple[Value, ...] | Above) -> str:
     if isinstance(values, Above):
         return f"{prefix}{other} above {values.limit:g}"
     return " or ".join(f"{prefix}{other}={value}" for value in values)
+
+
+def _in_words(value: Value) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _is_less(now: Value, before: Value) -> bool:
+    pair = (now, before)
+    return any(isinstance(v, bool | tuple) for v in pair) or cast(float, now) < cast(float, before)
 
 
 def _range(name: str, spec: Knob) -> str:

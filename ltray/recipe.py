@@ -1,9 +1,10 @@
 """How long and how fast a stage trains: the knobs every method has."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from ltray.following import BATCH, EPOCHS, MILESTONES, Facts, World
 from ltray.knobs import Knobs, Value, knob
 
 SCHEDULES = ("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step")
@@ -17,9 +18,15 @@ class Recipe(Knobs):
     number of epochs; `resolve` shrinks them together with it.
     """
 
-    epochs: int = knob(200, "", "passes over the training set", low=0, high=10_000)
+    epochs: int = knob(200, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
     batch_size: int = knob(
-        128, "B", "images a step, over all workers", low=1, high=65_536, search=(16, 32, 64, 128, 256, 512)
+        128,
+        "B",
+        "images a step, over all workers",
+        low=1,
+        high=65_536,
+        search=(16, 32, 64, 128, 256, 512),
+        follows=BATCH,
     )
     learning_rate: float = knob(
         0.1, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.02, 0.3), dynamic=True
@@ -34,7 +41,9 @@ class Recipe(Knobs):
         "the learning rate after the warm-up",
         choices=SCHEDULES,
     )
-    milestones: tuple[int, ...] = knob((160, 180), "", "epochs at which `step` decays", low=0, in_epochs=True)
+    milestones: tuple[int, ...] = knob(
+        (160, 180), "", "epochs at which `step` decays", low=0, in_epochs=True, follows=MILESTONES
+    )
     decay: float = knob(0.1, "", "factor at each milestone", low=0.0, high=1.0, needs=("schedule", ("step",)))
     average_decay: float = knob(
         0.0,
@@ -67,9 +76,35 @@ class Recipe(Knobs):
         epochs = given.get("epochs", before)
         if isinstance(epochs, int) and before > 0 and epochs != before:
             fields |= cls._in_proportion(fields, epochs / before)
-        resolved = cls(**(fields | dict(given)))
+        resolved = cls(**cls._within_order(fields | dict(given), given))
         resolved.check_effects(name for name in given if getattr(resolved, name) != fields[name])
         return resolved
+
+    @classmethod
+    def _within_order(cls, values: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
+        """Return the values with those that nobody gave at most as large as the knob that bounds them."""
+        for name, spec in cls.specs().items():
+            if name in given or not isinstance(spec.at_most, str):
+                continue
+            value, bound = values[name], values[spec.at_most]
+            if isinstance(bound, int | float) and not isinstance(bound, bool) and value > bound:
+                values[name] = bound
+        return values
+
+    def following(self, world: World, stated: Collection[str]) -> Self:
+        """Return the recipe with the values that nobody stated made to follow the data; see `Knobs.following`.
+
+        Epochs follow only where nothing that counts epochs is stated; what counts epochs shrinks with them.
+        """
+        if self.specs()["epochs"].high == 0:
+            return self  # it trains nothing
+        counting = {name for name, spec in self.specs().items() if spec.in_epochs} & set(stated)
+        if counting or "epochs" in stated:
+            return super().following(world, {*stated, "epochs"})
+        values = self.as_dict()
+        epochs = EPOCHS.rule(self.epochs, Facts(world, values, values))
+        shorter = self if epochs == self.epochs else self.shortened(epochs)
+        return super(Recipe, shorter).following(world, stated)
 
     def shortened(self, epochs: int) -> Self:
         """Return the recipe of a run of `epochs` epochs whose schedule keeps its shares of the run.

@@ -13,8 +13,10 @@ from rich.console import Console
 from ltray.board import Board
 from ltray.command import DONE, FAILED, INTERRUPTED, run
 from ltray.console import new_console
+from ltray.data.source import ImageData
 from ltray.errors import UsageError
 from ltray.experiment import OBJECTIVE, Experiment, complete_keys
+from ltray.following import World
 from ltray.objective import announced_objective, recorded_objective
 from ltray.outcome.final_evaluation import accuracy_line
 from ltray.outcome.run_folder import (
@@ -79,12 +81,13 @@ def train(
     from ltray.on_ray import cluster
     from ltray.on_ray.leaving import leave_soon
 
-    data = experiment.open_data(torch.device("cpu"))
+    data = experiment.opened(torch.device("cpu"))
     console.print(data.describe())
     known = read_config(folder)
     if objective_by_data:
         objective = recorded_objective(known) if known else announced_objective(experiment, data, console)
         experiment = replace(experiment, objective=objective)
+    experiment = _suited(experiment, data, resources, known, console)
     config = {"settings": experiment.settings(), "workers": resources.as_dict()}
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
     if known is None:
@@ -108,6 +111,28 @@ def train(
         console.print(f"failed: {failure}", style="red")
         return FAILED
     return DONE
+
+
+def _suited(
+    experiment: Experiment,
+    data: ImageData,
+    resources: TrialResources,
+    known: Mapping[str, Any] | None,
+    console: Console,
+) -> Experiment:
+    """Return the run with defaults that follow the data, checked; say what they changed.
+
+    A run that was begun with the papers' values, before defaults followed the data, keeps them.
+    """
+    world = World.of(data.tail, workers=resources.workers)
+    suited = experiment
+    if known is None or known.get("settings") != experiment.settings():
+        suited = experiment.following(world)
+    suited.check_classes(world.classes)
+    suited.check_workers(world.workers)
+    for line in suited.followed(experiment, world):
+        console.print(line, soft_wrap=True)
+    return suited
 
 
 def _follow(

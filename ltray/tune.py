@@ -1,7 +1,9 @@
 """`python -m ltray.tune SPACE`: search a method's settings on Ray, with Optuna; `ls` and `cp` for shipped spaces."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -49,7 +51,7 @@ def main(words: list[str]) -> int:
         objective = recorded_objective(known) if known else announced_objective(space.base, data, console)
         space = SearchSpace.read(path, overrides | {"search.objectives": [objective]})
     space.search.check_groups(data.tail.groups())
-    space = space.bind(data.tail.classes)
+    space = _bound(space, data, read_config(folder), console)
     course, earlier = _checked(space, data, folder)
     if options.dry_run:
         for one in earlier:
@@ -67,12 +69,26 @@ def main(words: list[str]) -> int:
 
 def _opened(space: SearchSpace, console: Console, device: torch.device) -> ImageData:
     """Open the data sets of all trials; return that of the space's `base`."""
-    data = space.base.open_data(device)
+    data = space.base.opened(device)
     for experiment in {row.experiment.dataset: row.experiment for row in space.rows}.values():
         if experiment.dataset != space.base.dataset:
-            experiment.open_data(device)
+            experiment.opened(device)
     console.print(data.describe())
     return data
+
+
+def _bound(space: SearchSpace, data: ImageData, known: Mapping[str, Any] | None, console: Console) -> SearchSpace:
+    """Return the space bound to the data, with defaults that follow them; say what they changed.
+
+    A search that was begun with the papers' values, before defaults followed the data, keeps them.
+    """
+    bound = space.bind(data.tail.classes, data.tail)
+    before = space.base.settings()
+    if known is not None and known.get("settings") == before and bound.base.settings() != before:
+        return space.bind(data.tail.classes, data.tail, follow=False)
+    for line in bound.followed:
+        console.print(line, soft_wrap=True)
+    return bound
 
 
 def _checked(space: SearchSpace, data: ImageData, folder: Path) -> tuple[Course, list[Earlier]]:
@@ -82,6 +98,7 @@ def _checked(space: SearchSpace, data: ImageData, folder: Path) -> tuple[Course,
         UsageError: Something that would fail once the search runs.
     """
     check_workers(space)
+    space.check_builds(data.tail)
     course = Course.of(space.stop, space.experiments(), data.tail, seed=space.search.seed)
     if course.population:
         check_population(space)

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ltray"
 FLOORS = (
-    "errors printable files metrics typed knobs recipe long_tail distributed yaml_text settings settings_file"
+    "errors printable files metrics typed following knobs recipe long_tail distributed yaml_text settings settings_file"
     " arguments provenance command console",
     "stage parts",
     "methods data engine",

@@ -269,7 +269,7 @@ def new_optimizer(stage: Stage) -> torch.optim.SGD | None:
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
-        nesterov=recipe.nesterov,
+        nesterov=recipe.nesterov and recipe.momentum > 0.0,  # without momentum there is nothing to look ahead by
     )
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ltray.following import BATCH
 from ltray.knobs import Value, knob
 from ltray.methods.bcl_losses import contrast
 from ltray.methods.bcl_prototypes import Prototypes, new_prototypes
@@ -31,7 +32,13 @@ class BCLKnobs(Recipe):
         0.15, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.01, 0.5), dynamic=True
     )
     batch_size: int = knob(
-        256, "B", "images a step, over all workers", low=1, high=65_536, search=(16, 32, 64, 128, 256, 512)
+        256,
+        "B",
+        "images a step, over all workers",
+        low=1,
+        high=65_536,
+        search=(16, 32, 64, 128, 256, 512),
+        follows=BATCH,
     )
     classification_weight: float = knob(
         2.0,

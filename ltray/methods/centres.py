@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ltray.following import EPOCHS, HALF_THE_IMAGES, MILESTONES
 from ltray.knobs import Value, knob
 from ltray.parts.contrast import ContrastBatch
 from ltray.parts.pairs import EPSILON, log_sum_exp_of, positive_similarity
@@ -35,9 +36,11 @@ class QueueKnobs(Recipe):
     values stand in. Its CIFAR code runs epoch 10 at 1.1·lr; here the warm-up ends before.
     """
 
-    epochs: int = knob(400, "", "passes over the training set", low=0, high=10_000)
+    epochs: int = knob(400, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
     warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
-    milestones: tuple[int, ...] = knob((321, 361), "", "epochs at which `step` decays", low=0, in_epochs=True)
+    milestones: tuple[int, ...] = knob(
+        (321, 361), "", "epochs at which `step` decays", low=0, in_epochs=True, follows=MILESTONES
+    )
     learning_rate: float = knob(
         0.05, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.01, 0.2), dynamic=True
     )
@@ -54,7 +57,15 @@ class QueueKnobs(Recipe):
         dynamic=True,
     )
     queue_size: int = knob(
-        1024, "K_q", "keys remembered", low=0, high=2**20, log=True, search=(128, 16_384), tried=(1024, 8192)
+        1024,
+        "K_q",
+        "keys remembered",
+        low=0,
+        high=2**20,
+        log=True,
+        search=(128, 16_384),
+        tried=(1024, 8192),
+        follows=HALF_THE_IMAGES,
     )
     queue_start: str = knob(
         "random_columns",

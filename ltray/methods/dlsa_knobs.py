@@ -4,8 +4,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ltray.following import BATCH, EPOCHS, MILESTONES, Facts, Follow, at_most_images, batch, divisions, images_of
 from ltray.knobs import Value, knob
 from ltray.recipe import SCHEDULES, Recipe
+
+SMALLEST_PART = 10
+IMAGES_A_CLUSTER = 20
+LARGE_CLUSTER = 7
+
+
+def _most_divisions(images: int, facts: Facts) -> int:
+    return divisions(images, facts.now["proportion"], SMALLEST_PART)
+
+
+def _most_clusters(images: int, facts: Facts) -> int:
+    return max(images // IMAGES_A_CLUSTER, 2)
+
+
+def _large_cluster(value: int, facts: Facts) -> int:
+    images = facts.world.images
+    return value if images is None else max(value, LARGE_CLUSTER * images // facts.now["clusters"])
 
 
 @dataclass(frozen=True)
@@ -16,9 +34,15 @@ class DLSAKnobs(Recipe):
     the knobs that start with `classifier_` train each classifier.
     """
 
-    epochs: int = knob(50, "", "passes over the open images for each Flow Filter", low=1, high=10_000)
+    epochs: int = knob(50, "", "passes over the open images for each Flow Filter", low=1, high=10_000, follows=EPOCHS)
     batch_size: int = knob(
-        256, "B", "pairs a step, over all workers", low=2, high=65_536, search=(64, 128, 256, 512, 1024)
+        256,
+        "B",
+        "pairs a step, over all workers",
+        low=2,
+        high=65_536,
+        search=(64, 128, 256, 512, 1024),
+        follows=batch(steps=5),
     )
     learning_rate: float = knob(
         0.2,
@@ -35,7 +59,9 @@ class DLSAKnobs(Recipe):
     momentum: float = knob(0.0, "μ", "momentum of SGD", low=0.0, high=0.9999, dynamic=True)
     warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     schedule: str = knob("constant", "", "the learning rate after the warm-up", choices=SCHEDULES)
-    milestones: tuple[int, ...] = knob((30, 40), "", "epochs at which `step` decays", low=0, in_epochs=True)
+    milestones: tuple[int, ...] = knob(
+        (30, 40), "", "epochs at which `step` decays", low=0, in_epochs=True, follows=MILESTONES
+    )
 
     depth: int = knob(
         1,
@@ -46,6 +72,7 @@ class DLSAKnobs(Recipe):
         search=(1, 4),
         tried=(1, 3),
         changes_length=True,
+        follows=at_most_images(f"each division keeps at least {SMALLEST_PART} images", _most_divisions),
     )
     proportion: float = knob(
         0.3, "", "share of the open images that a division keeps", low=0.01, high=0.99, search=(0.1, 0.5)
@@ -57,7 +84,15 @@ class DLSAKnobs(Recipe):
         choices=("unit", "raw"),
     )
     clusters: int = knob(
-        100, "K", "Gaussians of a Flow Filter", low=2, high=10_000, log=True, search=(10, 1000), tried=(300, 500, 1000)
+        100,
+        "K",
+        "Gaussians of a Flow Filter",
+        low=2,
+        high=10_000,
+        log=True,
+        search=(10, 1000),
+        tried=(300, 500, 1000),
+        follows=at_most_images(f"at most one for {IMAGES_A_CLUSTER} training images", _most_clusters),
     )
     mean_distance: float = knob(
         3.2,
@@ -112,10 +147,17 @@ class DLSAKnobs(Recipe):
 
     min_purity: float = knob(0.7, "", "the epoch is kept with the most clusters purer than this,", low=0.0, high=1.0)
     min_size: int = knob(10, "", "of more images than this,", low=0, high=1_000_000)
-    max_size: int = knob(5000, "", "if none has this many", low=1, high=1_000_000_000)
+    max_size: int = knob(
+        5000,
+        "",
+        "if none has this many",
+        low=1,
+        high=1_000_000_000,
+        follows=Follow(f"at least {LARGE_CLUSTER} times the images of an average cluster", _large_cluster, images_of),
+    )
 
-    classifier_epochs: int = knob(150, "", "passes over a part for its classifier", low=1, high=10_000)
-    classifier_batch_size: int = knob(128, "B", "images a step for a classifier", low=1, high=65_536)
+    classifier_epochs: int = knob(150, "", "passes over a part for its classifier", low=1, high=10_000, follows=EPOCHS)
+    classifier_batch_size: int = knob(128, "B", "images a step for a classifier", low=1, high=65_536, follows=BATCH)
     classifier_learning_rate: float = knob(
         1e-2, "lr", "of the classifiers", low=1e-8, high=100.0, log=True, search=(1e-5, 1.0), tried=(1e-4, 1e-2)
     )

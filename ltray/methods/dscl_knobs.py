@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ltray.following import BATCH, at_most_images, scaled_with
 from ltray.knobs import Value, knob
 from ltray.parts.momentum import MomentumKnobs
 from ltray.parts.second_stage import SecondStageKnobs
@@ -22,7 +23,13 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     """
 
     batch_size: int = knob(
-        256, "B", "images a step, over all workers", low=1, high=65_536, search=(16, 32, 64, 128, 256, 512)
+        256,
+        "B",
+        "images a step, over all workers",
+        low=1,
+        high=65_536,
+        search=(16, 32, 64, 128, 256, 512),
+        follows=BATCH,
     )
     warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     schedule: str = knob(
@@ -62,6 +69,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
         low=0,
         high=2**20,
         tried=(LARGEST_QUEUE,),
+        follows=at_most_images("0 where it is more than the training images", lambda images, facts: images, instead=0),
     )
     queue_start: str = knob(
         "random",
@@ -146,7 +154,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     linear_epochs: int = knob(
         40, "", "epochs of the linear stage, at least 1; ×0.1 at a half and at three quarters", low=0, in_epochs=True
     )
-    linear_batch_size: int = knob(2048, "", "images a step of the linear stage", low=1, high=65_536)
+    linear_batch_size: int = knob(2048, "", "images a step of the linear stage", low=1, high=65_536, follows=BATCH)
     linear_learning_rate: float = knob(
         10.0,
         "",
@@ -156,6 +164,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
         log=True,
         search=(0.01, 30.0),
         tried=(10.0,),
+        follows=scaled_with("linear_batch_size"),
     )
     linear_weight_decay: float = knob(0.0, "", "L2 penalty of the linear stage", low=0.0, high=1.0)
     linear_features: str = knob(

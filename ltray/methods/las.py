@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ltray.following import Facts, Follow, images_of
 from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
 from ltray.parts.adjusted_classifiers import ScaledClassifier
@@ -23,6 +24,13 @@ SHAPES: Mapping[str, Callable[[Tensor, float], Tensor]] = {
     "exponential": lambda t, power: t**power,
 }
 """How the smoothing rises with t = (n_k − n_min)/(n_max − n_min), from 0 to 1."""
+
+MOST_DRAWS = 50_000_000
+
+
+def _fits_in_an_epoch(value: bool, facts: Facts) -> bool:
+    largest = facts.world.largest
+    return value and (largest is None or largest * facts.world.classes <= MOST_DRAWS)
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,12 @@ class LASKnobs(SecondStageKnobs):
         search=(0.05, 0.5),
         tried=(0.05, 0.1, 0.2, 0.5),
     )
-    long_epoch: bool = knob(True, "", "whether an epoch has n_max·K draws (MiSLAS) instead of N (cRT, LWS)")
+    long_epoch: bool = knob(
+        True,
+        "",
+        "whether an epoch has n_max·K draws (MiSLAS) instead of N (cRT, LWS)",
+        follows=Follow(f"off where n_max·K is above {MOST_DRAWS:,}", _fits_in_an_epoch, images_of),
+    )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         "default": dict(),

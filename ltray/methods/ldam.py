@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ltray.following import BEFORE_THE_END
 from ltray.knobs import Value, knob
 from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
 from ltray.parts.heads import CosineClassifier, Network
@@ -29,7 +30,13 @@ class LDAMKnobs(BaselineKnobs):
     )
     beta: float = knob(0.9999, "β", "of the class weights once they apply", low=0.0, high=1.0, tried=(0.9999,))
     reweight_epoch: int = knob(
-        160, "", "epoch from which classes are weighted (DRW)", low=0, at_most="epochs", in_epochs=True
+        160,
+        "",
+        "epoch from which classes are weighted (DRW)",
+        low=0,
+        at_most="epochs",
+        in_epochs=True,
+        follows=BEFORE_THE_END,
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import nn
 
+from ltray.following import EPOCHS, MILESTONES
 from ltray.knobs import Value, knob
 from ltray.parts.adjusted_classifiers import ScaledClassifier
 from ltray.parts.precision import full_precision
@@ -18,8 +19,10 @@ from ltray.stage import Batch, Method, Setting, Stage, Terms
 class LWSKnobs(SecondStageKnobs):
     """cRT's recipe with half its epochs."""
 
-    epochs: int = knob(5, "", "passes over the training set", low=0, high=10_000)
-    milestones: tuple[int, ...] = knob((3, 4), "", "epochs at which `step` decays", low=0, in_epochs=True)
+    epochs: int = knob(5, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
+    milestones: tuple[int, ...] = knob(
+        (3, 4), "", "epochs at which `step` decays", low=0, in_epochs=True, follows=MILESTONES
+    )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         profile: dict(values, epochs=5) for profile, values in SecondStageKnobs.paper_values.items()

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ltray.following import HALF_THE_IMAGES
 from ltray.knobs import Value, knob
 from ltray.methods.supcon import DIGITS, LARGE, ContrastiveBaselineKnobs
 from ltray.parts.contrast import similarity, unit
@@ -22,7 +23,15 @@ class MoCoKnobs(ContrastiveBaselineKnobs, MomentumKnobs):
     """MoCo + Balanced Softmax."""
 
     queue_size: int = knob(
-        1024, "", "keys remembered", low=1, high=2**20, log=True, search=(128, 16_384), tried=(4000, 8000)
+        1024,
+        "",
+        "keys remembered",
+        low=1,
+        high=2**20,
+        log=True,
+        search=(128, 16_384),
+        tried=(4000, 8000),
+        follows=HALF_THE_IMAGES,
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {

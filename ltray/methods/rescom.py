@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ltray.following import at_most_classes
 from ltray.knobs import Value, knob
 from ltray.methods.rescom_losses import EPSILON, class_balanced_contrast, mined_similarities
 from ltray.parts.contrast import ContrastBatch, similarity, unit
@@ -15,6 +16,8 @@ from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights,
 from ltray.parts.queues import SLOTS, ClassQueue
 from ltray.recipe import Recipe
 from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+
+LARGEST_QUEUE = 131_072
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,19 @@ class ResComKnobs(Recipe):
         search=(0.0, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999),
         tried=(0.0, 0.9, 0.99, 0.999, 0.9999, 0.99999),
     )
-    queue_size: int = knob(4, "Q", "queue slots a class", low=1, high=1024, log=True, search=(2, 128), tried=(4, 8))
+    queue_size: int = knob(
+        4,
+        "Q",
+        "queue slots a class",
+        low=1,
+        high=1024,
+        log=True,
+        search=(2, 128),
+        tried=(4, 8),
+        follows=at_most_classes(
+            f"at most {LARGEST_QUEUE:,} slots in all", lambda classes, facts: LARGEST_QUEUE / classes
+        ),
+    )
     hard_positives: int = knob(
         1,
         "Q_p",

@@ -67,7 +67,7 @@ class RIDE(Stage):
         if knobs.diversity == 0.0:  # the official code then trains the mean, E times
             classified = scores.mean(dim=0).expand_as(scores)
         terms = {"classification": experts_loss(classified, labels, margins=self.margins, weight=weight)}
-        if knobs.diversity != 0.0:
+        if knobs.diversity != 0.0 and knobs.experts > 1:  # one expert is its own mean
             flat = torch.full_like(self.late_temperatures, knobs.temperature)
             temperatures = self.late_temperatures if self.weighted else flat
             terms["diversity"] = knobs.diversity * diversity(scores, temperatures)
@@ -120,7 +120,7 @@ def _routing_recipe(knobs: RIDEKnobs) -> Recipe:
 
 def _stages(knobs: RIDEKnobs, setting: Setting) -> Sequence[Stage]:
     first = RIDE(knobs, setting)
-    return [first, Routing(knobs, first)] if knobs.routing_epochs else [first]
+    return [first, Routing(knobs, first)] if knobs.routes else [first]
 
 
 METHOD = Method(

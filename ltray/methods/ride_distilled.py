@@ -53,7 +53,7 @@ class RIDEDistilled(RIDE):
 
 def _stages(knobs: RIDEDistilledKnobs, setting: Setting) -> Sequence[Stage]:
     first = RIDEDistilled(knobs, setting)
-    return [first, Routing(knobs, first)] if knobs.routing_epochs else [first]
+    return [first, Routing(knobs, first)] if knobs.routes else [first]
 
 
 METHOD = Method(

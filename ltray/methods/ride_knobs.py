@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ltray.following import BATCH, BEFORE_THE_END
 from ltray.knobs import Value, knob
 from ltray.methods.cross_entropy import BaselineKnobs
+
+MOST_EXPERTS = 8
+SEVERAL = ("experts", tuple(range(2, MOST_EXPERTS + 1)))
 
 
 def _top_choices(knobs: "RIDEKnobs", classes: int) -> int:
@@ -19,7 +23,13 @@ class RIDEKnobs(BaselineKnobs):
     weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3), dynamic=True)
     nesterov: bool = knob(True, "", "Nesterov's form of momentum")
     experts: int = knob(
-        3, "E", "number of experts; the distillation's teacher has 6", low=2, high=8, search=(2, 4), tried=(2, 3, 4, 6)
+        3,
+        "E",
+        "number of experts; the distillation's teacher has 6; one is neither pushed apart nor routed",
+        low=1,
+        high=MOST_EXPERTS,
+        search=(2, 4),
+        tried=(1, 2, 3, 4, 6),
     )
     narrow: bool = knob(True, "", "whether the experts' stages have three quarters of the usual width")
     diversity: float = knob(
@@ -30,6 +40,7 @@ class RIDEKnobs(BaselineKnobs):
         high=10.0,
         search=(-0.6, -0.05),
         tried=(-0.45, -0.2, 0.0),
+        needs=SEVERAL,
     )
     temperature: float = knob(
         1.0,
@@ -39,6 +50,7 @@ class RIDEKnobs(BaselineKnobs):
         high=100.0,
         search=(0.5, 2.0),
         tried=(1.0, 2.0),
+        needs=SEVERAL,
     )
     temperature_factor: float = knob(
         0.05,
@@ -47,19 +59,34 @@ class RIDEKnobs(BaselineKnobs):
         low=0.0,
         high=0.99,
         tried=(0.015, 0.02, 0.05),
+        needs=SEVERAL,
     )
     margin: float = knob(0.5, "m", "LDAM margin of the rarest class", low=0.0, high=2.0, search=(0.1, 0.8))
     scale: float = knob(30.0, "s", "factor of the cosines", low=1.0, high=200.0, search=(10.0, 60.0))
     beta: float = knob(0.9999, "β", "of the class weights once they apply", low=0.0, high=1.0)
     reweight_epoch: int = knob(
-        160, "", "epoch from which classes are weighted", low=0, at_most="epochs", in_epochs=True
+        160,
+        "",
+        "epoch from which classes are weighted",
+        low=0,
+        at_most="epochs",
+        in_epochs=True,
+        follows=BEFORE_THE_END,
     )
-    routing_epochs: int = knob(5, "", "epochs of the routing stage; 0 always asks all experts", low=0, high=10_000)
-    routing_batch_size: int = knob(512, "B", "images a step of the routing stage", low=1, high=65_536)
-    routing_learning_rate: float = knob(0.01, "lr", "peak of the routing stage", low=1e-8, high=100.0, log=True)
-    routing_top: int = knob(5, "k", "best scores that a router sees", low=1, at_most=_top_choices, tried=(30, 50))
+    routing_epochs: int = knob(
+        5, "", "epochs of the routing stage; 0 always asks all experts", low=0, high=10_000, needs=SEVERAL
+    )
+    routing_batch_size: int = knob(
+        512, "B", "images a step of the routing stage", low=1, high=65_536, needs=SEVERAL, follows=BATCH
+    )
+    routing_learning_rate: float = knob(
+        0.01, "lr", "peak of the routing stage", low=1e-8, high=100.0, log=True, needs=SEVERAL
+    )
+    routing_top: int = knob(
+        5, "k", "best scores that a router sees", low=1, at_most=_top_choices, tried=(30, 50), needs=SEVERAL
+    )
     routing_positive_weight: float = knob(
-        100.0, "", "weight of images that need a further expert", low=0.01, high=1e6, tried=(20.0, 100.0)
+        100.0, "", "weight of images that need a further expert", low=0.01, high=1e6, tried=(20.0, 100.0), needs=SEVERAL
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
@@ -94,3 +121,8 @@ class RIDEKnobs(BaselineKnobs):
             BaselineKnobs.paper_values["digits_lt"], reweight_epoch=24, routing_epochs=5, routing_batch_size=32
         ),
     }
+
+    @property
+    def routes(self) -> bool:
+        """Whether a stage trains routers: there are experts to choose between, and epochs for it."""
+        return self.experts > 1 and self.routing_epochs > 0

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ltray.following import EPOCHS, HALF_THE_IMAGES, MILESTONES
 from ltray.knobs import Value, knob
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import projector
@@ -30,9 +31,11 @@ class ContrastiveBaselineKnobs(Recipe):
     the large sets' queue is one of the sizes of its Figure 4.
     """
 
-    epochs: int = knob(400, "", "passes over the training set", low=0, high=10_000)
+    epochs: int = knob(400, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
     warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
-    milestones: tuple[int, ...] = knob((320, 360), "", "epochs at which `step` decays", low=0, in_epochs=True)
+    milestones: tuple[int, ...] = knob(
+        (320, 360), "", "epochs at which `step` decays", low=0, in_epochs=True, follows=MILESTONES
+    )
 
     temperature: float = knob(
         0.2,
@@ -57,7 +60,15 @@ class ContrastiveBaselineKnobs(Recipe):
         dynamic=True,
     )
     queue_size: int = knob(
-        1024, "", "keys remembered", low=0, high=2**20, log=True, search=(128, 16_384), tried=(4000, 8000)
+        1024,
+        "",
+        "keys remembered",
+        low=0,
+        high=2**20,
+        log=True,
+        search=(128, 16_384),
+        tried=(4000, 8000),
+        follows=HALF_THE_IMAGES,
     )
     queue_start: str = knob(
         "random", "", "what the queue holds at first: unit noise or nothing", choices=("random", "empty")

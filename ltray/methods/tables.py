@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ltray.errors import UsageError
+from ltray.following import World
 from ltray.knobs import Knob
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
@@ -20,6 +20,7 @@ KNOB_HEADINGS = (
     "tried",
     "default",
     "per data set",
+    "follows the data unless stated",
 )
 
 
@@ -56,6 +57,7 @@ def knob_rows(method: Method) -> list[tuple[str, ...]]:
                 _list(spec.tried),
                 _text(defaults[name]),
                 per_set,
+                _follows(spec),
             )
         )
     return rows
@@ -68,6 +70,10 @@ def markdown() -> str:
         "",
         "Written by `python -m ltray.methods --markdown` from the declarations in `ltray/methods/`.",
         "",
+        "The papers' values are for the papers' data sets. On other data a value that nobody states follows the data",
+        "by the rule in the last column; training and the dry run of a search print what that changed. A value that is",
+        "stated is never changed: one that is illegal is an error.",
+        "",
         *_markdown_table(METHOD_HEADINGS, method_rows()),
     ]
     for method in METHODS.values():
@@ -77,15 +83,7 @@ def markdown() -> str:
 
 def _stages(method: Method) -> list[Stage]:
     tail = LongTail((120, 60, 10, 5))
-    knobs = method.knobs.resolve("digits_lt", {})
-    try:
-        knobs.check_world(tail.classes)
-    except UsageError:
-        # The table needs any legal setting; the digits' Q_n may exceed (K - 1) Q of four classes.
-        bounded = {
-            n: int(knobs.upper_bound(n, tail.classes) or 1) for n, s in knobs.specs().items() if callable(s.at_most)
-        }
-        knobs = knobs.replace(**bounded)
+    knobs = method.knobs.resolve("digits_lt", {}).following(World.of(tail), ())
 
     def network(kind: str) -> Network:
         backbone = new_backbone("resnet32")
@@ -105,6 +103,13 @@ def _legal(spec: Knob) -> str:
     ends = [f"≥ {spec.low:g}"] if spec.low is not None else []
     ends += [f"≤ {spec.high:g}"] if spec.high is not None else []
     return ", ".join(ends + ([f"≤ {upper}"] if upper else []))
+
+
+def _follows(spec: Knob) -> str:
+    rules = [spec.follows.words] if spec.follows else []
+    if spec.at_most:
+        rules.append(f"at most {f'`{spec.at_most}`' if isinstance(spec.at_most, str) else 'what the classes allow'}")
+    return "; ".join(rules)
 
 
 def _list(values: Any) -> str:

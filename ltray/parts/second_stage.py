@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ltray.following import EPOCHS, MILESTONES
 from ltray.knobs import Value, knob
 from ltray.parts.backbones import Backbone
 from ltray.parts.heads import Network
@@ -19,10 +20,12 @@ from ltray.stage import Batch, Setting, Stage, View
 class SecondStageKnobs(Recipe):
     """The second stage of Kang et al., Decoupling Representation and Classifier, ICLR 2020."""
 
-    epochs: int = knob(10, "", "passes over the training set", low=0, high=10_000)
+    epochs: int = knob(10, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
     warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     schedule: str = knob("cosine_annealing", "", "the learning rate after the warm-up", choices=SCHEDULES)
-    milestones: tuple[int, ...] = knob((6, 8), "", "epochs at which `step` decays", low=0, in_epochs=True)
+    milestones: tuple[int, ...] = knob(
+        (6, 8), "", "epochs at which `step` decays", low=0, in_epochs=True, follows=MILESTONES
+    )
     features: str = knob(
         "shifting",
         "",

@@ -2,13 +2,15 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 from ltray.errors import UsageError
-from ltray.experiment import Experiment
+from ltray.experiment import Experiment, stated_of
+from ltray.following import Facts, World
 from ltray.knobs import Needs
 from ltray.recipe import Recipe
+from ltray.settings import plain
 from ltray.space.dimension import Dimension
 
 
@@ -33,14 +35,17 @@ class Alternative:
     """Methods that continue from one another, with their fixed settings and their ranges.
 
     Attributes:
-        base: The experiment with everything fixed and the papers' values elsewhere.
-        fixed: Flat settings that its trials share.
+        base: The experiment with everything fixed and the papers' values elsewhere, which
+            follow the data once they are known.
+        fixed: Flat settings that its trials share, each where it has an effect.
         dimensions: What is explored, in an order in which bounds come before what they bound.
+        world: The data, for values that follow them; None: all values are as stated or the papers'.
     """
 
     base: Experiment
     fixed: Mapping[str, Any]
     dimensions: tuple[Dimension, ...]
+    world: World | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -53,11 +58,48 @@ class Alternative:
         for dimension in self.dimensions:
             if self._has_effect(dimension, drawn):
                 drawn[dimension.key] = dimension.draw(draw, self.upper_bound(dimension, drawn, classes))
-        return dict(self.fixed) | drawn
+        return self.with_drawn(drawn)
+
+    def with_drawn(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a trial's settings: what is fixed and has an effect, what is drawn, and what follows from both."""
+        return self._completed(self._fixed_with(drawn) | dict(drawn))
+
+    def following(self, world: World) -> Self:
+        """Return the alternative with what nobody stated following the data: values, and ranges that are `auto`."""
+        suited = replace(self, base=self.base.following(world), world=world)
+        for index, dimension in enumerate(self.dimensions):
+            usual, now = self.knobs(dimension.method).as_dict(), suited.knobs(dimension.method).as_dict()
+            lows = {d.key: d.lowest for d in suited.dimensions}
+            own = dimension.suited(
+                Facts(world, usual, now),
+                paper=now[dimension.name],
+                bound=suited.upper_bound(dimension, lows, world.classes),
+            )
+            suited = replace(suited, dimensions=(*suited.dimensions[:index], own, *suited.dimensions[index + 1 :]))
+        return suited
+
+    def _fixed_with(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fixed settings but for knobs that the values drawn leave without effect."""
+        return {key: value for key, value in self.fixed.items() if not self._is_idle(key, drawn)}
+
+    def _is_idle(self, key: str, drawn: Mapping[str, Any]) -> bool:
+        method, _, name = key.partition(".")
+        return method in self.methods and self.unmet_need(method, name, drawn) is not None
+
+    def _completed(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return a trial's settings with the values that follow the data and the other settings."""
+        found = dict(settings)
+        for method in self.base.methods if self.world else ():
+            stated = {name: settings[f"{method.name}.{name}"] for name in stated_of(settings, method.name)}
+            usual = method.knobs.resolve(self.base.dataset.profile, stated)
+            assert self.world is not None
+            now = usual.following(self.world, stated)
+            found |= {f"{method.name}.{n}": plain(v) for n, v in now.as_dict().items() if v != getattr(usual, n)}
+        return found
 
     def paper_params(self) -> dict[str, Any]:
         """Return the papers' value of every explored knob that has an effect with them."""
-        return {d.key: self._paper_value(d) for d in self.dimensions if self._has_effect(d, {})}
+        return {d.key: self.paper_value(d) for d in self.dimensions if self._has_effect(d, {})}
 
     def grid(self, classes: int) -> Iterator[dict[str, Any]]:
         """Yield every legal combination of the explored values, the last knob changing fastest.
@@ -86,16 +128,28 @@ class Alternative:
         Raises:
             UsageError: One of `values` has none.
         """
-        known = {dimension.key: self._paper_value(dimension) for dimension in self.dimensions} | dict(values)
-        found = {d.key: known[d.key] for d in self.dimensions if self._has_effect(d, known)}
+        known = {dimension.key: self.paper_value(dimension) for dimension in self.dimensions} | dict(values)
+        classes = self.world.classes if self.world else 0
+        found: dict[str, Any] = {}
+        for dimension in self.dimensions:
+            if self._has_effect(dimension, known):
+                value, bound = known[dimension.key], self.upper_bound(dimension, found, classes) if classes else None
+                stated = dimension.key in values
+                found[dimension.key] = value if stated else dimension.nearest(value, bound)
         for key in values.keys() - found.keys():
             raise UsageError(f"`search.first_try`: `{key}` has no effect in {dict(values)}.")
         return found
 
     def conditional(self) -> list[Dimension]:
         """Return the explored knobs that have an effect only with some values of another explored one."""
-        explored = {(dimension.method, dimension.name) for dimension in self.dimensions}
-        return [d for d in self.dimensions if d.spec.needs and (d.method, d.spec.needs[0]) in explored]
+        explored = {(dimension.method, dimension.name): dimension for dimension in self.dimensions}
+        found = []
+        for dimension in self.dimensions:
+            other, wanted = dimension.spec.needs or ("", ())
+            needed = explored.get((dimension.method, other))
+            if needed and not needed.always(wanted):
+                found.append(dimension)
+        return found
 
     def moving(self, classes: int) -> list[str]:
         """Return the explored knobs whose range can end at another explored knob."""
@@ -103,66 +157,28 @@ class Alternative:
         bounds = [(dimension, self.upper_bound(dimension, lows, classes)) for dimension in self.dimensions]
         return [d.key for d, bound in bounds if bound is not None and not all(v <= bound for v in d.ends)]
 
-    def check(self, classes: int, *, with_paper: bool) -> None:
-        """Check the ranges against one another.
-
-        Args:
-            classes: Number of classes, K.
-            with_paper: Whether the papers' setting is to be tried.
-
-        Raises:
-            UsageError: A range that other knobs rule out, or that leaves the papers' value out.
-        """
-        lows = {dimension.key: dimension.lowest for dimension in self.dimensions}
-        for dimension in self.dimensions:
-            bound = self.upper_bound(dimension, lows, classes)
-            if bound is not None and dimension.low is not None and dimension.low > bound:
-                raise UsageError(
-                    f"{dimension.where}`{dimension.key}` starts at {dimension.low}, but other knobs of the space "
-                    f"allow at most {bound:g}. Lower `from`, or raise the other knob's."
-                )
-            self._check_effect(dimension)
-            paper = self._paper_value(dimension)
-            if with_paper and not dimension.contains(paper):
-                raise UsageError(
-                    f"{dimension.where}`{dimension.key}` leaves out the papers' value {paper!r}, which is to be the "
-                    "first trial. Widen the range, or set search.first_try=none."
-                )
-
-    def _check_effect(self, dimension: Dimension) -> None:
-        unmet = self._unmet_need(dimension, {})
-        if unmet is None:
-            return
-        other, _ = unmet
-        if not any(d.key == f"{dimension.method}.{other}" for d in self.dimensions):
-            raise UsageError(
-                f"{dimension.where}`{dimension.key}` has no effect with "
-                f"{other}={getattr(self._knobs(dimension.method), other)}. Leave it out, or explore or fix `{other}`."
-            )
-
     def upper_bound(self, dimension: Dimension, drawn: Mapping[str, Any], classes: int) -> float | None:
         """Return the bound that the knobs drawn so far leave for `dimension`, or None."""
         if dimension.spec.at_most is None:
             return None
         values = {d.name: drawn.get(d.key, d.lowest) for d in self.dimensions if d.method == dimension.method}
-        values[dimension.name] = dimension.lowest
-        knobs = self._knobs(dimension.method)
-        # Built without checks: other knobs' bounds are met once all are drawn.
-        trial = object.__new__(type(knobs))
-        trial.__dict__.update(knobs.as_dict() | values)
-        return trial.upper_bound(dimension.name, classes)
+        knobs = self.knobs(dimension.method)
+        return knobs.bound_among(dimension.name, knobs.as_dict() | values, classes)
 
     def _has_effect(self, dimension: Dimension, drawn: Mapping[str, Any]) -> bool:
         """Return whether a knob matters with what is drawn so far, and the papers' values elsewhere."""
-        return self._unmet_need(dimension, drawn) is None
+        return self.unmet_need(dimension.method, dimension.name, drawn) is None
 
-    def _unmet_need(self, dimension: Dimension, drawn: Mapping[str, Any]) -> Needs | None:
-        knobs = self._knobs(dimension.method)
-        values = {name: drawn.get(f"{dimension.method}.{name}", value) for name, value in knobs.as_dict().items()}
-        return knobs.unmet_need(dimension.name, values)
+    def unmet_need(self, method: str, name: str, drawn: Mapping[str, Any]) -> Needs | None:
+        """Return the need that leaves a knob without effect with what is drawn so far, or None where it has one."""
+        knobs = self.knobs(method)
+        values = {known: drawn.get(f"{method}.{known}", value) for known, value in knobs.as_dict().items()}
+        return knobs.unmet_need(name, values)
 
-    def _paper_value(self, dimension: Dimension) -> Any:
-        return getattr(self._knobs(dimension.method), dimension.name)
+    def paper_value(self, dimension: Dimension) -> Any:
+        """Return the papers' value of an explored knob, which follows the data."""
+        return getattr(self.knobs(dimension.method), dimension.name)
 
-    def _knobs(self, method: str) -> Recipe:
+    def knobs(self, method: str) -> Recipe:
+        """Return the knobs of one of the methods in `base`."""
         return next(k for m, k in zip(self.base.methods, self.base.knobs, strict=True) if m.name == method)

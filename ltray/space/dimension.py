@@ -1,17 +1,19 @@
 """One explored knob: its range or its values, checked against the knob's declaration."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ltray.errors import UsageError, did_you_mean, shown
-from ltray.knobs import Knob
+from ltray.following import Facts
+from ltray.knobs import Above, Knob, Value
 from ltray.recipe import Recipe
 from ltray.stage import Method
 from ltray.typed import as_type
 
 KEYS = ("from", "to", "log", "among")
 AUTO = "auto"
+LAST = 100  # more than needs that lead from one to the next
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Dimension:
         log: Whether a range is drawn on a logarithmic scale.
         among: The values, or None for a range.
         where: "file:line: " for messages.
+        auto: Whether the knob's own declaration states the range, so that it follows the data.
     """
 
     method: str
@@ -39,6 +42,7 @@ class Dimension:
     log: bool
     among: tuple[Any, ...] | None
     where: str
+    auto: bool = False
 
     @classmethod
     def read(cls, method: Method, name: str, content: Any, *, where: str) -> Self:
@@ -50,7 +54,8 @@ class Dimension:
         spec, kind = method.knobs.specs()[name], method.knobs.types()[name]
         if trains_nothing(method) and name in Recipe.specs():
             raise UsageError(f"{where}`{method.name}` trains nothing: its `{name}` has no effect.")
-        if content == AUTO:
+        auto = content == AUTO
+        if auto:
             content = _own_range(f"{method.name}.{name}", spec, kind, where)
         if isinstance(content, list):
             content = {"among": content}
@@ -68,10 +73,10 @@ class Dimension:
             raise UsageError(f"{where}`among` repeats a value: {shown(among)}.")
         log = _log(content, where) if "log" in content else spec.log and "among" not in content
         if "among" in content:
-            return cls(method.name, name, spec, kind is int, None, None, False, tuple(checked), where)
+            return cls(method.name, name, spec, kind is int, None, None, False, tuple(checked), where, auto)
         if log and checked[0] <= 0:
             raise UsageError(f"{where}`log` needs `from` > 0, but got from={checked[0]}.")
-        return cls(method.name, name, spec, kind is int, checked[0], checked[1], log, None, where)
+        return cls(method.name, name, spec, kind is int, checked[0], checked[1], log, None, where, auto)
 
     @property
     def key(self) -> str:
@@ -83,10 +88,27 @@ class Dimension:
         """Whether a trial's number of epochs depends on it."""
         return self.name.endswith("epochs") or self.spec.changes_length
 
-    @property
-    def rank(self) -> int:
-        """Place in the order of draws: a condition or a bound comes before what depends on it."""
-        return 2 if self.spec.at_most is not None else int(self.spec.needs is not None)
+    def suited(self, facts: Facts, *, paper: Any, bound: float | None) -> Self:
+        """Return the range that `auto` stands for with the data at hand; one that was written stays.
+
+        It follows the data as the knob's default does, holds the papers' value, and begins low enough for every
+        value of the knobs that bound it.
+
+        Args:
+            facts: The data, and the values of the method's other knobs.
+            paper: The papers' value, which follows the data too.
+            bound: What the other knobs allow at their lowest, or None.
+        """
+        if not self.auto:
+            return self
+        rule = self.spec.follows.rule if self.spec.follows else lambda value, facts: value
+        ends = [rule(value, facts) for value in self.ends]
+        if bound is not None and min(ends) > bound:
+            ends = [int(bound) if self.integer else bound, *ends]
+        if self.among is not None:
+            return replace(self, among=tuple(dict.fromkeys([*ends, paper])))
+        held = ends if self.log and paper <= 0 else [*ends, paper]
+        return replace(self, low=min(held), high=max(held))
 
     @property
     def lowest(self) -> Any:
@@ -100,6 +122,28 @@ class Dimension:
     def ends(self) -> tuple[Any, ...]:
         """The values of a list, or the two ends of a range."""
         return (self.low, self.high) if self.among is None else self.among
+
+    def always(self, wanted: tuple[Value, ...] | Above) -> bool:
+        """Return whether every value that can be drawn is one of those wanted."""
+        return self._has(wanted, all)
+
+    def ever(self, wanted: tuple[Value, ...] | Above) -> bool:
+        """Return whether a value that can be drawn is one of those wanted."""
+        return self._has(wanted, any)
+
+    def _has(self, wanted: tuple[Value, ...] | Above, of: Callable[[Iterable[bool]], bool]) -> bool:
+        if self.among is None and self.integer and not isinstance(wanted, Above):
+            assert self.low is not None and self.high is not None
+            return of(value in wanted for value in range(int(self.low), int(self.high) + 1))
+        return of(value in wanted for value in self.ends)
+
+    def nearest(self, value: Any, bound: float | None) -> Any:
+        """Return a value that can be drawn, or the nearest below it that a bound allows."""
+        if bound is None or value <= bound:
+            return value
+        if self.among is not None:
+            return max((v for v in self.among if v <= bound), default=value)
+        return int(bound) if self.integer else bound
 
     def contains(self, value: Any) -> bool:
         """Return whether `value` can be drawn."""
@@ -128,7 +172,27 @@ class Dimension:
         """Return the range in words: `0.05 … 0.5 (log)` or `4, 8, 16`."""
         if self.among is not None:
             return ", ".join(map(str, self.among))
+        if self.low == self.high:
+            return f"{self.low:g}"
         return f"{self.low:g} … {self.high:g}{' (log)' if self.log else ''}"
+
+
+def in_order(dimensions: Sequence[Dimension]) -> tuple[Dimension, ...]:
+    """Return the dimensions in an order of draws: a condition or a bound comes before what depends on it."""
+    explored = {dimension.key: dimension for dimension in dimensions}
+
+    def rank(dimension: Dimension) -> int:
+        if dimension.spec.at_most is not None:
+            return LAST
+        if dimension.spec.needs is None:
+            return 0
+        other, wanted = dimension.spec.needs
+        needed = explored.get(f"{dimension.method}.{other}")
+        if needed is None:
+            return 1
+        return 0 if needed.always(wanted) else 1 + rank(needed)
+
+    return tuple(sorted(dimensions, key=rank))
 
 
 def worth_exploring(method: Method) -> list[str]:

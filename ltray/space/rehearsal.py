@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ltray.data.source import ImageData
 from ltray.errors import UsageError
-from ltray.experiment import Experiment, find_method
+from ltray.experiment import Experiment, check_shared, find_method
 from ltray.space.course import Course
 from ltray.space.estimate import TrialCost, expected_share, measure
 from ltray.space.search_space import SearchSpace
@@ -68,16 +68,18 @@ def check_workers(space: SearchSpace) -> None:
         UsageError: They cannot, or it does not.
     """
     workers = space.trial.workers
-    sizes = {f"{d.key}": [*(d.among or ())] for d in space.dimensions if d.name.endswith("batch_size")}
+    for dimension in space.dimensions:
+        if not dimension.name.endswith("batch_size") or workers == 1:
+            continue
+        if dimension.among is None:
+            raise UsageError(
+                f"{dimension.where}`{dimension.key}` has a range, but {workers} workers cannot share every batch of it "
+                "equally: write `among: [...]` with multiples of trial.workers."
+            )
+        for value in dimension.among:
+            check_shared(f"{dimension.where}`{dimension.key}`", value, workers)
     for experiment in space.experiments():
-        for method, knobs in zip(experiment.methods, experiment.knobs, strict=True):
-            for name, value in knobs.as_dict().items():
-                if name.endswith("batch_size") and f"{method.name}.{name}" not in sizes:
-                    sizes[f"{method.name}.{name}"] = [value]
-    for key, values in sizes.items():
-        odd = [value for value in values if value % workers]
-        if odd:
-            raise UsageError(f"`{key}` is {odd[0]}, which {workers} workers cannot share equally; see trial.workers.")
+        experiment.check_workers(workers)
     wanted, cores = workers * space.trial.cpus_per_worker, os.cpu_count() or 1
     if "RAY_ADDRESS" not in os.environ and wanted > cores:
         raise UsageError(

@@ -1,11 +1,12 @@
 """The rows of a search that tries given settings instead of drawing them: an ablation, a table of a paper."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
+from ltray.following import World
 
 NAME = "name"
 SHARED = frozenset({"dataset", "methods", "start", "objective", "dataset.name", "dataset.protocol", "protocol"})
@@ -21,12 +22,20 @@ class Row:
         stated: The flat settings that it states.
         experiment: What they and the fixed settings give.
         where: "file:line: " for messages.
+        followed: The settings that follow the data.
     """
 
     name: str
     stated: Mapping[str, Any]
     experiment: Experiment
     where: str
+    followed: Mapping[str, Any] = field(default_factory=dict)
+
+    def following(self, world: World) -> Self:
+        """Return the row with what nobody stated made to follow the data."""
+        now = self.experiment.following(world)
+        before, after = self.experiment.settings(), now.settings()
+        return replace(self, experiment=now, followed={k: v for k, v in after.items() if v != before[k]})
 
     def resolved(self, keys: Sequence[str]) -> dict[str, Any]:
         """Return this row's value of every key, stated by it or not."""
@@ -40,8 +49,7 @@ class Row:
             UsageError: A knob exceeds what this number allows.
         """
         try:
-            for knobs in self.experiment.knobs:
-                knobs.check_world(classes)
+            self.experiment.check_classes(classes)
         except UsageError as error:
             raise UsageError(f"{self.where}{error}") from error
 

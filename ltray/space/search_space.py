@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, find_method
+from ltray.following import World
 from ltray.long_tail import LongTail
 from ltray.metrics import BALANCED
 from ltray.settings_file import SettingsFile
@@ -14,6 +15,7 @@ from ltray.space.alternative import Alternative, Draw
 from ltray.space.combinations import CONDITIONAL, CONTINUOUS, LISTED, refusal
 from ltray.space.dimension import Dimension
 from ltray.space.draws import OutsideSpace, Walk, given
+from ltray.space.legality import check_builds, check_ranges
 from ltray.space.rows import Row, stated_keys
 from ltray.space.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 from ltray.space.space_file import SpaceReader
@@ -45,6 +47,7 @@ class SearchSpace:
         alternatives: The sequences of methods to choose among; one where the file names one.
         rows: The settings to try instead of drawing any, in order.
         classes: Number of classes, K, for bounds that depend on it; 0 before `bind`.
+        followed: What follows the data, a line each; see `Experiment.followed`.
         search: Proposals.
         stop: Early stopping.
         trial: Resources of a trial.
@@ -61,6 +64,7 @@ class SearchSpace:
     trial: TrialResources
     finalists: Finalists
     objective_by_data: bool = False
+    followed: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:
@@ -100,7 +104,7 @@ class SearchSpace:
         """Draw one trial's flat settings; every draw is legal by construction."""
         if self.rows:
             row = self.rows[trial.suggest_int(ROW, 1, len(self.rows)) - 1]
-            return dict(self.alternatives[0].fixed) | row.resolved(stated_keys(self.rows))
+            return dict(self.alternatives[0].fixed) | row.resolved(stated_keys(self.rows)) | dict(row.followed)
         return self._chosen(trial).suggest(trial, self.classes)
 
     def first_trials(self) -> list[FirstTrial]:
@@ -128,20 +132,46 @@ class SearchSpace:
         """
         return [self._choice(a) | point for a in self.alternatives for point in a.grid(self.classes)]
 
-    def bind(self, classes: int) -> Self:
-        """Return the space for a number of classes, its bounds and the papers' point checked.
+    def bind(self, classes: int, tail: LongTail | None = None, *, follow: bool = True) -> Self:
+        """Return the space for a data set: what follows it set, the bounds and the papers' point checked.
+
+        Args:
+            classes: Number of classes, K.
+            tail: Class counts of the training set; None: nothing follows the number of images.
+            follow: Whether what nobody stated follows the data; a search that was begun without does not.
 
         Raises:
             UsageError: A range that other knobs rule out, or (with `first_try: paper`) a
                 range that leaves the papers' value out; a row that is not legal.
         """
-        for alternative in self.alternatives:
-            alternative.check(classes, with_paper=PAPER_TRY in self.search.first_try)
-        for row in self.rows:
-            row.check(classes)
         bound_space = replace(self, classes=classes)
+        if follow:
+            workers = self.trial.workers
+            world = World.of(tail, workers=workers) if tail else World(classes, workers=workers)
+            bound_space = bound_space._following(world)
+        for alternative in () if self.rows else bound_space.alternatives:
+            check_ranges(alternative, classes, with_paper=PAPER_TRY in self.search.first_try)
+        for row in bound_space.rows:
+            row.check(classes)
         bound_space._check_first_trials()
         return bound_space._with_whole_grid() if self.search.sampler == "grid" else bound_space
+
+    def check_builds(self, tail: LongTail) -> None:
+        """Check that the methods can be built with every choice that is explored; see `legality`.
+
+        Raises:
+            UsageError: One cannot be built.
+        """
+        for alternative in self.alternatives:
+            check_builds(alternative, tail)
+
+    def _following(self, world: World) -> Self:
+        alternatives = tuple(alternative.following(world) for alternative in self.alternatives)
+        rows = tuple(row.following(world) for row in self.rows)
+        suited = replace(self, alternatives=alternatives, rows=rows)
+        pairs = zip(self.experiments(), suited.experiments(), strict=True)
+        lines = dict.fromkeys(line for before, now in pairs for line in now.followed(before, world))
+        return replace(suited, followed=tuple(lines))
 
     def planned_epochs(self, tail: LongTail) -> int:
         """Return how many epochs the longest trial reports."""

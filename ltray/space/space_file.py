@@ -19,7 +19,7 @@ from ltray.recipe import Recipe
 from ltray.settings import full_key, note_once
 from ltray.settings_file import SettingsFile
 from ltray.space.alternative import Alternative
-from ltray.space.dimension import AUTO, Dimension, worth_exploring
+from ltray.space.dimension import AUTO, Dimension, in_order, worth_exploring
 from ltray.space.rows import NAME, SHARED, Row, check_distinct
 from ltray.space.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 
@@ -167,8 +167,26 @@ class SpaceReader:
             method, _, name = key.partition(".")
             if method in sequence:
                 found.append(Dimension.read(find_method(method), name, content, where=where))
-        dimensions = tuple(sorted(found, key=lambda dimension: dimension.rank))
-        return Alternative(self._experiment(own, ""), own, dimensions)
+        dimensions = in_order(found)
+        return Alternative(self._base(own, dimensions), own, dimensions)
+
+    def _base(self, own: Mapping[str, Any], dimensions: Sequence[Dimension]) -> Experiment:
+        """Return the experiment of the fixed settings, but for those that have an effect only with some draws."""
+        explored = {dimension.key: dimension for dimension in dimensions}
+        always = dict(own)
+        for key in own:
+            method, _, name = key.partition(".")
+            specs = find_method(method).knobs.specs() if method in own["methods"] else {}
+            other, wanted = (specs[name].needs or ("", ())) if name in specs else ("", ())
+            needed = explored.get(f"{method}.{other}")
+            if needed is None or needed.always(wanted):
+                continue
+            if not needed.ever(wanted):
+                where = self.file.where(f"fix.{key}")
+                raise UsageError(f"{where}`{key}` has no effect with any value of `{other}` that is explored.")
+            if getattr(find_method(method).knobs, other) not in wanted:
+                del always[key]
+        return self._experiment(always, "")
 
     def _ranges(self, fixed: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
         """Return what to explore: where it stands and the range, by the knob's full name."""

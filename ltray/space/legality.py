@@ -1,0 +1,114 @@
+"""Whether every draw of an alternative is legal: ranges against bounds, fixed settings, the data, the methods."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ltray.errors import UsageError
+from ltray.experiment import Experiment
+from ltray.long_tail import LongTail
+from ltray.space.alternative import Alternative
+from ltray.space.dimension import Dimension
+
+
+def check_ranges(alternative: Alternative, classes: int, *, with_paper: bool) -> None:
+    """Check the ranges against one another, the fixed settings and the number of classes.
+
+    Args:
+        alternative: What is drawn from, its values following the data.
+        classes: Number of classes, K.
+        with_paper: Whether the papers' setting is to be tried.
+
+    Raises:
+        UsageError: A range that other knobs rule out, that rules out a fixed setting, or that
+            leaves the papers' value out.
+    """
+    alternative.base.check_classes(classes)
+    lows = _lows(alternative)
+    for dimension in alternative.dimensions:
+        bound = alternative.upper_bound(dimension, lows, classes)
+        if bound is not None and dimension.lowest > bound:
+            raise UsageError(
+                f"{dimension.where}`{dimension.key}` starts at {dimension.lowest}, but other knobs of the space "
+                f"allow at most {bound:g}. Lower `from`, or raise the other knob's."
+            )
+        _check_effect(alternative, dimension)
+        paper = alternative.paper_value(dimension)
+        if with_paper and not dimension.contains(paper):
+            raise UsageError(
+                f"{dimension.where}`{dimension.key}` leaves out the papers' value {paper!r}, which is to be the "
+                "first trial. Widen the range, or set search.first_try=none."
+            )
+    _check_fixed(alternative, classes)
+
+
+def check_builds(alternative: Alternative, tail: LongTail) -> None:
+    """Check that the methods can be built with every choice that is explored.
+
+    Only the methods themselves know what goes with a network or with one another's switches. Tried are every value
+    that is not a number, what switches a number on or off, and all that can be off at once.
+
+    Args:
+        alternative: What is drawn from, its values following the data.
+        tail: Class counts of the training set.
+
+    Raises:
+        UsageError: One cannot be built; with file and line of the knob.
+    """
+    off = {d.key: 0.0 if 0.0 in d.ends else False for d in alternative.dimensions if 0 in d.ends}
+    for dimension in alternative.dimensions:
+        for value in _switches(alternative, dimension):
+            _build(alternative, {dimension.key: value}, tail, dimension.where)
+    if len(off) > 1:
+        where = next(d.where for d in alternative.dimensions if d.key in off)
+        _build(alternative, off, tail, where)
+
+
+def _switches(alternative: Alternative, dimension: Dimension) -> Iterator[Any]:
+    usual = alternative.paper_value(dimension)
+    for value in dimension.ends:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value != usual and (not number or value == 0 or usual == 0):
+            yield value
+
+
+def _build(alternative: Alternative, drawn: dict[str, Any], tail: LongTail, where: str) -> None:
+    try:
+        Experiment.from_settings(alternative.with_drawn(drawn)).planned_epochs(tail)
+    except UsageError as error:
+        words = ", ".join(f"{key}={value}" for key, value in drawn.items())
+        raise UsageError(f"{where}{words} cannot be tried: {error}") from error
+
+
+def _lows(alternative: Alternative) -> dict[str, Any]:
+    return {dimension.key: dimension.lowest for dimension in alternative.dimensions}
+
+
+def _check_effect(alternative: Alternative, dimension: Dimension) -> None:
+    unmet = alternative.unmet_need(dimension.method, dimension.name, {})
+    if unmet is None:
+        return
+    other, wanted = unmet
+    explored = {d.key: d for d in alternative.dimensions}.get(f"{dimension.method}.{other}")
+    if explored is None or not explored.ever(wanted):
+        raise UsageError(
+            f"{dimension.where}`{dimension.key}` has no effect with "
+            f"{other}={getattr(alternative.knobs(dimension.method), other)}. Leave it out, or explore or fix `{other}`."
+        )
+
+
+def _check_fixed(alternative: Alternative, classes: int) -> None:
+    """Refuse a range in which a fixed knob would be above what the explored one allows."""
+    for method, knobs in zip(alternative.base.methods, alternative.base.knobs, strict=True):
+        own = [d for d in alternative.dimensions if d.method == method.name]
+        for name, spec in method.knobs.specs().items():
+            value = alternative.fixed.get(f"{method.name}.{name}")
+            if value is None or spec.at_most is None:
+                continue
+            for dimension in own:
+                bound = knobs.bound_among(name, knobs.as_dict() | {dimension.name: dimension.lowest}, classes)
+                if bound is not None and value > bound:
+                    raise UsageError(
+                        f"{dimension.where}`{dimension.key}` starts at {dimension.lowest}, where at most {bound:g} is "
+                        f"legal for `{name}`, which is fixed at {value}. Raise `from`, lower `{name}`, or leave "
+                        f"`{name}` out: it then follows `{dimension.name}`."
+                    )
