@@ -112,18 +112,18 @@ def at_most_classes(words: str, most: Callable[[int, Facts], float]) -> Follow:
 
 
 def batch(steps: int = STEPS) -> Follow:
-    """Return the rule of a batch: an epoch has some steps, and workers share a batch equally.
+    """Return the rule of a batch: an epoch has some steps.
 
-    A batch that is too large becomes the largest power of two that is not, 4 at least.
+    A batch that is too large becomes the largest power of two that is not, 4 at least, made a multiple of the workers.
     The learning rate stays: N/B, by which the noise of SGD grows, stays below that of the papers' data sets.
     """
 
     def rule(value: int, facts: Facts) -> int:
         images, workers = facts.world.images, facts.world.workers
         most = value if images is None else max(images // steps, SMALLEST_BATCH)
-        if value > most:
-            value = 1 << (most.bit_length() - 1)
-        return max(value // workers, 1) * workers
+        if value <= most:
+            return value  # also where the workers cannot share it: that is an error, as it is for the papers' data
+        return max((1 << (most.bit_length() - 1)) // workers, 1) * workers
 
     return Follow(
         f"an epoch has at least {steps} steps (a batch at least {SMALLEST_BATCH} images)", rule, _shared_batch
