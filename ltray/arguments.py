@@ -1,14 +1,37 @@
-"""Paths as people write them, on a command line or in a file: places of this machine's file system, or refused."""
+"""What people write on a command line: options given once, and paths that are places of this machine's file system."""
 
 import argparse
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from ltray.errors import UsageError, shown
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/(/.*)")
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes that Linux takes
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses an option that is given twice, instead of taking the last one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.seen: set[str] = set()
+        for action in (None, "store"):
+            self.register("action", action, _Once)
+
+
+class _Once(argparse.Action):
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        assert isinstance(parser, Parser)
+        if option and self.dest in parser.seen:
+            parser.error(f"argument {option}: given twice, the second time as {shown(str(values))}; keep one of them")
+        if option:
+            parser.seen.add(self.dest)
+        setattr(namespace, self.dest, values)
 
 
 def why_no_place(text: str) -> str:
@@ -27,15 +50,20 @@ def why_no_place(text: str) -> str:
     return ""
 
 
-def place(text: str) -> Path:
-    """Return the path that an option names: the `type` of `argparse`.
+def name_or_path(text: str) -> str:
+    """Return the name or path that an argument states: the `type` of `argparse`.
 
     Raises:
         argparse.ArgumentTypeError: It can be no place.
     """
     if problem := why_no_place(text):
         raise argparse.ArgumentTypeError(f"{shown(text)} {problem}")
-    return Path(text)
+    return text
+
+
+def path_argument(text: str) -> Path:
+    """Return the path that an argument states; see `name_or_path`."""
+    return Path(name_or_path(text))
 
 
 def check_place(name: str, text: str) -> None:

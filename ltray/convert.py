@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from ltray.arguments import Parser, name_or_path, path_argument
 from ltray.command import DONE, FAILED, run
 from ltray.data import suggestion
 from ltray.data.conversion import REPORT, convert
@@ -57,13 +58,15 @@ def main(words: list[str]) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m ltray.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("dataset", metavar="DATASET|FOLDER")
+    parser.add_argument("dataset", type=name_or_path, metavar="DATASET|FOLDER")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="fields of the data-set file: folder=/data")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="instead of $LTRAY_DATA or the user's cache")
+    parser.add_argument(
+        "--output", type=path_argument, metavar="DIR", help="instead of $LTRAY_DATA or the user's cache"
+    )
     parser.add_argument("--verify", action="store_true", help="read every image back and compare")
     parser.add_argument(
         "--on-error",

@@ -1,6 +1,5 @@
 """`python -m ltray.evaluate RUN`: how good a checkpoint is, on validation images unless asked for test."""
 
-import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from ltray.arguments import Parser, path_argument
 from ltray.claims.check import Comparison, compare
 from ltray.claims.table import claim_table
 from ltray.command import DONE, run
@@ -159,12 +159,14 @@ def _json(path: Path) -> dict[str, Any] | None:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m ltray.evaluate",
         description="Evaluate a checkpoint on the images that select, or on the test set.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN|CHECKPOINT", help="folder of a run, a search or a checkpoint")
+    parser.add_argument(
+        "run", type=path_argument, metavar="RUN|CHECKPOINT", help="folder of a run, a search or a checkpoint"
+    )
     parser.add_argument("--test", action="store_true", help="read the test set; how often that was done is counted")
     parser.add_argument("--classes", action="store_true", help="print the accuracy of each class")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")

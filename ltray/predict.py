@@ -1,6 +1,5 @@
 """`python -m ltray.predict CHECKPOINT IMAGES…`: class names and probabilities of image files."""
 
-import argparse
 import csv
 import json
 import sys
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from ltray.arguments import Parser, check_writable, path_argument
 from ltray.command import DONE, FAILED, run
 from ltray.console import new_console
 from ltray.data.image_files import SUFFIXES, image_files
@@ -48,14 +48,16 @@ class Prediction:
 def main(words: list[str]) -> int:
     """Predict, print; exit code 1 where a file could not be read."""
     options = _parser().parse_args(words)
+    if options.output:
+        check_writable(options.output, "--output")
+    if options.top < 1:
+        raise UsageError(f"`--top >= 1` must hold, but got {options.top}.")
     checkpoint = checkpoint_of(options.checkpoint)
     files = image_files(options.images)
     if not files:
         kinds = " ".join(SUFFIXES)
         raise UsageError(f"no image in {', '.join(map(str, options.images))}; files of these kinds count: {kinds}.")
     trained = Trained.open(checkpoint, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    if options.top < 1:
-        raise UsageError(f"`--top >= 1` must hold, but got {options.top}.")
     temperature, source = temperature_of(trained, checkpoint)
     found = list(predict(trained, files, temperature=temperature, top=options.top))
     with options.output.open("w", encoding="utf-8", newline="") if options.output else nullcontext(sys.stdout) as file:
@@ -164,15 +166,17 @@ def _print_table(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str,
     console.print(line)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m ltray.predict", description="Classify image files with a trained model."
+def _parser() -> Parser:
+    parser = Parser(prog="python -m ltray.predict", description="Classify image files with a trained model.")
+    parser.add_argument(
+        "checkpoint", type=path_argument, metavar="CHECKPOINT", help="folder of a checkpoint, run or search"
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder of a checkpoint, run or search")
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGES", help="image files, or folders of them")
+    parser.add_argument(
+        "images", type=path_argument, nargs="+", metavar="IMAGES", help="image files, or folders of them"
+    )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (default: 5)")
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table", help="(default: table)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where to write; default: standard output")
+    parser.add_argument("--output", type=path_argument, metavar="FILE", help="where to write; default: standard output")
     return parser
 
 

@@ -1,10 +1,10 @@
 """`python -m ltray.report RUN…`: an HTML page and a summary in the terminal of runs and searches."""
 
-import argparse
 from pathlib import Path
 
 from rich.console import Console
 
+from ltray.arguments import Parser, check_writable, path_argument
 from ltray.claims.of_run import claims_of
 from ltray.claims.table import claim_table
 from ltray.command import DONE, run
@@ -21,6 +21,8 @@ def main(words: list[str]) -> int:
     """Write the page, print the summary."""
     options = _parser().parse_args(words)
     console = new_console()
+    if options.output:
+        check_writable(options.output, "--output")
     records = [RunRecord.read(folder) for folder in options.runs]
     path = options.output or (records[0].folder / REPORT if len(records) == 1 else Path(REPORT))
     for record in records:
@@ -45,13 +47,18 @@ def _summarise(record: RunRecord, console: Console) -> None:
         console.print(claim_table(claims))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m ltray.report", description="Report runs and searches, together where several are named."
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of ltray.train or ltray.tune")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="default: report.html in the run's folder; of several, here"
+        "runs", nargs="+", type=path_argument, metavar="RUN", help="folder of ltray.train or ltray.tune"
+    )
+    parser.add_argument(
+        "--output",
+        type=path_argument,
+        metavar="FILE",
+        help="default: report.html in the run's folder; of several, here",
     )
     return parser
 

@@ -5,12 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+
+from ltray.arguments import check_place
 from ltray.data.definition import DatasetDefinition
 from ltray.errors import UsageError, did_you_mean
 from ltray.long_tail import LongTail
 from ltray.parts.backbones import BACKBONES, new_backbone
 from ltray.parts.heads import Network, new_classifier
-from ltray.parts.pretrained import FROZEN, IMAGENET, check_weights, freeze, has_published_weights, load_weights
+from ltray.parts.pretrained import (
+    FROZEN,
+    IMAGENET,
+    check_weights,
+    check_weights_file,
+    freeze,
+    has_published_weights,
+    load_weights,
+)
 from ltray.parts.torchvision_backbones import IMAGE_SIZES
 from ltray.stage import Method
 
@@ -98,13 +109,20 @@ class RunNetwork:
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
 
     def check_file(self) -> None:
-        """Find a missing file before anything is started.
+        """Read a file of weights before anything is started.
 
         Raises:
-            UsageError: `weights` names a file that is not there.
+            UsageError: `weights` names a file that is not there, cannot be read, or does not fit the backbone.
         """
-        if self.weights not in ("", RANDOM, IMAGENET) and not Path(self.weights).is_file():
-            raise UsageError(f"`weights` must be {IMAGENET!r}, {RANDOM!r} or a file, but there is no {self.weights!r}.")
+        if self.weights not in ("", RANDOM, IMAGENET):
+            check_place("weights", self.weights)
+            if not Path(self.weights).exists():
+                raise UsageError(
+                    f"`weights` must be {IMAGENET!r}, {RANDOM!r} or a file, but there is no {self.weights!r}."
+                )
+            with torch.device("meta"):
+                backbone = new_backbone(self.backbone)
+            check_weights_file(backbone, self.backbone, self.weights)
 
     def settings(self) -> dict[str, str]:
         """Return the flat settings; `resolve` of them gives an equal one."""

@@ -1,6 +1,5 @@
 """`python -m ltray.train`: train one method, or a sequence of them, on 1 to N workers."""
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
@@ -10,11 +9,12 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from ltray.arguments import Parser, check_writable, name_or_path, path_argument
 from ltray.board import Board
 from ltray.command import DONE, FAILED, INTERRUPTED, run
 from ltray.console import new_console
 from ltray.data.source import ImageData
-from ltray.errors import UsageError
+from ltray.errors import UsageError, shown
 from ltray.experiment import OBJECTIVE, Experiment, complete_keys
 from ltray.following import World
 from ltray.objective import announced_objective, recorded_objective
@@ -44,36 +44,42 @@ def main(words: list[str]) -> int:
     # `--methods bcl epochs=2`: what holds a "=" is a setting, wherever it stands.
     assignments = [word for word in (*options.methods, *options.settings) if "=" in word]
     options.methods = [word for word in options.methods if "=" not in word]
+    if not options.methods:
+        raise UsageError("`--methods` must name at least one method.")
     given = complete_keys(parse_assignments(assignments), options.methods)
-    for flag in ("dataset", "methods"):
-        if flag in given:
-            raise UsageError(f"`{flag}` is set with --{flag}.")
-    objective_by_data = OBJECTIVE not in given
+    for key, flag in (("dataset", "--dataset"), ("methods", "--methods"), ("start", "--from")):
+        if key in given:
+            raise UsageError(f"`{key}` is set with {flag}, but got {shown(given[key])}; give it there.")
     experiment = Experiment.from_settings(
         {"dataset": options.dataset, "methods": options.methods} | start_setting(options.start) | given
     )
     resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker)
     folder = options.output or Path("runs") / f"{'-'.join(options.methods)}-{experiment.dataset.name}"
-    with held(folder):
-        return train(experiment, resources, folder, new_console(), objective_by_data=objective_by_data)
+    check_writable(folder, "--output")
+    resources.check_cores()
+    known = read_config(folder)
+    if known is None:
+        experiment.network.check_file()
+    console = new_console()
+    data = experiment.opened(torch.device("cpu"))
+    console.print(data.describe())
+    if OBJECTIVE not in given:
+        objective = recorded_objective(known) if known else announced_objective(experiment, data, console)
+        experiment = replace(experiment, objective=objective)
+    experiment = _suited(experiment, data, resources, known, console)
+    with held(folder):  # not before: a refusal must not leave a folder
+        return train(experiment, data, resources, folder, console)
 
 
-def train(
-    experiment: Experiment,
-    resources: TrialResources,
-    folder: Path,
-    console: Console,
-    *,
-    objective_by_data: bool = False,
-) -> int:
+def train(experiment: Experiment, data: ImageData, resources: TrialResources, folder: Path, console: Console) -> int:
     """Train an experiment on Ray and evaluate its best checkpoint.
 
     Args:
         experiment: What to train.
+        data: Its data set.
         resources: Workers, and what each takes.
-        folder: The run folder; the same run begun there goes on.
+        folder: The run folder; the same run begun there continues.
         console: Where to report.
-        objective_by_data: Whether the data decides what epochs are compared by, instead of the experiment.
 
     Returns:
         The exit code.
@@ -81,17 +87,8 @@ def train(
     from ltray.on_ray import cluster
     from ltray.on_ray.leaving import leave_soon
 
-    data = experiment.opened(torch.device("cpu"))
-    console.print(data.describe())
-    known = read_config(folder)
-    if objective_by_data:
-        objective = recorded_objective(known) if known else announced_objective(experiment, data, console)
-        experiment = replace(experiment, objective=objective)
-    experiment = _suited(experiment, data, resources, known, console)
     config = {"settings": experiment.settings(), "workers": resources.as_dict()}
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
-    if known is None:
-        experiment.network.check_file()
     if claim(folder, config, stamps, may_differ=("workers",)):
         console.print(f"continues the run in {folder}")
     planned = experiment.planned_epochs(data.tail)
@@ -193,18 +190,22 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
     console.print(f"best checkpoint: {folder / BEST}   curves: tensorboard --logdir {folder.parent}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m ltray.train",
         description="Train a method, or several that continue from one another, on 1 to N workers.",
         epilog=f"example: {EXAMPLE}",
     )
-    parser.add_argument("--dataset", required=True, metavar="D", help="a name or file of datasets/")
+    parser.add_argument("--dataset", type=name_or_path, required=True, metavar="D", help="a name or file of datasets/")
     parser.add_argument("--methods", required=True, nargs="+", metavar="M", help="methods, in order")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: 1)")
     parser.add_argument("--cpus-per-worker", type=int, default=1, metavar="N", help="CPU cores each (default: 1)")
-    parser.add_argument("--from", dest="start", type=Path, metavar="RUN", help="run or checkpoint to continue from")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="run folder (default: runs/<methods>-<dataset>)")
+    parser.add_argument(
+        "--from", dest="start", type=path_argument, metavar="RUN", help="run or checkpoint to continue from"
+    )
+    parser.add_argument(
+        "--output", type=path_argument, metavar="DIR", help="run folder (default: runs/<methods>-<dataset>)"
+    )
     parser.add_argument("settings", nargs="*", metavar="key=value", help="knobs and data-set fields, such as epochs=2")
     return parser
 

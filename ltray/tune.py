@@ -1,6 +1,5 @@
 """`python -m ltray.tune SPACE`: search a method's settings on Ray, with Optuna; `ls` and `cp` for shipped spaces."""
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,11 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from ltray.arguments import Parser, check_writable, name_or_path, path_argument
 from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.data.source import ImageData
-from ltray.errors import UsageError
+from ltray.errors import UsageError, shown
 from ltray.objective import announced_objective, recorded_objective
 from ltray.outcome.finalists import check_asked
 from ltray.outcome.run_folder import claim, held, read_config, start_setting
@@ -38,9 +38,13 @@ def main(words: list[str]) -> int:
     options = _parser().parse_intermixed_args(words)
     console = new_console()
     path = shipped_spaces.find(options.space)
-    overrides = start_setting(options.start) | parse_assignments(options.settings)
+    given = parse_assignments(options.settings)
+    if options.start and "start" in given:
+        raise UsageError(f"`start` is set with --from, but got {shown(given['start'])}, too; keep one of them.")
+    overrides = start_setting(options.start) | given
     space = SearchSpace.read(path, overrides)
     folder = options.output or Path("runs") / f"{path.stem}-{space.base.dataset.name}"
+    check_writable(folder, "--output")
     if options.resume and read_config(folder) is None:
         raise UsageError(f"{folder}: nothing to resume: no search was begun there.")
     budget = Budget.parse(options.budget) if options.budget else None
@@ -131,15 +135,19 @@ def _search(
 
 
 def _list(words: list[str]) -> int:
-    argparse.ArgumentParser(prog="python -m ltray.tune ls", description="List the search spaces.").parse_args(words)
+    Parser(prog="python -m ltray.tune ls", description="List the search spaces.").parse_args(words)
     new_console().print(shipped_spaces.listing())
     return DONE
 
 
 def _copy(words: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m ltray.tune cp", description="Copy a search space to edit it.")
-    parser.add_argument("name", metavar="NAME", help="a name of `python -m ltray.tune ls`, or a file")
-    parser.add_argument("target", nargs="?", type=Path, metavar="TARGET", help="file or folder (default: this folder)")
+    parser = Parser(prog="python -m ltray.tune cp", description="Copy a search space to edit it.")
+    parser.add_argument(
+        "name", type=name_or_path, metavar="NAME", help="a name of `python -m ltray.tune ls`, or a file"
+    )
+    parser.add_argument(
+        "target", nargs="?", type=path_argument, metavar="TARGET", help="file or folder (default: this folder)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
     options = parser.parse_args(words)
     target = shipped_spaces.copy(options.name, options.target, overwrite=options.overwrite)
@@ -147,17 +155,21 @@ def _copy(words: list[str]) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m ltray.tune",
         description="Search the settings of a method. The same command again continues an interrupted search. "
         "`ls` lists the search spaces that come with ltray, `cp NAME [TARGET]` copies one to be edited.",
         epilog="example: python -m ltray.tune search_spaces/rescom.yaml search.trials=16 epochs=20",
     )
-    parser.add_argument("space", metavar="SPACE", help="a file, or a name of `python -m ltray.tune ls`")
+    parser.add_argument(
+        "space", type=name_or_path, metavar="SPACE", help="a file, or a name of `python -m ltray.tune ls`"
+    )
     parser.add_argument("settings", nargs="*", metavar="key=value", help="such as epochs=20 or search.trials=8")
-    parser.add_argument("--from", dest="start", type=Path, metavar="RUN", help="run or checkpoint to continue from")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder (default: runs/<space>-<dataset>)")
+    parser.add_argument(
+        "--from", dest="start", type=path_argument, metavar="RUN", help="run or checkpoint to continue from"
+    )
+    parser.add_argument("--output", type=path_argument, metavar="DIR", help="folder (default: runs/<space>-<dataset>)")
     parser.add_argument(
         "--dry-run", action="store_true", help="check everything, print space, hours and disk; run and write nothing"
     )

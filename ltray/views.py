@@ -4,7 +4,6 @@ A row an image, from the largest class to the smallest; the original and every v
 method's first stage, drawn twice. Where patches are cut, their boxes stand in their view.
 """
 
-import argparse
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
+from ltray.arguments import Parser, check_writable, name_or_path, path_argument
 from ltray.command import DONE, run
 from ltray.data.decoding import decode
 from ltray.data.definition import DatasetDefinition
@@ -39,24 +39,25 @@ COLOURS = ("red", "lime", "blue", "yellow", "magenta", "cyan", "orange", "white"
 
 def main(words: list[str]) -> int:
     """Write the sheet, say where it is, return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ltray.views", description=__doc__)
-    parser.add_argument("dataset", metavar="DATASET", help="a data-set file, or the name of one in datasets/")
+    parser = Parser(prog="python -m ltray.views", description=__doc__)
+    parser.add_argument(
+        "dataset", type=name_or_path, metavar="DATASET", help="a data-set file, or the name of one in datasets/"
+    )
     parser.add_argument("method", metavar="METHOD", help="its first stage's views are shown")
-    parser.add_argument("--output", type=Path, metavar="PNG", help="default: views-METHOD-DATASET.png")
+    parser.add_argument("--output", type=path_argument, metavar="PNG", help="default: views-METHOD-DATASET.png")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="knobs, data-set fields and seed")
     given = parser.parse_intermixed_args(words)
     method = find_method(given.method)
     settings = complete_keys(parse_assignments(given.settings), [method.name])
     definition = DatasetDefinition.read(given.dataset, _owned(settings, "dataset"))
     seed = settings.pop("seed", 0)
-    if not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"`seed` must be a whole number, 0 or more, but got {seed!r}.")
     knobs = _owned(settings, method.name)
     if settings:
         raise UsageError(f"`{next(iter(settings))}` has no effect on views.")
+    output = given.output or Path(f"views-{method.name}-{definition.name}.png")
+    check_writable(output, "--output")
     images, titles, tail = examples(definition)
     views = first_views(method, knobs, definition, tail)
-    output = given.output or Path(f"views-{method.name}-{definition.name}.png")
     sheet = contact_sheet(images, titles, views, definition=definition, seed=seed)
     try:
         sheet.save(output, format="png")

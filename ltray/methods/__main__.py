@@ -1,9 +1,8 @@
 """`python -m ltray.methods [NAME]`: the methods, or one method's knobs, from the declarations."""
 
-import argparse
-
 from rich.table import Table
 
+from ltray.arguments import Parser
 from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.errors import UsageError, did_you_mean
@@ -13,7 +12,7 @@ from ltray.methods.tables import KNOB_HEADINGS, METHOD_HEADINGS, knob_rows, mark
 
 def main(words: list[str]) -> int:
     """Print the table of methods, one method's knobs, or all of it as Markdown."""
-    parser = argparse.ArgumentParser(prog="python -m ltray.methods", description=__doc__)
+    parser = Parser(prog="python -m ltray.methods", description=__doc__)
     parser.add_argument("name", nargs="?", metavar="NAME", help="a method; without it, the list of methods")
     parser.add_argument("--markdown", action="store_true", help="print docs/methods.md")
     options = parser.parse_args(words)

@@ -1,5 +1,6 @@
 """ImageNet weights for a backbone, and the partial freezing that goes with them."""
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,10 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from ltray.errors import UsageError, did_you_mean
+from ltray.files import check_regular, reading
 from ltray.parts.backbone import Backbone
 from ltray.parts.torchvision_backbones import TORCHVISION, ResNet
+from ltray.printable import printable
 
 IMAGENET = "imagenet"
+_REMEDY = "save a model's state_dict() with torch.save, or set weights=random"
 FROZEN = ("nothing", "early_convolutions")
 
 
@@ -50,9 +54,25 @@ def load_weights(backbone: Backbone, name: str, weights: str) -> None:
     Raises:
         UsageError: There are no such weights, or they do not fit.
     """
-    check_weights(name, weights)
     body = backbone.body
     assert isinstance(body, nn.Module)
+    body.load_state_dict(_fitting(body, name, weights))
+
+
+def check_weights_file(backbone: Backbone, name: str, weights: str) -> None:
+    """Read a file of weights and compare it with a backbone, whose parameters may be on the "meta" device.
+
+    Raises:
+        UsageError: It cannot be read, or does not fit.
+    """
+    body = backbone.body
+    assert isinstance(body, nn.Module)
+    _fitting(body, name, weights)
+
+
+def _fitting(body: nn.Module, name: str, weights: str) -> Mapping[str, Tensor]:
+    """Return the state dictionary of some weights, its classifier left out, that fits a backbone."""
+    check_weights(name, weights)
     state = _published(name) if weights == IMAGENET else _from_file(Path(weights))
     state = {key: value for key, value in state.items() if key.split(".")[0] not in ("fc", "heads")}
     wanted = body.state_dict()
@@ -63,7 +83,7 @@ def load_weights(backbone: Backbone, name: str, weights: str) -> None:
             f"`weights` {weights!r} must fit {name}, but {len(wrong)} tensors are missing or have another shape "
             f"({', '.join(wrong[:3])}) and {len(unknown)} are unknown ({', '.join(unknown[:3])})."
         )
-    body.load_state_dict(state)
+    return state
 
 
 def freeze(backbone: Backbone, what: str) -> None:
@@ -105,10 +125,18 @@ def _published(name: str) -> Mapping[str, Tensor]:
 
 
 def _from_file(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
+    if not path.exists():
         raise UsageError(f"`weights` must be {IMAGENET!r} or a file, but there is no file {str(path)!r}.")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    check_regular(path)
+    with reading(path, "not weights that torch.save wrote", remedy=_REMEDY):
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:  # its own text advises to run the file's code
+            raise UsageError(
+                f"{printable(path)}: holds no weights that torch.save wrote, or code, which is never run; {_REMEDY}."
+            ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"`weights` {str(path)!r} must hold a state dictionary of tensors.")
+    tensors = isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values())
+    if not tensors or not all(isinstance(key, str) for key in state):
+        raise UsageError(f"`weights` {str(path)!r} must hold a state dictionary of tensors; {_REMEDY}.")
     return {key.removeprefix("module."): value for key, value in state.items()}

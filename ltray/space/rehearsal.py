@@ -1,6 +1,5 @@
 """`python -m ltray.tune --dry-run`: everything that can be told without training."""
 
-import os
 import platform
 import shutil
 from collections.abc import Sequence
@@ -80,12 +79,7 @@ def check_workers(space: SearchSpace) -> None:
             check_shared(f"{dimension.where}`{dimension.key}`", value, workers)
     for experiment in space.experiments():
         experiment.check_workers(workers)
-    wanted, cores = workers * space.trial.cpus_per_worker, os.cpu_count() or 1
-    if "RAY_ADDRESS" not in os.environ and wanted > cores:
-        raise UsageError(
-            f"A trial takes {wanted} CPU cores ({workers} workers with {space.trial.cpus_per_worker} each), but this "
-            f"machine has {cores}. Lower trial.workers or trial.cpus_per_worker."
-        )
+    space.trial.check_cores()
 
 
 def resolved(space: SearchSpace) -> Table:

@@ -1,5 +1,6 @@
 """The blocks `search:`, `stop:` and `trial:` of a search-space file."""
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -186,6 +187,19 @@ class TrialResources(Knobs):
             raise UsageError(
                 "`gpus_per_worker` must be -1 (one where there are any), a share of one GPU in [0, 1] or a whole "
                 f"number, but got {gpus:g}."
+            )
+
+    def check_cores(self) -> None:
+        """Check that a trial fits a cluster of this machine alone.
+
+        Raises:
+            UsageError: It takes more CPU cores than there are.
+        """
+        wanted, cores = self.workers * self.cpus_per_worker, os.cpu_count() or 1
+        if "RAY_ADDRESS" not in os.environ and wanted > cores:
+            raise UsageError(
+                f"A trial takes {wanted} CPU cores ({self.workers} workers with {self.cpus_per_worker} each), but this "
+                f"machine has {cores}. Lower trial.workers (of ltray.train: --workers) or trial.cpus_per_worker."
             )
 
 

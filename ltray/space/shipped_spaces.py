@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ltray.errors import UsageError, did_you_mean
+from ltray.arguments import why_no_place
+from ltray.errors import UsageError, did_you_mean, shown
 from ltray.experiment import find_method
 from ltray.files import atomic_write
 from ltray.settings_file import SettingsFile
@@ -29,7 +30,9 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
         UsageError: Neither a file nor a name; the nearest name is suggested.
     """
     text = os.fspath(path_or_name)
-    if Path(text).is_file():
+    if problem := why_no_place(text):
+        raise UsageError(f"search space: {shown(text)} {problem}.")
+    if Path(text).exists() and not Path(text).is_dir():
         return Path(text)
     files = known()
     if text in files:
