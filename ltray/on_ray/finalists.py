@@ -26,6 +26,7 @@ from ltray.outcome.finalists import (
     Cell,
     Finalist,
     clear_losers,
+    looks,
     read_run,
     read_runs,
     rounds,
@@ -41,7 +42,7 @@ Run = tuple[Finalist, Cell]
 def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Path, console: Console) -> list[str]:
     """Train every finalist on its seeds, or what is left of that; finished runs are not repeated.
 
-    After three rounds a finalist that is clearly behind the leader gets no further round;
+    After three rounds a finalist that is behind the leader beyond chance gets no further round;
     the papers' setting always runs to the end, since the others are compared with it.
 
     Args:
@@ -69,10 +70,10 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
         if crashed or not space.finalists.drop_losers or done == len(order):
             continue
         results = {one.key: read_runs(one, order[:done], folder) for one in alive}
-        for key in clear_losers(results, order[:done], metric=metric):
+        for key in clear_losers(results, order[:done], metric=metric, looks=looks(order)):
             if not next(one for one in alive if one.key == key).paper:
                 alive = [one for one in alive if one.key != key]
-                console.print(f"finalist {key} is clearly behind after {done} rounds and stops")
+                console.print(f"finalist {key} stops after {done} rounds: behind the leader beyond chance")
     return crashed
 
 

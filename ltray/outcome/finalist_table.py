@@ -9,8 +9,9 @@ import pandas as pd
 from rich.table import Table
 
 from ltray.metrics import BALANCED, heading, shown_keys
-from ltray.outcome.finalists import PAPERS, Cell, Finalist, Results, difference, over_rounds, read_runs, rounds, values
-from ltray.outcome.intervals import Interval
+from ltray.outcome.finalists import PAPERS, Cell, Finalist, Results, paired, read_runs, round_means, rounds, values
+from ltray.outcome.intervals import SAME, Interval
+from ltray.outcome.multiple_comparisons import Difference, differences, mean_intervals
 from ltray.outcome.results import write_table
 from ltray.outcome.run_folder import BEST, keep_best, read_evaluation
 from ltray.space.search_space import SearchSpace
@@ -65,42 +66,59 @@ def summary(
 ) -> pd.DataFrame:
     """Return one row a finalist, best validation mean first.
 
-    Every interval is a 95 % Student-t interval over rounds. The first valid row is the
-    winner; the test set has no say in that, unless the protocol selects on it.
+    Intervals and verdicts hold over all finalists together (`multiple_comparisons`). The first
+    valid row is the winner; the test set has no say in that, unless the protocol selects on it.
 
     Args:
-        finalists: All of them.
+        finalists: All of them; their order has no effect.
         results: Their evaluations.
         order: The rounds.
         protocol: "honest" or "paper".
         objective: The metric that is compared, such as "acc_few".
     """
     metric = f"{'test' if protocol == 'paper' else 'val'}/{objective}"
-    paper = next(one.key for one in finalists if one.paper)
-    base = values(results[paper], "metrics", f"test/{objective}")
+    shown = {"selection": ("selection", metric)} | {
+        f"test/{key}": ("metrics", f"test/{key}") for key in shown_keys(objective)
+    }
+    means = {name: _means(results, order, *where) for name, where in shown.items()}
+    compared = _differences(finalists, results, order, f"test/{objective}")
     rows = []
     for one in finalists:
         own = results[one.key]
-        test = values(own, "metrics", f"test/{objective}")
         failed = sum("failure" in found for found in own.values())
         finished = all(cell in own for cells in order for cell in cells)
         row: dict[str, Any] = {"trial": one.key, "methods": one.methods, "paper": one.paper}
         row |= {OF_PAPERS: one.of_papers, "runs": len(own) - failed, "failed": failed}
         row["state"] = "finished" if finished else f"stopped after {len(own)} runs"
-        row |= _columns("selection", over_rounds(values(own, "selection", metric), order))
-        for key in shown_keys(objective):
-            found = values(own, "metrics", f"test/{key}")
-            if found:
-                row |= _columns(f"test/{key}", over_rounds(found, order))
-        compared = difference(test, base, order)
-        row |= _columns("difference", compared)
-        row["verdict"] = "" if one.paper or not test else compared.verdict()
+        for name, found in means.items():
+            if name == "selection" or found[one.key].count:
+                row |= _columns(name, found[one.key])
+        difference = compared[one.key]
+        row |= _columns("difference", difference.interval)
+        row |= {"difference_least": difference.bounds.low, "difference_most": difference.bounds.high}
+        row["verdict"] = "" if one.paper or not difference.bounds.count else difference.verdict
         row |= {"protocol": protocol, "objective": objective}
         rows.append(row | {"seeds": len({c[0] for cells in order for c in cells})})
-    table = pd.DataFrame(rows).sort_values("selection_mean", ascending=False, na_position="last", kind="stable")
+    table = pd.DataFrame(rows).sort_values("trial", kind="stable")
+    table = table.sort_values("selection_mean", ascending=False, na_position="last", kind="stable")
     table["data_seeds"] = len({cell[1] for cells in order for cell in cells})
     table["winner"] = [place == 0 and not math.isnan(mean) for place, mean in enumerate(table["selection_mean"])]
     return table.reset_index(drop=True)
+
+
+def _means(results: Results, order: Sequence[Sequence[Cell]], kind: str, name: str) -> dict[str, Interval]:
+    return mean_intervals({key: round_means(values(own, kind, name), order) for key, own in results.items()})
+
+
+def _differences(
+    finalists: Sequence[Finalist], results: Results, order: Sequence[Sequence[Cell]], metric: str
+) -> dict[str, Difference]:
+    """Return every finalist's difference from the papers' setting, which lies at nothing from itself."""
+    paper = next(one.key for one in finalists if one.paper)
+    of = {key: values(own, "metrics", metric) for key, own in results.items()}
+    found = differences({key: paired(of[key], of[paper], order) for key in of if key != paper})
+    none = Interval(0.0 if of[paper] else math.nan, 0.0, 0.0, len(of[paper]))
+    return found | {paper: Difference(none, none)}
 
 
 def _columns(name: str, interval: Interval) -> dict[str, float]:
@@ -122,7 +140,7 @@ def render_finalists(table: pd.DataFrame) -> Table:
         shown.add_column(column, justify="left" if column in ("methods", "") else "right")
     for _, row in table.iterrows():
         cells = [spread(row, "selection"), *(spread(row, f"test/{key}") for key in metrics)]
-        shift = "" if row["paper"] else spread(row, "difference", signed=True)
+        shift = shift_of(row)
         words = " · ".join(filter(None, (row["verdict"], "" if row["state"] == "finished" else row["state"])))
         names = [name_of(row), *([row["methods"]] if several else [])]
         shown.add_row(*names, str(row["runs"]), *cells, shift, words, style="bold" if row["winner"] else None)
@@ -155,6 +173,19 @@ def name_of(row: Mapping[Any, Any] | pd.Series) -> str:
         return PAPERS
     number = str(int(row["trial"]))
     return f"paper {number}" if row["paper"] or row.get(OF_PAPERS, False) else number
+
+
+def shift_of(row: Mapping[Any, Any] | pd.Series) -> str:
+    """Return a difference from the papers' setting in points, with what its verdict rests on.
+
+    `+1.9 (≥ +0.1)` of a better one, `-1.9 (≤ -0.1)` of a worse one, `+0.5 ± 1.7` of any other.
+    """
+    if row["paper"]:
+        return ""
+    if row["verdict"] in ("", SAME):
+        return spread(row, "difference", signed=True)
+    sign, bound = ("≥", row["difference_least"]) if row["difference_mean"] > 0 else ("≤", row["difference_most"])
+    return f"{100 * row['difference_mean']:+.1f} ({sign} {100 * bound:+.1f})"
 
 
 def spread(row: Mapping[Any, Any] | pd.Series, name: str, *, signed: bool = False) -> str:

@@ -1,6 +1,7 @@
 """Finalists: which settings are trained again on fresh seeds, on which seeds, and what came out."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from optuna.trial import TrialState
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.knobs import HIGHEST_SEED
-from ltray.outcome.intervals import Interval, mean_interval
+from ltray.outcome.multiple_comparisons import ERROR, differences, mean_intervals
 from ltray.outcome.run_folder import read_evaluation
 from ltray.space.search_settings import Finalists
 from ltray.space.search_space import SearchSpace
@@ -158,33 +159,42 @@ def values(own: Mapping[Cell, Mapping[str, Any]], kind: str, name: str) -> dict[
     return {cell: found[kind][name] for cell, found in own.items() if kind in found and name in found[kind]}
 
 
-def over_rounds(of: Mapping[Cell, float], order: Sequence[Sequence[Cell]]) -> Interval:
-    """Return the mean over rounds, each the mean of its runs, with its interval."""
+def round_means(of: Mapping[Cell, float], order: Sequence[Sequence[Cell]]) -> list[float]:
+    """Return the mean of each round's runs: what an interval counts as one observation."""
     known = [[of[cell] for cell in cells if cell in of] for cells in order]
-    return mean_interval([sum(some) / len(some) for some in known if some])
+    return [math.fsum(some) / len(some) for some in known if some]
 
 
-def difference(one: Mapping[Cell, float], other: Mapping[Cell, float], order: Sequence[Sequence[Cell]]) -> Interval:
-    """Return the paired difference over the runs that both have, with its interval over rounds."""
-    return over_rounds({cell: one[cell] - other[cell] for cell in one if cell in other}, order)
+def paired(one: Mapping[Cell, float], other: Mapping[Cell, float], order: Sequence[Sequence[Cell]]) -> list[float]:
+    """Return the mean difference of each round, over the runs that both have."""
+    return round_means({cell: one[cell] - other[cell] for cell in one if cell in other}, order)
 
 
-def clear_losers(results: Results, order: Sequence[Sequence[Cell]], *, metric: str) -> list[str]:
-    """Return the finalists whose paired difference from the leader lies wholly below 0.
+def looks(order: Sequence[Sequence[Cell]]) -> int:
+    """Return after how many rounds, of all, finalists may be dropped."""
+    return max(len(order) - ROUNDS_BEFORE_DROPPING, 1)
 
-    The leader has the highest mean. The metric is the one that selects, never the test set's
-    unless the protocol selects there.
+
+def clear_losers(results: Results, order: Sequence[Sequence[Cell]], *, metric: str, looks: int = 1) -> list[str]:
+    """Return the finalists that lie behind the leader beyond chance.
+
+    The leader has the highest mean. Over all looks together, the truly best finalist is among
+    them in at most 5 % of searches: each look has an equal share of that, and allows for every
+    other finalist that the best one may be compared with. The metric is the one that selects,
+    never the test set's unless the protocol selects there.
 
     Args:
         results: Of the finalists that still run.
         order: The rounds that all of them have finished.
         metric: Of the selection, such as "val/acc_all".
+        looks: How many such decisions a search takes.
     """
     if len(order) < ROUNDS_BEFORE_DROPPING:
         return []
     of = {key: values(own, "selection", metric) for key, own in results.items()}
-    valid = {key: over_rounds(found, order).mean for key, found in of.items() if found}
-    if not valid:
+    means = mean_intervals({key: round_means(found, order) for key, found in of.items() if found})
+    if not means:
         return []
-    leader = max(valid, key=lambda key: valid[key])
-    return [key for key in valid if difference(of[key], of[leader], order).high < 0]
+    leader = max(sorted(means), key=lambda key: means[key].mean)
+    behind = {key: paired(of[key], of[leader], order) for key in means if key != leader}
+    return [key for key, found in differences(behind, ERROR / looks).items() if found.bounds.high < 0]

@@ -5,7 +5,7 @@ import pandas as pd
 from ltray.claims.of_run import claims_of
 from ltray.claims.table import HEADINGS, claim_rows
 from ltray.metrics import heading, shown_accuracies, shown_keys
-from ltray.outcome.finalist_table import against, methods_of, name_of, selected_on, spread
+from ltray.outcome.finalist_table import against, methods_of, name_of, selected_on, shift_of, spread
 from ltray.outcome.run_record import RunRecord
 from ltray.pages import marks
 from ltray.pages.page import grid, key, paragraph, section, table
@@ -35,8 +35,7 @@ def key_figures(record: RunRecord) -> list[tuple[str, str]]:
         words = "test, the same runs" if heading(first) == "all" else f"test {heading(first)}, the same runs"
         found.append((f"{spread(best, f'test/{first}')} %", words))
         if not best["paper"]:
-            shift = spread(best, "difference", signed=True)
-            found.append((str(best["verdict"]), f"against the papers' setting: {shift} points on test"))
+            found.append((str(best["verdict"]), f"against the papers' setting: {shift_of(best)} points on test"))
     elif record.evaluation:
         shown = shown_accuracies(record.evaluation["metrics"], "test", record.objectives[0])
         found += [(f"{percent(value)} %", f"test {name}") for name, value in shown.items()]
@@ -69,12 +68,11 @@ def finalists(record: RunRecord) -> str:
     headings = ["finalist", *several, *figures, "verdict", "state"]
     rows = []
     for _, row in found.iterrows():
-        shift = "" if row["paper"] else spread(row, "difference", signed=True)
         verdict = "the papers' setting" if row["paper"] else str(row["verdict"])
         state = row["state"] + (f", {row['failed']} failed" if row["failed"] else "")
         accuracy = [spread(row, "selection"), *(spread(row, f"test/{key}") for key in metrics)]
         rows.append(
-            [name_of(row), *(row[name] for name in several), str(row["runs"]), *accuracy, shift, verdict, state]
+            [name_of(row), *(row[name] for name in several), str(row["runs"]), *accuracy, shift_of(row), verdict, state]
         )
     kinds = ["first" if row["winner"] else "paper" if row["paper"] else "" for _, row in found.iterrows()]
     charts = [f"<h3>{seen}</h3>" + marks.finalist_dots(found, runs, metric="selection")]
@@ -100,9 +98,11 @@ def _finalist_words(found: pd.DataFrame) -> str:
     if first["protocol"] == "paper":
         chosen = "The winner is chosen on the test set itself"
     return (
-        f"Each setting was trained again on {unit} that the search did not use. Intervals are 95 % Student-t intervals "
-        f"over these; differences are paired by seed. {chosen}. The intervals of the other finalists are not corrected "
-        "for how many are compared."
+        f"Each setting was trained again on {unit} that the search did not use. {chosen}. Differences are paired by "
+        "seed. If no setting differed from the papers', a search like this one would call any of them better in at "
+        "most 5 % of cases, and any of them worse in at most 5 %, however many are compared; (≥ +0.1) is the "
+        "smallest lead, in points, that this allows for. “No difference found” does not mean that there is none: more "
+        "seeds may find it. ± is a 95 % interval that allows for the choice of the highest of all."
     )
 
 

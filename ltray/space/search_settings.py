@@ -221,7 +221,7 @@ class Finalists(Knobs):
         needs=_ANY,
     )
     drop_losers: bool = knob(
-        True, "", "whether a setting clearly behind the leader after three rounds is given up", needs=_ANY
+        True, "", "whether a setting behind the leader beyond chance gets no further round", needs=_ANY
     )
 
     def __post_init__(self) -> None:
