@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from ltray.engine.loop import NotFinite
+from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.files import atomic_write
 from ltray.on_ray import cluster
@@ -145,7 +146,7 @@ def _train(config: Mapping[str, Any]) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         found = _alone(config, folder) if config["workers"] == 1 else _with_workers(config, folder)
-    except NotFinite as error:
+    except (NotFinite, UsageError) as error:
         failure = {FAILURE: str(error)} | dict(config["stamps"])
         atomic_write(folder / FAILURE_FILE, json.dumps(failure, indent=2) + "\n")
         return failure

@@ -13,9 +13,10 @@ from typing import Any
 import psutil
 import torch
 
-from ltray.distributed import rank
+from ltray.distributed import rank, world_size
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.loop import NotFinite
+from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.space.short_runs import train_runs
 
@@ -69,22 +70,29 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def train_and_report(
-    experiment: Experiment, session: RaySession, device: torch.device, *, runs: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any], session: RaySession, device: torch.device, *, runs: Mapping[str, Any] | None = None
 ) -> None:
-    """Train; a loss that is not finite is reported as the run's failure and not retried.
+    """Train; what would come again is reported as the run's failure and not retried.
 
-    Every worker sees the same loss and reports alike.
+    A loss that is not finite: every worker sees the same loss and reports alike. Settings, data or files that cannot
+    be used: of several workers one may be alone with that, and a report waits for all, so that it is raised there;
+    `run_workers` ends the run by it.
 
     Args:
-        experiment: What to train.
+        settings: Flat settings of the experiment to train.
         session: Where it reports.
         device: Where to train.
         runs: "lengths" and "promotion" of `ltray.space.short_runs.train_runs`, for a trial of several runs.
     """
     try:
+        experiment = Experiment.from_settings(settings)
         if runs:
             train_runs(experiment, **runs, session=session, device=device)
         else:
             experiment.train(session, device)
     except NotFinite as error:
+        session.api.report({FAILURE: str(error)})
+    except UsageError as error:
+        if world_size() > 1:
+            raise
         session.api.report({FAILURE: str(error)})

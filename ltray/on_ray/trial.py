@@ -11,7 +11,6 @@ from typing import Any
 import ray.tune
 import torch
 
-from ltray.experiment import Experiment
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
 from ltray.on_ray.workers import free, run_workers
 from ltray.outcome.run_folder import whole_checkpoints
@@ -72,7 +71,7 @@ def _alone(config: Mapping[str, Any]) -> None:
     if ray.tune.get_checkpoint() is None:
         _report_again(known[-1:])
     session = RaySession(ray.tune, known[-1][0] if known else None)
-    train_and_report(Experiment.from_settings(config["settings"]), session, device, runs=config["runs"])
+    train_and_report(config["settings"], session, device, runs=config["runs"])
 
 
 def _with_workers(config: Mapping[str, Any]) -> None:

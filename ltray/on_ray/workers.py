@@ -27,9 +27,9 @@ from ray.util.placement_group import (
 from ray.util.queue import Empty, Queue
 
 from ltray.engine.loop import CHECKPOINT_SCORE
-from ltray.experiment import Experiment
+from ltray.errors import UsageError
 from ltray.on_ray.rendezvous import ConfinedTorchConfig
-from ltray.on_ray.session import RaySession, train_and_report
+from ltray.on_ray.session import FAILURE, RaySession, train_and_report
 
 ABORT_WITHIN = 20.0  # seconds
 Report = tuple[dict[str, Any], Path | None]
@@ -47,6 +47,19 @@ class _Relay(UserCallback):
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
         self.reports.put((metrics[0], Path(checkpoint.path) if checkpoint else None))
+        self._wait()
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """End the run by settings, data or files that cannot be used: it would fail in the same way again."""
+        for error in worker_exceptions.values():
+            cause = getattr(error, "_base_exc", error)  # Train wraps it
+            if isinstance(cause, UsageError):
+                self.reports.put(({FAILURE: str(cause)}, None))
+                self._wait()
+                return
+
+    def _wait(self) -> None:
+        """Return once the other side is done with what was put."""
         # The queue holds one: it takes the second mark once the other side, done with the report, has asked for the
         # next one and got the first mark.
         self.reports.put(None)
@@ -87,9 +100,8 @@ def train_worker(config: dict[str, Any]) -> None:
     """
     os.chdir(config["folder"])
     torch.set_num_threads(config["threads"])
-    experiment = Experiment.from_settings(config["settings"])
     session = RaySession(ray.train, config["earlier"])
-    train_and_report(experiment, session, ray.train.torch.get_device(), runs=config["runs"])
+    train_and_report(config["settings"], session, ray.train.torch.get_device(), runs=config["runs"])
 
 
 def run_workers(
@@ -114,6 +126,9 @@ def run_workers(
         retries: How often a failed worker group starts again from its checkpoint.
         earlier: The checkpoint to go on from.
         runs: Of a trial of several runs; see `train_and_report`.
+
+    Yields:
+        Metrics and checkpoint of every epoch, at last perhaps why the run cannot go on, under `FAILURE`.
 
     Raises:
         Exception: What made the run fail.
@@ -170,6 +185,8 @@ def _follow(trainer: Any, reports: Queue, folder: Path) -> Generator[Report, Non
                 continue
             if isinstance(message, tuple):
                 yield message
+                if FAILURE in message[0]:
+                    return
             elif message is not None:
                 controller = message
     finally:

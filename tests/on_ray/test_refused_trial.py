@@ -1,0 +1,98 @@
+"""A trial whose settings, data or files cannot be used fails at once, with its sentence, and is not tried again."""
+
+import os
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+
+from ltray.errors import UsageError
+from ltray.on_ray.session import FAILURE, train_and_report
+from ltray.on_ray.workers import _Relay
+from tests.on_ray import commands
+
+SETTINGS = {"dataset": "digits-lt", "methods": ["rescom"]}
+
+
+class Session:
+    """Keeps what is reported."""
+
+    def __init__(self):
+        self.reported = []
+        self.api = SimpleNamespace(report=self.reported.append)
+
+
+@pytest.mark.parametrize("wrong", [{"rescom.hard_positives": 99}, {"rescom.temprature": 0.1}])
+def test_a_trial_that_cannot_be_built_reports_why_and_returns(wrong):
+    session = Session()
+    train_and_report(SETTINGS | wrong, session, torch.device("cpu"))
+    (report,) = session.reported
+    assert next(iter(wrong)).partition(".")[2] in report[FAILURE]
+
+
+def test_one_of_several_workers_raises_since_a_report_waits_for_all(monkeypatch):
+    monkeypatch.setattr("ltray.on_ray.session.world_size", lambda: 2)
+    session = Session()
+    with pytest.raises(UsageError, match="hard_positives"):
+        train_and_report(SETTINGS | {"rescom.hard_positives": 99}, session, torch.device("cpu"))
+    assert session.reported == []
+
+
+class Wrapped(Exception):
+    """As Ray Train wraps what a worker raised."""
+
+    def __init__(self, cause):
+        super().__init__(str(cause))
+        self._base_exc = cause
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [{0: Wrapped(UsageError("no images"))}, {0: Wrapped(OSError("lost")), 1: UsageError("no images")}],
+)
+def test_what_a_worker_cannot_use_ends_the_run(raised):
+    put = []
+    _Relay(SimpleNamespace(put=put.append)).after_exception(None, raised)
+    assert [message for message in put if message] == [({FAILURE: "no images"}, None)]
+
+
+def test_a_worker_that_dies_is_left_to_the_retries():
+    put = []
+    _Relay(SimpleNamespace(put=put.append)).after_exception(None, {0: Wrapped(OSError("lost")), 1: RuntimeError()})
+    assert put == []
+
+
+SPACE = """
+dataset: digits-lt
+methods: [cross_entropy]
+explore: {cross_entropy.learning_rate: {from: 0.01, to: 0.3, log: true}}
+fix: {cross_entropy.epochs: 2, cross_entropy.schedule: cosine}
+search: {trials: 1}
+stop: {rule: none}
+trial: {workers: WORKERS, retries: 3}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.ffcv
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_search_reports_the_sentence_of_a_trial_that_cannot_run(tmp_path, monkeypatch, workers):
+    """The module that Ray's workers import first makes the experiment refuse to train, in their processes alone."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if any('default_worker' in word for word in sys.argv):\n"
+        "    from ltray.errors import UsageError\n"
+        "    from ltray.experiment import Experiment\n"
+        "    def refuse(*words, **named):\n"
+        "        open(r'" + str(tmp_path / "tries") + "', 'a').write('x')\n"
+        "        raise UsageError('the images are gone')\n"
+        "    Experiment.train = refuse\n"
+    )
+    (tmp_path / "small.yaml").write_text(SPACE.replace("WORKERS", str(workers)))
+    words = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    assert "trial 0 failed: the images are gone" in commands.run("tune", *words, data=tmp_path, code=1)
+    assert len((tmp_path / "tries").read_text()) <= workers
+    assert pd.read_csv(tmp_path / "run" / "results.csv")["reason"].tolist() == ["the images are gone"]
