@@ -15,14 +15,15 @@ from ltray.claims.check import Comparison, compare
 from ltray.claims.table import claim_table
 from ltray.command import DONE, run
 from ltray.console import new_console
-from ltray.files import atomic_write
+from ltray.errors import UsageError
 from ltray.metrics import METRICS, title
 from ltray.outcome.assessment import Assessment, Trained
 from ltray.outcome.final_evaluation import accuracy_line
 from ltray.outcome.intervals import mean_interval
-from ltray.outcome.run_folder import EVALUATION, checkpoint_of
+from ltray.outcome.run_folder import EVALUATION, TEST_READS, checkpoint_of, evaluation_at
+from ltray.printable import printable
+from ltray.seal import read_sealed, write_sealed
 
-READS = "test_reads.json"
 MEASURES = {key: one.title for key, one in METRICS.items() if not key.startswith("acc_")}
 ORDINALS = {2: "second", 3: "third"}
 
@@ -59,12 +60,12 @@ def main(words: list[str]) -> int:
     options = _parser().parse_args(words)
     checkpoint = checkpoint_of(options.run)
     trained = Trained.open(checkpoint, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    recorded = _json(checkpoint / EVALUATION)
+    recorded = evaluation_at(checkpoint / EVALUATION) if (checkpoint / EVALUATION).exists() else None
     assessment = trained.on_test() if options.test else trained.on_selection()
     reads = _count_read(checkpoint, recorded) if assessment.split == "test" else 0
     findings = Findings(checkpoint, trained, assessment, reads, recorded)
     if options.json:
-        print(json.dumps(as_json(findings), indent=1, ensure_ascii=False))
+        print(json.dumps(as_json(findings), indent=1))
     else:
         _print(findings, new_console(), classes=options.classes)
     return DONE
@@ -149,14 +150,12 @@ def _class_table(findings: Findings) -> Table:
 
 def _count_read(checkpoint: Path, recorded: Mapping[str, Any] | None) -> int:
     """Note one more reading of the test set for a checkpoint; the run's own is the first."""
-    known = _json(checkpoint / READS)
-    reads = (known["reads"] if known else int(recorded is not None)) + 1
-    atomic_write(checkpoint / READS, json.dumps({"reads": reads}) + "\n")
-    return int(reads)
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    path = checkpoint / TEST_READS
+    known = read_sealed(path).get("reads") if path.exists() else int(recorded is not None)
+    if not isinstance(known, int):
+        raise UsageError(f"{printable(path)}: lacks the number of `reads`: it is damaged.")
+    write_sealed(path, {"reads": known + 1})
+    return known + 1
 
 
 def _parser() -> Parser:

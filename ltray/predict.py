@@ -17,6 +17,7 @@ from torch import Tensor
 from ltray.arguments import Parser, check_writable, path_argument
 from ltray.command import DONE, FAILED, run
 from ltray.console import new_console
+from ltray.csv_cell import csv_cell
 from ltray.data.image_files import SUFFIXES, image_files
 from ltray.data.single import read_image
 from ltray.errors import UsageError
@@ -132,7 +133,7 @@ def _write(found: Sequence[Prediction], file: TextIO, *, form: str, stamps: Mapp
             }
             for one in found
         ]
-        json.dump(dict(stamps) | {"predictions": rows}, file, indent=1, ensure_ascii=False)
+        json.dump(dict(stamps) | {"predictions": rows}, file, indent=1)
         file.write("\n")
     elif form == "csv":
         _write_csv(found, file)
@@ -146,9 +147,9 @@ def _write_csv(found: Sequence[Prediction], file: TextIO) -> None:
     rows.writerow(("path", "rank", "class", "probability", "error"))
     for one in found:
         if one.error:
-            rows.writerow((one.path, "", "", "", one.error))
+            rows.writerow((csv_cell(str(one.path)), "", "", "", csv_cell(one.error)))
         for rank, (name, share) in enumerate(zip(one.classes, one.probabilities, strict=True), start=1):
-            rows.writerow((one.path, rank, name, f"{share:.6f}", ""))
+            rows.writerow((csv_cell(str(one.path)), rank, csv_cell(name), f"{share:.6f}", ""))
 
 
 def _print_table(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str, Any]) -> None:

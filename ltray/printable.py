@@ -3,12 +3,14 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters: colours, bells, line ends
     "\u200e\u200f\u2028-\u202e\u2066-\u2069"  # marks that reorder or break the line they stand in
     "\ud800-\udfff]"  # bytes that Python could not decode
 )
+_UNDECODABLE = re.compile("[\ud800-\udfff]")
 
 
 def printable(name: str | os.PathLike[str]) -> str:
@@ -21,6 +23,14 @@ def printable(name: str | os.PathLike[str]) -> str:
     """
     text = os.fspath(name) if isinstance(name, Path) else str(name)
     return _UNPRINTABLE.sub(_escape, text)
+
+
+def encodable(value: Any) -> Any:
+    r"""Return text with the bytes that Python could not decode as `\x..`, so that it can be written as UTF-8.
+
+    Anything but text is returned as it is, and so are control characters.
+    """
+    return _UNDECODABLE.sub(_escape, value) if isinstance(value, str) else value
 
 
 def _escape(match: re.Match[str]) -> str:

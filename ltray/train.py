@@ -18,10 +18,12 @@ from ltray.errors import UsageError, shown
 from ltray.experiment import OBJECTIVE, Experiment, complete_keys
 from ltray.following import World
 from ltray.objective import announced_objective, recorded_objective
+from ltray.outcome.claimed import check_output
 from ltray.outcome.final_evaluation import accuracy_line
 from ltray.outcome.run_folder import (
     BEST,
     append_history,
+    check_newest,
     checkpoint_of,
     claim,
     held,
@@ -56,6 +58,7 @@ def main(words: list[str]) -> int:
     resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker)
     folder = options.output or Path("runs") / f"{'-'.join(options.methods)}-{experiment.dataset.name}"
     check_writable(folder, "--output")
+    check_output(folder)
     resources.check_cores()
     known = read_config(folder)
     if known is None:
@@ -142,6 +145,7 @@ def _follow(
 
     board = Board(folder)
     known = whole_checkpoints(folder)
+    check_newest(known)
     unseen = [(metrics, path) for path, metrics in unrecorded(folder)]
     reports = run_workers(
         experiment.settings(),

@@ -13,6 +13,7 @@ from ltray.console import new_console
 from ltray.data.source import ImageData
 from ltray.errors import UsageError, shown
 from ltray.objective import announced_objective, recorded_objective
+from ltray.outcome.claimed import check_output
 from ltray.outcome.finalists import check_asked
 from ltray.outcome.run_folder import claim, held, read_config, start_setting
 from ltray.provenance import environment
@@ -45,6 +46,7 @@ def main(words: list[str]) -> int:
     space = SearchSpace.read(path, overrides)
     folder = options.output or Path("runs") / f"{path.stem}-{space.base.dataset.name}"
     check_writable(folder, "--output")
+    check_output(folder)
     if options.resume and read_config(folder) is None:
         raise UsageError(f"{folder}: nothing to resume: no search was begun there.")
     budget = Budget.parse(options.budget) if options.budget else None

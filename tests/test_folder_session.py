@@ -76,6 +76,7 @@ def test_the_last_evaluation_is_kept_with_the_checkpoint_and_its_validation_logi
     assert saved.metrics() == evaluation["selection"] and saved.norms is not None
     assert sorted(p.name for p in (folder / "best").iterdir()) == [
         "checkpoint.pt",
+        "digests.json",
         "evaluation.json",
         "selection.npz",
         "summary.json",

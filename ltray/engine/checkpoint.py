@@ -1,7 +1,9 @@
 """What is saved between two epochs, and reading it back."""
 
+import errno
 import json
 import os
+import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,10 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ltray.files import atomic_write
+from ltray.errors import UsageError
+from ltray.files import digest_of, read_text, reading
+from ltray.printable import printable
+from ltray.seal import unseal, write_sealed
 
 FILE_NAME = "checkpoint.pt"
 SUMMARY_NAME = "summary.json"
+BYTES, WEIGHTS_DIGEST, METRICS = "bytes", "checkpoint_sha256", "metrics"
+REMEDY = "delete this checkpoint's folder to go on from an earlier one"
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,8 @@ class Checkpoint:
         temporary = target.with_suffix(f".{os.getpid()}.tmp")
         torch.save(self.plain(), temporary)
         os.replace(temporary, target)
-        summary = {"bytes": target.stat().st_size, "metrics": dict(self.metrics)}
-        atomic_write(folder / SUMMARY_NAME, json.dumps(summary, indent=1))
+        summary = {BYTES: target.stat().st_size, WEIGHTS_DIGEST: digest_of(target), METRICS: dict(self.metrics)}
+        write_sealed(folder / SUMMARY_NAME, summary)
         return target
 
     @classmethod
@@ -81,8 +88,19 @@ class Checkpoint:
 
         Raises:
             FileNotFoundError: `folder` holds no checkpoint.
+            UsageError: It is damaged, or something else than a checkpoint of ltray.
         """
-        return cls.from_plain(torch.load(folder / FILE_NAME, map_location=device, weights_only=True))
+        path = folder / FILE_NAME
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        check_weights_digest(folder)
+        with reading(path, "is not a checkpoint of ltray"):
+            try:
+                return cls.from_plain(torch.load(path, map_location=device, weights_only=True))
+            except pickle.UnpicklingError as error:  # its text is a page on how to run the code in the file
+                raise UsageError(
+                    f"{printable(path)}: is not a checkpoint of ltray: it holds more than weights only, or is damaged."
+                ) from error
 
     def plain(self) -> dict[str, Any]:
         """Return the content as tensors and plain values, which load without unpickling code."""
@@ -98,14 +116,50 @@ _PLAIN = ("stages", "optimizer", "settings", "context", "metrics", "average")
 
 
 def metrics_of(folder: Path) -> dict[str, float] | None:
-    """Return the metrics reported with a checkpoint, or None where it is not whole.
+    """Return the metrics reported with a checkpoint, or None where it is not complete.
 
-    A process killed while it copies a checkpoint leaves a part of it; the summary's byte
-    count tells.
+    A process killed while it copies a checkpoint leaves a part of it; the summary's byte count tells. The digest of the
+    weights is compared when they are loaded.
+
+    Raises:
+        UsageError: The summary is damaged.
     """
+    summary = _summary(folder)
     try:
-        summary = json.loads((folder / SUMMARY_NAME).read_text())
-        whole = (folder / FILE_NAME).stat().st_size == summary["bytes"]
-    except (OSError, json.JSONDecodeError):
+        complete = summary is not None and (folder / FILE_NAME).stat().st_size == summary[BYTES]
+    except OSError:
         return None
-    return dict(summary["metrics"]) if whole else None
+    return dict(summary[METRICS]) if summary is not None and complete else None
+
+
+def check_weights_digest(folder: Path) -> None:
+    """Compare a checkpoint's file with its summary, where there is one; an earlier version wrote a byte count alone.
+
+    Raises:
+        UsageError: They differ.
+    """
+    summary = _summary(folder)
+    if summary is None:
+        return
+    path = folder / FILE_NAME
+    with reading(path):
+        same = path.stat().st_size == summary[BYTES]
+        same = same and (WEIGHTS_DIGEST not in summary or digest_of(path) == summary[WEIGHTS_DIGEST])
+    if not same:
+        raise UsageError(f"{printable(path)}: differs from its digest in {SUMMARY_NAME}: it is damaged; {REMEDY}.")
+
+
+def _summary(folder: Path) -> dict[str, Any] | None:
+    """Return a checkpoint's summary, or None where there is none or a killed process left its beginning."""
+    path = folder / SUMMARY_NAME
+    if not path.is_file():
+        return None
+    text = read_text(path)
+    if not text.rstrip().endswith("}"):
+        return None
+    with reading(path, "not valid JSON", remedy=REMEDY):
+        content = json.loads(text)
+    summary = unseal(content, path, remedy=REMEDY)
+    if not isinstance(summary.get(BYTES), int) or not isinstance(summary.get(METRICS), dict):
+        raise UsageError(f"{printable(path)}: lacks `{BYTES}` or `{METRICS}`: it is damaged; {REMEDY}.")
+    return summary

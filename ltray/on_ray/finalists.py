@@ -1,6 +1,5 @@
 """Trains the finalists of a search on fresh seeds, each run in a folder of its own."""
 
-import json
 import os
 import shutil
 from collections import deque
@@ -15,7 +14,6 @@ from rich.console import Console
 from ltray.engine.loop import NotFinite
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.files import atomic_write
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.session import FAILURE
@@ -33,7 +31,8 @@ from ltray.outcome.finalists import (
     rounds,
 )
 from ltray.outcome.folder_session import FolderSession
-from ltray.outcome.run_folder import append_history, checkpoint_of, unrecorded, whole_checkpoints
+from ltray.outcome.run_folder import append_history, check_newest, checkpoint_of, unrecorded, whole_checkpoints
+from ltray.seal import write_sealed
 from ltray.space.search_space import SearchSpace
 
 CHECKPOINT = "checkpoint_*"
@@ -66,6 +65,8 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
     for done in (min(first, len(order)), *range(first + 1, len(order) + 1)):
         runs = [(one, cell) for cells in order[:done] for cell in cells for one in alive]
         left = [(one, cell) for one, cell in runs if read_run(one.folder(folder, cell)) is None]
+        for one, cell in left:
+            check_newest(whole_checkpoints(one.folder(folder, cell)))
         if left:
             crashed += _Wave(space, folder, console).run(left, of=len(finalists) * sum(map(len, order)))
         if crashed or not space.finalists.drop_losers or done == len(order):
@@ -148,7 +149,7 @@ def _train(config: Mapping[str, Any]) -> dict[str, Any]:
         found = _alone(config, folder) if config["workers"] == 1 else _with_workers(config, folder)
     except (NotFinite, UsageError) as error:
         failure = {FAILURE: str(error)} | dict(config["stamps"])
-        atomic_write(folder / FAILURE_FILE, json.dumps(failure, indent=2) + "\n")
+        write_sealed(folder / FAILURE_FILE, failure)
         return failure
     for checkpoint in folder.glob(CHECKPOINT):  # the best one stands in best/ now
         shutil.rmtree(checkpoint)

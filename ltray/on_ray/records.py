@@ -7,6 +7,8 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.utils.util import SafeFallbackEncoder
 
+from ltray.seal import append_sealed
+
 FILE_NAME = "result.json"
 
 
@@ -21,5 +23,4 @@ class Records(Callback):
         """Write a result."""
         folder = Path(trial.path)
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / FILE_NAME).open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(result, cls=SafeFallbackEncoder) + "\n")
+        append_sealed(folder / FILE_NAME, json.loads(json.dumps(result, cls=SafeFallbackEncoder)))

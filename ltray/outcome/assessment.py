@@ -1,6 +1,6 @@
 """A trained model on one split: its logits, and every measure that follows from them."""
 
-import os
+import io
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,11 @@ from ltray.data.source import ImageData
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import Evaluation, classify
 from ltray.experiment import Experiment, restore
+from ltray.files import reading
 from ltray.long_tail import LongTail
 from ltray.parts.agreement import matthews_correlation, normalised_mutual_information
 from ltray.parts.calibration import reliability
+from ltray.seal import check_listed
 from ltray.stage import EvaluationLoader, Stage
 
 LARGE = 1 << 26  # bytes of logits above which a file keeps them as float16
@@ -57,22 +59,26 @@ class Assessment:
             f"{self.split}/ece": reliability(confidence, predictions == self.labels).expected_error,
         }
 
-    def save(self, path: Path) -> None:
-        """Write everything as an .npz, under a temporary name first."""
+    def as_bytes(self) -> bytes:
+        """Return everything as the content of an .npz file."""
         logits = self.logits.numpy()
         if logits.nbytes > LARGE:
             logits = logits.astype(np.float16)
         known = {"labels": self.labels, "norms": self.norms, "bias": self.bias}
         arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in known.items() if tensor is not None}
-        partial = path.with_name(f".{path.name}.partial")
-        with partial.open("wb") as file:
-            np.savez_compressed(file, split=self.split, logits=logits, counts=np.array(self.tail.counts), **arrays)
-        os.replace(partial, path)
+        content = io.BytesIO()
+        np.savez_compressed(content, split=self.split, logits=logits, counts=np.array(self.tail.counts), **arrays)
+        return content.getvalue()
 
     @classmethod
     def load(cls, path: Path) -> "Assessment":
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as saved:
+        """Read a file of what `as_bytes` returned.
+
+        Raises:
+            UsageError: It is damaged.
+        """
+        check_listed(path)
+        with reading(path), np.load(path, allow_pickle=False) as saved:
             logits = torch.from_numpy(saved["logits"].astype(np.float32))
             tail = LongTail(tuple(saved["counts"].tolist()))
             linear = {name: torch.from_numpy(saved[name]) for name in ("norms", "bias") if name in saved}

@@ -1,6 +1,5 @@
 """How a run ends: its best checkpoint is evaluated on the test set, once, and kept."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import torch
 
 from ltray.metrics import BALANCED, shown_accuracies
 from ltray.outcome.assessment import Trained
-from ltray.outcome.run_folder import SCORES, keep_best
+from ltray.outcome.run_folder import check_best_is_ours, keep_best
 
 
 def keep_evaluated(
@@ -25,7 +24,11 @@ def keep_evaluated(
 
     Returns:
         The content of `evaluation.json`.
+
+    Raises:
+        UsageError: `best/` holds what was not written here.
     """
+    check_best_is_ours(folder)
     trained = Trained.open(checkpoint, device)
     selection = trained.on_selection()
     # Under the `paper` protocol these are the same images.
@@ -42,10 +45,7 @@ def keep_evaluated(
         "settings": experiment.settings(),
     }
     evaluation |= test.evaluation.as_lists()
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        scores = Path(scratch) / SCORES
-        selection.save(scores)
-        keep_best(folder, checkpoint, evaluation, scores=scores)
+    keep_best(folder, checkpoint, evaluation, scores=selection.as_bytes())
     return evaluation
 
 

@@ -16,6 +16,7 @@ from ltray.experiment import Experiment
 from ltray.knobs import HIGHEST_SEED
 from ltray.outcome.multiple_comparisons import ERROR, differences, mean_intervals
 from ltray.outcome.run_folder import read_evaluation
+from ltray.seal import read_sealed
 from ltray.space.search_settings import Finalists
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import PAPER, SETTINGS
@@ -103,9 +104,8 @@ def _fresh(seed: int, count: int) -> list[int]:
 
 def read_run(folder: Path) -> dict[str, Any] | None:
     """Return what a finished run says: its evaluation, or `{"failure": reason}`; None for one to be run."""
-    if (folder / FAILURE_FILE).is_file():
-        return dict(json.loads((folder / FAILURE_FILE).read_text(encoding="utf-8")))
-    return read_evaluation(folder)
+    path = folder / FAILURE_FILE
+    return read_sealed(path) if path.exists() else read_evaluation(folder)
 
 
 def read_runs(one: Finalist, order: Sequence[Sequence[Cell]], search: Path) -> dict[Cell, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The tables of a search: one row a trial, one row a trial and epoch."""
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +11,11 @@ import pandas as pd
 from rich.table import Table
 
 from ltray.board import scalars
+from ltray.csv_cell import csv_cell
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.metrics import BALANCED, heading, shown_keys, standard_error_key
+from ltray.printable import encodable
+from ltray.seal import read_lines, write_listed
 from ltray.space.short_runs import RUN, RUN_EPOCH
 from ltray.study.study import COPIES, NAME, PAPER, REASON, SETTINGS, front
 
@@ -37,24 +41,13 @@ def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
     rows: dict[tuple[int, int], dict[str, Any]] = {}
     for number, attempts in folders.items():
         for folder in attempts:
-            for result in _results(folder / "result.json"):
+            for result in read_lines(folder / "result.json"):
                 if "total_epochs" in result and "copied_from" not in result:
                     epoch = int(result["total_epochs"])
                     score = {CHECKPOINT_SCORE: result[CHECKPOINT_SCORE], "stage": result["stage"]}
                     run = {name: result[name] for name in (RUN, RUN_EPOCH) if name in result}
                     rows[number, epoch] = {"trial": number, "epoch": epoch} | score | run | scalars(result)
     return pd.DataFrame([rows[key] for key in sorted(rows)])
-
-
-def _results(path: Path) -> list[dict[str, Any]]:
-    """Read Tune's JSON lines; a line cut by a killed driver is left out."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return found
 
 
 def trial_table(
@@ -116,13 +109,19 @@ def _cell(value: Any) -> Any:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet, or CSV by the name's ending, under a temporary name first."""
-    temporary = path.with_name(path.name + ".tmp")
+    """Write a table as Parquet, or CSV by the name's ending, and list its digest.
+
+    Bytes of names that are not UTF-8 are escaped in both; CSV has `csv_cell`s.
+    """
+    text = table.select_dtypes(exclude=["number", "bool"]).columns
+    cell = encodable if path.suffix == ".parquet" else csv_cell
+    shown = table.assign(**{name: table[name].map(cell) for name in text})
     if path.suffix == ".parquet":
-        table.to_parquet(temporary, index=False)
+        content = io.BytesIO()
+        shown.to_parquet(content, index=False)
+        write_listed(path, content.getvalue())
     else:
-        table.to_csv(temporary, index=False)
-    temporary.rename(path)
+        write_listed(path, shown.to_csv(index=False))
 
 
 def precision_of_best(table: pd.DataFrame, metric: str) -> str:

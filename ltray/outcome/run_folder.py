@@ -1,26 +1,33 @@
 """The folder that a run or a search leaves behind."""
 
 import fcntl
-import json
 import os
 import shutil
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ltray.engine.checkpoint import metrics_of
+from ltray.engine.checkpoint import FILE_NAME, SUMMARY_NAME, check_weights_digest, metrics_of
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
-from ltray.files import atomic_write
+from ltray.files import read_text, reading
+from ltray.printable import printable
+from ltray.seal import LIST, append_sealed, check_listed, read_lines, read_sealed, write_listed, write_sealed
 
 CONFIG, ENVIRONMENT, BEST, EVALUATION = "config.yaml", "env.json", "best", "evaluation.json"
 HISTORY, LOCK = "history.jsonl", ".lock"
 FOREIGN = "It was not written by this version of ltray.train or ltray.tune, or was changed since."
-SCORES, TRIALS, IMPORTANCE = "selection.npz", "trials", "importance.csv"
+SCORES, TRIALS, IMPORTANCE, TEST_READS = "selection.npz", "trials", "importance.csv", "test_reads.json"
+SYSTEM_FILES = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", ".nfs*", ".directory", "@eaDir")
+"""What file systems and file managers leave in a folder; it holds nothing of the user's."""
+_BEST_FILES = (FILE_NAME, SUMMARY_NAME, EVALUATION, SCORES, TEST_READS, LIST, *SYSTEM_FILES)
+_SCRATCH = ".ltray-"  # begins the names of folders that a killed command may leave
 
 
 @contextmanager
@@ -68,7 +75,11 @@ def claim(
     known = read_config(folder)
     if known is None:
         folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+        write_sealed(folder / ENVIRONMENT, environment)
+    elif "settings" not in known:
+        raise UsageError(
+            f"{printable(folder / CONFIG)}: lacks `settings`. {FOREIGN} Name another folder with --output."
+        )
     else:
         for key in sorted((config.keys() | known.keys()) - set(may_differ)):
             if config.get(key) != known.get(key):
@@ -76,7 +87,7 @@ def claim(
                     f"{folder}: holds a run with other settings: {_difference(known.get(key), config.get(key), key)}. "
                     "Name another folder with --output, or remove this one."
                 )
-    atomic_write(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+    write_listed(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
     return known is not None
 
 
@@ -87,32 +98,42 @@ def read_config(folder: Path) -> dict[str, Any] | None:
         UsageError: It is not what ltray writes.
     """
     path = folder / CONFIG
-    if not path.is_file():
+    if not path.exists():
         return None
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: is no YAML: {' '.join(str(error).split())}. {FOREIGN}") from error
+    check_listed(path)
+    text = read_text(path)
+    with reading(path, "not valid YAML"):
+        content = yaml.safe_load(text)
     if not isinstance(content, dict):
-        raise UsageError(f"{path}: holds no settings by name. {FOREIGN}")
+        raise UsageError(f"{printable(path)}: holds no settings by name. {FOREIGN}")
     return content
 
 
+def read_environment(folder: Path) -> dict[str, Any] | None:
+    """Return a run folder's `env.json`, or None where there is none.
+
+    Raises:
+        UsageError: It is damaged.
+    """
+    path = folder / ENVIRONMENT
+    return read_sealed(path) if path.exists() else None
+
+
 def append_history(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Add one epoch's metrics as a JSON line; an epoch that is run again after a crash stands twice."""
-    with (folder / HISTORY).open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(dict(metrics)) + "\n")
+    """Add one epoch's metrics as a JSON line; an epoch that is run again after a crash has two lines."""
+    append_sealed(folder / HISTORY, metrics)
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """Return the metrics of every epoch, each once; a line cut by a crash is left out."""
+    """Return the metrics of every epoch, each once; a line cut by a crash is left out.
+
+    Raises:
+        UsageError: A line is damaged.
+    """
     epochs: dict[int, dict[str, Any]] = {}
-    path = folder / HISTORY
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            metrics = json.loads(line)
-        except json.JSONDecodeError:
-            continue
+    for number, metrics in enumerate(read_lines(folder / HISTORY), start=1):
+        if not isinstance(metrics.get("total_epochs"), int):
+            raise UsageError(f"{printable(folder / HISTORY)}:{number}: lacks `total_epochs`. {FOREIGN}")
         epochs[metrics["total_epochs"]] = metrics
     return [epochs[epoch] for epoch in sorted(epochs)]
 
@@ -139,50 +160,146 @@ def whole_checkpoints(folder: Path) -> list[tuple[Path, dict[str, float]]]:
     return sorted(found, key=lambda item: item[1]["total_epochs"])
 
 
+def check_newest(found: Sequence[tuple[Path, Mapping[str, float]]]) -> None:
+    """Compare the checkpoint that a run goes on from with its digest, before workers are started for it.
+
+    Args:
+        found: Complete checkpoints, oldest epoch first.
+
+    Raises:
+        UsageError: The newest one is damaged.
+    """
+    if found:
+        check_weights_digest(found[-1][0])
+
+
 def checkpoint_of(path: Path) -> Path:
     """Return the checkpoint that a run folder, or a checkpoint folder itself, stands for.
 
+    Of a run it is the one in `best/`, and before there is any the best one of its epochs.
+
     Raises:
-        UsageError: There is none.
+        UsageError: There is none, or the best one is damaged or missing: another one would give other numbers.
     """
     for folder in (path, path / BEST):
-        if metrics_of(folder) is not None:
+        if (folder.name == BEST and folder.is_dir()) or any((folder / n).exists() for n in (FILE_NAME, SUMMARY_NAME)):
+            if metrics_of(folder) is None:
+                raise UsageError(f"{printable(folder)}: its checkpoint is incomplete: {_others(path)}.")
             return folder
-    best = best_checkpoint(whole_checkpoints(path))
+    found = whole_checkpoints(path)
+    best = best_checkpoint(found)
     if best is None:
-        raise UsageError(f"{path}: {'holds no checkpoint' if path.is_dir() else 'no such folder'}.")
+        raise UsageError(f"{printable(path)}: {'holds no checkpoint' if path.is_dir() else 'no such folder'}.")
+    check_best(path, dict(found)[best], read_history(path))
     return best
+
+
+def check_best(path: Path, best: Mapping[str, float], epochs: Iterable[Mapping[str, float]]) -> None:
+    """Refuse a checkpoint that is only the best one of those that are left.
+
+    Args:
+        path: Where the checkpoints are.
+        best: Metrics of the best checkpoint there is.
+        epochs: What was reported of every epoch.
+
+    Raises:
+        UsageError: An epoch had a higher score.
+    """
+    for epoch in epochs:
+        if epoch.get(CHECKPOINT_SCORE, -1.0) > best[CHECKPOINT_SCORE]:
+            raise UsageError(
+                f"{printable(path)}: the checkpoint of the best epoch, {epoch['total_epochs']:g}, is incomplete or "
+                f"missing: {_others(path)}."
+            )
+
+
+def _others(path: Path) -> str:
+    """Return what can be done about a checkpoint that is not complete."""
+    left = [found.name for found, _ in whole_checkpoints(path)]
+    use = f", or use one of the complete checkpoints: {', '.join(left)}" if left else ""
+    return f"restore it from a copy{use}"
 
 
 def start_setting(run: Path | None) -> dict[str, str]:
     """Return the setting of `--from RUN`: the run's checkpoint; nothing where no run is named."""
-    return {"start": str(checkpoint_of(run))} if run else {}
+    return {"start": str(checkpoint_of(run).resolve())} if run else {}
 
 
 def read_evaluation(folder: Path) -> dict[str, Any] | None:
-    """Return what `best/` says of its one test evaluation, or None where there is none yet."""
+    """Return what `best/` holds of its one test evaluation, or None where there is none yet.
+
+    Raises:
+        UsageError: It is damaged.
+    """
     path = folder / BEST / EVALUATION
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return evaluation_at(path) if path.exists() else None
 
 
-def keep_best(folder: Path, checkpoint: Path, evaluation: Mapping[str, Any], *, scores: Path | None = None) -> Path:
+def evaluation_at(path: Path) -> dict[str, Any]:
+    """Read an `evaluation.json`.
+
+    Raises:
+        UsageError: It is damaged, or not what ltray writes.
+    """
+    found = read_sealed(path)
+    for name in ("metrics", "selection", "settings"):
+        if not isinstance(found.get(name), dict):
+            raise UsageError(f"{printable(path)}: lacks `{name}`. {FOREIGN}")
+    return found
+
+
+def keep_best(folder: Path, checkpoint: Path, evaluation: Mapping[str, Any], *, scores: bytes | None = None) -> Path:
     """Copy a checkpoint to `best/` with its evaluation, replacing an earlier one as a whole.
 
     Args:
         folder: The run folder.
         checkpoint: The checkpoint's folder.
         evaluation: What `evaluation.json` is to hold.
-        scores: A file of logits to be moved beside it.
+        scores: The content of `selection.npz`: its validation logits.
+
+    Raises:
+        UsageError: `best/` holds what was not written here.
     """
-    fresh, target = folder / f"{BEST}.tmp", folder / BEST
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(checkpoint, fresh)
-    if scores:
-        shutil.move(scores, fresh / SCORES)
-    atomic_write(fresh / EVALUATION, json.dumps(evaluation, indent=2) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    fresh.rename(target)
+    check_best_is_ours(folder)
+    target = folder / BEST
+    with scratch(folder) as room:
+        fresh = room / BEST
+        shutil.copytree(checkpoint, fresh)
+        if scores:
+            write_listed(fresh / SCORES, scores)
+        write_sealed(fresh / EVALUATION, evaluation)
+        if target.exists():
+            target.rename(room / "before")
+        fresh.rename(target)
     return target
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """Make a temporary folder inside a run folder; those that killed commands left there are removed."""
+    for left in folder.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as room:
+        yield Path(room)
+
+
+def check_best_is_ours(folder: Path) -> None:
+    """Refuse a `best/` that cannot be replaced because it holds something else than a model that ltray has kept.
+
+    Raises:
+        UsageError: It is no folder, has no `evaluation.json`, or holds other files.
+    """
+    target = folder / BEST
+    if not os.path.lexists(target):
+        return
+    remedy = "Move it elsewhere; the same command then continues."
+    if target.is_symlink() or not target.is_dir():
+        raise UsageError(f"{printable(target)}: is not a folder that ltray has made. {remedy}")
+    names = sorted(path.name for path in target.iterdir())
+    foreign = [name for name in names if not any(fnmatch(name, known) for known in _BEST_FILES)]
+    if foreign or (names and EVALUATION not in names):
+        what = f"holds {printable(foreign[0])}, which ltray has not written" if foreign else f"holds no {EVALUATION}"
+        raise UsageError(f"{printable(target)}: {what}; a better model would replace it. {remedy}")
 
 
 def _difference(before: Any, after: Any, key: str) -> str:

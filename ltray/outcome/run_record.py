@@ -1,6 +1,5 @@
 """What a run folder says of itself, read back: for reports and comparisons."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,17 @@ import pandas as pd
 
 from ltray.errors import UsageError
 from ltray.experiment import OBJECTIVE, Experiment
+from ltray.files import check_regular, reading
 from ltray.outcome.run_folder import (
     CONFIG,
-    ENVIRONMENT,
     FOREIGN,
     IMPORTANCE,
     read_config,
+    read_environment,
     read_evaluation,
     read_history,
 )
+from ltray.seal import check_listed
 
 
 @dataclass(frozen=True)
@@ -64,17 +65,16 @@ class RunRecord:
         history = _table(folder / "history.parquet")
         if history is None:
             history = pd.DataFrame([{"trial": 0, "epoch": m["total_epochs"]} | m for m in read_history(folder)])
-        environment = folder / ENVIRONMENT
         return cls(
             folder=folder,
             config=config,
-            environment=json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else {},
+            environment=read_environment(folder) or {},
             trials=_table(folder / "results.parquet", ("trial", "name", "paper", "state", "reason", "epochs")),
             history=history,
             finalists=_table(folder / "finalists.parquet"),
             finalist_runs=_table(folder / "finalist_runs.parquet"),
             evaluation=read_evaluation(folder),
-            importance=pd.read_csv(folder / IMPORTANCE) if (folder / IMPORTANCE).is_file() else None,
+            importance=_table(folder / IMPORTANCE, ("group", "knob", "share", "beyond_chance", "variance")),
         )
 
     @property
@@ -145,15 +145,15 @@ def _table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame | None:
     """Read a table where there is one.
 
     Args:
-        path: A Parquet file.
+        path: A Parquet or CSV file.
         columns: What it must have, unless it is empty.
     """
-    if not path.is_file():
+    if not path.exists():
         return None
-    try:
-        found = pd.read_parquet(path)
-    except (ValueError, OSError) as error:  # pyarrow's own errors are of these kinds
-        raise UsageError(f"{path}: cannot be read: {error}. {FOREIGN}") from error
+    check_regular(path)
+    check_listed(path)
+    with reading(path):
+        found = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     missing = [name for name in columns if name not in found] if len(found) else []
     if missing:
         raise UsageError(f"{path}: lacks the column `{missing[0]}`. {FOREIGN}")

@@ -1,13 +1,13 @@
 """What a search may spend, and the durable record of what it has spent."""
 
-import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 from ltray.errors import UsageError, did_you_mean
-from ltray.files import atomic_write
+from ltray.files import reading
+from ltray.seal import read_sealed, write_sealed
 
 FILE_NAME = "spent.json"
 UNITS = {"h": "hours", "min": "minutes", "gpuh": "GPU hours", "cpuh": "CPU hours", "trials": "trials"}
@@ -29,9 +29,18 @@ class Spent:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read a run folder's record; nothing is spent where there is none."""
+        """Read a run folder's record; nothing is spent where there is none.
+
+        Raises:
+            UsageError: It is damaged.
+        """
         path = folder / FILE_NAME
-        return cls(**json.loads(path.read_text())) if path.is_file() else cls()
+        if not path.exists():
+            return cls()
+        remedy = "restore it from a copy, or delete it to begin to count again"
+        content = read_sealed(path, remedy=remedy)
+        with reading(path, "is not a record of what a search has spent", remedy=remedy):
+            return cls(**{name: float(value) for name, value in content.items()})
 
     def add(self, seconds: float, *, cpus: float, gpus: float) -> None:
         """Count a stretch of time in which running trials held so many CPU cores and GPUs."""
@@ -41,7 +50,7 @@ class Spent:
 
     def write(self, folder: Path) -> None:
         """Write the record."""
-        atomic_write(folder / FILE_NAME, json.dumps(asdict(self)) + "\n")
+        write_sealed(folder / FILE_NAME, asdict(self))
 
 
 @dataclass(frozen=True)

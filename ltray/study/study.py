@@ -9,13 +9,17 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from ltray.errors import UsageError
+from ltray.files import check_regular, reading
+from ltray.outcome.run_folder import TRIALS
+from ltray.printable import encodable, printable
 from ltray.space.draws import FromStudy, Walk, given, lowest
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import Progress
 from ltray.study.samplers import GIVEN, Proposal, is_given, new_sampler
+from ltray.study.study_file import FILE_NAME, only_study, open_database, told
 from ltray.study.study_storage import MirroredStorage, one_transaction
 
-FILE_NAME = "study.sqlite3"
 PAPER, NAME, SETTINGS, REASON, ATTEMPT, ORIGIN = "paper", "name", "settings", "reason", "attempt", "origin"
 PROGRESS = "progress"  # what a trial has reached, as JSON; see `Progress`
 BEGUN = "begun"  # mark of a study whose first trials are all in it
@@ -31,13 +35,57 @@ def open_study(folder: Path, space: SearchSpace, learn: Callable[[], Iterable[Fr
         learn: Returns finished trials of earlier studies; asked only where the study is new.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = MirroredStorage(optuna.storages.RDBStorage(f"sqlite:///{folder.resolve() / FILE_NAME}"))
-    study = optuna.create_study(
-        storage=storage, study_name=folder.name, directions=space.search.directions(), load_if_exists=True
-    )
+    path = folder.absolute() / FILE_NAME
+    if not (path.exists() and path.stat().st_size) and any((folder / TRIALS).glob("[0-9]*")):
+        raise UsageError(
+            f"{printable(path)}: is {'empty' if path.exists() else 'missing'}, but the search has trials in {TRIALS}/: "
+            "restore it from a copy, or begin anew with another --output."
+        )
+    database = open_database(path)
+    name = only_study(database, path) or encodable(folder.resolve().name)
+    with told(path), reading(path, "is damaged", remedy="restore it from a copy"):
+        study = optuna.create_study(
+            storage=MirroredStorage(database),
+            study_name=name,
+            directions=space.search.directions(),
+            load_if_exists=True,
+        )
+        _check_study(study, space, path)
     if BEGUN not in study.user_attrs:
         begin(study, space, learn())
     return study
+
+
+def load_study(folder: Path) -> optuna.Study:
+    """Open the study of another search, to read it.
+
+    Raises:
+        UsageError: It is damaged, or there is none.
+    """
+    path = folder.absolute() / FILE_NAME
+    check_regular(path)
+    database = open_database(path)
+    name = only_study(database, path)
+    if name is None:
+        raise UsageError(f"{printable(path)}: holds no study.")
+    with told(path), reading(path, "is damaged", remedy="restore it from a copy"):
+        return optuna.load_study(storage=MirroredStorage(database), study_name=name)
+
+
+def _check_study(study: optuna.Study, space: SearchSpace, path: Path) -> None:
+    """Compare what the study is about with the space.
+
+    Raises:
+        UsageError: It is about something else.
+    """
+    directions = [direction.name.lower() for direction in study.directions]
+    objectives = list(space.search.objectives)
+    if directions != space.search.directions() or (BEGUN in study.user_attrs and study.metric_names != objectives):
+        found = ", ".join(f"{d} {name}" for d, name in zip(directions, study.metric_names or ["?"], strict=False))
+        raise UsageError(
+            f"{printable(path)}: is not the study of this search: it is to {found}, the search has the objectives "
+            f"{', '.join(objectives)}."
+        )
 
 
 def begin(study: optuna.Study, space: SearchSpace, earlier: Iterable[FrozenTrial]) -> None:

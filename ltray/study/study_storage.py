@@ -16,11 +16,14 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from ltray.study.trial_digest import DIGEST, check_digest, digest_of_trial, with_digest
+
 
 class MirroredStorage(BaseStorage):
     """One study of a database, with a copy in memory that answers every question.
 
-    Every write goes to the database first and is there when the call returns. Trials are known by their ids in
+    Every write goes to the database first and is there when the call returns. A trial that has ended carries its
+    digest, which is compared when the database is opened again. Trials are known by their ids in
     memory, which are their numbers.
 
     Args:
@@ -43,6 +46,7 @@ class MirroredStorage(BaseStorage):
         for key, value in study.system_attrs.items():
             self._memory.set_study_system_attr(own, key, value)
         for trial in self._database.get_all_trials(study._study_id, deepcopy=False):
+            check_digest(trial)
             self._trial_ids.append(trial._trial_id)
             self._memory.create_new_trial(own, trial)
 
@@ -88,6 +92,8 @@ class MirroredStorage(BaseStorage):
         if self._holds_back and template_trial is None:
             self._trial_ids.append(None)
             return self._memory.create_new_trial(study_id)
+        if template_trial is not None:
+            template_trial = with_digest(template_trial)
         there = self._database.create_new_trial(self._study_ids[study_id], template_trial)
         self._trial_ids.append(there)
         return self._memory.create_new_trial(study_id, self._database.get_trial(there))
@@ -103,6 +109,8 @@ class MirroredStorage(BaseStorage):
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Set the state of a trial, and its values."""
         there = self._trial_ids[trial_id]
+        if there is not None and state.is_finished():  # a trial that has ended takes no more attributes
+            self.set_trial_user_attr(trial_id, DIGEST, digest_of_trial(self._memory.get_trial(trial_id), state, values))
         done = there is None or self._database.set_trial_state_values(there, state, values)
         return done and self._memory.set_trial_state_values(trial_id, state, values)
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
 from ltray.errors import UsageError
-from ltray.outcome.run_folder import ENVIRONMENT, read_config
+from ltray.outcome.run_folder import ENVIRONMENT, read_config, read_environment
+from ltray.printable import printable
 from ltray.space.draws import OutsideSpace, Walk, given
 from ltray.space.search_space import SearchSpace
-from ltray.study.study import FILE_NAME, ORIGIN, SETTINGS, own_trials
+from ltray.study.study import ORIGIN, SETTINGS, load_study, own_trials
+from ltray.study.study_file import FILE_NAME
 
 CMAES_NEEDS = 10
 # Settings that make no other task of it: seeds change the noise, places nothing.
@@ -102,7 +103,7 @@ def _read(space: SearchSpace, path: Path, *, digest: str) -> Earlier:
     for key in sorted((before.keys() | now.keys()) - explored - set(MAY_DIFFER)):
         _same(path, key, before.get(key), now.get(key))
 
-    study = optuna.load_study(study_name=path.resolve().name, storage=f"sqlite:///{path.resolve() / FILE_NAME}")
+    study = load_study(path)
     found, left_out = [], Counter[str]()
     for trial in own_trials(study):
         if trial.state == TrialState.COMPLETE:
@@ -137,7 +138,10 @@ def _as_foreign(
 
 
 def _environment(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")))
+    found = read_environment(folder)
+    if found is None or not {"data_digest", "protocol"} <= found.keys():
+        raise UsageError(f"{printable(folder / ENVIRONMENT)}: lacks the digest or the protocol of the search's data.")
+    return found
 
 
 def _same(path: Path, key: str, before: Any, now: Any) -> None:

@@ -1,0 +1,111 @@
+"""The file of a study: opened in any folder, refused with a sentence where it cannot be used."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import optuna
+import sqlalchemy
+
+from ltray.errors import UsageError
+from ltray.files import check_regular, reading, reason
+from ltray.printable import encodable, printable
+
+FILE_NAME = "study.sqlite3"
+LOCKED_FOR = 60.0  # seconds that a write waits for another process, such as a viewer
+_OPTUNAS_TABLES = {"studies", "trials", "version_info"}
+_USABLE = "restore it from a copy; results.parquet, history.parquet and best/ do not depend on it"
+
+
+def url_of(path: Path) -> str:
+    """Return the SQLAlchemy URL of a database file, whatever characters are in its path.
+
+    Bytes that are not UTF-8 cannot be in such a URL; they are escaped as `printable` does.
+    """
+    return sqlalchemy.engine.URL.create("sqlite", database=encodable(str(path))).render_as_string()
+
+
+def open_database(path: Path) -> optuna.storages.RDBStorage:
+    """Open a study's database, or create it.
+
+    Raises:
+        UsageError: The file is damaged, locked, read-only, not a study, or of a newer Optuna.
+    """
+    path = Path(os.path.abspath(path))
+    if path.exists() and path.stat().st_size:
+        _check(path)
+
+    def connect() -> sqlite3.Connection:  # a URL cannot name every path
+        return sqlite3.connect(path, timeout=LOCKED_FOR, check_same_thread=False)
+
+    with told(path), reading(path, "cannot be opened as a study"):
+        return optuna.storages.RDBStorage(url_of(path), engine_kwargs={"creator": connect})
+
+
+def _check(path: Path) -> None:
+    check_regular(path)
+    with told(path), closing(sqlite3.connect(path, timeout=LOCKED_FOR)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        faults = [words for (words,) in database.execute("PRAGMA integrity_check(1)") if words != "ok"]
+    if faults:
+        raise UsageError(f"{printable(path)}: is damaged: {reason(ValueError(faults[0]))}; {_USABLE}.")
+    if not tables >= _OPTUNAS_TABLES:
+        raise UsageError(f"{printable(path)}: is an SQLite database, but not a study of Optuna.")
+
+
+def only_study(storage: optuna.storages.BaseStorage, path: Path) -> str | None:
+    """Return the name of the study in a file, whatever the folder is called by now; None of an empty file.
+
+    Raises:
+        UsageError: There are several.
+    """
+    with told(path):
+        names = [study.study_name for study in storage.get_all_studies()]
+    if len(names) > 1:
+        raise UsageError(f"{printable(path)}: holds {len(names)} studies, but a search has one.")
+    return names[0] if names else None
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn an error of the database, raised anywhere below the block, into a sentence that names its file.
+
+    Raises:
+        UsageError: The database could not be read or written.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        cause = _database_error(error)
+        if cause is None:
+            raise
+        raise UsageError(f"{printable(path)}: {_problem(cause)}.") from error
+
+
+def _database_error(error: BaseException | None) -> BaseException | None:
+    """Return the innermost error of the database that led to an error, or None."""
+    found, seen = None, set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, sqlite3.Error | sqlalchemy.exc.SQLAlchemyError | optuna.exceptions.StorageInternalError):
+            found = error
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _problem(error: BaseException) -> str:
+    words = reason(error)
+    if "locked" in words:
+        return (
+            f"another process has locked it for more than {LOCKED_FOR:.0f} s: end that process; the same command then "
+            "continues"
+        )
+    if "readonly" in words:
+        return "cannot be written: fix its permissions, or those of its folder"
+    if "full" in words:
+        return "cannot be written: the disk is full; the same command continues once there is space"
+    return f"cannot be used as a study: {words}; {_USABLE}"
