@@ -225,7 +225,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         ("trainer: foreign\n", "lacks `settings`. It was not written by this version"),
         ("settings: {dataset: digits-lt, methods: [bcl]}\n", "lacks `dataset.protocol` among its `settings`"),
         ("- a list\n", "holds no settings by name"),
-        ("{", "is no YAML"),
+        ("{", "not valid YAML"),
     ],
 )
 def test_a_folder_of_another_program_or_version_is_a_mistake_and_no_crash(
