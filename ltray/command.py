@@ -10,7 +10,7 @@ from typing import NoReturn
 from ltray.console import write_what_can_be_shown
 from ltray.errors import UsageError
 from ltray.files import reason
-from ltray.printable import printable
+from ltray.printable import printable, printable_lines
 
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -47,11 +47,6 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code)
-
-
-def printable_lines(text: str) -> str:
-    """Return a message of several lines with the names in it escaped, its line ends kept."""
-    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def _remedy(error: OSError) -> str:

@@ -25,6 +25,11 @@ def printable(name: str | os.PathLike[str]) -> str:
     return _UNPRINTABLE.sub(_escape, text)
 
 
+def printable_lines(text: str) -> str:
+    """Return text of several lines with what cannot be shown escaped, its line ends kept."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
 def encodable(value: Any) -> Any:
     r"""Return text with the bytes that Python could not decode as `\x..`, so that it can be written as UTF-8.
 

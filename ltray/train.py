@@ -20,6 +20,7 @@ from ltray.following import World
 from ltray.objective import announced_objective, recorded_objective
 from ltray.outcome.claimed import check_output
 from ltray.outcome.final_evaluation import accuracy_line
+from ltray.outcome.paths import tensorboard_command
 from ltray.outcome.run_folder import (
     BEST,
     append_history,
@@ -191,7 +192,7 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
         f"{'the test set itself' if known['protocol'] == 'paper' else 'validation images'} by {experiment.objective}, "
         f"seed {known['seed']})",
     )
-    console.print(f"best checkpoint: {folder / BEST}   curves: tensorboard --logdir {folder.parent}")
+    console.print(f"best checkpoint: {folder / BEST}   curves: {tensorboard_command(folder.parent)}", soft_wrap=True)
 
 
 def _parser() -> Parser:

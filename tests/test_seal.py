@@ -56,7 +56,8 @@ def test_damaged_lines_are_equal_or_named_but_for_an_end_that_was_cut(tmp_path: 
         assert str(file) in str(error)
     else:
         assert found == LINES[: len(found)]
-        assert len(found) == 3 or not file.read_bytes().endswith(b"\n")
+        # A cut between two lines is what a kill between two epochs leaves; whoever reads knows the last epoch.
+        assert len(found) == 3 or damage.kind in ("cut", "empty") or not file.read_bytes().endswith(b"\n")
 
 
 @in_one_folder

@@ -8,6 +8,7 @@ from rich.console import Console
 from ltray.claims.of_run import claims_of
 from ltray.claims.table import claim_table
 from ltray.command import DONE, FAILED, INTERRUPTED
+from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.finalists import run_finalists
@@ -15,13 +16,15 @@ from ltray.on_ray.trial import attempts, checkpoints
 from ltray.outcome.final_evaluation import accuracy_line
 from ltray.outcome.finalist_table import render_finalists, write_finalists
 from ltray.outcome.finalists import choose
+from ltray.outcome.paths import dashboard_command, tensorboard_command
 from ltray.outcome.results import BEST_SHOWN, history, render, trial_table, write_table
-from ltray.outcome.run_folder import BEST, TRIALS, best_checkpoint, read_evaluation
+from ltray.outcome.run_folder import BEST, TRIALS, complete_best, read_evaluation
 from ltray.outcome.run_record import RunRecord
 from ltray.outcome.what_moved import tell_what_moved
 from ltray.pages.report import REPORT, write_report
 from ltray.space.search_space import SearchSpace
-from ltray.study.study import leader, own_trials
+from ltray.study.progress import Progress
+from ltray.study.study import PROGRESS, leader, own_trials
 
 
 def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: Console, done: bool) -> int:
@@ -53,7 +56,7 @@ def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: 
     console.print(
         f"report: {write_report([record], folder / REPORT)}   best model: {folder / BEST}\n"
         f"table: {folder / 'results.csv'}\n"
-        f"curves: tensorboard --logdir {folder}   study: optuna-dashboard sqlite:///{folder / 'study.sqlite3'}",
+        f"curves: {tensorboard_command(folder)}   study: {dashboard_command(folder)}",
         soft_wrap=True,
     )
     return code
@@ -90,7 +93,12 @@ def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, consol
     number = best.number
     known = read_evaluation(folder)
     if known is None or known.get("trial") != number:
-        checkpoint = best_checkpoint(checkpoints(folder / TRIALS, number))
+        reached = Progress.read(best.user_attrs.get(PROGRESS))
+        checkpoint = complete_best(
+            folder / TRIALS / f"{number:04d}",
+            checkpoints(folder / TRIALS, number),
+            [{CHECKPOINT_SCORE: reached.score, "total_epochs": reached.best_epoch}],
+        )
         assert checkpoint is not None, f"trial {number} is complete"
         cluster.connect()
         resources = cluster.worker_resources(space.trial)

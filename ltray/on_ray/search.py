@@ -20,13 +20,14 @@ from ltray.on_ray.population_search import PopulationSearch, PopulationStopping
 from ltray.on_ray.records import Records
 from ltray.on_ray.stopping import Stopping
 from ltray.on_ray.study_search import StudySearch
-from ltray.on_ray.trial import Reclaim, run_trial, trial_folder_name
+from ltray.on_ray.trial import Reclaim, resumable, run_trial, trial_folder_name
 from ltray.on_ray.watch import Watch
-from ltray.outcome.run_folder import TRIALS
+from ltray.outcome.run_folder import TRIALS, check_newest
 from ltray.space.course import Course
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
 from ltray.study.study import leader, open_study, progress_of, proposed, recorded_values, unfinished
+from ltray.study.study_file import FILE_NAME, told
 from ltray.study.warm_start import learn_from_earlier
 
 
@@ -53,8 +54,18 @@ def search(space: SearchSpace, course: Course, folder: Path, console: Console, *
 
     Returns:
         The exit code: 1 where no trial was valid, 130 where it was interrupted.
+
+    Raises:
+        UsageError: The study, or a checkpoint that a trial goes on from, is damaged or cannot be written.
     """
+    with told(folder / FILE_NAME):
+        return _search(space, course, folder, console, budget=budget)
+
+
+def _search(space: SearchSpace, course: Course, folder: Path, console: Console, *, budget: Budget | None) -> int:
     study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
+    for trial in unfinished(study):
+        check_newest(resumable(folder / TRIALS, trial.number))
 
     def tell_interrupted() -> None:
         console.print(f"interrupted; the same command continues the search in {folder}")

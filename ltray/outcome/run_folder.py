@@ -186,31 +186,35 @@ def checkpoint_of(path: Path) -> Path:
             if metrics_of(folder) is None:
                 raise UsageError(f"{printable(folder)}: its checkpoint is incomplete: {_others(path)}.")
             return folder
-    found = whole_checkpoints(path)
-    best = best_checkpoint(found)
+    best = complete_best(path, whole_checkpoints(path), read_history(path))
     if best is None:
         raise UsageError(f"{printable(path)}: {'holds no checkpoint' if path.is_dir() else 'no such folder'}.")
-    check_best(path, dict(found)[best], read_history(path))
     return best
 
 
-def check_best(path: Path, best: Mapping[str, float], epochs: Iterable[Mapping[str, float]]) -> None:
-    """Refuse a checkpoint that is only the best one of those that are left.
+def complete_best(
+    path: Path, found: Sequence[tuple[Path, Mapping[str, float]]], epochs: Iterable[Mapping[str, float]]
+) -> Path | None:
+    """Return the best checkpoint, or None of none; refuse one that is only the best of those that are left.
 
     Args:
-        path: Where the checkpoints are.
-        best: Metrics of the best checkpoint there is.
+        path: Where the checkpoints are, for the error.
+        found: Complete checkpoints, each with its metrics.
         epochs: What was reported of every epoch.
 
     Raises:
-        UsageError: An epoch had a higher score.
+        UsageError: A better epoch was reported, whose checkpoint is incomplete or missing.
     """
+    best = best_checkpoint(found)
+    score = dict(found)[best][CHECKPOINT_SCORE] if best else -1.0
+    kept = {metrics["total_epochs"] for _, metrics in found}
     for epoch in epochs:
-        if epoch.get(CHECKPOINT_SCORE, -1.0) > best[CHECKPOINT_SCORE]:
+        if epoch.get(CHECKPOINT_SCORE, -1.0) > score and epoch["total_epochs"] not in kept:
             raise UsageError(
                 f"{printable(path)}: the checkpoint of the best epoch, {epoch['total_epochs']:g}, is incomplete or "
                 f"missing: {_others(path)}."
             )
+    return best
 
 
 def _others(path: Path) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from ltray.printable import printable, printable_lines
+
 STYLE = Path(__file__).with_name("style.css")
 
 
@@ -12,8 +14,8 @@ def page(title: str, body: Iterable[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head><body>\n"
-        + "\n".join(body)
+        f"<title>{escape(printable(title))}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head><body>\n"
+        + printable_lines("\n".join(body))
         + "\n</body></html>\n"
     )
 

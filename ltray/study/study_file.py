@@ -15,7 +15,7 @@ from ltray.printable import encodable, printable
 
 FILE_NAME = "study.sqlite3"
 LOCKED_FOR = 60.0  # seconds that a write waits for another process, such as a viewer
-_OPTUNAS_TABLES = {"studies", "trials", "version_info"}
+_FIRST_TABLES = {"studies", "version_info"}  # of Optuna's; a killed command may have made no others
 _USABLE = "restore it from a copy; results.parquet, history.parquet and best/ do not depend on it"
 
 
@@ -51,7 +51,7 @@ def _check(path: Path) -> None:
         faults = [words for (words,) in database.execute("PRAGMA integrity_check(1)") if words != "ok"]
     if faults:
         raise UsageError(f"{printable(path)}: is damaged: {reason(ValueError(faults[0]))}; {_USABLE}.")
-    if not tables >= _OPTUNAS_TABLES:
+    if tables and not tables & _FIRST_TABLES:
         raise UsageError(f"{printable(path)}: is an SQLite database, but not a study of Optuna.")
 
 

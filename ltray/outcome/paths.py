@@ -1,0 +1,41 @@
+"""Commands with paths in them, as they can be pasted into a shell."""
+
+import os
+import shlex
+from pathlib import Path
+
+from ltray.printable import printable
+from ltray.study.study_file import FILE_NAME, url_of
+
+
+def shell_word(text: str | os.PathLike[str]) -> str:
+    r"""Return text as one word of a shell's command line.
+
+    Control characters and undecodable bytes are written as `$'\x1b'`, which bash and zsh read.
+    """
+    plain = os.fspath(text)
+    if printable(plain) == plain:
+        return shlex.quote(plain)
+    escaped = "".join(_escaped(byte) for byte in os.fsencode(plain))
+    return f"$'{escaped}'"
+
+
+def tensorboard_command(folder: Path) -> str:
+    """Return the command that shows a run's curves."""
+    return f"tensorboard --logdir={shell_word(folder)}"
+
+
+def dashboard_command(folder: Path) -> str:
+    """Return the command that shows a search's study."""
+    path = folder / FILE_NAME
+    if printable(path) == str(path):
+        return f"optuna-dashboard {shell_word(url_of(path))}"
+    # Not every path can be in a URL, but the file's name can.
+    return f"cd -- {shell_word(folder)} && optuna-dashboard {url_of(Path(FILE_NAME))}"
+
+
+def _escaped(byte: int) -> str:
+    character = chr(byte)
+    if 0x20 <= byte < 0x7F and character not in "'\\":
+        return character
+    return f"\\x{byte:02x}"
