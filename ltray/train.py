@@ -1,6 +1,7 @@
 """`python -m ltray.train`: train one method, or a sequence of them, on 1 to N workers."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -71,8 +72,7 @@ def main(words: list[str]) -> int:
         objective = recorded_objective(known) if known else announced_objective(experiment, data, console)
         experiment = replace(experiment, objective=objective)
     experiment = _suited(experiment, data, resources, known, console)
-    with held(folder):  # not before: a refusal must not leave a folder
-        return train(experiment, data, resources, folder, console)
+    return train(experiment, data, resources, folder, console)
 
 
 def train(experiment: Experiment, data: ImageData, resources: TrialResources, folder: Path, console: Console) -> int:
@@ -87,27 +87,35 @@ def train(experiment: Experiment, data: ImageData, resources: TrialResources, fo
 
     Returns:
         The exit code.
+
+    Raises:
+        UsageError: The folder holds another run or is in use, or the cluster cannot be joined or has too little room.
     """
     from ltray.on_ray import cluster
     from ltray.on_ray.leaving import leave_soon
 
     config = {"settings": experiment.settings(), "workers": resources.as_dict()}
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
-    if claim(folder, config, stamps, may_differ=("workers",)):
-        console.print(f"continues the run in {folder}")
     planned = experiment.planned_epochs(data.tail)
-    cluster.connect()
-    try:
+    with ExitStack() as stack:
+        begun = read_config(folder) is not None
+        if begun:
+            stack.enter_context(held(folder))
+        stack.callback(cluster.disconnect)
+        cluster.connect()
         cluster.trials_at_once(resources)
-        failure = _follow(experiment, resources, folder, console, planned)
-        if not failure:
-            _evaluate(experiment, folder, cluster.worker_resources(resources), console)
-    except KeyboardInterrupt:
-        console.print(f"interrupted; the same command continues the run in {folder}")
-        leave_soon()
-        return INTERRUPTED
-    finally:
-        cluster.disconnect()
+        if not begun:
+            stack.enter_context(held(folder))  # not before: a refusal must not leave a folder
+        if claim(folder, config, stamps, may_differ=("workers",)):
+            console.print(f"continues the run in {folder}")
+        try:
+            failure = _follow(experiment, resources, folder, console, planned)
+            if not failure:
+                _evaluate(experiment, folder, cluster.worker_resources(resources), console)
+        except KeyboardInterrupt:
+            console.print(f"interrupted; the same command continues the run in {folder}")
+            leave_soon()
+            return INTERRUPTED
     if failure:
         console.print(f"failed: {failure}", style="red")
         return FAILED
@@ -144,6 +152,9 @@ def _follow(
     from ltray.on_ray.session import FAILURE
     from ltray.on_ray.workers import run_workers
 
+    def tell(words: str) -> None:
+        console.print(words, style="yellow", soft_wrap=True)
+
     board = Board(folder)
     known = whole_checkpoints(folder)
     check_newest(known)
@@ -155,6 +166,7 @@ def _follow(
         folder=folder,
         retries=resources.retries,
         earlier=known[-1][0] if known else None,
+        tell=tell,
     )
     last: Mapping[str, Any] = {}
     try:

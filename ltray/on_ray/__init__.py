@@ -7,6 +7,8 @@ user as one line, and in full through the trial's `error.txt`.
 
 import os
 
+from ltray.on_ray.address import stays_on_loopback
+
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths stay relative to the user's folder
@@ -17,7 +19,10 @@ os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # closing.py listens
 os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "30")  # a stopped trial of several workers ends them first
 os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-if "RAY_ADDRESS" not in os.environ:
-    # A cluster of our own stays on loopback: without this, Ray on Linux replaces 127.0.0.1 by the machine's address in
-    # the network and listens on every interface. (The name tells of the systems where that is the default.)
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+# Other time-outs take a late answer for a death; a machine with too much to do is late.
+os.environ.setdefault("RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S", "3600")
+os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "600")
+if stays_on_loopback():
+    # Without this, Ray on Linux replaces 127.0.0.1 by the machine's address in the network and listens on every
+    # interface. (The name tells of the systems where that is the default.)
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"

@@ -1,76 +1,111 @@
-"""Connects to a Ray cluster, or starts a quiet one of this machine alone."""
+"""Connects to a Ray cluster, or starts one of this machine alone; and what a cluster has room for."""
 
 import logging
 import os
 import signal
-import socket
 import sys
 import warnings
-from typing import Any
 
 import ray
 
 from ltray.command import FAILED
 from ltray.errors import UsageError
+from ltray.files import reason
+from ltray.on_ray import local_cluster, token_file
+from ltray.on_ray._compat import read_environment_again
+from ltray.on_ray.address import Address, wanted
+from ltray.on_ray.knock import check_joinable
 from ltray.on_ray.node_watch import follow_node
+from ltray.on_ray.running import only_cluster, running_clusters
 from ltray.space.search_settings import TrialResources
 from ltray.study.budget import Budget
 
+_before: dict[str, str] | None = None  # Ray's variables as they were before this module connected
+
 
 def connect() -> None:
-    """Join the cluster named by RAY_ADDRESS (as `ray job submit` sets it) or start a local one.
+    """Join the cluster named by RAY_ADDRESS (as `ray job submit` sets it) or start one of this machine alone.
 
-    A local one listens on 127.0.0.1 only and has no dashboard. Connected already: nothing happens.
+    Unset, empty or `local`, the variable names none; `auto` is the one cluster of this user that runs on this machine.
+    A cluster of this command's own listens on 127.0.0.1 only and has no dashboard. Connected already: nothing happens.
 
     Raises:
-        UsageError: Nobody answers at RAY_ADDRESS.
+        UsageError: The cluster that RAY_ADDRESS names cannot be joined.
         SystemExit: With exit code 1: Ray does not start.
     """
+    global _before
     if ray.is_initialized():
         return
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
     logging.getLogger("ray").setLevel(logging.ERROR)
-    ending = signal.getsignal(signal.SIGTERM)
-    if "RAY_ADDRESS" in os.environ:
-        _check_answers(os.environ["RAY_ADDRESS"])
-        _start()
-    else:
-        _start(include_dashboard=False, _node_ip_address="127.0.0.1")
-    signal.signal(signal.SIGTERM, ending)  # Ray's own handler leaves with exit code 15
+    ending, known = signal.getsignal(signal.SIGTERM), _ray_variables()
+    try:
+        read_environment_again()
+        text = wanted()
+        if text:
+            _join(text)
+        else:
+            _start()
+    except BaseException:
+        _restore(known)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, ending)  # Ray's own handler leaves with exit code 15
+    _before = known
     follow_node()
 
 
-def _check_answers(address: str) -> None:
-    """Knock at `host:port`; Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal() or "/" in host:
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise UsageError(
-            f"RAY_ADDRESS={address}: no Ray cluster answers there ({error.strerror or error}). Start it, or unset "
-            "RAY_ADDRESS to use this machine alone."
-        ) from error
-
-
-def _start(**options: Any) -> None:
-    try:
-        ray.init(logging_level=logging.ERROR, log_to_driver=False, **options)
-    except Exception as error:  # Ray has no class for it
-        if "timed out during startup" not in str(error):
-            raise
+def _start() -> None:
+    for cluster in running_clusters():
         print(
-            "failed: Ray did not start within its 30 seconds, as where a machine has too much else to do; "
-            "the same command tries again",
+            f"a Ray cluster of yours runs on this machine at {cluster.address}; this command starts its own. "
+            f"To join that one: {cluster.export()}",
             file=sys.stderr,
+            flush=True,
         )
+    local_cluster.start()
+
+
+def _join(text: str) -> None:
+    """Join the cluster that RAY_ADDRESS names.
+
+    Raises:
+        UsageError: It cannot be joined.
+        SystemExit: With exit code 1: it could a moment ago.
+    """
+    if text == "auto":
+        cluster = only_cluster(running_clusters())
+        os.environ.update(cluster.settings)  # it is this user's own, on this machine
+        read_environment_again()
+        address = cluster.address
+    else:
+        address = Address.parse(text)
+    token_file.check_present()
+    check_joinable(address)
+    try:
+        ray.init(address=str(address), logging_level=logging.ERROR, log_to_driver=False)
+    except Exception as error:  # Ray has no class for it
+        print(f"failed: the Ray cluster at {address} could not be joined: {reason(error)}", file=sys.stderr)
         raise SystemExit(FAILED) from error
 
 
 def disconnect() -> None:
-    """Leave the cluster; a local one ends with it."""
+    """Leave the cluster; one of this command's own ends with it. Ray's variables are as they were before `connect`."""
+    global _before
     ray.shutdown()
+    if _before is not None:
+        _restore(_before)
+        _before = None
+
+
+def _ray_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
+
+
+def _restore(known: dict[str, str]) -> None:
+    for name in _ray_variables().keys() - known.keys():
+        del os.environ[name]
+    os.environ.update(known)
 
 
 def worker_resources(asked: TrialResources) -> dict[str, float]:

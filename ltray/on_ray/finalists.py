@@ -17,6 +17,8 @@ from ltray.experiment import Experiment
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.session import FAILURE
+from ltray.on_ray.trainer import cause_of_death
+from ltray.on_ray.tries import INTERRUPTED, Tries, interruption
 from ltray.on_ray.workers import run_workers
 from ltray.outcome.final_evaluation import accuracy_line, keep_evaluated
 from ltray.outcome.finalists import (
@@ -87,6 +89,7 @@ class _Wave:
         self.space, self.folder, self.console = space, folder, console
         self.resources = cluster.worker_resources(space.trial)
         self.at_once = cluster.trials_at_once(space.trial)
+        self.tries: dict[Path, Tries] = {}
 
     def run(self, runs: Sequence[Run], *, of: int) -> list[str]:
         """Run all of them; return why some crashed."""
@@ -99,7 +102,12 @@ class _Wave:
                     running[self._start(*run)] = run
                 done, _ = ray.wait(list(running), timeout=1.0)
                 for task in done:
-                    crashed += self._end(task, *running.pop(task))
+                    run = running.pop(task)
+                    why = self._end(task, *run)
+                    if why is None:
+                        waiting.appendleft(run)
+                    else:
+                        crashed += why
         except KeyboardInterrupt:
             for task in running:
                 ray.cancel(task, force=True)
@@ -111,8 +119,7 @@ class _Wave:
         task = _train.options(
             num_cpus=self.resources["CPU"] if alone else 0,
             num_gpus=self.resources.get("GPU", 0) if alone else 0,
-            max_retries=self.space.trial.retries,
-            retry_exceptions=True,
+            max_retries=0,  # `_end` decides
         )
         return task.remote(
             {
@@ -126,17 +133,35 @@ class _Wave:
             }
         )
 
-    def _end(self, task: Any, finalist: Finalist, cell: Cell) -> list[str]:
+    def _end(self, task: Any, finalist: Finalist, cell: Cell) -> list[str] | None:
+        """Say how a run ended; return why it crashed, nothing where it did not, None where it is to start again."""
         name = f"finalist {finalist.key}, seed {cell[0]}, data seed {cell[1]}"
         try:
             found = ray.get(task)
         except ray.exceptions.RayError as error:
-            cause = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
-            self.console.print(f"{name} crashed: {cause}", style="red")
+            origin = getattr(error, "cause", None) or error
+            cause = cause_of_death(origin)
+            if self._starts_again(name, cause, origin, finalist.folder(self.folder, cell)):
+                return None
+            self.console.print(f"{name} crashed: {cause}", style="red", soft_wrap=True)
             return [f"{name}: {cause}"]
+        for words in found.get(INTERRUPTED, ()):
+            self.console.print(f"{name}: {words}", style="yellow", soft_wrap=True)
         outcome = found.get(FAILURE) or accuracy_line(found["selection"], self.space.base.selection)
         self.console.print(f"{name}: {outcome}", soft_wrap=True)
         return []
+
+    def _starts_again(self, name: str, cause: str, error: BaseException, folder: Path) -> bool:
+        """Return whether a crashed run starts again, as long as it makes progress in between, and say so."""
+        if isinstance(error, UsageError):
+            return False
+        known = whole_checkpoints(folder)
+        epoch = int(known[-1][1]["total_epochs"]) if known else 0
+        left = self.tries.setdefault(folder, Tries(self.space.trial.retries)).fail(epoch)
+        if left >= 0:
+            words = interruption(name, cause, epoch=epoch, left=left)
+            self.console.print(words, style="yellow", soft_wrap=True)
+        return left >= 0
 
 
 @ray.remote
@@ -167,6 +192,7 @@ def _with_workers(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for _, metrics in unrecorded(folder):
         append_history(folder, metrics)
     known = whole_checkpoints(folder)
+    survived: list[str] = []
     reports = run_workers(
         dict(config["settings"]),
         count=config["workers"],
@@ -174,9 +200,11 @@ def _with_workers(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         folder=folder,
         retries=config["retries"],
         earlier=known[-1][0] if known else None,
+        tell=survived.append,
     )
     for metrics, _ in reports:
         if FAILURE in metrics:
             raise NotFinite(metrics[FAILURE])
         append_history(folder, metrics)
-    return evaluate_where_trained(folder, checkpoint_of(folder), config["resources"], stamps=config["stamps"])
+    found = evaluate_where_trained(folder, checkpoint_of(folder), config["resources"], stamps=config["stamps"])
+    return found | {INTERRUPTED: survived}

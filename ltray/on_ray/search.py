@@ -15,6 +15,7 @@ from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.on_ray import cluster
 from ltray.on_ray.closing import Closing, signals_to
 from ltray.on_ray.conclusion import conclude, write_tables
+from ltray.on_ray.forgiving import ForgiveFailures
 from ltray.on_ray.meter import Meter
 from ltray.on_ray.population_search import PopulationSearch, PopulationStopping
 from ltray.on_ray.records import Records
@@ -161,7 +162,7 @@ def _run_trials(
             name=TRIALS,
             storage_path=str(folder.resolve()),
             stop=closing,
-            callbacks=[watch, meter, Records(), Reclaim(folder)],
+            callbacks=[watch, meter, Records(), Reclaim(folder), ForgiveFailures()],
             checkpoint_config=ray.tune.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=CHECKPOINT_SCORE),
             failure_config=ray.tune.FailureConfig(max_failures=space.trial.retries),
             verbose=0,

@@ -12,6 +12,7 @@ import ray.tune
 import torch
 
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
+from ltray.on_ray.tries import INTERRUPTED
 from ltray.on_ray.workers import free, run_workers
 from ltray.outcome.run_folder import whole_checkpoints
 
@@ -81,6 +82,7 @@ def _with_workers(config: Mapping[str, Any]) -> None:
     # The newest may not have reached Tune's folder when the driver died.
     reported = known[0][1]["total_epochs"] if known else 0
     known += [item for item in whole_checkpoints(folder) if item[1]["total_epochs"] > reported]
+    survived: list[str] = []
     reports = run_workers(
         dict(config["settings"]),
         count=config["workers"],
@@ -89,12 +91,16 @@ def _with_workers(config: Mapping[str, Any]) -> None:
         retries=config["retries"],
         runs=config["runs"],
         earlier=known[-1][0] if known else None,
+        tell=survived.append,
     )
     try:
         _report_again(known)
         with closing(reports):
             for metrics, path in reports:
                 checkpoint = ray.tune.Checkpoint.from_directory(str(path)) if path else None
+                if survived:  # this process's output reaches nobody
+                    metrics |= {INTERRUPTED: "; ".join(survived)}
+                    survived.clear()
                 ray.tune.report(metrics, checkpoint=checkpoint)  # does not return where Tune stops the trial
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # Tune has copies of all that was reported

@@ -15,8 +15,10 @@ from rich.text import Text
 from ltray.board import Board
 from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.closing import Closing
+from ltray.on_ray.forgiving import last_epoch
 from ltray.on_ray.stopping import EPOCHS
 from ltray.on_ray.trial import failure_of, last_line
+from ltray.on_ray.tries import INTERRUPTED, interruption
 
 REDRAW_EVERY = 0.5  # seconds
 
@@ -83,6 +85,8 @@ class Watch(Callback):
         if EPOCHS not in result:
             return
         number = trial.config["number"]
+        if INTERRUPTED in result:  # what the trial's own workers survived
+            self._say(f"trial {number}: {result[INTERRUPTED]}")
         self._running[number] = result
         self._boards[trial.trial_id].epoch(result, int(result[EPOCHS]))
         best = result.get(f"{self._metric}_best")
@@ -112,8 +116,10 @@ class Watch(Callback):
         self._running.pop(number, None)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial has failed and goes on from its checkpoint."""
-        self._say(f"trial {trial.config['number']} failed and is retried: {last_line(trial)}")
+        """A trial has failed and continues from its checkpoint."""
+        left = trial.max_failures - trial.num_failures
+        who = f"trial {trial.config['number']}"
+        self._say(interruption(who, last_line(trial), epoch=last_epoch(trial), left=left))
 
     def close(self) -> None:
         """Take the live table down."""

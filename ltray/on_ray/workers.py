@@ -4,7 +4,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,13 @@ from ray.util.placement_group import (
 )
 from ray.util.queue import Empty, Queue
 
+from ltray.engine.checkpoint import metrics_of
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
 from ltray.on_ray.rendezvous import ConfinedTorchConfig
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
+from ltray.on_ray.trainer import Failure, ProgressPolicy, Trainer
+from ltray.on_ray.tries import interruption
 
 ABORT_WITHIN = 20.0  # seconds
 Report = tuple[dict[str, Any], Path | None]
@@ -46,6 +49,7 @@ class _Relay(UserCallback):
         self.reports = reports
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+        ProgressPolicy.epoch = max(ProgressPolicy.epoch, int(metrics[0].get("total_epochs", 0)))
         self.reports.put((metrics[0], Path(checkpoint.path) if checkpoint else None))
         self._wait()
 
@@ -75,20 +79,25 @@ class _Introduction(ControllerCallback):
     def after_controller_start(self, train_run_context: Any) -> None:
         def named(*words: Any, **options: Any) -> PlacementGroup:
             # No two may have one name, also where Train starts the workers again.
-            return placement_group(*words, **options, name=f"{self.folder} {uuid.uuid4().hex}")
+            return placement_group(*words, **options, name=f"{_reserved_by(self.folder)}{uuid.uuid4().hex}")
 
         worker_group.placement_group = named
         self.reports.put(ray.get_runtime_context().current_actor)
 
 
 def free(folder: Path) -> None:
-    """Free what a run has reserved whose processes were killed: Ray would keep it until the command ends.
+    """Free what a run of this command has reserved and its processes left: Ray would keep it until the command ends.
 
-    Train has a process for that, which asks a dashboard that a cluster need not have.
+    Train's own way is a process that guesses at deaths (see `trainer`).
     """
     for number, group in placement_group_table().items():
-        if group["name"].startswith(f"{folder.resolve()} ") and group["state"] != "REMOVED":
+        if group["name"].startswith(_reserved_by(folder)) and group["state"] != "REMOVED":
             remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(number))))
+
+
+def _reserved_by(folder: Path) -> str:
+    """Return how names of what a run reserves begin: other users of a cluster may have a folder of this name."""
+    return f"{folder.resolve()} {ray.get_runtime_context().get_job_id()} "
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -112,6 +121,7 @@ def run_workers(
     folder: Path,
     retries: int,
     earlier: Path | None,
+    tell: Callable[[str], object],
     runs: Mapping[str, Any] | None = None,
 ) -> Generator[Report, None, None]:
     """Train on several workers, yielding (metrics, checkpoint folder) after every epoch.
@@ -123,8 +133,9 @@ def run_workers(
         count: Number of workers, W.
         resources: What each worker takes; see `worker_resources`.
         folder: Where Ray keeps the run's checkpoints.
-        retries: How often a failed worker group starts again from its checkpoint.
+        retries: Failures without a new epoch in between after which the workers start again from their checkpoint.
         earlier: The checkpoint to go on from.
+        tell: Gets a line on every failure that the run survives.
         runs: Of a trial of several runs; see `train_and_report`.
 
     Yields:
@@ -136,9 +147,11 @@ def run_workers(
     # Ray's own list of checkpoints is not written under a temporary name: a kill can leave half of it, and a run that
     # finds that half never starts again. What is whole on the disk counts instead.
     (folder / CHECKPOINT_MANAGER_SNAPSHOT_FILENAME).unlink(missing_ok=True)
+    free(folder)  # an earlier try may have been killed with all its processes
     reports = Queue(maxsize=1, actor_options={"num_cpus": 0})
-    trainer = ray.train.torch.TorchTrainer(
+    trainer = Trainer(
         train_worker,
+        policy=ProgressPolicy(reports, retries),
         torch_config=ConfinedTorchConfig(),
         train_loop_config={
             "settings": settings,
@@ -154,14 +167,20 @@ def run_workers(
             name=folder.name,
             storage_path=str(folder.parent.resolve()),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=CHECKPOINT_SCORE),
-            failure_config=ray.train.FailureConfig(max_failures=retries),
             callbacks=[_Relay(reports), _Introduction(reports, folder.resolve())],
         ),
     )
-    yield from _follow(trainer, reports, folder)
+    yield from _follow(trainer, reports, folder, tell, epoch=_epoch_of(earlier))
 
 
-def _follow(trainer: Any, reports: Queue, folder: Path) -> Generator[Report, None, None]:
+def _epoch_of(checkpoint: Path | None) -> int:
+    metrics = metrics_of(checkpoint) if checkpoint else None
+    return int(metrics["total_epochs"]) if metrics else 0
+
+
+def _follow(
+    trainer: Any, reports: Queue, folder: Path, tell: Callable[[str], object], *, epoch: int
+) -> Generator[Report, None, None]:
     failures: list[BaseException] = []
 
     def fit() -> None:
@@ -183,7 +202,10 @@ def _follow(trainer: Any, reports: Queue, folder: Path) -> Generator[Report, Non
                 if ended:
                     break
                 continue
-            if isinstance(message, tuple):
+            if isinstance(message, Failure):
+                tell(interruption("the run", message.reason, epoch=epoch, left=message.left))
+            elif isinstance(message, tuple):
+                epoch = int(message[0].get("total_epochs", epoch))
                 yield message
                 if FAILURE in message[0]:
                     return
@@ -192,17 +214,14 @@ def _follow(trainer: Any, reports: Queue, folder: Path) -> Generator[Report, Non
     finally:
         if controller and thread.is_alive():
             _abort(controller, reports)
-            free(folder)
+        free(folder)  # nothing is left to do where the controller ended by itself, and all where it was killed
         reports.shutdown(force=True)
     if failures:
         raise failures[0]
 
 
 def _abort(controller: Any, reports: Queue) -> None:
-    """End a run at once, with its workers, what it reserved for them, and the process in which Train watches it.
-
-    Killing the controller would leave the last two behind.
-    """
+    """End a run at once, with its workers and what it reserved; killing the controller would leave the latter."""
     aborted, until = controller.abort.remote(), time.monotonic() + ABORT_WITHIN
     while not ray.wait([aborted], timeout=0.1)[0]:
         if time.monotonic() > until:

@@ -110,7 +110,7 @@ def killed_in_trial_1(words, folder, name):
 
 def test_a_killed_worker_is_retried(space, undisturbed, tmp_path):
     code, printed = killed_in_trial_1([str(space), "--output", str(tmp_path / "run")], tmp_path, "ImplicitFunc")
-    assert code == 0 and "is retried" in printed, printed
+    assert code == 0 and "tries left without progress" in printed, printed
     assert_equal(undisturbed, tmp_path / "run")
 
 
@@ -211,7 +211,7 @@ def test_a_trial_of_two_workers_whose_process_is_killed_gets_its_cores_again(spa
         for count, delay in ((1, 4.0), (2, 15.0)):  # as its workers start, and as they train
             time.sleep(delay)
             commands.kill(process, "ImplicitFunc")
-            while log.read_text().count("is retried") < count:
+            while log.read_text().count("tries left without progress") < count:
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.1)
         assert process.wait(timeout=400) == 0, log.read_text()

@@ -1,0 +1,129 @@
+"""The private parts of Ray that starting and watching a cluster needs, in one place; tried with Ray 2.60.
+
+`tests/on_ray/test_compat.py` fails where a newer Ray no longer has them.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+import ray._private.ray_constants as ray_constants
+import ray._private.services as services
+import ray._private.worker as ray_worker
+from ray._private.node import Node
+
+RAY_WAITS = 30.0  # seconds that Ray itself grants a new node, in its source
+
+
+class NotStarted(Exception):
+    """A process of a new cluster has ended, or does not come up; its text says which."""
+
+
+@contextmanager
+def patient_start(limit: float, still_starting: Callable[[], None]) -> Iterator[None]:
+    """Let `ray.init` start a node more patiently than Ray does, and leave nothing of one that does not start.
+
+    It waits longer than Ray's 30 s, but no longer where a process of the node has ended, and 127.0.0.1 is
+    taken as it is.
+
+    Args:
+        limit: Seconds.
+        still_starting: Called once, after Ray's own 30 s.
+
+    Raises:
+        NotStarted: A process has ended, or the limit has passed.
+    """
+    look, start = services.get_node, Node.start_head_processes
+    loopback, begun = ray_constants.ENABLE_RAY_CLUSTER, time.monotonic()
+    nodes: list[Node] = []
+    told = False
+
+    def note_and_start(node: Node) -> None:
+        nodes.append(node)
+        start(node)
+
+    def wait_for_node(gcs_address: str, node_id: str) -> Any:
+        nonlocal told
+        while True:
+            try:
+                return look(gcs_address, node_id)
+            except RuntimeError:
+                passed, ended = time.monotonic() - begun, ended_process(nodes[-1] if nodes else None)
+                if ended or passed > limit:
+                    raise NotStarted(ended or f"it did not come up within {limit:.0f} s") from None
+                if passed > RAY_WAITS and not told:
+                    told = True
+                    still_starting()
+                time.sleep(0.2)
+
+    services.get_node, Node.start_head_processes = wait_for_node, note_and_start
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    except BaseException as error:
+        for node in nodes:
+            node.kill_all_processes(check_alive=False, allow_graceful=False)
+        if nodes and isinstance(error, Exception):
+            why = str(error) if isinstance(error, NotStarted) else ended_process(nodes[-1]) or _first_line(error)
+            raise NotStarted(f"{why} (its logs: {nodes[-1].get_logs_dir_path()})") from error
+        raise
+    finally:
+        services.get_node, Node.start_head_processes = look, start
+        ray_constants.ENABLE_RAY_CLUSTER = loopback
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def ended_process(node: Node | None = None) -> str:
+    """Return which of a node's own processes, started by this one, has ended; "" for none.
+
+    Args:
+        node: The node; None: the one that this process is connected to.
+    """
+    node = node or ray_worker._global_node
+    known = node.all_processes if node else {}
+    for kind, name in (("gcs_server", "control service (GCS)"), ("raylet", "node service (raylet)")):
+        if any(one.process.poll() is not None for one in known.get(kind, ())):
+            return f"its {name} has ended"
+    return ""
+
+
+def started_here() -> bool:
+    """Return whether this process started the cluster that it is connected to."""
+    node = ray_worker._global_node
+    return bool(node and node.all_processes.get("gcs_server"))
+
+
+def control_address() -> str:
+    """Return `host:port` of the control service of the cluster that this process is connected to."""
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def read_environment_again() -> None:
+    """Let Ray read RAY_AUTH_MODE anew: it keeps what it saw first."""
+    ray._raylet.Config.initialize("")
+    ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def environment(values: dict[str, str | None]) -> Iterator[None]:
+    """Set environment variables for a time; None: absent."""
+    before = {name: os.environ.get(name) for name in values}
+    _set(values)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(values: dict[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

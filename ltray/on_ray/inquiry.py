@@ -1,0 +1,42 @@
+"""`python -m ltray.on_ray.inquiry HOST:PORT`: asks a Ray cluster who it is and prints one line of JSON.
+
+A process of its own, since Ray's client may print, wait for minutes, or end its process.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+import ray
+from ray._common.usage.usage_lib import get_cluster_metadata
+from ray._private.services import find_node_ids
+from ray._private.utils import check_version_info
+from ray.exceptions import AuthenticationError
+
+
+def inquire(address: str) -> dict[str, Any]:
+    """Return what `knock.problem_of` judges."""
+    try:
+        client = ray._raylet.GcsClient(address=address)
+        metadata = get_cluster_metadata(client)
+        nodes = client.get_all_node_info(timeout=30)
+    except AuthenticationError as error:
+        return {"error": "token", "text": str(error)}
+    except Exception as error:
+        return {"error": "failed", "text": " ".join(str(error).split())[:300]}
+    here = f"Ray {ray.__version__} on Python {sys.version.split()[0]}"
+    cluster = f"Ray {metadata['ray_version']} on Python {metadata['python_version']}"
+    try:
+        check_version_info(metadata, "this command")
+    except RuntimeError:
+        pass
+    else:
+        cluster = here  # alike as far as Ray asks
+    alive = {node.hex() for node, info in nodes.items() if info.state == info.ALIVE}
+    return {"cluster": cluster, "here": here, "local": bool(alive & find_node_ids())}
+
+
+if __name__ == "__main__":
+    print(json.dumps(inquire(sys.argv[1])), flush=True)
+    os._exit(0)  # nothing that Ray would wait for

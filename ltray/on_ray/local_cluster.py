@@ -1,0 +1,112 @@
+"""A Ray cluster of this command's own: this machine alone, on 127.0.0.1, no dashboard; it ends with the command."""
+
+import logging
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+import ray
+
+from ltray.command import FAILED
+from ltray.errors import UsageError
+from ltray.files import reason
+from ltray.on_ray import token_file
+from ltray.on_ray._compat import NotStarted, environment, patient_start
+from ltray.on_ray.running import own_folder_name
+from ltray.printable import printable
+
+START_WITHIN = 300.0  # seconds
+OBJECT_STORE = 256 << 20  # bytes; trials and workers exchange small messages, and checkpoints through files
+SOCKET_PATH_LIMIT = 107  # bytes of the path of a Unix socket
+# What Ray appends to its folder: the session of this time and process, and the longest name of a socket.
+LONGEST_SOCKET = "/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+# One machine is watched by its processes (node_watch): a late answer of a loaded machine is no death.
+PATIENCE = {
+    "health_check_timeout_ms": 60_000,
+    "health_check_failure_threshold": 20,
+    "worker_register_timeout_seconds": 300,
+}
+# What would make Ray join other services, listen elsewhere, or take less time.
+OURS = {
+    "RAY_REDIS_ADDRESS": None,
+    "RAY_GCS_SERVER_PORT": None,
+    "RAY_gcs_server_port_wait_time_s": f"{START_WITHIN:.0f}",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+
+
+def start() -> None:
+    """Start the cluster and connect to it.
+
+    Raises:
+        UsageError: The folder for Ray's files cannot be used, or the token cannot.
+        SystemExit: With exit code 1: Ray does not start.
+    """
+    folder = private_folder()
+    token_file.provide()
+    try:
+        with environment(OURS), patient_start(START_WITHIN, _tell_still_starting):
+            ray.init(
+                address="local",  # also looks for no other cluster: a file of a dead one would be waited for
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=str(folder),
+                object_store_memory=OBJECT_STORE,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                _system_config=PATIENCE,
+            )
+    except NotStarted as error:
+        print(
+            f"failed: Ray did not start on this machine: {printable(str(error))}. Free memory and space on the disk, "
+            f"in {printable(folder)} and in /dev/shm, and run the same command again",
+            file=sys.stderr,
+        )
+        raise SystemExit(FAILED) from error
+
+
+def private_folder() -> Path:
+    """Return the folder for Ray's sockets and logs, made if absent, which no other user can enter.
+
+    It lies in RAY_TMPDIR, otherwise in TMPDIR, otherwise in /tmp.
+
+    Raises:
+        UsageError: It cannot be written, is another user's, or its path is too long for sockets.
+    """
+    variable = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), "")
+    base = os.path.abspath(os.environ[variable]) if variable else "/tmp"
+    shown = f"{variable}={printable(os.environ[variable])}" if variable else "/tmp"
+    parent = Path(base, own_folder_name())
+    folder = parent / "r"  # Ray itself opens its folder to everybody, who may then replace the sockets in it
+    length = len(os.fsencode(f"{folder}{LONGEST_SOCKET}"))
+    if length > SOCKET_PATH_LIMIT:
+        raise UsageError(
+            f"{shown}: too long for the paths of Ray's sockets, {length} bytes of at most {SOCKET_PATH_LIMIT}. Name a "
+            "shorter folder: export RAY_TMPDIR=/tmp"
+        )
+    try:
+        parent.mkdir(mode=0o700, exist_ok=True)
+        status = parent.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            raise UsageError(
+                f"{printable(parent)}: another user's, or not a folder. Name another one: export RAY_TMPDIR=DIR"
+            )
+        parent.chmod(0o700)
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"there is room")
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{shown}: Ray's files cannot be written there ({reason(error)}). Name another: export RAY_TMPDIR=DIR"
+        ) from error
+    return folder
+
+
+def _tell_still_starting() -> None:
+    print(
+        f"Ray is still starting, as on a machine that has much else to do; it has {START_WITHIN / 60:.0f} minutes",
+        file=sys.stderr,
+        flush=True,
+    )

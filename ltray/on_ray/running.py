@@ -1,0 +1,94 @@
+"""The Ray clusters of this user that have a node on this machine."""
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ltray.errors import UsageError
+from ltray.on_ray.address import UNSET_IT, VARIABLE, Address
+
+RAYLET, ADDRESS_FLAG, SOCKET_FLAG = "raylet", "--gcs-address=", "--raylet_socket_name="
+AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A cluster that runs on its own: not that of another ltray command, which ends with it.
+
+    Attributes:
+        address: Of its control service.
+        settings: Variables with which its node was started and whoever joins it needs.
+    """
+
+    address: Address
+    settings: tuple[tuple[str, str], ...] = ()
+
+    def export(self) -> str:
+        """Return the shell command after which ltray joins it."""
+        values = ((VARIABLE, str(self.address)), *self.settings)
+        return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in values)
+
+
+def running_clusters() -> list[Running]:
+    """Return this user's clusters with a living node on this machine, each once."""
+    found = {cluster.address: cluster for process in _raylets() if (cluster := _cluster_of(process))}
+    return [found[address] for address in sorted(found, key=str)]
+
+
+def only_cluster(clusters: Iterable[Running]) -> Running:
+    """Return what RAY_ADDRESS=auto means.
+
+    Raises:
+        UsageError: There is none, or more than one.
+    """
+    known = list(clusters)
+    if not known:
+        raise UsageError(
+            f"{VARIABLE}=auto: no Ray cluster of yours runs on this machine. Start one (`ray start --head`, or "
+            f"cluster/README.md), or {UNSET_IT}."
+        )
+    if len(known) > 1:
+        raise UsageError(
+            f"{VARIABLE}=auto: several Ray clusters of yours run on this machine, at "
+            f"{', '.join(str(one.address) for one in known)}. Name one of these addresses, or {UNSET_IT}."
+        )
+    return known[0]
+
+
+def _raylets() -> Iterator[psutil.Process]:
+    """Return the living node services of this user."""
+    for process in psutil.process_iter(["name", "uids", "status"]):
+        uids = process.info["uids"]
+        ours = uids is not None and uids.real == os.getuid()
+        if ours and process.info["name"] == RAYLET and process.info["status"] != psutil.STATUS_ZOMBIE:
+            yield process
+
+
+def _cluster_of(process: Any) -> Running | None:
+    """Return the cluster of a node service; None where another ltray command started it, or it has ended meanwhile."""
+    try:
+        words, variables = process.cmdline(), process.environ()
+    except psutil.Error:
+        return None
+    sockets = [Path(word.partition("=")[2]) for word in words if word.startswith(SOCKET_FLAG)]
+    if any(own_folder_name() in path.parts for path in sockets):
+        return None
+    # The address stands among the words with which it starts its workers.
+    parts = {part for word in words for part in word.split() if part.startswith(ADDRESS_FLAG)}
+    try:
+        (address,) = (Address.parse(part.removeprefix(ADDRESS_FLAG)) for part in parts)
+    except ValueError:  # none, several, or a strange one (a UsageError)
+        return None
+    if variables.get(AUTHENTICATION[0], "").lower() != "token":
+        return Running(address)
+    return Running(address, tuple((name, variables[name]) for name in AUTHENTICATION if variables.get(name)))
+
+
+def own_folder_name() -> str:
+    """Return what the folder is called in which ltray's own clusters keep their sockets."""
+    return f"ray-{os.getuid()}"

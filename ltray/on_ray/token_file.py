@@ -1,0 +1,145 @@
+"""The token that a Ray cluster asks for: a file that only its owner can read.
+
+Ray writes the file with the permissions of the process's umask, mostly readable by everybody: then every user of the
+machine may run code as its owner. Therefore ltray makes it before Ray does.
+"""
+
+import os
+import secrets
+import stat
+import sys
+from pathlib import Path
+
+from ltray.errors import UsageError
+from ltray.files import reason
+from ltray.printable import printable
+
+MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+PRIVATE, OTHERS = 0o600, 0o077
+
+
+def default_file() -> Path:
+    """Return where Ray looks for the token where no variable names it."""
+    return Path(os.path.expanduser("~/.ray/auth_token"))
+
+
+def provide() -> None:
+    """Make sure that a cluster of this command's own gets a token that nobody else can read.
+
+    Where the home folder cannot be written, the token is this process's and its children's alone.
+
+    Raises:
+        UsageError: RAY_AUTH_MODE is none of Ray's, or the file of RAY_AUTH_TOKEN_PATH holds no token.
+    """
+    mode = os.environ.get(MODE, "token").lower()
+    if mode == "disabled":
+        _say(f"{MODE}=disabled: every user of this machine can run code in this command's Ray cluster; unset it")
+        return
+    check()
+    if os.environ.get(TOKEN) or os.environ.get(TOKEN_PATH):
+        return
+    file = default_file()
+    try:
+        if not _has_token(file):
+            _write(file)
+        _close_to_others(file)
+    except OSError:  # a container's user without a home, a read-only home
+        os.environ[TOKEN] = secrets.token_hex(32)
+
+
+def check() -> None:
+    """Check what the variables say of the token, before Ray ends the process over it.
+
+    Raises:
+        UsageError: RAY_AUTH_MODE is none of Ray's, or the file of RAY_AUTH_TOKEN_PATH holds no token.
+    """
+    mode = os.environ.get(MODE)
+    if mode is not None and mode.lower() not in ("token", "disabled"):
+        raise UsageError(f"{MODE}={printable(mode)}: must be `token` or `disabled`, or unset.")
+    path = os.environ.get(TOKEN_PATH)
+    if not path or os.environ.get(TOKEN) or (mode or "token").lower() == "disabled":
+        return
+    try:
+        if not _has_token(Path(path)):
+            raise UsageError(
+                f"{TOKEN_PATH}={printable(path)}: no such file, or an empty one. Name the cluster's token file."
+            )
+        if Path(path).stat().st_mode & OTHERS:
+            _say(f"{TOKEN_PATH}={printable(path)}: other users of this machine can read the token: chmod 600 it")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{TOKEN_PATH}={printable(path)}: {reason(error)}. Name the cluster's token file.") from error
+
+
+def check_present() -> None:
+    """Check that there is a token where RAY_AUTH_MODE asks for one.
+
+    Raises:
+        UsageError: There is none, or `check` finds something.
+    """
+    check()
+    if os.environ.get(MODE, "").lower() != "token" or os.environ.get(TOKEN) or os.environ.get(TOKEN_PATH):
+        return
+    if not found():
+        raise UsageError(
+            f"{MODE}=token, and there is no token in {printable(default_file())}: copy the cluster's token there with "
+            f"permissions 600, or export {TOKEN_PATH}=FILE."
+        )
+    _close_to_others(default_file())
+
+
+def found() -> bool:
+    """Return whether there is a token that Ray would use."""
+    if os.environ.get(TOKEN) or os.environ.get(TOKEN_PATH):
+        return True
+    try:
+        return _has_token(default_file())
+    except OSError:
+        return False
+
+
+def _has_token(file: Path) -> bool:
+    """Return whether a regular file holds more than white space; False where there is none."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(status.st_mode):
+        raise UsageError(f"{printable(file)}: is not a file. Remove it, or export {TOKEN_PATH}=FILE.")
+    with file.open("rb") as opened:
+        return bool(opened.read(4096).strip())
+
+
+def _write(file: Path) -> None:
+    """Write a new token; where another process does so at the same moment, its token counts."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w") as opened:
+        opened.write(secrets.token_hex(32))
+    try:
+        if file.exists():  # empty, or `_has_token` would have found one
+            os.replace(temporary, file)
+        else:
+            os.link(temporary, file)  # whole from the first moment, and never over another process's
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _close_to_others(file: Path) -> None:
+    """Take a token file of this user's from other users."""
+    status = file.stat()
+    if not status.st_mode & OTHERS:
+        return
+    if status.st_uid != os.getuid():
+        _say(f"{printable(file)}: other users of this machine can read the token, and the file is another user's")
+        return
+    file.chmod(PRIVATE)
+    _say(
+        f"{printable(file)}: other users of this machine could read the token; the permissions are 600 now. If others "
+        "may have read it, remove the file while no cluster runs: the next start makes a new one"
+    )
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)

@@ -1,0 +1,151 @@
+"""Ray's TorchTrainer without what ends healthy runs; the private parts of Ray Train, in one place; tried with Ray 2.60.
+
+Ray Train starts a detached process a run that asks the State API every second whether the run's controller lives, and
+takes an answer without content for a death: on a loaded machine it removed the workers of a healthy run. It is there to
+free what a run had reserved whose controller died while its driver lives. Here the process that waits for the
+controller does that itself (`workers.free`), once Ray's control service has told it of the death; and what a driver had
+reserved Ray frees with the driver's job.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ray.exceptions import RayActorError
+from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.exceptions import (
+    UserExceptionWithTraceback,
+    WorkerGroupStartupTimeoutError,
+    WorkerHealthCheckFailedError,
+)
+from ray.train.v2._internal.execution.failure_handling import FailureDecision, FailurePolicy
+from ray.train.v2.api.config import FailureConfig
+from ray.train.v2.api.exceptions import ControllerError, PreemptionError, TrainingFailedError, WorkerGroupError
+from ray.util.queue import Queue
+
+from ltray.errors import UsageError
+from ltray.files import reason
+from ltray.on_ray.tries import Tries
+
+EXIT = re.compile(r"Worker exit type: (\w+) Worker exit detail: (.*?)(?: Some common causes|$)", re.DOTALL)
+
+
+class Trainer(TorchTrainer):
+    """A TorchTrainer with a failure policy of its own, and without the process that guesses at deaths.
+
+    Args:
+        policy: Decides whether a failed run starts again.
+        words: As TorchTrainer takes them.
+        options: As TorchTrainer takes them.
+    """
+
+    def __init__(self, *words: Any, policy: FailurePolicy, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self._policy = policy
+
+    def _create_default_callbacks(self) -> list[Any]:
+        callbacks = super()._create_default_callbacks()
+        return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
+
+    def _initialize_and_run_controller(self, **parts: Any) -> Any:
+        return super()._initialize_and_run_controller(**(parts | {"failure_policy": self._policy}))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failure that a run survives.
+
+    Attributes:
+        reason: Why it failed, in one line.
+        left: Failures without progress that it survives from here on; None: this one does not count.
+    """
+
+    reason: str
+    left: int | None
+
+
+class ProgressPolicy(FailurePolicy):
+    """Starts a failed run again as long as it makes progress, and says so to whoever started it.
+
+    It lives in the process of the run's controller. What was taken away (a node that is reclaimed) or is waited for
+    (resources) does not count as a failure; a mistake of the user fails the run at once.
+
+    Args:
+        reports: Gets a `Failure` for every one that the run survives.
+        retries: Failures without progress that the run survives.
+
+    Attributes:
+        epoch: The last epoch that this process's run has reported. Of the class: Ray copies policies and callbacks into
+            the process one by one, and there is one run a process.
+    """
+
+    epoch = 0
+
+    def __init__(self, reports: Queue, retries: int) -> None:
+        super().__init__(FailureConfig(max_failures=retries))
+        self._reports, self._tries = reports, Tries(retries)
+
+    def make_decision(self, training_failed_error: TrainingFailedError) -> FailureDecision:
+        """Decide, and report a failure that the run survives."""
+        if is_users(training_failed_error):
+            return FailureDecision.RAISE
+        left = self._tries.fail(ProgressPolicy.epoch) if counts(training_failed_error) else None
+        if left is not None and left < 0:
+            return FailureDecision.RAISE
+        self._reports.put(Failure(cause_of(training_failed_error), left))
+        return FailureDecision.RETRY
+
+
+def counts(error: TrainingFailedError) -> bool:
+    """Return whether an error is a failure of the run, and not a node taken away or a wait for resources."""
+    if isinstance(error, ControllerError):
+        return not isinstance(error.controller_failure, WorkerGroupStartupTimeoutError)
+    return not isinstance(error, PreemptionError) and not any(_is_preempted(one) for one in _failures(error).values())
+
+
+def is_users(error: TrainingFailedError) -> bool:
+    """Return whether a user's mistake is the cause: another try would end alike."""
+    return any(isinstance(one, UsageError) for one in _failures(error).values())
+
+
+def cause_of(error: TrainingFailedError) -> str:
+    """Return in one line why a run failed, without Ray's guesses and stacks."""
+    if isinstance(error, PreemptionError):
+        return "a node of its workers is taken away"
+    if isinstance(error, ControllerError):
+        return f"the workers did not start ({reason(error.controller_failure)[:300]})"
+    failures = _failures(error)
+    if not failures:
+        return reason(error)[:300]
+    # Where one worker dies, the others fail too, in their next exchange with it.
+    rank = next((rank for rank, one in failures.items() if isinstance(one, RayActorError)), min(failures))
+    return f"worker {rank}: {cause_of_death(failures[rank])}"
+
+
+def cause_of_death(error: BaseException) -> str:
+    """Return in one line why a process of Ray ended, or what it raised."""
+    text = " ".join(str(error).split())
+    found = EXIT.search(text)
+    if found:
+        detail = found[2].split(" The process receives")[0]
+        return f"its process ended ({found[1]}: {detail[:200].rstrip(' .')})"
+    if isinstance(error, RayActorError):
+        return f"its process ended ({text[:200].rstrip(' .')})"
+    return f"{type(error).__name__}: {reason(error)[:300]}"
+
+
+def _failures(error: TrainingFailedError) -> dict[int, BaseException]:
+    """Return what the workers raised, by rank, out of Ray's wrappings."""
+    found: dict[int, BaseException] = {}
+    for rank, one in error.worker_failures.items() if isinstance(error, WorkerGroupError) else ():
+        if isinstance(one, WorkerHealthCheckFailedError):
+            one = one.health_check_failure
+        elif isinstance(one, UserExceptionWithTraceback):
+            one = one._base_exc
+        found[rank] = one
+    return found
+
+
+def _is_preempted(error: BaseException) -> bool:
+    return isinstance(error, RayActorError) and error.preempted

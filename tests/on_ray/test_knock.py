@@ -1,0 +1,121 @@
+"""Asking an address whether a Ray cluster answers there: every answer that is none is a sentence, in time."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from ltray.errors import UsageError
+from ltray.on_ray import knock
+from ltray.on_ray.address import Address
+
+HERE = Address("127.0.0.1", 6379)
+VERSIONS = "Ray 2.60.0 on Python 3.11.7"
+JOINABLE = {"cluster": VERSIONS, "here": VERSIONS, "local": True}
+
+
+@contextmanager
+def server(answer: bytes) -> Iterator[Address]:
+    """A server that accepts and sends the same to everybody, then keeps the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        kept = []
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                connection.sendall(answer)
+                kept.append(connection)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield Address("127.0.0.1", listening.getsockname()[1])
+        for connection in kept:
+            connection.close()
+
+
+def refusal(address: Address) -> str:
+    with pytest.raises(UsageError) as caught:
+        knock.check_joinable(address)
+    assert str(caught.value).startswith(f"RAY_ADDRESS={address}: ") and "unset RAY_ADDRESS" in str(caught.value)
+    return str(caught.value)
+
+
+def test_nobody_there() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # bound and not listening: nobody can answer here
+        address = Address("127.0.0.1", free.getsockname()[1])
+        assert "no Ray cluster answers there (Connection refused)" in refusal(address)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 63 + ".invalid"])
+def test_no_such_host(host: str) -> None:
+    assert "no Ray cluster answers there (" in refusal(Address(host, 6379))
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.0 400 Bad Request\r\n", b"SSH-2.0-x\r\n", b"-ERR unknown command\r\n", b"\0" * 40]
+)
+def test_something_else_listens(answer: bytes) -> None:
+    with server(answer) as address:
+        assert "what listens there is not a Ray cluster" in refusal(address)
+
+
+def test_a_port_that_never_answers_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knock, "GREET_WITHIN", 0.3)
+    started = time.monotonic()
+    with server(b"") as address:
+        assert "does not answer as a Ray cluster within" in refusal(address)
+    assert time.monotonic() - started < 5
+
+
+def test_a_grpc_server_that_is_no_ray_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knock, "ANSWER_WITHIN", 0.2)
+    with server(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))) as address:
+        assert "not as a Ray cluster, within" in refusal(address)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (JOINABLE, ""),
+        (
+            JOINABLE | {"cluster": "Ray 2.9.0 on Python 3.10.1"},
+            "runs Ray 2.9.0 on Python 3.10.1, this command Ray 2.60.0",
+        ),
+        (JOINABLE | {"local": False}, "has no node on this machine.*ray start --address=127.0.0.1:6379"),
+        ({"error": "silent"}, "a gRPC server answers, but not as a Ray cluster"),
+        ({"error": "failed", "text": "RPC \x1b[31mfailed"}, r"cannot be joined|can be joined: RPC \\x1b"),
+    ],
+)
+def test_an_answer_is_judged(answer: dict[str, object], expected: str) -> None:
+    problem = knock.problem_of(answer, HERE)
+    assert re.search(expected, problem) if expected else problem == "", problem
+
+
+def test_a_token_is_asked_for_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    asks = "asks for a token: export RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH"
+    assert asks in knock.problem_of({"error": "token"}, HERE)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    assert "does not accept the token in ~/.ray/auth_token" in knock.problem_of({"error": "token"}, HERE)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/etc/other")
+    assert "does not accept the token in /etc/other" in knock.problem_of({"error": "token"}, HERE)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    problem = knock.problem_of({"error": "token"}, HERE)
+    assert "the token of RAY_AUTH_TOKEN" in problem and "secret" not in problem
+
+
+def test_the_page_that_ray_prints_as_it_ends_a_process_becomes_its_reason() -> None:
+    log = (
+        "[2026-01-01 C 1 1] loader.cc:115:  An unexpected system state has occurred. You have likely discovered a bug. "
+        "Check failed: has_token Token authentication is enabled but there is no token.\n*** StackTrace ***\n/x.so"
+    )
+    assert knock._cause(log) == "has_token Token authentication is enabled but there is no token."
+    assert knock._cause("") == "no message"

@@ -1,0 +1,245 @@
+"""A cluster of a command's own: which folder it uses, what it is started with, and what a user reads where it fails."""
+
+import os
+import signal
+import stat
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+import ray._private.services as services
+import ray._private.worker as ray_worker
+from ray._private.node import Node
+
+from ltray.errors import UsageError
+from ltray.on_ray import _compat, cluster, local_cluster, running
+from ltray.on_ray._compat import NotStarted, patient_start
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith("RAY_")]:
+        monkeypatch.setenv(name, os.environ[name])  # back afterwards, whatever a test does
+    for name in ("RAY_ADDRESS", "RAY_TMPDIR", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(cluster, "running_clusters", list)
+    monkeypatch.setattr(cluster, "follow_node", lambda: None)
+    return tmp_path
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose path is short enough for sockets, as pytest's is not everywhere."""
+    monkeypatch.setattr(local_cluster, "SOCKET_PATH_LIMIT", 4096)
+    return Path()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short: Path) -> list[dict[str, Any]]:
+    """What Ray is asked to start, instead of starting it."""
+    found: list[dict[str, Any]] = []
+
+    def init(**options: Any) -> None:
+        found.append(options | {"environment": dict(os.environ)})
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
+        os.environ["RAY_AUTH_MODE"] = "token"
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    return found
+
+
+@pytest.mark.parametrize("address", [None, "", "  ", "local", "LOCAL"])
+def test_without_an_address_ray_starts_on_loopback_and_looks_for_nothing(
+    asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
+    if address is not None:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setenv("RAY_REDIS_ADDRESS", "192.0.2.7:6379")
+    monkeypatch.setenv("RAY_GCS_SERVER_PORT", "6379")
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
+    cluster.connect()
+    (options,) = asked
+    assert options["address"] == "local" and options["_node_ip_address"] == "127.0.0.1"
+    assert options["include_dashboard"] is False
+    environment = options["environment"]
+    assert environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
+    assert not environment.keys() & {"RAY_REDIS_ADDRESS", "RAY_GCS_SERVER_PORT"}
+    assert stat.S_IMODE(Path(options["_temp_dir"]).parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE((Path.home() / ".ray" / "auth_token").stat().st_mode) == 0o600
+
+
+def test_signals_and_environment_are_left_as_found(asked: list[dict[str, Any]]) -> None:
+    before, ending = dict(os.environ), signal.getsignal(signal.SIGTERM)
+    cluster.connect()
+    assert signal.getsignal(signal.SIGTERM) is ending and os.environ["RAY_AUTH_MODE"] == "token"
+    cluster.disconnect()
+    assert dict(os.environ) == before
+    cluster.disconnect()  # of a command that never got to connect
+    assert dict(os.environ) == before
+
+
+def test_a_refused_start_leaves_signals_and_environment_too(
+    asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init = ray.init
+
+    def fail(**options: Any) -> None:
+        init(**options)
+        raise NotStarted("its node service (raylet) has ended (its logs: /tmp/x)")
+
+    monkeypatch.setattr(ray, "init", fail)
+    before, ending = dict(os.environ), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match="1"):
+        cluster.connect()
+    assert dict(os.environ) == before and signal.getsignal(signal.SIGTERM) is ending
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "failed: Ray did not start on this machine: its node service (raylet) has ended (its logs: /tmp"
+    )
+    assert "run the same command again" in line
+
+
+def test_a_cluster_of_the_user_is_mentioned_with_how_to_join_it(
+    asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = running.Running(
+        running.Address("192.0.2.7", 6379), (("RAY_AUTH_MODE", "token"), ("RAY_AUTH_TOKEN_PATH", "a b"))
+    )
+    monkeypatch.setattr(cluster, "running_clusters", lambda: [found])
+    cluster.connect()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "runs on this machine at 192.0.2.7:6379; this command starts its own" in line
+    assert line.endswith("export RAY_ADDRESS=192.0.2.7:6379 RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH='a b'")
+
+
+def test_a_long_path_is_refused_before_ray_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", "/tmp/" + "x" * 60)
+    with pytest.raises(UsageError, match=r"TMPDIR=/tmp/x+: too long .* of at most 107.*export RAY_TMPDIR=/tmp"):
+        local_cluster.private_folder()
+
+
+def test_the_longest_path_that_is_accepted_is_one_that_ray_accepts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(local_cluster.Path, "mkdir", lambda *words, **options: None)
+    longest = 0
+    for length in range(1, 100):
+        monkeypatch.setenv("TMPDIR", "/" + "x" * length)
+        try:
+            local_cluster.private_folder()
+        except UsageError as error:
+            longest += "too long" not in str(error)
+    folder = f"/{'x' * longest}/{running.own_folder_name()}/r"
+    limit = len(f"{folder}/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
+    assert longest > 20 and limit == 107
+
+
+@pytest.mark.parametrize("variable", ["TMPDIR", "RAY_TMPDIR"])
+@pytest.mark.parametrize("kind", ["absent", "a file", "not a folder of ours", "no folder"])
+def test_a_folder_that_cannot_be_used_is_a_sentence(
+    tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch, variable: str, kind: str
+) -> None:
+    base = tmp_path / "base"
+    if kind == "a file":
+        base.touch()
+    elif kind != "absent":
+        base.mkdir()
+        own = base / running.own_folder_name()
+        if kind == "no folder":
+            own.symlink_to(tmp_path)
+        else:
+            own.mkdir()
+            monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+            own.rename(base / running.own_folder_name())
+    monkeypatch.setenv(variable, str(base))
+    with pytest.raises(UsageError, match="RAY_TMPDIR=DIR") as caught:
+        local_cluster.private_folder()
+    assert str(base) in str(caught.value)
+
+
+def test_a_folder_that_others_may_enter_is_closed(tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / running.own_folder_name()
+    own.mkdir(mode=0o755)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert local_cluster.private_folder().parent == own and stat.S_IMODE(own.stat().st_mode) == 0o700
+
+
+class Starting:
+    """A node of Ray that is being started, by its processes' exit codes."""
+
+    def __init__(self, **codes: int | None) -> None:
+        self.all_processes = {
+            kind: [SimpleNamespace(process=SimpleNamespace(poll=lambda code=code: code))]
+            for kind, code in codes.items()
+        }
+        self.killed = False
+
+    def kill_all_processes(self, **options: bool) -> None:
+        """Note that nothing is left."""
+        self.killed = True
+
+    def get_logs_dir_path(self) -> str:
+        """Return what Ray would."""
+        return "/tmp/logs"
+
+
+def start(
+    node: Starting, monkeypatch: pytest.MonkeyPatch, *, limit: float, answers_after: int, told: list[int]
+) -> None:
+    """Go through Ray's start of a node whose control service answers after some questions."""
+    asked = []
+
+    def get_node(address: str, number: str) -> dict[str, str]:
+        asked.append(address)
+        if len(asked) <= answers_after:
+            raise RuntimeError("This node has an IP address of …, and Ray expects …")
+        return {}
+
+    monkeypatch.setattr(Node, "start_head_processes", lambda self: None)
+    monkeypatch.setattr(services, "get_node", get_node)
+    monkeypatch.setattr(_compat.time, "sleep", lambda seconds: None)
+    before = services.get_node, Node.start_head_processes
+    try:
+        with patient_start(limit, lambda: told.append(1)):
+            Node.start_head_processes(node)
+            assert services.get_node("127.0.0.1:1", "n") == {}
+    finally:
+        assert (services.get_node, Node.start_head_processes) == before
+
+
+def test_a_slow_node_is_waited_for_longer_than_ray_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10_000))
+    monkeypatch.setattr(_compat.time, "monotonic", lambda: float(next(clock)))
+    told: list[int] = []
+    node = Starting(gcs_server=None, raylet=None)
+    start(node, monkeypatch, limit=300, answers_after=200, told=told)
+    assert told == [1] and not node.killed
+
+
+def test_a_node_that_never_comes_up_is_given_up_and_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10_000))
+    monkeypatch.setattr(_compat.time, "monotonic", lambda: float(next(clock)))
+    node = Starting(gcs_server=None, raylet=None)
+    with pytest.raises(NotStarted, match=r"did not come up within 300 s \(its logs: /tmp/logs\)"):
+        start(node, monkeypatch, limit=300, answers_after=9999, told=[])
+    assert node.killed
+
+
+@pytest.mark.parametrize(("kind", "name"), [("gcs_server", "control service"), ("raylet", "node service")])
+def test_a_process_that_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
+    node = Starting(**{"gcs_server": None, "raylet": None, kind: 1})
+    with pytest.raises(NotStarted, match=f"its {name} .* has ended"):
+        start(node, monkeypatch, limit=300, answers_after=9999, told=[])
+    assert node.killed
+
+
+def test_the_private_parts_of_ray_that_are_replaced_are_the_ones_it_uses() -> None:
+    assert "services.get_node(" in Path(ray._private.node.__file__).read_text()
+    assert "self.start_head_processes()" in Path(ray._private.node.__file__).read_text()
+    assert "if not ray_constants.ENABLE_RAY_CLUSTER" in Path(services.__file__).read_text()
+    assert hasattr(ray_worker, "_global_node") and hasattr(ray._raylet, "AuthenticationTokenLoader")
