@@ -43,6 +43,8 @@ def provide() -> None:
         if not _has_token(file):
             _write(file)
         _close_to_others(file)
+    except UsageError as error:
+        raise UsageError(f"{error}: remove it, or export {TOKEN_PATH}=FILE.") from error
     except OSError:  # a container's user without a home, a read-only home
         os.environ[TOKEN] = secrets.token_hex(32)
 
@@ -60,14 +62,16 @@ def check() -> None:
     if not path or os.environ.get(TOKEN) or (mode or "token").lower() == "disabled":
         return
     try:
-        if not _has_token(Path(path)):
-            raise UsageError(
-                f"{TOKEN_PATH}={printable(path)}: no such file, or an empty one. Name the cluster's token file."
-            )
-        if Path(path).stat().st_mode & OTHERS:
-            _say(f"{TOKEN_PATH}={printable(path)}: other users of this machine can read the token: chmod 600 it")
-    except (OSError, ValueError) as error:
+        present = _has_token(Path(path))
+        readable = present and Path(path).stat().st_mode & OTHERS
+    except (OSError, ValueError) as error:  # ValueError: a NUL character; also what `_has_token` says of a folder
         raise UsageError(f"{TOKEN_PATH}={printable(path)}: {reason(error)}. Name the cluster's token file.") from error
+    if not present:
+        raise UsageError(
+            f"{TOKEN_PATH}={printable(path)}: no such file, or an empty one. Name the cluster's token file."
+        )
+    if readable:
+        _say(f"{TOKEN_PATH}={printable(path)}: other users of this machine can read the token: chmod 600 it")
 
 
 def check_present() -> None:
@@ -104,7 +108,7 @@ def _has_token(file: Path) -> bool:
     except FileNotFoundError:
         return False
     if not stat.S_ISREG(status.st_mode):
-        raise UsageError(f"{printable(file)}: is not a file. Remove it, or export {TOKEN_PATH}=FILE.")
+        raise UsageError(f"{printable(file)} is not a file")
     with file.open("rb") as opened:
         return bool(opened.read(4096).strip())
 
