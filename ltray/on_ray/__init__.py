@@ -7,7 +7,7 @@ user as one line, and in full through the trial's `error.txt`.
 
 import os
 
-from ltray.on_ray.address import stays_on_loopback
+from ltray.ray_address import stays_on_loopback
 
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")

@@ -13,10 +13,10 @@ from ltray.errors import UsageError
 from ltray.files import reason
 from ltray.on_ray import local_cluster, token_file
 from ltray.on_ray._compat import read_environment_again
-from ltray.on_ray.address import Address, wanted
 from ltray.on_ray.knock import check_joinable
 from ltray.on_ray.node_watch import follow_node
 from ltray.on_ray.running import only_cluster, running_clusters
+from ltray.ray_address import Address, named_cluster
 from ltray.space.search_settings import TrialResources
 from ltray.study.budget import Budget
 
@@ -41,7 +41,7 @@ def connect() -> None:
     ending, known = signal.getsignal(signal.SIGTERM), _ray_variables()
     try:
         read_environment_again()
-        text = wanted()
+        text = named_cluster()
         if text:
             _join(text)
         else:

@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import Any
 
 from ltray.errors import UsageError
-from ltray.on_ray.address import UNSET_IT, VARIABLE, Address
 from ltray.printable import printable
+from ltray.ray_address import UNSET_IT, VARIABLE, Address
 
 CONNECT_WITHIN = 5.0  # seconds
 GREET_WITHIN = 20.0  # seconds

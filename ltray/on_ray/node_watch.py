@@ -12,7 +12,7 @@ from ray.exceptions import RayError
 
 from ltray.command import FAILED
 from ltray.on_ray._compat import control_address, ended_process, started_here
-from ltray.on_ray.address import Address
+from ltray.ray_address import Address
 
 LOOK_EVERY = 2.0  # seconds
 SILENT_FOR = 40.0  # seconds; after 60 Ray ends the process itself, over a page of its own log

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from ltray.errors import UsageError
-from ltray.on_ray.address import UNSET_IT, VARIABLE, Address
+from ltray.ray_address import UNSET_IT, VARIABLE, Address
 
 RAYLET, ADDRESS_FLAG, SOCKET_FLAG = "raylet", "--gcs-address=", "--raylet_socket_name="
 AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ltray.errors import UsageError, shown
 from ltray.knobs import HIGHEST_SEED, Above, Knobs, Value, knob
 from ltray.metrics import OBJECTIVES, SECONDS, check_groups
+from ltray.ray_address import named_cluster
 
 RULES = ("asha", "hyperband", "median", "pbt", "none")
 _HALVING = ("rule", ("asha", "hyperband"))  # median compares whole runs at every epoch, pbt trains all to the end
@@ -196,7 +197,7 @@ class TrialResources(Knobs):
             UsageError: It takes more CPU cores than there are.
         """
         wanted, cores = self.workers * self.cpus_per_worker, os.cpu_count() or 1
-        if "RAY_ADDRESS" not in os.environ and wanted > cores:
+        if wanted > cores and not named_cluster():
             raise UsageError(
                 f"A trial takes {wanted} CPU cores ({self.workers} workers with {self.cpus_per_worker} each), but this "
                 f"machine has {cores}. Lower trial.workers (of ltray.train: --workers) or trial.cpus_per_worker."

@@ -11,7 +11,7 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.on_ray import knock
-from ltray.on_ray.address import Address
+from ltray.ray_address import Address
 
 HERE = Address("127.0.0.1", 6379)
 VERSIONS = "Ray 2.60.0 on Python 3.11.7"

@@ -8,8 +8,8 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.on_ray import running
-from ltray.on_ray.address import Address
 from ltray.on_ray.running import Running, only_cluster, own_folder_name, running_clusters
+from ltray.ray_address import Address
 
 FIRST, SECOND = Running(Address("192.0.2.7", 6379)), Running(Address("127.0.0.1", 26379))
 

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltray.errors import UsageError
-from ltray.on_ray.address import Address, stays_on_loopback, wanted
+from ltray.ray_address import Address, named_cluster, stays_on_loopback
 
 LOCAL = ["", " ", "\t\n", "local", "LOCAL", " local "]
 
 
 @pytest.mark.parametrize("text", LOCAL)
 def test_empty_and_local_count_as_unset(text: str) -> None:
-    assert wanted({"RAY_ADDRESS": text}) == wanted({}) == ""
+    assert named_cluster({"RAY_ADDRESS": text}) == named_cluster({}) == ""
     assert stays_on_loopback({"RAY_ADDRESS": text}) and stays_on_loopback({})
 
 

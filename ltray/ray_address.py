@@ -60,7 +60,7 @@ class Address:
         return cls(bare, number)
 
 
-def wanted(environment: Mapping[str, str] = os.environ) -> str:
+def named_cluster(environment: Mapping[str, str] = os.environ) -> str:
     """Return "" for a cluster of this command's own (RAY_ADDRESS is unset, empty or `local`), "auto", or an address."""
     text = environment.get(VARIABLE, "").strip()
     return "" if text.lower() == "local" else "auto" if text.lower() == "auto" else text
@@ -71,7 +71,7 @@ def stays_on_loopback(environment: Mapping[str, str] = os.environ) -> bool:
 
     So it is for a cluster of this command's own, and for one that the user names by its loopback address.
     """
-    text = wanted(environment)
+    text = named_cluster(environment)
     try:
         return not text or (text != "auto" and Address.parse(text).on_loopback)
     except UsageError:
