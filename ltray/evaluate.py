@@ -74,11 +74,12 @@ def main(words: list[str]) -> int:
 def as_json(findings: Findings) -> dict[str, Any]:
     """Return everything an evaluation found as plain values; shares are of 1."""
     trained, assessment = findings.trained, findings.assessment
-    names, counts = trained.checkpoint.context["class_names"], assessment.tail.counts
+    names, tail = trained.checkpoint.context["class_names"], assessment.tail
+    groups, counts = tail.group_of(), tail.counts
     accuracy, seen = assessment.evaluation.per_class().tolist(), assessment.evaluation.seen.tolist()
     rows = [
-        {"class": name, "training_images": n, "images": images, "accuracy": share if images else None}
-        for name, n, images, share in zip(names, counts, seen, accuracy, strict=True)
+        {"class": name, "group": group, "training_images": n, "images": images, "accuracy": share if images else None}
+        for name, group, n, images, share in zip(names, groups, counts, seen, accuracy, strict=True)
     ]
     return {
         "checkpoint": str(findings.checkpoint),
@@ -138,13 +139,16 @@ def _where(findings: Findings) -> str:
 
 
 def _class_table(findings: Findings) -> Table:
-    shown = Table(title="accuracy of each class, the most frequent first")
-    for heading in ("class", "training images", "images", "accuracy, %"):
-        shown.add_column(heading, justify="left" if heading == "class" else "right")
+    shown = Table(
+        title="accuracy of each class, the most frequent first",
+        caption=f"groups: {findings.assessment.tail.in_groups()}",
+    )
+    for heading in ("class", "group", "training images", "images", "accuracy, %"):
+        shown.add_column(heading, justify="left" if heading in ("class", "group") else "right")
     rows = sorted(as_json(findings)["classes"], key=lambda row: -row["training_images"])
     for row in rows:
         accuracy = "–" if row["accuracy"] is None else f"{100 * row['accuracy']:.1f}"
-        shown.add_row(row["class"], f"{row['training_images']:,}", str(row["images"]), accuracy)
+        shown.add_row(row["class"], row["group"], f"{row['training_images']:,}", str(row["images"]), accuracy)
     return shown
 
 

@@ -17,13 +17,16 @@ class LongTail:
     """The number of training images of each class.
 
     Attributes:
-        counts: One positive count a class, in label order.
+        counts: One positive count a class, in label order: the images that train.
+        listed: The images of each class in the whole training list, those included that are cut from it for
+            validation; empty where none are. Papers count groups on it.
 
     Raises:
-        UsageError: Fewer than two classes, or a class without training images.
+        UsageError: Fewer than two classes, a class without training images, or another number of classes listed.
     """
 
     counts: tuple[int, ...]
+    listed: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.counts) < 2:
@@ -31,6 +34,9 @@ class LongTail:
         empty = [label for label, count in enumerate(self.counts) if count < 1]
         if empty:
             raise UsageError(f"Every class needs a training image, but classes {empty[:10]} have none.")
+
+        if self.listed and len(self.listed) != len(self.counts):
+            raise UsageError(f"{len(self.counts)} classes train, but {len(self.listed)} are listed.")
 
     @property
     def classes(self) -> int:
@@ -69,12 +75,24 @@ class LongTail:
         return (1.0 - beta**counts) / (1.0 - beta)
 
     def groups(self) -> dict[str, list[int]]:
-        """Classes with many (> 100), medium (20 to 100) and few (< 20) training images.
+        """Classes with many (> 100), medium (20 to 100) and few (< 20) images in the whole training list.
 
-        An empty group is absent.
+        An empty group is absent. Whoever prints or averages groups asks here, so that all agree.
         """
         of = {"many": [], "medium": [], "few": []}  # type: dict[str, list[int]]
-        for label, count in enumerate(self.counts):
+        for label, count in enumerate(self.listed or self.counts):
             name = "many" if count > MANY_ABOVE else "few" if count < FEW_BELOW else "medium"
             of[name].append(label)
         return {name: labels for name, labels in of.items() if labels}
+
+    def group_of(self) -> list[str]:
+        """Return the name of each class's group, in label order."""
+        names = {label: name for name, labels in self.groups().items() for label in labels}
+        return [names[label] for label in range(self.classes)]
+
+    def in_groups(self) -> str:
+        """Return the sizes of the groups in words, and on what they were counted where it is not what trains."""
+        named = ", ".join(f"{name} {len(labels)}" for name, labels in self.groups().items())
+        if not self.listed or self.listed == self.counts:
+            return f"{named} classes"
+        return f"{named} classes, counted on the whole training list of {sum(self.listed):,} images"

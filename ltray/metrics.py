@@ -31,7 +31,7 @@ class Metric:
 
 
 def _of_group(group: str, counts: str) -> Metric:
-    formula = f"mean of r_k over the classes with {counts} training images"
+    formula = f"mean of r_k over the classes with {counts} images in the whole training list"
     return Metric(f"accuracy {group}", formula, "Liu et al., Large-Scale Long-Tailed Recognition, 2019", group=group)
 
 

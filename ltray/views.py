@@ -78,15 +78,15 @@ def examples(definition: DatasetDefinition) -> tuple[list[Tensor], list[str], Lo
     source = open_source(definition)
     pools = {name: read() for name, read in source.pools.items()}
     labels = {name: np.asarray(pool.labels) for name, pool in pools.items()}
-    train = cut(definition, labels, len(source.class_names), reference_counts(definition, source.class_names)).train
-    counts = np.bincount(train.labels, minlength=len(source.class_names))
+    splits = cut(definition, labels, len(source.class_names), reference_counts(definition, source.class_names))
+    train, counts = splits.train, np.array(splits.tail.counts)
     by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     images, titles = [], []
     for place in np.unique(np.linspace(0, len(by_size) - 1, ROWS).round().astype(int)):
         label = int(by_size[place])
         images.append(_first_readable(pools[train.pool], train.indices[train.labels == label], definition.storage))
         titles.append(f"{source.class_names[label]}\n{counts[label]} images")
-    return images, titles, LongTail(tuple(counts.tolist()))
+    return images, titles, splits.tail
 
 
 def _first_readable(originals: Originals, indices: Indices, storage: Storage) -> Tensor:

@@ -66,7 +66,7 @@ class ImageData:
             definition, opened.labels, len(opened.class_names), reference_counts(definition, opened.class_names)
         )
         self._labels = torch.from_numpy(self.splits.train.labels)
-        self._tail = LongTail(tuple(np.bincount(self.splits.train.labels, minlength=len(self.class_names)).tolist()))
+        self._tail = self.splits.tail
 
     @property
     def tail(self) -> LongTail:
@@ -151,14 +151,13 @@ class ImageData:
 
     def describe(self) -> str:
         """Return what commands print of the data set."""
-        counts, groups = self.tail.counts, self.tail.groups()
+        counts = self.tail.counts
         validation = self.splits.validation
         chosen_on = f"{len(validation.indices):,} validation images" if validation else "the test set"
-        named = ", ".join(f"{name} {len(labels)}" for name, labels in groups.items())
         return "\n".join(
             (
                 f"{self.definition.name}: {self.tail.classes} classes, {self.tail.total:,} training images "
-                f"({max(counts):,} to {min(counts):,} a class; {named} classes)",
+                f"({max(counts):,} to {min(counts):,} a class; {self.tail.in_groups()})",
                 f"{self.definition.imbalance()}; data seed {self.definition.data_seed}; "
                 f"protocol {self.definition.protocol}: selected on {chosen_on}, "
                 f"{len(self.splits.test.indices):,} test images; read from {self._opened.origin}",

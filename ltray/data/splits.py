@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ltray.data.definition import DatasetDefinition
 from ltray.data.imbalance import class_counts, power_counts
 from ltray.errors import UsageError
+from ltray.long_tail import LongTail
 
 Indices = NDArray[np.int64]
 
@@ -36,11 +37,19 @@ class Splits:
         train: Class by class in label order, as the official CIFAR-LT code stores it.
         validation: Balanced and disjoint from the others; None under the `paper` protocol.
         test: What final models are evaluated on.
+        listed: Images of each class in the whole training list, before validation images were cut from it.
     """
 
     train: Split
     validation: Split | None
     test: Split
+    listed: tuple[int, ...]
+
+    @property
+    def tail(self) -> LongTail:
+        """The class counts of the training set, and of its whole list."""
+        counts = np.bincount(self.train.labels, minlength=len(self.listed))
+        return LongTail(tuple(counts.tolist()), self.listed)
 
 
 def cut(
@@ -61,6 +70,7 @@ def cut(
     originals = [np.flatnonzero(pool == label) for label in range(classes)]
     originals, tests = _cut_test(definition, originals)
     kept = _long_tailed(definition, originals, reference)
+    listed = tuple(kept)
     validation = None
     if definition.protocol == "honest" and "validation" in labels:
         validation = _whole("validation", labels)
@@ -79,7 +89,7 @@ def cut(
             f"{definition.name}: `protocol: honest` needs validation images; set `validation_per_class`, "
             "or `protocol: paper` to select on the test set."
         )
-    return Splits(Split("train", train, pool[train]), validation, test)
+    return Splits(Split("train", train, pool[train]), validation, test, listed)
 
 
 def _whole(pool: str, labels: Mapping[str, Indices]) -> Split:

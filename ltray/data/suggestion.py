@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals
 from ltray.data.sidecar import Sidecar
+from ltray.data.source_lists import reference_counts
 from ltray.data.sources import open_source
+from ltray.data.splits import cut
 from ltray.errors import UsageError
-from ltray.long_tail import LongTail
 from ltray.printable import printable
 from ltray.settings import plain
 
@@ -86,21 +88,40 @@ def write(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar], settin
         UsageError: The settings do not go together with what was found.
     """
     fields = _suggested(definition, sidecars) | {key: (plain(value), "") for key, value in settings.items()}
-    DatasetDefinition(**{key: value for key, (value, _) in fields.items()})
+    final = DatasetDefinition(**{key: value for key, (value, _) in fields.items()})
     file = sidecars["train"].beton.parent / f"{definition.name}.yaml"
     partial = file.with_suffix(".partial")
-    partial.write_text("\n".join([*_heading(definition, sidecars["train"]), *_lines(fields)]) + "\n", encoding="utf-8")
+    partial.write_text("\n".join([*_heading(final, sidecars), *_lines(fields)]) + "\n", encoding="utf-8")
     os.replace(partial, file)
     return file
 
 
-def _heading(definition: DatasetDefinition, train: Sidecar) -> list[str]:
-    notes = ", ".join(f"{len(labels)} {name}" for name, labels in LongTail(train.counts).groups().items())
-    most, least = max(train.counts), min(train.counts)
+def _heading(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> list[str]:
+    """Return the file's first lines: how it was made, and the classes that it trains with the settings below them."""
     return [
         f"# python -m ltray.convert {printable(shlex.quote(definition.folder))}",
-        f"# {sum(train.counts):,} images of {len(train.counts)} classes, {most:,} to {least:,} a class ({notes}).",
+        f"# {training_line(definition, sidecars)}",
     ]
+
+
+def training_line(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> str:
+    """Return how many images train, of how many classes and groups, and how many are cut off for other ends.
+
+    Args:
+        definition: What the data-set file states.
+        sidecars: Of the converted pools.
+    """
+    names = sidecars["train"].class_names
+    labels = {pool: np.array(sidecar.labels, dtype=np.int64) for pool, sidecar in sidecars.items()}
+    splits = cut(definition, labels, len(names), reference_counts(definition, names))
+    tail = splits.tail
+    most, least = max(tail.counts), min(tail.counts)
+    ends = {"validation": splits.validation, "test": splits.test}
+    held = [f"{len(one.indices):,} {name}" for name, one in ends.items() if one and one.pool == "train"]
+    return (
+        f"{tail.total:,} training images of {tail.classes} classes, {most:,} to {least:,} a class ({tail.in_groups()})"
+        + (f"; {' and '.join(held)} images are cut from the folder." if held else ".")
+    )
 
 
 def _lines(fields: Fields) -> list[str]:

@@ -32,7 +32,7 @@ class Assessment:
         split: "val" or "test".
         logits: Scores (N, K), float32.
         labels: Class indices (N,), int64.
-        tail: Training counts.
+        tail: Training counts, and those of the whole training list.
         norms: |w_k| (K,) of a linear classifier that gave the logits, else None.
         bias: Its bias (K,), else None.
     """
@@ -66,8 +66,9 @@ class Assessment:
             logits = logits.astype(np.float16)
         known = {"labels": self.labels, "norms": self.norms, "bias": self.bias}
         arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in known.items() if tensor is not None}
+        arrays |= {"counts": np.array(self.tail.counts), "listed": np.array(self.tail.listed, dtype=np.int64)}
         content = io.BytesIO()
-        np.savez_compressed(content, split=self.split, logits=logits, counts=np.array(self.tail.counts), **arrays)
+        np.savez_compressed(content, split=self.split, logits=logits, **arrays)
         return content.getvalue()
 
     @classmethod
@@ -80,7 +81,8 @@ class Assessment:
         check_listed(path)
         with reading(path), np.load(path, allow_pickle=False) as saved:
             logits = torch.from_numpy(saved["logits"].astype(np.float32))
-            tail = LongTail(tuple(saved["counts"].tolist()))
+            listed = tuple(saved["listed"].tolist()) if "listed" in saved else ()  # older files group by what trains
+            tail = LongTail(tuple(saved["counts"].tolist()), listed)
             linear = {name: torch.from_numpy(saved[name]) for name in ("norms", "bias") if name in saved}
             return cls(str(saved["split"]), logits, torch.from_numpy(saved["labels"]), tail, **linear)
 

@@ -30,6 +30,7 @@ def classes(record: RunRecord) -> str:
         paragraph(f"Test accuracy of the model in best/{run}, epoch {evaluation['epoch']}{chosen}. {words} (of 100)."),
         marks.per_class(accuracy, tail.counts, tail.groups()),
         key([("blue", "many (> 100)"), ("green", "medium (20 to 100)"), ("orange", "few (< 20)")]),
+        paragraph(f"Groups: {tail.in_groups()}.", "soft"),
     )
 
 
