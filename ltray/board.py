@@ -8,6 +8,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from ltray.metrics import COUNTED
+from ltray.printable import encodable
 
 PREFIXES = ("loss/", "train/", "val/", "test/", "chosen/")
 
@@ -35,7 +36,7 @@ class Board:
 
     def finish(self, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
         """Add the settings to the HParams page, beside the last value of each metric, and close the file."""
-        plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
+        plain = {k: v if isinstance(v, bool | int | float) else encodable(str(v)) for k, v in settings.items()}
         final = {name: value for name, value in scalars(metrics).items() if _is_result(name)}
         # `add_hparams` would write the final values as charts of one point each.
         for summary in hparams(plain, final):  # type: ignore[no-untyped-call]

@@ -24,6 +24,7 @@ from ltray.errors import UsageError
 from ltray.methods.temperature import best_temperature
 from ltray.outcome.assessment import Assessment, Trained
 from ltray.outcome.run_folder import SCORES, checkpoint_of
+from ltray.printable import printable
 
 BATCH = 64
 COLDEST, HOTTEST = 0.01, 100.0  # where the temperature is looked for, as in the method `temperature`
@@ -54,10 +55,14 @@ def main(words: list[str]) -> int:
     if options.top < 1:
         raise UsageError(f"`--top >= 1` must hold, but got {options.top}.")
     checkpoint = checkpoint_of(options.checkpoint)
+    if checkpoint != options.checkpoint:
+        print(f"model: {printable(checkpoint)}", file=sys.stderr)
     files = image_files(options.images)
     if not files:
         kinds = " ".join(SUFFIXES)
-        raise UsageError(f"no image in {', '.join(map(str, options.images))}; files of these kinds count: {kinds}.")
+        raise UsageError(
+            f"no image in {', '.join(map(printable, options.images))}; files of these kinds count: {kinds}."
+        )
     trained = Trained.open(checkpoint, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     temperature, source = temperature_of(trained, checkpoint)
     found = list(predict(trained, files, temperature=temperature, top=options.top))

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
 from ltray.arguments import Parser, check_writable, name_or_path, path_argument
+from ltray.captions import caption, width
 from ltray.command import DONE, run
 from ltray.data.decoding import decode
 from ltray.data.definition import DatasetDefinition
@@ -29,11 +30,13 @@ from ltray.experiment import complete_keys, find_method
 from ltray.long_tail import LongTail
 from ltray.parts.backbones import new_backbone
 from ltray.parts.heads import Network, new_classifier
+from ltray.printable import printable
 from ltray.settings import parse_assignments
 from ltray.stage import Method, Patches, Setting, View
 
 ROWS, DRAWS = 8, 2
 SMALLEST_CELL, GAP, MARGIN, TEXT = 96, 4, 110, 28  # pixels
+WIDEST_TITLE = 300  # pixels
 COLOURS = ("red", "lime", "blue", "yellow", "magenta", "cyan", "orange", "white")
 
 
@@ -62,9 +65,11 @@ def main(words: list[str]) -> int:
     try:
         sheet.save(output, format="png")
     except OSError as error:
-        raise UsageError(f"`--output {output}` cannot be written: {error.strerror}; name a PNG file.") from error
+        raise UsageError(
+            f"`--output {printable(output)}` cannot be written: {error.strerror}; name a PNG file."
+        ) from error
     named = ", ".join(f"{view.name} ({view.augmentation})" for view in views)
-    print(f"{output}: {len(images)} images of {definition.name}; {method.name} sees {named}")
+    print(f"{printable(output)}: {len(images)} images of {definition.name}; {method.name} sees {named}")
     return DONE
 
 
@@ -85,7 +90,7 @@ def examples(definition: DatasetDefinition) -> tuple[list[Tensor], list[str], Lo
     for place in np.unique(np.linspace(0, len(by_size) - 1, ROWS).round().astype(int)):
         label = int(by_size[place])
         images.append(_first_readable(pools[train.pool], train.indices[train.labels == label], definition.storage))
-        titles.append(f"{source.class_names[label]}\n{counts[label]} images")
+        titles.append(f"{caption(source.class_names[label], widest=WIDEST_TITLE)}\n{counts[label]} images")
     return images, titles, splits.tail
 
 
@@ -188,14 +193,15 @@ def _arranged(
     rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], headings: Sequence[str], cell: int
 ) -> Image.Image:
     step = cell + GAP
-    sheet = Image.new("RGB", (MARGIN + step * len(headings), TEXT + step * len(rows)), "white")
+    left = max(MARGIN, *(width(line) + 2 * GAP for title in titles for line in title.split("\n")))
+    sheet = Image.new("RGB", (left + step * len(headings), TEXT + step * len(rows)), "white")
     pencil = ImageDraw.Draw(sheet)
     for column, heading in enumerate(headings):
-        pencil.multiline_text((MARGIN + step * column, 2), heading, fill="black", spacing=1)
+        pencil.multiline_text((left + step * column, 2), heading, fill="black", spacing=1)
     for line, (title, row) in enumerate(zip(titles, rows, strict=True)):
         pencil.multiline_text((4, TEXT + step * line + 4), title, fill="black")
         for column, picture in enumerate(row):
-            sheet.paste(picture, (MARGIN + step * column, TEXT + step * line))
+            sheet.paste(picture, (left + step * column, TEXT + step * line))
     return sheet
 
 

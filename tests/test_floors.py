@@ -8,8 +8,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ltray"
 FLOORS = (
-    "errors printable ray_address csv_cell files seal metrics typed following knobs recipe long_tail distributed"
-    " yaml_text settings settings_file arguments provenance command console",
+    "errors printable captions ray_address csv_cell files seal metrics typed following knobs recipe long_tail"
+    " distributed yaml_text settings settings_file arguments provenance command console",
     "stage parts",
     "methods data engine",
     "run_network experiment objective board space study outcome claims pages",

@@ -15,7 +15,7 @@ from ltray.outcome.run_folder import (
     check_best_is_ours,
     read_config,
 )
-from ltray.printable import printable
+from ltray.printable import encodable, printable
 from ltray.seal import LIST
 
 # What a command that was killed while it took a folder leaves there.
@@ -33,6 +33,11 @@ def check_output(folder: Path) -> None:
         UsageError: It is no folder, holds something else than a run, or lies inside a run.
     """
     name = printable(folder)
+    if encodable(str(folder.resolve())) != str(folder.resolve()):
+        raise UsageError(
+            f"{printable(folder.resolve())}: its path holds bytes that are not UTF-8, which Ray and TensorBoard cannot "
+            "write to. Name another folder with --output, or rename the one above it."
+        )
     if os.path.lexists(folder) and not folder.is_dir():
         raise UsageError(f"{name}: is not a folder. Name another one with --output.")
     for above in folder.resolve().parents:

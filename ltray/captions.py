@@ -1,0 +1,62 @@
+"""Names in pictures: what the font cannot draw is escaped, what has no room is cut in its middle."""
+
+from functools import cache
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ltray.printable import printable
+
+_NO_CHARACTER = "\uffff"  # fonts draw their sign for a missing glyph
+
+
+def caption(name: str, *, widest: int) -> str:
+    r"""Return a name as it is drawn in the default font.
+
+    Args:
+        name: Any text; a line end becomes `\x0a`.
+        widest: Pixels that it may take.
+    """
+    shown = "".join(character if _is_drawn(character) else _escaped(character) for character in printable(name))
+    if width(shown) <= widest:
+        return shown
+    kept = len(shown)
+    while kept > 1 and width(_cut(shown, kept)) > widest:
+        kept = min(kept - 1, kept * widest // width(_cut(shown, kept)) + 1)
+    return _cut(shown, kept)
+
+
+def width(text: str) -> int:
+    """Return how many pixels a line takes in the default font."""
+    return int(_font().getlength(text)) + 1
+
+
+def _cut(text: str, kept: int) -> str:
+    """Return a text with the first and last of `kept` characters around an ellipsis."""
+    first = (kept + 1) // 2
+    return f"{text[:first]}…{text[len(text) - (kept - first) :]}"
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default()
+
+
+@cache
+def _is_drawn(character: str) -> bool:
+    if character.isascii():
+        return True
+    try:
+        return _drawn(character) != _drawn(_NO_CHARACTER)
+    except UnicodeEncodeError:  # a font of Latin-1 alone, where Pillow lacks FreeType
+        return False
+
+
+def _drawn(character: str) -> bytes:
+    """Return the pixels of a character."""
+    picture = Image.new("L", (40, 40))
+    ImageDraw.Draw(picture).text((4, 4), character, fill=255, font=_font())
+    return picture.tobytes()
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
