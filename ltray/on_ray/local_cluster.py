@@ -13,7 +13,7 @@ from ltray.command import FAILED
 from ltray.errors import UsageError
 from ltray.files import reason
 from ltray.on_ray import token_file
-from ltray.on_ray._compat import NotStarted, environment, patient_start
+from ltray.on_ray._compat import environment, patient_start
 from ltray.on_ray.running import own_folder_name
 from ltray.printable import printable
 
@@ -58,9 +58,9 @@ def start() -> None:
                 log_to_driver=False,
                 _system_config=PATIENCE,
             )
-    except NotStarted as error:
+    except Exception as error:  # Ray has no class for it
         print(
-            f"failed: Ray did not start on this machine: {printable(str(error))}. Free memory and space on the disk, "
+            f"failed: Ray did not start on this machine: {reason(error)}. Free memory and space on the disk, "
             f"in {printable(folder)} and in /dev/shm, and run the same command again",
             file=sys.stderr,
         )
