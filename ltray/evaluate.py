@@ -15,17 +15,14 @@ from ltray.claims.check import Comparison, compare
 from ltray.claims.table import claim_table
 from ltray.command import DONE, run
 from ltray.console import new_console
-from ltray.errors import UsageError
 from ltray.metrics import METRICS, title
 from ltray.outcome.assessment import Assessment, Trained
 from ltray.outcome.final_evaluation import accuracy_line
 from ltray.outcome.intervals import mean_interval
-from ltray.outcome.run_folder import EVALUATION, TEST_READS, checkpoint_of, evaluation_at
-from ltray.printable import printable
-from ltray.seal import read_sealed, write_sealed
+from ltray.outcome.ledger import note_look, run_of, words_of
+from ltray.outcome.run_folder import EVALUATION, checkpoint_of, evaluation_at
 
 MEASURES = {key: one.title for key, one in METRICS.items() if not key.startswith("acc_")}
-ORDINALS = {2: "second", 3: "third"}
 
 
 @dataclass(frozen=True)
@@ -36,14 +33,14 @@ class Findings:
         checkpoint: The checkpoint's folder.
         trained: The model.
         assessment: Its logits on the split asked for.
-        reads: How often this model's test images have been read by now; 0: never.
+        look: Which look at the test images this is in the model's run or search, from 1; 0: none.
         recorded: The run's own evaluation on test images at its end, where it has one.
     """
 
     checkpoint: Path
     trained: Trained
     assessment: Assessment
-    reads: int
+    look: int
     recorded: Mapping[str, Any] | None
 
     @property
@@ -62,8 +59,8 @@ def main(words: list[str]) -> int:
     trained = Trained.open(checkpoint, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     recorded = evaluation_at(checkpoint / EVALUATION) if (checkpoint / EVALUATION).exists() else None
     assessment = trained.on_test() if options.test else trained.on_selection()
-    reads = _count_read(checkpoint, recorded) if assessment.split == "test" else 0
-    findings = Findings(checkpoint, trained, assessment, reads, recorded)
+    look = _note(checkpoint) if assessment.split == "test" else 0
+    findings = Findings(checkpoint, trained, assessment, look, recorded)
     if options.json:
         print(json.dumps(as_json(findings), indent=1))
     else:
@@ -89,7 +86,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "images": len(assessment.labels),
         "metrics": assessment.metrics(),
         "chosen": trained.chosen(),
-        "test_reads": findings.reads,
+        "test_look": findings.look,
         "classes": rows,
         "claims": [
             {"claim": one.claim.where, "all": one.claim.all, "difference": one.difference, "verdict": one.words}
@@ -112,13 +109,12 @@ def _print(findings: Findings, console: Console, *, classes: bool) -> None:
     measures = "  ".join(f"{word} {100 * metrics[f'{assessment.split}/{key}']:.1f}" for key, word in MEASURES.items())
     chosen = "  ".join(f"{symbol} = {value:.4g}" for symbol, value in trained.chosen().items())
     say(console, f"  {measures} (of 100; ECE over 15 bins){f'  chosen on these images: {chosen}' if chosen else ''}")
-    if findings.reads > 1:
-        times = ORDINALS.get(findings.reads, f"{findings.reads}th")
-        warning = f"this is the {times} reading of the test set for this model: choose nothing by it"
-        console.print(warning, style="yellow")
+    if findings.look:
+        style = "yellow" if findings.look > 1 else None
+        console.print(f"this is the {words_of(findings.look)}", style=style)
     if findings.recorded and assessment.split == "val":
         known = accuracy_line(findings.recorded["metrics"], "test")
-        say(console, f"test images, as evaluated once at the run's end: {known}")
+        say(console, f"test images, as evaluated at the run's end: {known}")
     if findings.comparisons:
         console.print(claim_table({"this model": findings.comparisons}))
     if classes:
@@ -152,14 +148,11 @@ def _class_table(findings: Findings) -> Table:
     return shown
 
 
-def _count_read(checkpoint: Path, recorded: Mapping[str, Any] | None) -> int:
-    """Note one more reading of the test set for a checkpoint; the run's own is the first."""
-    path = checkpoint / TEST_READS
-    known = read_sealed(path).get("reads") if path.exists() else int(recorded is not None)
-    if not isinstance(known, int):
-        raise UsageError(f"{printable(path)}: lacks the number of `reads`: it is damaged.")
-    write_sealed(path, {"reads": known + 1})
-    return known + 1
+def _note(checkpoint: Path) -> int:
+    """Note one more look at the test images in the ledger of the checkpoint's run; return its number."""
+    run_folder, own = run_of(checkpoint), checkpoint.resolve()
+    inside = own.relative_to(run_folder.resolve())
+    return note_look(run_folder, f"ltray.evaluate --test of {inside if inside.parts else own.name}")
 
 
 def _parser() -> Parser:
@@ -170,7 +163,9 @@ def _parser() -> Parser:
     parser.add_argument(
         "run", type=path_argument, metavar="RUN|CHECKPOINT", help="folder of a run, a search or a checkpoint"
     )
-    parser.add_argument("--test", action="store_true", help="read the test set; how often that was done is counted")
+    parser.add_argument(
+        "--test", action="store_true", help="look at the test images; looks are counted in the run folder"
+    )
     parser.add_argument("--classes", action="store_true", help="print the accuracy of each class")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser

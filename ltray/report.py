@@ -11,6 +11,7 @@ from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.outcome.final_evaluation import accuracy_line
 from ltray.outcome.finalist_table import render_finalists
+from ltray.outcome.ledger import number_of, words_of
 from ltray.outcome.results import BEST_SHOWN, render
 from ltray.outcome.run_record import RunRecord
 from ltray.pages.report import REPORT, write_report
@@ -36,12 +37,14 @@ def _summarise(record: RunRecord, console: Console) -> None:
     if record.trials is not None and f"{record.selection}/acc_all" in record.trials:
         names = {knob: knob.rpartition(".")[2] for knob in record.varied}
         most = len(record.config.get("rows", ())) or BEST_SHOWN
-        console.print(render(record.trials, names, selection=record.selection, most=most))
+        console.print(
+            render(record.trials, names, selection=record.selection, most=most, objective=record.objectives[0])
+        )
     if record.finalists is not None:
         console.print(render_finalists(record.finalists))
     elif record.evaluation:
-        found = accuracy_line(record.evaluation["metrics"], "test")
-        console.print(f"test (evaluated once): {found}")
+        found = accuracy_line(record.evaluation["metrics"], "test", record.objectives[0])
+        console.print(f"test ({words_of(number_of(record.evaluation))}): {found}")
     claims = claims_of(record)
     if claims:
         console.print(claim_table(claims))

@@ -21,6 +21,7 @@ from ltray.following import World
 from ltray.objective import announced_objective, recorded_objective
 from ltray.outcome.claimed import check_output
 from ltray.outcome.final_evaluation import accuracy_line
+from ltray.outcome.ledger import LOOK, declare_end_of, number_of, words_of
 from ltray.outcome.paths import tensorboard_command
 from ltray.outcome.run_folder import (
     BEST,
@@ -196,13 +197,16 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
 
     known = read_evaluation(folder)
     if known is None:
-        known = evaluate_where_trained(folder, checkpoint_of(folder), resources)
+        checkpoint = checkpoint_of(folder)
+        look = declare_end_of(folder, experiment, f"the run's best checkpoint, {checkpoint.name}")
+        known = evaluate_where_trained(folder, checkpoint, resources, stamps={LOOK: look})
     chosen = "".join(f", {symbol} = {value:.4g}" for symbol, value in known["chosen"].items())
     accuracy = accuracy_line(known["metrics"], "test", experiment.objective)
     console.print(
         f"test: {accuracy}  (best epoch {known['epoch']}{chosen}, chosen on "
         f"{'the test set itself' if known['protocol'] == 'paper' else 'validation images'} by {experiment.objective}, "
-        f"seed {known['seed']})",
+        f"seed {known['seed']}; {words_of(number_of(known))})",
+        soft_wrap=True,
     )
     console.print(f"best checkpoint: {folder / BEST}   curves: {tensorboard_command(folder.parent)}", soft_wrap=True)
 

@@ -7,6 +7,7 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.evaluate import main
+from ltray.outcome.ledger import LEDGER
 from ltray.outcome.run_folder import read_evaluation
 
 
@@ -18,22 +19,22 @@ def as_json(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> di
 def test_validation_images_are_the_default_and_give_the_figures_of_the_run(finished_run, capsys):
     found = as_json(finished_run, capsys)
     recorded = read_evaluation(finished_run)
-    assert found["split"] == "val" and found["test_reads"] == 0 and found["claims"] == []
+    assert found["split"] == "val" and found["test_look"] == 0 and found["claims"] == []
     assert found["metrics"] == recorded["selection"]
     assert len(found["classes"]) == 10 and found["classes"][0] == found["classes"][0] | {"class": "0", "images": 20}
-    assert not (finished_run / "best" / "test_reads.json").exists()
+    assert not list(finished_run.rglob(LEDGER))
 
 
-def test_every_reading_of_the_test_set_is_counted(finished_run, capsys):
+def test_every_look_at_the_test_images_is_counted(finished_run, capsys):
     recorded = read_evaluation(finished_run)
     found = as_json(finished_run, capsys, "--test")
     assert found["metrics"] == recorded["metrics"]
-    assert found["test_reads"] == 2  # the run's own was the first
+    assert found["test_look"] == 2  # the run's own was the first
     main([str(finished_run), "--test"])
-    assert "the third reading of the test set for this model" in capsys.readouterr().out
+    assert "this is the third look at the test images: choose nothing by it" in capsys.readouterr().out
 
 
-def test_the_first_reading_of_a_checkpoint_without_evaluation_is_not_warned_of(
+def test_the_first_look_with_a_checkpoint_without_evaluation_is_not_warned_of(
     short_run, digits_from_memory, tmp_path, capsys
 ):
     (newest,) = sorted(short_run.glob("checkpoint_*"))[-1:]
@@ -43,13 +44,13 @@ def test_the_first_reading_of_a_checkpoint_without_evaluation_is_not_warned_of(
         (folder / file.name).write_bytes(file.read_bytes())
     main([str(folder), "--test"])
     printed = capsys.readouterr().out
-    assert "400 test images: all" in printed and "reading of the test set" not in printed
+    assert "400 test images: all" in printed and "this is the first look at the test images\n" in printed
 
 
 def test_people_read_measures_classes_and_the_runs_own_test_figures(finished_run, capsys):
     main([str(finished_run), "--classes"])
     printed = capsys.readouterr().out
-    assert "200 validation images: all" in printed and "as evaluated once at the run's end" in printed
+    assert "200 validation images: all" in printed and "as evaluated at the run's end" in printed
     assert "MCC" in printed and "NMI" in printed and "ECE" in printed
     assert "accuracy of each class" in printed
 

@@ -213,10 +213,12 @@ def test_the_tables_are_written_and_the_winners_best_run_is_kept(space: SearchSp
             best = one.folder(tmp_path, (seed, 0)) / "best"
             best.mkdir(parents=True)
             (best / "checkpoint.pt").write_text(f"{one.key} {seed}")
-            (best / "evaluation.json").write_text(json.dumps(evaluation(base + 0.01 * (seed == 2), base)))
-    table = write_finalists(space, finalists, tmp_path)
-    assert table is not None and table["trial"][0] == "0003"
+            found = evaluation(base + 0.01 * (seed == 2), base) | {"settings": {}}
+            (best / "evaluation.json").write_text(json.dumps(found))
+    table = write_finalists(space, finalists, tmp_path, look=2)
+    assert table is not None and table["trial"][0] == "0003" and table["test_look"].tolist() == [2, 2]
     assert (tmp_path / "best" / "checkpoint.pt").read_text() == "0003 2"
-    assert json.loads((tmp_path / "best" / "evaluation.json").read_text())["run"] == "finalists/0003-seed2-data0"
+    kept = json.loads((tmp_path / "best" / "evaluation.json").read_text())
+    assert kept["run"] == "finalists/0003-seed2-data0" and kept["test_look"] == 2
     names = {path.name for path in tmp_path.glob("finalist*.*")}
     assert names == {"finalists.parquet", "finalists.csv", "finalist_runs.parquet", "finalist_runs.csv"}

@@ -197,7 +197,7 @@ def test_several_runs_stand_side_by_side_and_the_terminal_gets_a_summary(search,
     checker, text = checked(tmp_path / "two.html")
     assert checker.headings.count("Trials") == 2 and 'href="#run1"' in text
     printed = capsys.readouterr().out
-    assert "finalists: accuracy in %" in printed and "test (evaluated once): all" in printed
+    assert "finalists: accuracy in %" in printed and "test (first look at the test images): all" in printed
 
 
 @pytest.mark.parametrize("left", [0, 1])

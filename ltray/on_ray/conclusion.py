@@ -16,6 +16,7 @@ from ltray.on_ray.trial import attempts, checkpoints
 from ltray.outcome.final_evaluation import accuracy_line
 from ltray.outcome.finalist_table import render_finalists, write_finalists
 from ltray.outcome.finalists import choose
+from ltray.outcome.ledger import LOOK, declare_end_of, number_of, words_of
 from ltray.outcome.paths import dashboard_command, tensorboard_command
 from ltray.outcome.results import BEST_SHOWN, history, render, trial_table, write_table
 from ltray.outcome.run_folder import BEST, TRIALS, complete_best, read_evaluation
@@ -102,18 +103,24 @@ def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, consol
         assert checkpoint is not None, f"trial {number} is complete"
         cluster.connect()
         resources = cluster.worker_resources(space.trial)
-        known = evaluate_where_trained(folder, checkpoint, resources, stamps={"trial": number})
+        look = declare_end_of(folder, space.base, f"trial {number}, epoch {reached.best_epoch}")
+        known = evaluate_where_trained(folder, checkpoint, resources, stamps={"trial": number, LOOK: look})
     accuracy = accuracy_line(known["metrics"], "test", space.base.objective)
-    console.print(f"test accuracy of trial {number} (evaluated once): {accuracy}")
+    console.print(f"test accuracy of trial {number} ({words_of(number_of(known))}): {accuracy}", soft_wrap=True)
 
 
 def _compare_finalists(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> int:
     """Train the finalists, write and print their tables, keep the winner's best run."""
     finalists = choose(study, space)
+    names = ", ".join(one.key for one in finalists)
+    asked = space.finalists
+    declared = f"finalists {names}, each on {asked.seeds} training seeds and {asked.data_seeds} data seeds"
+    look = declare_end_of(folder, space.base, declared)
     crashed = run_finalists(space, finalists, folder, console)
-    table = write_finalists(space, finalists, folder)
+    table = write_finalists(space, finalists, folder, look=look)
     if table is None:
         console.print("no finalist finished with a valid result", style="red")
         return FAILED
     console.print(render_finalists(table))
+    console.print(f"their test accuracies are the {words_of(look)}", soft_wrap=True)
     return FAILED if crashed else DONE

@@ -11,6 +11,7 @@ from rich.table import Table
 from ltray.metrics import BALANCED, heading, shown_keys
 from ltray.outcome.finalists import PAPERS, Cell, Finalist, Results, paired, read_runs, round_means, rounds, values
 from ltray.outcome.intervals import SAME, Interval
+from ltray.outcome.ledger import LOOK
 from ltray.outcome.multiple_comparisons import Difference, differences, mean_intervals
 from ltray.outcome.results import write_table
 from ltray.outcome.run_folder import BEST, keep_best, read_evaluation
@@ -19,8 +20,16 @@ from ltray.space.search_space import SearchSpace
 OF_PAPERS = "of_papers"
 
 
-def write_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Path) -> pd.DataFrame | None:
+def write_finalists(
+    space: SearchSpace, finalists: Sequence[Finalist], folder: Path, *, look: int = 1
+) -> pd.DataFrame | None:
     """Write `finalists` (a row each) and `finalist_runs` (a row a run), and keep the winner's best run in `best/`.
+
+    Args:
+        space: The search space.
+        finalists: All of them.
+        folder: The run folder.
+        look: Which look at the test images of the search they are together, from 1.
 
     Returns:
         The summary, or None where no run was valid.
@@ -32,6 +41,7 @@ def write_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: P
         return None
     objective = base.objective
     table = summary(finalists, results, order, protocol=base.dataset.protocol, objective=objective)
+    table[LOOK] = look
     for name, content in (("finalists", table), ("finalist_runs", run_table(finalists, results))):
         write_table(content, folder / f"{name}.parquet")
         write_table(content, folder / f"{name}.csv")
@@ -40,7 +50,7 @@ def write_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: P
     run = winner.folder(folder, max(found, key=lambda cell: found[cell]))
     evaluation = read_evaluation(run)
     assert evaluation is not None
-    keep_best(folder, run / BEST, evaluation | {"run": str(run.relative_to(folder))})
+    keep_best(folder, run / BEST, evaluation | {"run": str(run.relative_to(folder)), LOOK: look})
     return table
 
 

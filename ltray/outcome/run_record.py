@@ -10,6 +10,7 @@ import pandas as pd
 from ltray.errors import UsageError
 from ltray.experiment import OBJECTIVE, Experiment
 from ltray.files import check_regular, reading
+from ltray.outcome.ledger import Look, looks
 from ltray.outcome.run_folder import (
     CONFIG,
     FOREIGN,
@@ -36,6 +37,7 @@ class RunRecord:
         finalist_runs: `finalist_runs.parquet`, or None.
         evaluation: Of the model in `best/`, or None.
         importance: `importance.csv`, a row a group and knob, or None.
+        looks: The looks at the test images, oldest first.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class RunRecord:
     finalist_runs: pd.DataFrame | None
     evaluation: Mapping[str, Any] | None
     importance: pd.DataFrame | None = None
+    looks: Sequence[Look] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "RunRecord":
@@ -74,6 +77,7 @@ class RunRecord:
             finalists=_table(folder / "finalists.parquet"),
             finalist_runs=_table(folder / "finalist_runs.parquet"),
             evaluation=read_evaluation(folder),
+            looks=looks(folder),
             importance=_table(folder / IMPORTANCE, ("group", "knob", "share", "beyond_chance", "variance")),
         )
 

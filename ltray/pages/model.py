@@ -5,6 +5,7 @@ import math
 from html import escape
 
 from ltray.outcome.assessment import Assessment
+from ltray.outcome.ledger import number_of, words_of
 from ltray.outcome.run_folder import BEST, SCORES
 from ltray.outcome.run_record import RunRecord
 from ltray.outcome.tau_curve import TauCurve, adjustment_curve, norm_curve
@@ -24,10 +25,13 @@ def classes(record: RunRecord) -> str:
     figures = [(n, metrics.get(f"test/{n.lower()}")) for n in ("MCC", "NMI", "ECE")]
     words = ", ".join(f"{n} {100 * v:.1f}" for n, v in figures if v is not None)
     chosen = "".join(f", {symbol} = {value:.4g}" for symbol, value in evaluation.get("chosen", {}).items())
+    look = words_of(number_of(evaluation))
     run = f" of {evaluation['run']}" if "run" in evaluation else ""
     return section(
         "Classes",
-        paragraph(f"Test accuracy of the model in best/{run}, epoch {evaluation['epoch']}{chosen}. {words} (of 100)."),
+        paragraph(
+            f"Test accuracy of the model in best/{run}, epoch {evaluation['epoch']}{chosen}: {look}. {words} (of 100)."
+        ),
         marks.per_class(accuracy, tail.counts, tail.groups()),
         key([("blue", "many (> 100)"), ("green", "medium (20 to 100)"), ("orange", "few (< 20)")]),
         paragraph(f"Groups: {tail.in_groups()}.", "soft"),
@@ -66,5 +70,7 @@ def provenance(record: RunRecord) -> str:
     rows = [[name, plain(value)] for name, value in environment.items()]
     settings = {k: record.settings.get(k) for k in ("seed", "dataset.data_seed", "dataset.protocol", "backbone")}
     rows += [[name, plain(value)] for name, value in settings.items() if value is not None]
+    looks = enumerate(record.looks, start=1)
+    rows += [[f"look {number} at the test images", f"{look.what} {look.time}"] for number, look in looks]
     config = f"<pre>{escape(json.dumps(record.config, indent=1, ensure_ascii=False))}</pre>"
     return section("Provenance", table(["", ""], rows, words=(0, 1)), folded("all settings", config))

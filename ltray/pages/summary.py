@@ -6,6 +6,7 @@ from ltray.claims.of_run import claims_of
 from ltray.claims.table import HEADINGS, claim_rows
 from ltray.metrics import heading, shown_accuracies, shown_keys
 from ltray.outcome.finalist_table import against, methods_of, name_of, selected_on, shift_of, spread
+from ltray.outcome.ledger import LOOK, words_of
 from ltray.outcome.run_record import RunRecord
 from ltray.pages import marks
 from ltray.pages.page import grid, key, paragraph, section, table
@@ -81,12 +82,18 @@ def finalists(record: RunRecord) -> str:
     return section(
         "Finalists",
         paragraph(_finalist_words(found)),
+        _look_words(found),
         grid(charts, 2),
         key([("blue", "mean and 95 % interval"), ("orange", "papers' setting"), ("grey", "single runs")]),
         table(
             headings, rows, words=(0, *range(1, 1 + len(several)), len(headings) - 2, len(headings) - 1), kinds=kinds
         ),
     )
+
+
+def _look_words(found: pd.DataFrame) -> str:
+    """Return which look at the test images the finalists were; nothing where an earlier version did not count."""
+    return paragraph(f"Their test accuracies are the {words_of(int(found.iloc[0][LOOK]))}.") if LOOK in found else ""
 
 
 def _finalist_words(found: pd.DataFrame) -> str:

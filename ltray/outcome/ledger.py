@@ -1,0 +1,121 @@
+"""The ledger of a run folder: how often its test images were looked at, and for what.
+
+A test set that is looked at again and again selects. So looks are counted for the whole search, not for each of its
+checkpoints: the evaluation of the best trial, the finalists together, each `ltray.evaluate --test`. What is declared
+before it begins is one look, however many models it reads: the finalists, or all epochs under `protocol: paper`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ltray.experiment import Experiment
+from ltray.outcome.run_folder import BEST, CONFIG, EVALUATION, TEST_READS
+from ltray.seal import append_sealed, read_lines, read_sealed
+
+LEDGER = "test_looks.jsonl"
+LOOK = "test_look"  # what an `evaluation.json` calls the number of its look
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the test images.
+
+    Attributes:
+        what: What was evaluated: "trial 7, epoch 20", "finalists: 4 settings x 5 runs".
+        time: When, in ISO 8601 with the time zone; "" where an earlier version of ltray did not keep it.
+    """
+
+    what: str
+    time: str
+
+
+_OLD = Look("the model in best/", "")
+
+
+def looks(folder: Path) -> list[Look]:
+    """Return the looks of a run folder, oldest first.
+
+    A run folder of an earlier version has no ledger: its evaluation at its end counts as one look, or it counted
+    the readings of the model in `best/`.
+
+    Raises:
+        UsageError: The ledger is damaged.
+    """
+    found = [Look(str(line["what"]), str(line["time"])) for line in read_lines(folder / LEDGER)]
+    for place in (folder, folder / BEST):
+        if not found and (place / TEST_READS).exists():
+            found = [_OLD] * int(read_sealed(place / TEST_READS).get("reads", 1))
+        if not found and (place / EVALUATION).exists():
+            found = [_OLD]
+    return found
+
+
+def note_look(folder: Path, what: str) -> int:
+    """Add a look to the ledger; return its number, from 1."""
+    found = looks(folder)
+    if not (folder / LEDGER).exists():
+        for look in found:
+            append_sealed(folder / LEDGER, asdict(look))
+    append_sealed(folder / LEDGER, asdict(Look(what, datetime.now(UTC).isoformat(timespec="seconds"))))
+    return len(found) + 1
+
+
+def declare_look(folder: Path, what: str) -> int:
+    """Return the number of a look that was declared with the same words, or add it: a continued run declares once."""
+    for number, look in enumerate(looks(folder), start=1):
+        if look.what == what:
+            return number
+    return note_look(folder, what)
+
+
+def declare_end_of(folder: Path, experiment: Experiment, what: str) -> int:
+    """Declare the evaluation at the end of a run or search; return the number of the look that it is part of.
+
+    Under `protocol: paper` that is the look of all epochs, since each of them was compared on test images.
+
+    Args:
+        folder: The run folder.
+        experiment: Of the run, or what all trials have in common.
+        what: What is evaluated: "trial 7, epoch 20".
+    """
+    selected = "protocol paper: every epoch is compared on test images"
+    return declare_look(folder, selected if experiment.selection == "test" else what)
+
+
+def run_of(checkpoint: Path) -> Path:
+    """Return the run folder that a checkpoint belongs to, or its own folder where it belongs to none.
+
+    The outermost one counts: a trial and a finalist are parts of their search.
+
+    Args:
+        checkpoint: Folder of a checkpoint.
+    """
+    runs = [folder for folder in (checkpoint, *checkpoint.resolve().parents) if (folder / CONFIG).is_file()]
+    return runs[-1] if runs else checkpoint
+
+
+def ordinal(number: int) -> str:
+    """Return a number in words: first, second, and so on."""
+    if number <= len(_ORDINALS):
+        return _ORDINALS[number - 1]
+    ending = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def words_of(number: int) -> str:
+    """Return what stands beside a test figure: which look at the test images it is.
+
+    Args:
+        number: Of the look, from 1.
+    """
+    text = f"{ordinal(number)} look at the test images"
+    return text if number == 1 else f"{text}: choose nothing by it"
+
+
+def number_of(evaluation: Mapping[str, Any]) -> int:
+    """Return the number of the look that an `evaluation.json` is of; 1 where an earlier version wrote it."""
+    return int(evaluation.get(LOOK, 1))

@@ -1,0 +1,78 @@
+"""Looks at the test images are counted for a whole search, and what was declared before is one look."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ltray.errors import UsageError
+from ltray.outcome.ledger import LEDGER, declare_end_of, declare_look, looks, note_look, ordinal, run_of, words_of
+from ltray.outcome.run_folder import BEST, CONFIG, EVALUATION, TEST_READS
+from ltray.seal import write_sealed
+
+
+def words(folder: Path) -> list[str]:
+    return [look.what for look in looks(folder)]
+
+
+def test_every_look_counts_and_a_declared_one_counts_once(tmp_path: Path) -> None:
+    assert looks(tmp_path) == []
+    assert declare_look(tmp_path, "trial 3, epoch 20") == 1
+    assert note_look(tmp_path, "ltray.evaluate --test of best") == 2
+    assert note_look(tmp_path, "ltray.evaluate --test of best") == 3
+    assert declare_look(tmp_path, "finalists 0003, paper") == 4
+    assert declare_look(tmp_path, "finalists 0003, paper") == 4  # an interrupted command, continued
+    assert declare_look(tmp_path, "trial 3, epoch 20") == 1
+    assert words(tmp_path)[3] == "finalists 0003, paper" and looks(tmp_path)[0].time.endswith("+00:00")
+
+
+def test_another_best_trial_is_another_look(tmp_path: Path) -> None:
+    honest = SimpleNamespace(selection="val")
+    assert declare_end_of(tmp_path, honest, "trial 3, epoch 20") == 1  # type: ignore[arg-type]
+    assert declare_end_of(tmp_path, honest, "trial 9, epoch 20") == 2  # type: ignore[arg-type]
+
+
+def test_under_the_papers_protocol_all_epochs_are_one_look(tmp_path: Path) -> None:
+    paper = SimpleNamespace(selection="test")
+    numbers = [declare_end_of(tmp_path, paper, f"trial {n}, epoch 20") for n in range(3)]  # type: ignore[arg-type]
+    assert numbers == [1, 1, 1] and "protocol paper" in words(tmp_path)[0]
+
+
+@pytest.mark.parametrize("reads", [0, 1, 3])
+def test_what_a_former_version_counted_stays_counted(tmp_path: Path, reads: int) -> None:
+    (tmp_path / BEST).mkdir()
+    (tmp_path / BEST / EVALUATION).write_text("{}")
+    if reads:
+        write_sealed(tmp_path / BEST / TEST_READS, {"reads": reads})
+    before = max(reads, 1)
+    assert len(looks(tmp_path)) == before
+    assert note_look(tmp_path, "again") == before + 1 == len(looks(tmp_path))
+
+
+def test_a_damaged_ledger_is_named(tmp_path: Path) -> None:
+    note_look(tmp_path, "trial 3, epoch 20")
+    note_look(tmp_path, "trial 4, epoch 20")
+    text = (tmp_path / LEDGER).read_text()
+    (tmp_path / LEDGER).write_text(text.replace("trial 3", "trial 8", 1))
+    with pytest.raises(UsageError, match=f"{LEDGER}:1"):
+        looks(tmp_path)
+
+
+def test_a_trial_and_a_finalist_belong_to_their_search(tmp_path: Path) -> None:
+    search = tmp_path / "search"
+    for run in (search, search / "finalists" / "0001-seed1-data0"):
+        (run / "best").mkdir(parents=True)
+        (run / CONFIG).write_text("{}")
+    (search / "trials" / "0007" / "checkpoint_000004").mkdir(parents=True)
+    for checkpoint in ("best", "trials/0007/checkpoint_000004", "finalists/0001-seed1-data0/best"):
+        assert run_of(search / checkpoint) == search
+    (tmp_path / "alone").mkdir()
+    assert run_of(tmp_path / "alone") == tmp_path / "alone"
+
+
+def test_words() -> None:
+    assert words_of(1) == "first look at the test images"
+    assert words_of(2) == "second look at the test images: choose nothing by it"
+    assert [ordinal(n) for n in (10, 11, 12, 21, 22, 101, 111)] == [
+        "tenth", "11th", "12th", "21st", "22nd", "101st", "111th",
+    ]  # fmt: skip
