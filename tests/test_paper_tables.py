@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from ltray.claims import published
+from ltray.claims import Claim, published
+from ltray.claims.check import compare
 from ltray.long_tail import LongTail
+from ltray.outcome.intervals import mean_interval
 from ltray.space.search_space import SearchSpace
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,6 +109,30 @@ def test_dscls_patches_and_pacos_weights_are_the_published_ones() -> None:
     assert ours == stated("dscl-table4")
     weights = [row["multi_task.contrastive_weight"] for row in settings("paco-table14")]
     assert weights == stated("paco-table14")
+
+
+UNKNOWN = "they do not say which images chose their epoch"
+TITLES = {"ResCom": "rescom", "BCL": "bcl", "PaCo": "paco", "DSCL": "dscl", "DLSA": "dlsa"}
+
+
+def title_of(claim: Claim) -> str:
+    source = next(ours for paper, ours in TITLES.items() if claim.source.startswith(paper))
+    return f"{source}-table{claim.table.removeprefix('Table ')}"
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.stem != "rescom-figure3"], ids=lambda file: file.stem)
+def test_every_row_meets_its_own_published_figure_and_no_other_of_its_table(file: Path) -> None:
+    met = []
+    for row in read(file).rows:
+        found = compare(row.experiment.settings(), mean_interval([0.5, 0.51, 0.52]))
+        own = [one for one in found if set(one.reasons) <= {UNKNOWN} and title_of(one.claim) == table_of(file)]
+        assert len(own) == 1 and own[0].recipe == (), [one.words for one in found]
+        met.append(own[0].claim)
+    assert len(set(map(id, met))) == len(met)  # no two rows share a figure
+    test = any(claim.chosen_on == "test" for claim in met)
+    assert all((claim.chosen_on == "test") == test for claim in met)
+    assert {row.experiment.dataset.protocol for row in read(file).rows} == {"paper" if test else "honest"}
+    assert ("(protocol: paper)" in file.read_text()) == test
 
 
 @pytest.mark.slow

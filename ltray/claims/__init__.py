@@ -1,12 +1,14 @@
 """The papers' published figures, a row each, as data.
 
 `contrastive.json` holds the tables of ResCom, PaCo and BCL, `decoupled.json` those of DSCL,
-DLSA and the baselines' repositories: figures and what they were measured on, nothing else.
+DLSA and the baselines' repositories, `foundation.json` those of ProCo and LIFT: figures and what
+they were measured on, nothing else. A row of a method that ltray has states its settings, any
+other row what ltray lacks.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,9 @@ class Claim:
         network: ltray's name of the backbone, or None where it has none.
         epochs: Of the (first) training; None where the source does not say.
         method: As printed.
-        methods: The same in ltray's methods; empty where ltray has none.
-        settings: Knobs that the row fixes, by full name.
-        variant: What sets the row apart from the method's plain setting, in words.
+        methods: The same in ltray's methods; empty where ltray lacks one, see `lacks`.
+        settings: Knobs in which rows of the method differ, by full name: another value is another row.
+        variant: What sets the row apart from every setting of ltray, in words.
         chosen_on: Images on which the reported epoch was chosen: "test", "validation", or
             None where that is not known.
         all: Top-1 accuracy in percent, over images, or None.
@@ -38,6 +40,13 @@ class Claim:
         nmi: Normalised mutual information of 100, or None.
         ece: Expected calibration error of 100, or None.
         note: What else matters for reading it.
+        recipe: Knobs that the row sets unlike the method's plain setting, but in which rows do not differ.
+        lacks: What ltray would need for this row; empty where it has the methods.
+        width: Features of the network before its classifier, or None where the source does not say;
+            the usual network of the backbone's name is then assumed.
+        parameters: Of the network without classifier, or None likewise.
+        subset: Which training images, in words; empty for the official list, or the official draw
+            (data seed 0) of a data set that is cut.
     """
 
     source: str
@@ -60,11 +69,17 @@ class Claim:
     nmi: float | None
     ece: float | None
     note: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    lacks: str = ""
+    width: int | None = None
+    parameters: int | None = None
+    subset: str = ""
 
     @property
     def where(self) -> str:
         """Paper and table."""
-        return f"{self.source}, {f'table {self.table}' if self.table[0].isdigit() else self.table}"
+        numbered = any(letter.isdigit() for letter in self.table) and " " not in self.table
+        return f"{self.source}, {f'table {self.table}' if numbered else self.table}"
 
 
 @cache

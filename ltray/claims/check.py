@@ -1,17 +1,17 @@
 """A result beside its claim: within noise, below, above, or not comparable and why."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ltray.claims import Claim, published
-from ltray.data.definition import DatasetDefinition, find
-from ltray.errors import UsageError
-from ltray.outcome.intervals import Interval
+from ltray.claims.departures import other_recipe, other_row
+from ltray.claims.spreads import Spread, listed_spread
+from ltray.outcome.intervals import LEVEL, Interval
 
 WITHIN, BELOW, ABOVE, NOT = "within noise", "below", "above", "not comparable"
-# Fields of a data set that decide which images train and test; the factor is looked at on its own.
-SAME_IMAGES = ("source", "image_size", "imbalance_kind", "largest_class", "test_per_class", "train_list", "test_list")
+MOST_KNOBS = 3  # named in a verdict; of more the number
 
 
 @dataclass(frozen=True)
@@ -23,28 +23,73 @@ class Comparison:
         verdict: One of the four.
         reasons: Why it is not comparable; empty otherwise.
         difference: Our mean minus the claim, in points.
+        expected: Where one more run like ours would fall in 95 % of cases, a share of 1.
+        recipe: Knobs that differ from the paper's setting although the row is the same, in words.
+        basis: Where the spread comes from, where our own runs cannot say; empty otherwise.
     """
 
     claim: Claim
     verdict: str
     reasons: tuple[str, ...]
     difference: float
+    expected: Interval
+    recipe: tuple[str, ...] = ()
+    basis: str = ""
 
     @property
     def words(self) -> str:
-        """The verdict with its reasons."""
-        return f"{self.verdict}: {'; '.join(self.reasons)}" if self.reasons else self.verdict
+        """The verdict with its reasons, or with what qualifies it."""
+        if self.reasons:
+            return f"{self.verdict}: {'; '.join(self.reasons)}"
+        knobs = self.recipe if len(self.recipe) <= MOST_KNOBS else [f"{len(self.recipe)} knobs unlike the paper's"]
+        more = [f"with {', '.join(knobs)}"] if knobs else []
+        more += [self.basis] if self.basis else []
+        return "; ".join([self.verdict, *more])
 
 
-def compare(settings: Mapping[str, Any], accuracy: Interval) -> list[Comparison]:
-    """Return every claim on the same methods, data set and imbalance factor.
+@dataclass(frozen=True)
+class Agreement:
+    """Where a published run may lie for a result to agree with it.
 
-    "Within noise" means that the claim lies in the interval of our runs; the papers print
-    no interval of their own.
+    Attributes:
+        interval: About our mean.
+        basis: As in `Comparison`.
+    """
+
+    interval: Interval
+    basis: str
+
+
+def agreement(accuracy: Interval, listed: Spread) -> Agreement:
+    """Return the 95 % prediction interval of one more run: mean ± t·s·√(1 + 1/n) of n runs.
+
+    The published figure is one run, taken to vary as ours do.
+
+    Args:
+        accuracy: Mean of our runs with its Student-t interval, a share of 1.
+        listed: The spread to use where there is one run.
+    """
+    from scipy.stats import t as student
+
+    mean, count = accuracy.mean, accuracy.count
+    if count > 1:  # half the interval's width is t·s/√n
+        return Agreement(_about(mean, accuracy.half * math.sqrt(count + 1), count), "")
+    half = float(student.ppf((1 + LEVEL) / 2, listed.freedom)) * listed.points / 100 * math.sqrt(2)
+    words = f"from one run: seeds are taken to spread {listed.points:.1f} points, {listed.source}"
+    return Agreement(_about(mean, half, count), words)
+
+
+def _about(mean: float, half: float, count: int) -> Interval:
+    return Interval(mean, mean - half, mean + half, count)
+
+
+def compare(settings: Mapping[str, Any], accuracy: Interval, *, subsets: int = 1) -> list[Comparison]:
+    """Return every claim on the same methods, data set and imbalance factor, those that can be compared first.
 
     Args:
         settings: Complete flat settings of the runs; seeds apart they are alike.
-        accuracy: Test accuracy over all classes, a share of 1, over our runs.
+        accuracy: Test accuracy over all images, a share of 1, over our runs, with its Student-t interval.
+        subsets: Of how many draws of the training images (data seeds) the mean is taken.
     """
     factor = settings["dataset.imbalance_factor"]
     cut = settings["dataset.imbalance_kind"] in ("exp", "step", "pareto")
@@ -52,55 +97,19 @@ def compare(settings: Mapping[str, Any], accuracy: Interval) -> list[Comparison]
     for claim in published():
         same = claim.dataset == settings["dataset"] and claim.methods == tuple(settings["methods"])
         if same and claim.all is not None and (not cut or claim.imbalance_factor == factor):
-            found.append(_against(claim, settings, accuracy))
+            found.append(_against(claim, settings, accuracy, subsets))
     return sorted(found, key=lambda one: (one.verdict == NOT, len(one.reasons), one.claim.where))
 
 
-def _against(claim: Claim, settings: Mapping[str, Any], accuracy: Interval) -> Comparison:
+def _against(claim: Claim, settings: Mapping[str, Any], accuracy: Interval, subsets: int) -> Comparison:
     assert claim.all is not None
     share = claim.all / 100.0
     difference = 100.0 * accuracy.mean - claim.all
-    reasons = tuple(_reasons(claim, settings, accuracy.count))
+    expected = agreement(accuracy, listed_spread(claim.dataset, claim.methods, accuracy.mean))
+    reasons = tuple(other_row(claim, settings, subsets=subsets))
     if reasons:
-        return Comparison(claim, NOT, reasons, difference)
-    verdict = BELOW if accuracy.high < share else ABOVE if accuracy.low > share else WITHIN
-    return Comparison(claim, verdict, (), difference)
-
-
-def _reasons(claim: Claim, settings: Mapping[str, Any], runs: int) -> list[str]:
-    """Return what differs between a claim and a run, in words."""
-    reasons = []
-    honest = settings["dataset.protocol"] == "honest"
-    if claim.chosen_on == "test" and honest:
-        reasons.append("theirs is the best epoch on the test set, ours was chosen on validation images (honest)")
-    elif claim.chosen_on == "validation" and not honest:
-        reasons.append("theirs was chosen on validation images, ours on the test set (paper)")
-    elif claim.chosen_on is None:
-        reasons.append("they do not say which images chose their epoch")
-    epochs = settings[f"{settings['methods'][0]}.epochs"]
-    if claim.epochs is None:
-        reasons.append(f"they do not state their epochs; ours: {epochs}")
-    elif claim.epochs != epochs:
-        reasons.append(f"{claim.epochs} epochs there, {epochs} here")
-    if claim.network != settings["backbone"]:
-        reasons.append(f"{claim.backbone} there, {settings['backbone']} here")
-    reasons += [f"{k}={v} there, {settings.get(k)} here" for k, v in claim.settings.items() if settings.get(k) != v]
-    if claim.variant:
-        reasons.append(f"a variant: {claim.variant}")
-    reasons += _other_images(settings)
-    if runs < 2:
-        reasons.append("one run here: no interval")
-    return reasons
-
-
-def _other_images(settings: Mapping[str, Any]) -> list[str]:
-    """Return where a data set differs from the shipped definition of its name."""
-    try:
-        shipped = DatasetDefinition.read(find(settings["dataset"])).as_dict()
-    except UsageError:
-        return ["the data set is not one that ltray ships"]
-    return [
-        f"other data: {name}={settings[f'dataset.{name}']} instead of {shipped[name]}"
-        for name in SAME_IMAGES
-        if settings[f"dataset.{name}"] != shipped[name]
-    ]
+        return Comparison(claim, NOT, reasons, difference, expected.interval)
+    low, high = expected.interval.low, expected.interval.high
+    verdict = BELOW if high < share else ABOVE if low > share else WITHIN
+    recipe = tuple(other_recipe(claim, settings))
+    return Comparison(claim, verdict, (), difference, expected.interval, recipe, expected.basis)

@@ -5,7 +5,7 @@ import pandas as pd
 from ltray.claims.check import Comparison, compare
 from ltray.outcome.finalist_table import OF_PAPERS, name_of
 from ltray.outcome.finalists import FOLDER
-from ltray.outcome.intervals import Interval, mean_interval
+from ltray.outcome.intervals import mean_interval, run_interval
 from ltray.outcome.run_folder import read_evaluation
 from ltray.outcome.run_record import RunRecord
 
@@ -28,9 +28,11 @@ def claims_of(record: RunRecord) -> dict[str, list[Comparison]]:
         run = record.folder / FOLDER / f"{row['trial']}-seed{first['seed']}-data{first['data_seed']}"
         evaluation = read_evaluation(run)
         assert evaluation is not None, f"{run} is a finished run"
-        mean, low, high = (float(row[f"test/acc_all_{end}"]) for end in ("mean", "low", "high"))
-        rounds = min(int(row["seeds"] if row["data_seeds"] == 1 else row["data_seeds"]), len(valid))
-        found[name_of(row)] = compare(evaluation["settings"], Interval(mean, low, high, rounds))
+        rounds = [list(own["test/acc_all"]) for _, own in valid.groupby("data_seed", sort=True)]
+        several = int(row["data_seeds"]) > 1
+        accuracy = run_interval(rounds if several else [[value] for value in rounds[0]])
+        subsets = len(rounds) if several else 1
+        found[name_of(row)] = compare(evaluation["settings"], accuracy, subsets=subsets)
     return {name: comparisons for name, comparisons in found.items() if comparisons}
 
 

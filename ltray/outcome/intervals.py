@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LEVEL = 0.95
+"""Confidence of the intervals that tables and reports show."""
 BETTER, SAME, WORSE = "better", "no difference found", "worse"
 
 
@@ -35,7 +37,7 @@ class Interval:
         return BETTER if self.low > 0 else WORSE if self.high < 0 else SAME
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     """Return the mean of independent values with its Student-t interval.
 
     Args:
@@ -49,4 +51,31 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     from scipy.stats import t as student  # here: it takes longer than all else that commands import
 
     half = float(student.ppf((1 + level) / 2, count - 1) * np.std(values, ddof=1) / math.sqrt(count))
+    return Interval(mean, mean - half, mean + half, count)
+
+
+def run_interval(rounds: Sequence[Sequence[float]]) -> Interval:
+    """Return the mean of crossed runs with an interval from the spread of single runs.
+
+    With one run a round it is `mean_interval`. With several, a round being a data seed with its
+    training seeds, a single run varies by both: the spread of the rounds' means and, of the
+    spread within rounds, what those means have averaged away.
+
+    Args:
+        rounds: The runs of each round, at least one each.
+    """
+    if all(len(runs) == 1 for runs in rounds):
+        return mean_interval([runs[0] for runs in rounds])
+    means = [math.fsum(runs) / len(runs) for runs in rounds]
+    mean, count = float(np.mean(means)), len(means)
+    repeated = [runs for runs in rounds if len(runs) > 1]
+    if count < 2:
+        return Interval(mean, -math.inf, math.inf, count)
+    from scipy.stats import t as student
+
+    between = float(np.var(means, ddof=1))
+    within = float(np.mean([np.var(runs, ddof=1) * (1 - 1 / len(runs)) for runs in repeated]))
+    known = between**2 / (count - 1) + within**2 / sum(len(runs) - 1 for runs in repeated)
+    freedom = (between + within) ** 2 / known if known else count - 1  # Satterthwaite's
+    half = float(student.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt((between + within) / count)
     return Interval(mean, mean - half, mean + half, count)

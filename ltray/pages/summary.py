@@ -119,7 +119,9 @@ def claims(record: RunRecord) -> str:
     if not found:
         return ""
     words = paragraph(
-        "Within noise: the published figure lies in the 95 % interval of our runs; the papers print no interval.",
+        "A published figure is one run and varies with its seed as ours do. Within noise: it lies where one more run "
+        "of ours would lie in 95 of 100 cases. Below or above: our runs are lower or higher than that allows for. "
+        "Not comparable: it was measured on something else.",
         "soft",
     )
     return section("Published figures", words, table(HEADINGS, claim_rows(found), words=(0, 1, 4)))

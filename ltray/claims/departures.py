@@ -1,0 +1,139 @@
+"""In what a run differs from the one that a published figure is of."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import torch
+
+from ltray.claims import Claim, published
+from ltray.data.definition import DatasetDefinition, find
+from ltray.errors import UsageError
+from ltray.methods import METHODS
+from ltray.parts.backbones import new_backbone
+from ltray.run_network import NETWORK_SETTINGS, RunNetwork
+
+# Fields of a data set that decide which images train and test; the factor is looked at on its own.
+SAME_IMAGES = ("source", "image_size", "imbalance_kind", "largest_class", "test_per_class", "train_list", "test_list")
+ROUNDED = 0.05  # published numbers of parameters are rounded, and some count the classifier
+
+
+def other_row(claim: Claim, settings: Mapping[str, Any], *, subsets: int) -> list[str]:
+    """Return what makes a run another one than the claim's, in words; nothing where it is the same.
+
+    Args:
+        claim: The published figure.
+        settings: Complete flat settings of the run.
+        subsets: Of how many draws of the training images the result is a mean.
+    """
+    reasons = [*_selection(claim, settings), *_epochs(claim, settings), *_network(claim, settings)]
+    plain = _plain(claim, settings)
+    for name in sorted(_told_apart(claim.methods) | claim.settings.keys()):
+        theirs = claim.settings.get(name, plain.get(name))
+        if settings.get(name) != theirs:
+            reasons.append(f"{name}={theirs} there, {settings.get(name)} here")
+    if claim.variant:
+        reasons.append(f"a variant that ltray lacks: {claim.variant}")
+    return [*reasons, *_images(claim, settings, subsets)]
+
+
+def other_recipe(claim: Claim, settings: Mapping[str, Any]) -> list[str]:
+    """Return the knobs in which a run of the claim's row leaves the paper's recipe, in words."""
+    told = _told_apart(claim.methods) | claim.settings.keys() | {f"{name}.epochs" for name in claim.methods[:1]}
+    plain = _plain(claim, settings) | dict(claim.recipe)
+    return [
+        f"{name}={settings[name]} instead of {theirs}"
+        for name, theirs in plain.items()
+        if name not in told and name in settings and settings[name] != theirs
+    ]
+
+
+def _selection(claim: Claim, settings: Mapping[str, Any]) -> Iterator[str]:
+    honest = settings["dataset.protocol"] == "honest"
+    if claim.chosen_on == "test" and honest:
+        yield "theirs is the best epoch on the test set, ours was chosen on validation images (honest)"
+    elif claim.chosen_on == "validation" and not honest:
+        yield "theirs was chosen on validation images, ours on the test set (paper)"
+    elif claim.chosen_on is None:
+        yield "they do not say which images chose their epoch"
+
+
+def _epochs(claim: Claim, settings: Mapping[str, Any]) -> Iterator[str]:
+    epochs = settings[f"{settings['methods'][0]}.epochs"]
+    if claim.epochs is None:
+        yield f"they do not state their epochs; ours: {epochs}"
+    elif claim.epochs != epochs:
+        yield f"{claim.epochs} epochs there, {epochs} here"
+
+
+def _network(claim: Claim, settings: Mapping[str, Any]) -> Iterator[str]:
+    if claim.network != settings["backbone"]:
+        yield f"{claim.backbone} there, {settings['backbone']} here"
+        return
+    width, parameters = _size(settings["backbone"])
+    wider = claim.width is not None and claim.width != width
+    larger = claim.parameters is not None and abs(claim.parameters / parameters - 1) > ROUNDED
+    if wider or larger:
+        theirs = [f"{claim.width} features"] if claim.width is not None else []
+        theirs += [_millions(claim.parameters)] if claim.parameters is not None else []
+        ours = f"{width} features, {_millions(parameters)}"
+        yield f"another {claim.backbone}: {', '.join(theirs)} there, {ours} here"
+    usual = _usual_network(claim, settings)
+    for name in NETWORK_SETTINGS[1:]:
+        theirs = getattr(usual, name)
+        if settings[name] != theirs:
+            yield f"{name}={theirs} there, {settings[name]} here"
+
+
+def _images(claim: Claim, settings: Mapping[str, Any], subsets: int) -> Iterator[str]:
+    """Yield where the images differ: the claim's subset, the draw, the shipped definition of the data set's name."""
+    if claim.subset:
+        yield f"other training images there: {claim.subset}"
+    if settings["dataset.data_seed"] != 0 and subsets == 1 and settings["dataset.imbalance_kind"] != "natural":
+        yield f"other training images: data_seed={settings['dataset.data_seed']} instead of 0, the official draw"
+    try:
+        shipped = DatasetDefinition.read(find(settings["dataset"])).as_dict()
+    except UsageError:
+        yield "the data set is not one that ltray ships"
+        return
+    for name in SAME_IMAGES:
+        if settings[f"dataset.{name}"] != shipped[name]:
+            yield f"other data: {name}={settings[f'dataset.{name}']} instead of {shipped[name]}"
+
+
+def _usual_network(claim: Claim, settings: Mapping[str, Any]) -> RunNetwork:
+    definition = DatasetDefinition(
+        **{k.removeprefix("dataset."): v for k, v in settings.items() if k.startswith("dataset.")}
+    )
+    return RunNetwork.resolve({"backbone": claim.network}, definition, [METHODS[name] for name in claim.methods])
+
+
+def _plain(claim: Claim, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the methods' plain settings for the data set, with the claim's epochs, by full name."""
+    found: dict[str, Any] = {}
+    for place, name in enumerate(claim.methods):
+        epochs = {"epochs": claim.epochs} if place == 0 and claim.epochs is not None else {}
+        knobs = METHODS[name].knobs.resolve(settings["dataset.profile"], epochs)
+        found |= {
+            f"{name}.{key}": list(value) if isinstance(value, tuple) else value
+            for key, value in knobs.as_dict().items()
+        }
+    return found
+
+
+@cache
+def _told_apart(methods: tuple[str, ...]) -> frozenset[str]:
+    """Return the knobs in which published rows of these methods differ."""
+    return frozenset(name for claim in published() if claim.methods == methods for name in claim.settings)
+
+
+@cache
+def _size(backbone: str) -> tuple[int, int]:
+    """Return the width of a backbone and its number of parameters, without making them."""
+    with torch.device("meta"):
+        body = new_backbone(backbone)
+    return body.width, sum(parameter.numel() for parameter in body.parameters())
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.2f} M parameters"

@@ -1,0 +1,101 @@
+"""How much runs with different seeds spread, where a result is a single run and cannot say so itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+FAMILIES = {
+    "classifier losses": (
+        "cross_entropy",
+        "balanced_softmax",
+        "logit_adjustment",
+        "focal",
+        "class_balanced",
+        "ldam",
+        "mixup",
+    ),
+    "contrastive methods": ("rescom", "bcl", "paco", "gpaco", "dscl", "supcon", "moco", "multi_task"),
+    "several experts": ("ride", "ride_distilled"),
+    "second stages": ("crt", "lws", "las", "tau_norm", "post_hoc_adjustment", "temperature", "dlsa"),
+}
+"""Methods whose runs are taken to spread alike."""
+TEST_IMAGES = {
+    "cifar10-lt": 10_000,
+    "cifar100-lt": 10_000,
+    "digits-lt": 400,
+    "imagenet-lt": 50_000,
+    "imagenet-lt-a": 50_000,
+    "imagenet-lt-b": 50_000,
+    "imagenet-lt-c": 50_000,
+    "inat2018": 24_426,
+    "places-lt": 36_500,
+}
+"""Size of each data set's test set."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The spread of runs that differ in their seed alone.
+
+    Attributes:
+        points: Standard deviation of the test accuracy over all classes, in points.
+        freedom: Degrees of freedom of that estimate.
+        source: Where it comes from, in words.
+    """
+
+    points: float
+    freedom: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What runs of a family spread on a data set.
+
+    Attributes:
+        dataset: The data set.
+        family: A key of `FAMILIES`.
+        points: Spread as in `Spread`, pooled over the family's methods.
+        ratio: The same over what chance among the test images alone would give, √(p(1 − p)/N).
+        freedom: Degrees of freedom; methods that continue the same runs count once.
+    """
+
+    dataset: str
+    family: str
+    points: float
+    ratio: float
+    freedom: int
+
+
+MEASURED = (  # docs/comparison.md: 3 seeds of each method, pooled over a family
+    Measured("digits-lt", "classifier losses", 3.91, 1.96, 14),
+    Measured("digits-lt", "contrastive methods", 4.74, 2.16, 16),
+    Measured("digits-lt", "several experts", 1.25, 0.71, 2),
+    Measured("digits-lt", "second stages", 6.98, 3.61, 2),
+)
+
+
+def family_of(methods: Sequence[str]) -> str:
+    """Return the family of a sequence of methods: that of the last one, which makes the classifier."""
+    return next(family for family, names in FAMILIES.items() if methods[-1] in names)
+
+
+def listed_spread(dataset: str, methods: Sequence[str], accuracy: float) -> Spread:
+    """Return what one run would be expected to spread.
+
+    Where the data set was not measured, chance among its test images is multiplied by the
+    family's ratio on a data set that was, at least 1.
+
+    Args:
+        dataset: A key of `TEST_IMAGES`.
+        methods: In the order in which they continue from one another.
+        accuracy: Of the run, a share of 1.
+    """
+    family = family_of(methods)
+    rows = [row for row in MEASURED if row.family == family]
+    own = [row for row in rows if row.dataset == dataset]
+    if own:
+        return Spread(own[0].points, own[0].freedom, f"measured for {family} on {dataset}")
+    row = max(rows, key=lambda row: row.ratio)
+    chance = 100 * (accuracy * (1 - accuracy) / TEST_IMAGES[dataset]) ** 0.5
+    words = f"estimated for {family} from {row.dataset} and {TEST_IMAGES[dataset]:,} test images"
+    return Spread(max(row.ratio, 1.0) * chance, row.freedom, words)
