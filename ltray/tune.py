@@ -65,10 +65,11 @@ def main(words: list[str]) -> int:
         rehearse(space, data, folder, console, course=course)
         console.print("nothing was written; without --dry-run this search would start")
         return DONE
-    if read_config(folder) is None:
+    known = read_config(folder)
+    if known is None or known.get("trial") != space.trial.as_dict():
         from ltray.on_ray.search import join_cluster
 
-        join_cluster(space, budget)  # it may refuse, which must not leave a folder
+        join_cluster(space, budget)  # it may refuse, which must not leave a folder, or other resources in one
     with held(folder):
         return _search(space, data, folder, console, course=course, budget=budget)
 

@@ -16,6 +16,7 @@ import ray._private.worker as ray_worker
 from ray._private.node import Node
 
 RAY_WAITS = 30.0  # seconds that Ray itself grants a new node, in its source
+PRINT = ray_worker.print_to_stdstream
 
 
 class NotStarted(Exception):
@@ -91,6 +92,11 @@ def ended_process(node: Node | None = None) -> str:
         if any(one.process.poll() is not None for one in known.get(kind, ())):
             return f"its {name} has ended"
     return ""
+
+
+def print_errors(shown: bool) -> None:
+    """Let Ray print its paragraphs on processes that ended, or not; its logs hold them either way."""
+    ray_worker.print_to_stdstream = PRINT if shown else lambda data, ignore_prefix: None
 
 
 def started_here() -> bool:

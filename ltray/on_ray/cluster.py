@@ -12,7 +12,7 @@ from ltray.command import FAILED
 from ltray.errors import UsageError
 from ltray.files import reason
 from ltray.on_ray import local_cluster, token_file
-from ltray.on_ray._compat import read_environment_again
+from ltray.on_ray._compat import print_errors, read_environment_again
 from ltray.on_ray.knock import check_joinable
 from ltray.on_ray.node_watch import follow_node
 from ltray.on_ray.running import only_cluster, running_clusters
@@ -52,6 +52,7 @@ def connect() -> None:
     finally:
         signal.signal(signal.SIGTERM, ending)  # Ray's own handler leaves with exit code 15
     _before = known
+    print_errors(False)  # a line of ours says what ended, and what follows
     follow_node()
 
 
@@ -93,6 +94,7 @@ def disconnect() -> None:
     """Leave the cluster; one of this command's own ends with it. Ray's variables are as they were before `connect`."""
     global _before
     ray.shutdown()
+    print_errors(True)
     if _before is not None:
         _restore(_before)
         _before = None

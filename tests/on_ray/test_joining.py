@@ -148,6 +148,7 @@ def test_a_worker_that_dies_again_and_again_is_told_and_ends_nothing(short: Path
         r"the run was interrupted: worker 0: its process ended .*; it continues from epoch (\d+) \((.*)\)",
         log.read_text(),
     )
+    assert "(raylet)" not in log.read_text()
     assert len(told) == 3 and {words for _, words in told} == {"tries left without progress: 0"}
     assert [row["total_epochs"] for row in read_history(tmp_path / "run")] == list(range(1, 61))
 

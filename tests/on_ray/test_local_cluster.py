@@ -77,7 +77,9 @@ def test_signals_and_environment_are_left_as_found(asked: list[dict[str, Any]]) 
     before, ending = dict(os.environ), signal.getsignal(signal.SIGTERM)
     cluster.connect()
     assert signal.getsignal(signal.SIGTERM) is ending and os.environ["RAY_AUTH_MODE"] == "token"
+    assert ray_worker.print_to_stdstream is not _compat.PRINT
     cluster.disconnect()
+    assert ray_worker.print_to_stdstream is _compat.PRINT
     assert dict(os.environ) == before
     cluster.disconnect()  # of a command that never got to connect
     assert dict(os.environ) == before
@@ -242,4 +244,5 @@ def test_the_private_parts_of_ray_that_are_replaced_are_the_ones_it_uses() -> No
     assert "services.get_node(" in Path(ray._private.node.__file__).read_text()
     assert "self.start_head_processes()" in Path(ray._private.node.__file__).read_text()
     assert "if not ray_constants.ENABLE_RAY_CLUSTER" in Path(services.__file__).read_text()
+    assert "            print_to_stdstream(" in Path(ray_worker.__file__).read_text()
     assert hasattr(ray_worker, "_global_node") and hasattr(ray._raylet, "AuthenticationTokenLoader")
