@@ -43,7 +43,7 @@ def duplicates(found: Found) -> dict[str, list[Same]]:
     groups: dict[str, list[Same]] = defaultdict(list)
     for same in places.values():
         if len(same) > 1:
-            where = " and ".join(dict.fromkeys(pool for pool, _ in same))
+            where = " and ".join(sorted({pool for pool, _ in same}, key=("train", "validation", "test").index))
             names = tuple(found[pool][0].name(index) for pool, index in same)
             groups[where].append(Same(names, len({int(found[pool][0].labels[index]) for pool, index in same})))
     return dict(groups)
@@ -52,7 +52,8 @@ def duplicates(found: Found) -> dict[str, list[Same]]:
 def _of_duplicates(where: str, groups: Sequence[Same]) -> str:
     wrong = sum(group.classes > 1 for group in groups)
     more = f", {wrong:,} of them in different classes" if wrong else ""
-    return f"{where}: {counted(len(groups), 'picture')} found more than once{more}"
+    leak = "; they train and evaluate" if where.startswith("train and ") else ""
+    return f"{where}: {counted(len(groups), 'picture')} found more than once{more}{leak}"
 
 
 def counted(count: int, thing: str) -> str:
