@@ -78,7 +78,7 @@ def write_images(folder: Path, *, side: int, count: int) -> None:
 
 def decode_limit(definition: DatasetDefinition) -> float:
     """Return the images a CPU second that the decoder alone manages."""
-    file = BetonFile(converted(definition)["train"])
+    file = BetonFile(converted(definition).pools["train"])
     began = time.process_time()
     for index in range(len(file)):
         file.decode(index)

@@ -17,7 +17,7 @@ from ltray.arguments import Parser, name_or_path, path_argument
 from ltray.command import DONE, FAILED, run
 from ltray.data import suggestion
 from ltray.data.conversion import REPORT, convert
-from ltray.data.converted import betons, folder_of
+from ltray.data.converted import folder_of, sidecars
 from ltray.data.definition import DatasetDefinition
 from ltray.data.progress import Progress
 from ltray.data.sidecar import Sidecar
@@ -35,23 +35,24 @@ def main(words: list[str]) -> int:
     else:
         definition = DatasetDefinition.read(given.dataset, settings)
     started = time.monotonic()
+    skip = given.on_error == "skip"
     try:
-        written = convert(definition, progress=Progress(), root=given.output, skip=given.on_error == "skip")
+        written = convert(definition, progress=Progress(), root=given.output, skip=skip, deep=given.deep)
     except OSError as error:  # the disk filled up, or went away
         print(f"error: {error}; what is done is kept, and the same command continues", file=sys.stderr)
         return FAILED
     seconds = time.monotonic() - started
     folder = folder_of(definition, given.output)
-    sidecars = {file.stem: Sidecar.read(file) for file in betons(folder)}
+    stored = sidecars(definition, folder)
     print(f"{definition.name}: {'converted' if written else 'already converted'} ({seconds:.1f} s) in {folder}")
-    for line in survey(sidecars):
+    for line in survey(stored):
         print(line)
-    _tell_findings(folder, sidecars)
+    _tell_findings(folder)
     if given.verify:
-        _verify(sidecars)
+        _verify(stored)
     if own:
-        file = suggestion.write(definition, sidecars, settings)
-        print(f"data-set file, look it through: {file}")
+        file, fresh = suggestion.write(definition, stored, settings)
+        print(f"data-set file, {'look it through' if fresh else 'kept as you edited it'}: {file}")
         print(f"next: python -m ltray.train --methods bcl --dataset {shlex.quote(str(file))}")
     elif given.output:
         print(f"to train on it from there: export LTRAY_DATA={shlex.quote(str(given.output.resolve()))}")
@@ -67,7 +68,12 @@ def _parser() -> Parser:
     parser.add_argument(
         "--output", type=path_argument, metavar="DIR", help="instead of $LTRAY_DATA or the user's cache"
     )
-    parser.add_argument("--verify", action="store_true", help="read every image back and compare")
+    parser.add_argument("--verify", action="store_true", help="read every converted image back and compare")
+    parser.add_argument(
+        "--deep",
+        action="store_true",
+        help="compare the contents of all originals with what was converted, also of those that look unchanged",
+    )
     parser.add_argument(
         "--on-error",
         choices=("stop", "skip"),
@@ -77,11 +83,15 @@ def _parser() -> Parser:
     return parser
 
 
-def _tell_findings(folder: Path, sidecars: Mapping[str, Sidecar]) -> None:
+def _tell_findings(folder: Path) -> None:
     """Print the report's headings that tell anything; its lists can be long."""
     report = folder / REPORT
     if report.is_file():
-        headings = [line for line in report.read_text(encoding="utf-8").splitlines() if line and line[0] != " "]
+        headings = [
+            line
+            for line in report.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+            if line and line[0] != " "
+        ]
         telling = [line for line in headings if not line.endswith(" usable, 0 not")]
         for line in telling:
             print(line)
@@ -89,11 +99,11 @@ def _tell_findings(folder: Path, sidecars: Mapping[str, Sidecar]) -> None:
             print(f"all of it, image by image: {report}")
 
 
-def _verify(sidecars: Mapping[str, Sidecar]) -> None:
+def _verify(stored: Mapping[str, Sidecar]) -> None:
     # Here, not above: it imports FFCV, which a plain conversion leaves to a process of its own.
     from ltray.data.verification import verify
 
-    for pool, sidecar in sidecars.items():
+    for pool, sidecar in stored.items():
         with Progress().bar(f"{pool}: verifying", len(sidecar.labels)) as advance:
             verify(sidecar, advance)
     print("verified: every image reads back as it was written")

@@ -56,7 +56,8 @@ def main(words: list[str]) -> int:
     """Evaluate and print."""
     options = _parser().parse_args(words)
     checkpoint = checkpoint_of(options.run)
-    trained = Trained.open(checkpoint, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    trained = Trained.open(checkpoint, device, check="compare")
     recorded = evaluation_at(checkpoint / EVALUATION) if (checkpoint / EVALUATION).exists() else None
     assessment = trained.on_test() if options.test else trained.on_selection()
     look = _note(checkpoint) if assessment.split == "test" else 0
@@ -101,6 +102,8 @@ def _print(findings: Findings, console: Console, *, classes: bool) -> None:
     methods = " + ".join(method.name for method in trained.experiment.methods)
     epoch = trained.checkpoint.position.total_epochs
     say(console, f"{methods} on {dataset.name}, epoch {epoch}: {findings.checkpoint}")
+    for note in trained.data.notes:
+        say(console, note)
     metrics = assessment.metrics()
     say(console, f"{_where(findings)}: {accuracy_line(metrics, assessment.split)}")
     objective = trained.experiment.objective

@@ -1,5 +1,6 @@
 """One run: from flat settings to data, stages and training, and back."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ltray.data.converted import Check
 from ltray.data.definition import DatasetDefinition
 from ltray.data.source import ImageData, open_data
 from ltray.engine.average import check_average
@@ -94,7 +96,7 @@ class Experiment:
         if given:
             owners = setting_names([m.name for m in methods])
             raise UsageError(f"`{next(iter(given))}` is not a setting.{did_you_mean(next(iter(given)), owners)}")
-        start, objective = own.start, own.objective
+        start, objective = os.path.abspath(own.start) if own.start else "", own.objective
         _check_sequence(methods)
         check_objective(objective)
         if methods[0].follows and not start:
@@ -148,24 +150,30 @@ class Experiment:
         """The metric that epochs and trials are compared on, such as "val/acc_all"."""
         return f"{self.selection}/{self.objective}"
 
-    def open_data(self, device: torch.device) -> ImageData:
-        """Open the data set, and check the knobs whose bounds depend on it.
+    def open_data(self, device: torch.device, *, check: Check = "trust", digest: str = "") -> ImageData:
+        """Open the data set, and check the knobs whose bounds depend on it; see `opened`.
 
         Raises:
-            UsageError: A knob exceeds what the number of classes allows, or the objective is
-                about a group without classes.
+            UsageError: A knob exceeds what the number of classes allows, or see `opened`.
         """
-        data = self.opened(device)
+        data = self.opened(device, check=check, digest=digest)
         self.check_classes(data.tail.classes)
         return data
 
-    def opened(self, device: torch.device) -> ImageData:
+    def opened(self, device: torch.device, *, check: Check = "trust", digest: str = "") -> ImageData:
         """Open the data set, whatever the knobs.
 
+        Args:
+            device: Where views are made.
+            check: What is done about originals that have changed since they were converted: a command that begins a
+                run says "convert", one that rests on a run "compare"; workers trust them.
+            digest: Of the data that the run has had so far, or "".
+
         Raises:
-            UsageError: The objective is about a group without classes.
+            UsageError: The data are not what they were, or the objective is about a group without classes.
         """
-        data = open_data(self.dataset, device=device)
+        data = open_data(self.dataset, device=device, check=check)
+        data.check_digest(digest)
         check_groups(self.objective, data.tail.groups())
         return data
 
@@ -221,8 +229,8 @@ class Experiment:
             start: What the stages are to hold at the start: a checkpoint of a like run that
                 ended. Its optimiser and its position count for nothing.
         """
-        data = self.open_data(device)
         saved = session.resume()
+        data = self.open_data(device, digest=saved.context.get("data_digest", "") if saved else "")
         stages = self.stages(data.tail, saved=saved or start)
         if start and not saved:
             torch.nn.ModuleList(stages).load_state_dict(start.weights())

@@ -18,7 +18,9 @@ from ltray.arguments import Parser, check_writable, path_argument
 from ltray.command import DONE, FAILED, run
 from ltray.console import new_console
 from ltray.csv_cell import csv_cell
+from ltray.data.changes import names_differ
 from ltray.data.image_files import SUFFIXES, image_files
+from ltray.data.presence import open_if_here
 from ltray.data.single import read_image
 from ltray.errors import UsageError
 from ltray.methods.temperature import best_temperature
@@ -64,11 +66,30 @@ def main(words: list[str]) -> int:
             f"no image in {', '.join(map(printable, options.images))}; files of these kinds count: {kinds}."
         )
     trained = Trained.open(checkpoint, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    check_class_names(trained)
     temperature, source = temperature_of(trained, checkpoint)
     found = list(predict(trained, files, temperature=temperature, top=options.top))
     with options.output.open("w", encoding="utf-8", newline="") if options.output else nullcontext(sys.stdout) as file:
         _write(found, file, form=options.format, stamps={"temperature": temperature, "temperature_from": source})
     return FAILED if any(one.error for one in found) else DONE
+
+
+def check_class_names(trained: Trained) -> None:
+    """Compare the model's class names with those of the originals, where these are on this machine.
+
+    Raises:
+        UsageError: They are others now.
+    """
+    dataset, names = trained.experiment.dataset, tuple(trained.checkpoint.context["class_names"])
+    try:
+        source = open_if_here(dataset)
+    except UsageError:
+        return  # no data set any more: the model's names are all there is
+    if source is not None and source.class_names != names:
+        raise UsageError(
+            f"{dataset.name}: since the model was trained, {names_differ(names, source.class_names)}; put the names "
+            "back, or train again."
+        )
 
 
 def temperature_of(trained: Trained, checkpoint: Path) -> tuple[float, str]:

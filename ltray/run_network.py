@@ -1,5 +1,6 @@
 """Which network a run trains: backbone, the weights it starts from, what stays frozen."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,8 @@ class RunNetwork:
         if backbone not in BACKBONES:
             raise UsageError(f"`backbone` is {backbone!r}, which is not known.{did_you_mean(backbone, BACKBONES)}")
         weights = str(given.get("weights", pretrained if has_published_weights(backbone) else RANDOM))
+        if weights not in (RANDOM, IMAGENET, ""):
+            weights = os.path.abspath(Path(weights).expanduser())
         frozen = builders[0].frozen.get(dataset.profile, "nothing") if weights != RANDOM else "nothing"
         found = cls(backbone, weights, str(given.get("frozen", frozen)))
         found._check(dataset)

@@ -23,6 +23,7 @@ from ltray.outcome.claimed import check_output
 from ltray.outcome.final_evaluation import accuracy_line
 from ltray.outcome.ledger import LOOK, declare_end_of, number_of, words_of
 from ltray.outcome.paths import tensorboard_command
+from ltray.outcome.recorded_data import check_for
 from ltray.outcome.run_folder import (
     BEST,
     append_history,
@@ -67,7 +68,8 @@ def main(words: list[str]) -> int:
     if known is None:
         experiment.network.check_file()
     console = new_console()
-    data = experiment.opened(torch.device("cpu"))
+    check, digest = check_for(folder)
+    data = experiment.opened(torch.device("cpu"), check=check, digest=digest)
     console.print(data.describe())
     if OBJECTIVE not in given:
         objective = recorded_objective(known) if known else announced_objective(experiment, data, console)

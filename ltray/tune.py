@@ -15,6 +15,7 @@ from ltray.errors import UsageError, shown
 from ltray.objective import announced_objective, recorded_objective
 from ltray.outcome.claimed import check_output
 from ltray.outcome.finalists import check_asked
+from ltray.outcome.recorded_data import check_for
 from ltray.outcome.run_folder import claim, held, read_config, start_setting
 from ltray.provenance import environment
 from ltray.settings import parse_assignments, plain
@@ -51,14 +52,15 @@ def main(words: list[str]) -> int:
         raise UsageError(f"{folder}: nothing to resume: no search was begun there.")
     budget = Budget.parse(options.budget) if options.budget else None
     device = torch.device("cuda" if options.dry_run and torch.cuda.is_available() else "cpu")
-    data = _opened(space, console, device)
+    opened = _opened(space, console, device, folder=folder, dry=options.dry_run)  # kept, so that no file is replaced
+    data = opened[0]
     if space.objective_by_data:
         known = read_config(folder)
         objective = recorded_objective(known) if known else announced_objective(space.base, data, console)
         space = SearchSpace.read(path, overrides | {"search.objectives": [objective]})
     space.search.check_groups(data.tail.groups())
     space = _bound(space, data, read_config(folder), console)
-    course, earlier = _checked(space, data, folder)
+    course, earlier = _checked(space, data, folder, dry=options.dry_run)
     if options.dry_run:
         for one in earlier:
             console.print(one.describe(), soft_wrap=True)
@@ -74,14 +76,15 @@ def main(words: list[str]) -> int:
         return _search(space, data, folder, console, course=course, budget=budget)
 
 
-def _opened(space: SearchSpace, console: Console, device: torch.device) -> ImageData:
-    """Open the data sets of all trials; return that of the space's `base`."""
-    data = space.base.opened(device)
+def _opened(space: SearchSpace, console: Console, device: torch.device, *, folder: Path, dry: bool) -> list[ImageData]:
+    """Open the data sets of all trials; return them, that of the space's `base` first."""
+    check, digest = check_for(folder, dry=dry)
+    opened = [space.base.opened(device, check=check, digest=digest)]
     for experiment in {row.experiment.dataset: row.experiment for row in space.rows}.values():
         if experiment.dataset != space.base.dataset:
-            experiment.opened(device)
-    console.print(data.describe())
-    return data
+            opened.append(experiment.opened(device, check=check))
+    console.print(opened[0].describe())
+    return opened
 
 
 def _bound(space: SearchSpace, data: ImageData, known: Mapping[str, Any] | None, console: Console) -> SearchSpace:
@@ -98,7 +101,7 @@ def _bound(space: SearchSpace, data: ImageData, known: Mapping[str, Any] | None,
     return bound
 
 
-def _checked(space: SearchSpace, data: ImageData, folder: Path) -> tuple[Course, list[Earlier]]:
+def _checked(space: SearchSpace, data: ImageData, folder: Path, *, dry: bool) -> tuple[Course, list[Earlier]]:
     """Check all that needs no folder, since a refusal must not leave one; return the trials' course, and what is known.
 
     Raises:
@@ -109,12 +112,12 @@ def _checked(space: SearchSpace, data: ImageData, folder: Path) -> tuple[Course,
     course = Course.of(space.stop, space.experiments(), data.tail, seed=space.search.seed)
     if course.population:
         check_population(space)
-    check_asked(space)
+    check_asked(space, check="look" if dry else "trust")
     if read_config(folder) is not None:
         return course, []  # what a begun search needed of other files, it has
     for experiment in space.experiments():
         experiment.network.check_file()
-    return course, earlier_searches(space, folder, digest=data.digest)
+    return course, earlier_searches(space, folder, digest=data.digest if space.search.warm_start else "")
 
 
 def _search(

@@ -17,8 +17,10 @@ from torch import Tensor
 from ltray.arguments import Parser, check_writable, name_or_path, path_argument
 from ltray.captions import caption, width
 from ltray.command import DONE, run
+from ltray.data.converted import folder_of
 from ltray.data.decoding import decode
 from ltray.data.definition import DatasetDefinition
+from ltray.data.left_out import usable
 from ltray.data.originals import Originals
 from ltray.data.source_lists import reference_counts
 from ltray.data.sources import open_source
@@ -81,7 +83,7 @@ def _owned(settings: dict[str, Any], owner: str) -> dict[str, Any]:
 def examples(definition: DatasetDefinition) -> tuple[list[Tensor], list[str], LongTail]:
     """Return some training images, uint8 (1, 3, h, w), what to call them, and the class counts."""
     source = open_source(definition)
-    pools = {name: read() for name, read in source.pools.items()}
+    pools = usable(definition, source, folder_of(definition))
     labels = {name: np.asarray(pool.labels) for name, pool in pools.items()}
     splits = cut(definition, labels, len(source.class_names), reference_counts(definition, source.class_names))
     train, counts = splits.train, np.array(splits.tail.counts)

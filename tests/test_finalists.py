@@ -185,7 +185,7 @@ def test_the_papers_setting_takes_part_even_where_no_trial_had_it(space: SearchS
 def test_data_seeds_that_change_nothing_are_refused(space: SearchSpace, monkeypatch: pytest.MonkeyPatch):
     asked = replace(space, finalists=Finalists(best=1, seeds=2, data_seeds=2))
     digest = SimpleNamespace(digest="same")
-    monkeypatch.setattr("ltray.experiment.Experiment.open_data", lambda *_: digest)
+    monkeypatch.setattr("ltray.experiment.Experiment.open_data", lambda *_, **__: digest)
     with pytest.raises(UsageError, match="the data seed changes no image of digits-lt"):
         check_asked(asked)
     check_asked(space)  # one data seed: nothing to ask

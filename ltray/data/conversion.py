@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +19,24 @@ from numpy.typing import NDArray
 
 from ltray import __version__
 from ltray.data import findings, sources
-from ltray.data.converted import BAD_USAGE, COMPLETE, folder_of
+from ltray.data.changes import Look, keys_of, look
+from ltray.data.completion import COMPLETE, Completion, hold_for_replacing
+from ltray.data.converted import BAD_USAGE, folder_of, inventory_now, recorded
 from ltray.data.definition import DatasetDefinition
 from ltray.data.disk_space import check_before, check_free
 from ltray.data.ffcv_writer import BetonWriter, Job
+from ltray.data.inventory import FILE_NAME, Inventory, PoolRecord
+from ltray.data.left_out import LeftOut, left_out_before
 from ltray.data.originals import Originals, Source
 from ltray.data.orphans import follow
+from ltray.data.ownership import Ownership, is_work_folder, new_work_folder
 from ltray.data.preparation import prepare
 from ltray.data.prepared import Prepared
 from ltray.data.progress import Progress
-from ltray.data.sidecar import Sidecar, digest_of, digest_of_ends
+from ltray.data.sidecar import Sidecar, digest_of_ends, sidecar_path
 from ltray.data.storage import Storage
 from ltray.errors import UsageError
+from ltray.files import digest_of
 
 IMAGES_A_PROCESS = 2_500  # fewer are not worth another process
 REPORT = "report.txt"
@@ -48,42 +54,86 @@ def _main(order: str) -> int:
     return 0
 
 
-def convert(definition: DatasetDefinition, *, progress: Progress, root: Path | None = None, skip: bool = False) -> bool:
+def convert(
+    definition: DatasetDefinition,
+    *,
+    progress: Progress,
+    root: Path | None = None,
+    skip: bool = False,
+    deep: bool = False,
+) -> bool:
     """Write a definition's pools, unless they are there already; continues a killed conversion.
 
     Args:
         definition: Whose originals.
         progress: Shows how far it is.
         root: Where to write; the data folder by default.
-        skip: Whether images that cannot be used are left out; else they end it.
+        skip: Whether images that cannot be used are left out; else they end it, but for those
+            that an earlier conversion left out.
+        deep: Whether to compare the contents of all originals, also of those that look as they
+            did, and all bytes of the files.
 
     Returns:
         Whether anything had to be written.
 
     Raises:
-        UsageError: The originals cannot be found, an image cannot be used, the disk is full.
+        UsageError: The originals cannot be found, an image cannot be used, the disk is full, a
+            file in the folder is somebody else's.
         RuntimeError: FFCV's writer failed.
     """
     folder = folder_of(definition, root)
     with _alone(folder):
         source = sources.open_source(definition)
-        storage = definition.storage
-        stale = [pool for pool in source.pools if not _up_to_date(folder / f"{pool}.beton", source, storage)]
-        if not stale and (folder / COMPLETE).is_file():
-            return False
-        (folder / COMPLETE).unlink(missing_ok=True)
-        work = folder / f".work-{storage.key}-{source.fingerprint[:16]}"
-        for left_over in folder.glob(".work-*"):
-            if left_over != work:
-                shutil.rmtree(left_over)
-        for beton in folder.glob("*.beton"):
-            if beton.stem not in source.pools:  # a split the source has no longer
-                beton.unlink()
-        if stale:
-            _Conversion(source, storage, folder, work, progress, skip).run(stale)
+        names = [f"{pool}.{suffix}" for pool in source.pools for suffix in ("beton", "json")]
+        own = Ownership.claim(folder, definition, [*names, COMPLETE, REPORT, FILE_NAME])
+        looked = look(definition, source)
+        known = recorded(folder)
+        now = inventory_now(known, definition, source, looked=looked, deep=deep, progress=progress) if known else None
+        sound: set[str] = set()
+        if known and now and known.fingerprint == now.fingerprint:
+            sound = _sound_pools(folder, known, definition.storage, deep=deep)
+            if sound == set(source.pools):
+                if now is not known:
+                    now.write(folder)
+                return False
+        with hold_for_replacing(folder):
+            work = folder / f".work-{definition.storage.key}-{looked.glance[:16]}"
+            new_work_folder(work)
+            agreed = left_out_before(definition, folder)
+            task = _Conversion(definition, source, folder, own, work, progress, skip, looked, now, agreed)
+            task.run([pool for pool in source.pools if pool not in sound])
+            Completion.of(folder, source.pools).write()
             shutil.rmtree(work)
-        (folder / COMPLETE).touch()
     return True
+
+
+def _remove_left_over(folder: Path, own: Ownership, *, work: Path, pools: Container[str]) -> None:
+    """Remove what earlier conversions left and this one has no use for: their own files, nobody else's."""
+    for left_over in folder.glob(".work-*"):
+        if left_over != work and is_work_folder(left_over):
+            shutil.rmtree(left_over)
+    for beton in folder.glob("*.beton"):
+        if own.owns(beton.name) and beton.stem not in pools:  # a split that the source has no longer
+            beton.unlink()
+            sidecar_path(beton).unlink(missing_ok=True)
+
+
+def _sound_pools(folder: Path, known: Inventory, storage: Storage, *, deep: bool) -> set[str]:
+    """Return the pools whose files are what a conversion of the recorded originals wrote."""
+    try:
+        completion = Completion.read(folder)
+    except UsageError:
+        completion = None
+    found = set()
+    for pool in completion.sidecars if completion else ():
+        try:
+            sidecar = completion.read_sidecar(pool) if completion else None
+            if sidecar and sidecar.fingerprint == known.fingerprint and sidecar.options == dataclasses.asdict(storage):
+                sidecar.check(whole=deep)
+                found.add(pool)
+        except UsageError:
+            continue
+    return found
 
 
 @contextmanager
@@ -95,7 +145,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = (folder / ".lock").open("a")
     except OSError as error:
         raise UsageError(
             f"{folder}: cannot be written to: {error.strerror}; set --output or LTRAY_DATA to a folder that can."
@@ -105,23 +155,22 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _up_to_date(beton: Path, source: Source, storage: Storage) -> bool:
-    try:
-        sidecar = Sidecar.read(beton)
-        sidecar.check()
-    except UsageError:
-        return False
-    return sidecar.fingerprint == source.fingerprint and sidecar.options == dataclasses.asdict(storage)
-
-
 @dataclass(frozen=True)
 class _Conversion:
+    definition: DatasetDefinition
     source: Source
-    storage: Storage
     folder: Path
+    own: Ownership
     work: Path
     progress: Progress
     skip: bool
+    looked: Look
+    known: Inventory | None
+    agreed: LeftOut
+
+    @property
+    def storage(self) -> Storage:
+        return self.definition.storage
 
     def run(self, pools: list[str]) -> None:
         """Prepare every pool, report, then write."""
@@ -139,14 +188,42 @@ class _Conversion:
                     opener = self.source.pools[pool]
                     prepare(opener, prepared, storage=self.storage, workers=workers, advance=advance)
                 found[pool] = originals, prepared
+            if look(self.definition, self.source).glance != self.looked.glance:
+                raise UsageError(
+                    f"{self.source.origin}: files were changed while they were being read; convert again when nothing "
+                    "writes to them any more."
+                )
+            inventory = self._inventory(found)
             self._report(found)
+            (self.folder / COMPLETE).unlink(missing_ok=True)
+            _remove_left_over(self.folder, self.own, work=self.work, pools=self.source.pools)
             for pool, (originals, prepared) in found.items():
-                self._write(writer, pool, originals=originals, prepared=prepared)
+                self._write(writer, pool, originals=originals, prepared=prepared, fingerprint=inventory.fingerprint)
+        inventory.write(self.folder)
+
+    def _inventory(self, found: Mapping[str, tuple[Originals, Prepared]]) -> Inventory:
+        """Return the record of what was read, and of what is known of the pools that did not have to be."""
+        pools = {}
+        for pool in self.source.pools:
+            if pool in found:
+                originals, prepared = found[pool]
+                left_out = np.flatnonzero(prepared.rows["width"] == 0)
+                keys = tuple(keys_of(originals, self.source.root))
+                pools[pool] = PoolRecord(keys, originals.labels, prepared.rows["original"], left_out)
+            elif self.known:
+                pools[pool] = self.known.pools[pool]
+        return Inventory(self.source.class_names, pools, self.looked.kept, self.looked.kept_glance)
+
+    def _bad(self, pool: str, originals: Originals, prepared: Prepared) -> list[str]:
+        """Return what is wrong with the unusable images that nobody has agreed to leave out."""
+        agreed = self.agreed.get(pool, set())
+        keys, digests = tuple(keys_of(originals, self.source.root)), prepared.rows["original"]
+        return [text for i, text in prepared.bad().items() if (keys[i], digests[i].tobytes()) not in agreed]
 
     def _report(self, found: Mapping[str, tuple[Originals, Prepared]]) -> None:
         report = self.folder / REPORT
-        report.write_text(findings.report(found, self.source.notes), encoding="utf-8")
-        bad = [sentence for _, prepared in found.values() for sentence in prepared.bad().values()]
+        report.write_text(findings.report(found, self.source.notes), encoding="utf-8", errors="surrogateescape")
+        bad = [text for pool, (originals, prepared) in found.items() for text in self._bad(pool, originals, prepared)]
         if bad and not self.skip:
             total = sum(prepared.count for _, prepared in found.values())
             raise UsageError(
@@ -171,7 +248,9 @@ class _Conversion:
                 f"{shown}; add some, or leave the class out."
             )
 
-    def _write(self, writer: BetonWriter, pool: str, *, originals: Originals, prepared: Prepared) -> None:
+    def _write(
+        self, writer: BetonWriter, pool: str, *, originals: Originals, prepared: Prepared, fingerprint: str
+    ) -> None:
         partial, beton = self.work / f"{pool}.beton", self.folder / f"{pool}.beton"
         partial.unlink(missing_ok=True)  # FFCV would append to it
         good = prepared.good
@@ -179,11 +258,13 @@ class _Conversion:
         check_free(self.folder, prepared.bytes())
         with self.progress.bar(f"{pool}: writing", len(good)) as advance:
             writer.write(Job(partial, prepared, tuple(good.tolist()), labels), advance)
-        sidecar = self._described(pool, prepared=prepared, labels=labels, partial=partial)
+        sidecar = self._described(pool, prepared=prepared, labels=labels, partial=partial, fingerprint=fingerprint)
         os.replace(partial, beton)
         sidecar.write()
 
-    def _described(self, pool: str, *, prepared: Prepared, labels: tuple[int, ...], partial: Path) -> Sidecar:
+    def _described(
+        self, pool: str, *, prepared: Prepared, labels: tuple[int, ...], partial: Path, fingerprint: str
+    ) -> Sidecar:
         mean, std = prepared.statistics()
         content = hashlib.sha256()
         for index in prepared.good.tolist():
@@ -199,7 +280,7 @@ class _Conversion:
             mean=mean,
             std=std,
             origin=self.source.origin,
-            fingerprint=self.source.fingerprint,
+            fingerprint=fingerprint,
             options=dataclasses.asdict(self.storage),
             skipped=prepared.count - len(labels),
             content=content.hexdigest(),

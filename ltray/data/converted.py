@@ -1,4 +1,4 @@
-"""The converted files of a data set: where they are, and having them made where they are not."""
+"""The converted files of a data set: where they are, having them made, and noticing that originals have changed."""
 
 import dataclasses
 import json
@@ -6,16 +6,46 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Literal
 
+from ltray.data.changes import Look, difference, look, taken
+from ltray.data.completion import Completion, hold_for_reading
 from ltray.data.definition import DatasetDefinition
+from ltray.data.inventory import Inventory, read_glance
 from ltray.data.node import at_hand
+from ltray.data.originals import Source
 from ltray.data.places import data_folder
+from ltray.data.presence import open_if_here
+from ltray.data.progress import Progress
 from ltray.data.sidecar import Sidecar
 from ltray.errors import UsageError
 
-COMPLETE = "complete"  # the marker that is written last
 BAD_USAGE = 2  # exit code of a conversion that a user has to mend
+
+Check = Literal["convert", "compare", "trust", "look"]
+"""What is done about originals that may have changed since they were converted.
+
+"convert": they are compared, and converted again where they differ; a new run. "compare": where they differ that is an
+error; a run that rests on them exists. "trust": they are not looked at; a worker of a run whose command has done so.
+"look": they are compared, nothing is written, not even where nothing was converted; a dry run.
+"""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The converted files of a data set.
+
+    Attributes:
+        pools: The checked sidecar of each pool.
+        notes: What a user should know about them, in sentences.
+        held: Keeps conversions from replacing the files while it is open; None where the file system has no locks.
+    """
+
+    pools: Mapping[str, Sidecar]
+    notes: tuple[str, ...]
+    held: IO[str] | None
 
 
 def folder_of(definition: DatasetDefinition, root: Path | None = None) -> Path:
@@ -25,21 +55,131 @@ def folder_of(definition: DatasetDefinition, root: Path | None = None) -> Path:
     return (root or data_folder()) / definition.key
 
 
-def converted(definition: DatasetDefinition, *, progress: bool = False) -> Mapping[str, Sidecar]:
+def converted(definition: DatasetDefinition, *, progress: bool = False, check: Check = "convert") -> Converted:
     """Return the sidecars of a definition's pools, checked; convert first where there are none.
 
+    Args:
+        definition: Whose files.
+        progress: Whether a conversion shows its progress bar.
+        check: What to do about originals that have changed; not "look".
+
     Raises:
-        UsageError: The originals cannot be found or read, a file is damaged, or of another form.
+        UsageError: The originals cannot be found or read, or have changed; a file is damaged, or of another form.
     """
     folder = folder_of(definition)
-    if not betons(folder):
+    notes: tuple[str, ...] = ()
+    if not is_complete(folder):
         _convert_elsewhere(definition, progress)
-    found = {file.stem: Sidecar.read(file) for file in betons(folder)}
+    elif check != "trust":
+        changed, notes = compared(definition, folder, progress=progress)
+        if changed and check == "compare":
+            raise UsageError(
+                f"{folder}: the originals of {definition.name} have changed since they were converted: {changed}. Put "
+                "them back as they were; or begin a new run, which converts them again."
+            )
+        if changed:
+            _convert_elsewhere(definition, progress)
+            notes = (f"{definition.name}: converted again, since its originals have changed: {changed}",)
+    held = hold_for_reading(folder)
+    return Converted({pool: at_hand(sidecar) for pool, sidecar in sidecars(definition, folder).items()}, notes, held)
+
+
+def converted_already(definition: DatasetDefinition) -> Converted | None:
+    """Return the converted files where they are there and of the originals as they are now; writes nothing."""
+    folder = folder_of(definition)
+    if not is_complete(folder):
+        return None
+    changed, notes = compared(definition, folder, write=False)
+    if changed:
+        return None
+    found = sidecars(definition, folder)
+    for sidecar in found.values():
+        sidecar.check()
+    return Converted(found, notes, hold_for_reading(folder))
+
+
+def is_complete(folder: Path) -> bool:
+    """Tell whether a conversion has ended in a folder.
+
+    Raises:
+        UsageError: Its marker is damaged.
+    """
+    return Completion.read(folder) is not None
+
+
+def sidecars(definition: DatasetDefinition, folder: Path) -> dict[str, Sidecar]:
+    """Return the sidecar of each pool of a complete conversion.
+
+    Raises:
+        UsageError: One is missing, damaged, of another conversion than the others, or of another form.
+    """
+    completion = Completion.read(folder)
+    found = {pool: completion.read_sidecar(pool) for pool in completion.sidecars} if completion else {}
     if "train" not in found:
         raise UsageError(f"{folder / 'train.beton'} is missing; convert the data set again.")
     for sidecar in found.values():
         _check_form(sidecar, definition)
-    return {pool: at_hand(sidecar) for pool, sidecar in found.items()}
+        if sidecar.fingerprint != found["train"].fingerprint:
+            raise UsageError(f"{sidecar.beton}: is of other originals than train.beton; convert the data set again.")
+    return found
+
+
+def recorded(folder: Path) -> Inventory | None:
+    """Return the record of the originals that a folder's files were made from; None where none can be read."""
+    try:
+        return Inventory.read(folder)
+    except UsageError:
+        return None
+
+
+def inventory_now(
+    known: Inventory,
+    definition: DatasetDefinition,
+    source: Source,
+    *,
+    looked: Look,
+    deep: bool = False,
+    progress: Progress,
+) -> Inventory:
+    """Return the inventory of the originals as they are now: the record itself where they look as it says."""
+    if not deep and looked.glance == known.glance:
+        return known
+    count = sum(len(one.keys) for one in known.pools.values())
+    with progress.bar(f"{definition.name}: comparing originals", count) as advance:
+        return taken(known, source, looked, deep=deep, advance=advance)
+
+
+def compared(
+    definition: DatasetDefinition, folder: Path, *, progress: bool = False, write: bool = True
+) -> tuple[str, tuple[str, ...]]:
+    """Compare the originals with those that were converted.
+
+    Args:
+        definition: Whose originals.
+        folder: Of the converted files.
+        progress: Whether it is shown how far that is.
+        write: Whether to note how they look now, so that files need not be read again.
+
+    Returns:
+        What differs, in words, or "", and what a user should know besides.
+
+    Raises:
+        UsageError: The originals are no data set any more, or the record of those that were converted is damaged.
+    """
+    source = open_if_here(definition)
+    if source is None:
+        return "", (
+            f"{definition.name}: its originals are not on this machine; the digests of its converted files are checked",
+        )
+    looked = look(definition, source)
+    if looked.glance == read_glance(folder):
+        return "", ()
+    known = Inventory.read(folder)
+    now = inventory_now(known, definition, source, looked=looked, progress=Progress(shown=progress))
+    changed = difference(known, now)
+    if not changed and write and os.access(folder, os.W_OK):
+        now.write(folder)
+    return changed, ()
 
 
 def _check_form(sidecar: Sidecar, definition: DatasetDefinition) -> None:
@@ -65,8 +205,3 @@ def _convert_elsewhere(definition: DatasetDefinition, progress: bool) -> None:
         raise UsageError(done.stdout.strip())
     if done.returncode:
         raise RuntimeError(f"The conversion of {definition.name} ended with exit code {done.returncode}; see above.")
-
-
-def betons(folder: Path) -> list[Path]:
-    """Return the .beton files of a complete conversion; the marker is written last."""
-    return sorted(folder.glob("*.beton")) if (folder / COMPLETE).is_file() else []

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -151,6 +151,17 @@ class DatasetDefinition(Knobs):
         return f"{self.store or self.name}-{self.storage.key}-{digest[:8]}"
 
     @property
+    def originals(self) -> tuple[str, ...]:
+        """What it says of the originals besides where they are."""
+        lists = (self.train_list, self.validation_list, self.test_list, self.class_names)
+        return (self.source, *lists, self.image_column, self.label_column)
+
+    def identity(self) -> list[str]:
+        """Return what tells its originals from those of another data set."""
+        place = "" if self.source in BUNDLED else str(self.place.resolve())
+        return [place, *self.originals]
+
+    @property
     def place(self) -> Path:
         """`folder` as a path; what list files name lies below it."""
         return Path(self.folder).expanduser()
@@ -177,7 +188,8 @@ class DatasetDefinition(Knobs):
         for key, value in (overrides or {}).items():
             cls.check_name(key)
             cls.check_value(key, value)
-        values = file.values | dict(overrides or {})
+        values = {**_placed(file.values, file.path.parent), **dict(overrides or {})}
+        values = _absolute(values, file.path.parent)
         if str(values.get("store", "")).startswith("."):
             values["store"] = str((file.path.parent / values["store"]).resolve())
         for key in ("name", "source"):
@@ -223,3 +235,53 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
         raise UsageError(f"{text} is a folder, not a data-set file; `python -m ltray.convert {text}` makes one.")
     hint = did_you_mean(Path(text).stem, known)
     raise UsageError(f"{text}: no such file or folder, and no data set of this name in {SHIPPED}.{hint}")
+
+
+LISTS = ("train_list", "validation_list", "test_list", "class_names", "reference_list")
+"""Fields that name a file, here or below `folder`; Parquet files are below `folder` alone."""
+
+
+def _placed(values: Mapping[str, Any], beside: Path) -> dict[str, Any]:
+    """Return a data-set file's values, its `folder` from the folder of the file where it is there and not here.
+
+    Raises:
+        UsageError: There are two such folders.
+    """
+    stated = values.get("folder")
+    if not isinstance(stated, str) or not stated or Path(stated).expanduser().is_absolute():
+        return dict(values)
+    here, there = Path(stated).absolute(), (beside / stated).absolute()
+    if here.is_dir() and there.is_dir() and not here.samefile(there):
+        raise UsageError(
+            f"`folder: {stated}` may mean {here} (from the working directory) or {there} (from the data-set file); "
+            "write one of them in full."
+        )
+    return {**values, "folder": str(there if there.is_dir() else here)}
+
+
+def _absolute(values: Mapping[str, Any], beside: Path) -> dict[str, Any]:
+    """Return values whose paths mean the same from any working directory.
+
+    A list file is looked for from the working directory, below `folder` and beside the data-set file.
+
+    Raises:
+        UsageError: There are two such list files.
+    """
+    found = dict(values)
+    if isinstance(found.get("folder"), str) and found["folder"]:
+        found["folder"] = os.path.abspath(Path(found["folder"]).expanduser())
+    for key in LISTS if found.get("source") == "lists" else LISTS[-1:]:
+        stated = found.get(key)
+        if isinstance(stated, str) and stated:
+            found[key] = _listed(key, Path(stated).expanduser(), (Path(), Path(found.get("folder", "")), beside))
+    return found
+
+
+def _listed(key: str, stated: Path, places: Sequence[Path]) -> str:
+    """Return the path of a list file that is in one of some folders; below the second where it is in none."""
+    candidates = [(place / stated).absolute() for place in places]
+    there = [path for path in candidates if path.is_file()]
+    for other in there[1:]:
+        if not other.samefile(there[0]):
+            raise UsageError(f"`{key}: {stated}` may mean {there[0]} or {other}; write one of them in full.")
+    return str(there[0] if there else candidates[1])

@@ -1,6 +1,7 @@
 """Features of frozen networks on disk, so that the trials of a second stage compute them once."""
 
 import contextlib
+import hashlib
 import os
 import warnings
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+DIGEST_BYTES = 32
+READ_BYTES = 1 << 20  # at a time
 LIMIT = 16 << 30  # bytes in the folder; iNaturalist's features of a ResNet-50 take 3.6e9
 
 
@@ -18,7 +21,8 @@ class FeatureCache:
     """A folder of arrays named by the digest of what they were computed from.
 
     A file is written under a temporary name and then renamed, so that any number of
-    processes may read and write. The least recently used go when `limit` is exceeded.
+    processes may read and write; it ends with a digest of its name and content. The least
+    recently used go when `limit` is exceeded.
 
     Attributes:
         folder: Made when it is first needed.
@@ -32,11 +36,12 @@ class FeatureCache:
         """Return the features (N, d) kept under a key, float32, or None."""
         path = self._path(key)
         try:
+            _check(path, key)
             found = torch.from_numpy(np.load(path, allow_pickle=False))
             os.utime(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             warnings.warn(f"{path}: computed anew, since it cannot be read: {error}.", stacklevel=2)
             return None
         return found
@@ -49,6 +54,9 @@ class FeatureCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
                 np.save(file, features.cpu().numpy())
+            digest = _digest(partial, key, partial.stat().st_size)
+            with partial.open("ab") as file:
+                file.write(digest)
             os.replace(partial, path)
             self._drop_oldest()
         except OSError as error:
@@ -67,3 +75,23 @@ class FeatureCache:
                 break
             path.unlink(missing_ok=True)
             total -= stat.st_size
+
+
+def _check(path: Path, key: str) -> None:
+    """Raise ValueError unless a file ends with the digest of its key and content."""
+    length = path.stat().st_size - DIGEST_BYTES
+    with path.open("rb") as file:
+        file.seek(max(length, 0))
+        kept = file.read()
+    if length < 0 or kept != _digest(path, key, length):
+        raise ValueError("its digest does not match")
+
+
+def _digest(path: Path, key: str, length: int) -> bytes:
+    """Return the SHA-256 of a key and of the first bytes of a file."""
+    found = hashlib.sha256(key.encode())
+    with path.open("rb") as file:
+        while length > 0 and (part := file.read(min(length, READ_BYTES))):
+            found.update(part)
+            length -= len(part)
+    return found.digest()

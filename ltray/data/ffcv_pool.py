@@ -4,12 +4,15 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ltray.data.ffcv_reader import BetonFile
+from ltray.data.originals import Pixels
 from ltray.data.pools import Cuts, ImagePool, MemoryPool, batches
 from ltray.data.resampling import CENTRE, resize_one
 from ltray.data.sidecar import Sidecar
@@ -34,12 +37,38 @@ def open_beton(sidecar: Sidecar, indices: Indices, *, view: int, device: torch.d
     file = BetonFile(sidecar)
     if len(indices) and not (0 <= indices.min() and indices.max() < len(file)):
         raise IndexError(f"{sidecar.beton} has {len(file)} images; asked for {indices.min()} to {indices.max()}.")
-    if sidecar.options["square"] and 3 * view * view * len(indices) <= RESIDENT:
+    return open_stored(file, indices, view=view, device=device, square=bool(sidecar.options["square"]))
+
+
+class StoredImages(Protocol):
+    """Images in the form in which they are stored."""
+
+    heights: NDArray[np.int64]
+    widths: NDArray[np.int64]
+
+    def decode(self, index: int) -> Pixels:
+        """Decode an image (H, W, 3)."""
+        ...
+
+
+def open_stored(
+    file: StoredImages, indices: Indices, *, view: int, device: torch.device, square: bool
+) -> "MemoryPool | StreamedPool":
+    """Open some stored images: in memory where they are of one size and fit, else decoded as they are asked for.
+
+    Args:
+        file: The images.
+        indices: Which of them (n,).
+        view: Side of a view in pixels.
+        device: Where the images are to lie.
+        square: Whether all are of the size of a view.
+    """
+    if square and 3 * view * view * len(indices) <= RESIDENT:
         return MemoryPool(_decoded(file, indices, view).to(device))
     return StreamedPool(file, indices, view=view, device=device)
 
 
-def _decoded(file: BetonFile, indices: Indices, side: int) -> Tensor:
+def _decoded(file: StoredImages, indices: Indices, side: int) -> Tensor:
     images = np.empty((len(indices), side, side, 3), dtype=np.uint8)
     for place, index in enumerate(indices.tolist()):
         images[place] = file.decode(index)
@@ -56,7 +85,7 @@ class StreamedPool:
         device: Where batches are put.
     """
 
-    def __init__(self, file: BetonFile, indices: Indices, *, view: int, device: torch.device) -> None:
+    def __init__(self, file: StoredImages, indices: Indices, *, view: int, device: torch.device) -> None:
         self.file = file
         self.indices = indices
         self.view = view

@@ -25,13 +25,22 @@ def at_hand(sidecar: Sidecar) -> Sidecar:
     local = os.environ.get("LTRAY_LOCAL")
     if local:
         return _copied(sidecar, Path(local).expanduser())
+    _check_once(sidecar)
+    return sidecar
+
+
+def _check_once(sidecar: Sidecar) -> None:
+    """Compare a file with its digests: in full when this machine sees it for the first time, in part each time.
+
+    Raises:
+        UsageError: It is absent, cut, damaged or another one.
+    """
     sidecar.check()
     stamp = _stamp(sidecar)
     if stamp is None or not stamp.exists():
         sidecar.check(whole=True)
         if stamp is not None:
             stamp.touch()
-    return sidecar
 
 
 def _stamp(sidecar: Sidecar) -> Path | None:
@@ -55,8 +64,8 @@ def _copied(sidecar: Sidecar, root: Path) -> Sidecar:
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            if Sidecar.read(mine.beton).sha256 == sidecar.sha256:
-                mine.check()
+            if dataclasses.replace(Sidecar.read(mine.beton), beton=sidecar.beton) == sidecar:
+                _check_once(mine)
                 return mine
         except UsageError:
             pass  # absent, or of an earlier conversion: copied below
@@ -67,4 +76,6 @@ def _copied(sidecar: Sidecar, root: Path) -> Sidecar:
         os.replace(partial, mine.beton)
         mine.check(whole=True)
         mine.write()
+        if (stamp := _stamp(mine)) is not None:
+            stamp.touch()
     return mine

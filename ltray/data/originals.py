@@ -43,7 +43,6 @@ class Source:
     Attributes:
         class_names: Names in label order.
         origin: Where it comes from, in words, for messages and sidecars.
-        fingerprint: Changes when the originals change; cheap to compute.
         pools: How to open each pool; nothing is read before. Picklable.
         notes: What was found beside the images, for the report.
         root: Folder that files are named from where they are compared with a conversion's record.
@@ -52,7 +51,6 @@ class Source:
 
     class_names: tuple[str, ...]
     origin: str
-    fingerprint: str
     pools: Mapping[str, Callable[[], Originals]]
     notes: tuple[str, ...] = ()
     root: str = ""
@@ -87,3 +85,33 @@ class ArrayOriginals:
     def place(self, index: int) -> tuple[str, int]:
         """Return the file they all are in, and the image's number."""
         return self.file, index
+
+
+@dataclass(frozen=True)
+class SomeOriginals:
+    """Some of a pool's images, in its order.
+
+    Attributes:
+        all: The pool.
+        kept: Positions of the images in it (n,).
+    """
+
+    all: Originals
+    kept: NDArray[np.int64]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Label of each image (n,)."""
+        return self.all.labels[self.kept]
+
+    def name(self, index: int) -> str:
+        """Return the pool's name of an image."""
+        return self.all.name(int(self.kept[index]))
+
+    def read(self, index: int) -> bytes | Pixels:
+        """Return an image's file, or its pixels."""
+        return self.all.read(int(self.kept[index]))
+
+    def place(self, index: int) -> tuple[str, int]:
+        """Return the file that an image is read from, and its number in there."""
+        return self.all.place(int(self.kept[index]))

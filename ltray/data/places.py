@@ -11,5 +11,5 @@ def data_folder() -> Path:
     stated = os.environ.get("LTRAY_DATA")
     if stated:
         check_place("LTRAY_DATA", stated)
-        return Path(stated).expanduser()
+        return Path(stated).expanduser().absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ltray"

@@ -14,6 +14,7 @@ import numpy as np
 
 from ltray.data.decoding import Decoded, decode
 from ltray.data.ffcv_reader import decode_jpeg
+from ltray.data.inventory import DIGEST, digest_of_original
 from ltray.data.originals import Originals, Pixels
 from ltray.data.orphans import follow
 from ltray.data.prepared import ROW, Prepared
@@ -104,12 +105,15 @@ class _Task:
         notes: dict[int, str] = {}
         for place, index in enumerate(chunk):
             try:
-                image = decode(self.originals.read(index), longest=self.storage.cap)
+                content = self.originals.read(index)
+                original = digest_of_original(content)
+                rows["original"][place] = np.frombuffer(original, dtype=DIGEST)[0]
+                image = decode(content, longest=self.storage.cap)
                 stored = self.storage.store(image if _decodes(image) else dataclasses.replace(image, jpeg=None))
             except Exception as error:  # a decoder may fail in any way; all of them belong in the report
                 bad[index] = f"{self.originals.name(index)}: {str(error) or type(error).__name__}"
                 continue
-            rows[place] = _row(stored, offset=sum(map(len, contents)))
+            rows[place] = (*_row(stored, offset=sum(map(len, contents))), original)
             contents.append(stored.content)
             if image.notes:
                 notes[index] = ", ".join(image.notes)

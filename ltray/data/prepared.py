@@ -1,8 +1,8 @@
 """Images made ready for a .beton, in small files of their own: what a killed conversion resumes from."""
 
 import functools
+import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ltray.files import atomic_write
+
 CHUNK = 256  # images a file
+PARTS = ("bin", "json", "npy")  # files of a chunk: encodings, sentences, rows
 ROW = np.dtype(
     [
         ("width", "<i4"),  # 0: unusable
@@ -21,6 +24,7 @@ ROW = np.dtype(
         ("total", "<f8", 3),  # sums over the stored pixels, of 1
         ("squares", "<f8", 3),
         ("digest", "V16"),  # of the stored pixels
+        ("original", "V16"),  # of the original as it was read; zeros where it could not be
     ]
 )
 Rows = NDArray[np.void]
@@ -62,11 +66,24 @@ class Prepared:
         return [range(start, min(start + CHUNK, self.count)) for start in range(0, self.count, CHUNK)]
 
     def missing(self) -> list[range]:
-        """Return the chunks still to be prepared: those without a file, and those with unusable images."""
-        return [chunk for chunk in self.chunks() if not self._path(chunk, "npy").exists() or self._said(chunk, "bad")]
+        """Return the chunks still to be prepared: those that are not there in full, and those with unusable images."""
+        return [chunk for chunk in self.chunks() if not self._is_whole(chunk) or self._said(chunk, "bad")]
+
+    def _is_whole(self, chunk: range) -> bool:
+        """Tell whether a chunk's files are there and as they were written."""
+        try:
+            return self._path(chunk, "sha256").read_text(encoding="ascii") == self._digest(chunk)
+        except (OSError, ValueError):
+            return False
+
+    def _digest(self, chunk: range) -> str:
+        found = hashlib.sha256()
+        for suffix in PARTS:
+            found.update(self._path(chunk, suffix).read_bytes())
+        return found.hexdigest()
 
     def put(self, chunk: range, rows: Rows, *, content: bytes, said: Mapping[str, Mapping[int, str]]) -> None:
-        """Write a chunk; the rows come last and complete it.
+        """Write a chunk; its digest comes last and completes it.
 
         Args:
             chunk: Which images.
@@ -74,12 +91,12 @@ class Prepared:
             content: Their encodings, one after the other.
             said: "bad" and "notes": sentences by index.
         """
+        self._path(chunk, "sha256").unlink(missing_ok=True)
         for suffix, written in (("bin", content), ("json", json.dumps(said).encode())):
             self._path(chunk, suffix).write_bytes(written)
-        partial = self._path(chunk, "partial")
-        with partial.open("wb") as file:
+        with self._path(chunk, "npy").open("wb") as file:
             np.save(file, rows)
-        os.replace(partial, self._path(chunk, "npy"))
+        atomic_write(self._path(chunk, "sha256"), self._digest(chunk))
 
     @functools.cached_property
     def rows(self) -> Rows:

@@ -7,15 +7,15 @@ without a word. So nothing is opened before its sidecar agrees.
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from ltray.errors import UsageError
+from ltray.files import atomic_write, digest_of
 
-FORMAT = 1
+FORMAT = 2
 ENDS = 1 << 16  # bytes at either end that the cheap check covers: header and allocation table
 
 
@@ -33,7 +33,7 @@ class Sidecar:
         mean: Pixel mean a channel, of 1.
         std: Pixel standard deviation a channel, of 1.
         origin: Where the originals came from, in words.
-        fingerprint: Of the originals; a source that has changed has another.
+        fingerprint: Of the originals' names, labels and contents, all pools together; see `inventory`.
         options: How the images are stored.
         skipped: Originals that could not be used.
         content: SHA-256 of all encoded images, in the file's order.
@@ -62,13 +62,10 @@ class Sidecar:
     sha256: str
 
     def write(self) -> None:
-        """Write the JSON beside the .beton, by a temporary name."""
+        """Write the JSON beside the .beton."""
         known = {"format": FORMAT} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del known["beton"]
-        path = sidecar_path(self.beton)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(known) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        atomic_write(sidecar_path(self.beton), json.dumps(known) + "\n")
 
     @classmethod
     def read(cls, beton: Path) -> Self:
@@ -115,12 +112,6 @@ class Sidecar:
 def sidecar_path(beton: Path) -> Path:
     """Return where the sidecar of a .beton file lies."""
     return beton.with_suffix(".json")
-
-
-def digest_of(file: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def digest_of_ends(file: Path) -> str:

@@ -2,27 +2,32 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ltray.data.at_rest import TrainingSetAtRest
+from ltray.data.changes import fingerprint_of
+from ltray.data.converted import Check, Converted, converted, converted_already, folder_of
 from ltray.data.definition import DatasetDefinition
 from ltray.data.feature_cache import FeatureCache
+from ltray.data.left_out import usable
 from ltray.data.loaders import EvaluationImages, FeatureLoader, ImageLoader
 from ltray.data.memory import keep_freed_memory
 from ltray.data.places import data_folder
 from ltray.data.plan import Plan
 from ltray.data.pools import ImagePool, decode_originals
+from ltray.data.presence import open_if_here
 from ltray.data.sampling import Sampling
 from ltray.data.source_lists import reference_counts
 from ltray.data.sources import open_source
 from ltray.data.splits import Indices, Split, Splits, cut
 from ltray.data.views import ViewMaker
+from ltray.errors import UsageError
 from ltray.long_tail import LongTail
 from ltray.stage import Loader, Stage, TrainingData
 
@@ -34,18 +39,24 @@ class Opened:
     Attributes:
         class_names: Names in label order.
         labels: Labels of each pool.
-        fingerprint: Of the originals.
+        fingerprint: Returns the digest of the originals' names, labels and contents.
         images: Opens the images of a split.
         origin: Where they are read from, in words.
         features: Where features of its images are kept.
+        left_out: How many images a conversion left out.
+        notes: What a user should know besides, in sentences.
+        held: What keeps conversions from replacing the files while the data set is in use.
     """
 
     class_names: tuple[str, ...]
     labels: Mapping[str, Indices]
-    fingerprint: str
+    fingerprint: Callable[[], str]
     images: Callable[[Split], ImagePool]
     origin: str
     features: FeatureCache | None = None
+    left_out: int = 0
+    notes: tuple[str, ...] = ()
+    held: IO[str] | None = None
 
 
 class ImageData:
@@ -76,13 +87,29 @@ class ImageData:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the originals' fingerprint and of every split's indices and labels."""
-        found = hashlib.sha256(self._opened.fingerprint.encode())
+        found = hashlib.sha256(self._opened.fingerprint().encode())
         for split in (self.splits.train, self.splits.validation, self.splits.test):
             if split is not None:
                 found.update(split.pool.encode())
                 found.update(split.indices.astype("<i8").tobytes())
                 found.update(split.labels.astype("<i8").tobytes())
         return found.hexdigest()
+
+    def check_digest(self, digest: str) -> None:
+        """Compare the data with those of a run.
+
+        Args:
+            digest: What the run has recorded; "" where it has nothing.
+
+        Raises:
+            UsageError: They are others.
+        """
+        if digest and self.digest != digest:
+            raise UsageError(
+                f"{self.definition.name}: the run was trained on other data: its digest is {digest[:12]}… there and "
+                f"{self.digest[:12]}… now. Put the originals back as they were and convert them again, or begin a new "
+                "run in another folder."
+            )
 
     @cached_property
     def _train_images(self) -> ImagePool:
@@ -149,18 +176,25 @@ class ImageData:
         labels = torch.from_numpy(split.labels).to(self.device)
         return EvaluationImages(self._opened.images(split), labels, self.definition)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how it was opened, in sentences."""
+        return self._opened.notes
+
     def describe(self) -> str:
         """Return what commands print of the data set."""
         counts = self.tail.counts
         validation = self.splits.validation
         chosen_on = f"{len(validation.indices):,} validation images" if validation else "the test set"
+        left_out = f" ({self._opened.left_out:,} left out)" if self._opened.left_out else ""
         return "\n".join(
             (
                 f"{self.definition.name}: {self.tail.classes} classes, {self.tail.total:,} training images "
                 f"({max(counts):,} to {min(counts):,} a class; {self.tail.in_groups()})",
                 f"{self.definition.imbalance()}; data seed {self.definition.data_seed}; "
                 f"protocol {self.definition.protocol}: selected on {chosen_on}, "
-                f"{len(self.splits.test.indices):,} test images; read from {self._opened.origin}",
+                f"{len(self.splits.test.indices):,} test images; read from {self._opened.origin}{left_out}",
+                *self.notes,
             )
         )
 
@@ -171,6 +205,7 @@ def open_data(
     device: torch.device,
     source: Literal["ffcv", "memory"] = "ffcv",
     progress: bool = False,
+    check: Check = "convert",
 ) -> ImageData:
     """Open a data set for training and evaluation.
 
@@ -180,13 +215,19 @@ def open_data(
         source: "ffcv": the .beton files, converted first where they are missing; "memory":
             the originals decoded straight into memory, without FFCV.
         progress: Whether a conversion shows its progress bar.
+        check: What is done about originals that have changed since they were converted.
 
     Raises:
         UsageError: The data cannot be found, converted or trusted.
     """
     if device.type == "cpu":
         keep_freed_memory()
-    opened = _from_originals(definition, device) if source == "memory" else _from_betons(definition, device, progress)
+    if source == "memory":
+        opened = _from_originals(definition, device)
+    elif check == "look":
+        opened = _as_they_are(definition, device)
+    else:
+        opened = _from_betons(definition, device, progress, check)
     return ImageData(definition, opened, device)
 
 
@@ -196,24 +237,58 @@ def _from_originals(definition: DatasetDefinition, device: torch.device) -> Open
     return Opened(
         class_names=described.class_names,
         labels={name: pool.labels for name, pool in pools.items()},
-        fingerprint=described.fingerprint,
+        fingerprint=lambda: fingerprint_of(described.class_names, pools),
         images=lambda split: decode_originals(pools[split.pool], split.indices, definition.storage, device),
         origin=described.origin,
     )
 
 
-def _from_betons(definition: DatasetDefinition, device: torch.device, progress: bool) -> Opened:
+def _as_they_are(definition: DatasetDefinition, device: torch.device) -> Opened:
+    """Open what is there, converted or not, without writing anything."""
+    from ltray.data.sampled import open_sampled  # here, as above: it needs FFCV
+
+    found = converted_already(definition)
+    if found is not None:
+        return _of_converted(definition, found, device)
+    described = open_if_here(definition)
+    if described is None:
+        raise UsageError(
+            f"{definition.name}: neither converted nor on this machine; a dry run writes nothing, so convert it first: "
+            f"python -m ltray.convert."
+        )
+    every = {name: read() for name, read in described.pools.items()}
+    pools = usable(definition, described, folder_of(definition))
+    return Opened(
+        class_names=described.class_names,
+        labels={name: pool.labels for name, pool in pools.items()},
+        fingerprint=lambda: fingerprint_of(described.class_names, every),
+        images=lambda split: open_sampled(
+            pools[split.pool], split.indices, definition.storage, view=definition.image_size, device=device
+        ),
+        origin=f"{described.origin}, not converted yet as it is now",
+        left_out=sum(len(every[name].labels) - len(pool.labels) for name, pool in pools.items()),
+    )
+
+
+def _from_betons(definition: DatasetDefinition, device: torch.device, progress: bool, check: Check) -> Opened:
+    found = converted(definition, progress=progress, check=check)
+    return replace(
+        _of_converted(definition, found, device), features=FeatureCache(data_folder() / "features"), held=found.held
+    )
+
+
+def _of_converted(definition: DatasetDefinition, found: Converted, device: torch.device) -> Opened:
     # Here, not above: whoever reads from memory needs no FFCV.
-    from ltray.data.converted import converted
     from ltray.data.ffcv_pool import open_beton
 
-    pools = converted(definition, progress=progress)
+    pools = found.pools
     any_pool = pools["train"]
     return Opened(
         class_names=any_pool.class_names,
         labels={name: np.asarray(pool.labels, dtype=np.int64) for name, pool in pools.items()},
-        fingerprint=any_pool.fingerprint,
+        fingerprint=lambda: any_pool.fingerprint,
         images=lambda split: open_beton(pools[split.pool], split.indices, view=definition.image_size, device=device),
         origin=str(any_pool.beton.parent),
-        features=FeatureCache(data_folder() / "features"),
+        left_out=sum(pool.skipped for pool in pools.values()),
+        notes=found.notes,
     )

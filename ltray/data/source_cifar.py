@@ -6,7 +6,6 @@ the official subsets image by image. Parquet files order the images of a class d
 the same counts and ranks, other images.
 """
 
-import hashlib
 import os
 from functools import partial
 from pathlib import Path
@@ -30,10 +29,9 @@ def open_cifar(definition: DatasetDefinition) -> Source:
         UsageError: `folder` is stated but holds no Parquet files of this set.
     """
     kind = definition.source
-    folder = Path(definition.folder or os.environ.get("LTRAY_SHARED_DATA", ""))
-    files = {split: [folder / f"{kind}-{split}.parquet"] for split in ("train", "test")}
+    files = parquet_files(definition)
     if all(file.is_file() for several in files.values() for file in several):
-        return parquet_source(files, image="img", label=LABEL[kind], folder=folder)
+        return parquet_source(files, image="img", label=LABEL[kind], folder=files["train"][0].parent)
     if definition.folder:
         raise UsageError(
             f"`folder: {definition.folder}` must hold {kind}-train.parquet and {kind}-test.parquet; "
@@ -42,13 +40,26 @@ def open_cifar(definition: DatasetDefinition) -> Source:
     return _download_source(kind)
 
 
+def parquet_files(definition: DatasetDefinition) -> dict[str, list[Path]]:
+    """Return where the Parquet files of each split would be."""
+    folder = Path(definition.folder or os.environ.get("LTRAY_SHARED_DATA", "")).absolute()
+    return {split: [folder / f"{definition.source}-{split}.parquet"] for split in ("train", "test")}
+
+
+def is_downloaded(kind: str) -> bool:
+    """Tell whether torchvision has downloaded a set already."""
+    from torchvision import datasets as published
+
+    folders = {"cifar10": published.CIFAR10.base_folder, "cifar100": published.CIFAR100.base_folder}
+    return Path(data_folder(), "downloads", folders[kind]).is_dir()
+
+
 def _download_source(kind: str) -> Source:
     root = data_folder() / "downloads"
     published = _torchvision(kind, root, train=False)
     return Source(
         class_names=tuple(published.classes),
         origin=f"torchvision's download in {root}",
-        fingerprint=hashlib.sha256(f"torchvision {kind} {published.tgz_md5}".encode()).hexdigest(),
         pools={"train": partial(_downloaded, kind, root, True), "test": partial(_downloaded, kind, root, False)},
         root=str(root),
         watched=tuple(

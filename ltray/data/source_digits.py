@@ -1,6 +1,5 @@
 """scikit-learn's bundled handwritten digits: 1,797 real images, 8x8 grey, no download."""
 
-import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -20,7 +19,6 @@ def open_digits(definition: DatasetDefinition) -> Source:
     return Source(
         class_names=tuple(str(digit) for digit in range(10)),
         origin="scikit-learn's load_digits (Alpaydin and Kaynak 1998, test part)",
-        fingerprint=hashlib.sha256(b"load_digits").hexdigest(),
         pools={"train": _pool},
         root=str(_file().parent),
         watched=(str(_file()),),

@@ -1,7 +1,5 @@
 """Any folder of images: a folder a class, with or without folders for the splits above them."""
 
-import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,9 +17,6 @@ from ltray.data.image_files import SUFFIXES, Contents, images_in, left_in, read_
 from ltray.data.originals import Source
 from ltray.errors import UsageError
 
-Files = list[tuple[str, int]]
-"""Path and size in bytes of the images of a class, sorted."""
-
 
 def open_folder(definition: DatasetDefinition) -> Source:
     """Describe a folder of images.
@@ -34,7 +29,7 @@ def open_folder(definition: DatasetDefinition) -> Source:
     root = definition.place
     layout = find_layout(root)
     contents = {pool: _contents(pool, layout) for pool in layout.classes}
-    found = {pool: {name: _sized(one) for name, one in by.items() if one.images} for pool, by in contents.items()}
+    found = {pool: {name: one.images for name, one in by.items() if one.images} for pool, by in contents.items()}
     names = tuple(sorted(found["train"], key=_natural))
     if len(names) < 2:
         raise UsageError(
@@ -43,20 +38,16 @@ def open_folder(definition: DatasetDefinition) -> Source:
         )
     others = {pool: classes for pool, classes in found.items() if pool != "train"}
     check_known(names, others, str(root))
-    listing = [
-        (pool, name, file) for pool, classes in found.items() for name in names for file in classes.get(name, ())
-    ]
     notes = [note for pool, by in contents.items() for note in _left_alone(pool, layout.places[pool], by)]
     merged = {pool: merged_subfolders(classes) for pool, classes in layout.classes.items()}
     notes += [f"{pool}: {note}" for pool, several in merged.items() for note in several]
     return Source(
         class_names=names,
         origin=f"image folder {root}",
-        fingerprint=hashlib.sha256(repr(listing).encode()).hexdigest(),
         pools={pool: partial(FileOriginals.of_classes, root, classes, names) for pool, classes in found.items()},
         notes=(*layout.notes, *notes, *differing_in_case(names), *without_images(names, others)),
         root=str(root),
-        watched=tuple(path for _, _, (path, _) in listing),
+        watched=tuple(path for classes in found.values() for name in names for path in classes.get(name, ())),
     )
 
 
@@ -66,18 +57,6 @@ def _contents(pool: str, layout: Layout) -> dict[str, Contents]:
     return {
         name: Contents.of(folders[folder]) for name, folder in by_shown_name(folders, str(layout.places[pool])).items()
     }
-
-
-def _sized(contents: Contents) -> Files:
-    return [(path, _size(path)) for path in contents.images]
-
-
-def _size(path: str) -> int:
-    """Return the bytes of a file; −1 for one that only a report can tell of, such as a dead link."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return -1
 
 
 def _left_alone(pool: str, place: Path, contents: Mapping[str, Contents]) -> Iterator[str]:
@@ -120,10 +99,10 @@ class FileOriginals:
     labels: NDArray[np.int64]
 
     @classmethod
-    def of_classes(cls, root: Path, classes: dict[str, Files], names: tuple[str, ...]) -> "FileOriginals":
+    def of_classes(cls, root: Path, classes: dict[str, list[str]], names: tuple[str, ...]) -> "FileOriginals":
         """List the files class by class."""
         counts = [len(classes.get(name, ())) for name in names]
-        paths = tuple(path for name in names for path, _ in classes.get(name, ()))
+        paths = tuple(path for name in names for path in classes.get(name, ()))
         return cls(paths, np.repeat(np.arange(len(names)), counts))
 
     def name(self, index: int) -> str:

@@ -1,7 +1,6 @@
 """Images in Parquet files: bytes in a column, or paths to files."""
 
 import bisect
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -57,11 +56,9 @@ def parquet_source(files: dict[str, list[Path]], *, image: str, label: str, fold
         pool: np.concatenate([part for one, part in zip(labelled, space.labels, strict=True) if one.pool == pool])
         for pool in files
     }
-    listing = [(file.name, file.stat().st_size) for file in every]
     return Source(
         class_names=space.names,
         origin=f"Parquet files in {files['train'][0].parent}",
-        fingerprint=hashlib.sha256(repr((listing, image, label)).encode()).hexdigest(),
         pools={
             pool: partial(ParquetOriginals.open, tuple(several), image=image, labels=labels[pool], folder=folder)
             for pool, several in files.items()

@@ -1,7 +1,6 @@
 """A data-set file for somebody's own folder of images, from a look at it."""
 
 import json
-import os
 import re
 import shlex
 import statistics
@@ -14,11 +13,13 @@ from PIL import Image
 
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals
+from ltray.data.ownership import Ownership
 from ltray.data.sidecar import Sidecar
 from ltray.data.source_lists import reference_counts
 from ltray.data.sources import open_source
 from ltray.data.splits import cut
 from ltray.errors import UsageError
+from ltray.files import atomic_write
 from ltray.printable import printable
 from ltray.settings import plain
 
@@ -73,8 +74,10 @@ def _side(originals: Originals) -> int:
     return next((side for limit, side in SIDES if median <= limit), LARGE)
 
 
-def write(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar], settings: Mapping[str, Any]) -> Path:
-    """Write the data-set file beside the .beton files, ready for train and tune.
+def write(
+    definition: DatasetDefinition, sidecars: Mapping[str, Sidecar], settings: Mapping[str, Any]
+) -> tuple[Path, bool]:
+    """Write the data-set file beside the .beton files, ready for train and tune; one that was edited stays.
 
     Args:
         definition: What `draft` returned.
@@ -82,7 +85,7 @@ def write(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar], settin
         settings: What the user wants otherwise.
 
     Returns:
-        The file.
+        The file, and whether it was written.
 
     Raises:
         UsageError: The settings do not go together with what was found.
@@ -90,10 +93,12 @@ def write(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar], settin
     fields = _suggested(definition, sidecars) | {key: (plain(value), "") for key, value in settings.items()}
     final = DatasetDefinition(**{key: value for key, (value, _) in fields.items()})
     file = sidecars["train"].beton.parent / f"{definition.name}.yaml"
-    partial = file.with_suffix(".partial")
-    partial.write_text("\n".join([*_heading(final, sidecars), *_lines(fields)]) + "\n", encoding="utf-8")
-    os.replace(partial, file)
-    return file
+    own = Ownership.of(file.parent)
+    if own.was_edited(file.name):
+        return file, False
+    atomic_write(file, "\n".join([*_heading(final, sidecars), *_lines(fields)]) + "\n")
+    own.wrote(file.name)
+    return file, True
 
 
 def _heading(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ltray.data.converted import Check
 from ltray.data.source import ImageData
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import Evaluation, classify
@@ -96,19 +97,21 @@ class Trained:
         experiment: What it was trained by.
         stages: The stages it has come through; the last one's `logits` are its prediction.
         device: Where it computes.
+        check: What is done about originals that have changed since they were converted.
     """
 
     checkpoint: Checkpoint
     experiment: Experiment
     stages: tuple[Stage, ...]
     device: torch.device
+    check: Check = "trust"
 
     @classmethod
-    def open(cls, folder: Path, device: torch.device) -> "Trained":
+    def open(cls, folder: Path, device: torch.device, *, check: Check = "trust") -> "Trained":
         """Read a checkpoint folder."""
         checkpoint = Checkpoint.load(folder, device)
         experiment, stages = restore(checkpoint, device)
-        return cls(checkpoint, experiment, tuple(stages[: checkpoint.position.stage + 1]), device)
+        return cls(checkpoint, experiment, tuple(stages[: checkpoint.position.stage + 1]), device, check)
 
     @property
     def stage(self) -> Stage:
@@ -121,8 +124,13 @@ class Trained:
 
     @cached_property
     def data(self) -> ImageData:
-        """The data set it was trained on."""
-        return self.experiment.open_data(self.device)
+        """The data set it was trained on.
+
+        Raises:
+            UsageError: It is not what it was.
+        """
+        digest = self.checkpoint.context.get("data_digest", "")
+        return self.experiment.open_data(self.device, check=self.check, digest=digest)
 
     def on_selection(self) -> Assessment:
         """Classify the images that epochs and trials are compared on: validation, or test under `paper`."""

@@ -11,6 +11,7 @@ import optuna
 import torch
 from optuna.trial import TrialState
 
+from ltray.data.converted import Check
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.knobs import HIGHEST_SEED
@@ -114,8 +115,12 @@ def read_runs(one: Finalist, order: Sequence[Sequence[Cell]], search: Path) -> d
     return {cell: result for cell, result in found.items() if result is not None}
 
 
-def check_asked(space: SearchSpace) -> None:
+def check_asked(space: SearchSpace, *, check: Check = "trust") -> None:
     """Refuse finalists that would mean nothing.
+
+    Args:
+        space: The search space.
+        check: How its data set is opened.
 
     Raises:
         UsageError: Trials have no setting to train again, or data seeds choose the same images.
@@ -136,7 +141,7 @@ def check_asked(space: SearchSpace) -> None:
     digests = []
     for data_seed in (1, 2):
         experiment = Experiment.from_settings(space.base.settings() | {"dataset.data_seed": data_seed})
-        digests.append(experiment.open_data(torch.device("cpu")).digest)
+        digests.append(experiment.open_data(torch.device("cpu"), check=check).digest)
     if digests[0] == digests[1]:
         raise UsageError(
             f"`finalists.data_seeds={asked}` has no effect: the data seed changes no image of "

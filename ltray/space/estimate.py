@@ -1,9 +1,8 @@
 """What a search will take, from measured steps: hours, with early stopping, and disk."""
 
-import tempfile
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -62,8 +61,9 @@ def measure(experiment: Experiment, data: ImageData, device: torch.device) -> Tr
     images = sum(data.selection().share_sizes())
     times = tuple(time_stage(stage, data, device, images=images) for stage in stages)
     saved = Checkpoint(Position(), everything.state_dict(), {}, experiment.settings())
-    with tempfile.TemporaryDirectory(prefix="ltray-") as folder:
-        size = saved.save(Path(folder)).stat().st_size
+    written = io.BytesIO()
+    torch.save(saved.plain(), written)
+    size = written.getbuffer().nbytes
     return TrialCost(times, size + max(_followers(stage) for stage in stages))
 
 

@@ -56,7 +56,7 @@ def textures() -> ImageData:
         return MemoryPool(pixels[torch.from_numpy(split.indices)])
 
     definition = DatasetDefinition(name="textures", source="digits", image_size=SIZE, flip=False, protocol="paper")
-    opened = Opened(("rows", "columns", "grey"), {"train": labels, "test": labels}, "", images, "memory")
+    opened = Opened(("rows", "columns", "grey"), {"train": labels, "test": labels}, str, images, "memory")
     return ImageData(definition, opened, torch.device("cpu"))
 
 

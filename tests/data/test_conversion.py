@@ -98,7 +98,7 @@ def test_a_second_conversion_writes_nothing(digits: tuple[DatasetDefinition, Pat
 
 
 def test_the_sidecar_says_what_is_in_the_file(digits_here: tuple[DatasetDefinition, Path]) -> None:
-    sidecar = converted(digits_here[0])["train"]
+    sidecar = converted(digits_here[0]).pools["train"]
     assert sum(sidecar.counts) == len(sidecar.labels) == 1797
     assert sidecar.class_names == tuple("0123456789")
     assert sidecar.image_sizes == ((8, 8), (8, 8))
@@ -122,11 +122,11 @@ def test_torch_keeps_its_threads(digits_here: tuple[DatasetDefinition, Path]) ->
 @pytest.mark.parametrize("wrong", [[-1], [0, 1797]])
 def test_indices_outside_the_file_are_refused(digits_here: tuple[DatasetDefinition, Path], wrong: list[int]) -> None:
     with pytest.raises(IndexError, match="has 1797 images"):
-        open_beton(converted(digits_here[0])["train"], np.array(wrong), view=8, device=CPU)
+        open_beton(converted(digits_here[0]).pools["train"], np.array(wrong), view=8, device=CPU)
 
 
 def test_a_repeated_index_is_read_twice(digits_here: tuple[DatasetDefinition, Path]) -> None:
-    pool = open_beton(converted(digits_here[0])["train"], np.array([7, 7, 3]), view=8, device=CPU)
+    pool = open_beton(converted(digits_here[0]).pools["train"], np.array([7, 7, 3]), view=8, device=CPU)
     (images,) = pool.stream(torch.arange(3), 3)
     assert torch.equal(images[0], images[1]) and not torch.equal(images[0], images[2])
 
@@ -134,7 +134,7 @@ def test_a_repeated_index_is_read_twice(digits_here: tuple[DatasetDefinition, Pa
 @pytest.mark.slow
 def test_ffcvs_own_loader_reads_the_same(digits_here: tuple[DatasetDefinition, Path]) -> None:
     """In a process of its own, with FFCV's compiled pipeline: the file is a .beton like any other."""
-    sidecar = converted(digits_here[0])["train"]
+    sidecar = converted(digits_here[0]).pools["train"]
     program = f"""
 from ffcv.fields.decoders import IntDecoder, SimpleRGBImageDecoder
 from ffcv.loader import Loader, OrderOption

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltray.data.sidecar import digest_of
+from ltray.files import digest_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.ffcv]
 

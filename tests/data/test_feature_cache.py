@@ -28,7 +28,7 @@ def open_data(folder: Path, *, fingerprint: str = "f", size: int = 8) -> ImageDa
         return MemoryPool(torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator))
 
     definition = DatasetDefinition(name="t", source="digits", image_size=size, protocol="paper")
-    opened = Opened(("a", "b", "c"), LABELS, fingerprint, images, "memory", FeatureCache(folder))
+    opened = Opened(("a", "b", "c"), LABELS, lambda: fingerprint, images, "memory", FeatureCache(folder))
     return ImageData(definition, opened, torch.device("cpu"))
 
 
@@ -50,7 +50,7 @@ def test_a_second_process_computes_nothing(tmp_path: Path) -> None:
 def test_the_kept_features_are_what_a_second_process_uses(tmp_path: Path) -> None:
     open_data(tmp_path).at_rest().features(network())
     (file,) = tmp_path.glob("*.npy")
-    np.save(file, np.full_like(np.load(file), 7.0))
+    FeatureCache(tmp_path).keep(file.stem, torch.full_like(torch.from_numpy(np.load(file)), 7.0))
     assert (open_data(tmp_path).at_rest().features(network()) == 7.0).all()
 
 
@@ -72,6 +72,25 @@ def test_a_damaged_file_is_computed_anew_and_said(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="computed anew"):
         assert torch.equal(open_data(tmp_path).at_rest().features(network()), expected)
     assert torch.equal(open_data(tmp_path).at_rest().features(network()), expected)
+
+
+@pytest.mark.parametrize("place", [20, 200, -1])
+def test_a_flipped_bit_is_computed_anew_and_said(tmp_path: Path, place: int) -> None:
+    expected = open_data(tmp_path).at_rest().features(network())
+    (file,) = tmp_path.glob("*.npy")
+    content = bytearray(file.read_bytes())
+    content[place] ^= 1
+    file.write_bytes(content)
+    with pytest.warns(UserWarning, match="computed anew"):
+        assert torch.equal(open_data(tmp_path).at_rest().features(network()), expected)
+
+
+def test_features_under_the_name_of_others_are_not_used(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    cache.keep("a", torch.zeros(3, 2))
+    (tmp_path / "a.npy").rename(tmp_path / "b.npy")
+    with pytest.warns(UserWarning, match="its digest does not match"):
+        assert cache.load("b") is None
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

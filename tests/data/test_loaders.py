@@ -50,7 +50,7 @@ def data() -> ImageData:
     opened = Opened(
         class_names=("a", "b", "c"),
         labels=pools,
-        fingerprint="f",
+        fingerprint=lambda: "f",
         images=lambda split: MemoryPool(pixels[split.pool][torch.from_numpy(split.indices)]),
         origin="memory",
     )

@@ -12,8 +12,8 @@ from ltray.data.conversion import convert
 from ltray.data.converted import converted
 from ltray.data.definition import DatasetDefinition
 from ltray.data.progress import Progress
-from ltray.data.sidecar import digest_of
 from ltray.data.source import open_data
+from ltray.files import digest_of
 from ltray.recipe import Recipe
 from ltray.stage import Stage, View
 
@@ -31,7 +31,7 @@ for _ in range(5):
     for part in (data.selection(), data.test()):
         for images, labels in part:
             found.update(images.numpy().tobytes() + labels.numpy().tobytes())
-print(converted(definition)["train"].beton, found.hexdigest())
+print(converted(definition).pools["train"].beton, found.hexdigest())
 """
 
 
@@ -110,4 +110,4 @@ def test_memory_and_open_files_do_not_grow_over_hundreds_of_loaders(
     later = held()
     assert later[0] - memory < 30_000  # kB
     assert later[1:] == (files, threads)
-    assert converted(definition)["train"].beton.is_file()
+    assert converted(definition).pools["train"].beton.is_file()

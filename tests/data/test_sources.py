@@ -70,15 +70,6 @@ def test_split_folders_are_recognised(tmp_path: Path, made: tuple[str, ...], poo
     assert set(open_source(DatasetDefinition(name="t", source="folder", folder=str(tmp_path))).pools) == pools
 
 
-def test_a_changed_folder_has_another_fingerprint(tmp_path: Path) -> None:
-    fill(tmp_path)
-    definition = DatasetDefinition(name="t", source="folder", folder=str(tmp_path))
-    before = open_source(definition).fingerprint
-    assert open_source(definition).fingerprint == before
-    (tmp_path / "alley" / "new.png").write_bytes(picture(99))
-    assert open_source(definition).fingerprint != before
-
-
 def test_numbered_classes_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for name in ("10", "9", "1"):
         (tmp_path / name).mkdir()

@@ -173,7 +173,7 @@ def test_memory_does_not_grow_over_hundreds_of_loaders(definition: DatasetDefini
 def test_damage_that_no_digest_was_asked_for_is_told_by_the_decoder(
     definition: DatasetDefinition, tmp_path: Path
 ) -> None:
-    sidecar = copied(converted(definition)["train"], tmp_path)
+    sidecar = copied(converted(definition).pools["train"], tmp_path)
     file = BetonFile(sidecar)
     index = int(np.flatnonzero(file._modes == 0)[0])
     start, length = int(file._starts[index]), int(file._lengths[index])
@@ -196,7 +196,7 @@ def copied(sidecar: Sidecar, folder: Path) -> Sidecar:
 
 def test_verification_reads_every_image(definition: DatasetDefinition) -> None:
     read: list[int] = []
-    verify(converted(definition)["train"], read.append)
+    verify(converted(definition).pools["train"], read.append)
     assert sum(read) == sum(COUNTS)
 
 
@@ -204,7 +204,7 @@ def test_a_machine_looks_at_the_whole_file_once(
     definition: DatasetDefinition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    sidecar = copied(converted(definition)["train"], tmp_path)
+    sidecar = copied(converted(definition).pools["train"], tmp_path)
     whole: list[bool] = []
     check = Sidecar.check
     monkeypatch.setattr(Sidecar, "check", lambda self, *, whole=False, seen=whole: (seen.append(whole), check(self)))
@@ -218,12 +218,12 @@ def test_a_machine_of_its_own_disk_takes_a_copy(
     definition: DatasetDefinition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LTRAY_LOCAL", str(tmp_path))
-    here = converted(definition)["train"]
+    here = converted(definition).pools["train"]
     assert here.beton.is_relative_to(tmp_path)
     before = here.beton.stat().st_mtime_ns
-    assert converted(definition)["train"].beton.stat().st_mtime_ns == before
+    assert converted(definition).pools["train"].beton.stat().st_mtime_ns == before
     here.beton.write_bytes(b"damaged")
-    converted(definition)["train"].check(whole=True)
+    converted(definition).pools["train"].check(whole=True)
 
 
 def test_cutting_does_not_read_outside_the_box() -> None:
@@ -239,7 +239,7 @@ def test_memory_cannot_hold_images_of_many_sizes(definition: DatasetDefinition) 
 
 
 def test_a_png_stays_what_it_was_but_for_jpeg(definition: DatasetDefinition) -> None:
-    file = BetonFile(converted(definition)["train"])
+    file = BetonFile(converted(definition).pools["train"])
     stored = Image.open(io.BytesIO(file.encoded(1).tobytes()))
     assert stored.format == "JPEG"
     assert (folder_of(definition) / "report.txt").is_file()

@@ -1,0 +1,167 @@
+"""Whether originals are still those that were converted: first by a look at their files, then by their contents."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ltray.data.definition import DatasetDefinition
+from ltray.data.inventory import (
+    DIGEST,
+    Inventory,
+    PoolRecord,
+    Stamps,
+    digest_of_original,
+    fingerprint,
+    glance_of,
+    settled,
+    stamps_of,
+)
+from ltray.data.originals import Originals, Source
+
+NAMED = 3  # files that a sentence names
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the files of a data set's originals look.
+
+    Attributes:
+        stamps: Of every file.
+        glance: Digest of them.
+        kept: The stamps to put into a record; see `settled`.
+        kept_glance: Their digest.
+    """
+
+    stamps: Stamps
+    glance: str
+    kept: Stamps
+    kept_glance: str
+
+
+def look(definition: DatasetDefinition, source: Source) -> Look:
+    """Look at every file that a source is read from: its path, size and modification time."""
+    now = time.time_ns()
+    stamps = stamps_of(source.root, source.watched)
+    kept = settled(stamps, now)
+    glance = glance_of(definition.originals, source.class_names, stamps)
+    return Look(stamps, glance, kept, glance_of(definition.originals, source.class_names, kept))
+
+
+def taken(
+    known: Inventory,
+    source: Source,
+    looked: Look,
+    *,
+    deep: bool = False,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Inventory:
+    """Return the inventory of what the originals are now; files that look as recorded are not read again.
+
+    Args:
+        known: The record.
+        source: The originals.
+        looked: How their files look.
+        deep: Whether to read every file all the same.
+        advance: Called with the number of further images dealt with.
+    """
+    same = set() if deep else {path for path, stamp in looked.stamps.items() if known.stamps.get(path) == stamp}
+    pools = {}
+    for name, opener in source.pools.items():
+        before = known.pools.get(name)
+        digests = dict(zip(before.keys, before.digests, strict=True)) if before else {}
+        originals = opener()
+        keys = keys_of(originals, source.root)
+        found = np.zeros(len(keys), dtype=DIGEST)
+        for index, (key, file) in enumerate(keys.items()):
+            found[index] = digests[key] if file in same and key in digests else digest_at(originals, index)
+            advance(1)
+        consented = {(before.keys[i], before.digests[i].tobytes()) for i in before.left_out} if before else set()
+        left = [i for i, key in enumerate(keys) if (key, found[i].tobytes()) in consented]
+        pools[name] = PoolRecord(tuple(keys), originals.labels, found, np.array(left, dtype=np.int64))
+    return Inventory(source.class_names, pools, looked.kept, looked.kept_glance)
+
+
+def keys_of(originals: Originals, root: str) -> dict[str, str]:
+    """Return the key of each image in order, and the file it is in, both from the root."""
+    start = f"{root}/"
+    keys: dict[str, str] = {}
+    for index in range(len(originals.labels)):
+        file, row = originals.place(index)
+        file = file.removeprefix(start)
+        key = f"{file}, row {row}" if row else file
+        while key in keys:  # a list may name a file twice
+            key += " again"
+        keys[key] = file
+    return keys
+
+
+def digest_at(originals: Originals, index: int) -> Any:
+    """Return the digest of one original, zeros where it cannot be read."""
+    try:
+        content = digest_of_original(originals.read(index))
+    except Exception:  # told by name when it is converted
+        content = bytes(DIGEST.itemsize)
+    return np.frombuffer(content, dtype=DIGEST)[0]
+
+
+def difference(before: Inventory, now: Inventory) -> str:
+    """Return what differs between two inventories, in words; nothing where the data are the same."""
+    if before.fingerprint == now.fingerprint:
+        return ""
+    found = [names_differ(before.class_names, now.class_names)]
+    gone, new = set(before.pools) - set(now.pools), set(now.pools) - set(before.pools)
+    found += [_of_pools(gone, "gone"), _of_pools(new, "new")]
+    found += [_of_images(_images(before, name), _images(now, name)) for name in before.pools if name in now.pools]
+    return "; ".join(filter(None, found)) or "images are in another order"
+
+
+def names_differ(before: Sequence[str], now: Sequence[str]) -> str:
+    """Return how class names differ, in words; nothing where they do not."""
+    if before == now:
+        return ""
+    gone, new = [n for n in before if n not in now], [n for n in now if n not in before]
+    if not gone and not new:
+        return "classes are in another order"
+    parts = [f"{what} {_some(names)}" for what, names in (("without", gone), ("with", new)) if names]
+    return f"classes are other ones, {' and '.join(parts)}"
+
+
+def _of_pools(names: set[str], what: str) -> str:
+    return f"{', '.join(sorted(names))} is {what}" if names else ""
+
+
+_Images = Mapping[str, tuple[str, bytes]]
+"""Class name and digest of each image, by its key."""
+
+
+def _images(inventory: Inventory, pool: str) -> _Images:
+    one, names = inventory.pools[pool], inventory.class_names
+    return {
+        key: (names[label], digest.tobytes())
+        for key, label, digest in zip(one.keys, one.labels.tolist(), one.digests, strict=True)
+    }
+
+
+def _of_images(before: _Images, now: _Images) -> str:
+    gone, new = [key for key in before if key not in now], [key for key in now if key not in before]
+    both = [key for key in before if key in now]
+    replaced = [key for key in both if before[key][1] != now[key][1]]
+    other = [key for key in both if before[key][0] != now[key][0]]
+    kinds = (("added", new), ("removed", gone), ("replaced", replaced), ("of another class", other))
+    return ", ".join(f"{len(keys):,} {what} ({_some(keys)})" for what, keys in kinds if keys)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+
+
+def fingerprint_of(class_names: tuple[str, ...], pools: Mapping[str, Originals]) -> str:
+    """Return what a record of these originals has for its fingerprint; reads all of them."""
+    digests = {
+        name: np.array([digest_at(one, index) for index in range(len(one.labels))], dtype=DIGEST)
+        for name, one in pools.items()
+    }
+    return fingerprint(class_names, {name: (one.labels, digests[name]) for name, one in pools.items()})

@@ -1,0 +1,112 @@
+"""The marker of a finished conversion, written last: which files it consists of, and the digests of their sidecars."""
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ltray.data.sidecar import Sidecar, sidecar_path
+from ltray.errors import UsageError
+from ltray.files import atomic_write, digest_of, read_json, reading
+
+COMPLETE = "complete"
+IN_USE = ".in-use"  # held shared by whoever reads the files, exclusively by a conversion that replaces them
+FORMAT = 2
+CURE = "convert the data set again"
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A finished conversion.
+
+    Attributes:
+        folder: Where it is.
+        sidecars: SHA-256 of the sidecar of each pool.
+    """
+
+    folder: Path
+    sidecars: Mapping[str, str]
+
+    @classmethod
+    def of(cls, folder: Path, pools: Mapping[str, object]) -> "Completion":
+        """Describe the pools that lie in a folder, each with its sidecar."""
+        return cls(folder, {pool: digest_of(sidecar_path(folder / f"{pool}.beton")) for pool in pools})
+
+    def write(self) -> None:
+        """Write the marker."""
+        known = {"owner": "ltray", "format": FORMAT, "sidecars": dict(self.sidecars)}
+        atomic_write(self.folder / COMPLETE, json.dumps(known | {"seal": _seal(known)}) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Completion | None":
+        """Return the marker of a folder; None where no conversion ended there, or one of an earlier version.
+
+        Raises:
+            UsageError: It is damaged.
+        """
+        path = folder / COMPLETE
+        if not path.is_file() or not path.stat().st_size:  # earlier versions left it empty
+            return None
+        with reading(path, "damaged", remedy=f"delete it and {CURE}"):
+            known = read_json(path)
+            if known.pop("seal") != _seal(known):
+                raise ValueError("its digest does not match")
+            if known["format"] != FORMAT:
+                raise UsageError(f"{path}: written by another version of ltray; delete it and {CURE}.")
+            return cls(folder, {str(pool): str(digest) for pool, digest in known["sidecars"].items()})
+
+    def read_sidecar(self, pool: str) -> Sidecar:
+        """Return the sidecar of a pool.
+
+        Raises:
+            UsageError: A file is missing, or the sidecar is not the one that was written.
+        """
+        beton = self.folder / f"{pool}.beton"
+        if not beton.is_file():
+            raise UsageError(f"{beton} is missing; {CURE}.")
+        sidecar = Sidecar.read(beton)
+        if digest_of(sidecar_path(beton)) != self.sidecars[pool]:
+            raise UsageError(
+                f"{beton}: its sidecar {sidecar_path(beton).name} is not the one that was written with it; "
+                f"delete it and {CURE}."
+            )
+        return sidecar
+
+
+def _seal(known: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def hold_for_reading(folder: Path) -> IO[str] | None:
+    """Keep conversions from replacing the files of a folder while the returned file is open.
+
+    Returns:
+        The open file; None where the file system has no locks.
+    """
+    with suppress(OSError):
+        held = (folder / IN_USE).open("r")
+        fcntl.flock(held, fcntl.LOCK_SH)
+        return held
+    return None
+
+
+def hold_for_replacing(folder: Path) -> IO[str]:
+    """Keep others from reading the files of a folder while the returned file is open.
+
+    Raises:
+        UsageError: Somebody reads them.
+    """
+    held = (folder / IN_USE).open("a+")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        held.close()
+        raise UsageError(
+            f"{folder}: a running command reads these files, and its data would change under it. Wait for it or end "
+            "it, then convert again; or convert into another folder with --output."
+        ) from error
+    return held

@@ -1,0 +1,273 @@
+"""Originals that change after their conversion: the first look misses nothing, the second one tells what changed."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ltray.data.changes import difference, fingerprint_of, look, taken
+from ltray.data.definition import DatasetDefinition
+from ltray.data.inventory import DIGEST, Inventory, PoolRecord, read_glance
+from ltray.data.sources import open_source
+from ltray.errors import UsageError
+
+CLASSES = ("cat", "dog", "owl")
+SOURCES = ("folder", "lists", "parquet")
+
+
+def made(root: Path, source: str) -> DatasetDefinition:
+    """Write twelve "images" of three classes, which nothing has to decode."""
+    for number in range(12):
+        file = root / "images" / CLASSES[number % 3] / f"{number:02}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes([number]) * 9)
+    if source == "lists":
+        write_list(root, {f"{CLASSES[n % 3]}/{n:02}.png": n % 3 for n in range(12)})
+        (root / "names.txt").write_text("cat\ndog\nowl\n")
+    if source == "parquet":
+        write_parquet(root, {n: (bytes([n]) * 9, CLASSES[n % 3]) for n in range(12)})
+    return definition(root, source)
+
+
+def definition(root: Path, source: str) -> DatasetDefinition:
+    fields = {"name": "t", "source": source, "folder": str(root / "images"), "test_per_class": 1, "protocol": "paper"}
+    if source == "lists":
+        fields |= {"train_list": str(root / "train.txt"), "class_names": str(root / "names.txt")}
+    if source == "parquet":
+        fields |= {"train_list": str(root / "train.parquet")}
+    return DatasetDefinition(**fields)
+
+
+def write_list(root: Path, labels: dict[str, int]) -> None:
+    (root / "train.txt").write_text("".join(f"{path} {label}\n" for path, label in labels.items()))
+
+
+def read_list(root: Path) -> dict[str, int]:
+    lines = (root / "train.txt").read_text().splitlines()
+    return {line.rpartition(" ")[0]: int(line.rpartition(" ")[2]) for line in lines}
+
+
+def write_parquet(root: Path, rows: dict[int, tuple[bytes, str]]) -> None:
+    images, labels = [image for image, _ in rows.values()], [label for _, label in rows.values()]
+    pq.write_table(pa.table({"image": images, "label": labels}), root / "train.parquet", row_group_size=5)
+
+
+def read_parquet(root: Path) -> dict[int, tuple[bytes, str]]:
+    table = pq.read_table(root / "train.parquet").to_pydict()
+    return dict(enumerate(zip(table["image"], table["label"], strict=True)))
+
+
+def files(root: Path) -> list[Path]:
+    return sorted((root / "images").rglob("*.png"))
+
+
+def recorded(definition: DatasetDefinition) -> Inventory:
+    """Return the record that a conversion would write."""
+    source = open_source(definition)
+    nothing = Inventory((), {}, {}, "")
+    return taken(nothing, source, look(definition, source))
+
+
+def aged(root: Path) -> None:
+    """Let every file be old enough for its time to be trusted."""
+    for path in root.rglob("*"):
+        os.utime(path, ns=(10**18, 10**18))
+
+
+# Edits, each of a data set at `root` with a number that says where.
+
+
+def add(root: Path, at: int) -> None:
+    name = CLASSES[at % 3]
+    (root / "images" / name / f"new{at}.png").write_bytes(b"new" * (1 + at))
+    if (root / "train.txt").is_file():
+        write_list(root, read_list(root) | {f"{name}/new{at}.png": at % 3})
+    if (root / "train.parquet").is_file():
+        write_parquet(root, read_parquet(root) | {100 + at: (b"new" * (1 + at), name)})
+
+
+def remove(root: Path, at: int) -> None:
+    if (root / "train.txt").is_file():
+        rows = list(read_list(root).items())
+        write_list(root, dict(rows[: at % len(rows)] + rows[at % len(rows) + 1 :]))
+    elif (root / "train.parquet").is_file():
+        rows_of = list(read_parquet(root).items())
+        write_parquet(root, dict(rows_of[: at % len(rows_of)] + rows_of[at % len(rows_of) + 1 :]))
+    else:
+        files(root)[at % len(files(root))].unlink()
+
+
+def replace(root: Path, at: int) -> None:
+    """Other bytes, the same number of them."""
+    if (root / "train.parquet").is_file():
+        rows = read_parquet(root)
+        image, label = rows[at % len(rows)]
+        write_parquet(root, rows | {at % len(rows): (bytes([at + 100]) * len(image), label)})
+        return
+    path = files(root)[at % len(files(root))]
+    path.write_bytes(bytes([at + 100]) * path.stat().st_size)
+
+
+def relabel(root: Path, at: int) -> None:
+    if (root / "train.txt").is_file():
+        rows = read_list(root)
+        key = list(rows)[at % len(rows)]
+        write_list(root, rows | {key: (rows[key] + 1) % 3})
+    elif (root / "train.parquet").is_file():
+        rows_of = read_parquet(root)
+        image, _ = rows_of[at % len(rows_of)]
+        write_parquet(root, rows_of | {at % len(rows_of): (image, CLASSES[at % 3])})
+    else:
+        path = files(root)[at % len(files(root))]
+        path.rename(root / "images" / CLASSES[at % 3] / f"moved{path.name}")
+
+
+def rename_class(root: Path, at: int) -> None:
+    if (root / "names.txt").is_file():
+        names = (root / "names.txt").read_text().split()
+        names[at % 3] = f"bird{at}"
+        (root / "names.txt").write_text("\n".join(names))
+    elif (root / "train.parquet").is_file():
+        write_parquet(
+            root, {n: (i, f"bird{at}" if c == CLASSES[at % 3] else c) for n, (i, c) in read_parquet(root).items()}
+        )
+    else:
+        folders = sorted((root / "images").iterdir())
+        folders[at % len(folders)].rename(root / "images" / f"bird{at}")
+
+
+def touch(root: Path, at: int) -> None:
+    for path in root.rglob("*"):
+        os.utime(path, ns=(10**18 + at, 10**18 + at))
+
+
+def copy(root: Path, at: int) -> None:
+    shutil.copytree(root / "images", root / "copy")
+    shutil.rmtree(root / "images")
+    (root / "copy").rename(root / "images")
+
+
+Edit = Callable[[Path, int], None]
+EDITS: tuple[Edit, ...] = (add, remove, replace, relabel, rename_class, touch, copy)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=st.lists(st.tuples(st.sampled_from(EDITS), st.integers(0, 40)), max_size=4), settled=st.booleans())
+def test_after_any_edits_the_record_is_what_a_fresh_conversion_would_have(
+    source: str, tmp_path: Path, edits: list[tuple[Edit, int]], settled: bool
+) -> None:
+    root = tmp_path / "set"
+    shutil.rmtree(root, ignore_errors=True)
+    stated = made(root, source)
+    if settled:
+        aged(root)
+    before = recorded(stated)
+    try:
+        for edit, at in edits:
+            edit(root, at)
+        now = open_source(stated)
+    except (UsageError, OSError):
+        return  # no data set any more, which every command says
+    looked = look(stated, now)
+    later = taken(before, now, looked)
+    fresh = recorded(stated)
+    assert later.fingerprint == fresh.fingerprint
+    if looked.glance == before.glance:  # then nobody reads the files
+        assert before.fingerprint == fresh.fingerprint
+    assert bool(difference(before, later)) == (before.fingerprint != fresh.fingerprint)
+    assert fresh.fingerprint == fingerprint_of(now.class_names, {pool: read() for pool, read in now.pools.items()})
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("edit", [touch, copy])
+def test_other_times_and_the_same_contents_are_the_same_data(source: str, edit: Edit, tmp_path: Path) -> None:
+    stated = made(tmp_path, source)
+    aged(tmp_path)
+    before = recorded(stated)
+    edit(tmp_path, 1)
+    now = open_source(stated)
+    looked = look(stated, now)
+    assert difference(before, taken(before, now, looked)) == ""
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (add, "1 added (dog/new1.png)"),
+        (remove, "1 removed (cat/03.png)"),
+        (replace, "1 replaced (cat/03.png)"),
+        (relabel, "1 added (dog/moved03.png), 1 removed (cat/03.png)"),
+        (rename_class, "without dog and with bird1"),
+    ],
+)
+def test_what_changed_is_named(edit: Edit, said: str, tmp_path: Path) -> None:
+    stated = made(tmp_path, "folder")
+    before = recorded(stated)
+    edit(tmp_path, 1)
+    assert said in difference(before, recorded(stated))
+
+
+def test_a_label_edited_in_a_list_is_named(tmp_path: Path) -> None:
+    stated = made(tmp_path, "lists")
+    before = recorded(stated)
+    relabel(tmp_path, 1)
+    assert difference(before, recorded(stated)) == "1 of another class (dog/01.png)"
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_equal_size_and_time_are_seen_by_the_deep_look_alone(source: str, tmp_path: Path) -> None:
+    stated = made(tmp_path, source)
+    aged(tmp_path)
+    before = recorded(stated)
+    replace(tmp_path, 1)
+    aged(tmp_path)
+    now = open_source(stated)
+    looked = look(stated, now)
+    assert looked.glance == before.glance
+    assert "1 replaced" in difference(before, taken(before, now, looked, deep=True))
+
+
+def test_a_file_that_may_keep_its_time_is_read_again(tmp_path: Path) -> None:
+    stated = made(tmp_path, "folder")
+    before = recorded(stated)  # within two seconds of the files' times
+    times = {path: path.stat().st_mtime_ns for path in files(tmp_path)}
+    replace(tmp_path, 1)
+    for path, time in times.items():
+        os.utime(path, ns=(time, time))
+    now = open_source(stated)
+    assert look(stated, now).glance != before.glance
+    assert "1 replaced" in difference(before, taken(before, now, look(stated, now)))
+
+
+NAMES = st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=5, unique=True)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=NAMES, place=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
+def test_a_record_is_read_as_written_and_a_changed_byte_is_refused(
+    names: list[str], place: float, change: int, tmp_path: Path
+) -> None:
+    count = len(names)
+    labels = np.arange(count, dtype=np.int64)
+    digests = np.frombuffer(bytes(range(16)) * count, dtype=DIGEST)
+    pools = {"train": PoolRecord(tuple(names), labels, digests, labels[:1])}
+    known = Inventory(tuple(names), pools, {name: (1, 2) for name in names}, "look")
+    known.write(tmp_path)
+    found = Inventory.read(tmp_path)
+    assert (found.class_names, found.stamps, found.glance) == (known.class_names, known.stamps, known.glance)
+    assert found.fingerprint == known.fingerprint and found.pools["train"].keys == tuple(names)
+    assert read_glance(tmp_path) == "look"
+    file = tmp_path / "originals.record"
+    content = bytearray(file.read_bytes())
+    content[int(place * len(content))] ^= change
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match="originals.record: .*convert the data set again"):
+        Inventory.read(tmp_path)

@@ -1,0 +1,198 @@
+"""Converted files and originals that part: noticed by whoever opens them, and what others made is left alone."""
+
+import getpass
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ltray import command, convert, tune, views
+from ltray.data import conversion
+from ltray.data.completion import hold_for_reading
+from ltray.data.converted import Check, folder_of
+from ltray.data.definition import DatasetDefinition
+from ltray.data.ownership import WORK_MARK
+from ltray.data.progress import Progress
+from ltray.data.source import ImageData, open_data
+from ltray.errors import UsageError
+from tests.data.users import Told, fill
+
+pytestmark = pytest.mark.ffcv
+
+PETS = "name: pets\nsource: folder\nfolder: pets\nprotocol: paper\ntest_per_class: 1\nstore: .\n"
+QUIET = Progress(shown=False)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A converted set beside its data-set file and its originals, one of which was left out."""
+    root = tmp_path_factory.mktemp("kept")
+    fill(root / "pets", "cat", "dog")
+    (root / "pets/cat/broken.png").write_bytes(b"no image")
+    (root / "pets.yaml").write_text(PETS)
+    conversion.convert(DatasetDefinition.read(root / "pets.yaml"), progress=QUIET, skip=True)
+    return root
+
+
+@pytest.fixture
+def pets(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that set in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "data"))
+    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def opened(check: Check) -> ImageData:
+    return open_data(DatasetDefinition.read("pets.yaml"), device=torch.device("cpu"), check=check)
+
+
+def picture(path: Path, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def listing(root: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Everything below a folder: kind and permissions, time of the last change, content."""
+    return {
+        str(path.relative_to(root)): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in root.rglob("*")
+    }
+
+
+def test_a_run_that_exists_stops_and_a_new_one_converts_again(pets: Path) -> None:
+    before = opened("compare").digest
+    picture(pets / "pets/cat/9.png", 9)
+    picture(pets / "pets/dog/0.png", 10)
+    with pytest.raises(
+        UsageError, match=r"originals of pets have changed.*1 added \(cat/9.png\), 1 replaced \(dog/0.png\)"
+    ):
+        opened("compare")
+    assert opened("trust").digest == before  # a worker of a run that began before
+    data = opened("convert")
+    assert data.digest != before and sum(data.tail.counts) == 7
+    assert "converted again, since its originals have changed: 1 added" in data.describe()
+    assert "1 left out" in data.describe()
+    assert opened("compare").digest == data.digest
+
+
+def test_without_originals_the_converted_files_decide(pets: Path) -> None:
+    before = opened("compare").digest
+    shutil.rmtree(pets / "pets")
+    for check in ("compare", "convert", "look"):
+        data = opened(check)  # type: ignore[arg-type]
+        assert data.digest == before and "its originals are not on this machine" in data.describe()
+    (pets / "pets").mkdir()  # a mount point without its disk
+    assert opened("compare").digest == before
+
+
+def test_a_moved_set_is_the_same_one(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = opened("compare").digest
+    shutil.move(pets / "pets", pets / "elsewhere")
+    (pets / "pets.yaml").write_text(PETS.replace("folder: pets", "folder: elsewhere"))
+    data = opened("compare")
+    assert data.digest == before and not data.notes
+    monkeypatch.chdir("/")
+    definition = DatasetDefinition.read(pets / "pets.yaml")
+    assert open_data(definition, device=torch.device("cpu"), check="compare").digest == before
+
+
+def test_every_command_has_the_images_of_the_conversion(pets: Path, told: Told) -> None:
+    assert "1 left out" in opened("compare").describe()
+    assert told(convert.main, "pets.yaml", "--verify", "--deep")[0] == 0  # left out still: nobody asks again
+    (pets / "complete").unlink()
+    definition = DatasetDefinition.read("pets.yaml")
+    assert open_data(definition, device=torch.device("cpu"), check="look").tail.counts == (3, 3)
+    assert views.examples(definition)[2].counts == (3, 3)
+
+
+def test_a_look_writes_nothing(pets: Path) -> None:
+    for file in (pets / "pets").rglob("*.png"):
+        file.touch()
+    before = listing(pets)
+    assert opened("look").tail.counts == (3, 3)
+    picture(pets / "pets/dog/9.png", 9)
+    before["pets/dog/9.png"] = listing(pets)["pets/dog/9.png"]
+    before["pets/dog"] = listing(pets)["pets/dog"]
+    data = opened("look")
+    assert sum(data.tail.counts) == 7 and len(list(data.test())) == 1
+    assert "not converted yet as it is now" in data.describe()
+    assert listing(pets) == before
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("LTRAY_DATA", "TMPDIR", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    (tmp_path / "TMPDIR").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "TMPDIR"))
+    (tmp_path / "TMPDIR" / f"torchinductor_{getpass.getuser()}").mkdir()  # torch makes it when it is imported
+    before = listing(tmp_path)
+    assert told(tune.main, "quickstart", "--dry-run")[0] == command.DONE
+    assert listing(tmp_path) == before
+
+
+def test_files_in_use_are_not_replaced(pets: Path) -> None:
+    picture(pets / "pets/cat/9.png", 9)
+    definition = DatasetDefinition.read("pets.yaml")
+    held = hold_for_reading(pets)
+    assert held is not None
+    with held, pytest.raises(UsageError, match="a running command reads these files"):
+        conversion.convert(definition, progress=QUIET)
+    assert opened("trust").tail.counts == (3, 3)
+
+
+def test_what_others_made_stays(pets: Path) -> None:
+    (pets / "foreign.beton").write_bytes(b"mine")
+    (pets / ".work-mine").mkdir()
+    (pets / ".work-mine/notes.txt").write_text("mine")
+    (pets / "target").mkdir()
+    (pets / "target" / WORK_MARK).touch()
+    (pets / ".work-link").symlink_to(pets / "target")
+    (pets / ".work-old").mkdir()
+    (pets / ".work-old" / WORK_MARK).touch()
+    picture(pets / "pets/cat/9.png", 9)
+    assert conversion.convert(DatasetDefinition.read("pets.yaml"), progress=QUIET)
+    assert (pets / "foreign.beton").read_bytes() == b"mine" and (pets / ".work-mine/notes.txt").read_text() == "mine"
+    assert (pets / ".work-link").is_symlink() and (pets / "target" / WORK_MARK).is_file()
+    assert not (pets / ".work-old").exists()
+    assert opened("compare").tail.counts == (4, 3)
+
+
+@pytest.mark.parametrize("name", ["train.beton", "train.json", "complete", "report.txt", "originals.record"])
+def test_a_name_that_is_taken_is_refused(name: str, here: Path) -> None:
+    (here / "pets.yaml").write_text(PETS)
+    (here / name).write_text("mine")
+    with pytest.raises(UsageError, match=f"{name}: was not written by ltray.convert"):
+        conversion.convert(DatasetDefinition.read("pets.yaml"), progress=QUIET)
+    (here / name).unlink()
+    (here / name).symlink_to(here / "nowhere")
+    with pytest.raises(UsageError, match=f"{name}: was not written by ltray.convert"):
+        conversion.convert(DatasetDefinition.read("pets.yaml"), progress=QUIET)
+
+
+def test_a_folder_of_somebody_else_is_refused(here: Path) -> None:
+    definition = DatasetDefinition(name="p", source="folder", folder=str(here / "pets"), test_per_class=1)
+    folder = folder_of(definition)
+    folder.mkdir(parents=True)
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"is not empty and was not made by ltray.convert \(it holds thesis.txt\)"):
+        conversion.convert(definition, progress=QUIET)
+
+
+def test_two_data_sets_do_not_share_a_folder(pets: Path) -> None:
+    fill(pets / "others", "ant", "bee")
+    (pets / "others.yaml").write_text(
+        PETS.replace("name: pets", "name: others").replace("folder: pets", "folder: others")
+    )
+    with pytest.raises(UsageError, match="holds the converted files of the data set `pets`.*`others`"):
+        conversion.convert(DatasetDefinition.read("others.yaml"), progress=QUIET)
+    (pets / "same.yaml").write_text(PETS.replace("name: pets", "name: same") + "largest_class: 2\n")
+    assert not conversion.convert(DatasetDefinition.read("same.yaml"), progress=QUIET)  # the same images
