@@ -179,7 +179,7 @@ class TrialResources(Knobs):
     gpus_per_worker: float = knob(
         -1.0, "", "GPUs of each worker; -1: one where the cluster has any", low=-1.0, high=64.0
     )
-    retries: int = knob(1, "", "how often a crashed trial goes on from its checkpoint", low=0, high=100)
+    retries: int = knob(1, "", "crashes without a new epoch in between that a trial survives", low=0, high=100)
 
     def __post_init__(self) -> None:
         super().__post_init__()
