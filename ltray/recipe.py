@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ltray.following import BATCH, EPOCHS, MILESTONES, Facts, World
-from ltray.knobs import Knobs, Value, knob
+from ltray.knobs import Above, Knobs, Value, knob
 
 SCHEDULES = ("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step")
 
@@ -33,7 +33,7 @@ class Recipe(Knobs):
     )
     weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3), dynamic=True)
     momentum: float = knob(0.9, "μ", "momentum of SGD", low=0.0, high=0.9999, dynamic=True)
-    nesterov: bool = knob(False, "", "Nesterov's form of momentum")
+    nesterov: bool = knob(False, "", "Nesterov's form of momentum", needs=("momentum", Above(0.0)))
     warmup_epochs: int = knob(5, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     schedule: str = knob(
         "step",

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ltray.knobs import knob
+from ltray.knobs import Above, knob
 from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
 from ltray.parts.margin_losses import class_balanced_weights
 from ltray.parts.precision import full_precision
@@ -37,6 +37,7 @@ class FocalKnobs(BaselineKnobs):
         "p",
         "where a weight w enters: plain is w·(1−p)^γ·CE; weighted takes p = exp(−w·CE), as LDAM-DRW's code",
         choices=("plain", "weighted"),
+        needs=("beta", Above(0.0)),
     )
 
 

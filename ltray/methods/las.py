@@ -44,7 +44,15 @@ class LASKnobs(SecondStageKnobs):
         0.0, "ε_K", "of the rarest class", low=0.0, high=1.0, at_most="head_smoothing", tried=(0.0, 0.1)
     )
     shape: str = knob("concave", "", "how smoothing rises with the class count", choices=tuple(SHAPES))
-    power: float = knob(3.0, "p", "exponent under shape = exponential", low=0.01, high=20.0, tried=(3.0,))
+    power: float = knob(
+        3.0,
+        "p",
+        "exponent under shape = exponential",
+        low=0.01,
+        high=20.0,
+        tried=(3.0,),
+        needs=("shape", ("exponential",)),
+    )
     classifier_lr_scale: float = knob(
         0.2,
         "",

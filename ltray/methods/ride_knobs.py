@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ltray.following import BATCH, BEFORE_THE_END
-from ltray.knobs import Value, knob
+from ltray.knobs import Above, Value, knob
 from ltray.methods.cross_entropy import BaselineKnobs
 
 MOST_EXPERTS = 8
@@ -21,7 +21,7 @@ class RIDEKnobs(BaselineKnobs):
     """The experts, their diversity, and the routing stage."""
 
     weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3), dynamic=True)
-    nesterov: bool = knob(True, "", "Nesterov's form of momentum")
+    nesterov: bool = knob(True, "", "Nesterov's form of momentum", needs=("momentum", Above(0.0)))
     experts: int = knob(
         3,
         "E",

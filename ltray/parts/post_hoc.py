@@ -1,11 +1,11 @@
 """Stages that train nothing: what they change is computed once from the validation images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
-from ltray.knobs import knob
+from ltray.knobs import Above, Knob, knob
 from ltray.parts.heads import Network
 from ltray.recipe import Recipe
 from ltray.stage import Setting, Stage
@@ -20,6 +20,15 @@ class PostHocKnobs(Recipe):
     epochs: int = knob(0, "", "nothing is trained", low=0, high=0)
     warmup_epochs: int = knob(0, "", "nothing is trained", low=0, high=0, in_epochs=True)
     milestones: tuple[int, ...] = knob((), "", "nothing is trained", low=0, in_epochs=True)
+
+    @classmethod
+    def specs(cls) -> dict[str, Knob]:
+        """Return the declarations; those that every recipe has are without effect."""
+        trained = ("epochs", Above(0.0))
+        return {
+            name: replace(spec, needs=trained) if name in Recipe.specs() and name != "epochs" else spec
+            for name, spec in super().specs().items()
+        }
 
 
 class PostHoc(Stage):

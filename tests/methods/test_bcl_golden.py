@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ltray.engine.loop import new_optimizer, set_training_mode, train_step
 from ltray.long_tail import LongTail
 from ltray.methods.bcl import BCL, BCLKnobs
 from ltray.methods.bcl_losses import contrast
@@ -117,28 +118,27 @@ def test_three_training_steps_equal_the_official_code(golden, new_setting) -> No
         hidden_width=hidden,
         projection_width=out,
         classifier="cosine",
+        learning_rate=config["lr"],
+        momentum=config["momentum"],
+        weight_decay=config["weight_decay"],
     )
     stage = BCL(knobs, new_setting(data["config/counts"].tolist(), width=data["step0/inputs"].shape[1])).double()
     stage.load_state_dict(official_state(data, "init"))
-    optimizer = torch.optim.SGD(
-        stage.parameters(), lr=config["lr"], momentum=config["momentum"], weight_decay=config["weight_decay"]
-    )
+    set_training_mode(stage)
+    optimizer = new_optimizer(stage)
     for step in range(3):
         labels = torch.tensor(data[f"step{step}/labels"])
         inputs = torch.tensor(data[f"step{step}/inputs"], requires_grad=True)
         classify, first, second = inputs.chunk(3)
-        optimizer.zero_grad()
         batch = Batch({"classify": classify, "first": first, "second": second}, labels, torch.arange(len(labels)))
-        terms = stage(batch)
+        terms = train_step(stage, batch, optimizer, rate=knobs.learning_rate, precision=knobs.precision)
         close(terms["classification"], config["alpha"] * data[f"step{step}/ce"], **LOSS)
         close(terms["contrastive"], config["beta"] * data[f"step{step}/scl"], **LOSS)
-        sum(terms.values()).backward()
         close(inputs.grad, data[f"step{step}/grad_inputs"], **GRADIENT)
         gradients = {name: parameter.grad for name, parameter in stage.named_parameters()}
         for name, expected in official_state(data, f"step{step}", folder="grad/").items():
             close(gradients.pop(name), expected.numpy(), **GRADIENT)
         assert not gradients
-        optimizer.step()
     for name, expected in official_state(data, "final").items():
         close(stage.state_dict()[name], expected.numpy(), **GRADIENT)
     stage.eval()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ltray.engine.loop import new_optimizer, set_training_mode, train_step
 from ltray.errors import UsageError
 from ltray.methods.dlsa import METHOD, PartClassifier
 from ltray.methods.dlsa_filter import FlowFilter
@@ -53,19 +54,18 @@ def test_five_training_steps_equal_the_authors(golden, new_setting):
     knobs = DLSAKnobs(clusters=clusters, likelihood_weight=2.0, learning_rate=float(z["lr"]))
     stage = METHOD.stages(knobs, new_setting([2] * rows, width=width, follow="linear"))[0]
     assert isinstance(stage, FlowFilter)
-    stage.double().train()
+    set_training_mode(stage.double())
     mixture = stage.level.filter
     mixture.means.copy_(torch.from_numpy(z["sd.means"]).squeeze(0))
     with torch.no_grad():
         for name, value in _official_names(mixture.flow):
             value.copy_(torch.from_numpy(z[f"sd.{name}"]))
-    optimizer = torch.optim.SGD(mixture.parameters(), lr=knobs.learning_rate, momentum=knobs.momentum)
+    optimizer = new_optimizer(stage)
     for step in range(len(z["pos"])):
         stage.weights.copy_(torch.from_numpy(z["weight"][step]))
         views = {name: torch.from_numpy(z[key][step]) for name, key in (("positive", "pos"), ("negative", "neg"))}
-        terms = stage(Batch(views, torch.arange(rows), torch.arange(rows)))
-        optimizer.zero_grad()
-        sum(terms.values()).backward()
+        batch = Batch(views, torch.arange(rows), torch.arange(rows))
+        terms = train_step(stage, batch, optimizer, rate=knobs.learning_rate, precision=knobs.precision)
         values = [terms[name].item() for name in ("likelihood", "balance", "purity")]
         offset = 1e-8 + 2.0 * 5.6e-8 * width  # the official π has six decimals
         np.testing.assert_allclose([*values, sum(values)], z["losses"][step], atol=offset)
@@ -73,7 +73,6 @@ def test_five_training_steps_equal_the_authors(golden, new_setting):
             for name, value in _official_names(mixture.flow):
                 if isinstance(value, torch.nn.Parameter):
                     np.testing.assert_allclose(value.grad, z[f"grad1.{name}"], atol=1e-8)
-        optimizer.step()
     for name, value in _official_names(mixture.flow):
         np.testing.assert_allclose(value.detach(), z[f"after.{name}"], atol=1e-8)
 

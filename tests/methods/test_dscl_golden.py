@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ltray.engine.loop import new_optimizer, set_training_mode, train_step
 from ltray.long_tail import LongTail
 from ltray.methods.dscl import DecoupledContrast
 from ltray.methods.dscl_knobs import DSCLKnobs
@@ -139,30 +140,29 @@ def test_two_training_steps_equal_the_official_code(golden) -> None:
         key_momentum=float(data["m"]),
         distillation_weight=float(data["pbsd_weight"]),
         patches=int(data["L"]),
+        learning_rate=float(data["lr"]),
+        momentum=float(data["momentum"]),
+        weight_decay=float(data["wd"]),
     )
     setting = Setting(LongTail((9, 4, 2, 1, 1)), lambda kind: Network(Coarse(), nn.Linear(8, 5)), image_size=96)
     stage = DecoupledContrast(knobs, setting).double()
     state = stage.state_dict()
     state.update(translated(data, "init/"))
     stage.load_state_dict(state)
-    trained = [p for module in stage.trained() for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(
-        trained, lr=float(data["lr"]), momentum=float(data["momentum"]), weight_decay=float(data["wd"])
-    )
+    set_training_mode(stage)
+    optimizer = new_optimizer(stage)
     for step in ("step1", "step2"):
         views = {"query": pixels(data[f"{step}/im_q16"]), "key": pixels(data[f"{step}/im_k16"])}
         views["patches"] = pixels(data[f"{step}/small16"]).transpose(0, 1)
         boxes, labels = torch.tensor(data[f"{step}/boxes"]).transpose(0, 1), torch.tensor(data[f"{step}/y"])
-        optimizer.zero_grad()
-        terms = stage(Batch(views, labels, torch.arange(len(labels)), boxes))
+        batch = Batch(views, labels, torch.arange(len(labels)), boxes)
+        terms = train_step(stage, batch, optimizer, rate=knobs.learning_rate, precision=knobs.precision)
         close(terms["contrastive"], data[f"{step}/loss_dscl"], **CLOSE)
         close(terms["distillation"], data[f"{step}/loss_pbsd"] * float(data["pbsd_weight"]), **CLOSE)
-        sum(terms.values()).backward()
         gradients = {name: p.grad for name, p in stage.named_parameters() if p.grad is not None}
         for name, expected in translated(data, f"{step}/grad.", encoder="encoder_q.").items():
             close(gradients.pop(name), expected.numpy(), **CLOSE)
         assert not gradients
-        optimizer.step()
         for name, expected in translated(data, f"{step}/after.").items():
             close(stage.state_dict()[name].double(), expected.numpy(), **CLOSE)
 

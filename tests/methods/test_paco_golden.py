@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ltray.engine.loop import new_optimizer, set_training_mode, train_step
 from ltray.long_tail import LongTail
 from ltray.methods.centres import parametric_contrast
 from ltray.methods.gpaco import GPaCoKnobs, GPaCoStage
@@ -137,6 +138,9 @@ def test_four_training_steps_equal_the_official_code(golden, kind: str) -> None:
         temperature=float(config["tau"]),
         queue_size=int(config["queue_len"]),
         projection_width=5,
+        learning_rate=float(config["lr"]),
+        momentum=float(config["sgd_momentum"]),
+        weight_decay=float(config["weight_decay"]),
     )
     setting = setting_of(config["counts"].tolist())
     if kind == "paco":
@@ -144,20 +148,15 @@ def test_four_training_steps_equal_the_official_code(golden, kind: str) -> None:
     else:
         stage = GPaCoStage(GPaCoKnobs(**values), setting).double()
     stage.load_state_dict(ours(data, f"{kind}/init/", stage))
-    optimizer = torch.optim.SGD(
-        [parameter for parameter in stage.parameters() if parameter.requires_grad],
-        lr=float(config["lr"]),
-        momentum=float(config["sgd_momentum"]),
-        weight_decay=float(config["weight_decay"]),
-    )
+    set_training_mode(stage)
+    optimizer, recipe = new_optimizer(stage), stage.recipe
     for step in range(4):
         at = f"{kind}/step{step}/"
         labels = torch.tensor(data[f"{at}labels"])
         views = {"query": torch.tensor(data[f"{at}x_q"]), "key": torch.tensor(data[f"{at}x_k"])}
-        optimizer.zero_grad()
-        loss = stage(Batch(views, labels, torch.arange(len(labels))))[kind]
-        close(loss, data[f"{at}loss"], **LOSS)
-        loss.backward()
+        batch = Batch(views, labels, torch.arange(len(labels)))
+        terms = train_step(stage, batch, optimizer, rate=recipe.learning_rate, precision=recipe.precision)
+        close(terms[kind], data[f"{at}loss"], **LOSS)
         gradients = {name: p.grad for name, p in stage.named_parameters() if p.requires_grad}
         for name, expected in translated(data, f"{at}grad/").items():
             close(gradients.pop(name), expected, **GRADIENT)
@@ -165,7 +164,6 @@ def test_four_training_steps_equal_the_official_code(golden, kind: str) -> None:
         assert stage.queue.pointer == int(data[f"{at}queue_ptr"][0])
         assert np.array_equal(stage.queue.labels.numpy(), data[f"{at}queue_l"])
         close(stage.queue.keys, data[f"{at}queue"], **GRADIENT)
-        optimizer.step()
     final = stage.state_dict()
     for name, expected in translated(data, f"{kind}/final/").items():
         if "linear_k" not in name:  # a copy of the classifier that the official code never uses

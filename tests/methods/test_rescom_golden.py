@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ltray.engine.loop import new_optimizer, set_training_mode, train_step
 from ltray.long_tail import LongTail
 from ltray.methods.rescom import ResCom, ResComKnobs
 from ltray.methods.rescom_losses import EPSILON, class_balanced_contrast, mined_similarities
@@ -141,30 +142,27 @@ def test_three_training_steps_equal_the_official_code(golden, new_setting) -> No
         effective_number_beta=float(config["beta"]),
         temperature=float(config["tau"]),
         contrastive_weight=float(config["con_weight"]),
+        learning_rate=float(config["lr"]),
+        momentum=float(config["momentum"]),
+        weight_decay=float(config["weight_decay"]),
         projection_width=data["init/queue_list"].shape[0],
     )
     stage = ResCom(knobs, new_setting(config["counts"].tolist(), width=width)).double()
     stage.load_state_dict(official_state(data, "init"))
-    optimizer = torch.optim.SGD(
-        stage.parameters(),
-        lr=float(config["lr"]),
-        momentum=float(config["momentum"]),
-        weight_decay=float(config["weight_decay"]),
-    )
+    set_training_mode(stage)
+    optimizer = new_optimizer(stage)
     for step in range(3):
         x = torch.tensor(data[f"step{step}/inputs"])
         half = x.shape[0] // 2
         labels = torch.tensor(data[f"step{step}/labels"])[:half]
-        optimizer.zero_grad()
-        terms = stage(Batch({"first": x[:half], "second": x[half:]}, labels, torch.arange(half)))
+        batch = Batch({"first": x[:half], "second": x[half:]}, labels, torch.arange(half))
+        terms = train_step(stage, batch, optimizer, rate=knobs.learning_rate, precision=knobs.precision)
         close(terms["classification"], data[f"step{step}/loss_cls"], **LOSS)
         close(terms["contrastive"], knobs.contrastive_weight * data[f"step{step}/loss_con"], **LOSS)
-        sum(terms.values()).backward()
         for name, parameter in stage.named_parameters():
             close(parameter.grad, data[f"step{step}/grad/{official_name(name)}"], **GRADIENT)
         close(stage.queue.keys.T, data[f"step{step}/queue"], **LOSS)
         assert stage.queue.pointers.tolist() == data[f"step{step}/ptr"].tolist()
-        optimizer.step()
     for name, expected in official_state(data, "final").items():
         close(stage.state_dict()[name], expected.numpy(), **GRADIENT)
     stage.eval()

@@ -1,0 +1,113 @@
+"""One step of training, against SGD written out."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from ltray.engine.loop import Run, new_optimizer, set_training_mode, train, train_step
+from ltray.engine.memory_session import MemorySession
+from ltray.engine.pace import learning_rate
+from ltray.methods.cross_entropy import BaselineKnobs, OneView
+from ltray.parts.heads import Network
+from ltray.recipe import Recipe
+from ltray.stage import Batch, Setting, Stage
+from ltray.testing.overfit import TinyBackbone, textures
+
+PULL = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+
+
+class TwoGroups(Stage):
+    """Loss Σ pull·w over two parameters, so that their gradients are known; the second trains at another rate."""
+
+    def __init__(self, recipe: Recipe, scale: float) -> None:
+        super().__init__(recipe)
+        self.first = nn.Parameter(torch.tensor([3.0, 1.0, -1.0], dtype=torch.float64))
+        self.second = nn.Parameter(torch.tensor([-2.0, 4.0, 0.3], dtype=torch.float64))
+        self.scale = scale
+
+    def parameter_groups(self):
+        """One group a parameter."""
+        return [{"params": [self.first]}, {"params": [self.second], "lr_scale": self.scale}]
+
+    def forward(self, batch):
+        """Two terms, linear in the weights."""
+        return {"first": (PULL * self.first).sum(), "second": (PULL * self.second).sum()}
+
+
+def by_hand(weights, rates, *, decay, momentum, nesterov):
+    """SGD as in Sutskever et al. 2013 and torch: v ← μv + g, w ← w − lr·(v, or g + μv with Nesterov)."""
+    velocity = torch.zeros_like(weights)
+    for rate in rates:
+        gradient = PULL + decay * weights
+        velocity = momentum * velocity + gradient
+        weights = weights - rate * (gradient + momentum * velocity if nesterov else velocity)
+    return weights
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("decay", [0.0, 0.05])
+def test_a_step_is_sgd_with_the_recipes_numbers(decay, momentum, nesterov):
+    recipe = Recipe(learning_rate=7.0, weight_decay=decay, momentum=momentum)
+    recipe = dataclasses.replace(recipe, nesterov=nesterov)
+    stage, rates = TwoGroups(recipe, scale=0.2), [0.1, 0.3, 0.05, 0.2]
+    first, second = stage.first.detach().clone(), stage.second.detach().clone()
+    set_training_mode(stage)
+    optimizer = new_optimizer(stage)
+    for rate in rates:
+        terms = train_step(stage, Batch({}, torch.zeros(1), torch.zeros(1)), optimizer, rate=rate, precision="float32")
+        assert terms.keys() == {"first", "second"}
+    how = dict(decay=decay, momentum=momentum, nesterov=nesterov)
+    torch.testing.assert_close(stage.first.detach(), by_hand(first, rates, **how), rtol=1e-12, atol=0)
+    scaled = [0.2 * rate for rate in rates]
+    torch.testing.assert_close(stage.second.detach(), by_hand(second, scaled, **how), rtol=1e-12, atol=0)
+
+
+def test_a_stage_without_epochs_has_no_optimizer():
+    assert new_optimizer(TwoGroups(Recipe(epochs=0, warmup_epochs=0), 1.0)) is None
+
+
+class Diary(OneView):
+    """Notes when what is called, and at which rate."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.seen = []
+
+    def begin_epoch(self, epoch):
+        """Note the epoch."""
+        self.seen.append(("begin", epoch))
+
+    def forward(self, batch):
+        """Note the step."""
+        self.seen.append("step")
+        return super().forward(batch)
+
+    def end_epoch(self, data):
+        """Note the end."""
+        self.seen.append("end")
+
+
+def test_an_epoch_begins_before_its_steps_and_every_step_has_its_rate(monkeypatch):
+    data = textures()
+    knobs = BaselineKnobs(epochs=3, batch_size=8, warmup_epochs=1, schedule="cosine_per_step", learning_rate=0.04)
+    setting = Setting(data.tail, lambda kind: Network(TinyBackbone(), nn.Linear(TinyBackbone.width, 3)))
+    stage, rates = Diary(knobs, setting, torch.zeros(3)), []
+
+    def noted(*given, rate, precision):
+        rates.append((rate, precision))
+        return train_step(*given, rate=rate, precision=precision)
+
+    monkeypatch.setattr("ltray.engine.loop.train_step", noted)
+    session = MemorySession()
+    train([stage], data, session, Run(seed=0, device=torch.device("cpu"), selection="test"))
+    steps = len(rates) // 3
+    assert steps > 1
+    assert stage.seen == [entry for epoch in range(3) for entry in [("begin", epoch), *["step"] * steps, "end"]]
+    expected = [learning_rate(knobs, epoch=e, step=s, steps=steps) for e in range(3) for s in range(steps)]
+    assert rates == [(rate, "float32") for rate in expected]
+    # Warm-up from 0, the peak at its end, then half a cosine to 0, in steps.
+    assert expected[0] == 0.0 and expected[steps] == pytest.approx(0.04) and expected[2 * steps] == pytest.approx(0.02)
+    assert [report["train/lr"] for report in session.reports] == expected[steps - 1 :: steps]

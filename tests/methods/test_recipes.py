@@ -1,0 +1,113 @@
+"""How every method trains on every data set, held to numbers: `tests/golden/recipes.json` and the authors' schedules.
+
+The file was written down once and compared with the papers and scripts; it is no output of the declarations. A
+change of a published value changes it by hand, with its source.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+from ltray.engine.loop import new_optimizer, set_training_mode
+from ltray.engine.pace import learning_rate
+from ltray.long_tail import LongTail
+from ltray.methods import METHODS
+from ltray.parts.heads import Network, new_classifier
+from ltray.parts.resnet32 import ResNet32
+from ltray.stage import Setting
+from ltray.testing.overfit import TinyBackbone
+from tests.given import GOLDEN
+
+PROFILES = ("cifar10_lt", "cifar100_lt", "imagenet_lt", "places_lt", "inat18", "digits_lt")
+RECIPES = json.loads((GOLDEN / "recipes.json").read_text())
+CLASSES = 300  # enough for every published queue and router
+RESIDUAL = ("ride", "ride_distilled", "dscl")  # they change blocks of a residual network
+SHARES = (0.0, 0.25, 0.5, 0.6, 0.75, 0.8, 0.9, 1.0)
+
+
+def stages_of(name, profile):
+    backbone = ResNet32 if name in RESIDUAL else TinyBackbone
+
+    def network(kind):
+        built = backbone()
+        return Network(built, new_classifier(kind, width=built.width, classes=CLASSES))
+
+    setting = Setting(LongTail(tuple(range(CLASSES + 4, 4, -1))), network, network("linear"), 32)
+    knobs = METHODS[name].knobs.defaults(profile)
+    return METHODS[name].stages(knobs, setting)
+
+
+def watched_epochs(epochs):
+    """The first epochs, the last, and those on both sides of where schedules bend."""
+    near = {round(share * epochs) + step for share in SHARES for step in (-1, 0, 1)} | {4, 5, 9, 10}
+    return sorted(epoch for epoch in near if 0 <= epoch < epochs)
+
+
+def written_down(stage):
+    """What a stage trains with, as the file has it."""
+    set_training_mode(stage)
+    optimizer = new_optimizer(stage)
+    if optimizer is None:
+        return "nothing is trained"
+    recipe, groups = stage.recipe, optimizer.param_groups
+    same = {(group["momentum"], group["weight_decay"], group["nesterov"]) for group in groups}
+    assert len(same) == 1 and recipe.average_decay == 0.0 and recipe.precision == "float32"
+    momentum, decay, nesterov = same.pop()
+    rates = [learning_rate(recipe, epoch=epoch, step=1, steps=4) for epoch in watched_epochs(recipe.epochs)]
+    return {
+        "epochs": recipe.epochs,
+        "batch": recipe.batch_size,
+        "momentum": momentum,
+        "weight_decay": decay,
+        "nesterov": nesterov,
+        "scales": [group.get("lr_scale", 1.0) for group in groups],
+        "rates": [float(f"{rate:.6g}") for rate in rates],
+    }
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_stage_trains_as_written_down(profile):
+    assert RECIPES.keys() == METHODS.keys()
+    for name in METHODS:
+        assert [written_down(stage) for stage in stages_of(name, profile)] == RECIPES[name][profile], name
+
+
+# Official schedule: folder, method, profile, stage.
+OFFICIAL = {
+    "rescom_cifar": ("contrastive", "rescom", "cifar100_lt", 0),
+    "rescom_imagenet_lt": ("contrastive", "rescom", "imagenet_lt", 0),
+    "rescom_places_lt": ("contrastive", "rescom", "places_lt", 0),
+    "rescom_inat18": ("contrastive", "rescom", "inat18", 0),
+    "paco_imagenet_lt": ("contrastive", "paco", "imagenet_lt", 0),
+    "paco_places_lt": ("contrastive", "paco", "places_lt", 0),
+    "bcl_imagenet_lt": ("contrastive", "bcl", "imagenet_lt", 0),
+    "bcl_inat18": ("contrastive", "bcl", "inat18", 0),
+    "bcl_cifar200": ("contrastive", "bcl", "cifar100_lt", 0),
+    "dscl_linear": ("decoupled", "dscl", "imagenet_lt", 1),
+    "mislas_stage1_cos180": ("decoupled", "mixup", "imagenet_lt", 0),
+    "mislas_stage1_cifar200": ("decoupled", "mixup", "cifar100_lt", 0),
+    "ldam_cifar200": ("decoupled", "ldam", "cifar100_lt", 0),
+    "dlsa_flow": ("decoupled", "dlsa", "cifar100_lt", 0),
+    "ride_cifar": ("decoupled", "ride", "cifar100_lt", 0),
+    "ride_imagenet": ("decoupled", "ride", "imagenet_lt", 0),
+}
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_a_published_setting_runs_by_its_official_schedule(golden, name):
+    folder, method, profile, index = OFFICIAL[name]
+    recipe = stages_of(method, profile)[index].recipe
+    official = golden(f"{folder}/schedules")[f"{name}/lr"]
+    assert len(official) == recipe.epochs
+    ours = [learning_rate(recipe, epoch=epoch) for epoch in range(recipe.epochs)]
+    np.testing.assert_allclose(ours, official, rtol=1e-7)  # MiSLAS writes π with ten decimals
+
+
+def test_mislas_second_stage_trains_classifier_and_factors_at_their_official_rates(golden):
+    stage = stages_of("las", "imagenet_lt")[0]
+    set_training_mode(stage)
+    factors, classifier = (group.get("lr_scale", 1.0) for group in new_optimizer(stage).param_groups)
+    official = golden("decoupled/schedules")["mislas_stage2/lr"]
+    rates = np.array([learning_rate(stage.recipe, epoch=epoch) for epoch in range(stage.recipe.epochs)])
+    np.testing.assert_allclose(np.stack([classifier * rates, factors * rates], axis=1), official, rtol=1e-7)
