@@ -4,13 +4,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ltray.following import BATCH, EPOCHS, MILESTONES, Facts, Follow, at_most_images, batch, divisions, images_of
+from ltray.following import (
+    BATCH,
+    EPOCHS,
+    MILESTONES,
+    Facts,
+    Follow,
+    at_most_images,
+    batch,
+    divisions,
+    images_of,
+    scaled_with,
+)
 from ltray.knobs import Value, knob
 from ltray.recipe import SCHEDULES, Recipe
 
 SMALLEST_PART = 10
 IMAGES_A_CLUSTER = 20
-LARGE_CLUSTER = 7
+LARGE_CLUSTER = 5
+TRUSTED_SCALE = 10_000
+
+
+def _features(value: str, facts: Facts) -> str:
+    """Raw features of a network that saw few images can have any scale, and a Flow Filter then diverges."""
+    images = facts.world.images
+    return value if images is None or images >= TRUSTED_SCALE else "unit"
 
 
 def _most_divisions(images: int, facts: Facts) -> int:
@@ -54,6 +72,7 @@ class DLSAKnobs(Recipe):
         search=(0.02, 0.5),
         tried=(0.1, 0.2),
         dynamic=True,
+        follows=scaled_with("batch_size"),
     )
     weight_decay: float = knob(0.0, "wd", "L2 penalty", low=0.0, high=1.0, log=True, dynamic=True)
     momentum: float = knob(0.0, "μ", "momentum of SGD", low=0.0, high=0.9999, dynamic=True)
@@ -82,6 +101,7 @@ class DLSAKnobs(Recipe):
         "",
         "unit: over their root mean square on the training set; raw: as the network gives them (official code)",
         choices=("unit", "raw"),
+        follows=Follow(f"unit below {TRUSTED_SCALE:,} training images", _features, images_of),
     )
     clusters: int = knob(
         100,

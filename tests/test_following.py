@@ -1,0 +1,166 @@
+"""Defaults follow the data at hand, and leave the papers' own data sets alone."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ltray.errors import UsageError
+from ltray.experiment import Experiment
+from ltray.following import STEPS, World
+from ltray.long_tail import LongTail
+from ltray.methods import METHODS
+from ltray.parts.heads import Network, new_classifier
+from ltray.parts.resnet32 import ResNet32
+from ltray.stage import Setting
+from tests import corners
+
+PROFILES = ("default", "cifar10_lt", "cifar100_lt", "imagenet_lt", "places_lt", "inat18", "digits_lt")
+# Classes, training images and the largest class, as the shipped definitions have them.
+PAPERS = {
+    "cifar10-lt": ("cifar10_lt", World(10, 12_306, 4_900)),
+    "cifar100-lt": ("cifar100_lt", World(100, 10_820, 500)),
+    "imagenet-lt": ("imagenet_lt", World(1000, 115_846, 1280)),
+    "imagenet-lt-a": ("imagenet_lt", World(1000, 115_852, 857)),
+    "imagenet-lt-b": ("imagenet_lt", World(1000, 115_801, 343)),
+    "imagenet-lt-c": ("imagenet_lt", World(1000, 115_000, 115)),
+    "places-lt": ("places_lt", World(365, 62_500, 4980)),
+    "inat2018": ("inat18", World(8142, 429_371, 1000)),
+    "digits-lt": ("digits_lt", World(10, 363, 110)),
+}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_papers_own_data_sets_keep_the_papers_values(name):
+    profile, world = PAPERS[name]
+    for method in METHODS.values():
+        papers = method.knobs.resolve(profile, {})
+        assert papers.following(world, ()) == papers, method.name
+        assert {k: getattr(papers, k) for k in method.knobs.paper_setting(profile)} == method.knobs.paper_setting(
+            profile
+        )
+
+
+def test_every_shipped_data_set_is_among_them():
+    shipped = {path.stem for path in (Path(__file__).resolve().parents[1] / "datasets").glob("*.yaml")}
+    assert shipped == PAPERS.keys()
+
+
+@st.composite
+def tails(draw, most=10_000):
+    """Class counts: 2 to `most` classes; equal, falling or with many ones; 20 to ten million images."""
+    classes = draw(st.one_of(st.integers(2, 50), st.integers(2, most)))
+    largest = draw(st.one_of(st.integers(10, 200), st.integers(10, 10_000_000 // classes)))
+    factor = draw(st.sampled_from([1.0, 10.0, 1000.0, float(largest)]))
+    return LongTail(tuple(max(int(largest * factor ** (-k / max(classes - 1, 1))), 1) for k in range(classes)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(tails(), st.sampled_from(sorted(METHODS)), st.sampled_from(PROFILES), st.integers(1, 8), st.data())
+def test_the_defaults_are_legal_and_sensible_for_any_data(tail, name, profile, workers, data):
+    method = METHODS[name]
+    epochs = data.draw(st.sampled_from([None, 1, 2, 10]))
+    given = {} if epochs is None or method.knobs.specs()["epochs"].high == 0 else {"epochs": epochs}
+    world = World.of(tail, workers=workers)
+    usual = method.knobs.resolve(profile, given)
+    knobs = usual.following(world, given)
+    knobs.check_world(tail.classes)
+    assert knobs.following(world, ()) == knobs.following(world, given)  # a rule leaves alone what obeys it
+    if epochs is not None and given:
+        assert knobs.epochs == epochs
+    for key, value in knobs.as_dict().items():
+        if key.endswith("batch_size") and knobs.epochs:
+            changed = value != getattr(usual, key)
+            assert value <= max(tail.total // (STEPS // 2), 4, workers)
+            assert not changed or value % workers == 0
+    if knobs.epochs:
+        assert knobs.epochs * tail.total <= 200_000_000 or knobs.epochs <= 10 or given
+        assert knobs.warmup_epochs < max(knobs.epochs, 1) or knobs.epochs == 0
+        assert knobs.schedule != "step" or all(m < knobs.epochs for m in knobs.milestones)
+    if getattr(knobs, "reweight_epoch", 0) and knobs.epochs > 1:
+        assert knobs.reweight_epoch < knobs.epochs
+    if name in ("paco", "gpaco", "supcon", "moco", "multi_task"):
+        assert knobs.queue_size <= max(tail.total // 2, 1)
+    for line in knobs.told(usual, world):
+        assert "the paper's" in line
+
+
+def build(method, knobs, tail):
+    def network(kind):
+        backbone = ResNet32()
+        return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
+
+    return method.stages(knobs, Setting(tail, network, network("linear") if method.follows else None))
+
+
+@settings(max_examples=12, deadline=None)
+@given(tails(most=200), st.sampled_from(sorted(METHODS)), st.sampled_from(PROFILES))
+def test_the_stages_can_be_built_for_any_data(tail, name, profile):
+    method = METHODS[name]
+    knobs = method.knobs.resolve(profile, {}).following(World.of(tail), ())
+    if getattr(knobs, "classifier", "") == "warm_linear" or knobs.epochs >= 0:
+        assert build(method, knobs, tail)
+
+
+def test_what_is_stated_is_kept_and_an_illegal_value_is_an_error_that_says_what_to_set():
+    tail = LongTail((100, 20, 3, 1))
+    run = {"dataset": "cifar100-lt", "methods": ["rescom"]}
+    world = World.of(tail)
+    kept = Experiment.from_settings(run | {"rescom.batch_size": 128, "rescom.hard_negatives": 7}).following(world)
+    assert (kept.knobs[0].batch_size, kept.knobs[0].hard_negatives) == (128, 7)
+    stated = Experiment.from_settings(run | {"rescom.hard_negatives": 400}).following(world)
+    with pytest.raises(UsageError, match="`hard_negatives <= 30` must hold with 4 classes.*rescom.hard_negatives=30"):
+        stated.check_classes(tail.classes)
+    # A knob that bounds another one takes it along.
+    bound = Experiment.from_settings(run | {"rescom.queue_size": 2}).following(world)
+    assert bound.knobs[0].hard_negatives == 6
+    bound.check_classes(tail.classes)
+
+
+def test_what_follows_is_told_and_kept_by_the_record():
+    tail = LongTail((100, 20, 3, 1))
+    usual = Experiment.from_settings({"dataset": "cifar100-lt", "methods": ["rescom"]})
+    suited = usual.following(World.of(tail))
+    assert suited.followed(usual, World.of(tail)) == [
+        "rescom.batch_size 8 (the paper's 128; 124 training images allow 8)",
+        "rescom.hard_negatives 30 (the paper's 400; 4 classes allow 30)",
+    ]
+    # What a run folder holds is complete: nothing of it follows other data later.
+    again = Experiment.from_settings(suited.settings())
+    assert again == suited and again.following(World(2, 40, 20)) == suited
+
+
+def test_a_bounded_value_that_nobody_stated_stays_below_its_bound():
+    assert METHODS["las"].knobs.resolve("cifar100_lt", {"head_smoothing": 0.05}).tail_smoothing == 0.05
+    with pytest.raises(UsageError, match="tail_smoothing <= head_smoothing"):
+        METHODS["las"].knobs.resolve("cifar100_lt", {"head_smoothing": 0.05, "tail_smoothing": 0.1})
+
+
+def test_567_images_give_an_epoch_some_steps():
+    world = World.of(LongTail((300, 200, 67)))
+    for method in METHODS.values():
+        for profile in PROFILES:
+            knobs = method.knobs.resolve(profile, {}).following(world, ())
+            if knobs.epochs and method.name != "dlsa":
+                assert 567 // knobs.batch_size >= STEPS
+
+
+@pytest.mark.parametrize("counts", [(10, 10), (18, 1, 1)])
+@pytest.mark.parametrize("method", ["rescom", "paco"])
+def test_a_tiny_set_is_trained(tmp_path, counts, method):
+    folder = corners.write(tmp_path / "data", counts)
+    (report,) = corners.trained(corners.settings(folder, [method], "imagenet_lt"))
+    assert math.isfinite(report["loss/total"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("counts", [(10, 10), (18, 1, 1), (1,) * 300], ids=["two", "ones", "many"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_on_the_smallest_sets(tmp_path, counts, method):
+    folder = corners.write(tmp_path / "data", counts)
+    short = {"dlsa": {"dlsa.epochs": 2, "dlsa.classifier_epochs": 1}, "dscl": {"dscl.linear_epochs": 1}}
+    for profile in ("cifar100_lt", "imagenet_lt"):
+        run = corners.settings(folder, corners.sequence(method), profile, **short.get(method, {}))
+        assert all(math.isfinite(value) for report in corners.trained(run) for value in report.values())
