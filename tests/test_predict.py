@@ -80,3 +80,20 @@ def test_a_table_names_the_temperature_and_an_empty_folder_is_refused(finished_r
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no image in"):
         main([str(finished_run), str(tmp_path / "empty")])
+
+
+def test_every_suffix_of_a_conversion_is_read_and_what_systems_leave_is_not(finished_run, tmp_path, capsys):
+    place = tmp_path / "look"
+    (place / "__MACOSX").mkdir(parents=True)
+    pixels = Image.new("RGB", (8, 8), "red")
+    for name, kind in (("a.pgm", "ppm"), ("b.jfif", "jpeg"), ("c.JPE", "jpeg"), ("d.jp2", "jpeg2000")):
+        (pixels.convert("L") if kind == "ppm" else pixels).save(place / name, kind)
+    for name in ("._a.png", ".hidden.jpg", "__MACOSX/e.png"):
+        (place / name).write_bytes(b"no image")
+    code, found = as_json(capsys, finished_run, place)
+    assert code == 0 and [Path(row["path"]).name for row in found["predictions"]] == [
+        "a.pgm",
+        "b.jfif",
+        "c.JPE",
+        "d.jp2",
+    ]

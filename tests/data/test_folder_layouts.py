@@ -93,6 +93,14 @@ def test_other_users_leftovers_are_not_looked_into(tmp_path: Path, monkeypatch: 
         opened(tmp_path)
 
 
+JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".jfi")
+OTHERS = (".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
+
+
+def test_no_suffix_is_forgotten() -> None:
+    assert {*JPEG, *OTHERS} <= set(image_files.SUFFIXES)
+
+
 @pytest.mark.parametrize("suffix", image_files.SUFFIXES)
 def test_every_suffix_counts_in_any_case_for_conversion_and_for_prediction(tmp_path: Path, suffix: str) -> None:
     put(tmp_path, f"cat/a{suffix}", f"dog/b.old{suffix.upper()}", f"dog/c{suffix}.txt", f"dog/d{suffix}~")
