@@ -8,7 +8,7 @@ import torch
 
 from ltray.metrics import BALANCED, shown_accuracies
 from ltray.outcome.assessment import Trained
-from ltray.outcome.run_folder import check_best_is_ours, keep_best
+from ltray.outcome.run_folder import LAST_EPOCH, check_best_is_ours, keep_best, read_history
 
 
 def keep_evaluated(
@@ -45,6 +45,8 @@ def keep_evaluated(
         "settings": experiment.settings(),
     }
     evaluation |= test.evaluation.as_lists()
+    if reported := read_history(folder):
+        evaluation[LAST_EPOCH] = reported[-1]["total_epochs"]
     keep_best(folder, checkpoint, evaluation, scores=selection.as_bytes())
     return evaluation
 

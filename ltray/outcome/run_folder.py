@@ -22,6 +22,7 @@ from ltray.seal import LIST, append_sealed, check_listed, read_lines, read_seale
 
 CONFIG, ENVIRONMENT, BEST, EVALUATION = "config.yaml", "env.json", "best", "evaluation.json"
 HISTORY, LOCK = "history.jsonl", ".lock"
+LAST_EPOCH = "last_epoch"  # in `evaluation.json`: the last line that the history has
 FOREIGN = "It was not written by this version of ltray.train or ltray.tune, or was changed since."
 SCORES, TRIALS, IMPORTANCE, TEST_READS = "selection.npz", "trials", "importance.csv", "test_reads.json"
 SYSTEM_FILES = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", ".nfs*", ".directory", "@eaDir")

@@ -14,12 +14,15 @@ from ltray.outcome.ledger import Look, looks
 from ltray.outcome.run_folder import (
     CONFIG,
     FOREIGN,
+    HISTORY,
     IMPORTANCE,
+    LAST_EPOCH,
     read_config,
     read_environment,
     read_evaluation,
     read_history,
 )
+from ltray.printable import printable
 from ltray.seal import check_listed
 
 
@@ -66,8 +69,11 @@ class RunRecord:
             raise UsageError(f"{folder}: {what}.")
         _check_settings(folder / CONFIG, config)
         history = _table(folder / "history.parquet")
+        evaluation = read_evaluation(folder)
         if history is None:
-            history = pd.DataFrame([{"trial": 0, "epoch": m["total_epochs"]} | m for m in read_history(folder)])
+            epochs = read_history(folder)
+            _check_end(folder / HISTORY, epochs, evaluation)
+            history = pd.DataFrame([{"trial": 0, "epoch": m["total_epochs"]} | m for m in epochs])
         return cls(
             folder=folder,
             config=config,
@@ -76,8 +82,8 @@ class RunRecord:
             history=history,
             finalists=_table(folder / "finalists.parquet"),
             finalist_runs=_table(folder / "finalist_runs.parquet"),
-            evaluation=read_evaluation(folder),
             looks=looks(folder),
+            evaluation=evaluation,
             importance=_table(folder / IMPORTANCE, ("group", "knob", "share", "beyond_chance", "variance")),
         )
 
@@ -134,6 +140,15 @@ class RunRecord:
     def metric(self) -> str:
         """The metric that epochs and trials are compared on, such as "val/acc_all"."""
         return f"{self.selection}/{self.objectives[0]}"
+
+
+def _check_end(path: Path, epochs: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any] | None) -> None:
+    """Refuse a history that lost its end: of a line without its end alone nobody could tell."""
+    last, needed = epochs[-1]["total_epochs"] if epochs else 0, (evaluation or {}).get(LAST_EPOCH, 0)
+    if last < needed:
+        raise UsageError(
+            f"{printable(path)}: ends with epoch {last}, but the run had {needed}: it was cut; restore it from a copy."
+        )
 
 
 def _check_settings(path: Path, config: Mapping[str, Any]) -> None:
