@@ -197,16 +197,16 @@ class Experiment:
                 if name.endswith("batch_size") and knobs.epochs and knobs.has_effect(name):
                     check_shared(f"`{method.name}.{name}`", value, workers)
 
-    def stages(self, tail: LongTail, *, saved: Checkpoint | None = None) -> list[Stage]:
+    def stages(self, tail: LongTail, *, saved: Checkpoint | None = None, load: bool = True) -> list[Stage]:
         """Build every method's stages; the same seed gives the same weights on every worker.
 
         Args:
             tail: Class counts of the training set.
-            saved: A checkpoint of this run that is going to be loaded into the stages: what
-                the run began with, `weights` and `start`, is then not read again.
+            saved: A checkpoint that is going to be loaded into the stages: `weights` and `start` are then not read.
+            load: Whether they are read otherwise; a dry run fetches no published weights.
         """
         origin = saved.context.get("start") if saved else None
-        return self._build(tail, origin or self._origin(), load=saved is None)
+        return self._build(tail, origin or self._origin(), load=load and saved is None)
 
     def shortened(self, epochs: int) -> "Experiment":
         """Return the run with `epochs` epochs in every method that trains, schedules shrunk with them."""

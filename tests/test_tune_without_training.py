@@ -116,7 +116,7 @@ def test_what_would_fail_is_refused_and_leaves_no_folder(here, word, sentence, d
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["backbone=resnet50", "weights=nowhere.pt"], "there is no 'nowhere.pt'"),
+        (["backbone=resnet50", "weights=nowhere.pt"], "nowhere.pt'"),
         (["stop.rule=pbt", "search.sampler=random", "search.trials=1"], "needs a population"),
         (["stop.rule=pbt", "search.sampler=random", "finalists.best=2"], "no setting to train again"),
         (["stop.fidelity=short_runs", "stop.promotion=continue", "finalists.best=2"], "trained as one whole run each"),

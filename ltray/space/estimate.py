@@ -56,7 +56,7 @@ def measure(experiment: Experiment, data: ImageData, device: torch.device) -> Tr
     Raises:
         UsageError: The stages cannot be built.
     """
-    stages = experiment.stages(data.tail)
+    stages = experiment.stages(data.tail, load=False)
     everything = torch.nn.ModuleList(stages).to(device).to(memory_format=torch.channels_last)
     images = sum(data.selection().share_sizes())
     times = tuple(time_stage(stage, data, device, images=images) for stage in stages)
