@@ -1,0 +1,156 @@
+"""Every draw of every space is a legal experiment, whether a bounding knob is explored, fixed or left alone."""
+
+import optuna
+import pytest
+import yaml
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from ltray.errors import UsageError
+from ltray.experiment import Experiment
+from ltray.following import World
+from ltray.long_tail import LongTail
+from ltray.methods import METHODS
+from ltray.space.search_settings import SAMPLERS
+from ltray.space.search_space import SearchSpace
+from ltray.space.shipped_spaces import known
+from ltray.study.study import ask, begin
+
+DRAWS = 12
+TRAINED = [name for name, method in METHODS.items() if method.knobs.specs()["epochs"].high]
+PROFILES = ["digits_lt", "cifar100_lt", "inat18"]
+WORLDS = [
+    LongTail(counts) for counts in [(10, 10), (100, 20, 3, 1), (1,) * 1000, (700, 200, 50, 20, 5), (10, *[1] * 9999)]
+]
+
+
+def check_draws(space: SearchSpace, tail: LongTail, draws: int = DRAWS) -> None:
+    study = optuna.create_study(directions=space.search.directions())
+    begin(study, space, [])
+    for number in range(draws):
+        try:
+            trial, found = ask(study, space)
+        except LookupError:  # the grid is through
+            return
+        experiment = Experiment.from_settings(found)
+        experiment.check_classes(tail.classes)
+        if space.followed or not space.rows:
+            # Everything that follows the data is in the settings: nothing is left to follow.
+            assert experiment.following(World.of(tail)) == experiment
+        study.tell(trial, [0.1 * (number % 7)] * len(space.search.objectives))
+
+
+SHIPPED = sorted(name for name in known() if "/" not in name and name != "quickstart")
+
+
+def check_shipped(name: str, tail: LongTail, profile: str) -> None:
+    path = known()[name]
+    start = {"start": "runs/earlier"} if "--from" in path.read_text() else {}
+    space = SearchSpace.read(path, start | {"dataset.profile": profile}).bind(tail.classes, tail)
+    check_draws(space, tail, draws=len(space.first_trials()) + 3)
+
+
+@pytest.mark.parametrize("name", ["rescom", "which-method"])
+def test_a_shipped_space_is_legal_on_two_classes(name):
+    check_shipped(name, WORLDS[0], "imagenet_lt")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tail", WORLDS, ids=lambda tail: str(tail.classes))
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_space_is_legal_on_any_data(name, tail):
+    for profile in ("cifar100_lt", "imagenet_lt"):
+        check_shipped(name, tail, profile)
+
+
+def read(tmp_path, text: str, **given) -> SearchSpace:
+    path = tmp_path / "space.yaml"
+    path.write_text(f"dataset: digits-lt\nmethods: [rescom]\n{text}")
+    return SearchSpace.read(path, given)
+
+
+def test_a_default_below_an_explored_bound_follows_each_draw(tmp_path):
+    space = read(tmp_path, "explore: {rescom.queue_size: {from: 1, to: 32}}\nfix: {rescom.hard_positives: 1}\n").bind(4)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(12):
+        found = space.suggest(study.ask())
+        knobs = Experiment.from_settings(found).knobs[0]
+        assert knobs.hard_negatives == min(64, 3 * knobs.queue_size)
+
+
+def test_a_fixed_knob_that_an_explored_one_would_rule_out_is_refused_with_its_line(tmp_path):
+    text = "explore:\n  rescom.queue_size: {from: 2, to: 32}\nfix: {rescom.hard_negatives: 50}\n"
+    with pytest.raises(UsageError, match=r"space.yaml:4: `rescom.queue_size` starts at 2, where at most 18 is legal"):
+        read(tmp_path, text).bind(10)
+
+
+def test_a_fixed_knob_is_left_out_of_draws_that_leave_it_without_effect(tmp_path):
+    text = "explore: {rescom.hard_mining: auto}\nfix: {rescom.hard_negatives: 8}\n"
+    space = read(tmp_path, text).bind(10)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = [space.suggest(study.ask()) for _ in range(12)]
+    assert {s["rescom.hard_mining"] for s in drawn} == {True, False}
+    assert all(("rescom.hard_negatives" in s) == s["rescom.hard_mining"] for s in drawn)
+    for found in drawn:
+        Experiment.from_settings(found).check_classes(10)
+
+
+@st.composite
+def content(draw, knob_name, spec, kind):
+    """What a user writes for a knob: auto, a range or some values, all of them legal for the knob alone."""
+    usual = spec.search or spec.choices or ((False, True) if kind is bool else None)
+    if usual is None or (spec.search and draw(st.booleans())):
+        return "auto" if usual else None
+    if kind in (int, float) and len(usual) == 2 and draw(st.booleans()):
+        low, high = usual
+        narrower = draw(st.sampled_from([1.0, 0.5, 0.1]))
+        ends = {"from": kind(low), "to": kind(max(high * narrower, low + 1 if kind is int else low * 1.5))}
+        return ends if ends["from"] < ends["to"] else "auto"
+    return list(draw(st.lists(st.sampled_from(usual), min_size=1, max_size=4, unique=True)))
+
+
+@st.composite
+def spaces(draw):
+    """A space of one method: some knobs explored, some fixed, the others left alone."""
+    name = draw(st.sampled_from(TRAINED))
+    knobs = METHODS[name].knobs
+    bounds = [n for n, s in knobs.specs().items() if s.at_most or n in ("queue_size", "head_smoothing", "experts")]
+    named = st.sampled_from(sorted(knobs.specs()))
+    chosen = set(draw(st.lists(named, min_size=1, max_size=4))) | set(
+        draw(st.lists(st.sampled_from(bounds), max_size=3))
+    )
+    explore, fix = {}, {}
+    for knob in sorted(chosen):
+        spec, kind = knobs.specs()[knob], knobs.types()[knob]
+        written = draw(content(knob, spec, kind))
+        if written is None or spec.changes_length or knob.endswith("epochs"):
+            continue
+        if draw(st.integers(0, 3)) and isinstance(written, list | dict | str):
+            explore[f"{name}.{knob}"] = written
+        elif isinstance(written, list):
+            fix[f"{name}.{knob}"] = written[0]
+    sampler = draw(st.sampled_from([s for s in SAMPLERS if s != "gp"]))
+    return {"dataset": "digits-lt", "methods": [name], "explore": explore, "fix": fix} | {
+        "search": {"sampler": sampler, "trials": 5000, "first_try": draw(st.sampled_from(["paper", "none"]))},
+        "stop": {"rule": "none"},
+    }
+
+
+def check_accepted(folder, written: dict, tail: LongTail, profile: str) -> None:
+    assume(written["explore"])
+    path = folder / "space.yaml"
+    path.write_text(yaml.safe_dump(written))
+    start = {"start": "runs/earlier"} if METHODS[written["methods"][0]].follows else {}
+    try:
+        space = SearchSpace.read(path, start | {"dataset.profile": profile}).bind(tail.classes, tail)
+    except UsageError as error:
+        assert "space.yaml" in str(error) or "first_try" in str(error) or "search." in str(error), error
+        assume(False)
+    check_draws(space, tail, draws=6)
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(written=spaces(), tail=st.sampled_from(WORLDS[:4]), profile=st.sampled_from(PROFILES))
+def test_every_draw_of_a_space_that_is_accepted_is_legal(tmp_path_factory, written, tail, profile):
+    check_accepted(tmp_path_factory.mktemp("space"), written, tail, profile)
