@@ -1,0 +1,249 @@
+"""How often verdicts are right, in simulated searches whose truth is known.
+
+    python -m benchmarks.verdicts                    # the tables of docs/protocol.md, as Markdown
+    python -m benchmarks.verdicts --searches 500     # faster, rougher
+
+Runs are draws around a true accuracy; the rules are the package's own, beside those that it had
+before. One value is validation and test accuracy at once, which is the hardest case: the luck that
+chose a setting is then also what judges it. Points are per cent, a spread is a standard deviation
+over seeds, and seeds have no effect that settings share (pairing would remove it).
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from ltray.claims.check import agreement
+from ltray.claims.spreads import Spread
+from ltray.outcome.finalists import ROUNDS_BEFORE_DROPPING, Cell, Results, clear_losers, looks
+from ltray.outcome.intervals import BETTER, Interval, mean_interval
+from ltray.outcome.multiple_comparisons import differences, mean_intervals
+
+FINALISTS, SEEDS, RUNS = (2, 3, 5, 10, 20), (2, 3, 5, 10), (1, 2, 3, 5, 10, 50)
+LEAD = 2.0
+DROPPING = 10  # its searches take longest: a tenth of them
+METRIC = "val/acc_all"
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class World:
+    """How runs vary.
+
+    Attributes:
+        name: In words.
+        draw: Values of mean 0 and spread 1.
+        every: Factor of the spread of every second finalist.
+        reference: Factor of the reference's spread.
+    """
+
+    name: str
+    draw: Draw
+    every: float = 1.0
+    reference: float = 1.0
+
+    def runs(self, random: np.random.Generator, searches: int, seeds: int, lead: Sequence[float]) -> np.ndarray:
+        """Return accuracy in points, searches × seeds × (the reference, then each finalist)."""
+        spreads = np.array([self.reference, *(self.every if i % 2 else 1.0 for i in range(len(lead)))])
+        noise = self.draw(random, (searches, seeds, len(spreads)))
+        return noise * spreads + np.array([0.0, *lead])
+
+
+def _normal(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return random.standard_normal(shape)
+
+
+def _heavy(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return random.standard_t(3, shape) / np.sqrt(3)
+
+
+WORLDS = (
+    World("equal spreads", _normal),
+    World("every second finalist spreads 3 times as much", _normal, every=3.0),
+    World("the papers' setting spreads 3 times as much", _normal, reference=3.0),
+    World("heavy tails (t with 3 degrees of freedom)", _heavy),
+)
+
+
+def names(count: int) -> list[str]:
+    """Return the keys of the reference and of `count` finalists."""
+    return [f"{i:02d}" for i in range(count + 1)]
+
+
+def called_better(runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which finalists each search calls better: by the rule before, and by the package's."""
+    lead = runs[:, :, 1:] - runs[:, :, :1]
+    count = lead.shape[1]
+    half = student.ppf(0.975, count - 1) * lead.std(axis=1, ddof=1) / np.sqrt(count)
+    before = lead.mean(axis=1) - half > 0
+    after = [
+        [found.verdict == BETTER for found in differences(dict(zip(names(99), own.T.tolist(), strict=False))).values()]
+        for own in lead
+    ]
+    return before, np.array(after)
+
+
+def covered(runs: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether the interval of each search's winner holds its true accuracy, before and after."""
+    winners = runs.mean(axis=1).argmax(axis=1)
+    before, after = [], []
+    for own, winner in zip(runs, winners, strict=True):
+        of = dict(zip(names(99), own.T.tolist(), strict=False))
+        one = f"{winner:02d}"
+        for found, interval in ((before, mean_interval(of[one])), (after, mean_intervals(of)[one])):
+            found.append(interval.low <= truth[winner] <= interval.high)
+    return np.array(before), np.array(after)
+
+
+def dropped(runs: np.ndarray, rule: Callable[[Results, Sequence[Sequence[Cell]], int], list[str]]) -> np.ndarray:
+    """Return after how many rounds each setting of each search gets no further one; the reference always does."""
+    searches, seeds, count = runs.shape
+    cells = [(seed, 0) for seed in range(seeds)]
+    rounds = np.full((searches, count), seeds)
+    for search, own in enumerate(runs):
+        results = {
+            key: {cell: {"selection": {METRIC: value}} for cell, value in zip(cells, values, strict=True)}
+            for key, values in zip(names(99), own.T.tolist(), strict=False)
+        }
+        for done in range(ROUNDS_BEFORE_DROPPING, seeds):
+            order = [[cell] for cell in cells[:done]]
+            for key in rule(results, order, looks([[cell] for cell in cells])):
+                if key != "00":
+                    del results[key]
+                    rounds[search, int(key)] = done
+    return rounds
+
+
+def _dropped_before(results: Results, order: Sequence[Sequence[Cell]], looks: int) -> list[str]:
+    values = {
+        key: np.array([own[cell]["selection"][METRIC] for cells in order for cell in cells])
+        for key, own in results.items()
+    }
+    leader = max(values, key=lambda key: float(values[key].mean()))
+    return [key for key, own in values.items() if mean_interval(list(own - values[leader])).high < 0]
+
+
+def _dropped_after(results: Results, order: Sequence[Sequence[Cell]], looks: int) -> list[str]:
+    return clear_losers(results, order, metric=METRIC, looks=looks)
+
+
+def misjudged(
+    random: np.random.Generator, draw: Draw, runs: int, *, searches: int, own: float, published: float
+) -> tuple[float, float]:
+    """Return in how many searches, in %, a perfect reproduction is called above or below, before and after.
+
+    Args:
+        random: Source of the draws.
+        draw: Of noise.
+        runs: Own runs.
+        searches: How many.
+        own: True spread of the own runs, the listed one being 1.
+        published: True spread of the published run.
+    """
+    mine = own * draw(random, (searches, runs)) / 100
+    theirs = published * draw(random, (searches, 1))[:, 0] / 100
+    listed = Spread(1.0, 16, "")
+    wrong = np.zeros(2)
+    for values, claim in zip(mine.tolist(), theirs.tolist(), strict=True):
+        accuracy = mean_interval(values)
+        wrong += [not _within(accuracy, claim), not _within(agreement(accuracy, listed).interval, claim)]
+    return float(100 * wrong[0] / searches), float(100 * wrong[1] / searches)
+
+
+def _within(interval: Interval, value: float) -> bool:
+    return interval.low <= value <= interval.high
+
+
+def _cell(before: float, after: float) -> str:
+    return f"{before:.1f} → {after:.1f}"
+
+
+def _table(title: str, rows: Sequence[tuple[str, Sequence[str]]], columns: Sequence[str]) -> list[str]:
+    head = ["| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
+    return [f"**{title}**", "", *head, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows), ""]
+
+
+def finalist_tables(random: np.random.Generator, searches: int) -> list[str]:
+    """Return the tables about finalists."""
+    wrong, cover, power = [], [], []
+    for world in WORLDS:
+        for count in FINALISTS:
+            name = f"{world.name}, {count} finalists"
+            none, lead = [0.0] * count, [LEAD, *[0.0] * (count - 1)]
+            cells: list[list[str]] = [[], [], []]
+            for seeds in SEEDS:
+                runs = world.runs(random, searches, seeds, none)
+                cells[0].append(_cell(*(100 * found.any(axis=1).mean() for found in called_better(runs))))
+                cells[1].append(_cell(*(100 * found.mean() for found in covered(runs, np.zeros(count + 1)))))
+                runs = world.runs(random, searches, seeds, lead)
+                cells[2].append(_cell(*(100 * found[:, 0].mean() for found in called_better(runs))))
+            for rows, own in zip((wrong, cover, power), cells, strict=True):
+                rows.append((name, own))
+    columns = [f"{seeds} seeds" for seeds in SEEDS]
+    return [
+        *_table("No true difference: searches that call any finalist better, %", wrong, columns),
+        *_table("The winner's interval holds its true accuracy, %", cover, columns),
+        *_table("One finalist leads by 2 points: searches that call it better, %", power, columns),
+    ]
+
+
+def dropping_table(random: np.random.Generator, searches: int) -> list[str]:
+    """Return the table about finalists that get no further round."""
+    rows = []
+    for world in WORLDS:
+        for count in FINALISTS[1:]:
+            cells = []
+            for lead in ([0.0] * count, [-float(i) for i in range(count)]):
+                for seeds in (5, 10):
+                    runs = world.runs(random, searches, seeds, lead)
+                    of = [dropped(runs, rule) for rule in (_dropped_before, _dropped_after)]
+                    shares = [
+                        (found[:, 1] < seeds).mean() if lead[-1] == 0 else 1 - found.mean() / seeds for found in of
+                    ]
+                    cells.append(_cell(*(100 * share for share in shares)))
+            rows.append((f"{world.name}, {count} finalists", cells))
+    columns = [f"{what}, {seeds} seeds" for what in ("dropped", "runs saved") for seeds in (5, 10)]
+    return _table(
+        "Of equal finalists a given one is dropped; of finalists each a point below the one before, runs are saved, %",
+        rows,
+        columns,
+    )
+
+
+def claim_table(random: np.random.Generator, searches: int) -> list[str]:
+    """Return the table about reproductions."""
+    cases: tuple[tuple[str, Draw, float, float], ...] = (
+        ("both vary as listed", _normal, 1.0, 1.0),
+        ("heavy tails", _heavy, 1.0, 1.0),
+        ("both vary half as much as listed", _normal, 0.5, 0.5),
+        ("both vary twice as much as listed", _normal, 2.0, 2.0),
+        ("the published run varies twice as much as ours", _normal, 1.0, 2.0),
+    )
+    rows = [
+        (
+            name,
+            [_cell(*misjudged(random, draw, runs, searches=searches, own=own, published=published)) for runs in RUNS],
+        )
+        for name, draw, own, published in cases
+    ]
+    columns = ["1 run", *(f"{runs} runs" for runs in RUNS[1:])]
+    return _table("A perfect reproduction is called above or below the published figure, %", rows, columns)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--searches", type=int, default=2000, help="simulated searches a cell (dropping: a tenth)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    options = parser.parse_args()
+    tables: tuple[Callable[[np.random.Generator, int], list[str]], ...] = (finalist_tables, dropping_table, claim_table)
+    for place, table in enumerate(tables):
+        searches = options.searches // DROPPING if table is dropping_table else options.searches
+        print("\n".join(table(np.random.default_rng(options.seed + place), searches)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The simulation behind docs/protocol.md: it judges by the package's own rules, and its page is complete."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.verdicts import FINALISTS, WORLDS, called_better, covered, dropped, misjudged
+from ltray.claims import published
+from ltray.claims.spreads import MEASURED
+from ltray.outcome.finalist_table import summary
+from ltray.outcome.finalists import Finalist
+from ltray.outcome.intervals import BETTER
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "protocol.md"
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
+def test_a_simulated_search_is_judged_as_its_table_would_be(world) -> None:
+    runs = world.runs(np.random.default_rng(1), 4, 5, [0.0, 3.0, -1.0])
+    _, after = called_better(runs)
+    for own, verdicts in zip(runs, after, strict=True):
+        found = {
+            f"{place:02d}": {
+                (seed, 0): {"selection": {"val/acc_all": value}, "metrics": {"test/acc_all": value}}
+                for seed, value in enumerate(column)
+            }
+            for place, column in enumerate(own.T.tolist())
+        }
+        settings = [Finalist(key, {}, key == "00") for key in found]
+        order = [[(seed, 0)] for seed in range(5)]
+        table = summary(settings, found, order, protocol="honest", objective="acc_all").set_index("trial")
+        assert (table.loc[["01", "02", "03"], "verdict"] == BETTER).tolist() == verdicts.tolist()
+
+
+def test_spreads_and_leads_of_a_world_are_what_it_says() -> None:
+    for world in WORLDS:
+        runs = world.runs(np.random.default_rng(2), 20_000, 2, [0.0, 2.0])
+        assert np.median(runs, axis=(0, 1)).tolist() == pytest.approx([0.0, 0.0, 2.0], abs=0.06)
+        # of a variance 1, a normal has 68 % within 1 and a t of 3 degrees of freedom 82 %
+        inside = (np.abs(runs - [0.0, 0.0, 2.0]) < [world.reference, 1.0, world.every]).mean(axis=(0, 1))
+        share = 0.818 if "tails" in world.name else 0.683
+        assert inside.tolist() == pytest.approx([share] * 3, abs=0.01)
+
+
+def test_the_rules_before_are_worse_where_nothing_differs() -> None:
+    runs = WORLDS[0].runs(np.random.default_rng(3), 400, 5, [0.0] * 10)
+    before, after = (found.any(axis=1).mean() for found in called_better(runs))
+    assert before > 0.1 > 0.05 >= after
+    before, after = (found.mean() for found in covered(runs, np.zeros(11)))
+    assert before < 0.9 < 0.95 <= after
+    assert (
+        dropped(runs[:20], lambda found, *_: [key for key in ("00", "03") if key in found])[:, [0, 3, 4]] == [5, 3, 5]
+    ).all()  # never the reference
+    before, after = misjudged(np.random.default_rng(4), WORLDS[0].draw, 50, searches=300, own=1.0, published=1.0)
+    assert before > 60 and after < 9
+
+
+def test_the_page_holds_every_table_and_the_listed_spreads() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert sum(line.startswith("| ") and "→" in line for line in text.splitlines()) == 4 * len(FINALISTS) * 3 + 16 + 5
+    for row in MEASURED:
+        line = f"| {row.family} | {row.dataset} | {row.points:.1f} | {row.ratio:.1f} | {row.freedom} |"
+        assert line in text, line
+    rows = published()
+    own = sum(bool(row.methods) for row in rows)
+    words = f"Of {len(rows)} published rows {own} are of methods that ltray has; each of the {len(rows) - own} others"
+    assert words in " ".join(text.split())
