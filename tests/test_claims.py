@@ -179,3 +179,9 @@ def test_only_the_same_imbalance_and_methods_are_looked_at():
     assert compare(settings(dataset__imbalance_factor=37), accuracy) == []
     comparable = [one.verdict == NOT for one in compare(settings(), accuracy)]
     assert comparable == sorted(comparable)  # what can be compared stands first
+
+
+@pytest.mark.parametrize("dataset", ["cifar10-lt", "cifar100-lt"])
+def test_only_claims_on_the_same_data_set_are_looked_at(dataset: str):
+    found = compare(settings(dataset=dataset, methods=["rescom"]), Interval(0.6, 0.59, 0.61, 3))
+    assert {one.claim.dataset for one in found} == {dataset}

@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from ltray.errors import UsageError
-from ltray.outcome.finalist_table import render_finalists, run_table, summary, write_finalists
+from ltray.outcome.finalist_table import render_finalists, run_table, spread, summary, write_finalists
 from ltray.outcome.finalists import Finalist, check_asked, choose, clear_losers, read_run, rounds
 from ltray.space.search_settings import Finalists, Stop
 from ltray.space.search_space import SearchSpace
@@ -222,3 +222,12 @@ def test_the_tables_are_written_and_the_winners_best_run_is_kept(space: SearchSp
     assert kept["run"] == "finalists/0003-seed2-data0" and kept["test_look"] == 2
     names = {path.name for path in tmp_path.glob("finalist*.*")}
     assert names == {"finalists.parquet", "finalists.csv", "finalist_runs.parquet", "finalist_runs.csv"}
+
+
+def test_a_cell_is_in_percent_with_half_the_interval_and_a_difference_has_its_sign():
+    row = {"x_mean": 0.7125, "x_low": 0.7045, "x_high": 0.7205, "d_mean": -0.019, "d_low": -0.036, "d_high": -0.002}
+    assert spread(row, "x") == "71.2 ± 0.8"
+    assert spread(row, "d", signed=True) == "-1.9 ± 1.7"
+    assert spread(row | {"d_mean": 0.019, "d_low": 0.002, "d_high": 0.036}, "d", signed=True) == "+1.9 ± 1.7"
+    assert spread(row | {"x_low": -float("inf"), "x_high": float("inf")}, "x") == "71.2"
+    assert spread(row | {"x_mean": float("nan")}, "x") == "–"

@@ -1,0 +1,90 @@
+"""Every knob of every method is followed: another value makes another run, or the declaration says why not."""
+
+from dataclasses import replace
+
+import pytest
+from torch import nn
+
+from ltray.methods import METHODS
+from ltray.parts.momentum import MomentumCopy
+from ltray.parts.resnet32 import BasicBlock, ResNet32
+from ltray.stage import Setting
+from ltray.testing.knob_contract import KnobWorld, ignored_knobs
+from ltray.testing.overfit import TinyBackbone, textures
+
+SHORT = {"epochs": 3, "batch_size": 12, "learning_rate": 0.05, "warmup_epochs": 1, "milestones": (1, 2)}
+EXPERTS = {"experts": 2, "routing_epochs": 1, "routing_batch_size": 12, "routing_top": 2, "reweight_epoch": 1}
+OWN = {
+    "rescom": {"queue_size": 4, "hard_negatives": 4},
+    "ldam": {"reweight_epoch": 1},
+    "ride": EXPERTS,
+    "ride_distilled": EXPERTS,
+    "dscl": {"linear_epochs": 4, "linear_batch_size": 12, "linear_learning_rate": 0.5},
+    "dlsa": {"clusters": 3, "min_size": 3, "max_size": 20, "classifier_epochs": 1, "classifier_batch_size": 8},
+}
+STEPS = {"milestones": {"schedule": "step"}}  # which the second stages do not take unless told
+ONLY_WITH = {name: STEPS for name in ("crt", "lws", "las", "dlsa", "dscl")} | {
+    "temperature": {"highest": {"highest": 0.02}},  # below the best one of this network
+}
+DEAR = ("dscl", "ride", "ride_distilled")  # a run takes half a second, and they have the most knobs
+# Why a knob makes no other run here, and what holds it instead.
+ONE_WORKER = "alike with one worker; test_the_key_encoders_batch_norm_is_the_knobs"
+EXCEPTIONS = {(name, "key_batch_norm"): ONE_WORKER for name in ("paco", "moco", "dscl")}
+
+
+class ShallowResNet(ResNet32):
+    """A ResNet-32 with a block a stage, whose experts have a block a stage, too."""
+
+    def __init__(self):
+        super().__init__()
+        for layer in (self.layer1, self.layer2, self.layer3):
+            del layer[1:]
+
+
+@pytest.fixture
+def shallow_experts(monkeypatch):
+    monkeypatch.setattr(
+        "ltray.parts.experts.residual_stage", lambda i, o, stride: nn.Sequential(BasicBlock(i, o, stride))
+    )
+
+
+def world_of(name):
+    method = METHODS[name]
+    trained = method.knobs.specs()["epochs"].high != 0
+    residual = name in ("ride", "ride_distilled", "dscl")
+    backbone = ShallowResNet if residual else TinyBackbone
+    settings = (SHORT if trained else {}) | OWN.get(name, {})
+    return KnobWorld(method, settings, ONLY_WITH.get(name, {}), new_backbone=backbone)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in DEAR else name for name in METHODS]
+)
+@pytest.mark.usefixtures("shallow_experts")
+def test_every_knob_is_followed(name):
+    found = ignored_knobs(world_of(name))
+    assert {(name, knob): why for knob, why in found.items()}.keys() == {k for k in EXCEPTIONS if k[0] == name}, found
+
+
+@pytest.mark.parametrize(("name", "_"), EXCEPTIONS)
+def test_the_key_encoders_batch_norm_is_the_knobs(name, _):
+    world = world_of(name)
+    shuffled = {}
+    for value in ("synchronised", "shuffled"):
+        network = Setting(textures().tail, world.network, None, 8)
+        stages = METHODS[name].stages(world.base.replace(key_batch_norm=value), network)
+        shuffled[value] = [m.shuffled for s in stages for m in s.modules() if isinstance(m, MomentumCopy)]
+    assert shuffled == {"synchronised": [False], "shuffled": [True]}
+
+
+# A knob that its stage does not look at, in every method that has it.
+DEAF = [("focal", "probability"), ("gpaco", "smoothing"), ("bcl", "averaging"), ("las", "shape"), ("crt", "momentum")]
+
+
+@pytest.mark.parametrize(("name", "knob"), DEAF)
+def test_a_knob_that_is_ignored_is_found(name, knob):
+    world = world_of(name)
+    usual = getattr(world.base, knob)
+    stages = METHODS[name].stages
+    deaf = replace(METHODS[name], stages=lambda knobs, setting: stages(knobs.replace(**{knob: usual}), setting))
+    assert knob in ignored_knobs(KnobWorld(deaf, world.settings, world.only_with), only=[knob])
