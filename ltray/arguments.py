@@ -80,19 +80,24 @@ def check_place(name: str, text: str) -> None:
         raise UsageError(f"`{name}`: {shown(text)} {problem}.")
 
 
-def check_writable(path: Path, name: str) -> None:
+def check_writable(path: Path, name: str, *, folder: bool = False) -> None:
     """Check, before any work is done, that a file or folder can be made, and leave nothing behind.
 
     Args:
         path: The place, which may be there already.
         name: What names it: `--output`.
+        folder: Whether it is to be a folder, not a file.
 
     Raises:
         UsageError: The nearest folder above it that exists cannot be written to, or is no folder.
     """
-    existing = next(parent for parent in (path, *path.absolute().parents) if os.path.lexists(parent))
-    folder = existing if existing.is_dir() or existing != path else existing.parent
-    if not folder.is_dir():
-        raise UsageError(f"`{name}` {shown(str(path))}: {folder} is not a folder; name another place.")
-    if not os.access(folder, os.W_OK | os.X_OK) or os.statvfs(folder).f_flag & os.ST_RDONLY:
-        raise UsageError(f"`{name}` {shown(str(path))}: {folder} cannot be written to; name another place.")
+    above = [path, *path.absolute().parents]
+    if path.exists() and not (path.is_dir() if folder else path.is_file()):
+        raise UsageError(f"`{name}` {shown(str(path))}: is not a {'folder' if folder else 'file'}; name another place.")
+    if path.is_symlink() and not path.exists() and folder:
+        raise UsageError(f"`{name}` {shown(str(path))}: is a link to nothing; name another place.")
+    there = next(place for place in (above if folder else above[1:]) if place.exists())
+    if not there.is_dir():
+        raise UsageError(f"`{name}` {shown(str(path))}: {there} is not a folder; name another place.")
+    if not os.access(there, os.W_OK | os.X_OK) or os.statvfs(there).f_flag & os.ST_RDONLY:
+        raise UsageError(f"`{name}` {shown(str(path))}: {there} cannot be written to; name another place.")

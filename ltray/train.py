@@ -61,7 +61,7 @@ def main(words: list[str]) -> int:
     )
     resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker)
     folder = options.output or Path("runs") / f"{'-'.join(options.methods)}-{experiment.dataset.name}"
-    check_writable(folder, "--output")
+    check_writable(folder, "--output", folder=True)
     check_output(folder)
     resources.check_cores()
     known = read_config(folder)

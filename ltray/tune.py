@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
     overrides = start_setting(options.start) | given
     space = SearchSpace.read(path, overrides)
     folder = options.output or Path("runs") / f"{path.stem}-{space.base.dataset.name}"
-    check_writable(folder, "--output")
+    check_writable(folder, "--output", folder=True)
     check_output(folder)
     if options.resume and read_config(folder) is None:
         raise UsageError(f"{folder}: nothing to resume: no search was begun there.")

@@ -8,7 +8,7 @@ from rich.table import Table
 from ltray.arguments import why_no_place
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.experiment import find_method
-from ltray.files import atomic_write
+from ltray.files import atomic_write, read_text
 from ltray.settings_file import SettingsFile
 from ltray.space.search_space import SearchSpace
 
@@ -52,19 +52,23 @@ def listing() -> Table:
 
 
 def _row(path: Path) -> tuple[str, str, str, str]:
-    file = SettingsFile.read(path)
-    # One that starts from a run is read as if it had one.
-    listed = file.values.get("methods")
-    follows = isinstance(listed, list) and bool(listed) and find_method(listed[0]).follows
-    space = SearchSpace.read(path, {"start": "RUN"} if follows else {})
+    space = _read(path)
     explored = f"{len(space.rows)} rows" if space.rows else f"{len(space.dimensions)} knobs"
     methods = " | ".join(", ".join(alternative.methods) for alternative in space.alternatives)
     return methods, space.base.dataset.name, explored, description(path)
 
 
+def _read(path: Path) -> SearchSpace:
+    file = SettingsFile.read(path)
+    # One that starts from a run is read as if it had one.
+    listed = file.values.get("methods")
+    follows = isinstance(listed, list) and bool(listed) and find_method(listed[0]).follows
+    return SearchSpace.read(path, {"start": "RUN"} if follows else {})
+
+
 def description(path: Path) -> str:
     """Return the comment below the command in a file's first line, or ""."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path).splitlines()
     comments = [line.removeprefix("#").strip() for line in lines[:2] if line.startswith("#")]
     return comments[1] if len(comments) > 1 and lines[0].startswith(COMMAND) else ""
 
@@ -89,7 +93,8 @@ def copy(name: str, target: Path | None, *, overwrite: bool) -> Path:
         target = target / source.name
     if target.exists() and not overwrite:
         raise UsageError(f"{target}: exists already. Name another file, or replace it with --overwrite.")
-    first, _, rest = source.read_text(encoding="utf-8").partition("\n")
+    _read(source)  # what is no search space is not copied as one
+    first, _, rest = read_text(source).partition("\n")
     if first.startswith(COMMAND):
         words = first.removeprefix(COMMAND).split(" ")
         first = COMMAND + " ".join([str(target), *words[1:]])

@@ -1,0 +1,173 @@
+"""Runs wrong inputs in this process, as the commands' entry would, and says how each ended."""
+
+import contextlib
+import io
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from ltray import command, convert, evaluate, predict, report, train, tune, views
+from ltray.methods import __main__ as methods
+from ltray.on_ray import cluster
+from tests.wrong_inputs.case import Case
+
+MAINS: dict[str, Callable[[list[str]], int]] = {
+    "train": train.main,
+    "tune": tune.main,
+    "convert": convert.main,
+    "views": views.main,
+    "evaluate": evaluate.main,
+    "report": report.main,
+    "predict": predict.main,
+    "methods": methods.main,
+}
+REFUSED, VAGUE, ACCEPTED = "refused", "refused, place or value missing", "accepted"
+FAILED, TRACEBACK, HANG, MEMORY = "exit code 1", "traceback", "hang", "memory"
+OUTCOMES = (REFUSED, VAGUE, ACCEPTED, FAILED, TRACEBACK, HANG, MEMORY)
+SECONDS, MEBIBYTES = 30.0, 1024
+MOST = 3 << 30  # bytes of further address space, which no right refusal needs
+
+
+class Begun(BaseException):
+    """The command asked for its cluster: it took the input for right."""
+
+
+class TimeIsUp(BaseException):
+    """The command ran for longer than `SECONDS`."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a case ended.
+
+    Attributes:
+        case: The case.
+        outcome: One of `OUTCOMES`.
+        printed: What the command wrote, with its traceback where there is one.
+    """
+
+    case: Case
+    outcome: str
+    printed: str
+
+
+@contextmanager
+def no_cluster() -> Iterator[None]:
+    """Let no command start a cluster: `Begun` is raised instead."""
+
+    def begun() -> None:
+        raise Begun
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "connect", begun)
+        for name in ("RAY_ADDRESS", "LTRAY_SHARED_DATA"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+def run(case: Case, world: Path) -> Ended:
+    """Run one case in a working folder of its own; see `no_cluster`."""
+    before = os.getcwd()
+    here = Path(tempfile.mkdtemp(prefix="case-"))
+    os.chdir(here)
+    try:
+        outcome, printed = _outcome(case, case.set_up(here, world))
+    finally:
+        os.chdir(before)
+        shutil.rmtree(here, ignore_errors=True)
+    if case.row and outcome == FAILED:
+        outcome = REFUSED
+    if outcome == REFUSED and not all(said.casefold() in printed.casefold() for said in case.says):
+        outcome = VAGUE
+    return Ended(case, outcome, printed)
+
+
+def _outcome(case: Case, words: list[str]) -> tuple[str, str]:
+    """Call the command as `ltray.command.run` is called by a shell."""
+    printed = io.StringIO()
+    _reset_peak()
+    begun = _resident()
+    try:
+        with _bounded(), _alarm(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            _as_a_shell(MAINS[case.command], words)
+    except Begun:
+        return ACCEPTED, printed.getvalue()
+    except TimeIsUp:
+        return HANG, traceback.format_exc()
+    except SystemExit as ended:
+        outcome = {command.DONE: ACCEPTED, command.BAD_USAGE: REFUSED}.get(ended.code or 0, FAILED)
+    except MemoryError:
+        return MEMORY, traceback.format_exc()
+    except BaseException:
+        return TRACEBACK, printed.getvalue() + traceback.format_exc()
+    if _peak() - begun > MEBIBYTES:
+        return MEMORY, printed.getvalue()
+    return outcome, printed.getvalue()
+
+
+def _as_a_shell(main: Callable[[list[str]], int], words: list[str]) -> None:
+    argv, ending = sys.argv, signal.getsignal(signal.SIGTERM)
+    sys.argv = ["ltray", *words]
+    try:
+        command.run(main)
+    finally:
+        sys.argv = argv
+        signal.signal(signal.SIGTERM, ending)
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Let allocations fail before the machine does."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + MOST, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    def up(number: int, frame: FrameType | None) -> None:
+        raise TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, up)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _reset_peak() -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak() -> int:
+    """Highest resident memory since `_reset_peak`, in MiB."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    return next(int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def _resident() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() >> 20
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
