@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ltray.errors import UsageError, shown
+from ltray.typed import as_type
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/(/.*)")
+LARGEST_COUNT = 1_000_000
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes that Linux takes
 
 
@@ -66,6 +68,21 @@ def path_argument(text: str) -> Path:
     return Path(name_or_path(text))
 
 
+def count_argument(text: str) -> int:
+    """Return the number that an argument states: the `type` of `argparse`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not a whole number from 1 to `LARGEST_COUNT`, in decimal digits.
+    """
+    try:
+        found = as_type("it", int, text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number in decimal digits") from error
+    if not 1 <= found <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not from 1 to {LARGEST_COUNT:,}")
+    return int(found)
+
+
 def check_place(name: str, text: str) -> None:
     """Check a path that a setting names.
 
@@ -94,7 +111,7 @@ def check_writable(path: Path, name: str, *, folder: bool = False) -> None:
     above = [path, *path.absolute().parents]
     if path.exists() and not (path.is_dir() if folder else path.is_file()):
         raise UsageError(f"`{name}` {shown(str(path))}: is not a {'folder' if folder else 'file'}; name another place.")
-    if path.is_symlink() and not path.exists() and folder:
+    if path.is_symlink() and not path.exists():
         raise UsageError(f"`{name}` {shown(str(path))}: is a link to nothing; name another place.")
     there = next(place for place in (above if folder else above[1:]) if place.exists())
     if not there.is_dir():

@@ -15,6 +15,7 @@ from ltray.claims.check import Comparison, compare
 from ltray.claims.table import claim_table
 from ltray.command import DONE, run
 from ltray.console import new_console
+from ltray.files import is_there
 from ltray.metrics import METRICS, title
 from ltray.outcome.assessment import Assessment, Trained
 from ltray.outcome.final_evaluation import accuracy_line
@@ -58,7 +59,7 @@ def main(words: list[str]) -> int:
     checkpoint = checkpoint_of(options.run)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trained = Trained.open(checkpoint, device, check="compare")
-    recorded = evaluation_at(checkpoint / EVALUATION) if (checkpoint / EVALUATION).exists() else None
+    recorded = evaluation_at(checkpoint / EVALUATION) if is_there(checkpoint / EVALUATION) else None
     assessment = trained.on_test() if options.test else trained.on_selection()
     look = _note(checkpoint) if assessment.split == "test" else 0
     findings = Findings(checkpoint, trained, assessment, look, recorded)

@@ -39,6 +39,11 @@ def check_regular(path: Path | str) -> os.stat_result:
     return status
 
 
+def is_there(path: Path | str) -> bool:
+    """Return whether something has this path, also a link that leads nowhere: to be read, or refused with a reason."""
+    return os.path.lexists(path)
+
+
 def read_bytes(path: Path | str, *, limit: int = TEXT_LIMIT) -> bytes:
     """Return the content of a file.
 

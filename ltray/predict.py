@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from ltray.arguments import Parser, check_writable, path_argument
+from ltray.arguments import Parser, check_writable, count_argument, path_argument
 from ltray.command import DONE, FAILED, run
 from ltray.console import new_console
 from ltray.csv_cell import csv_cell
@@ -23,6 +23,7 @@ from ltray.data.image_files import SUFFIXES, image_files
 from ltray.data.presence import open_if_here
 from ltray.data.single import read_image
 from ltray.errors import UsageError
+from ltray.files import is_there
 from ltray.methods.temperature import best_temperature
 from ltray.outcome.assessment import Assessment, Trained
 from ltray.outcome.run_folder import SCORES, checkpoint_of
@@ -54,8 +55,6 @@ def main(words: list[str]) -> int:
     options = _parser().parse_args(words)
     if options.output:
         check_writable(options.output, "--output")
-    if options.top < 1:
-        raise UsageError(f"`--top >= 1` must hold, but got {options.top}.")
     checkpoint = checkpoint_of(options.checkpoint)
     if checkpoint != options.checkpoint:
         print(f"model: {printable(checkpoint)}", file=sys.stderr)
@@ -102,7 +101,7 @@ def temperature_of(trained: Trained, checkpoint: Path) -> tuple[float, str]:
     if "T" in trained.stage.chosen():
         return 1.0, "the model's own temperature"
     scores = checkpoint / SCORES
-    if scores.is_file():
+    if is_there(scores):
         known = Assessment.load(scores)
         if known.split == "val":
             return best_temperature(known.logits, known.labels, lowest=COLDEST, highest=HOTTEST), "validation images"
@@ -201,7 +200,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "images", type=path_argument, nargs="+", metavar="IMAGES", help="image files, or folders of them"
     )
-    parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (default: 5)")
+    parser.add_argument("--top", type=count_argument, default=5, metavar="K", help="classes to name (default: 5)")
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table", help="(default: table)")
     parser.add_argument("--output", type=path_argument, metavar="FILE", help="where to write; default: standard output")
     return parser

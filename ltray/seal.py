@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ltray.errors import UsageError
-from ltray.files import atomic_write, check_regular, digest_of, read_bytes, read_json, reading
+from ltray.files import atomic_write, check_regular, digest_of, is_there, read_bytes, read_json, reading
 from ltray.printable import printable
 
 FORMAT, DIGEST = "format", "sha256"
@@ -100,7 +100,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     Raises:
         UsageError: Another line is not what was written.
     """
-    if not path.exists():
+    if not is_there(path):
         return []
     whole, _, _ = read_bytes(path, limit=1 << 32).rpartition(b"\n")
     found = []
@@ -149,7 +149,7 @@ def check_listed(path: Path) -> None:
 
 def _listed(folder: Path) -> dict[str, list[str]]:
     path = folder / LIST
-    if not path.exists():
+    if not is_there(path):
         return {}
     files = read_sealed(path, remedy=f"delete {LIST} to have the folder read without this check").get(_FILES)
     if not isinstance(files, dict):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from ltray.arguments import Parser, check_writable, name_or_path, path_argument
+from ltray.arguments import Parser, check_writable, count_argument, name_or_path, path_argument
 from ltray.board import Board
 from ltray.command import DONE, FAILED, INTERRUPTED, run
 from ltray.console import new_console
@@ -48,7 +48,7 @@ def main(words: list[str]) -> int:
     """Train, evaluate the best epoch on the test set once, and say where everything is."""
     options = _parser().parse_intermixed_args(words)
     # `--methods bcl epochs=2`: what holds a "=" is a setting, wherever it stands.
-    assignments = [word for word in (*options.methods, *options.settings) if "=" in word]
+    assignments = [*(word for word in options.methods if "=" in word), *options.settings]
     options.methods = [word for word in options.methods if "=" not in word]
     if not options.methods:
         raise UsageError("`--methods` must name at least one method.")
@@ -221,8 +221,10 @@ def _parser() -> Parser:
     )
     parser.add_argument("--dataset", type=name_or_path, required=True, metavar="D", help="a name or file of datasets/")
     parser.add_argument("--methods", required=True, nargs="+", metavar="M", help="methods, in order")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: 1)")
-    parser.add_argument("--cpus-per-worker", type=int, default=1, metavar="N", help="CPU cores each (default: 1)")
+    parser.add_argument("--workers", type=count_argument, default=1, metavar="N", help="worker processes (default: 1)")
+    parser.add_argument(
+        "--cpus-per-worker", type=count_argument, default=1, metavar="N", help="CPU cores each (default: 1)"
+    )
     parser.add_argument(
         "--from", dest="start", type=path_argument, metavar="RUN", help="run or checkpoint to continue from"
     )

@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
     check_output(folder)
     if options.resume and read_config(folder) is None:
         raise UsageError(f"{folder}: nothing to resume: no search was begun there.")
-    budget = Budget.parse(options.budget) if options.budget else None
+    budget = None if options.budget is None else Budget.parse(options.budget)
     device = torch.device("cuda" if options.dry_run and torch.cuda.is_available() else "cpu")
     opened = _opened(space, console, device, folder=folder, dry=options.dry_run)  # kept, so that no file is replaced
     data = opened[0]

@@ -23,7 +23,7 @@ from ltray.typed import NUMBER, Written
 
 LONGEST = 1 << 20  # characters
 DEEPEST = 24  # levels
-MOST = 100_000  # values, those of aliases counted at each use
+MOST = 50_000  # values, those of aliases counted at each use
 MERGE = "<<"
 _TEXT, _PLAIN = "tag:yaml.org,2002:str", "plain"
 _SCALARS: Mapping[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}

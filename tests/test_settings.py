@@ -149,7 +149,7 @@ def test_aliases_that_multiply_are_refused_early(tmp_path):
     rows = [f"{key}: &{key} [{', '.join([f'*{before}'] * 9)}]" for before, key in pairwise("abcdefghijklm")]
     path = tmp_path / "space.yaml"
     path.write_text("a: &a [x, x, x]\n" + "\n".join(rows))
-    with pytest.raises(UsageError, match="holds more than 100,000 values"):
+    with pytest.raises(UsageError, match="holds more than 50,000 values"):
         SettingsFile.read(path)
 
 

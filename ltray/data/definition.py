@@ -146,7 +146,7 @@ class DatasetDefinition(Knobs):
         if self.source in BUNDLED:
             return f"{self.store or self.source}-{self.storage.key}"
         lists = (self.train_list, self.validation_list, self.test_list, self.class_names)
-        originals = (self.source, str(self.place.resolve()), lists, self.image_column, self.label_column)
+        originals = (self.source, os.path.realpath(self.place), lists, self.image_column, self.label_column)
         digest = hashlib.sha256(repr(originals).encode()).hexdigest()
         return f"{self.store or self.name}-{self.storage.key}-{digest[:8]}"
 

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from ltray.data.converted import Check
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
+from ltray.files import is_there
 from ltray.knobs import HIGHEST_SEED
 from ltray.outcome.multiple_comparisons import ERROR, differences, mean_intervals
 from ltray.outcome.run_folder import read_evaluation
@@ -106,7 +107,7 @@ def _fresh(seed: int, count: int) -> list[int]:
 def read_run(folder: Path) -> dict[str, Any] | None:
     """Return what a finished run says: its evaluation, or `{"failure": reason}`; None for one to be run."""
     path = folder / FAILURE_FILE
-    return read_sealed(path) if path.exists() else read_evaluation(folder)
+    return read_sealed(path) if is_there(path) else read_evaluation(folder)
 
 
 def read_runs(one: Finalist, order: Sequence[Sequence[Cell]], search: Path) -> dict[Cell, dict[str, Any]]:

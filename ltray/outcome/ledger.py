@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ltray.experiment import Experiment
+from ltray.files import is_there
 from ltray.outcome.run_folder import BEST, CONFIG, EVALUATION, TEST_READS
 from ltray.seal import append_sealed, read_lines, read_sealed
 
@@ -47,9 +48,9 @@ def looks(folder: Path) -> list[Look]:
     """
     found = [Look(str(line["what"]), str(line["time"])) for line in read_lines(folder / LEDGER)]
     for place in (folder, folder / BEST):
-        if not found and (place / TEST_READS).exists():
+        if not found and is_there(place / TEST_READS):
             found = [_OLD] * int(read_sealed(place / TEST_READS).get("reads", 1))
-        if not found and (place / EVALUATION).exists():
+        if not found and is_there(place / EVALUATION):
             found = [_OLD]
     return found
 
@@ -57,7 +58,7 @@ def looks(folder: Path) -> list[Look]:
 def note_look(folder: Path, what: str) -> int:
     """Add a look to the ledger; return its number, from 1."""
     found = looks(folder)
-    if not (folder / LEDGER).exists():
+    if not is_there(folder / LEDGER):
         for look in found:
             append_sealed(folder / LEDGER, asdict(look))
     append_sealed(folder / LEDGER, asdict(Look(what, datetime.now(UTC).isoformat(timespec="seconds"))))

@@ -16,7 +16,7 @@ import yaml
 from ltray.engine.checkpoint import FILE_NAME, SUMMARY_NAME, check_weights_digest, metrics_of
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
-from ltray.files import read_text, reading
+from ltray.files import is_there, read_text, reading
 from ltray.printable import printable
 from ltray.seal import LIST, append_sealed, check_listed, read_lines, read_sealed, write_listed, write_sealed
 
@@ -99,7 +99,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
         UsageError: It is not what ltray writes.
     """
     path = folder / CONFIG
-    if not path.exists():
+    if not is_there(path):
         return None
     check_listed(path)
     text = read_text(path)
@@ -117,7 +117,7 @@ def read_environment(folder: Path) -> dict[str, Any] | None:
         UsageError: It is damaged.
     """
     path = folder / ENVIRONMENT
-    return read_sealed(path) if path.exists() else None
+    return read_sealed(path) if is_there(path) else None
 
 
 def append_history(folder: Path, metrics: Mapping[str, Any]) -> None:
@@ -237,7 +237,7 @@ def read_evaluation(folder: Path) -> dict[str, Any] | None:
         UsageError: It is damaged.
     """
     path = folder / BEST / EVALUATION
-    return evaluation_at(path) if path.exists() else None
+    return evaluation_at(path) if is_there(path) else None
 
 
 def evaluation_at(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ltray.errors import UsageError
 from ltray.experiment import OBJECTIVE, Experiment
-from ltray.files import check_regular, reading
+from ltray.files import check_regular, is_there, reading
 from ltray.outcome.ledger import Look, looks
 from ltray.outcome.run_folder import (
     CONFIG,
@@ -167,7 +167,7 @@ def _table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame | None:
         path: A Parquet or CSV file.
         columns: What it must have, unless it is empty.
     """
-    if not path.exists():
+    if not is_there(path):
         return None
     check_regular(path)
     check_listed(path)

@@ -38,7 +38,7 @@ BROKEN_YAML: tuple[tuple[bytes | str, str], ...] = (
     ("name: a\n---\nname: b\n", "single document"),
     ("name: &a [*a]\n", "nested"),
     ("name: *a\n", "undefined alias"),
-    (LAUGHS, "100,000 values"),
+    (LAUGHS, "50,000 values"),
     ("name: " + "[" * 50_000, "nested"),
     ("{" * 50_000, "nested"),
     ("name: " + "{a: " * 300 + "1" + "}" * 300, "nested"),
@@ -144,11 +144,12 @@ def _allowed(kind: str, place: tuple[str, tuple[str, ...], bool]) -> bool:
     """Whether something odd at a place is in order."""
     command, words, output = place
     folders = output and command in ("train", "tune", "convert")
-    links = output and kind == "dangling"  # the file that it names is made
     into = "{}/copy.yaml" in words
-    return (kind == "folder" and (folders or into)) or links
+    return kind == "folder" and (folders or into)
 
 
+# An address is no path; of the others "" and " " before a name are part of one.
+MISSING = [(path, place) for path in NO_PATHS for place in PLACES if path.strip() or "{}/copy.yaml" not in place[1]]
 ODD_PLACES = [(kind, place) for kind in KINDS for place in PLACES if not _allowed(kind, place)]
 
 
@@ -183,7 +184,7 @@ PARQUETS: tuple[tuple[bytes, str], ...] = (
     (_table(image=["x"] * 8, label=[0, 1] * 4), "image"),
     (_table(image=[1] * 8, label=[0, 1] * 4), "image"),
     (_table(image=[None] * 8, label=[0, 1] * 4), "image"),
-    (_table(picture=_good_rows(), label=[0, 1] * 4), "column"),
+    (_table(other=["x"] * 8, label=[0, 1] * 4), "column"),
     (_table(image=_good_rows(), kind=[0, 1] * 4), "column"),
     (_table(image=[], label=[]), "train.parquet"),
     (_table(), "train.parquet"),
@@ -202,11 +203,11 @@ LINES: tuple[tuple[bytes | str, str], ...] = (
     ("cat/0.png " + "9" * 5000 + "\n", "train.txt"),
     ("cat/none.png 0\ndog/0.png 1\n", "cat/none.png"),
     ("cat/0.png 0\ncat/1.png 0\n", "class"),
-    (b"cat/\xff.png 0\ndog/0.png 1\n", "train.txt"),
+    (b"cat/\xff.png 0\ndog/0.png 1\n", "\\xff.png"),
     ("cat/0.png 0\n".encode("utf-16"), "train.txt"),
     (picture(0), "train.txt"),
     ("cat/\x000.png 0\ndog/0.png 1\n", "train.txt"),
-    ("a" * 400 + ".png 0\ndog/0.png 1\n", "train.txt"),
+    ("a" * 400 + ".png 0\ndog/0.png 1\n", "too long"),
     ("cat/0.png 0\n" * 3 + "x" * 100_000, "train.txt:4"),
     ("s3://bucket/0.png 0\ndog/0.png 1\n", "s3://bucket/0.png"),
 )
@@ -236,7 +237,6 @@ JSONS: tuple[tuple[bytes | str, str], ...] = (
     ("NaN", "train.json"),
     (_json(images=None), "train.json"),
     (_json(annotations=None), "train.json"),
-    (_json(categories=None), "train.json"),
     (_json(images=[]), "train.json"),
     (_json(annotations=[]), "train.json"),
     (_json(images=3), "train.json"),
@@ -393,7 +393,7 @@ def cases() -> st.SearchStrategy[Case]:
     """All of them."""
     return st.one_of(
         st.builds(_yaml_case, st.sampled_from(BROKEN_YAML), st.sampled_from(READERS)),
-        st.builds(_missing, st.sampled_from(NO_PATHS), st.sampled_from(PLACES)),
+        st.builds(lambda pair: _missing(*pair), st.sampled_from(MISSING)),
         st.builds(lambda pair: _odd(*pair), st.sampled_from(ODD_PLACES)),
         st.sampled_from(sorted(CONTENTS)).flatmap(
             lambda kind: st.builds(

@@ -166,17 +166,21 @@ def misspelt(draw: st.DrawFn) -> Case:
     return space(f"fix: {{{key}: 1}}\n", says=("space.yaml:6", typo), method=method, area="name of a setting")
 
 
+RIGHT = {"average_decay": "0.5", "momentum": "0.5", "decay": "0.5", "nesterov": "true", "milestones": "[1]"}
+RIGHT |= {"schedule": "cosine", "precision": "float32", "weight_decay": "0.1"}
+
+
 def _twice() -> list[Case]:
     """Settings given twice, in the wrong place, or without effect."""
     area = "given twice or without effect"
     cases = []
     for method in BUILDERS:
         for name in Recipe.specs():
-            says = (f"{method}.{name}", "twice")
-            cases.append(train(method, f"{name}=1", f"{method}.{name}=1", says=says, area=area))
-            cases.append(space("", f"{name}=1", f"{method}.{name}=1", says=says, method=method, area=area))
-            both = f"fix:\n  {name}: 1\n  {method}.{name}: 1\n"
-            cases.append(space(both, says=(f"{name}", "space.yaml:"), method=method, area=area))
+            value, says = RIGHT.get(name, "1"), (f"{method}.{name}", "twice")
+            cases.append(train(method, f"{name}={value}", f"{method}.{name}={value}", says=says, area=area))
+            cases.append(space("", f"{name}={value}", f"{method}.{name}={value}", says=says, method=method, area=area))
+            both = f"fix:\n  {name}: {value}\n  {method}.{name}: {value}\n"
+            cases.append(space(both, says=(*says, "space.yaml:8"), method=method, area=area))
         cases.append(train(method, "seed=1", "seed=2", says=("seed", "twice"), area=area))
     for block in BLOCKS:
         for text in ("no", "off", "[]", "''", "0", "false", "x", "[1]", "3.5"):

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ltray.data.definition import DatasetDefinition
 from ltray.data.source import open_data
 from ltray.engine.loop import train
 from ltray.outcome.final_evaluation import keep_evaluated
@@ -50,6 +51,7 @@ def build(world: Path) -> None:
     (world / "pets" / "train.txt").write_text("".join(lines))
     (world / "large.yaml").write_text(f"image_size: 96\n{FOLDER}".replace("{world}", str(world)))
     _run(world / "run")
+    open_data(DatasetDefinition.read("digits-lt"), device=contract.CPU)  # converts it, once for all cases
 
 
 def _run(folder: Path) -> None:

@@ -1,0 +1,70 @@
+"""Wrong inputs over all commands and files end in exit code 2, with place and value; see docs/wrong-inputs.md."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.wrong_inputs.case import Case, Odd
+from tests.wrong_inputs.drawing import draw
+from tests.wrong_inputs.running import ACCEPTED, HANG, REFUSED, TRACEBACK, VAGUE, no_cluster, run
+from tests.wrong_inputs.world import build
+
+FEW, MANY = 240, 1500
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The right inputs, of which each case changes a part."""
+    folder = tmp_path_factory.mktemp("world")
+    with no_cluster(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LTRAY_DATA", str(folder / "data"))
+        patch.setenv("TMPDIR", str(folder))
+        build(folder / "right")
+        yield folder / "right"
+
+
+def wrongly_ended(cases: list[Case], world: Path) -> list[str]:
+    """What did not end as it should, in words."""
+    ended = [run(case, world) for case in cases]
+    return [f"{one.outcome}: {one.case}: {one.printed[-500:]}" for one in ended if one.outcome != REFUSED]
+
+
+@pytest.mark.ffcv
+def test_a_few_hundred_wrong_inputs_are_refused(world: Path) -> None:
+    cases = draw(FEW)
+    assert len(set(cases)) == len(cases) > 0.9 * FEW
+    assert wrongly_ended(cases, world) == []
+
+
+@pytest.mark.slow
+@pytest.mark.ffcv
+@pytest.mark.timeout(3000)
+def test_every_drawn_wrong_input_is_refused(world: Path) -> None:
+    cases = draw(MANY, number=1)
+    assert len(cases) >= 1000 and len({case.command for case in cases}) == 8
+    assert wrongly_ended(cases, world) == []
+
+
+def test_the_same_seed_draws_the_same_cases() -> None:
+    assert draw(60, number=3) == draw(60, number=3) != draw(60, number=4)
+
+
+@pytest.mark.parametrize(
+    ("main", "says", "outcome"),
+    [
+        (lambda words: 0, (), ACCEPTED),
+        (lambda words: 1 // 0, (), TRACEBACK),
+        (lambda words: open("nowhere").read(), ("nowhere",), REFUSED),
+        (lambda words: open("nowhere").read(), ("elsewhere",), VAGUE),
+        (lambda words: os.open("pipe", os.O_RDONLY), (), HANG),
+    ],
+)
+def test_an_outcome_is_told_from_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, main: object, says: tuple[str, ...], outcome: str
+) -> None:
+    monkeypatch.setattr("tests.wrong_inputs.running.SECONDS", 0.3)
+    monkeypatch.setitem(run.__globals__["MAINS"], "methods", main)
+    case = Case("", "methods", (), says, (("pipe", Odd("fifo")),))
+    assert run(case, tmp_path).outcome == outcome
