@@ -11,7 +11,7 @@ from typing import Any, Self
 from ltray.arguments import check_place, why_no_place
 from ltray.data.storage import SMALL, Storage
 from ltray.errors import UsageError, did_you_mean, shown
-from ltray.knobs import HIGHEST_SEED, Above, Knobs, knob
+from ltray.knobs import HIGHEST_SEED, Above, Knobs, Value, knob
 from ltray.printable import printable
 from ltray.settings_file import SettingsFile
 
@@ -124,14 +124,20 @@ class DatasetDefinition(Knobs):
             raise UsageError(f"`name` is part of file names and must not hold a slash, but got {self.name!r}.")
         if self.name in (".", "..") or len(os.fsencode(self.name)) > LONGEST_NAME or printable(self.name) != self.name:
             raise UsageError(f"`name` is part of file names: a short word, but got {shown(self.name)}.")
-        for field in PLACES:
-            check_place(field, getattr(self, field))
         if 0.0 < self.imbalance_factor < 1.0:
             object.__setattr__(self, "imbalance_factor", 1.0 / self.imbalance_factor)
         for name in ("mean", "std"):
             if len(getattr(self, name)) != 3:
                 raise UsageError(f"`{name}` needs three numbers (red, green, blue), but got {getattr(self, name)}.")
         self.check_effects(self.stated())
+
+    @classmethod
+    def check_value(cls, name: str, given: Any) -> Value:
+        """Return `given` in the type of the field `name`; see `Knobs.check_value`. A path must be one."""
+        value = super().check_value(name, given)
+        if name in PLACES:
+            check_place(name, str(value))
+        return value
 
     @property
     def storage(self) -> Storage:

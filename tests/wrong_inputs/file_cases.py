@@ -114,7 +114,7 @@ PLACES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
 )
 BESIDES = (
     ("mine.yaml", FOLDER),
-    ("lists.yaml", LISTS),
+    ("lists.yaml", LISTS.replace("train.txt", "all.txt")),
     ("parquet.yaml", PARQUET.replace("folder: .", "folder: '{world}'")),
 )
 

@@ -48,7 +48,7 @@ def build(world: Path) -> None:
     )
     pq.write_table(table, world / "train.parquet")
     lines = [f"{name}/{number}.png {label}\n" for label, name in enumerate(CLASSES) for number in range(EACH)]
-    (world / "pets" / "train.txt").write_text("".join(lines))
+    (world / "pets" / "all.txt").write_text("".join(lines))
     (world / "large.yaml").write_text(f"image_size: 96\n{FOLDER}".replace("{world}", str(world)))
     _run(world / "run")
     open_data(DatasetDefinition.read("digits-lt"), device=contract.CPU)  # converts it, once for all cases
