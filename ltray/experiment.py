@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from ltray.arguments import check_place
 from ltray.data.converted import Check
 from ltray.data.definition import DatasetDefinition
 from ltray.data.source import ImageData, open_data
@@ -18,39 +17,19 @@ from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.loop import Run, Session, planned_epochs, train
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.following import World
-from ltray.knobs import HIGHEST_SEED, Knobs, Value, knob
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.metrics import BALANCED, check_groups, check_objective
 from ltray.parts.heads import Network
 from ltray.recipe import Recipe
 from ltray.run_network import NETWORK_SETTINGS, RANDOM, RunNetwork
+from ltray.run_settings import RunSettings
 from ltray.settings import full_keys, plain
 from ltray.stage import Method, Setting, Stage
 from ltray.typed import as_type
 
 OBJECTIVE = "objective"
 DATASET, METHOD_LIST = "dataset", "methods"
-
-
-@dataclass(frozen=True)
-class RunSettings(Knobs):
-    """What a run sets besides its data set, its methods and their knobs; "" where the run finds it itself."""
-
-    seed: int = knob(0, "", "seed of weights, order and augmentation", low=0, high=HIGHEST_SEED)
-    backbone: str = knob("", "", "network of the first method that builds one")
-    weights: str = knob("", "", "random, imagenet, or a file")
-    frozen: str = knob("", "", "what of given weights is not trained")
-    start: str = knob("", "", "folder of a checkpoint to take the first network from")
-    objective: str = knob(BALANCED, "", "the metric that epochs and trials are compared on")
-
-    @classmethod
-    def check_value(cls, name: str, given: Any) -> Value:
-        """Return `given` in the type of the setting `name`; see `Knobs.check_value`. A path must be one."""
-        value = super().check_value(name, given)
-        if name in ("weights", "start"):
-            check_place(name, str(value))
-        return value
 
 
 RUN_SETTINGS = (DATASET, METHOD_LIST, *RunSettings.specs())

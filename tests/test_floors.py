@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "ltray"
 FLOORS = (
     "errors printable captions ray_address csv_cell files seal metrics typed following knobs recipe long_tail"
-    " distributed yaml_text settings settings_file arguments provenance command console",
+    " distributed yaml_text settings settings_file arguments run_settings provenance command console",
     "stage parts",
     "methods data engine",
     "run_network experiment objective board space study outcome claims pages",

@@ -54,6 +54,7 @@ def load_weights(backbone: Backbone, name: str, weights: str) -> None:
     Raises:
         UsageError: There are no such weights, or they do not fit.
     """
+    check_weights(name, weights)
     body = backbone.body
     assert isinstance(body, nn.Module)
     body.load_state_dict(_fitting(body, name, weights))
@@ -65,6 +66,7 @@ def check_weights_file(backbone: Backbone, name: str, weights: str) -> None:
     Raises:
         UsageError: It cannot be read, or does not fit.
     """
+    check_weights(name, weights)
     body = backbone.body
     assert isinstance(body, nn.Module)
     _fitting(body, name, weights)
@@ -72,7 +74,6 @@ def check_weights_file(backbone: Backbone, name: str, weights: str) -> None:
 
 def _fitting(body: nn.Module, name: str, weights: str) -> Mapping[str, Tensor]:
     """Return the state dictionary of some weights, its classifier left out, that fits a backbone."""
-    check_weights(name, weights)
     state = _published(name) if weights == IMAGENET else _from_file(Path(weights))
     state = {key: value for key, value in state.items() if key.split(".")[0] not in ("fc", "heads")}
     wanted = body.state_dict()

@@ -73,7 +73,12 @@ MISTAKES = {
     "one class": (only("cat"), convert, ["other"], ["at least two classes, but has 1"]),
     "no class folders": (loose, convert, ["other"], ["at least two classes, but has 0"]),
     "an image for a file": (nothing, convert, ["pets/cat/0.png"], ["pets/cat/0.png: cannot be read"]),
-    "broken YAML": (wrote("mine.yaml", FOLDER + "mean: [0.5\n"), convert, ["mine.yaml"], ["not valid YAML", "line 6"]),
+    "broken YAML": (
+        wrote("mine.yaml", FOLDER + "mean: [0.5\n"),
+        convert,
+        ["mine.yaml"],
+        ["mine.yaml:7: not valid YAML", "expected"],
+    ),
     "wrong key": (
         wrote("mine.yaml", FOLDER + "flips: true\n"),
         convert,
@@ -103,7 +108,7 @@ MISTAKES = {
         nothing,
         convert,
         ["pets", "longest_side=-1"],
-        ["`32 <= longest_side` must hold, but got longest_side=-1"],
+        ["`32 <= longest_side <= 65535` must hold, but got longest_side=-1"],
     ),
     "quality 0": (
         nothing,

@@ -25,7 +25,6 @@ BROKEN_YAML: tuple[tuple[bytes | str, str], ...] = (
     ("null\n", "empty"),
     ("- a\n- b\n", "`key: value` lines"),
     ("just words\n", "`key: value` lines"),
-    ("42\n", "`key: value` lines"),
     ("name: [1\n", "not valid YAML"),
     ("name: {a: 1\n", "not valid YAML"),
     ("name: 'a\n", "not valid YAML"),
@@ -234,7 +233,6 @@ JSONS: tuple[tuple[bytes | str, str], ...] = (
     ('{"a":' * 100_000, "train.json"),
     ("[" * 5000 + "]" * 5000, "train.json"),
     ('{"images": ' + "9" * 5000 + "}", "train.json"),
-    ("NaN", "train.json"),
     (_json(images=None), "train.json"),
     (_json(annotations=None), "train.json"),
     (_json(images=[]), "train.json"),
@@ -294,7 +292,6 @@ WEIGHTS: tuple[bytes, ...] = (
     GOOD_WEIGHTS[:200],
     GOOD_WEIGHTS[100:],
     GOOD_WEIGHTS,  # of another network
-    _zip(a=b"b"),
     _zip(**{"archive/data.pkl": b"\x80\x02}q\x00."}),
     _saved(3),
     _saved([torch.zeros(1)]),
@@ -303,7 +300,6 @@ WEIGHTS: tuple[bytes, ...] = (
     _saved({1: torch.zeros(1)}),
     _saved({}),
     picture(0),
-    b"PAR1" * 30,
     bytes(1 << 20),
 )
 
@@ -326,8 +322,6 @@ DAMAGES: tuple[bytes | Odd, ...] = (
     b"x",
     b"{",
     b"[" * 5000,
-    b"[]",
-    b"3",
     b"null",
     b"<html>Not found</html>",
     b"\xff\xfe\x00",
@@ -372,7 +366,6 @@ IMAGES: tuple[bytes | Odd, ...] = (
     picture(0, "jpeg")[:60],
     b"GIF89a",
     b"<svg/>",
-    b"RIFF\x00\x00\x00\x00WEBP",
     bytes(1000),
     Odd("fifo"),
     Odd("device"),

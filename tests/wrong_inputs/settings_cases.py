@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ltray.data.definition import DatasetDefinition
-from ltray.experiment import RunSettings
 from ltray.knobs import Knob, Knobs
 from ltray.methods import METHODS
 from ltray.recipe import Recipe
+from ltray.run_settings import RunSettings
 from ltray.space.search_settings import Finalists, Search, Stop, TrialResources
 from tests.wrong_inputs.case import Case
 from tests.wrong_inputs.world import FOLDER, SPACE

@@ -1,0 +1,28 @@
+"""What a run sets besides its data set, its methods and their knobs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ltray.arguments import check_place
+from ltray.knobs import HIGHEST_SEED, Knobs, Value, knob
+from ltray.metrics import BALANCED
+
+
+@dataclass(frozen=True)
+class RunSettings(Knobs):
+    """What a run sets besides its data set, its methods and their knobs; "" where the run finds it itself."""
+
+    seed: int = knob(0, "", "seed of weights, order and augmentation", low=0, high=HIGHEST_SEED)
+    backbone: str = knob("", "", "network of the first method that builds one")
+    weights: str = knob("", "", "random, imagenet, or a file")
+    frozen: str = knob("", "", "what of given weights is not trained")
+    start: str = knob("", "", "folder of a checkpoint to take the first network from")
+    objective: str = knob(BALANCED, "", "the metric that epochs and trials are compared on")
+
+    @classmethod
+    def check_value(cls, name: str, given: Any) -> Value:
+        """Return `given` in the type of the setting `name`; see `Knobs.check_value`. A path must be one."""
+        value = super().check_value(name, given)
+        if name in ("weights", "start"):
+            check_place(name, str(value))
+        return value
