@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -185,3 +186,44 @@ def test_only_the_same_imbalance_and_methods_are_looked_at():
 def test_only_claims_on_the_same_data_set_are_looked_at(dataset: str):
     found = compare(settings(dataset=dataset, methods=["rescom"]), Interval(0.6, 0.59, 0.61, 3))
     assert {one.claim.dataset for one in found} == {dataset}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("source", "folder"),
+        ("image_size", 64),
+        ("imbalance_kind", "step"),
+        ("largest_class", 40),
+        ("test_per_class", 50),
+    ],
+)
+def test_every_field_that_decides_which_images_there_are_sets_a_result_apart(field: str, value: Any):
+    here = settings()
+    claim = of_table_3(compare(here, mean_interval([0.5]))).claim
+    before, other = here[f"dataset.{field}"], here | {f"dataset.{field}": value}
+    assert other_row(claim, other, subsets=1) == [f"other data: {field}={value} instead of {before}"]
+
+
+def of_lists(**given: Any) -> dict[str, Any]:
+    return settings(dataset="imagenet-lt", backbone="resnet50", bcl__epochs=90, dataset__protocol="honest", **given)
+
+
+def reasons_of_table_5(here: dict[str, Any]) -> tuple[str, ...]:
+    (one,) = [one for one in compare(here, mean_interval([0.57])) if one.claim.where == "BCL, table 5"]
+    return one.reasons
+
+
+@pytest.mark.parametrize("field", ["train_list", "test_list"])
+def test_another_list_is_other_data_and_the_official_one_in_another_folder_is_not(field: str, tmp_path: Path):
+    official = Path(of_lists()[f"dataset.{field}"]).name
+    mine = reasons_of_table_5(of_lists(**{f"dataset.{field}": "mine.txt"}))
+    assert mine == (*reasons_of_table_5(of_lists()), f"other data: {field}=mine.txt instead of {official}")
+    (tmp_path / official).write_text("train/a.png 0\n")
+    moved = of_lists(dataset__folder=str(tmp_path))
+    assert Path(moved[f"dataset.{field}"]) == tmp_path / official
+    assert reasons_of_table_5(moved) == reasons_of_table_5(of_lists())
+
+
+def test_the_draw_of_a_natural_data_set_is_no_reason():
+    assert reasons_of_table_5(of_lists() | {"dataset.data_seed": 3}) == reasons_of_table_5(of_lists())

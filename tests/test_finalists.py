@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from ltray.errors import UsageError
-from ltray.outcome.finalist_table import render_finalists, run_table, spread, summary, write_finalists
+from ltray.outcome.finalist_table import render_finalists, run_table, shift_of, spread, summary, write_finalists
 from ltray.outcome.finalists import Finalist, check_asked, choose, clear_losers, read_run, rounds
 from ltray.space.search_settings import Finalists, Stop
 from ltray.space.search_space import SearchSpace
@@ -52,6 +52,7 @@ def test_a_pair_of_runs_shows_a_difference_that_means_alone_hide():
     table = summary([GOOD, PAPERS], found, order, protocol="honest")
     best = table.iloc[0]
     assert best["trial"] == "0003" and best["winner"] and best["verdict"] == "better"
+    assert 0 < best["difference_least"] < best["difference_mean"] < best["difference_most"]
     assert best["selection_low"] < 0.56 < best["selection_mean"]  # the intervals of the means overlap
     assert list(table["verdict"]) == ["better", ""]
     text = " ".join(str(c) for column in render_finalists(table).columns for c in column.cells)
@@ -231,3 +232,45 @@ def test_a_cell_is_in_percent_with_half_the_interval_and_a_difference_has_its_si
     assert spread(row | {"d_mean": 0.019, "d_low": 0.002, "d_high": 0.036}, "d", signed=True) == "+1.9 ± 1.7"
     assert spread(row | {"x_low": -float("inf"), "x_high": float("inf")}, "x") == "71.2"
     assert spread(row | {"x_mean": float("nan")}, "x") == "–"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "mean", "text"),
+    [
+        ("better", 0.019, "+1.9 (≥ +0.1)"),
+        ("worse", -0.019, "-1.9 (≤ +3.7)"),
+        ("no difference found", 0.019, "+1.9 ± 1.8"),
+        ("", -0.019, "-1.9 ± 1.8"),
+    ],
+)
+def test_a_lead_is_given_with_its_lower_bound_and_a_lag_with_its_upper_one(verdict: str, mean: float, text: str):
+    row = {"paper": False, "verdict": verdict, "difference_mean": mean}
+    row |= {"difference_low": mean - 0.018, "difference_high": mean + 0.018}
+    row |= {"difference_least": 0.001, "difference_most": 0.037}
+    assert shift_of(row) == text
+    assert shift_of(row | {"paper": True}) == ""
+
+
+@pytest.mark.parametrize("protocol", ["honest", "paper"])
+def test_the_terminal_shows_ours_minus_the_papers_in_points_under_the_right_headings(protocol: str):
+    found, order = results([0.70, 0.72, 0.74], [0.60, 0.62, 0.64], shift=0.05)
+    for cell in found["0003"]:  # ours: 77 on test images, 72 on validation images; theirs: 62 on both
+        found["0003"][cell]["selection"]["test/acc_all"] = 0.81
+        found["0000"][cell]["selection"]["test/acc_all"] = 0.5
+    shown = render_finalists(summary([GOOD, PAPERS], found, order, protocol=protocol))
+    columns = {str(column.header): list(column.cells) for column in shown.columns}
+    selected = "validation" if protocol == "honest" else "selected on test"
+    assert list(columns) == ["finalist", "runs", selected, "test all", "test few", "test: − papers'", ""]
+    assert columns["finalist"] == ["3", "paper 0"] and columns["runs"] == ["3", "3"]
+    means = {name: [cell.partition(" ")[0] for cell in cells] for name, cells in columns.items()}
+    assert means[selected] == (["72.0", "62.0"] if protocol == "honest" else ["81.0", "50.0"])
+    assert means["test all"] == ["77.0", "62.0"] and means["test few"] == ["38.5", "31.0"]
+    assert columns["test: − papers'"] == ["+15.0 (≥ +15.0)", ""] and columns[""] == ["better", ""]
+
+
+def test_a_table_of_runs_keeps_both_accuracies_as_shares():
+    found, _ = results([0.70, 0.72], [0.60, 0.62], shift=0.05)
+    found["0003"][2, 0] = {"failure": "loss is NaN"}
+    table = run_table([GOOD, PAPERS], found)
+    assert table["val/acc_all"].tolist()[::2] == [0.70, 0.60] and table["test/acc_all"].tolist()[0] == 0.75
+    assert table["seed"].tolist() == [1, 2, 1, 2] and table["failure"].tolist() == ["", "loss is NaN", "", ""]

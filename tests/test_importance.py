@@ -3,6 +3,7 @@
 import io
 import math
 import random
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -11,8 +12,8 @@ from rich.console import Console
 
 from ltray.experiment import find_method
 from ltray.outcome.edges import edges
-from ltray.outcome.importance import importances
-from ltray.outcome.what_moved import tell_what_moved
+from ltray.outcome.importance import Importance, importances
+from ltray.outcome.what_moved import render_importance, tell_what_moved
 from ltray.space.dimension import Dimension
 from ltray.space.search_space import SearchSpace
 
@@ -199,3 +200,43 @@ def test_a_population_is_said_to_tell_nothing(tmp_path):
     said = console.file.getvalue()
     assert said.startswith("which knobs matter cannot be told of a population") and said.count("\n") == 1
     assert not (tmp_path / "importance.csv").exists()
+
+
+DECADES = dimension("learning_rate", {"from": 1.0e-5, "to": 1.0, "log": True})
+POWERS = dimension("queue_size", {"from": 1, "to": 1024, "log": True})
+
+
+@pytest.mark.parametrize(("knob", "best"), [(DECADES, 1.0e-3), (POWERS, 8)])
+def test_a_knob_on_a_log_scale_weighs_as_its_logarithm_does_on_a_linear_one(knob, best):
+    """The best values fill less than 1 % of the range that a linear scale would see."""
+    chance, noise = random.Random(0), dimension("momentum", {"from": 0.0, "to": 0.9})
+    low, high = math.log(knob.low), math.log(knob.high)
+    rows = []
+    for _ in range(40):
+        drawn = math.exp(chance.uniform(low, high))
+        value = round(drawn) if knob.integer else drawn
+        accuracy = 0.8 - 0.1 * abs(math.log(value / best)) + chance.gauss(0, 0.005)
+        rows.append(
+            {"state": "complete", knob.key: value, noise.key: chance.uniform(0.0, 0.9), "val/acc_all": accuracy}
+        )
+    table = pd.DataFrame(rows)
+    (found,) = importances(table, [knob, noise], selection="val", rule="none")
+    logs = table.assign(**{knob.key: table[knob.key].map(math.log)})
+    linear = replace(knob, low=low, high=high, integer=False, log=False)
+    assert [found] == importances(logs, [linear, noise], selection="val", rule="none")
+    assert knob.key in found.beyond_chance and found.shares[knob.key] > 0.8
+    (other,) = importances(table, [replace(knob, log=False), noise], selection="val", rule="none")
+    assert other.shares != found.shares and other.variance != found.variance
+
+
+def test_importance_is_shown_in_percent_and_what_chance_gives_as_a_dot():
+    shares, variance = {"rescom.temperature": 0.912, "rescom.queue_size": 0.088}, {"rescom.temperature": 0.75}
+    found = [
+        Importance("all", shares, frozenset({"rescom.temperature"}), variance),
+        Importance("few", shares, frozenset(), None),
+    ]
+    shown = render_importance(found, {"rescom.temperature": "τ"})
+    assert [str(column.header) for column in shown.columns] == ["knob", "all", "few", "variance of all"]
+    cells = [list(column.cells) for column in shown.columns]
+    assert cells[0] == ["rescom.temperature (τ)", "rescom.queue_size"]
+    assert cells[1:] == [["91", "·"], ["·", "·"], ["75", "0"]]

@@ -1,18 +1,26 @@
 """`python -m ltray.predict`: the data set's own predictions, and files that are no images."""
 
 import csv
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from ltray import predict as command
 from ltray.data.image_files import image_files
 from ltray.errors import UsageError
-from ltray.outcome.assessment import Trained
-from ltray.predict import main
+from ltray.long_tail import LongTail
+from ltray.methods.temperature import best_temperature
+from ltray.outcome.assessment import Assessment, Trained
+from ltray.predict import BATCH, Prediction, main, predict, temperature_of
 
 
 @pytest.fixture
@@ -97,3 +105,90 @@ def test_every_suffix_of_a_conversion_is_read_and_what_systems_leave_is_not(fini
         "c.JPE",
         "d.jp2",
     ]
+
+
+def model(logits: torch.Tensor, *, chosen: dict[str, float] | None = None) -> Any:
+    """A model that gives image i, a constant image of value i, the scores logits[i]."""
+    names = [f"class {label}" for label in range(logits.shape[1])]
+    stage = SimpleNamespace(
+        eval=lambda: None,
+        logits=lambda images: logits[images.flatten(1)[:, 0].long()],
+        chosen=lambda: chosen or {},
+    )
+    context = SimpleNamespace(context={"class_names": names})
+    return SimpleNamespace(stage=stage, device=torch.device("cpu"), checkpoint=context, experiment=None)
+
+
+def predicted(monkeypatch: pytest.MonkeyPatch, logits: torch.Tensor, *, temperature: float, top: int) -> list:
+    monkeypatch.setattr(command, "_read", lambda path, trained: torch.full((1, 2, 2), float(path.stem)))
+    files = [Path(f"{place}.png") for place in range(len(logits))]
+    return list(predict(model(logits), files, temperature=temperature, top=top))
+
+
+@given(
+    scores=st.lists(st.lists(st.floats(-30, 30, width=32), min_size=4, max_size=4), min_size=1, max_size=5),
+    temperature=st.sampled_from([0.01, 0.5, 1.0, 3.0, 100.0]),
+    top=st.integers(1, 7),
+)
+def test_of_every_image_the_most_probable_classes_are_named_in_order(scores, temperature, top):
+    logits = torch.tensor(scores)
+    with pytest.MonkeyPatch.context() as patch:
+        found = predicted(patch, logits, temperature=temperature, top=top)
+    for row, one in zip(logits.double(), found, strict=True):
+        shares = torch.softmax(row / temperature, dim=0)
+        assert len(one.classes) == len(one.probabilities) == min(top, 4)
+        assert list(one.probabilities) == sorted(one.probabilities, reverse=True)
+        assert all(0.0 <= share <= 1.0 for share in one.probabilities)
+        assert one.probabilities[0] == pytest.approx(float(shares.max()))
+        for name, share in zip(one.classes, one.probabilities, strict=True):
+            assert share == pytest.approx(float(shares[int(name.removeprefix("class "))]))
+        assert top < 4 or sum(one.probabilities) == pytest.approx(1.0)
+
+
+def test_more_images_than_a_batch_keep_their_order(monkeypatch: pytest.MonkeyPatch):
+    count = 2 * BATCH + 3
+    logits = torch.nn.functional.one_hot(torch.arange(count) % 5, 5).float()
+    found = predicted(monkeypatch, logits, temperature=1.0, top=1)
+    assert [one.path.stem for one in found] == [str(place) for place in range(count)]
+    assert [one.classes for one in found] == [(f"class {place % 5}",) for place in range(count)]
+
+
+@pytest.mark.parametrize("top", ["0", "-1"])
+def test_fewer_than_one_class_is_refused_and_one_is_the_least(top: str, tmp_path: Path, monkeypatch):
+    with pytest.raises(UsageError, match=rf"`--top >= 1` must hold, but got {top}\."):
+        main([str(tmp_path), str(tmp_path), "--top", top])
+    with pytest.raises(UsageError, match="holds no checkpoint"):
+        main([str(tmp_path), str(tmp_path), "--top", "1"])
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_scores_are_calibrated_on_validation_images_and_never_on_test_images(split: str, tmp_path: Path):
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(60) % 3
+    logits = 4 * torch.randn(60, 3, generator=generator) + 3 * torch.nn.functional.one_hot(labels, 3)
+    tail = LongTail((50, 20, 5))
+    (tmp_path / "selection.npz").write_bytes(Assessment(split, logits, labels, tail).as_bytes())
+    best = best_temperature(logits, labels, lowest=0.01, highest=100.0)
+    assert best > 1.5
+    expected = (best, "validation images") if split == "val" else (1.0, "none: not calibrated")
+    assert temperature_of(model(logits), tmp_path) == (pytest.approx(expected[0]), expected[1])
+    assert temperature_of(model(logits, chosen={"T": 2.0}), tmp_path) == (1.0, "the model's own temperature")
+
+
+def test_people_read_percent_and_programs_shares_of_one(capsys: pytest.CaptureFixture[str]):
+    found = [Prediction(Path("a.png"), ("cat", "dog"), (0.9123456, 0.0876544)), Prediction(Path("b.png"), error="bad")]
+    stamps = {"temperature": 1.5, "temperature_from": "validation images"}
+    written = {}
+    for form in ("table", "csv", "json"):
+        file = io.StringIO()
+        command._write(found, file, form=form, stamps=stamps)
+        written[form] = file.getvalue()
+    assert "cat (91.2 %)  dog (8.8 %)" in written["table"] and "temperature 1.5, from validation" in written["table"]
+    assert written["csv"].splitlines() == [
+        "path,rank,class,probability,error",
+        "a.png,1,cat,0.912346,",
+        "a.png,2,dog,0.087654,",
+        "b.png,,,,bad",
+    ]
+    rows = json.loads(written["json"])["predictions"]
+    assert rows[0]["classes"][0] == {"class": "cat", "probability": 0.912346} and rows[1]["error"] == "bad"

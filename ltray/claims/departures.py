@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import PurePath
 from typing import Any
 
 import torch
 
 from ltray.claims import Claim, published
-from ltray.data.definition import DatasetDefinition, find
+from ltray.data.definition import LISTS, DatasetDefinition, find
 from ltray.errors import UsageError
 from ltray.methods import METHODS
 from ltray.parts.backbones import new_backbone
@@ -97,8 +98,11 @@ def _images(claim: Claim, settings: Mapping[str, Any], subsets: int) -> Iterator
         yield "the data set is not one that ltray ships"
         return
     for name in SAME_IMAGES:
-        if settings[f"dataset.{name}"] != shipped[name]:
-            yield f"other data: {name}={settings[f'dataset.{name}']} instead of {shipped[name]}"
+        ours, theirs = settings[f"dataset.{name}"], shipped[name]
+        if name in LISTS:  # a path says where a user keeps the official list; its name which list it is
+            ours, theirs = PurePath(ours).name, PurePath(str(theirs)).name
+        if ours != theirs:
+            yield f"other data: {name}={ours} instead of {theirs}"
 
 
 def _usual_network(claim: Claim, settings: Mapping[str, Any]) -> RunNetwork:
