@@ -3,7 +3,7 @@
 RUN := .venv/bin/python
 # CIFAR is not in the repository: without its Parquet files the tests that read them are left out, with a line.
 CIFAR := $(or $(LTRAY_SHARED_DATA),../shared/data)
-LEFT_OUT := $(if $(wildcard $(CIFAR)/cifar100-train.parquet),, and not data)
+LEFT_OUT := $(if $(CI)$(wildcard $(CIFAR)/cifar100-train.parquet),, and not data)
 DEFAULT_TESTS := not slow and not gpu$(LEFT_OUT)
 # A process a core; a file's tests stay in one process, since they share what is dear to start.
 IN_PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder

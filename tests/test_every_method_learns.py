@@ -24,8 +24,8 @@ def ways_of_a_method(name):
     names = [before, name] if METHODS[name].follows else [name]
     settings = {}
     for each in names:
-        fast = {knob: value for knob, value in FAST.items() if METHODS[each].knobs.specs()[knob].high != 0}
-        settings[each] = fast | OWN.get(each, {})
+        trains = METHODS[each].knobs.specs()["epochs"].high != 0
+        settings[each] = (FAST if trains else {}) | OWN.get(each, {})
     return [METHODS[each] for each in names], settings
 
 

@@ -87,11 +87,11 @@ def test_the_next_stage_starts_from_the_average():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"methods": ["cross_entropy", "tau_norm"], "tau_norm.average_decay": 0.9}, "trains no weights"),
+        ({"methods": ["cross_entropy", "tau_norm"], "tau_norm.average_decay": 0.9}, "no effect with epochs=0"),
         ({"methods": ["cross_entropy", "dlsa"], "dlsa.average_decay": 0.9}, "goes back to the weights"),
     ],
 )
 def test_an_average_without_effect_is_refused(settings, words):
-    experiment = contract.small_experiment(settings)
     with pytest.raises(UsageError, match=words):
+        experiment = contract.small_experiment(settings)
         experiment.stages(contract.open_small(experiment).tail)
