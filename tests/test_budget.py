@@ -53,3 +53,22 @@ def test_the_record_goes_on_where_an_earlier_command_left_it(tmp_path):
     spent.add(90.0, cpus=4, gpus=0.5)
     spent.write(tmp_path)
     assert Spent.read(tmp_path) == Spent(seconds=90.0, cpu_seconds=360.0, gpu_seconds=45.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "words"),
+    [
+        ("90min", 5400, "90 minutes"),
+        ("2h", 7200, "2 hours"),
+        ("0.5gpuh", 900, "0.5 GPU hours"),
+        ("8cpuh", 7200, "8 CPU hours"),
+    ],
+)
+def test_a_budget_is_spent_at_its_last_second_and_not_before(text, seconds, words):
+    budget = Budget.parse(text)  # the trials hold four CPU cores and two GPUs
+    for stretch, is_spent in ((seconds - 1, False), (seconds, True)):
+        spent = Spent()
+        spent.add(stretch, cpus=4, gpus=2)
+        assert budget.is_spent(spent) == is_spent
+    assert budget.spent_words == f"the budget of {words} is spent" and budget.trials is None
+    assert Budget.parse("40trials").trials == 40

@@ -51,6 +51,16 @@ def test_a_file_gets_a_line_an_event_and_no_table(tmp_path):
     ]
 
 
+def test_a_row_holds_percent_of_the_followed_metric_loss_and_images_a_second(tmp_path):
+    console = Console(file=io.StringIO(), force_terminal=True, width=140, height=20)
+    watch, trial = new_watch(console), new_trial(7, tmp_path)
+    watch.on_trial_start(0, [], trial)
+    result = {EPOCHS: 6, PLANNED_EPOCHS: 20, METRIC: 0.456, f"{METRIC}_best": 0.512, "loss/total": 1.25}
+    watch.on_trial_result(0, [], trial, result | {"val/acc_all": 0.9, "train/images_per_second": 1234.4})
+    lines = ["".join(s.text for s in line).split() for line in console.render_lines(watch._view(), pad=False)]
+    assert lines[-1] == ["7", "6/20", "45.6", "%", "1.250", "1234"] and lines[1][6:9] == ["best", "51.2", "%"]
+
+
 @pytest.mark.parametrize(("width", "height"), [(40, 10), (60, 12), (200, 50)])
 def test_the_live_table_is_never_larger_than_the_terminal(tmp_path, width, height):
     console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height)

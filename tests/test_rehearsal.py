@@ -1,0 +1,86 @@
+"""What a dry run says that a search takes: seconds, hours and disk, from measured stages that are made up here."""
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from ltray.engine.timing import StageTime
+from ltray.errors import UsageError
+from ltray.space import rehearsal
+from ltray.space.estimate import LOG_BYTES, TrialCost
+from ltray.space.rehearsal import Costed
+from ltray.study.stopping_rules import Halving
+
+CPU = torch.device("cpu")
+TRAINED = StageTime(epochs=10, steps=40, step=0.5, evaluation=2.0)  # 10 (40 · 0.5 + 2) = 220 s
+PREPARED = StageTime(epochs=0, steps=0, step=None, evaluation=2.0)  # 2 s
+COST = TrialCost((TRAINED, PREPARED), checkpoint=3_000_000)
+SPACE: Any = SimpleNamespace(
+    search=SimpleNamespace(trials=100),
+    trial=SimpleNamespace(cpus_per_worker=2),
+    stop=SimpleNamespace(keep_one_in=3),
+    rows=(),
+)
+
+
+def said(call: Any) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    call(console)
+    return console.file.getvalue()
+
+
+def course(rule: Any = None, epochs: int = 11) -> Any:
+    return SimpleNamespace(epochs=epochs, rungs=(1, 3), rule=rule, warning="", describe=lambda stop: "stops")
+
+
+def test_a_trial_takes_the_sum_of_its_stages_and_leaves_two_checkpoints():
+    assert (TRAINED.seconds, PREPARED.seconds) == (220.0, 2.0)
+    assert COST.seconds == 222.0 and COST.epochs == 11
+    assert COST.disk == 2 * 3_000_000 + 11 * LOG_BYTES
+
+
+def test_hours_are_of_all_trials_on_all_their_cores():
+    costed = [Costed("bcl", COST), Costed("ldam", TrialCost((TRAINED,), 1))]
+    one = said(lambda c: rehearsal._print_totals(SPACE, costed[:1], c, course=course(), device=CPU))
+    # 100 · 222 s · 2 cores = 12.33 h
+    assert one.startswith("100 trials of 11 epochs: about 12.3 CPU hours without early stopping\nstops\n")
+    both = said(lambda c: rehearsal._print_totals(SPACE, costed, c, course=course(), device=CPU))
+    assert "about 12.3 CPU hours" in both  # 221 s on the average
+    longer = said(lambda c: rehearsal._print_totals(SPACE, costed[:1], c, course=course(epochs=22), device=CPU))
+    assert longer.startswith("100 trials of 22 epochs: about 24.7 CPU hours")
+
+
+def test_early_stopping_takes_its_share_of_the_hours():
+    asha = course(Halving((1, 3), 3))
+    printed = said(lambda c: rehearsal._print_totals(SPACE, [Costed("bcl", COST)], c, course=asha, device=CPU))
+    # (1 + 2 / 3 + 8 / 9) / 11 of 12.33 h
+    assert "stops: about 2.87 CPU hours; more where good trials come late" in printed
+
+
+def test_the_table_of_costs_is_in_seconds_a_step_and_hours_a_stage():
+    features = StageTime(epochs=5, steps=0, step=None, evaluation=36.0)
+    cost = TrialCost((TRAINED, features, PREPARED), 1)
+    printed = said(lambda c: rehearsal._print_costs(SPACE, [Costed("bcl, crt", cost)], c))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if line[0] == "│"]
+    assert rows == [
+        ["bcl, crt", "1", "10", "40", "0.5", "2", "0.0611"],
+        ["", "2", "5", "–", "not measured", "36", "0.05"],
+        ["", "3", "0", "–", "–", "2", "0.000556"],
+    ]
+
+
+def test_disk_is_what_all_trials_leave_and_the_best_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    wanted = 100 * COST.disk + COST.checkpoint
+    monkeypatch.setattr(rehearsal.shutil, "disk_usage", lambda place: SimpleNamespace(free=wanted))
+    costed = [Costed("bcl", COST)]
+    printed = said(lambda c: rehearsal._print_disk(SPACE, costed, tmp_path / "new", c))
+    assert "disk: about 605 MB in " in printed and "(a checkpoint is 3.0 MB;" in printed
+    assert "605 MB are free" in printed
+    monkeypatch.setattr(rehearsal.shutil, "disk_usage", lambda place: SimpleNamespace(free=wanted - 1))
+    with pytest.raises(UsageError, match="the disk has too little room for this search"):
+        said(lambda c: rehearsal._print_disk(SPACE, costed, tmp_path / "new", c))
