@@ -48,6 +48,11 @@ def test_a_run_stopped_and_started_again_ends_like_an_undisturbed_one(train_shor
     assert 1 <= len(whole_checkpoints(short_run)) <= 2
 
 
+def test_images_a_second_times_seconds_are_the_images_of_an_epoch(short_run: Path):
+    for epoch in read_history(short_run):  # two steps of 16 images
+        assert epoch["train/images_per_second"] * epoch["train/seconds"] == pytest.approx(32)
+
+
 def test_of_equal_scores_the_earliest_epoch_is_the_best():
     found = [(Path(str(e)), {"checkpoint_score": s, "total_epochs": e}) for e, s in ((1, 0.4), (2, 0.6), (3, 0.6))]
     assert best_checkpoint(found) == Path("2")
