@@ -62,12 +62,13 @@ class Experiment:
     stated: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> "Experiment":
+    def from_settings(cls, settings: Mapping[str, Any], *, complete: bool = False) -> "Experiment":
         """Build from flat settings.
 
         Args:
             settings: `dataset` (name or path), `methods` (names), optionally `seed`,
                 `backbone`, `weights`, `frozen`, `start`, `objective`, and any `dataset.<field>` and `<method>.<knob>`.
+            complete: Whether they come from `settings` or a draw: knobs that nobody stated may then have no effect.
 
         Raises:
             UsageError: An unknown key or an illegal value.
@@ -77,7 +78,7 @@ class Experiment:
         reference, fields = given.pop("dataset"), _owned(given, "dataset")
         dataset = DatasetDefinition(**fields) if "name" in fields else DatasetDefinition.read(reference, fields)
         given_knobs = {m.name: _owned(given, m.name) for m in methods}
-        knobs = tuple(m.knobs.resolve(dataset.profile, given_knobs[m.name]) for m in methods)
+        knobs = tuple(m.knobs.resolve(dataset.profile, given_knobs[m.name], complete=complete) for m in methods)
         stated = frozenset(f"{method}.{name}" for method, values in given_knobs.items() for name in values)
         own = RunSettings(**{name: given.pop(name) for name in RunSettings.specs() if name in given})
         network = {name: getattr(own, name) for name in NETWORK_SETTINGS if name in settings}
@@ -346,7 +347,7 @@ def complete_keys(given: Mapping[str, Any], methods: Sequence[str]) -> dict[str,
 
 def restore(checkpoint: Checkpoint, device: torch.device) -> tuple[Experiment, list[Stage]]:
     """Rebuild the experiment of a checkpoint and its stages with the saved weights."""
-    experiment = Experiment.from_settings(checkpoint.settings)
+    experiment = Experiment.from_settings(checkpoint.settings, complete=True)
     stages = experiment.stages(LongTail(tuple(checkpoint.context["counts"])), saved=checkpoint)
     everything = torch.nn.ModuleList(stages).to(device)
     everything.load_state_dict(checkpoint.weights())
@@ -377,9 +378,9 @@ def _read(folder: Path) -> Checkpoint:
 def _untrained(origin: Mapping[str, Any]) -> Network:
     """Build the network of a run's start as it was, its weights apart."""
     tail = LongTail(tuple(origin["context"]["counts"]))
-    stages = Experiment.from_settings(origin["settings"])._build(tail, origin["context"].get("start"), load=False)
-    index: int = origin["stage"]
-    return stages[index].network
+    own = Experiment.from_settings(origin["settings"], complete=True)
+    stages = own._build(tail, origin["context"].get("start"), load=False)
+    return stages[int(origin["stage"])].network
 
 
 def _owned(given: dict[str, Any], owner: str) -> dict[str, Any]:

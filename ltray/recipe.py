@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ltray.following import BATCH, EPOCHS, MILESTONES, Facts, World
-from ltray.knobs import Above, Knobs, Value, knob
+from ltray.knobs import Above, Knobs, Needs, Value, knob
 
 SCHEDULES = ("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step")
+STEPS: Needs = ("schedule", ("step",))
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class Recipe(Knobs):
         choices=SCHEDULES,
     )
     milestones: tuple[int, ...] = knob(
-        (160, 180), "", "epochs at which `step` decays", low=0, in_epochs=True, follows=MILESTONES
+        (160, 180), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
     )
-    decay: float = knob(0.1, "", "factor at each milestone", low=0.0, high=1.0, needs=("schedule", ("step",)))
+    decay: float = knob(0.1, "", "factor at each milestone", low=0.0, high=1.0, needs=STEPS)
     average_decay: float = knob(
         0.0,
         "",
@@ -55,7 +56,7 @@ class Recipe(Knobs):
     precision: str = knob("float32", "", "arithmetic of the forward pass", choices=("float32", "bfloat16"))
 
     @classmethod
-    def resolve(cls, profile: str, given: Mapping[str, Any]) -> Self:
+    def resolve(cls, profile: str, given: Mapping[str, Any], *, complete: bool = False) -> Self:
         """Return the papers' setting for `profile` with `given` laid over it.
 
         Where `given` changes `epochs` but not the knobs that count epochs, these keep
@@ -64,6 +65,7 @@ class Recipe(Knobs):
         Args:
             profile: A key of `paper_values`.
             given: Values by knob name.
+            complete: Whether they are all values of a recipe, of which some may have no effect.
 
         Raises:
             UsageError: An unknown name, a wrong type, an illegal value, or one without effect.
@@ -77,7 +79,8 @@ class Recipe(Knobs):
         if isinstance(epochs, int) and before > 0 and epochs != before:
             fields |= cls._in_proportion(fields, epochs / before)
         resolved = cls(**cls._within_order(fields | dict(given), given))
-        resolved.check_effects(name for name in given if getattr(resolved, name) != fields[name])
+        if not complete:
+            resolved.check_effects(name for name in given if getattr(resolved, name) != fields[name])
         return resolved
 
     @classmethod

@@ -8,12 +8,13 @@ from torch import nn
 from ltray.methods import METHODS
 from ltray.parts.momentum import MomentumCopy
 from ltray.parts.resnet32 import BasicBlock, ResNet32
+from ltray.recipe import Recipe
 from ltray.stage import Setting
 from ltray.testing.knob_contract import KnobWorld, ignored_knobs
 from ltray.testing.overfit import TinyBackbone, textures
 
 SHORT = {"epochs": 3, "batch_size": 12, "learning_rate": 0.05, "warmup_epochs": 1, "milestones": (1, 2)}
-EXPERTS = {"experts": 2, "routing_epochs": 1, "routing_batch_size": 12, "routing_top": 2, "reweight_epoch": 1}
+EXPERTS = {"experts": 3, "routing_epochs": 1, "routing_batch_size": 12, "routing_top": 2, "reweight_epoch": 1}
 OWN = {
     "rescom": {"queue_size": 4, "hard_negatives": 4},
     "ldam": {"reweight_epoch": 1},
@@ -22,11 +23,21 @@ OWN = {
     "dscl": {"linear_epochs": 4, "linear_batch_size": 12, "linear_learning_rate": 0.5},
     "dlsa": {"clusters": 3, "min_size": 3, "max_size": 20, "classifier_epochs": 1, "classifier_batch_size": 8},
 }
-STEPS = {"milestones": {"schedule": "step"}}  # which the second stages do not take unless told
-ONLY_WITH = {name: STEPS for name in ("crt", "lws", "las", "dlsa", "dscl")} | {
+WITHIN = {"milestones": (1, 2)}  # the run; those of second stages would come after it
+STEPS = {"schedule": WITHIN, "decay": WITHIN, "milestones": WITHIN}
+UNTRAINED = {"routing_positive_weight": {"learning_rate": 1e-3}}  # else no further expert is needed
+ONLY_WITH = {name: STEPS for name in ("crt", "lws", "las", "dlsa")} | {
     "temperature": {"highest": {"highest": 0.02}},  # below the best one of this network
+    "dscl": STEPS | {"alone": {"batch_size": 4, "queue_start": "empty", "queue_size": 1}},  # a class with one image
+    "ride": UNTRAINED,
+    "ride_distilled": UNTRAINED,
 }
-DEAR = ("dscl", "ride", "ride_distilled")  # a run takes half a second, and they have the most knobs
+# Runs of residual networks have the most knobs, too: by default only what is the method's own, in shorter runs.
+DEAR = {
+    "dscl": {"epochs": 1, "warmup_epochs": 0, "linear_epochs": 1},
+    "ride": {"epochs": 2, "milestones": (1,)},
+    "ride_distilled": {"epochs": 1, "warmup_epochs": 0, "milestones": (1,), "routing_epochs": 0},
+}
 # Why a knob makes no other run here, and what holds it instead.
 ONE_WORKER = "alike with one worker; test_the_key_encoders_batch_norm_is_the_knobs"
 EXCEPTIONS = {(name, "key_batch_norm"): ONE_WORKER for name in ("paco", "moco", "dscl")}
@@ -54,6 +65,8 @@ def world_of(name):
     residual = name in ("ride", "ride_distilled", "dscl")
     backbone = ShallowResNet if residual else TinyBackbone
     settings = (SHORT if trained else {}) | OWN.get(name, {})
+    if method.knobs.defaults("digits_lt").schedule != "step":
+        settings.pop("milestones", None)
     return KnobWorld(method, settings, ONLY_WITH.get(name, {}), new_backbone=backbone)
 
 
@@ -64,6 +77,16 @@ def world_of(name):
 def test_every_knob_is_followed(name):
     found = ignored_knobs(world_of(name))
     assert {(name, knob): why for knob, why in found.items()}.keys() == {k for k in EXCEPTIONS if k[0] == name}, found
+
+
+@pytest.mark.parametrize("name", DEAR)
+@pytest.mark.usefixtures("shallow_experts")
+def test_the_own_knobs_of_residual_networks_are_followed(name):
+    world = world_of(name)
+    world = KnobWorld(world.method, {**world.settings, **DEAR[name]}, world.only_with, world.new_backbone)
+    shared = METHODS["ride"].knobs if name == "ride_distilled" else Recipe
+    own = [knob for knob in world.base.specs() if knob not in shared.specs() and not knob.startswith("linear_")]
+    assert ignored_knobs(world, only=own).keys() == {knob for method, knob in EXCEPTIONS if method == name}
 
 
 @pytest.mark.parametrize(("name", "_"), EXCEPTIONS)

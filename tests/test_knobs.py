@@ -91,6 +91,16 @@ def test_a_schedule_that_is_stated_is_not_shrunk():
     assert Long.resolve("default", {}).milestones == (320, 360)
 
 
+def test_milestones_need_the_step_schedule_where_somebody_states_them():
+    cosine = {"schedule": "cosine", "epochs": 40}
+    with pytest.raises(UsageError, match="`milestones` has no effect with schedule=cosine.*set schedule=step"):
+        Long.resolve("default", cosine | {"milestones": [20]})
+    for epochs in (7, 23, 30, 41):  # rounded twice, they may differ from those that are scaled once
+        recipe = Long.resolve("default", cosine).shortened(epochs)
+        assert Long.resolve("default", recipe.as_dict() | {"milestones": (3,)}, complete=True).epochs == epochs
+        assert Long.resolve("default", recipe.as_dict(), complete=True) == recipe
+
+
 def test_a_shortened_recipe_keeps_its_shares_of_the_run_also_those_stated():
     recipe = Long.resolve("default", {"epochs": 40, "milestones": [20]}).shortened(10)
     assert (recipe.epochs, recipe.warmup_epochs, recipe.milestones) == (10, 0, (5,))

@@ -16,6 +16,7 @@ from ltray.engine.average import WeightAverage
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.evaluation import evaluate
 from ltray.engine.pace import learning_rate
+from ltray.engine.single_values import refusing_single_values
 from ltray.errors import UsageError
 from ltray.metrics import standard_error_key
 from ltray.parts.batch_norm import synchronise
@@ -220,7 +221,8 @@ def _train_epoch(
     for step, batch in enumerate(loader.epoch(epoch)):
         rate = learning_rate(recipe, epoch=epoch, step=step, steps=loader.steps)
         seed_step(run.seed, *at, step)
-        terms = train_step(model, batch, trained.optimizer, rate=rate, precision=recipe.precision)
+        with refusing_single_values(stage) if len(batch.labels) == 1 else nullcontext():
+            terms = train_step(model, batch, trained.optimizer, rate=rate, precision=recipe.precision)
         if trained.average:
             trained.average.update(epoch * loader.steps + step)
         for name, value in terms.items():

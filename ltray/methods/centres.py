@@ -10,7 +10,7 @@ from ltray.following import EPOCHS, HALF_THE_IMAGES, MILESTONES
 from ltray.knobs import Value, knob
 from ltray.parts.contrast import ContrastBatch
 from ltray.parts.pairs import EPSILON, log_sum_exp_of, positive_similarity
-from ltray.recipe import Recipe
+from ltray.recipe import STEPS, Recipe
 
 LARGE: dict[str, Value] = dict(
     temperature=0.2, queue_size=8192, projection_width=128, learning_rate=0.02, schedule="cosine"
@@ -39,7 +39,7 @@ class QueueKnobs(Recipe):
     epochs: int = knob(400, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
     warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     milestones: tuple[int, ...] = knob(
-        (321, 361), "", "epochs at which `step` decays", low=0, in_epochs=True, follows=MILESTONES
+        (321, 361), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
     )
     learning_rate: float = knob(
         0.05, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.01, 0.2), dynamic=True

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltray.knobs import Value, knob
 from ltray.parts.losses import adjusted_cross_entropy
-from ltray.recipe import Recipe
+from ltray.recipe import STEPS, Recipe
 from ltray.stage import Batch, Method, Setting, Stage, Terms, View
 
 POLICIES = {"standard": "standard", "strong": "bcl_classify"}
@@ -26,7 +26,7 @@ class BaselineKnobs(Recipe):
     """
 
     weight_decay: float = knob(2e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3), dynamic=True)
-    decay: float = knob(0.01, "", "factor at each milestone", low=0.0, high=1.0, needs=("schedule", ("step",)))
+    decay: float = knob(0.01, "", "factor at each milestone", low=0.0, high=1.0, needs=STEPS)
     augmentation: str = knob(
         "standard",
         "",

@@ -17,7 +17,7 @@ from ltray.following import (
     scaled_with,
 )
 from ltray.knobs import Value, knob
-from ltray.recipe import SCHEDULES, Recipe
+from ltray.recipe import SCHEDULES, STEPS, Recipe
 
 SMALLEST_PART = 10
 IMAGES_A_CLUSTER = 20
@@ -79,7 +79,7 @@ class DLSAKnobs(Recipe):
     warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     schedule: str = knob("constant", "", "the learning rate after the warm-up", choices=SCHEDULES)
     milestones: tuple[int, ...] = knob(
-        (30, 40), "", "epochs at which `step` decays", low=0, in_epochs=True, follows=MILESTONES
+        (30, 40), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
     )
 
     depth: int = knob(

@@ -12,6 +12,7 @@ from ltray.knobs import Value, knob
 from ltray.parts.adjusted_classifiers import ScaledClassifier
 from ltray.parts.precision import full_precision
 from ltray.parts.second_stage import SecondStage, SecondStageKnobs
+from ltray.recipe import STEPS
 from ltray.stage import Batch, Method, Setting, Stage, Terms
 
 
@@ -21,7 +22,7 @@ class LWSKnobs(SecondStageKnobs):
 
     epochs: int = knob(5, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
     milestones: tuple[int, ...] = knob(
-        (3, 4), "", "epochs at which `step` decays", low=0, in_epochs=True, follows=MILESTONES
+        (3, 4), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {

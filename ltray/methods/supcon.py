@@ -14,7 +14,7 @@ from ltray.parts.heads import projector
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.parts.pairs import extended, supervised_contrast
-from ltray.recipe import Recipe
+from ltray.recipe import STEPS, Recipe
 from ltray.stage import Batch, Method, Setting, Stage, Terms, View
 
 LARGE: dict[str, Value] = dict(
@@ -34,7 +34,7 @@ class ContrastiveBaselineKnobs(Recipe):
     epochs: int = knob(400, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
     warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     milestones: tuple[int, ...] = knob(
-        (320, 360), "", "epochs at which `step` decays", low=0, in_epochs=True, follows=MILESTONES
+        (320, 360), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
     )
 
     temperature: float = knob(

@@ -184,7 +184,7 @@ def _train(config: Mapping[str, Any]) -> dict[str, Any]:
 def _alone(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     torch.set_num_threads(max(int(config["resources"]["CPU"]), 1))
     device = torch.device("cuda" if "GPU" in config["resources"] else "cpu")
-    Experiment.from_settings(config["settings"]).train(FolderSession(folder), device)
+    Experiment.from_settings(config["settings"], complete=True).train(FolderSession(folder), device)
     return keep_evaluated(folder, checkpoint_of(folder), device, stamps=config["stamps"])
 
 

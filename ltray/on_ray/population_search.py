@@ -152,7 +152,7 @@ def copy_checkpoint(trials: Path, number: int, copied: Copy, epoch: int) -> None
     own = replace(
         source,
         position=replace(source.position, best=-1.0, best_epoch=0),
-        settings=Experiment.from_settings(copied.settings).settings(),
+        settings=Experiment.from_settings(copied.settings, complete=True).settings(),
         metrics=dict(source.metrics) | {"copied_from": copied.source},
     )
     target = copies_folder(trials, number) / f"checkpoint_{epoch:06d}"

@@ -85,7 +85,7 @@ def train_and_report(
         runs: "lengths" and "promotion" of `ltray.space.short_runs.train_runs`, for a trial of several runs.
     """
     try:
-        experiment = Experiment.from_settings(settings)
+        experiment = Experiment.from_settings(settings, complete=True)
         if runs:
             train_runs(experiment, **runs, session=session, device=device)
         else:

@@ -141,7 +141,8 @@ def check_asked(space: SearchSpace, *, check: Check = "trust") -> None:
         return
     digests = []
     for data_seed in (1, 2):
-        experiment = Experiment.from_settings(space.base.settings() | {"dataset.data_seed": data_seed})
+        settings = space.base.settings() | {"dataset.data_seed": data_seed}
+        experiment = Experiment.from_settings(settings, complete=True)
         digests.append(experiment.open_data(torch.device("cpu"), check=check).digest)
     if digests[0] == digests[1]:
         raise UsageError(

@@ -12,7 +12,7 @@ from ltray.following import EPOCHS, MILESTONES
 from ltray.knobs import Value, knob
 from ltray.parts.backbones import Backbone
 from ltray.parts.heads import Network
-from ltray.recipe import SCHEDULES, Recipe
+from ltray.recipe import SCHEDULES, STEPS, Recipe
 from ltray.stage import Batch, Setting, Stage, View
 
 
@@ -24,7 +24,7 @@ class SecondStageKnobs(Recipe):
     warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     schedule: str = knob("cosine_annealing", "", "the learning rate after the warm-up", choices=SCHEDULES)
     milestones: tuple[int, ...] = knob(
-        (6, 8), "", "epochs at which `step` decays", low=0, in_epochs=True, follows=MILESTONES
+        (6, 8), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
     )
     features: str = knob(
         "shifting",

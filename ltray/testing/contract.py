@@ -157,7 +157,7 @@ def run_from_settings(settings: Mapping[str, Any]) -> tuple[list[dict[str, float
     Returns:
         The comparable metrics of every epoch, and the final state.
     """
-    outcome = run(Experiment.from_settings(settings), MemorySession(), double=True)
+    outcome = run(Experiment.from_settings(settings, complete=True), MemorySession(), double=True)
     return [_comparable(metrics) for metrics in outcome.reports], dict(outcome.state)
 
 

@@ -157,9 +157,9 @@ def _effect_without_needs(world: KnobWorld, name: str) -> Value | None:
 
 
 def met(knobs: Recipe, name: str) -> Recipe | None:
-    """Return the knobs, changed so that `name` has an effect by its declaration; None where they cannot be."""
+    """Return the knobs, changed where `name` has no effect by its declaration; None where it can have none."""
     needs = knobs.specs()[name].needs
-    if needs is None:
+    if needs is None or knobs.has_effect(name):
         return knobs
     other, values = needs
     for value in _above(values, knobs, other) if isinstance(values, Above) else values:

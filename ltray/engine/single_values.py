@@ -1,0 +1,56 @@
+"""BatchNorm cannot normalise a single value a channel: a step that gives it one is refused."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ltray.distributed import world_size
+from ltray.errors import UsageError
+from ltray.parts.batch_norm import WorkersBatchNorm
+from ltray.parts.flows import FlowBatchNorm
+from ltray.stage import Stage
+
+OVER_WORKERS = (WorkersBatchNorm, nn.SyncBatchNorm, FlowBatchNorm)
+
+
+@contextmanager
+def refusing_single_values(stage: Stage) -> Iterator[None]:
+    """Turn a BatchNorm's single value a channel into a sentence, during a step of one image a worker.
+
+    Whether one image is too few depends on the layer: a feature map has many values a channel, a vector has one.
+
+    Args:
+        stage: What trains.
+
+    Raises:
+        UsageError: A layer in training mode gets one; on every worker alike.
+    """
+    workers = world_size()
+    layers = [m for m in stage.modules() if isinstance(m, _BatchNorm | FlowBatchNorm)]
+    alone = [m for m in layers if workers == 1 or not isinstance(m, OVER_WORKERS)]
+    hooks = [layer.register_forward_pre_hook(partial(_check, stage)) for layer in alone]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _check(stage: Stage, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    values = inputs[0]
+    if not layer.training or values.numel() > values.shape[1]:
+        return
+    workers, asked = world_size(), stage.recipe.batch_size
+    if asked > workers:
+        raise UsageError(
+            f"{type(stage).__name__} has BatchNorm, which needs 2 images a step on each worker, but it has fewer than "
+            f"{2 * workers} images to train on: add images."
+        )
+    shared = f" on {workers} workers" if workers > 1 else ""
+    raise UsageError(
+        f"{type(stage).__name__} has BatchNorm, which needs 2 images a step on each worker, but got a batch size of "
+        f"{asked}{shared}: set it to {2 * workers} or more."
+    )
