@@ -71,15 +71,21 @@ class Follow:
 
 def images_of(facts: Facts) -> str:
     """Return the number of training images in words."""
-    return f"{facts.world.images:,} training images"
+    return _number_of(facts.world.images or 0, "training image")
 
 
-def _classes(facts: Facts) -> str:
-    return f"{facts.world.classes:,} classes"
+def classes_of(facts: Facts) -> str:
+    """Return the number of classes in words."""
+    return _number_of(facts.world.classes, "class", "classes")
 
 
-def _epochs(facts: Facts) -> str:
-    return f"{facts.now['epochs']} epochs"
+def epochs_of(facts: Facts) -> str:
+    """Return the number of epochs in words."""
+    return _number_of(facts.now["epochs"], "epoch")
+
+
+def _number_of(number: int, one: str, several: str = "") -> str:
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
 
 
 def _shared_batch(facts: Facts) -> str:
@@ -108,7 +114,7 @@ def at_most_images(words: str, most: Callable[[int, Facts], float], *, instead: 
 
 def at_most_classes(words: str, most: Callable[[int, Facts], float]) -> Follow:
     """Return a rule "no more than `most(K, facts)`", which is at least 1."""
-    return Follow(words, lambda value, facts: min(value, max(int(most(facts.world.classes, facts)), 1)), _classes)
+    return Follow(words, lambda value, facts: min(value, max(int(most(facts.world.classes, facts)), 1)), classes_of)
 
 
 def batch(steps: int = STEPS) -> Follow:
@@ -155,9 +161,9 @@ EPOCHS = Follow(
     f"at most {PASSES:,} images in all, and 10 epochs at least; the schedule shrinks with it", _run_length, images_of
 )
 BATCH = batch()
-MILESTONES = Follow("those within the run", _within_run, _epochs)
+MILESTONES = Follow("those within the run", _within_run, epochs_of)
 BEFORE_THE_END = Follow(
-    "before the last epoch", lambda value, facts: min(value, max(facts.now["epochs"] - 1, 1)), _epochs
+    "before the last epoch", lambda value, facts: min(value, max(facts.now["epochs"] - 1, 1)), epochs_of
 )
 HALF_THE_IMAGES = at_most_images("at most half as many as training images", lambda images, facts: images / 2)
 

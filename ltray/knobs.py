@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Self, cast, get_type_hints
 
 from ltray.errors import UsageError, did_you_mean, shown
-from ltray.following import Facts, Follow, World
+from ltray.following import Facts, Follow, World, classes_of, epochs_of
 from ltray.typed import as_type
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
@@ -239,8 +239,7 @@ class Knobs:
         facts = Facts(world, usual, now)
         return [
             f"{name} {_in_words(now[name])} (the paper's {_in_words(usual[name])}; "
-            f"{self._decided(name, facts)} {'allow' if _is_less(now[name], usual[name]) else 'ask for'} "
-            f"{_in_words(now[name])})"
+            f"{_with_verb(self._decided(name, facts), less=_is_less(now[name], usual[name]))} {_in_words(now[name])})"
             for name in now
             if now[name] != usual[name]
         ]
@@ -252,7 +251,7 @@ class Knobs:
             return spec.follows.of(facts)
         if isinstance(spec.at_most, str):
             return f"{spec.at_most}={_in_words(facts.now[spec.at_most])}"
-        return f"{facts.world.classes:,} classes" if spec.at_most else f"{facts.now['epochs']} epochs"
+        return classes_of(facts) if spec.at_most else epochs_of(facts)
 
     def check_world(self, classes: int, *, owner: str = "") -> None:
         """Check the bounds that depend on the data.
@@ -313,6 +312,13 @@ def _in_words(value: Value) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _with_verb(decided: str, *, less: bool) -> str:
+    """Return what decided with its verb: "4 classes allow", "1 epoch allows", "queue_size=8 allows"."""
+    single = "=" in decided or (decided.startswith("1 ") and " and " not in decided)
+    verb = ("allows" if single else "allow") if less else ("asks for" if single else "ask for")
+    return f"{decided} {verb}"
 
 
 def _is_less(now: Value, before: Value) -> bool:

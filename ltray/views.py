@@ -29,6 +29,7 @@ from ltray.data.storage import Storage
 from ltray.data.views import Place, ViewMaker
 from ltray.errors import UsageError
 from ltray.experiment import complete_keys, find_method
+from ltray.files import reason
 from ltray.long_tail import LongTail
 from ltray.parts.backbones import new_backbone
 from ltray.parts.heads import Network, new_classifier
@@ -102,7 +103,7 @@ def _first_readable(originals: Originals, indices: Indices, storage: Storage) ->
         try:
             pixels = storage.fit(decode(originals.read(index), longest=storage.cap).pixels)
         except (OSError, ValueError) as error:
-            said = f"{originals.name(index)}: {error}"
+            said = f"{originals.name(index)}: {reason(error)}"
             continue
         return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].contiguous()
     raise UsageError(f"No image of a class can be read; the last one is {said}.")

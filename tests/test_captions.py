@@ -21,3 +21,9 @@ def test_a_long_name_keeps_its_ends() -> None:
 def test_a_caption_fits_into_its_room(name: str, room: int) -> None:
     found = caption(name, widest=room)
     assert width(found) <= room and "\n" not in found
+
+
+def test_a_name_that_is_one_pixel_too_wide_is_cut() -> None:
+    name = "snow leopard"
+    assert caption(name, widest=width(name)) == name
+    assert "…" in caption(name, widest=width(name) - 1)

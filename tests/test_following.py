@@ -14,6 +14,7 @@ from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.parts.heads import Network, new_classifier
 from ltray.parts.resnet32 import ResNet32
+from ltray.recipe import Recipe
 from ltray.stage import Setting
 from tests import corners
 
@@ -130,6 +131,17 @@ def test_what_follows_is_told_and_kept_by_the_record():
     # What a run folder holds is complete: nothing of it follows other data later.
     again = Experiment.from_settings(suited.settings())
     assert again == suited and again.following(World(2, 40, 20)) == suited
+
+
+@pytest.mark.parametrize(
+    ("epochs", "said"),
+    [(1, "(the paper's 160, 180; 1 epoch allows none)"), (170, "(the paper's 160, 180; 170 epochs allow 160)")],
+)
+def test_one_epoch_is_singular(epochs, said):
+    before = Recipe(epochs=epochs, warmup_epochs=0)
+    world = World(10)
+    (line,) = before.following(world, {"epochs"}).told(before, world)
+    assert said in line
 
 
 def test_a_bounded_value_that_nobody_stated_stays_below_its_bound():

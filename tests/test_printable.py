@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltray.printable import printable
+from ltray.printable import printable, printable_lines
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,8 @@ from ltray.printable import printable
         ("\x1b[31mred\n", r"\x1b[31mred\x0a"),
         ("a\u202eb", r"a\u202eb"),
         ("\ud800", r"\ud800"),
+        ("\x7f\x80\x9f\xa0", "\\x7f\\x80\\x9f\xa0"),
+        ("\u2066a\u2069\u200f", r"\u2066a\u2069\u200f"),
     ],
 )
 def test_printable(name: str, shown: str) -> None:
@@ -27,3 +29,7 @@ def test_printable(name: str, shown: str) -> None:
 def test_any_name_of_a_file_can_be_encoded_and_stays_in_its_line(name: bytes) -> None:
     shown = printable(os.fsdecode(name))
     assert shown.encode("utf-8") and len(shown.splitlines()) <= 1
+
+
+def test_lines_stay_lines() -> None:
+    assert printable_lines("a\x1b\nb\r\n") == "a\\x1b\nb\\x0d\n"

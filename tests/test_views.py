@@ -1,12 +1,14 @@
 """The contact sheet: every view of the first stage, twice, beside the original."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ltray import views
+from ltray.data.definition import DatasetDefinition
 from ltray.errors import UsageError
 
 CELL = 96 + views.GAP
@@ -61,3 +63,9 @@ def test_mistakes_are_told(words: list[str], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         views.main(["digits-lt", *words])
     assert message in str(caught.value)
+
+
+def test_an_image_that_cannot_be_read_is_named_with_the_reason_alone() -> None:
+    gone = SimpleNamespace(name=str, read=lambda index: open(f"/nowhere/{index}.png", "rb"))
+    with pytest.raises(UsageError, match=r"the last one is 7: No such file or directory\.$"):
+        views._first_readable(gone, np.array([3, 7]), DatasetDefinition.read("digits-lt").storage)

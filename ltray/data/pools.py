@@ -13,6 +13,7 @@ from ltray.data.originals import Originals
 from ltray.data.splits import Indices
 from ltray.data.storage import Storage
 from ltray.errors import UsageError
+from ltray.files import reason
 
 
 class ImagePool(Protocol):
@@ -101,6 +102,6 @@ def decode_originals(originals: Originals, indices: Indices, storage: Storage, d
         try:
             pixels = storage.fit(decode(originals.read(index), longest=storage.cap).pixels)
         except (OSError, ValueError) as error:
-            raise UsageError(f"{originals.name(index)}: {error}") from error
+            raise UsageError(f"{originals.name(index)}: {reason(error)}") from error
         images[int(place)] = torch.from_numpy(pixels)
     return MemoryPool(images.permute(0, 3, 1, 2).contiguous().to(device))

@@ -20,6 +20,7 @@ from ltray.data.orphans import follow
 from ltray.data.prepared import ROW, Prepared
 from ltray.data.storage import Storage, Stored
 from ltray.errors import UsageError
+from ltray.files import reason
 
 Opener = Callable[[], Originals]
 
@@ -111,7 +112,7 @@ class _Task:
                 image = decode(content, longest=self.storage.cap)
                 stored = self.storage.store(image if _decodes(image) else dataclasses.replace(image, jpeg=None))
             except Exception as error:  # a decoder may fail in any way; all of them belong in the report
-                bad[index] = f"{self.originals.name(index)}: {str(error) or type(error).__name__}"
+                bad[index] = f"{self.originals.name(index)}: {reason(error)}"
                 continue
             rows[place] = (*_row(stored, offset=sum(map(len, contents))), original)
             contents.append(stored.content)

@@ -11,6 +11,7 @@ from ltray.data.pools import ImagePool
 from ltray.data.splits import Indices
 from ltray.data.storage import JPEG, Storage, Stored
 from ltray.errors import UsageError
+from ltray.files import reason
 
 SAMPLE = 256  # images that are read
 
@@ -36,7 +37,7 @@ class SampledImages:
             try:
                 self._stored.append(storage.store(decode(originals.read(index), longest=storage.cap)))
             except (OSError, ValueError) as error:
-                said = f"{originals.name(index)}: {error}"
+                said = f"{originals.name(index)}: {reason(error)}"
         if not self._stored:
             raise UsageError(f"None of {SAMPLE} images can be used; the last one is {said}.")
         sizes = np.array([one.pixels.shape[:2] for one in self._stored], dtype=np.int64)

@@ -107,3 +107,11 @@ def test_groups_are_those_of_the_papers_protocol_which_cuts_no_validation_set(
 def test_words_are_added_only_where_validation_images_are_cut() -> None:
     assert LongTail((120, 5), (120, 5)).in_groups() == LongTail((120, 5)).in_groups() == "many 1, few 1 classes"
     assert LongTail((99, 5), (101, 6)).group_of() == ["many", "few"]
+
+
+def test_the_whole_list_of_a_capped_set_is_what_the_cap_keeps() -> None:
+    definition = DatasetDefinition(
+        name="t", source="digits", imbalance_kind="natural", largest_class=50, test_per_class=1, protocol="paper"
+    )
+    tail = cut(definition, {"train": np.repeat([0, 1], [130, 30])}, 2).tail
+    assert tail.listed == tail.counts == (50, 29)

@@ -104,6 +104,11 @@ def test_33_images_leave_8_points():
     assert 100 * evaluation.standard_error("acc_all", LongTail((30, 5))) == pytest.approx(8.0, abs=0.1)
 
 
+def test_the_standard_error_of_the_worst_class_is_that_classs_own():
+    evaluation = Evaluation(torch.tensor([9, 5]), torch.tensor([10, 10]), torch.tensor([14, 6]))
+    assert evaluation.standard_error("worst_class", LongTail((30, 5))) == pytest.approx((0.25 / 10) ** 0.5)
+
+
 def test_a_class_of_three_images_is_not_certain():
     evaluation = Evaluation(torch.tensor([3, 3]), torch.tensor([3, 3]), torch.tensor([3, 3]))
     assert evaluation.standard_error("balanced_accuracy", LongTail((30, 5))) > 0.1
