@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from ltray.arguments import Parser, why_no_place
 from ltray.command import run
 from ltray.errors import UsageError
 
@@ -78,3 +79,19 @@ def test_a_terminal_without_the_letter_is_no_traceback() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
     assert (done.returncode, done.stdout) == (0, b"K\\xf6nig [old] \\xdf\n"), done.stderr
+
+
+@pytest.mark.parametrize("words", [["--output", "a", "--output", "a"], ["--output=a", "--output", "b"]])
+def test_an_option_that_is_given_twice_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    parser = Parser()
+    parser.add_argument("--output")
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(words)
+    assert f"argument --output: given twice, the second time as '{words[-1]}'; keep one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "place", ["s3://bucket/x", "S3://x", "gs://b", "http://h/x", "file:///a", " ", "a\0b", "x" * 256]
+)
+def test_what_is_no_place_of_this_machine_is_refused(place: str) -> None:
+    assert why_no_place(place) and not why_no_place("a:b/c") and not why_no_place("C x/é")

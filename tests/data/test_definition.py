@@ -41,6 +41,10 @@ def test_a_ratio_below_one_is_understood_as_its_inverse() -> None:
         ("name: a\nsource: digits\nmean: [0.5, 0.5]\n", r"`mean` needs three numbers"),
         ("name: a\nsource: digits\nstd: [0.5, x, 0.5]\n", r"mine.yaml:3: `std` must be a list of numbers"),
         ("name: a\nsource: digits\nimbalance_factor: 10\n", "no effect with imbalance_kind=natural"),
+        (
+            "name: a\nsource: digits\nprofile: cifar100-lt\n",
+            r"mine.yaml:3: `profile` must be one of .*Did you mean `cifar100_lt`",
+        ),
         ("name: a\n", "`source` is missing"),
         ("source: digits\n", "`name` is missing"),
     ],
