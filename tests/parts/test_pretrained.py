@@ -1,5 +1,6 @@
 """Weights from a file, and partial freezing."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,20 @@ def test_freezing_nothing_changes_nothing_and_the_rest_is_refused() -> None:
         freeze(backbone, "early_convolutions")
     with pytest.raises(UsageError, match="Did you mean `nothing`"):
         freeze(backbone, "noting")
+
+
+class Code:
+    """What unpickling turns into a call: it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_code_in_a_weights_file_is_refused_and_never_run(tmp_path: Path) -> None:
+    torch.save({"conv1.weight": Code(tmp_path / "run")}, tmp_path / "weights.pt")
+    with pytest.raises(UsageError, match="weights.pt: holds no weights that torch.save wrote, or code, which is never"):
+        load_weights(new_backbone("resnet50"), "resnet50", str(tmp_path / "weights.pt"))
+    assert not (tmp_path / "run").exists()
