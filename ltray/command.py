@@ -12,6 +12,7 @@ from ltray.errors import UsageError
 from ltray.files import reason
 from ltray.printable import printable, printable_lines
 
+FILE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # errors that may come without a file's name
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -39,9 +40,10 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor will the last flush complain
         code = FAILED
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in FILE_SYSTEM:
             raise
-        print(f"error: {printable(str(error.filename))}: {reason(error)}; {_remedy(error)}", file=sys.stderr)
+        place = "" if error.filename is None else f"{printable(str(error.filename))}: "
+        print(f"error: {place}{reason(error)}; {_remedy(error)}", file=sys.stderr)
         code = BAD_USAGE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -4,6 +4,7 @@ Every file that a user can hand over, damage or replace is read through this mod
 becomes one sentence at the place where the file is known.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from ltray.printable import printable
 
 TEXT_LIMIT = 256 << 20  # bytes of a text file that is read into memory
 _LENGTH_IN_MEBIBYTES = 20  # shift
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def check_regular(path: Path | str) -> os.stat_result:
@@ -135,9 +137,33 @@ def atomic_write(target: Path, content: str | bytes) -> None:
     try:
         temporary.write_bytes(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk names no file
+            error.filename = str(target)
         raise
+
+
+@contextmanager
+def locking(path: Path) -> Iterator[None]:
+    """Turn the error of a file system that has no locks into a sentence; that of a lock held elsewhere passes.
+
+    Args:
+        path: The file that is locked in the block.
+
+    Raises:
+        UsageError: Its file system has no locks.
+        OSError: Another process holds the lock.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise UsageError(
+            f"{printable(path)}: cannot be locked: {reason(error)}. Two commands could write here at once: name a "
+            "folder on a file system with locks."
+        ) from error
 
 
 def digest_of(path: Path) -> str:

@@ -95,3 +95,13 @@ def test_an_option_that_is_given_twice_is_refused(words: list[str], capsys: pyte
 )
 def test_what_is_no_place_of_this_machine_is_refused(place: str) -> None:
     assert why_no_place(place) and not why_no_place("a:b/c") and not why_no_place("C x/é")
+
+
+def test_a_full_disk_that_names_no_file_is_a_sentence_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(words: list[str]) -> int:
+        raise OSError(28, "No space left on device")
+
+    assert ends(main, monkeypatch) == 2
+    assert capsys.readouterr().err.startswith("error: No space left on device; free some space")

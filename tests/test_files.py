@@ -1,5 +1,7 @@
 """Reading and writing files: what is wrong is a sentence that names the file; a failed write leaves nothing."""
 
+import errno
+import fcntl
 import json
 import os
 from collections.abc import Callable
@@ -8,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ltray.errors import UsageError
-from ltray.files import atomic_write, digest_of, read_json, read_text, reading
+from ltray.files import atomic_write, digest_of, locking, read_json, read_text, reading
+from ltray.outcome.run_folder import held
 
 
 def _fifo(path: Path) -> None:
@@ -86,3 +89,30 @@ def test_names_that_are_not_utf8_are_written_as_their_bytes(tmp_path: Path) -> N
 def test_digest(tmp_path: Path) -> None:
     atomic_write(tmp_path / "a.json", json.dumps([1]))
     assert digest_of(tmp_path / "a.json") == "080a9ed428559ef602668b4c00f114f1a11c3f6b02a435f0bdc154578e4d7f22"
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as the kernel reports a write
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space") as raised:
+        atomic_write(tmp_path / "config.yaml", "new")
+    assert raised.value.filename == str(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_not_taken_for_a_folder_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def no_locks(*arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "lockf", no_locks)
+    with pytest.raises(UsageError, match="cannot be locked: .* on a file system with locks"), held(tmp_path / "run"):
+        raise AssertionError("the folder was taken")
+
+
+def test_a_lock_that_is_held_elsewhere_passes(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError), locking(tmp_path / "lock"):
+        raise BlockingIOError(errno.EAGAIN, "held")

@@ -36,7 +36,7 @@ from ltray.data.progress import Progress
 from ltray.data.sidecar import Sidecar, digest_of_ends, sidecar_path
 from ltray.data.storage import Storage
 from ltray.errors import UsageError
-from ltray.files import digest_of
+from ltray.files import digest_of, locking
 
 IMAGES_A_PROCESS = 2_500  # fewer are not worth another process
 REPORT = "report.txt"
@@ -151,7 +151,8 @@ def _alone(folder: Path) -> Iterator[None]:
             f"{folder}: cannot be written to: {error.strerror}; set --output or LTRAY_DATA to a folder that can."
         ) from error
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with locking(folder / ".lock"):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

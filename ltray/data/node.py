@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ltray.data.sidecar import Sidecar
 from ltray.errors import UsageError
+from ltray.files import locking
 
 
 def at_hand(sidecar: Sidecar) -> Sidecar:
@@ -62,7 +63,8 @@ def _copied(sidecar: Sidecar, root: Path) -> Sidecar:
     folder.mkdir(parents=True, exist_ok=True)
     mine = dataclasses.replace(sidecar, beton=folder / sidecar.beton.name)
     with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with locking(folder / ".lock"):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             if dataclasses.replace(Sidecar.read(mine.beton), beton=sidecar.beton) == sidecar:
                 _check_once(mine)

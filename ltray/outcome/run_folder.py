@@ -16,7 +16,7 @@ import yaml
 from ltray.engine.checkpoint import FILE_NAME, SUMMARY_NAME, check_weights_digest, metrics_of
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
-from ltray.files import is_there, read_text, reading
+from ltray.files import is_there, locking, read_text, reading
 from ltray.printable import printable
 from ltray.seal import LIST, append_sealed, check_listed, read_lines, read_sealed, write_listed, write_sealed
 
@@ -38,12 +38,13 @@ def held(folder: Path) -> Iterator[None]:
     The lock is the process's own: it ends with it however it ends, and children do not inherit it.
 
     Raises:
-        UsageError: Another process holds it.
+        UsageError: Another process holds it, or its file system has no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with locking(folder / LOCK):
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
             raise UsageError(
