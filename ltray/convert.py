@@ -22,6 +22,8 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.progress import Progress
 from ltray.data.sidecar import Sidecar
 from ltray.data.survey import survey
+from ltray.files import reason
+from ltray.printable import printable
 from ltray.settings import parse_assignments
 
 
@@ -39,7 +41,8 @@ def main(words: list[str]) -> int:
     try:
         written = convert(definition, progress=Progress(), root=given.output, skip=skip, deep=given.deep)
     except OSError as error:  # the disk filled up, or went away
-        print(f"error: {error}; what is done is kept, and the same command continues", file=sys.stderr)
+        place = f"{printable(str(error.filename))}: " if error.filename else ""
+        print(f"error: {place}{reason(error)}; what is done is kept, and the same command continues", file=sys.stderr)
         return FAILED
     seconds = time.monotonic() - started
     folder = folder_of(definition, given.output)

@@ -180,7 +180,9 @@ def _follow(
             append_history(folder, last)
             console.print(_line(last, planned, experiment.selection, experiment.objective))
     except Exception as error:
-        return f"{error} (in full under {folder})"
+        # Ray's words for a worker's exception hold its whole traceback, the exception itself last.
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return f"{lines[-1].strip()} (in full under {folder})"
     board.finish({k: v for k, v in experiment.settings().items() if not k.startswith("dataset.")}, last)
     return None
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.trial import TrialState
 from rich.console import Console
 
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
@@ -16,7 +17,8 @@ from ltray.on_ray.closing import Closing
 from ltray.on_ray.study_search import StudySearch
 from ltray.outcome.results import render, trial_table
 from ltray.space.search_space import SearchSpace
-from ltray.study.study import SETTINGS, begin, front, leader
+from ltray.study.progress import Progress
+from ltray.study.study import PROGRESS, SETTINGS, begin, front, leader, progress_of, recorded_values
 
 SPACE = """
 dataset: digits-lt
@@ -85,6 +87,30 @@ def test_a_search_is_told_its_objective_in_one_place(tmp_path, fix):
     path.write_text(SPACE + ("fix: {objective: acc_few}" if fix else ""))
     with pytest.raises(UsageError, match=r"set search.objectives=\[acc_few\]"):
         SearchSpace.read(path, {} if fix else {"objective": "acc_few"})
+
+
+def test_the_study_keeps_what_early_stopping_decided_with_the_value_it_decided_on(tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE.replace("[acc_all, acc_few, seconds]", "[acc_all]"))
+    space = SearchSpace.read(path).bind(10)
+    study = optuna.create_study(directions=space.search.directions())
+    begin(study, space, [])
+    searcher = searcher_of(study, space)
+    searcher.suggest("a")
+    searcher.on_trial_result("a", report(1, 0.4, 0.2, 1.0))
+    searcher.on_trial_result("a", report(2, 0.6, 0.3, 1.0))
+    assert (progress_of(study)[0].continued, progress_of(study)[0].value) == (2, 0.6)
+    searcher._closing.ended.add("a")  # interrupted: the trial stays open, and nothing was decided on this epoch
+    searcher.on_trial_complete("a", report(2, 0.6, 0.3, 1.0) | {"total_epochs": 3, "val/acc_all": 0.5})
+    known = progress_of(study)[0]
+    assert (known.epoch, known.continued, known.stopped, known.value) == (3, 2, 0, 0.5)
+
+
+def test_a_value_that_only_the_progress_holds_counts(space):
+    study = optuna.create_study()
+    written = {SETTINGS: "{}", PROGRESS: Progress(epoch=4, value=0.5).text()}
+    study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=written))
+    assert recorded_values(study) == {0: {4: 0.5}}
 
 
 points = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12)

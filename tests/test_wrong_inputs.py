@@ -8,7 +8,7 @@ import pytest
 
 from tests.wrong_inputs.case import Case, Odd
 from tests.wrong_inputs.drawing import draw
-from tests.wrong_inputs.running import ACCEPTED, HANG, REFUSED, TRACEBACK, VAGUE, no_cluster, run
+from tests.wrong_inputs.running import ACCEPTED, FAILED, HANG, REFUSED, TRACEBACK, VAGUE, no_cluster, run
 from tests.wrong_inputs.world import build
 
 FEW, MANY = 240, 1500
@@ -55,6 +55,7 @@ def test_the_same_seed_draws_the_same_cases() -> None:
     ("main", "says", "outcome"),
     [
         (lambda words: 0, (), ACCEPTED),
+        (lambda words: 1, (), FAILED),
         (lambda words: 1 // 0, (), TRACEBACK),
         (lambda words: open("nowhere").read(), ("nowhere",), REFUSED),
         (lambda words: open("nowhere").read(), ("elsewhere",), VAGUE),
