@@ -1,0 +1,20 @@
+"""An image that was left out stays out while it is the same one; another one under its name is looked at again."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ltray.data.changes import digest_at, keys_of
+from ltray.data.left_out import _without
+from ltray.data.source_folder import FileOriginals
+
+
+def test_another_image_under_the_name_of_one_that_was_left_out_is_used(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.png", "b.png")]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    originals = FileOriginals(tuple(map(str, paths)), np.array([0, 1]))
+    left_out = {(list(keys_of(originals, str(tmp_path)))[1], digest_at(originals, 1).tobytes())}
+    assert _without(originals, left_out, str(tmp_path)).labels.tolist() == [0]
+    paths[1].write_bytes(b"mended")
+    assert _without(originals, left_out, str(tmp_path)).labels.tolist() == [0, 1]
