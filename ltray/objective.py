@@ -21,9 +21,9 @@ def announced_objective(experiment: Experiment, data: ImageData, console: Consol
         console: Where to print.
     """
     counts = [count for count in data.selection_counts if count]
-    if experiment.dataset.protocol == "paper" or default_objective(counts) == BALANCED:
-        return BALANCED
-    objective = default_objective(counts)
+    objective = BALANCED if experiment.dataset.protocol == "paper" else default_objective(counts)
+    if objective == BALANCED:
+        return objective
     console.print(
         f"The images that select are not balanced ({min(counts):,} to {max(counts):,} a class): models are compared by "
         f"{title(objective)} ({OBJECTIVE}={objective}).",

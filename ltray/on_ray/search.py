@@ -128,7 +128,7 @@ def _run_trials(
     searcher, scheduler = StudySearch(study, space, **named), Stopping(course.rule, **watched)
     if course.population:
         named |= {"population": course.population, "trials_folder": folder.resolve() / TRIALS}
-        searcher = PopulationSearch(study, space, **named, say=partial(console.print))
+        searcher = PopulationSearch(study, space, **named, say=console.print)
         scheduler = PopulationStopping(course.population, searcher, closing, **watched)
     watch = Watch(
         console,
