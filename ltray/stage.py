@@ -23,7 +23,7 @@ class View:
 
     Attributes:
         name: What the stage calls it: `batch["query"]`.
-        augmentation: A policy of `ltray.data.augmentations`, resolved per image size.
+        augmentation: A policy of `ltray.data.transforms.policies`, resolved per image size.
     """
 
     name: str

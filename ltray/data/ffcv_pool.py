@@ -14,9 +14,9 @@ from torch import Tensor
 from ltray.data.ffcv_reader import BetonFile
 from ltray.data.originals import Pixels
 from ltray.data.pools import Cuts, ImagePool, MemoryPool, batches
-from ltray.data.resampling import CENTRE, resize_one
 from ltray.data.sidecar import Sidecar
 from ltray.data.splits import Indices
+from ltray.data.transforms.resize import CENTRE, resize_one
 
 RESIDENT = 2 << 30  # bytes of decoded images of one size up to which a split is kept in memory
 AHEAD = 3  # batches that are decoded while the device works on another

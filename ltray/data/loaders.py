@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ltray.data import augmentations
 from ltray.data.definition import DatasetDefinition
 from ltray.data.plan import Plan
 from ltray.data.pools import CuttingPool, ImagePool, batches
+from ltray.data.transforms import policies as augmentations
 from ltray.data.views import Made, Place, ViewMaker
 from ltray.distributed import rank, world_size
 from ltray.stage import Batch, View

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltray.data import augmentations
 from ltray.data.decoding import decode
 from ltray.data.definition import DatasetDefinition
 from ltray.data.image_files import read_file
-from ltray.data.resampling import centre_of
+from ltray.data.transforms import policies as augmentations
+from ltray.data.transforms.resize import centre_of
 
 
 def read_image(path: Path, definition: DatasetDefinition) -> Tensor:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltray.data import augmentations, randomness
 from ltray.data.definition import DatasetDefinition
-from ltray.data.geometry import ResizedCrop
-from ltray.data.pixels import mirror
 from ltray.data.pools import Cuts
+from ltray.data.transforms import counter_rng as randomness
+from ltray.data.transforms import policies as augmentations
+from ltray.data.transforms.geometry import ResizedCrop
+from ltray.data.transforms.pixels import mirror
 from ltray.errors import UsageError
 from ltray.stage import Patches, View
 

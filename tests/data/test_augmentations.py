@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ltray.data.augmentations import POLICIES, Policy, evaluation, patches, policy
-from ltray.data.geometry import Mirror
-from ltray.data.randomness import keys
+from ltray.data.transforms.counter_rng import keys
+from ltray.data.transforms.geometry import Mirror
+from ltray.data.transforms.policies import POLICIES, Policy, evaluation, patches, policy
 from ltray.errors import UsageError
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)

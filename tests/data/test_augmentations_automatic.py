@@ -11,11 +11,11 @@ from torch import Tensor
 from torchvision.transforms import AutoAugment as ReferenceAutoAugment
 from torchvision.transforms import AutoAugmentPolicy
 
-from ltray.data import autoaugment, randaugment
-from ltray.data.autoaugment import SUB_POLICIES, AutoAugment
-from ltray.data.drawn import Drawn, Render
-from ltray.data.randaugment import RandAugment
-from ltray.data.randomness import keys, uniform
+from ltray.data.transforms import autoaugment, randaugment
+from ltray.data.transforms.autoaugment import SUB_POLICIES, AutoAugment
+from ltray.data.transforms.counter_rng import keys, uniform
+from ltray.data.transforms.per_sample import Drawn, Render
+from ltray.data.transforms.randaugment import RandAugment
 
 REFERENCE_NAMES = {
     **{"ShearY": "shear_y", "TranslateX": "translate_x", "TranslateY": "translate_y", "Rotate": "rotate"},

@@ -10,13 +10,13 @@ from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms import functional as reference
 
-from ltray.data.augmentations import policy
-from ltray.data.blur import GaussianBlur
-from ltray.data.colour import ColourJitter, Grayscale
-from ltray.data.cutout import Cutout, kept
-from ltray.data.geometry import PaddedCrop, ResizedCrop, random_boxes
-from ltray.data.pixels import Operation
-from ltray.data.randomness import keys, uniform
+from ltray.data.transforms.blur import GaussianBlur
+from ltray.data.transforms.colour import ColourJitter, Grayscale
+from ltray.data.transforms.counter_rng import keys, uniform
+from ltray.data.transforms.cutout import Cutout, kept
+from ltray.data.transforms.geometry import PaddedCrop, ResizedCrop, random_boxes
+from ltray.data.transforms.pixels import Operation
+from ltray.data.transforms.policies import policy
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 

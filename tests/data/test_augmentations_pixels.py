@@ -12,12 +12,12 @@ from torch import Tensor
 from torchvision.transforms import functional as reference
 from torchvision.transforms.v2 import functional as reference_v2
 
-from ltray.data import tone
-from ltray.data.blur import blur
-from ltray.data.colour import Grayscale, turn_hue
-from ltray.data.randomness import keys
-from ltray.data.resampling import resize_each, resize_small, resize_together
-from ltray.data.warp import Sampling, identity, rotation, warp
+from ltray.data.transforms import tone
+from ltray.data.transforms.affine import Sampling, identity, rotation, warp
+from ltray.data.transforms.blur import blur
+from ltray.data.transforms.colour import Grayscale, turn_hue
+from ltray.data.transforms.counter_rng import keys
+from ltray.data.transforms.resize import resize_each, resize_small, resize_together
 
 COUNT = 60
 FACTORS = torch.cat([torch.tensor([0.0, 1.0]), torch.linspace(0.05, 1.9, COUNT - 2)])

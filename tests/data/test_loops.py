@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ltray.data.augmentations import POLICIES, Policy, policy
-from ltray.data.geometry import PaddedCrop, padded_crop
-from ltray.data.pixels import mirror
-from ltray.data.randomness import keys, uniform
-from ltray.data.resampling import resize_small, resize_together
+from ltray.data.transforms.counter_rng import keys, uniform
+from ltray.data.transforms.geometry import PaddedCrop, padded_crop
+from ltray.data.transforms.pixels import mirror
+from ltray.data.transforms.policies import POLICIES, Policy, policy
+from ltray.data.transforms.resize import resize_small, resize_together
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 COUNT = 120

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ltray.data.geometry import random_boxes
-from ltray.data.patches import patches, side_boxes
-from ltray.data.randomness import keys
+from ltray.data.transforms.counter_rng import keys
+from ltray.data.transforms.geometry import random_boxes
+from ltray.data.transforms.patches import patches, side_boxes
 
 CASES = ["default", "s005_07", "s03_06", "s1_1", "small32"]
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltray.data.randomness import child_keys, keys, uniform
+from ltray.data.transforms.counter_rng import child_keys, keys, uniform
 
 WORDS = st.integers(-(2**63), 2**63 - 1)
 

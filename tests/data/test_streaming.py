@@ -18,9 +18,9 @@ from ltray.data.ffcv_reader import BetonFile
 from ltray.data.node import at_hand
 from ltray.data.pools import Cuts
 from ltray.data.progress import Progress
-from ltray.data.resampling import resize_one
 from ltray.data.sidecar import Sidecar
 from ltray.data.source import ImageData, open_data
+from ltray.data.transforms.resize import resize_one
 from ltray.data.verification import verify
 from ltray.errors import UsageError
 from ltray.recipe import Recipe

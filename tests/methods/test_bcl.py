@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltray.data.augmentations import POLICIES
+from ltray.data.transforms.policies import POLICIES
 from ltray.methods.bcl import BCL, BCLKnobs
 from ltray.methods.bcl_losses import contrast
 from ltray.methods.bcl_prototypes import AveragePrototypes

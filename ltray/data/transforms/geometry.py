@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ltray.data.pixels import mirror
-from ltray.data.randomness import uniform
-from ltray.data.resampling import crop_resize
+from ltray.data.transforms.counter_rng import uniform
+from ltray.data.transforms.pixels import mirror
+from ltray.data.transforms.resize import crop_resize
 from ltray.errors import UsageError
 
 TRIES = 10  # torchvision gives up after so many boxes that stand out of the image
@@ -56,7 +56,8 @@ class PaddedCrop:
         mirrored = draws[:, 2] < (0.5 if self.flip else 0.0)
         if images.device.type != "cpu":
             return padded_crop(images, corner, mirrored=mirrored, padding=self.padding, size=self.size)
-        from ltray.data.loops import cuts, run
+        from ltray.data.transforms.kernels import geometry as cuts
+        from ltray.data.transforms.kernels import run
 
         result = torch.empty(*images.shape[:2], self.size, self.size, dtype=torch.uint8)
         run(cuts.padded_crop, images, corner, mirrored, self.padding, result)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ltray.data.loops import HALF, LARGEST, ONE, ZERO, Float, Floats, Ints, Levels, compiled
+from ltray.data.transforms.kernels import HALF, LARGEST, ONE, ZERO, Float, Floats, Ints, Levels, compiled
 
 RED, GREEN, BLUE, SHIFT = np.float32(19595), np.float32(38470), np.float32(7471), np.float32(2.0**-16)
 ROUND = np.float32(32768)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ltray.data.pixels import LARGEST, blend, in_bytes, luminance, mean_luminance, per_sample
+from ltray.data.transforms.pixels import LARGEST, blend, in_bytes, luminance, mean_luminance, per_sample
 
 LEVELS = 256
 
@@ -28,7 +28,7 @@ def adjust(levels: Tensor, kinds: Tensor, factors: Tensor) -> Tensor:
         factors: 0 gives what is moved from, 1 the image, exactly (m,).
     """
     if in_bytes(levels):
-        from ltray.data.loops import run, tone
+        from ltray.data.transforms.kernels import run, tone
 
         return run(tone.adjust, levels, kinds, factors.float())
     gray = luminance(levels)
@@ -40,7 +40,7 @@ def adjust(levels: Tensor, kinds: Tensor, factors: Tensor) -> Tensor:
 def sharpness(levels: Tensor, factor: Tensor) -> Tensor:
     """Move from a smoothed image by `factor` (m,): 0 is smooth, 1 the image; the rim stays."""
     if in_bytes(levels):
-        from ltray.data.loops import run, tone
+        from ltray.data.transforms.kernels import run, tone
 
         return run(tone.sharpness, levels, factor.float())
     inner = levels[:, :, 1:-1, 1:-1]
@@ -108,7 +108,7 @@ def _counts(levels: Tensor) -> Tensor:
     """Return how often each level occurs in each channel (m, 3, 256), int64."""
     counts = torch.zeros(*levels.shape[:2], LEVELS, dtype=torch.int64, device=levels.device)
     if in_bytes(levels):
-        from ltray.data.loops import run, tone
+        from ltray.data.transforms.kernels import run, tone
 
         run(tone.count, levels, counts)
         return counts
@@ -119,7 +119,7 @@ def _counts(levels: Tensor) -> Tensor:
 def _look_up(levels: Tensor, tables: Tensor) -> Tensor:
     """Replace each level by its place in its channel's table (m, 3 or 1, 256)."""
     if in_bytes(levels):
-        from ltray.data.loops import run, tone
+        from ltray.data.transforms.kernels import run, tone
 
         return run(tone.look_up, levels, tables.to(torch.uint8))
     return tables.to(levels.dtype).gather(2, levels.flatten(2).long()).view_as(levels)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ltray.data.pixels import in_bytes, on_some, per_sample
-from ltray.data.randomness import uniform
+from ltray.data.transforms.counter_rng import uniform
+from ltray.data.transforms.pixels import in_bytes, on_some, per_sample
 
 PASSES = 3
 
@@ -36,8 +36,8 @@ def blur(levels: Tensor, sigma: Tensor) -> Tensor:
     """Return levels (m, 3, H, W) blurred by standard deviations `sigma` (m,) in pixels."""
     weights = _weights(box_radius(sigma))
     if in_bytes(levels):
-        from ltray.data.loops import blur as loops
-        from ltray.data.loops import run
+        from ltray.data.transforms.kernels import blur as loops
+        from ltray.data.transforms.kernels import run
 
         return run(loops.blur, levels, weights, PASSES)
     for _ in range(2):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ltray.data.loops import HALF, Floats, Levels, compiled
+from ltray.data.transforms.kernels import HALF, Floats, Levels, compiled
 
 
 @compiled

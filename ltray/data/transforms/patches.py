@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ltray.data.geometry import random_boxes
-from ltray.data.randomness import child_keys, uniform
-from ltray.data.resampling import crop_resize
+from ltray.data.transforms.counter_rng import child_keys, uniform
+from ltray.data.transforms.geometry import random_boxes
+from ltray.data.transforms.resize import crop_resize
 
 
 def patches(

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltray.data.autoaugment import AutoAugment
-from ltray.data.blur import GaussianBlur
-from ltray.data.colour import ColourJitter, Grayscale
-from ltray.data.cutout import Cutout
-from ltray.data.geometry import AsItIs, Cut, Mirror, PaddedCrop, ResizedCrop
-from ltray.data.patches import patches
-from ltray.data.pixels import LARGEST, Operation
-from ltray.data.randaugment import RandAugment
+from ltray.data.transforms.autoaugment import AutoAugment
+from ltray.data.transforms.blur import GaussianBlur
+from ltray.data.transforms.colour import ColourJitter, Grayscale
+from ltray.data.transforms.cutout import Cutout
+from ltray.data.transforms.geometry import AsItIs, Cut, Mirror, PaddedCrop, ResizedCrop
+from ltray.data.transforms.patches import patches
+from ltray.data.transforms.pixels import LARGEST, Operation
+from ltray.data.transforms.randaugment import RandAugment
 from ltray.errors import UsageError, did_you_mean
 
 __all__ = ["POLICIES", "Policy", "Recipe", "evaluation", "patches", "policy"]
@@ -129,7 +129,7 @@ class Policy:
         keys = keys.cpu()
         if images.device.type != "cpu":
             return _normalised(self._changed(images.to(torch.float32), keys), self.mean, self.std)
-        from ltray.data.loops import run, tone
+        from ltray.data.transforms.kernels import run, tone
 
         centre, scale = _centre_and_scale(self.mean, self.std)
         result = torch.empty(images.shape, dtype=torch.float32)

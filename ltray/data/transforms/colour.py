@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltray.data.pixels import in_bytes, luminance, on_some, per_sample
-from ltray.data.randomness import uniform
-from ltray.data.tone import BRIGHTNESS, CONTRAST, SATURATION, adjust
+from ltray.data.transforms.counter_rng import uniform
+from ltray.data.transforms.pixels import in_bytes, luminance, on_some, per_sample
+from ltray.data.transforms.tone import BRIGHTNESS, CONTRAST, SATURATION, adjust
 
 HUE = 3
 assert sorted((BRIGHTNESS, CONTRAST, SATURATION, HUE)) == [0, 1, 2, 3]  # places of a permutation
@@ -56,7 +56,7 @@ def turn_hues(levels: Tensor, turns: Tensor) -> Tensor:
 def turn_hue(levels: Tensor, turns: Tensor) -> Tensor:
     """Turn the hue of whole levels (m, 3, H, W) by `turns` (m,) of the colour circle."""
     if in_bytes(levels):
-        from ltray.data.loops import run, tone
+        from ltray.data.transforms.kernels import run, tone
 
         return run(tone.turn_hue, levels, turns)
     red, green, blue = levels[:, 0:1], levels[:, 1:2], levels[:, 2:3]
@@ -90,7 +90,7 @@ class Grayscale:
         """Return changed levels; see `Operation`."""
         chosen = uniform(keys, 1, salt=salt)[:, 0] < self.probability
         if in_bytes(levels):
-            from ltray.data.loops import run, tone
+            from ltray.data.transforms.kernels import run, tone
 
             return run(tone.grayscale, levels, chosen.nonzero().squeeze(1))
         return on_some(levels, chosen, lambda some, rows: luminance(some))

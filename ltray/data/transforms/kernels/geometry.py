@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ltray.data.loops import Ints, Levels, compiled
+from ltray.data.transforms.kernels import Ints, Levels, compiled
 
 BITS = 22
 HALF = 1 << (BITS - 1)

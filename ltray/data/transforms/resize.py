@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ltray.data.pixels import mirror
+from ltray.data.transforms.pixels import mirror
 
 Tap = tuple[Tensor, Tensor]
 """The place that each result reads (m, size), int64, and its weight in fixed point (m, size), int32."""
@@ -48,7 +48,8 @@ def crop_resize(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, o
 
 def resize_small(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor) -> Tensor:
     """Do `crop_resize` in a compiled loop."""
-    from ltray.data.loops import cuts, run
+    from ltray.data.transforms.kernels import geometry as cuts
+    from ltray.data.transforms.kernels import run
 
     result = torch.empty(len(boxes), 3, size, size, dtype=torch.uint8)
     run(cuts.resize, images, boxes, owners, mirrored, result)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ltray.data.pixels import LARGEST, in_bytes
+from ltray.data.transforms.pixels import LARGEST, in_bytes
 
 Sampling = Literal["nearest", "bilinear", "bicubic"]
 REACH: Mapping[Sampling, int] = {"nearest": 1, "bilinear": 2, "bicubic": 4}  # pixels a filter reads along an axis
@@ -26,8 +26,8 @@ def warp(levels: Tensor, matrices: Tensor, *, sampling: Sampling, fill: Sequence
         fill: Level of each channel outside the input (3,).
     """
     if in_bytes(levels):
-        from ltray.data.loops import run
-        from ltray.data.loops import warp as loops
+        from ltray.data.transforms.kernels import affine as loops
+        from ltray.data.transforms.kernels import run
 
         return run(loops.warp, levels, matrices, REACH[sampling], torch.tensor(fill))
     m, channels, height, width = levels.shape

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ltray.data.loops import LARGEST, ONE, ZERO, Float, Floats, Levels, compiled
+from ltray.data.transforms.kernels import LARGEST, ONE, ZERO, Float, Floats, Levels, compiled
 
 TWO = np.float32(2)
 NEAREST, BILINEAR, BICUBIC = 1, 2, 4  # pixels a filter reads along an axis

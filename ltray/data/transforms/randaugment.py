@@ -12,11 +12,12 @@ from functools import partial
 
 from torch import Tensor
 
-from ltray.data import tone, warp
-from ltray.data.drawn import Drawn, Render, apply_drawn
-from ltray.data.pixels import on_some
-from ltray.data.randomness import uniform
-from ltray.data.warp import Sampling
+from ltray.data.transforms import affine as warp
+from ltray.data.transforms import tone
+from ltray.data.transforms.affine import Sampling
+from ltray.data.transforms.counter_rng import uniform
+from ltray.data.transforms.per_sample import Drawn, Render, apply_drawn
+from ltray.data.transforms.pixels import on_some
 
 HIGHEST = 10.0
 SPREAD = 0.5

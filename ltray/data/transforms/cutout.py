@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltray.data.pixels import in_bytes
-from ltray.data.randomness import uniform
+from ltray.data.transforms.counter_rng import uniform
+from ltray.data.transforms.pixels import in_bytes
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Cutout:
         centres = (uniform(keys, 2, salt=salt) * torch.tensor([height, width])).long()
         side = round(self.share * height)
         if in_bytes(levels):
-            from ltray.data.loops import cuts, run
+            from ltray.data.transforms.kernels import geometry as cuts
+            from ltray.data.transforms.kernels import run
 
             return run(cuts.cut_holes, levels, centres, side)
         return levels.mul_(kept(centres.to(levels.device), height=height, width=width, side=side))

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltray.data import tone, warp
-from ltray.data.drawn import Drawn, Render, apply_drawn
-from ltray.data.randomness import uniform
+from ltray.data.transforms import affine as warp
+from ltray.data.transforms import tone
+from ltray.data.transforms.counter_rng import uniform
+from ltray.data.transforms.per_sample import Drawn, Render, apply_drawn
 
 Step = tuple[str, float, int]
 """Operation, probability, magnitude 0..9."""

@@ -39,7 +39,8 @@ def in_bytes(levels: Tensor) -> bool:
 def mirror(levels: Tensor, chosen: Tensor) -> Tensor:
     """Flip the chosen samples (n,), bool on the CPU, left to right; in place."""
     if in_bytes(levels) and levels.device.type == "cpu":
-        from ltray.data.loops import cuts, run
+        from ltray.data.transforms.kernels import geometry as cuts
+        from ltray.data.transforms.kernels import run
 
         return run(cuts.mirror, levels, chosen.nonzero().squeeze(1))
     return on_some(levels, chosen, lambda some, rows: some.flip(3))

@@ -1,0 +1,1 @@
+"""Augmentations: what turns stored pixels into the views that a stage asks for."""
