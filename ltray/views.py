@@ -22,8 +22,8 @@ from ltray.data.decoding import decode
 from ltray.data.definition import DatasetDefinition
 from ltray.data.left_out import usable
 from ltray.data.originals import Originals
-from ltray.data.source_lists import reference_counts
-from ltray.data.sources import open_source
+from ltray.data.sources.lists import reference_counts
+from ltray.data.sources.registry import open_source
 from ltray.data.splits import Indices, cut
 from ltray.data.storage import Storage
 from ltray.data.views import Place, ViewMaker

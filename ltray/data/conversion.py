@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ltray import __version__
-from ltray.data import findings, sources
+from ltray.data import findings
 from ltray.data.changes import Look, keys_of, look
 from ltray.data.completion import COMPLETE, Completion, hold_for_replacing
 from ltray.data.converted import BAD_USAGE, folder_of, inventory_now, recorded
@@ -34,6 +34,7 @@ from ltray.data.preparation import prepare
 from ltray.data.prepared import Prepared
 from ltray.data.progress import Progress
 from ltray.data.sidecar import Sidecar, digest_of_ends, sidecar_path
+from ltray.data.sources import registry as sources
 from ltray.data.storage import Storage
 from ltray.errors import UsageError
 from ltray.files import digest_of, locking

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from ltray.data.definition import DatasetDefinition
 from ltray.data.image_files import holds_images
-from ltray.data.list_file import ListFile
 from ltray.data.originals import Source
-from ltray.data.source_cifar import is_downloaded, parquet_files
-from ltray.data.source_lists import find_list
-from ltray.data.sources import open_source
+from ltray.data.sources.cifar import is_downloaded, parquet_files
+from ltray.data.sources.list_file import ListFile
+from ltray.data.sources.lists import find_list
+from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
 
 

@@ -23,8 +23,8 @@ from ltray.data.plan import Plan
 from ltray.data.pools import ImagePool, decode_originals
 from ltray.data.presence import open_if_here
 from ltray.data.sampling import Sampling
-from ltray.data.source_lists import reference_counts
-from ltray.data.sources import open_source
+from ltray.data.sources.lists import reference_counts
+from ltray.data.sources.registry import open_source
 from ltray.data.splits import Indices, Split, Splits, cut
 from ltray.data.views import ViewMaker
 from ltray.errors import UsageError

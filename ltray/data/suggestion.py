@@ -15,8 +15,8 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals
 from ltray.data.ownership import Ownership
 from ltray.data.sidecar import Sidecar
-from ltray.data.source_lists import reference_counts
-from ltray.data.sources import open_source
+from ltray.data.sources.lists import reference_counts
+from ltray.data.sources.registry import open_source
 from ltray.data.splits import cut
 from ltray.errors import UsageError
 from ltray.files import atomic_write

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Source
-from ltray.data.sources import open_source
+from ltray.data.sources.registry import open_source
 
 IDS = {"cat": 0, "dog": 1, "emu": 90_210}
 PETS = ("cat", "dog", "dog", "emu")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ltray.data.changes import difference, fingerprint_of, look, taken
 from ltray.data.definition import DatasetDefinition
 from ltray.data.inventory import DIGEST, Inventory, PoolRecord, read_glance
-from ltray.data.sources import open_source
+from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
 
 CLASSES = ("cat", "dog", "owl")

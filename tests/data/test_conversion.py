@@ -31,7 +31,7 @@ from ltray.data.prepared import Prepared
 from ltray.data.progress import Progress
 from ltray.data.sidecar import Sidecar
 from ltray.data.source import open_data
-from ltray.data.sources import open_source
+from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
 
 pytestmark = pytest.mark.ffcv

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ltray.data import image_files
 from ltray.data.definition import DatasetDefinition
-from ltray.data.folder_layout import split_of
 from ltray.data.originals import Source
-from ltray.data.sources import open_source
+from ltray.data.sources.folder_layout import split_of
+from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
 
 PETS = ("cat/1.png", "cat/2.png", "dog/1.png")

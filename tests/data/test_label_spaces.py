@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltray.data.definition import DatasetDefinition
-from ltray.data.source_lists import reference_counts
+from ltray.data.sources.lists import reference_counts
 from ltray.errors import UsageError
 from tests.data.label_files import IDS, PETS, Images, classes, coco, lines, opened, parquet, text
 

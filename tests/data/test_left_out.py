@@ -6,7 +6,7 @@ import numpy as np
 
 from ltray.data.changes import digest_at, keys_of
 from ltray.data.left_out import _without
-from ltray.data.source_folder import FileOriginals
+from ltray.data.sources.folder import FileOriginals
 
 
 def test_another_image_under_the_name_of_one_that_was_left_out_is_used(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from PIL import Image
 from ltray.convert import main
 from ltray.data.definition import DatasetDefinition
 from ltray.data.source import open_data
-from ltray.data.source_lists import reference_counts
-from ltray.data.sources import open_source
+from ltray.data.sources.lists import reference_counts
+from ltray.data.sources.registry import open_source
 from ltray.data.splits import Splits, cut
 from ltray.long_tail import LongTail
 from tests.conftest import Golden

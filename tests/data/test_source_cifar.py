@@ -7,7 +7,7 @@ import torch
 
 from ltray.data.definition import DatasetDefinition
 from ltray.data.source import ImageData, open_data
-from ltray.data.sources import open_source
+from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
 
 pytestmark = pytest.mark.data

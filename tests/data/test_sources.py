@@ -14,8 +14,8 @@ from PIL import Image
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals
 from ltray.data.source import open_data
-from ltray.data.source_lists import ListFile, reference_counts
-from ltray.data.sources import open_source
+from ltray.data.sources.lists import ListFile, reference_counts
+from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
 
 CLASSES = ("airfield", "alley", "bakery")

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ltray.data.class_names import by_shown_name
+from ltray.data.sources.class_names import by_shown_name
 from ltray.errors import UsageError
 from ltray.files import read_text
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ltray.data.definition import DatasetDefinition
 from ltray.data.image_files import read_file
-from ltray.data.label_space import label_space
 from ltray.data.originals import Source
-from ltray.data.parquet_labels import parquet_labels
+from ltray.data.sources.label_space import label_space
+from ltray.data.sources.parquet_labels import parquet_labels
 from ltray.errors import UsageError, did_you_mean
 
 IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")

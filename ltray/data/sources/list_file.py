@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ltray.data.findings import counted
-from ltray.data.label_space import Labelled, Numbers
+from ltray.data.sources.label_space import Labelled, Numbers
 from ltray.errors import UsageError
 from ltray.files import read_bytes, read_json, reading
 from ltray.printable import printable

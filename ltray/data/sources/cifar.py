@@ -16,7 +16,7 @@ import numpy as np
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import ArrayOriginals, Originals, Source
 from ltray.data.places import data_folder
-from ltray.data.source_parquet import parquet_source
+from ltray.data.sources.parquet import parquet_source
 from ltray.errors import UsageError
 
 LABEL = {"cifar10": "label", "cifar100": "fine_label"}

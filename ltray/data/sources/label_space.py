@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ltray.data.class_names import by_shown_name, check_known, differing_in_case, shown, some, without_images
+from ltray.data.sources.class_names import by_shown_name, check_known, differing_in_case, shown, some, without_images
 from ltray.errors import UsageError
 
 Numbers = NDArray[np.int64]

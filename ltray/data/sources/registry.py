@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Source
-from ltray.data.source_cifar import open_cifar
-from ltray.data.source_digits import open_digits
-from ltray.data.source_folder import open_folder
-from ltray.data.source_lists import open_lists
-from ltray.data.source_parquet import open_parquet
+from ltray.data.sources.cifar import open_cifar
+from ltray.data.sources.digits import open_digits
+from ltray.data.sources.folder import open_folder
+from ltray.data.sources.lists import open_lists
+from ltray.data.sources.parquet import open_parquet
 
 OPEN: Mapping[str, Callable[[DatasetDefinition], Source]] = {
     "cifar10": open_cifar,

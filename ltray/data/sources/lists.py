@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ltray.data.class_names import shown
 from ltray.data.definition import DatasetDefinition
-from ltray.data.label_space import label_space
-from ltray.data.list_file import ListFile
-from ltray.data.listed_paths import check_present, paths_below
-from ltray.data.named_classes import read_names
 from ltray.data.originals import Source
-from ltray.data.source_folder import FileOriginals
+from ltray.data.sources.class_names import shown
+from ltray.data.sources.folder import FileOriginals
+from ltray.data.sources.label_space import label_space
+from ltray.data.sources.list_file import ListFile
+from ltray.data.sources.listed_paths import check_present, paths_below
+from ltray.data.sources.named_classes import read_names
 from ltray.errors import UsageError
 
 

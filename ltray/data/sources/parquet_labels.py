@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ltray.data.label_space import Labelled
+from ltray.data.sources.label_space import Labelled
 from ltray.errors import UsageError
 from ltray.files import reading
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ltray.data.class_names import some
 from ltray.data.image_files import folders_in, holds_images
+from ltray.data.sources.class_names import some
 from ltray.errors import UsageError
 
 _Place = TypeVar("_Place")
