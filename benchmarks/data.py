@@ -26,11 +26,11 @@ from PIL import Image
 
 from benchmarks.data_ours import BATCH, ours
 from benchmarks.data_pipelines import RECIPES, dataloader_batches
-from ltray.data.conversion import convert
-from ltray.data.converted import converted
+from ltray.data.beton.convert import convert
+from ltray.data.beton.progress import Progress
+from ltray.data.beton.reader import BetonFile
+from ltray.data.beton.store import converted
 from ltray.data.definition import DatasetDefinition
-from ltray.data.ffcv_reader import BetonFile
-from ltray.data.progress import Progress
 
 CLASSES = 4
 Pipeline = tuple[Callable[[], Iterator[object]], bool]

@@ -57,9 +57,9 @@ def started(program: str, words: list[str]) -> tuple[float, float]:
 def measure(folder: Path, side: int, *, images: int, rounds: int) -> None:
     """Print a row a kind of process."""
     from benchmarks.data import write_images
-    from ltray.data.conversion import convert
+    from ltray.data.beton.convert import convert
+    from ltray.data.beton.progress import Progress
     from ltray.data.definition import DatasetDefinition
-    from ltray.data.progress import Progress
 
     originals, file = folder / f"images-{side}", folder / f"{side}.yaml"
     write_images(originals, side=side, count=images)

@@ -16,12 +16,12 @@ from pathlib import Path
 from ltray.arguments import Parser, name_or_path, path_argument
 from ltray.command import DONE, FAILED, run
 from ltray.data import suggestion
-from ltray.data.conversion import REPORT, convert
-from ltray.data.converted import folder_of, sidecars
+from ltray.data.beton.convert import REPORT, convert
+from ltray.data.beton.manifest import Sidecar
+from ltray.data.beton.progress import Progress
+from ltray.data.beton.store import folder_of, sidecars
+from ltray.data.beton.survey import survey
 from ltray.data.definition import DatasetDefinition
-from ltray.data.progress import Progress
-from ltray.data.sidecar import Sidecar
-from ltray.data.survey import survey
 from ltray.files import reason
 from ltray.printable import printable
 from ltray.settings import parse_assignments
@@ -104,7 +104,7 @@ def _tell_findings(folder: Path) -> None:
 
 def _verify(stored: Mapping[str, Sidecar]) -> None:
     # Here, not above: it imports FFCV, which a plain conversion leaves to a process of its own.
-    from ltray.data.verification import verify
+    from ltray.data.beton.verification import verify
 
     for pool, sidecar in stored.items():
         with Progress().bar(f"{pool}: verifying", len(sidecar.labels)) as advance:

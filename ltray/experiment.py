@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ltray.data.converted import Check
+from ltray.data.beton.store import Check
 from ltray.data.definition import DatasetDefinition
 from ltray.data.source import ImageData, open_data
 from ltray.engine.average import check_average

@@ -18,9 +18,9 @@ from ltray.arguments import Parser, check_writable, count_argument, path_argumen
 from ltray.command import DONE, FAILED, run
 from ltray.console import new_console
 from ltray.csv_cell import csv_cell
-from ltray.data.changes import names_differ
+from ltray.data.beton.changes import names_differ
+from ltray.data.beton.presence import open_if_here
 from ltray.data.image_files import SUFFIXES, image_files
-from ltray.data.presence import open_if_here
 from ltray.data.single import read_image
 from ltray.errors import UsageError
 from ltray.files import is_there

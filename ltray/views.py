@@ -17,15 +17,15 @@ from torch import Tensor
 from ltray.arguments import Parser, check_writable, name_or_path, path_argument
 from ltray.captions import caption, width
 from ltray.command import DONE, run
-from ltray.data.converted import folder_of
+from ltray.data.beton.left_out import usable
+from ltray.data.beton.store import folder_of
 from ltray.data.decoding import decode
 from ltray.data.definition import DatasetDefinition
-from ltray.data.left_out import usable
+from ltray.data.encoding import Storage
 from ltray.data.originals import Originals
 from ltray.data.sources.lists import reference_counts
 from ltray.data.sources.registry import open_source
 from ltray.data.splits import Indices, cut
-from ltray.data.storage import Storage
 from ltray.data.views import Place, ViewMaker
 from ltray.errors import UsageError
 from ltray.experiment import complete_keys, find_method

@@ -19,7 +19,7 @@ FLOORS = (
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 STRANGERS = {"methods", "data", "engine", "on_ray", "testing"}  # on one floor with others and unknown to them
 DOORS = {
-    "ffcv": "data/ffcv_*.py",
+    "ffcv": "data/beton/*.py",
     "ray": "on_ray/*.py",
     "tensorboard": "board.py",
     "torch.utils.tensorboard": "board.py",

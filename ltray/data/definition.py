@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ltray.arguments import check_place, why_no_place
-from ltray.data.storage import SMALL, Storage
+from ltray.data.encoding import SMALL, Storage
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.knobs import HIGHEST_SEED, Above, Knobs, Value, knob
 from ltray.printable import printable

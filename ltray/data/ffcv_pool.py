@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ltray.data.ffcv_reader import BetonFile
+from ltray.data.beton.manifest import Sidecar
+from ltray.data.beton.reader import BetonFile
 from ltray.data.originals import Pixels
 from ltray.data.pools import Cuts, ImagePool, MemoryPool, batches
-from ltray.data.sidecar import Sidecar
 from ltray.data.splits import Indices
 from ltray.data.transforms.resize import CENTRE, resize_one
 

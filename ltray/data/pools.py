@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ltray.data.decoding import decode
+from ltray.data.encoding import Storage
 from ltray.data.originals import Originals
 from ltray.data.splits import Indices
-from ltray.data.storage import Storage
 from ltray.errors import UsageError
 from ltray.files import reason
 

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
+from ltray.data.beton.reader import decode_jpeg
 from ltray.data.decoding import decode
+from ltray.data.encoding import JPEG, Storage, Stored
 from ltray.data.ffcv_pool import open_stored
-from ltray.data.ffcv_reader import decode_jpeg
 from ltray.data.originals import Originals, Pixels
 from ltray.data.pools import ImagePool
 from ltray.data.splits import Indices
-from ltray.data.storage import JPEG, Storage, Stored
 from ltray.errors import UsageError
 from ltray.files import reason
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ltray.data.beton.manifest import Sidecar
+from ltray.data.beton.ownership import Ownership
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals
-from ltray.data.ownership import Ownership
-from ltray.data.sidecar import Sidecar
 from ltray.data.sources.lists import reference_counts
 from ltray.data.sources.registry import open_source
 from ltray.data.splits import cut

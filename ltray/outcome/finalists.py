@@ -11,7 +11,7 @@ import optuna
 import torch
 from optuna.trial import TrialState
 
-from ltray.data.converted import Check
+from ltray.data.beton.store import Check
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.files import is_there

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ltray.data.converted import Check
+from ltray.data.beton.store import Check
 from ltray.files import read_json, reading
 from ltray.outcome.run_folder import ENVIRONMENT, read_config
 

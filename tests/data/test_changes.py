@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ltray.data.changes import difference, fingerprint_of, look, taken
+from ltray.data.beton.changes import difference, fingerprint_of, look, taken
+from ltray.data.beton.inventory import DIGEST, Inventory, PoolRecord, read_glance
 from ltray.data.definition import DatasetDefinition
-from ltray.data.inventory import DIGEST, Inventory, PoolRecord, read_glance
 from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
 

@@ -20,16 +20,16 @@ import pytest
 import torch
 from PIL import Image
 
-from ltray.data import ffcv_writer
-from ltray.data.conversion import convert
-from ltray.data.converted import converted, folder_of
+from ltray.data.beton import writer as ffcv_writer
+from ltray.data.beton.chunks import Prepared
+from ltray.data.beton.convert import convert
+from ltray.data.beton.manifest import Sidecar
+from ltray.data.beton.prepare import prepare
+from ltray.data.beton.progress import Progress
+from ltray.data.beton.store import converted, folder_of
+from ltray.data.beton.writer import BetonWriter, Job
 from ltray.data.definition import DatasetDefinition
 from ltray.data.ffcv_pool import open_beton
-from ltray.data.ffcv_writer import BetonWriter, Job
-from ltray.data.preparation import prepare
-from ltray.data.prepared import Prepared
-from ltray.data.progress import Progress
-from ltray.data.sidecar import Sidecar
 from ltray.data.source import open_data
 from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError

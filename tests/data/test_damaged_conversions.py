@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from ltray import command, convert
-from ltray.data import conversion
+from ltray.data.beton import convert as conversion
+from ltray.data.beton.progress import Progress
 from ltray.data.definition import DatasetDefinition
-from ltray.data.progress import Progress
 from ltray.data.source import open_data
 from tests.data.users import Told, fill
 

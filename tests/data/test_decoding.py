@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ltray.data.decoding import decode
-from ltray.data.storage import JPEG, RAW, Storage
+from ltray.data.encoding import JPEG, RAW, Storage
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 

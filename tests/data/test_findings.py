@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ltray.data.findings import report
+from ltray.data.beton.report import report
 
 
 def pool(pictures: str, labels: list[int]) -> tuple[Any, Any]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ltray.data.changes import digest_at, keys_of
-from ltray.data.left_out import _without
+from ltray.data.beton.changes import digest_at, keys_of
+from ltray.data.beton.left_out import _without
 from ltray.data.sources.folder import FileOriginals
 
 

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ltray import command, convert, views
-from ltray.data import conversion
-from ltray.data.converted import folder_of
+from ltray.data.beton import convert as conversion
+from ltray.data.beton.store import folder_of
 from ltray.data.definition import DatasetDefinition
 from tests.data.users import Told, fill
 

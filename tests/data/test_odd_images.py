@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from ltray.convert import main
-from ltray.data.ffcv_reader import BetonFile
-from ltray.data.sidecar import Sidecar
+from ltray.data.beton.manifest import Sidecar
+from ltray.data.beton.reader import BetonFile
 
 pytestmark = pytest.mark.ffcv
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ltray.data.beton.chunks import PARTS, ROW, Prepared
+from ltray.data.beton.manifest import Sidecar, digest_of_ends
+from ltray.data.beton.node_copy import at_hand
+from ltray.data.beton.ownership import Ownership
 from ltray.data.definition import DatasetDefinition
-from ltray.data.node import at_hand
-from ltray.data.ownership import Ownership
-from ltray.data.prepared import PARTS, ROW, Prepared
-from ltray.data.sidecar import Sidecar, digest_of_ends
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.files import digest_of

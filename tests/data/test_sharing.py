@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ltray.data.conversion import convert
-from ltray.data.converted import converted
+from ltray.data.beton.convert import convert
+from ltray.data.beton.progress import Progress
+from ltray.data.beton.store import converted
 from ltray.data.definition import DatasetDefinition
-from ltray.data.progress import Progress
 from ltray.data.source import open_data
 from ltray.files import digest_of
 from ltray.recipe import Recipe
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ffcv]
 
 READS = """
 import hashlib, sys, torch
-from ltray.data.converted import converted
+from ltray.data.beton.store import converted
 from ltray.data.definition import DatasetDefinition
 from ltray.data.source import open_data
 definition = DatasetDefinition.read("digits-lt")

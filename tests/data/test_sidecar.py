@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ltray.data.sidecar import ENDS, Sidecar, digest_of_ends, sidecar_path
+from ltray.data.beton.manifest import ENDS, Sidecar, digest_of_ends, sidecar_path
 from ltray.errors import UsageError
 from ltray.files import digest_of
 

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from ltray import command, convert, tune, views
-from ltray.data import conversion
-from ltray.data.completion import hold_for_reading
-from ltray.data.converted import Check, folder_of
+from ltray.data.beton import convert as conversion
+from ltray.data.beton.completion import hold_for_reading
+from ltray.data.beton.ownership import WORK_MARK
+from ltray.data.beton.progress import Progress
+from ltray.data.beton.store import Check, folder_of
 from ltray.data.definition import DatasetDefinition
-from ltray.data.ownership import WORK_MARK
-from ltray.data.progress import Progress
 from ltray.data.source import ImageData, open_data
 from ltray.errors import UsageError
 from tests.data.users import Told, fill

@@ -10,18 +10,18 @@ import torch
 from PIL import Image
 
 from ltray.data import ffcv_pool, loaders, plan
-from ltray.data.conversion import convert
-from ltray.data.converted import converted, folder_of
+from ltray.data.beton.convert import convert
+from ltray.data.beton.manifest import Sidecar
+from ltray.data.beton.node_copy import at_hand
+from ltray.data.beton.progress import Progress
+from ltray.data.beton.reader import BetonFile
+from ltray.data.beton.store import converted, folder_of
+from ltray.data.beton.verification import verify
 from ltray.data.definition import DatasetDefinition
 from ltray.data.ffcv_pool import StreamedPool
-from ltray.data.ffcv_reader import BetonFile
-from ltray.data.node import at_hand
 from ltray.data.pools import Cuts
-from ltray.data.progress import Progress
-from ltray.data.sidecar import Sidecar
 from ltray.data.source import ImageData, open_data
 from ltray.data.transforms.resize import resize_one
-from ltray.data.verification import verify
 from ltray.errors import UsageError
 from ltray.recipe import Recipe
 from ltray.stage import Patches, Stage, View

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ltray.data.beton.report import counted
 from ltray.data.definition import DatasetDefinition
-from ltray.data.findings import counted
 from ltray.data.image_files import SUFFIXES, Contents, images_in, left_in, read_file
 from ltray.data.originals import Source
 from ltray.data.sources.class_names import by_shown_name, check_known, differing_in_case, some, without_images

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ltray.data.findings import counted
+from ltray.data.beton.report import counted
 from ltray.data.sources.label_space import Labelled, Numbers
 from ltray.errors import UsageError
 from ltray.files import read_bytes, read_json, reading

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ltray.data.sidecar import Sidecar, sidecar_path
+from ltray.data.beton.manifest import Sidecar, sidecar_path
 from ltray.errors import UsageError
 from ltray.files import atomic_write, digest_of, read_json, reading
 

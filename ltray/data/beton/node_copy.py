@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ltray.data.sidecar import Sidecar
+from ltray.data.beton.manifest import Sidecar
 from ltray.errors import UsageError
 from ltray.files import locking
 

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Callable
 
-from ltray.data.ffcv_reader import BetonFile
-from ltray.data.sidecar import Sidecar
+from ltray.data.beton.manifest import Sidecar
+from ltray.data.beton.reader import BetonFile
 from ltray.errors import UsageError
 
 

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ltray.data.beton.chunks import Prepared
 from ltray.data.originals import Originals
-from ltray.data.prepared import Prepared
 from ltray.printable import printable
 
 SHOWN = 10  # lines of a list that a message shows

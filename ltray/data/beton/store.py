@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from ltray.data.changes import Look, difference, look, taken
-from ltray.data.completion import Completion, hold_for_reading
+from ltray.data.beton.changes import Look, difference, look, taken
+from ltray.data.beton.completion import Completion, hold_for_reading
+from ltray.data.beton.inventory import Inventory, read_glance
+from ltray.data.beton.manifest import Sidecar
+from ltray.data.beton.node_copy import at_hand
+from ltray.data.beton.presence import open_if_here
+from ltray.data.beton.progress import Progress
 from ltray.data.definition import DatasetDefinition
-from ltray.data.inventory import Inventory, read_glance
-from ltray.data.node import at_hand
 from ltray.data.originals import Source
 from ltray.data.places import data_folder
-from ltray.data.presence import open_if_here
-from ltray.data.progress import Progress
-from ltray.data.sidecar import Sidecar
 from ltray.errors import UsageError
 
 BAD_USAGE = 2  # exit code of a conversion that a user has to mend
@@ -199,7 +199,7 @@ def _convert_elsewhere(definition: DatasetDefinition, progress: bool) -> None:
     """Convert in a process of its own: one that trains holds threads and a main module that no worker needs."""
     order = json.dumps({"definition": definition.stated(), "progress": progress, "parent": os.getpid()})
     done = subprocess.run(
-        [sys.executable, "-m", "ltray.data.conversion", order], stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, "-m", "ltray.data.beton.convert", order], stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode == BAD_USAGE:
         raise UsageError(done.stdout.strip())

@@ -18,24 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ltray import __version__
-from ltray.data import findings
-from ltray.data.changes import Look, keys_of, look
-from ltray.data.completion import COMPLETE, Completion, hold_for_replacing
-from ltray.data.converted import BAD_USAGE, folder_of, inventory_now, recorded
+from ltray.data.beton import report as findings
+from ltray.data.beton.changes import Look, keys_of, look
+from ltray.data.beton.chunks import Prepared
+from ltray.data.beton.completion import COMPLETE, Completion, hold_for_replacing
+from ltray.data.beton.disk_space import check_before, check_free
+from ltray.data.beton.inventory import FILE_NAME, Inventory, PoolRecord
+from ltray.data.beton.left_out import LeftOut, left_out_before
+from ltray.data.beton.manifest import Sidecar, digest_of_ends, sidecar_path
+from ltray.data.beton.ownership import Ownership, is_work_folder, new_work_folder
+from ltray.data.beton.parent_watch import follow
+from ltray.data.beton.prepare import prepare
+from ltray.data.beton.progress import Progress
+from ltray.data.beton.store import BAD_USAGE, folder_of, inventory_now, recorded
+from ltray.data.beton.writer import BetonWriter, Job
 from ltray.data.definition import DatasetDefinition
-from ltray.data.disk_space import check_before, check_free
-from ltray.data.ffcv_writer import BetonWriter, Job
-from ltray.data.inventory import FILE_NAME, Inventory, PoolRecord
-from ltray.data.left_out import LeftOut, left_out_before
+from ltray.data.encoding import Storage
 from ltray.data.originals import Originals, Source
-from ltray.data.orphans import follow
-from ltray.data.ownership import Ownership, is_work_folder, new_work_folder
-from ltray.data.preparation import prepare
-from ltray.data.prepared import Prepared
-from ltray.data.progress import Progress
-from ltray.data.sidecar import Sidecar, digest_of_ends, sidecar_path
 from ltray.data.sources import registry as sources
-from ltray.data.storage import Storage
 from ltray.errors import UsageError
 from ltray.files import digest_of, locking
 

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ltray.data.beton.manifest import Sidecar
+from ltray.data.encoding import JPEG, RAW
 from ltray.data.originals import Pixels
-from ltray.data.sidecar import Sidecar
-from ltray.data.storage import JPEG, RAW
 from ltray.errors import UsageError
 
 VERSION = 2  # of the format; FFCV 1.0

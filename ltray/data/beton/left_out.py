@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ltray.data.changes import digest_at, keys_of
+from ltray.data.beton.changes import digest_at, keys_of
+from ltray.data.beton.inventory import Inventory
 from ltray.data.definition import BUNDLED, DatasetDefinition
-from ltray.data.inventory import Inventory
 from ltray.data.originals import Originals, SomeOriginals, Source
 from ltray.errors import UsageError
 

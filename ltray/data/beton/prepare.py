@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ltray.data.beton.chunks import ROW, Prepared
+from ltray.data.beton.inventory import DIGEST, digest_of_original
+from ltray.data.beton.parent_watch import follow
+from ltray.data.beton.reader import decode_jpeg
 from ltray.data.decoding import Decoded, decode
-from ltray.data.ffcv_reader import decode_jpeg
-from ltray.data.inventory import DIGEST, digest_of_original
+from ltray.data.encoding import Storage, Stored
 from ltray.data.originals import Originals, Pixels
-from ltray.data.orphans import follow
-from ltray.data.prepared import ROW, Prepared
-from ltray.data.storage import Storage, Stored
 from ltray.errors import UsageError
 from ltray.files import reason
 

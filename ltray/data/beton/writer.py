@@ -18,8 +18,8 @@ from multiprocessing import shared_memory
 from pathlib import Path
 from typing import Any, Self
 
-from ltray.data.orphans import follow
-from ltray.data.prepared import Encoded, Prepared
+from ltray.data.beton.chunks import Encoded, Prepared
+from ltray.data.beton.parent_watch import follow
 
 SMALLEST_PAGE, LARGEST_PAGE = 1 << 21, 1 << 31  # FFCV: 2 MiB <= page size < 4 GiB, a power of two
 SILENCE = 300.0  # seconds without a written image after which the writer counts as hung

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from ltray.data.decoding import decode
+from ltray.data.encoding import Storage
 from ltray.data.originals import Originals
-from ltray.data.storage import Storage
 from ltray.errors import UsageError
 
 SAMPLE = 32  # images from which the size of all is estimated

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ltray.data.sidecar import Sidecar
+from ltray.data.beton.manifest import Sidecar
 from ltray.long_tail import FEW_BELOW
 
 BAR = 40  # columns of the longest bar

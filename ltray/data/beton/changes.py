@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ltray.data.definition import DatasetDefinition
-from ltray.data.inventory import (
+from ltray.data.beton.inventory import (
     DIGEST,
     Inventory,
     PoolRecord,
@@ -19,6 +18,7 @@ from ltray.data.inventory import (
     settled,
     stamps_of,
 )
+from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals, Source
 
 NAMED = 3  # files that a sentence names

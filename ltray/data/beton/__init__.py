@@ -1,0 +1,1 @@
+"""FFCV's files: converting originals into them, what is recorded beside them, and reading them."""
