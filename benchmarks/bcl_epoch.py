@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from ltray.data.source import ImageData, open_data
+from ltray.data.dataset import ImageData, open_data
 from ltray.engine.loop import new_optimizer, set_training_mode
 from ltray.experiment import Experiment
 from ltray.stage import Batch, Stage

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import torch
 
+from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
-from ltray.data.source import open_data
 from ltray.recipe import Recipe
 from ltray.stage import Stage, View
 

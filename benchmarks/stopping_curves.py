@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 import torch
 
-from ltray.data.source import ImageData
+from ltray.data.dataset import ImageData
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import evaluate
 from ltray.engine.loop import NotFinite, train

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ltray.arguments import Parser, name_or_path, path_argument
 from ltray.command import DONE, FAILED, run
-from ltray.data import suggestion
+from ltray.data import draft_definition as suggestion
 from ltray.data.beton.convert import REPORT, convert
 from ltray.data.beton.manifest import Sidecar
 from ltray.data.beton.progress import Progress

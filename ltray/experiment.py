@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from ltray.data.beton.store import Check
+from ltray.data.dataset import ImageData, open_data
 from ltray.data.definition import DatasetDefinition
-from ltray.data.source import ImageData, open_data
 from ltray.engine.average import check_average
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.loop import Run, Session, planned_epochs, train

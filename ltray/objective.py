@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ltray.data.source import ImageData
+from ltray.data.dataset import ImageData
 from ltray.experiment import OBJECTIVE, Experiment
 from ltray.metrics import BALANCED, default_objective, title
 

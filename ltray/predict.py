@@ -20,8 +20,8 @@ from ltray.console import new_console
 from ltray.csv_cell import csv_cell
 from ltray.data.beton.changes import names_differ
 from ltray.data.beton.presence import open_if_here
+from ltray.data.image_file import read_image
 from ltray.data.image_files import SUFFIXES, image_files
-from ltray.data.single import read_image
 from ltray.errors import UsageError
 from ltray.files import is_there
 from ltray.methods.temperature import best_temperature

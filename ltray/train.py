@@ -14,7 +14,7 @@ from ltray.arguments import Parser, check_writable, count_argument, name_or_path
 from ltray.board import Board
 from ltray.command import DONE, FAILED, INTERRUPTED, run
 from ltray.console import new_console
-from ltray.data.source import ImageData
+from ltray.data.dataset import ImageData
 from ltray.errors import UsageError, shown
 from ltray.experiment import OBJECTIVE, Experiment, complete_keys
 from ltray.following import World

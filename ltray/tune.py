@@ -10,7 +10,7 @@ from rich.console import Console
 from ltray.arguments import Parser, check_writable, name_or_path, path_argument
 from ltray.command import DONE, run
 from ltray.console import new_console
-from ltray.data.source import ImageData
+from ltray.data.dataset import ImageData
 from ltray.errors import UsageError, shown
 from ltray.objective import announced_objective, recorded_objective
 from ltray.outcome.claimed import check_output

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from ltray.data.source import open_data
+from ltray.data.dataset import open_data
 from ltray.engine.loop import Session, train
 from ltray.outcome.final_evaluation import keep_evaluated
 from ltray.outcome.folder_session import FolderSession

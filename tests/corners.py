@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ltray.data.source import open_data
+from ltray.data.dataset import open_data
 from ltray.engine.loop import train
 from ltray.engine.memory_session import MemorySession
 from ltray.experiment import Experiment

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from ltray.convert import main
+from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
-from ltray.data.source import open_data
 from ltray.errors import UsageError
 
 pytestmark = pytest.mark.ffcv

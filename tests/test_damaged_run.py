@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltray.data.source import open_data
+from ltray.data.dataset import open_data
 from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
 from ltray.outcome.assessment import Assessment

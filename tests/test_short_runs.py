@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import ltray.experiment
-from ltray.data.source import open_data
+from ltray.data.dataset import open_data
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.engine.memory_session import MemorySession
 from ltray.space.short_runs import train_runs

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ltray.data.beton.store import Check
-from ltray.data.source import ImageData
+from ltray.data.dataset import ImageData
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import Evaluation, classify
 from ltray.experiment import Experiment, restore

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ltray.data.source import ImageData
+from ltray.data.dataset import ImageData
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.loop import new_optimizer
 from ltray.engine.timing import StageTime, time_stage

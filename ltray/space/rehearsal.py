@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ltray.data.source import ImageData
+from ltray.data.dataset import ImageData
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, check_shared, find_method
 from ltray.space.course import Course

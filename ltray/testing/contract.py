@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ltray.data.source import ImageData, open_data
+from ltray.data.dataset import ImageData, open_data
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import evaluate
 from ltray.engine.loop import set_training_mode, train

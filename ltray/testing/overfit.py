@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ltray.data.dataset import ImageData, Opened
 from ltray.data.definition import DatasetDefinition
 from ltray.data.pools import MemoryPool
-from ltray.data.source import ImageData, Opened
 from ltray.data.splits import Split
 from ltray.engine.loop import Run, train
 from ltray.engine.memory_session import MemorySession

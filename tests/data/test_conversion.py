@@ -28,9 +28,9 @@ from ltray.data.beton.prepare import prepare
 from ltray.data.beton.progress import Progress
 from ltray.data.beton.store import converted, folder_of
 from ltray.data.beton.writer import BetonWriter, Job
+from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
 from ltray.data.ffcv_pool import open_beton
-from ltray.data.source import open_data
 from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
 

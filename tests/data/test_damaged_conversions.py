@@ -10,8 +10,8 @@ import torch
 from ltray import command, convert
 from ltray.data.beton import convert as conversion
 from ltray.data.beton.progress import Progress
+from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
-from ltray.data.source import open_data
 from tests.data.users import Told, fill
 
 pytestmark = pytest.mark.ffcv

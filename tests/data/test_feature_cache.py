@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ltray.data.dataset import ImageData, Opened
 from ltray.data.definition import DatasetDefinition
 from ltray.data.feature_cache import FeatureCache
 from ltray.data.pools import MemoryPool
-from ltray.data.source import ImageData, Opened
 from ltray.data.splits import Split
 from ltray.distributed import rank
 from ltray.testing.worker_pool import WorkerPool

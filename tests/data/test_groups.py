@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltray.console import new_console
+from ltray.data.dataset import ImageData, open_data
 from ltray.data.definition import DatasetDefinition
-from ltray.data.source import ImageData, open_data
+from ltray.data.draft_definition import training_line
 from ltray.data.splits import cut
-from ltray.data.suggestion import training_line
 from ltray.evaluate import Findings, _class_table, as_json
 from ltray.long_tail import LongTail
 from ltray.outcome.assessment import Assessment

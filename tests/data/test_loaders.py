@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ltray.data import loaders, plan
+from ltray.data.dataset import ImageData, Opened
 from ltray.data.definition import DatasetDefinition
 from ltray.data.pools import MemoryPool
-from ltray.data.source import ImageData, Opened
 from ltray.errors import UsageError
 from ltray.recipe import Recipe
 from ltray.stage import Batch, Patches, Stage, View

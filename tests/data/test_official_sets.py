@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from ltray.convert import main
+from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
-from ltray.data.source import open_data
 from ltray.data.sources.lists import reference_counts
 from ltray.data.sources.registry import open_source
 from ltray.data.splits import Splits, cut

@@ -11,8 +11,8 @@ import torch
 from ltray.data.beton.convert import convert
 from ltray.data.beton.progress import Progress
 from ltray.data.beton.store import converted
+from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
-from ltray.data.source import open_data
 from ltray.files import digest_of
 from ltray.recipe import Recipe
 from ltray.stage import Stage, View
@@ -23,7 +23,7 @@ READS = """
 import hashlib, sys, torch
 from ltray.data.beton.store import converted
 from ltray.data.definition import DatasetDefinition
-from ltray.data.source import open_data
+from ltray.data.dataset import open_data
 definition = DatasetDefinition.read("digits-lt")
 found = hashlib.sha256()
 for _ in range(5):

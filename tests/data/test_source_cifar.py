@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from ltray.data.dataset import ImageData, open_data
 from ltray.data.definition import DatasetDefinition
-from ltray.data.source import ImageData, open_data
 from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals
-from ltray.data.source import open_data
 from ltray.data.sources.lists import ListFile, reference_counts
 from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError

@@ -15,8 +15,8 @@ from ltray.data.beton.completion import hold_for_reading
 from ltray.data.beton.ownership import WORK_MARK
 from ltray.data.beton.progress import Progress
 from ltray.data.beton.store import Check, folder_of
+from ltray.data.dataset import ImageData, open_data
 from ltray.data.definition import DatasetDefinition
-from ltray.data.source import ImageData, open_data
 from ltray.errors import UsageError
 from tests.data.users import Told, fill
 

@@ -17,10 +17,10 @@ from ltray.data.beton.progress import Progress
 from ltray.data.beton.reader import BetonFile
 from ltray.data.beton.store import converted, folder_of
 from ltray.data.beton.verification import verify
+from ltray.data.dataset import ImageData, open_data
 from ltray.data.definition import DatasetDefinition
 from ltray.data.ffcv_pool import StreamedPool
 from ltray.data.pools import Cuts
-from ltray.data.source import ImageData, open_data
 from ltray.data.transforms.resize import resize_one
 from ltray.errors import UsageError
 from ltray.recipe import Recipe

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
+from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
-from ltray.data.source import open_data
 from ltray.engine.loop import train
 from ltray.outcome.final_evaluation import keep_evaluated
 from ltray.outcome.folder_session import FolderSession
