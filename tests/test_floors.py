@@ -9,10 +9,10 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "ltray"
 FLOORS = (
     "errors printable captions ray_address csv_cell files seal metrics typed following knobs recipe long_tail"
-    " distributed yaml_text settings settings_file arguments run_settings provenance command console",
+    " distributed yaml_text settings settings_file arguments run_settings provenance command console network",
     "stage parts",
     "methods data engine",
-    "run_network experiment objective board space study outcome claims pages",
+    "network_config experiment objective board space study outcome claims pages",
     "on_ray testing",
     "train tune convert views evaluate report predict",
 )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ltray.errors import UsageError, did_you_mean
-from ltray.parts.backbone import Backbone
+from ltray.network import Backbone
 from ltray.parts.resnet32 import ResNet32
 from ltray.parts.torchvision_backbones import TORCHVISION
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ltray.errors import UsageError
-from ltray.parts.backbone import Backbone
+from ltray.network import Backbone
 from ltray.parts.heads import CosineClassifier
 from ltray.parts.resnet32 import ResNet32, residual_stage
 from ltray.parts.torchvision_backbones import ResNet

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ltray.errors import UsageError, did_you_mean
 from ltray.files import check_regular, reading
-from ltray.parts.backbone import Backbone
+from ltray.network import Backbone
 from ltray.parts.torchvision_backbones import TORCHVISION, ResNet
 from ltray.printable import printable
 

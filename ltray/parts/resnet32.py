@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltray.parts.backbone import Backbone
+from ltray.network import Backbone
 
 
 class _ShortcutA(nn.Module):

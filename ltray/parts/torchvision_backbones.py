@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ltray.parts.backbone import Backbone
+from ltray.network import Backbone
 
 NewBody = Callable[..., Any]
 

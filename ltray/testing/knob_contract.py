@@ -11,7 +11,7 @@ from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.loop import NotFinite, Run, train
 from ltray.errors import UsageError
 from ltray.knobs import Above, Value
-from ltray.parts.backbone import Backbone
+from ltray.network import Backbone
 from ltray.parts.heads import Network, new_classifier
 from ltray.recipe import Recipe
 from ltray.stage import Method, Setting
