@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ltray"
 FLOORS = (
     "errors printable captions ray_address csv_cell files seal metrics typed following knobs recipe long_tail"
     " distributed yaml_text settings settings_file arguments run_settings provenance command console network",
-    "stage parts",
+    "stage parts stages",
     "methods data engine",
     "network_config experiment objective board space study outcome claims pages",
     "on_ray testing",

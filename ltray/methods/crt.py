@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ltray.parts.precision import full_precision
-from ltray.parts.second_stage import SecondStage, SecondStageKnobs
 from ltray.stage import Batch, Method, Setting, Stage, Terms
+from ltray.stages.second_stage import SecondStage, SecondStageKnobs
 
 
 class ClassifierRetraining(SecondStage):

@@ -21,13 +21,13 @@ from ltray.parts.class_means import ClassMeans
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import mlp
 from ltray.parts.key_queue import KeyQueue
-from ltray.parts.linear_stage import LinearClassifier
 from ltray.parts.losses import effective_number_weights
 from ltray.parts.momentum import MomentumCopy
 from ltray.parts.pairs import extended
 from ltray.parts.queues import ClassQueue, balanced_slots
 from ltray.parts.torchvision_backbones import VisionTransformer
 from ltray.stage import Batch, Method, Patches, Setting, Stage, Terms, View
+from ltray.stages.linear_classifier import LinearClassifier
 
 
 class DecoupledContrast(Stage):

@@ -7,8 +7,8 @@ from typing import ClassVar
 from ltray.following import BATCH, at_most_images, scaled_with
 from ltray.knobs import Value, knob
 from ltray.parts.momentum import MomentumKnobs
-from ltray.parts.second_stage import SecondStageKnobs
 from ltray.recipe import Recipe
+from ltray.stages.second_stage import SecondStageKnobs
 
 LARGEST_QUEUE = 65_536
 PATCH_SHARE = 64 / 224

@@ -14,8 +14,8 @@ from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
 from ltray.parts.adjusted_classifiers import ScaledClassifier
 from ltray.parts.precision import full_precision
-from ltray.parts.second_stage import SecondStage, SecondStageKnobs
 from ltray.stage import Batch, Method, Setting, Stage, Terms
+from ltray.stages.second_stage import SecondStage, SecondStageKnobs
 
 SHAPES: Mapping[str, Callable[[Tensor, float], Tensor]] = {
     "concave": lambda t, power: torch.sin(t * math.pi / 2),

@@ -11,9 +11,9 @@ from ltray.following import EPOCHS, MILESTONES
 from ltray.knobs import Value, knob
 from ltray.parts.adjusted_classifiers import ScaledClassifier
 from ltray.parts.precision import full_precision
-from ltray.parts.second_stage import SecondStage, SecondStageKnobs
 from ltray.recipe import STEPS
 from ltray.stage import Batch, Method, Setting, Stage, Terms
+from ltray.stages.second_stage import SecondStage, SecondStageKnobs
 
 
 @dataclass(frozen=True)

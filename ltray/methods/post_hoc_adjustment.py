@@ -10,8 +10,8 @@ from ltray.knobs import knob
 from ltray.parts.adjusted_classifiers import ShiftedClassifier
 from ltray.parts.exact_search import correct_range, most_correct
 from ltray.parts.losses import log_prior
-from ltray.parts.post_hoc import ROWS, PostHoc, PostHocKnobs
 from ltray.stage import Method, Setting, Stage, TrainingData
+from ltray.stages.post_hoc import ROWS, PostHoc, PostHocKnobs
 
 
 @dataclass(frozen=True)

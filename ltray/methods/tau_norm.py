@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ltray.errors import UsageError
 from ltray.knobs import knob
 from ltray.parts.exact_search import correct_range, most_correct
-from ltray.parts.post_hoc import ROWS, PostHoc, PostHocKnobs
 from ltray.stage import Method, Setting, Stage, TrainingData
+from ltray.stages.post_hoc import ROWS, PostHoc, PostHocKnobs
 
 
 @dataclass(frozen=True)

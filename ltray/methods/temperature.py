@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ltray.knobs import knob
 from ltray.parts.adjusted_classifiers import ShiftedClassifier
-from ltray.parts.post_hoc import ROWS, PostHoc, PostHocKnobs
 from ltray.stage import Method, Setting, Stage, TrainingData
+from ltray.stages.post_hoc import ROWS, PostHoc, PostHocKnobs
 
 HALVINGS = 60  # of the logarithm's range: the digits of a float64
 

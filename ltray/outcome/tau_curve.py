@@ -10,7 +10,7 @@ from ltray.methods.tau_norm import tau_ranges
 from ltray.outcome.assessment import Assessment
 from ltray.parts.exact_search import correct_range, most_correct
 from ltray.parts.losses import log_prior
-from ltray.parts.post_hoc import ROWS
+from ltray.stages.post_hoc import ROWS
 
 POINTS = 151
 HIGHEST_SHIFT, HIGHEST_NORM = 3.0, 2.0  # the ranges that the methods search

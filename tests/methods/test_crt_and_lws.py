@@ -9,8 +9,8 @@ from ltray.data.sampling import Sampling, epoch_order
 from ltray.errors import UsageError
 from ltray.methods import crt, lws
 from ltray.methods.lws import LWSKnobs
-from ltray.parts.second_stage import SecondStageKnobs
 from ltray.stage import Batch
+from ltray.stages.second_stage import SecondStageKnobs
 
 
 @pytest.mark.parametrize("case", ["k5", "k100"])

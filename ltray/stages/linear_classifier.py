@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ltray.parts.precision import full_precision
-from ltray.parts.second_stage import SecondStage, SecondStageKnobs
 from ltray.stage import Batch, Setting, Terms, View
+from ltray.stages.second_stage import SecondStage, SecondStageKnobs
 
 DEVIATION = 0.01  # of the initial weights; biases start at 0
 
