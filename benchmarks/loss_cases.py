@@ -7,13 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks import dense_losses as dense
-from ltray.methods.bcl import BCLKnobs
-from ltray.methods.bcl_losses import contrast
+from ltray.methods.bcl.losses import contrast
+from ltray.methods.bcl.method import BCLKnobs
 from ltray.methods.centres import parametric_contrast
-from ltray.methods.dscl_losses import decoupled_loss, sums_with_batch
+from ltray.methods.dscl.losses import decoupled_loss, sums_with_batch
 from ltray.methods.paco import METHOD as PACO
-from ltray.methods.rescom import ResComKnobs
-from ltray.methods.rescom_losses import class_balanced_contrast, mined_similarities
+from ltray.methods.rescom.losses import class_balanced_contrast, mined_similarities
+from ltray.methods.rescom.method import ResComKnobs
 from ltray.parts.contrast import ContrastBatch, similarity
 from ltray.parts.losses import adjusted_cross_entropy
 from ltray.parts.pairs import extended

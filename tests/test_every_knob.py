@@ -55,7 +55,7 @@ class ShallowResNet(ResNet32):
 @pytest.fixture
 def shallow_experts(monkeypatch):
     monkeypatch.setattr(
-        "ltray.parts.experts.residual_stage", lambda i, o, stride: nn.Sequential(BasicBlock(i, o, stride))
+        "ltray.methods.ride.experts.residual_stage", lambda i, o, stride: nn.Sequential(BasicBlock(i, o, stride))
     )
 
 

@@ -2,12 +2,9 @@
 
 from ltray.methods import (
     balanced_softmax,
-    bcl,
     class_balanced,
     cross_entropy,
     crt,
-    dlsa,
-    dscl,
     focal,
     gpaco,
     las,
@@ -19,13 +16,16 @@ from ltray.methods import (
     multi_task,
     paco,
     post_hoc_adjustment,
-    rescom,
-    ride,
-    ride_distilled,
     supcon,
     tau_norm,
     temperature,
 )
+from ltray.methods.bcl import method as bcl
+from ltray.methods.dlsa import method as dlsa
+from ltray.methods.dscl import method as dscl
+from ltray.methods.rescom import method as rescom
+from ltray.methods.ride import distilled as ride_distilled
+from ltray.methods.ride import method as ride
 from ltray.stage import Method
 
 METHODS: dict[str, Method] = {

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltray.data.transforms.policies import POLICIES
-from ltray.methods.bcl import BCL, BCLKnobs
-from ltray.methods.bcl_losses import contrast
-from ltray.methods.bcl_prototypes import AveragePrototypes
+from ltray.methods.bcl.losses import contrast
+from ltray.methods.bcl.method import BCL, BCLKnobs
+from ltray.methods.bcl.prototypes import AveragePrototypes
 from ltray.parts.contrast import ContrastBatch
 from ltray.stage import Batch
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ltray.engine.loop import new_optimizer, set_training_mode, train_step
 from ltray.long_tail import LongTail
-from ltray.methods.bcl import BCL, BCLKnobs
-from ltray.methods.bcl_losses import contrast
+from ltray.methods.bcl.losses import contrast
+from ltray.methods.bcl.method import BCL, BCLKnobs
 from ltray.parts.contrast import ContrastBatch
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.stage import Batch

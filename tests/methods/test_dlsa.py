@@ -6,10 +6,10 @@ import torch
 
 from ltray.engine.loop import new_optimizer, set_training_mode, train_step
 from ltray.errors import UsageError
-from ltray.methods.dlsa import METHOD, PartClassifier
-from ltray.methods.dlsa_filter import FlowFilter
-from ltray.methods.dlsa_knobs import DLSAKnobs
-from ltray.parts.division import OPEN
+from ltray.methods.dlsa.division import OPEN
+from ltray.methods.dlsa.flow_filter import FlowFilter
+from ltray.methods.dlsa.knobs import DLSAKnobs
+from ltray.methods.dlsa.method import METHOD, PartClassifier
 from ltray.parts.flows import MADE
 from ltray.stage import Batch
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltray.methods.dlsa_losses import (
+from ltray.methods.dlsa.losses import (
     ClusterUse,
     balance_loss,
     class_weights,

@@ -14,9 +14,8 @@ from ltray.engine.loop import set_training_mode
 from ltray.engine.pace import learning_rate
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
-from ltray.methods.dscl import METHOD, DecoupledContrast
-from ltray.methods.dscl_knobs import DSCLKnobs, linear_knobs
-from ltray.methods.dscl_losses import (
+from ltray.methods.dscl.knobs import DSCLKnobs, linear_knobs
+from ltray.methods.dscl.losses import (
     AnchorSums,
     decoupled_loss,
     region_features,
@@ -24,6 +23,7 @@ from ltray.methods.dscl_losses import (
     sums_with_batch,
     sums_with_queue,
 )
+from ltray.methods.dscl.method import METHOD, DecoupledContrast
 from ltray.parts.backbones import new_backbone
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import Network, new_classifier

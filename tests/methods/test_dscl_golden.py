@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 from ltray.engine.loop import new_optimizer, set_training_mode, train_step
 from ltray.long_tail import LongTail
-from ltray.methods.dscl import DecoupledContrast
-from ltray.methods.dscl_knobs import DSCLKnobs
-from ltray.methods.dscl_losses import (
+from ltray.methods.dscl.knobs import DSCLKnobs
+from ltray.methods.dscl.losses import (
     AnchorSums,
     decoupled_loss,
     region_features,
     self_distillation_loss,
     sums_with_batch,
 )
+from ltray.methods.dscl.method import DecoupledContrast
 from ltray.parts.backbones import Backbone
 from ltray.parts.contrast import ContrastBatch
 from ltray.parts.heads import Network

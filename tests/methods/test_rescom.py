@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
-from ltray.methods.rescom import METHOD, ResCom, ResComKnobs
-from ltray.methods.rescom_losses import class_balanced_contrast, mined_similarities
+from ltray.methods.rescom.losses import class_balanced_contrast, mined_similarities
+from ltray.methods.rescom.method import METHOD, ResCom, ResComKnobs
 from ltray.parts.queues import SLOTS, ClassQueue
 from ltray.stage import Batch
 

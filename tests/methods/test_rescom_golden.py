@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ltray.engine.loop import new_optimizer, set_training_mode, train_step
 from ltray.long_tail import LongTail
-from ltray.methods.rescom import ResCom, ResComKnobs
-from ltray.methods.rescom_losses import EPSILON, class_balanced_contrast, mined_similarities
+from ltray.methods.rescom.losses import EPSILON, class_balanced_contrast, mined_similarities
+from ltray.methods.rescom.method import ResCom, ResComKnobs
 from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights, log_prior
 from ltray.parts.queues import ClassQueue
 from ltray.stage import Batch

@@ -9,15 +9,16 @@ from torch import nn
 
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
-from ltray.methods import ride, ride_distilled
-from ltray.methods.ride import RIDE, Routing
-from ltray.methods.ride_distilled import RIDEDistilledKnobs
-from ltray.methods.ride_knobs import RIDEKnobs
-from ltray.methods.ride_losses import diversity, diversity_temperatures, routing_loss, routing_target
+from ltray.methods.ride import distilled as ride_distilled
+from ltray.methods.ride import method as ride
+from ltray.methods.ride.distilled import RIDEDistilledKnobs
+from ltray.methods.ride.experts import ExpertBackbone, ExpertClassifier, expert_backbone
+from ltray.methods.ride.knobs import RIDEKnobs
+from ltray.methods.ride.losses import diversity, diversity_temperatures, routing_loss, routing_target
+from ltray.methods.ride.method import RIDE, Routing
+from ltray.methods.ride.routing import RoutedNetwork
 from ltray.parts.backbones import new_backbone
-from ltray.parts.experts import ExpertBackbone, ExpertClassifier, expert_backbone
 from ltray.parts.heads import Network, new_classifier
-from ltray.parts.routing import RoutedNetwork
 from ltray.stage import Batch, Setting
 
 CASES = ["k5", "k100"]

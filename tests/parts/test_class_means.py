@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ltray.distributed import rank, world_size
-from ltray.parts.class_means import MEMORY, ClassMeans
+from ltray.methods.dscl.class_means import MEMORY, ClassMeans
 
 FEATURES = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([2, 0, 2, 2, 0, 1])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ltray.parts.division import (
+from ltray.methods.dlsa.division import (
     OPEN,
     DivisionTree,
     Level,
@@ -18,7 +18,7 @@ from ltray.parts.division import (
     cluster_prior,
     division_threshold,
 )
-from ltray.parts.flow_mixture import FlowMixture
+from ltray.methods.dlsa.flow_mixture import FlowMixture
 from ltray.parts.flows import AutoregressiveFlow
 
 CASES = ["small", "k100", "half"]
@@ -151,6 +151,6 @@ def test_measuring_in_chunks_changes_nothing(monkeypatch):
     level = Level(mixture, TwoTermClassifier(4, 3, prior=True), classes=3).double().eval()
     features = torch.randn(50, 4, dtype=torch.float64)
     whole = level.measure(features)
-    monkeypatch.setattr("ltray.parts.division.ROWS", 7)
+    monkeypatch.setattr("ltray.methods.dlsa.division.ROWS", 7)
     for one, other in zip(whole, level.measure(features), strict=True):
         assert torch.allclose(one, other)

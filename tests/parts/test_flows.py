@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltray.parts.flow_mixture import FlowMixture
+from ltray.methods.dlsa.flow_mixture import FlowMixture
 from ltray.parts.flows import MADE, AutoregressiveFlow, FlowBatchNorm
 
 

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from ltray.errors import UsageError
-from ltray.methods.dlsa_filter import DivisionStage, FlowFilter
-from ltray.methods.dlsa_knobs import DLSAKnobs
-from ltray.methods.dlsa_losses import classifier_loss
+from ltray.methods.dlsa.division import OPEN, DivisionTree, Level, TwoTermClassifier
+from ltray.methods.dlsa.flow_filter import DivisionStage, FlowFilter
+from ltray.methods.dlsa.flow_mixture import FlowMixture
+from ltray.methods.dlsa.knobs import DLSAKnobs
+from ltray.methods.dlsa.losses import classifier_loss
+from ltray.methods.dlsa.unit_features import UnitFeatures
 from ltray.parts.backbones import Backbone
-from ltray.parts.division import OPEN, DivisionTree, Level, TwoTermClassifier
-from ltray.parts.flow_mixture import FlowMixture
 from ltray.parts.flows import AutoregressiveFlow
-from ltray.parts.unit_features import UnitFeatures
 from ltray.recipe import Recipe
 from ltray.stage import Batch, Method, Setting, Stage, Terms, TrainingData, View
 

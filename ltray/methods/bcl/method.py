@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ltray.following import BATCH
 from ltray.knobs import Value, knob
-from ltray.methods.bcl_losses import contrast
-from ltray.methods.bcl_prototypes import Prototypes, new_prototypes
+from ltray.methods.bcl.losses import contrast
+from ltray.methods.bcl.prototypes import Prototypes, new_prototypes
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import CosineClassifier, projector
 from ltray.parts.losses import adjusted_cross_entropy, log_prior

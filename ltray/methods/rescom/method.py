@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltray.following import at_most_classes
 from ltray.knobs import Value, knob
-from ltray.methods.rescom_losses import EPSILON, class_balanced_contrast, mined_similarities
+from ltray.methods.rescom.losses import EPSILON, class_balanced_contrast, mined_similarities
 from ltray.parts.contrast import ContrastBatch, similarity, unit
 from ltray.parts.heads import projector
 from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights, log_prior

@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 from ltray.distributed import gather
 from ltray.errors import UsageError
-from ltray.methods.dscl_knobs import LARGEST_QUEUE, PATCH_SHARE, DSCLKnobs, linear_knobs
-from ltray.methods.dscl_losses import (
+from ltray.methods.dscl.class_means import ClassMeans
+from ltray.methods.dscl.knobs import LARGEST_QUEUE, PATCH_SHARE, DSCLKnobs, linear_knobs
+from ltray.methods.dscl.losses import (
     decoupled_loss,
     region_features,
     self_distillation_loss,
     sums_with_batch,
     sums_with_queue,
 )
-from ltray.parts.class_means import ClassMeans
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import mlp
 from ltray.parts.key_queue import KeyQueue

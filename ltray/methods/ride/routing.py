@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltray.parts.experts import ExpertBackbone, ExpertClassifier
+from ltray.methods.ride.experts import ExpertBackbone, ExpertClassifier
 from ltray.parts.heads import Network
 
 HIDDEN = 16

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltray.parts.flow_mixture import FlowMixture
+from ltray.methods.dlsa.flow_mixture import FlowMixture
 
 ROWS = 4096  # rows at a time through a flow
 OPEN = -1

@@ -6,18 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from ltray.methods.cross_entropy import POLICIES
-from ltray.methods.ride_knobs import RIDEKnobs
-from ltray.methods.ride_losses import (
+from ltray.methods.ride.experts import ExpertBackbone, ExpertClassifier, expert_backbone
+from ltray.methods.ride.knobs import RIDEKnobs
+from ltray.methods.ride.losses import (
     diversity,
     diversity_temperatures,
     experts_loss,
     routing_loss,
     routing_target,
 )
-from ltray.parts.experts import ExpertBackbone, ExpertClassifier, expert_backbone
+from ltray.methods.ride.routing import RoutedClassifier, RoutedNetwork, Router
 from ltray.parts.heads import Network
 from ltray.parts.margin_losses import class_balanced_weights, ldam_margins
-from ltray.parts.routing import RoutedClassifier, RoutedNetwork, Router
 from ltray.recipe import Recipe
 from ltray.stage import Batch, Method, Setting, Stage, Terms, View
 

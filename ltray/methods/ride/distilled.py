@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from ltray.knobs import Value, knob
-from ltray.methods.ride import RIDE, Routing
-from ltray.methods.ride_knobs import RIDEKnobs
-from ltray.methods.ride_losses import distillation
+from ltray.methods.ride.knobs import RIDEKnobs
+from ltray.methods.ride.losses import distillation
+from ltray.methods.ride.method import RIDE, Routing
 from ltray.stage import Batch, Method, Setting, Stage, Terms
 
 

@@ -1,0 +1,1 @@
+"""BCL: balanced contrastive learning."""

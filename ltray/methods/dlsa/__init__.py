@@ -1,0 +1,1 @@
+"""DLSA: distribution-aligned flow filters."""

@@ -1,0 +1,1 @@
+"""DSCL with patch-based self-distillation."""

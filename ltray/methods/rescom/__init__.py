@@ -1,0 +1,1 @@
+"""ResCom: rebalanced Siamese contrastive mining."""

@@ -1,0 +1,1 @@
+"""RIDE: routing diverse experts."""
