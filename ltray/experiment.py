@@ -12,8 +12,8 @@ import torch
 from ltray.data.beton.store import Check
 from ltray.data.dataset import ImageData, open_data
 from ltray.data.definition import DatasetDefinition
-from ltray.engine.average import check_average
 from ltray.engine.checkpoint import Checkpoint, Position
+from ltray.engine.ema import check_average
 from ltray.engine.loop import Run, Session, planned_epochs, train
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.following import World

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ltray.distributed import rank, total, world_size
-from ltray.engine.average import WeightAverage
 from ltray.engine.checkpoint import Checkpoint, Position
+from ltray.engine.ema import WeightAverage
 from ltray.engine.evaluation import evaluate
-from ltray.engine.pace import learning_rate
+from ltray.engine.lr_schedule import learning_rate
 from ltray.engine.single_values import refusing_single_values
 from ltray.errors import UsageError
 from ltray.metrics import standard_error_key

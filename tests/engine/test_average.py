@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ltray.engine.average import WeightAverage, averaged_tensors
+from ltray.engine.ema import WeightAverage, averaged_tensors
 from ltray.engine.evaluation import evaluate
 from ltray.engine.loop import set_training_mode
 from ltray.engine.memory_session import MemorySession

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ltray.engine.pace import learning_rate
+from ltray.engine.lr_schedule import learning_rate
 from ltray.methods import METHODS
 from ltray.recipe import Recipe
 

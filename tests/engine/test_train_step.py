@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from ltray.engine.loop import Run, new_optimizer, set_training_mode, train, train_step
+from ltray.engine.lr_schedule import learning_rate
 from ltray.engine.memory_session import MemorySession
-from ltray.engine.pace import learning_rate
 from ltray.methods.cross_entropy import BaselineKnobs, OneView
 from ltray.parts.heads import Network
 from ltray.recipe import Recipe

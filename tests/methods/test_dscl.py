@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ltray.engine.loop import set_training_mode
-from ltray.engine.pace import learning_rate
+from ltray.engine.lr_schedule import learning_rate
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
 from ltray.methods.dscl.knobs import DSCLKnobs, linear_knobs

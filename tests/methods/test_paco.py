@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ltray.engine.pace import learning_rate
+from ltray.engine.lr_schedule import learning_rate
 from ltray.errors import UsageError
 from ltray.methods.centres import CentreKnobs, centre_contrast, parametric_contrast
 from ltray.methods.gpaco import GPaCoKnobs, GPaCoStage

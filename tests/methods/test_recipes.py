@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ltray.engine.loop import new_optimizer, set_training_mode
-from ltray.engine.pace import learning_rate
+from ltray.engine.lr_schedule import learning_rate
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.parts.heads import Network, new_classifier
