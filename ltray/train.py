@@ -11,13 +11,13 @@ import torch
 from rich.console import Console
 
 from ltray.arguments import Parser, check_writable, count_argument, name_or_path, path_argument
-from ltray.board import Board
 from ltray.command import DONE, FAILED, INTERRUPTED, run
 from ltray.console import new_console
 from ltray.data.dataset import ImageData
 from ltray.errors import UsageError, shown
 from ltray.experiment import OBJECTIVE, Experiment, complete_keys
 from ltray.following import World
+from ltray.loggers.tensorboard import Board
 from ltray.objective import announced_objective, recorded_objective
 from ltray.outcome.claimed import check_output
 from ltray.outcome.final_evaluation import accuracy_line

@@ -3,7 +3,7 @@
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from ltray.board import Board
+from ltray.loggers.tensorboard import Board
 
 
 def test_settings_stand_beside_the_tags_of_the_curves_and_add_no_charts(tmp_path):

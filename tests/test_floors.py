@@ -12,7 +12,7 @@ FLOORS = (
     " distributed yaml_text settings settings_file arguments run_settings provenance command console network",
     "stage parts stages",
     "methods data engine",
-    "network_config experiment objective board space study outcome claims pages",
+    "network_config experiment objective loggers space study outcome claims pages",
     "on_ray testing",
     "train tune convert views evaluate report predict",
 )
@@ -21,9 +21,9 @@ STRANGERS = {"methods", "data", "engine", "on_ray", "testing"}  # on one floor w
 DOORS = {
     "ffcv": "data/beton/*.py",
     "ray": "on_ray/*.py",
-    "tensorboard": "board.py",
-    "torch.utils.tensorboard": "board.py",
-    "tensorboardX": "board.py",
+    "tensorboard": "loggers/tensorboard.py",
+    "torch.utils.tensorboard": "loggers/tensorboard.py",
+    "tensorboardX": "loggers/tensorboard.py",
 }
 FILES = {str(path.relative_to(PACKAGE)): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
 
@@ -75,7 +75,7 @@ def test_imports_lead_downwards(path: str) -> None:
 def test_every_door_is_in_use() -> None:
     behind = {name for path, source in FILES.items() for module in imported(source) for name in module.split(".")[:1]}
     assert {"ffcv", "ray"} <= behind
-    assert any("tensorboard" in module for module in imported(FILES["board.py"]))
+    assert any("tensorboard" in module for module in imported(FILES["loggers/tensorboard.py"]))
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from ltray.board import Board
 from ltray.engine.loop import PLANNED_EPOCHS
+from ltray.loggers.tensorboard import Board
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.forgiving import last_epoch
 from ltray.on_ray.stopping import EPOCHS

@@ -4,8 +4,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from ltray.board import Board
 from ltray.engine.checkpoint import Checkpoint
+from ltray.loggers.tensorboard import Board
 from ltray.outcome.run_folder import append_history, best_checkpoint, whole_checkpoints
 
 

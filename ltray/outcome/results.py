@@ -10,9 +10,9 @@ import optuna
 import pandas as pd
 from rich.table import Table
 
-from ltray.board import scalars
 from ltray.csv_cell import csv_cell
 from ltray.engine.loop import CHECKPOINT_SCORE
+from ltray.loggers.tensorboard import scalars
 from ltray.metrics import BALANCED, heading, shown_keys, standard_error_key
 from ltray.printable import encodable
 from ltray.seal import read_lines, write_listed
