@@ -11,9 +11,9 @@ import numpy as np
 import optuna
 
 from benchmarks.stopping_curves import Curve, Job, settings_of, space_of
-from ltray.space.course import rungs_of
 from ltray.space.search_space import SearchSpace
 from ltray.study.stopping_rules import Halving
+from ltray.study.trial_plan import rungs_of
 
 RESAMPLES, REPETITIONS = 2000, 20
 Table = Mapping[tuple[str, int], Mapping[int, Curve]]

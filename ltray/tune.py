@@ -19,12 +19,12 @@ from ltray.outcome.recorded_data import check_for
 from ltray.outcome.run_folder import claim, held, read_config, start_setting
 from ltray.provenance import environment
 from ltray.settings import parse_assignments, plain
-from ltray.space import shipped_spaces
-from ltray.space.course import Course
-from ltray.space.rehearsal import check_workers, rehearse
+from ltray.space import catalog as shipped_spaces
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget
+from ltray.study.dry_run import check_workers, rehearse
 from ltray.study.population import check_population
+from ltray.study.trial_plan import Course
 from ltray.study.warm_start import Earlier, earlier_searches
 
 # What a continued search may change: more trials, other resources, finalists.

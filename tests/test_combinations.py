@@ -7,7 +7,7 @@ import optuna
 import pytest
 
 from ltray.errors import UsageError
-from ltray.space.combinations import CONDITIONAL, CONTINUOUS, LISTED, refusal
+from ltray.space.compatibility import CONDITIONAL, CONTINUOUS, LISTED, refusal
 from ltray.space.search_settings import SAMPLERS, Search, Stop
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import ask, begin

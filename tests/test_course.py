@@ -7,10 +7,10 @@ import pytest
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
-from ltray.space.course import Course
 from ltray.space.search_settings import Stop
 from ltray.space.search_space import SearchSpace
 from ltray.study.stopping_rules import Halving, HyperBand, Median
+from ltray.study.trial_plan import Course
 
 TAIL = LongTail((40, 30, 20, 10, 9, 8, 7, 6, 5, 5))
 

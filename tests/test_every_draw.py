@@ -11,9 +11,9 @@ from ltray.experiment import Experiment
 from ltray.following import World
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
+from ltray.space.catalog import known
 from ltray.space.search_settings import SAMPLERS
 from ltray.space.search_space import SearchSpace
-from ltray.space.shipped_spaces import known
 from ltray.study.study import ask, begin
 
 DRAWS = 12

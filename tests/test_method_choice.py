@@ -8,9 +8,9 @@ import pytest
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
-from ltray.space.course import Course
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import PAPER, SETTINGS, ask, open_study
+from ltray.study.trial_plan import Course
 
 GOOD = """
 dataset: digits-lt

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from ltray.engine.timing import StageTime
 from ltray.errors import UsageError
-from ltray.space import rehearsal
-from ltray.space.estimate import LOG_BYTES, TrialCost
-from ltray.space.rehearsal import Costed
+from ltray.study import dry_run as rehearsal
+from ltray.study.cost import LOG_BYTES, TrialCost
+from ltray.study.dry_run import Costed
 from ltray.study.stopping_rules import Halving
 
 CPU = torch.device("cpu")

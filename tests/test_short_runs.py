@@ -9,7 +9,7 @@ import ltray.experiment
 from ltray.data.dataset import open_data
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.engine.memory_session import MemorySession
-from ltray.space.short_runs import train_runs
+from ltray.study.short_runs import train_runs
 from ltray.testing import contract
 
 SETTINGS = {"methods": ["rescom", "tau_norm"], "rescom.epochs": 2, "rescom.milestones": [1], "rescom.warmup_epochs": 0}

@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy
 from optuna.trial import TrialState
 
-from ltray.study.study_storage import MirroredStorage, one_transaction
+from ltray.study.storage import MirroredStorage, one_transaction
 
 
 def database(folder):

@@ -9,9 +9,9 @@ import torch
 from ltray.engine.memory_session import MemorySession
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.space import shipped_spaces
-from ltray.space.estimate import expected_share
+from ltray.space import catalog as shipped_spaces
 from ltray.space.search_space import SearchSpace
+from ltray.study.cost import expected_share
 from ltray.testing.contract import SMALL_DIGITS
 from ltray.tune import main
 

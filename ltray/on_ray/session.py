@@ -18,7 +18,7 @@ from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.loop import NotFinite
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.space.short_runs import train_runs
+from ltray.study.short_runs import train_runs
 
 TEMPORARY = "ltray-checkpoint-"
 FAILURE = "failure"  # the key under which a run reports why it cannot go on
@@ -82,7 +82,7 @@ def train_and_report(
         settings: Flat settings of the experiment to train.
         session: Where it reports.
         device: Where to train.
-        runs: "lengths" and "promotion" of `ltray.space.short_runs.train_runs`, for a trial of several runs.
+        runs: "lengths" and "promotion" of `ltray.study.short_runs.train_runs`, for a trial of several runs.
     """
     try:
         experiment = Experiment.from_settings(settings, complete=True)

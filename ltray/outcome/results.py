@@ -16,7 +16,7 @@ from ltray.loggers.tensorboard import scalars
 from ltray.metrics import BALANCED, heading, shown_keys, standard_error_key
 from ltray.printable import encodable
 from ltray.seal import read_lines, write_listed
-from ltray.space.short_runs import RUN, RUN_EPOCH
+from ltray.study.short_runs import RUN, RUN_EPOCH
 from ltray.study.study import COPIES, NAME, PAPER, REASON, SETTINGS, front
 
 STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}

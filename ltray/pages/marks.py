@@ -8,7 +8,7 @@ import pandas as pd
 
 from ltray.outcome.finalist_table import name_of
 from ltray.pages.chart import Axis, Chart
-from ltray.space.short_runs import RUN
+from ltray.study.short_runs import RUN
 
 PERCENT = 100.0
 NAMED = 12  # classes up to which each has a mark of its own

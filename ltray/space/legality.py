@@ -6,8 +6,8 @@ from typing import Any
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
-from ltray.space.alternative import Alternative
 from ltray.space.dimension import Dimension
+from ltray.space.method_choice import Alternative
 
 
 def check_ranges(alternative: Alternative, classes: int, *, with_paper: bool) -> None:

@@ -101,7 +101,7 @@ def _tries(given: Any) -> tuple[Any, ...]:
 class Stop(Knobs):
     """When a trial is ended before its last epoch, and by what trials are compared until then.
 
-    `rungs` is `auto` or a list of epochs; see `ltray.space.course`. The rules stand in
+    `rungs` is `auto` or a list of epochs; see `ltray.study.trial_plan`. The rules stand in
     `ltray.study.stopping_rules`, population based training in `ltray.study.population`.
     """
 

@@ -11,11 +11,11 @@ from ltray.following import World
 from ltray.long_tail import LongTail
 from ltray.metrics import BALANCED
 from ltray.settings_file import SettingsFile
-from ltray.space.alternative import Alternative, Draw
-from ltray.space.combinations import CONDITIONAL, CONTINUOUS, LISTED, refusal
+from ltray.space.compatibility import CONDITIONAL, CONTINUOUS, LISTED, refusal
 from ltray.space.dimension import Dimension
 from ltray.space.draws import OutsideSpace, Walk, given
 from ltray.space.legality import check_builds, check_ranges
+from ltray.space.method_choice import Alternative, Draw
 from ltray.space.rows import Row, stated_keys
 from ltray.space.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 from ltray.space.space_file import SpaceReader
@@ -198,7 +198,7 @@ class SearchSpace:
         return known
 
     def _check_together(self, file: SettingsFile) -> None:
-        """Refuse what cannot work together; see `ltray.space.combinations`."""
+        """Refuse what cannot work together; see `ltray.space.compatibility`."""
         contents = {LISTED if d.among is not None else CONTINUOUS: d.where for d in reversed(self.dimensions)}
         for dimension in (d for alternative in self.alternatives for d in alternative.conditional()):
             contents[CONDITIONAL] = dimension.where

@@ -18,8 +18,8 @@ from ltray.knobs import Knobs
 from ltray.recipe import Recipe
 from ltray.settings import full_key, note_once
 from ltray.settings_file import SettingsFile
-from ltray.space.alternative import Alternative
 from ltray.space.dimension import AUTO, Dimension, in_order, worth_exploring
+from ltray.space.method_choice import Alternative
 from ltray.space.rows import NAME, SHARED, Row, check_distinct
 from ltray.space.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 

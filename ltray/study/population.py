@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ltray.errors import UsageError
-from ltray.space.alternative import Alternative
 from ltray.space.dimension import Dimension
+from ltray.space.method_choice import Alternative
 from ltray.space.search_space import SearchSpace
 
 FACTORS = (0.8, 1.2)  # by which a range's value is changed; Jaderberg et al., appendix A

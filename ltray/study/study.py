@@ -17,8 +17,8 @@ from ltray.space.draws import FromStudy, Walk, given, lowest
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import Progress
 from ltray.study.samplers import GIVEN, Proposal, is_given, new_sampler
+from ltray.study.storage import MirroredStorage, one_transaction
 from ltray.study.study_file import FILE_NAME, only_study, open_database, told
-from ltray.study.study_storage import MirroredStorage, one_transaction
 
 PAPER, NAME, SETTINGS, REASON, ATTEMPT, ORIGIN = "paper", "name", "settings", "reason", "attempt", "origin"
 PROGRESS = "progress"  # what a trial has reached, as JSON; see `Progress`

@@ -83,7 +83,7 @@ class Course:
 
     @property
     def runs(self) -> dict[str, Any] | None:
-        """Return what `ltray.space.short_runs.train_runs` needs to know; None for a trial of one run."""
+        """Return what `ltray.study.short_runs.train_runs` needs to know; None for a trial of one run."""
         return {"lengths": self.lengths, "promotion": self.promotion} if len(self.lengths) > 1 else None
 
     def describe(self, stop: Stop) -> str:

@@ -13,10 +13,10 @@ from rich.table import Table
 from ltray.data.dataset import ImageData
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, check_shared, find_method
-from ltray.space.course import Course
-from ltray.space.estimate import TrialCost, expected_share, measure
 from ltray.space.search_space import SearchSpace
+from ltray.study.cost import TrialCost, expected_share, measure
 from ltray.study.stopping_rules import Halving
+from ltray.study.trial_plan import Course
 
 
 @dataclass(frozen=True)
