@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ltray.outcome.intervals import mean_interval
+from ltray.results.intervals import mean_interval
 
 Result = Mapping[str, Any]
 COLUMNS = ("all", "many", "medium", "few")

@@ -16,9 +16,9 @@ import torch
 
 from ltray.experiment import Experiment
 from ltray.files import atomic_write
-from ltray.outcome.assessment import Trained
-from ltray.outcome.folder_session import FolderSession
-from ltray.outcome.run_folder import checkpoint_of
+from ltray.results.folder_session import FolderSession
+from ltray.results.predictions import Trained
+from ltray.run_folder import checkpoint_of
 
 CPU = torch.device("cpu")
 

@@ -18,9 +18,9 @@ from scipy.stats import t as student
 
 from ltray.claims.check import agreement
 from ltray.claims.spreads import Spread
-from ltray.outcome.finalists import ROUNDS_BEFORE_DROPPING, Cell, Results, clear_losers, looks
-from ltray.outcome.intervals import BETTER, Interval, mean_interval
-from ltray.outcome.multiple_comparisons import differences, mean_intervals
+from ltray.results.finalists import ROUNDS_BEFORE_DROPPING, Cell, Results, clear_losers, looks
+from ltray.results.intervals import BETTER, Interval, mean_interval
+from ltray.results.multiple_comparisons import differences, mean_intervals
 
 FINALISTS, SEEDS, RUNS = (2, 3, 5, 10, 20), (2, 3, 5, 10), (1, 2, 3, 5, 10, 50)
 LEAD = 2.0

@@ -17,11 +17,11 @@ from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.files import is_there
 from ltray.metrics import METRICS, title
-from ltray.outcome.assessment import Assessment, Trained
-from ltray.outcome.final_evaluation import accuracy_line
-from ltray.outcome.intervals import mean_interval
-from ltray.outcome.ledger import note_look, run_of, words_of
-from ltray.outcome.run_folder import EVALUATION, checkpoint_of, evaluation_at
+from ltray.results.final_evaluation import accuracy_line
+from ltray.results.intervals import mean_interval
+from ltray.results.ledger import note_look, run_of, words_of
+from ltray.results.predictions import Assessment, Trained
+from ltray.run_folder import EVALUATION, checkpoint_of, evaluation_at
 
 MEASURES = {key: one.title for key, one in METRICS.items() if not key.startswith("acc_")}
 

@@ -25,9 +25,9 @@ from ltray.data.image_files import SUFFIXES, image_files
 from ltray.errors import UsageError
 from ltray.files import is_there
 from ltray.methods.temperature import best_temperature
-from ltray.outcome.assessment import Assessment, Trained
-from ltray.outcome.run_folder import SCORES, checkpoint_of
 from ltray.printable import printable
+from ltray.results.predictions import Assessment, Trained
+from ltray.run_folder import SCORES, checkpoint_of
 
 BATCH = 64
 COLDEST, HOTTEST = 0.01, 100.0  # where the temperature is looked for, as in the method `temperature`

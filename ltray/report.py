@@ -9,13 +9,13 @@ from ltray.claims.of_run import claims_of
 from ltray.claims.table import claim_table
 from ltray.command import DONE, run
 from ltray.console import new_console
-from ltray.outcome.final_evaluation import accuracy_line
-from ltray.outcome.finalist_table import render_finalists
-from ltray.outcome.ledger import number_of, words_of
-from ltray.outcome.results import BEST_SHOWN, render
-from ltray.outcome.run_record import RunRecord
 from ltray.pages.report import REPORT, write_report
 from ltray.pages.summary import headline
+from ltray.results.final_evaluation import accuracy_line
+from ltray.results.finalist_table import render_finalists
+from ltray.results.ledger import number_of, words_of
+from ltray.results.run_record import RunRecord
+from ltray.results.tables import BEST_SHOWN, render
 
 
 def main(words: list[str]) -> int:

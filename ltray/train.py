@@ -19,12 +19,13 @@ from ltray.experiment import OBJECTIVE, Experiment, complete_keys
 from ltray.following import World
 from ltray.loggers.tensorboard import Board
 from ltray.objective import announced_objective, recorded_objective
-from ltray.outcome.claimed import check_output
-from ltray.outcome.final_evaluation import accuracy_line
-from ltray.outcome.ledger import LOOK, declare_end_of, number_of, words_of
-from ltray.outcome.paths import tensorboard_command
-from ltray.outcome.recorded_data import check_for
-from ltray.outcome.run_folder import (
+from ltray.provenance import environment
+from ltray.results.claimed import check_output
+from ltray.results.final_evaluation import accuracy_line
+from ltray.results.ledger import LOOK, declare_end_of, number_of, words_of
+from ltray.results.paths import tensorboard_command
+from ltray.results.recorded_data import check_for
+from ltray.run_folder import (
     BEST,
     append_history,
     check_newest,
@@ -37,7 +38,6 @@ from ltray.outcome.run_folder import (
     unrecorded,
     whole_checkpoints,
 )
-from ltray.provenance import environment
 from ltray.settings import parse_assignments
 from ltray.space.search_settings import TrialResources
 

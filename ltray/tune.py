@@ -13,11 +13,11 @@ from ltray.console import new_console
 from ltray.data.dataset import ImageData
 from ltray.errors import UsageError, shown
 from ltray.objective import announced_objective, recorded_objective
-from ltray.outcome.claimed import check_output
-from ltray.outcome.finalists import check_asked
-from ltray.outcome.recorded_data import check_for
-from ltray.outcome.run_folder import claim, held, read_config, start_setting
 from ltray.provenance import environment
+from ltray.results.claimed import check_output
+from ltray.results.finalists import check_asked
+from ltray.results.recorded_data import check_for
+from ltray.run_folder import claim, held, read_config, start_setting
 from ltray.settings import parse_assignments, plain
 from ltray.space import catalog as shipped_spaces
 from ltray.space.search_space import SearchSpace

@@ -13,9 +13,9 @@ from hypothesis import settings
 
 from ltray.data.dataset import open_data
 from ltray.engine.loop import Session, train
-from ltray.outcome.final_evaluation import keep_evaluated
-from ltray.outcome.folder_session import FolderSession
-from ltray.outcome.run_folder import checkpoint_of
+from ltray.results.final_evaluation import keep_evaluated
+from ltray.results.folder_session import FolderSession
+from ltray.run_folder import checkpoint_of
 from ltray.testing import contract
 from ltray.testing.worker_pool import WorkerPool
 from tests.given import CIFAR, GOLDEN

@@ -9,9 +9,9 @@ import yaml
 
 from ltray import train, tune
 from ltray.errors import UsageError
-from ltray.outcome.claimed import check_output
-from ltray.outcome.final_evaluation import keep_evaluated
-from ltray.outcome.run_folder import check_best_is_ours, checkpoint_of, claim, held, read_evaluation
+from ltray.results.claimed import check_output
+from ltray.results.final_evaluation import keep_evaluated
+from ltray.run_folder import check_best_is_ours, checkpoint_of, claim, held, read_evaluation
 from ltray.testing import contract
 
 CONFIG = {"settings": {"dataset": "digits-lt", "methods": ["bcl"]}, "workers": {}}

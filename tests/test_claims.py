@@ -17,8 +17,8 @@ from ltray.claims.table import claim_rows
 from ltray.data.definition import find
 from ltray.experiment import Experiment
 from ltray.methods import METHODS
-from ltray.outcome.intervals import Interval, mean_interval, run_interval
 from ltray.parts.backbones import BACKBONES
+from ltray.results.intervals import Interval, mean_interval, run_interval
 
 # What papers train on that ltray has no definition of.
 ELSEWHERE = {"imagenet", "cifar100", "imagenet-lt-corrupted"}

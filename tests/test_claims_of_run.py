@@ -11,8 +11,8 @@ import pytest
 from ltray.claims.of_run import claims_of
 from ltray.evaluate import Findings
 from ltray.experiment import Experiment
-from ltray.outcome.intervals import mean_interval, run_interval
-from ltray.outcome.run_record import RunRecord
+from ltray.results.intervals import mean_interval, run_interval
+from ltray.results.run_record import RunRecord
 
 SETTINGS = Experiment.from_settings(
     {"dataset": "cifar100-lt", "methods": ["bcl"], "dataset.protocol": "paper"}

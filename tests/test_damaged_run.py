@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from ltray.data.dataset import open_data
 from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
-from ltray.outcome.assessment import Assessment
-from ltray.outcome.final_evaluation import keep_evaluated
-from ltray.outcome.folder_session import FolderSession
-from ltray.outcome.results import write_table
-from ltray.outcome.run_folder import append_history, check_newest, checkpoint_of, claim, whole_checkpoints
-from ltray.outcome.run_record import RunRecord
+from ltray.results.final_evaluation import keep_evaluated
+from ltray.results.folder_session import FolderSession
+from ltray.results.predictions import Assessment
+from ltray.results.run_record import RunRecord
+from ltray.results.tables import write_table
+from ltray.run_folder import append_history, check_newest, checkpoint_of, claim, whole_checkpoints
 from ltray.study.budget import Spent
 from ltray.testing import contract
 from tests.damage import Damage, damages

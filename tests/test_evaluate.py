@@ -7,8 +7,8 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.evaluate import main
-from ltray.outcome.ledger import LEDGER
-from ltray.outcome.run_folder import read_evaluation
+from ltray.results.ledger import LEDGER
+from ltray.run_folder import read_evaluation
 
 
 def as_json(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> dict:

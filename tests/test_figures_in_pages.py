@@ -11,10 +11,10 @@ import torch
 
 from ltray.evaluate import _class_table
 from ltray.long_tail import LongTail
-from ltray.outcome.assessment import Assessment
-from ltray.outcome.run_record import RunRecord
-from ltray.outcome.tau_curve import TauCurve
 from ltray.pages import marks, model, search, summary
+from ltray.results.predictions import Assessment
+from ltray.results.run_record import RunRecord
+from ltray.results.tau_curve import TauCurve
 from ltray.train import _line
 
 SETTINGS = {"dataset": "digits-lt", "methods": ["bcl"], "dataset.protocol": "honest"}

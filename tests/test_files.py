@@ -11,7 +11,7 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.files import atomic_write, digest_of, locking, read_json, read_text, reading
-from ltray.outcome.run_folder import held
+from ltray.run_folder import held
 
 
 def _fifo(path: Path) -> None:

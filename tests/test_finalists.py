@@ -9,8 +9,8 @@ import optuna
 import pytest
 
 from ltray.errors import UsageError
-from ltray.outcome.finalist_table import render_finalists, run_table, shift_of, spread, summary, write_finalists
-from ltray.outcome.finalists import Finalist, check_asked, choose, clear_losers, read_run, rounds
+from ltray.results.finalist_table import render_finalists, run_table, shift_of, spread, summary, write_finalists
+from ltray.results.finalists import Finalist, check_asked, choose, clear_losers, read_run, rounds
 from ltray.space.search_settings import Finalists, Stop
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import PAPER, SETTINGS

@@ -10,10 +10,10 @@ import torch
 
 from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
-from ltray.outcome.assessment import Assessment
-from ltray.outcome.final_evaluation import keep_evaluated
-from ltray.outcome.folder_session import FolderSession
-from ltray.outcome.run_folder import (
+from ltray.results.final_evaluation import keep_evaluated
+from ltray.results.folder_session import FolderSession
+from ltray.results.predictions import Assessment
+from ltray.run_folder import (
     best_checkpoint,
     checkpoint_of,
     read_evaluation,

@@ -11,9 +11,9 @@ import yaml
 from rich.console import Console
 
 from ltray.experiment import find_method
-from ltray.outcome.edges import edges
-from ltray.outcome.importance import Importance, importances
-from ltray.outcome.what_moved import render_importance, tell_what_moved
+from ltray.results.importance import Importance, importances
+from ltray.results.range_edges import edges
+from ltray.results.what_moved import render_importance, tell_what_moved
 from ltray.space.dimension import Dimension
 from ltray.space.search_space import SearchSpace
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from ltray.outcome.intervals import BETTER, SAME, WORSE, Interval, mean_interval
+from ltray.results.intervals import BETTER, SAME, WORSE, Interval, mean_interval
 
 
 def test_an_interval_has_the_textbook_width():

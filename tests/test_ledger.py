@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from ltray.errors import UsageError
-from ltray.outcome.ledger import LEDGER, declare_end_of, declare_look, looks, note_look, ordinal, run_of, words_of
-from ltray.outcome.run_folder import BEST, CONFIG, EVALUATION, TEST_READS
+from ltray.results.ledger import LEDGER, declare_end_of, declare_look, looks, note_look, ordinal, run_of, words_of
+from ltray.run_folder import BEST, CONFIG, EVALUATION, TEST_READS
 from ltray.seal import write_sealed
 
 

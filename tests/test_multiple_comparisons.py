@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltray.outcome.finalist_table import render_finalists, shift_of, summary
-from ltray.outcome.finalists import Finalist, clear_losers, looks
-from ltray.outcome.intervals import BETTER, SAME, WORSE, mean_interval
-from ltray.outcome.multiple_comparisons import critical_value, differences, mean_intervals
+from ltray.results.finalist_table import render_finalists, shift_of, summary
+from ltray.results.finalists import Finalist, clear_losers, looks
+from ltray.results.intervals import BETTER, SAME, WORSE, mean_interval
+from ltray.results.multiple_comparisons import critical_value, differences, mean_intervals
 
 METRIC = "val/acc_all"
 

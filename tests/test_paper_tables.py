@@ -10,7 +10,7 @@ import pytest
 from ltray.claims import Claim, published
 from ltray.claims.check import compare
 from ltray.long_tail import LongTail
-from ltray.outcome.intervals import mean_interval
+from ltray.results.intervals import mean_interval
 from ltray.space.search_space import SearchSpace
 
 ROOT = Path(__file__).resolve().parents[1]

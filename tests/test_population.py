@@ -16,7 +16,7 @@ from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
-from ltray.outcome.results import render, state_of, trial_table
+from ltray.results.tables import render, state_of, trial_table
 from ltray.space.search_space import SearchSpace
 from ltray.study.population import Population, check_population, explore
 from ltray.study.study import COPIES, PAPER, SETTINGS

@@ -19,8 +19,8 @@ from ltray.data.image_files import image_files
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
 from ltray.methods.temperature import best_temperature
-from ltray.outcome.assessment import Assessment, Trained
 from ltray.predict import BATCH, Prediction, main, predict, temperature_of
+from ltray.results.predictions import Assessment, Trained
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ import yaml
 
 from ltray.command import run
 from ltray.errors import UsageError
-from ltray.outcome.finalist_table import run_table, summary
-from ltray.outcome.finalists import Finalist
-from ltray.outcome.run_folder import read_evaluation
-from ltray.outcome.run_record import RunRecord
 from ltray.pages.chart import Axis, Chart
 from ltray.pages.report import write_report
 from ltray.report import main
+from ltray.results.finalist_table import run_table, summary
+from ltray.results.finalists import Finalist
+from ltray.results.run_record import RunRecord
+from ltray.run_folder import read_evaluation
 
 EXPLORED = {"cross_entropy.learning_rate": "0.01 … 1 (log)", "cross_entropy.schedule": "cosine, step"}
 

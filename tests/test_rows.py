@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from ltray.errors import UsageError
-from ltray.outcome.results import render, trial_table
+from ltray.results.tables import render, trial_table
 from ltray.space.search_space import SearchSpace
 from ltray.study.redraw import redraw, undrawn
 from ltray.study.study import NAME, SETTINGS, ask, open_study, unfinished

@@ -9,12 +9,12 @@ import pytest
 
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.errors import UsageError
-from ltray.outcome.run_folder import append_history, held, unrecorded
+from ltray.run_folder import append_history, held, unrecorded
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ltray.outcome.run_folder import append_history, held, unrecorded
+from ltray.run_folder import append_history, held, unrecorded
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

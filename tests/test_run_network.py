@@ -15,7 +15,7 @@ from ltray.engine.memory_session import MemorySession
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, restore
 from ltray.long_tail import LongTail
-from ltray.outcome.assessment import Trained
+from ltray.results.predictions import Trained
 from ltray.testing import contract
 
 LARGE = {"dataset": "digits-lt", "dataset.image_size": 224}

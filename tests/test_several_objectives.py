@@ -15,7 +15,7 @@ from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.on_ray.closing import Closing
 from ltray.on_ray.study_search import StudySearch
-from ltray.outcome.results import render, trial_table
+from ltray.results.tables import render, trial_table
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import Progress
 from ltray.study.study import PROGRESS, SETTINGS, begin, front, leader, progress_of, recorded_values

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from ltray.console import new_console
-from ltray.outcome.paths import shell_word
 from ltray.pages import page
+from ltray.results.paths import shell_word
 
 NAMES = ["plain", "it's", "a b", "$(touch x)", "*", "", "l\nb'c", "\x1b'\\", os.fsdecode(b"\xe4'\\n\"$x"), "~", "-n"]
 

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from optuna_dashboard._storage_url import get_storage
 
 from ltray.errors import UsageError
-from ltray.outcome.paths import dashboard_command
+from ltray.results.paths import dashboard_command
 from ltray.space.search_space import SearchSpace
 from ltray.study import study_file
 from ltray.study.progress import Progress

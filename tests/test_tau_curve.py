@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from ltray.long_tail import LongTail
 from ltray.methods.tau_norm import normalised
-from ltray.outcome.assessment import Assessment
-from ltray.outcome.tau_curve import adjustment_curve, norm_curve
 from ltray.parts.losses import log_prior
+from ltray.results.predictions import Assessment
+from ltray.results.tau_curve import adjustment_curve, norm_curve
 
 
 def scores(seed: int, images: int, counts: tuple[int, ...]) -> Assessment:

@@ -8,9 +8,9 @@ import pytest
 from benchmarks.verdicts import FINALISTS, WORLDS, called_better, covered, dropped, misjudged
 from ltray.claims import published
 from ltray.claims.spreads import MEASURED
-from ltray.outcome.finalist_table import summary
-from ltray.outcome.finalists import Finalist
-from ltray.outcome.intervals import BETTER
+from ltray.results.finalist_table import summary
+from ltray.results.finalists import Finalist
+from ltray.results.intervals import BETTER
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "protocol.md"
 

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from ltray.errors import UsageError
-from ltray.outcome.run_folder import claim
+from ltray.run_folder import claim
 from ltray.settings import plain
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import ORIGIN, ask, leader, open_study, own_trials, proposed, recorded_values, unfinished

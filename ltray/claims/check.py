@@ -8,7 +8,7 @@ from typing import Any
 from ltray.claims import Claim, published
 from ltray.claims.departures import other_recipe, other_row
 from ltray.claims.spreads import Spread, listed_spread
-from ltray.outcome.intervals import LEVEL, Interval
+from ltray.results.intervals import LEVEL, Interval
 
 WITHIN, BELOW, ABOVE, NOT = "within noise", "below", "above", "not comparable"
 MOST_KNOBS = 3  # named in a verdict; of more the number

@@ -3,11 +3,11 @@
 import pandas as pd
 
 from ltray.claims.check import Comparison, compare
-from ltray.outcome.finalist_table import OF_PAPERS, name_of
-from ltray.outcome.finalists import FOLDER
-from ltray.outcome.intervals import mean_interval, run_interval
-from ltray.outcome.run_folder import read_evaluation
-from ltray.outcome.run_record import RunRecord
+from ltray.results.finalist_table import OF_PAPERS, name_of
+from ltray.results.finalists import FOLDER
+from ltray.results.intervals import mean_interval, run_interval
+from ltray.results.run_record import RunRecord
+from ltray.run_folder import read_evaluation
 
 
 def claims_of(record: RunRecord) -> dict[str, list[Comparison]]:

@@ -13,16 +13,16 @@ from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.finalists import run_finalists
 from ltray.on_ray.trial import attempts, checkpoints
-from ltray.outcome.final_evaluation import accuracy_line
-from ltray.outcome.finalist_table import render_finalists, write_finalists
-from ltray.outcome.finalists import choose
-from ltray.outcome.ledger import LOOK, declare_end_of, number_of, words_of
-from ltray.outcome.paths import dashboard_command, tensorboard_command
-from ltray.outcome.results import BEST_SHOWN, history, render, trial_table, write_table
-from ltray.outcome.run_folder import BEST, TRIALS, complete_best, read_evaluation
-from ltray.outcome.run_record import RunRecord
-from ltray.outcome.what_moved import tell_what_moved
 from ltray.pages.report import REPORT, write_report
+from ltray.results.final_evaluation import accuracy_line
+from ltray.results.finalist_table import render_finalists, write_finalists
+from ltray.results.finalists import choose
+from ltray.results.ledger import LOOK, declare_end_of, number_of, words_of
+from ltray.results.paths import dashboard_command, tensorboard_command
+from ltray.results.run_record import RunRecord
+from ltray.results.tables import BEST_SHOWN, history, render, trial_table, write_table
+from ltray.results.what_moved import tell_what_moved
+from ltray.run_folder import BEST, TRIALS, complete_best, read_evaluation
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import Progress
 from ltray.study.study import PROGRESS, leader, own_trials

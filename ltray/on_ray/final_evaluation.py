@@ -8,7 +8,7 @@ from typing import Any
 import ray
 import torch
 
-from ltray.outcome.final_evaluation import keep_evaluated
+from ltray.results.final_evaluation import keep_evaluated
 
 
 def evaluate_where_trained(

@@ -20,8 +20,8 @@ from ltray.on_ray.session import FAILURE
 from ltray.on_ray.trainer import cause_of_death
 from ltray.on_ray.tries import INTERRUPTED, Tries, interruption
 from ltray.on_ray.workers import run_workers
-from ltray.outcome.final_evaluation import accuracy_line, keep_evaluated
-from ltray.outcome.finalists import (
+from ltray.results.final_evaluation import accuracy_line, keep_evaluated
+from ltray.results.finalists import (
     FAILURE_FILE,
     ROUNDS_BEFORE_DROPPING,
     Cell,
@@ -32,8 +32,8 @@ from ltray.outcome.finalists import (
     read_runs,
     rounds,
 )
-from ltray.outcome.folder_session import FolderSession
-from ltray.outcome.run_folder import append_history, check_newest, checkpoint_of, unrecorded, whole_checkpoints
+from ltray.results.folder_session import FolderSession
+from ltray.run_folder import append_history, check_newest, checkpoint_of, unrecorded, whole_checkpoints
 from ltray.seal import write_sealed
 from ltray.space.search_space import SearchSpace
 

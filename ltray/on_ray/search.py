@@ -23,7 +23,7 @@ from ltray.on_ray.stopping import Stopping
 from ltray.on_ray.study_search import StudySearch
 from ltray.on_ray.trial import Reclaim, resumable, run_trial, trial_folder_name
 from ltray.on_ray.watch import Watch
-from ltray.outcome.run_folder import TRIALS, check_newest
+from ltray.run_folder import TRIALS, check_newest
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
 from ltray.study.study import leader, open_study, progress_of, proposed, recorded_values, unfinished

@@ -14,7 +14,7 @@ import torch
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
 from ltray.on_ray.tries import INTERRUPTED
 from ltray.on_ray.workers import free, run_workers
-from ltray.outcome.run_folder import whole_checkpoints
+from ltray.run_folder import whole_checkpoints
 
 
 def trial_folder_name(number: int, attempt: int) -> str:

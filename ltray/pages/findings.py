@@ -5,13 +5,13 @@ from typing import Any
 import pandas as pd
 
 from ltray.metrics import SECONDS, title
-from ltray.outcome.importance import untold
-from ltray.outcome.results import FRONT
-from ltray.outcome.run_record import RunRecord
-from ltray.outcome.what_moved import NOT_BEYOND_CHANCE
 from ltray.pages import marks
 from ltray.pages.page import grid, key, paragraph, section, table
 from ltray.pages.words import cell, percent, symbol
+from ltray.results.importance import untold
+from ltray.results.run_record import RunRecord
+from ltray.results.tables import FRONT
+from ltray.results.what_moved import NOT_BEYOND_CHANCE
 
 WORDS = "Whole runs that no other one beats in every objective; each stands for its best epoch by the first."
 

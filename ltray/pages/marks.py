@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from ltray.outcome.finalist_table import name_of
 from ltray.pages.chart import Axis, Chart
+from ltray.results.finalist_table import name_of
 from ltray.study.short_runs import RUN
 
 PERCENT = 100.0

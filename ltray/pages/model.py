@@ -4,14 +4,14 @@ import json
 import math
 from html import escape
 
-from ltray.outcome.assessment import Assessment
-from ltray.outcome.ledger import number_of, words_of
-from ltray.outcome.run_folder import BEST, SCORES
-from ltray.outcome.run_record import RunRecord
-from ltray.outcome.tau_curve import TauCurve, adjustment_curve, norm_curve
 from ltray.pages import marks
 from ltray.pages.page import folded, grid, key, paragraph, section, table
 from ltray.pages.words import plain
+from ltray.results.ledger import number_of, words_of
+from ltray.results.predictions import Assessment
+from ltray.results.run_record import RunRecord
+from ltray.results.tau_curve import TauCurve, adjustment_curve, norm_curve
+from ltray.run_folder import BEST, SCORES
 
 
 def classes(record: RunRecord) -> str:

@@ -5,9 +5,9 @@ from html import escape
 from pathlib import Path
 
 from ltray.files import atomic_write
-from ltray.outcome.run_record import RunRecord
 from ltray.pages import findings, model, search, summary
 from ltray.pages.page import page, table, tiles
+from ltray.results.run_record import RunRecord
 
 REPORT = "report.html"
 

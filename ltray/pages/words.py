@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from ltray.methods import METHODS
-from ltray.outcome.finalist_table import spread
+from ltray.results.finalist_table import spread
 
 SELECTED_ON_TEST = "selected on test"
 

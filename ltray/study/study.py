@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ltray.errors import UsageError
 from ltray.files import check_regular, reading
-from ltray.outcome.run_folder import TRIALS
 from ltray.printable import encodable, printable
+from ltray.run_folder import TRIALS
 from ltray.space.draws import FromStudy, Walk, given, lowest
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import Progress

@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
 from ltray.errors import UsageError
-from ltray.outcome.run_folder import ENVIRONMENT, read_config, read_environment
 from ltray.printable import printable
+from ltray.run_folder import ENVIRONMENT, read_config, read_environment
 from ltray.space.draws import OutsideSpace, Walk, given
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import ORIGIN, SETTINGS, load_study, own_trials

@@ -17,9 +17,9 @@ from ltray.data.draft_definition import training_line
 from ltray.data.splits import cut
 from ltray.evaluate import Findings, _class_table, as_json
 from ltray.long_tail import LongTail
-from ltray.outcome.assessment import Assessment
-from ltray.outcome.run_folder import BEST, SCORES
 from ltray.pages.model import classes
+from ltray.results.predictions import Assessment
+from ltray.run_folder import BEST, SCORES
 
 COUNTS = {"ant": 130, "bee": 104, "cat": 24, "dog": 21, "emu": 6}
 TRAIN, LISTED = (117, 91, 11, 9, 2), (127, 101, 21, 18, 4)  # three test images a class, then ten for validation

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from ltray.on_ray.running import running_clusters
-from ltray.outcome.run_folder import read_history
+from ltray.run_folder import read_history
 from tests.on_ray import commands
 
 pytestmark = [pytest.mark.ray, pytest.mark.ffcv, pytest.mark.slow]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from ltray.on_ray.records import Records
-from ltray.outcome.results import history
+from ltray.results.tables import history
 
 
 def test_every_reported_epoch_is_in_the_folder_at_once_and_a_torn_line_costs_only_itself(tmp_path):

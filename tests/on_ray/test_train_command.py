@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ltray.engine.checkpoint import Checkpoint, metrics_of
-from ltray.outcome.run_folder import read_history, whole_checkpoints
+from ltray.run_folder import read_history, whole_checkpoints
 from tests.on_ray import commands
 
 pytestmark = [pytest.mark.ray, pytest.mark.ffcv]

@@ -15,7 +15,7 @@ from ray.util.placement_group import placement_group_table
 from ltray.on_ray import cluster, workers
 from ltray.on_ray.rendezvous import ConfinedTorchConfig
 from ltray.on_ray.trainer import ProgressPolicy, Trainer
-from ltray.outcome.run_folder import read_history
+from ltray.run_folder import read_history
 from tests.on_ray import commands
 
 # Makes the State API answer nothing, in every process of Ray that asks it whether a controller lives.

@@ -15,10 +15,10 @@ from PIL import Image
 from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
 from ltray.engine.loop import train
-from ltray.outcome.final_evaluation import keep_evaluated
-from ltray.outcome.folder_session import FolderSession
-from ltray.outcome.run_folder import checkpoint_of, claim
 from ltray.provenance import environment
+from ltray.results.final_evaluation import keep_evaluated
+from ltray.results.folder_session import FolderSession
+from ltray.run_folder import checkpoint_of, claim
 from ltray.testing import contract
 
 CLASSES, EACH, SIDE = ("cat", "dog"), 12, 40

@@ -5,7 +5,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from ltray.errors import UsageError
-from ltray.outcome.run_folder import (
+from ltray.printable import encodable, printable
+from ltray.run_folder import (
     BEST,
     CONFIG,
     ENVIRONMENT,
@@ -15,7 +16,6 @@ from ltray.outcome.run_folder import (
     check_best_is_ours,
     read_config,
 )
-from ltray.printable import encodable, printable
 from ltray.seal import LIST
 
 # What a command that was killed while it took a folder leaves there.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ltray.engine.checkpoint import Checkpoint
 from ltray.loggers.tensorboard import Board
-from ltray.outcome.run_folder import append_history, best_checkpoint, whole_checkpoints
+from ltray.run_folder import append_history, best_checkpoint, whole_checkpoints
 
 
 class FolderSession:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from ltray.metrics import BALANCED, shown_accuracies
-from ltray.outcome.assessment import Trained
-from ltray.outcome.run_folder import LAST_EPOCH, check_best_is_ours, keep_best, read_history
+from ltray.results.predictions import Trained
+from ltray.run_folder import LAST_EPOCH, check_best_is_ours, keep_best, read_history
 
 
 def keep_evaluated(

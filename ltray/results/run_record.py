@@ -10,8 +10,9 @@ import pandas as pd
 from ltray.errors import UsageError
 from ltray.experiment import OBJECTIVE, Experiment
 from ltray.files import check_regular, is_there, reading
-from ltray.outcome.ledger import Look, looks
-from ltray.outcome.run_folder import (
+from ltray.printable import printable
+from ltray.results.ledger import Look, looks
+from ltray.run_folder import (
     CONFIG,
     FOREIGN,
     HISTORY,
@@ -22,7 +23,6 @@ from ltray.outcome.run_folder import (
     read_evaluation,
     read_history,
 )
-from ltray.printable import printable
 from ltray.seal import check_listed
 
 

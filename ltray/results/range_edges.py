@@ -38,7 +38,7 @@ def edges(table: pd.DataFrame, explored: Sequence[Dimension], *, metric: str) ->
     its end, and the middle one of the best three within a fifth.
 
     Args:
-        table: One row a trial; see `ltray.outcome.importance.importances`.
+        table: One row a trial; see `ltray.results.importance.importances`.
         explored: The explored knobs.
         metric: Column by which trials are ranked.
     """

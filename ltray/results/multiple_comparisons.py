@@ -18,7 +18,7 @@ from functools import cache
 
 import numpy as np
 
-from ltray.outcome.intervals import Interval
+from ltray.results.intervals import Interval
 
 ERROR = 0.05
 """Share of searches in which a verdict of one kind ("better", say) may be wrong, over all settings together."""

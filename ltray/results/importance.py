@@ -48,7 +48,7 @@ def importances(
 ) -> list[Importance] | str:
     """Return the knobs' importance for every group of classes that the table has, and for the first objective.
 
-    What ended a search prints, and a report may: call it with what `ltray.outcome.results.trial_table`
+    What ended a search prints, and a report may: call it with what `ltray.results.tables.trial_table`
     returned or `results.parquet` holds, and the space's `dimensions`. Trials that were
     stopped early count as tried and never as among the best: they were stopped for that.
     Failed trials do not count. A conditional knob is weighed where it stands.

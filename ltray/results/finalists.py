@@ -16,8 +16,8 @@ from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.files import is_there
 from ltray.knobs import HIGHEST_SEED
-from ltray.outcome.multiple_comparisons import ERROR, differences, mean_intervals
-from ltray.outcome.run_folder import read_evaluation
+from ltray.results.multiple_comparisons import ERROR, differences, mean_intervals
+from ltray.run_folder import read_evaluation
 from ltray.seal import read_sealed
 from ltray.space.search_settings import Finalists
 from ltray.space.search_space import SearchSpace

@@ -13,7 +13,7 @@ from typing import Any
 
 from ltray.experiment import Experiment
 from ltray.files import is_there
-from ltray.outcome.run_folder import BEST, CONFIG, EVALUATION, TEST_READS
+from ltray.run_folder import BEST, CONFIG, EVALUATION, TEST_READS
 from ltray.seal import append_sealed, read_lines, read_sealed
 
 LEDGER = "test_looks.jsonl"

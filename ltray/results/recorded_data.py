@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ltray.data.beton.store import Check
 from ltray.files import read_json, reading
-from ltray.outcome.run_folder import ENVIRONMENT, read_config
+from ltray.run_folder import ENVIRONMENT, read_config
 
 
 def check_for(folder: Path, *, dry: bool = False) -> tuple[Check, str]:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from ltray.methods.tau_norm import tau_ranges
-from ltray.outcome.assessment import Assessment
 from ltray.parts.exact_search import correct_range, most_correct
 from ltray.parts.losses import log_prior
+from ltray.results.predictions import Assessment
 from ltray.stages.post_hoc import ROWS
 
 POINTS = 151

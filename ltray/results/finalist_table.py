@@ -9,12 +9,12 @@ import pandas as pd
 from rich.table import Table
 
 from ltray.metrics import BALANCED, heading, shown_keys
-from ltray.outcome.finalists import PAPERS, Cell, Finalist, Results, paired, read_runs, round_means, rounds, values
-from ltray.outcome.intervals import SAME, Interval
-from ltray.outcome.ledger import LOOK
-from ltray.outcome.multiple_comparisons import Difference, differences, mean_intervals
-from ltray.outcome.results import write_table
-from ltray.outcome.run_folder import BEST, keep_best, read_evaluation
+from ltray.results.finalists import PAPERS, Cell, Finalist, Results, paired, read_runs, round_means, rounds, values
+from ltray.results.intervals import SAME, Interval
+from ltray.results.ledger import LOOK
+from ltray.results.multiple_comparisons import Difference, differences, mean_intervals
+from ltray.results.tables import write_table
+from ltray.run_folder import BEST, keep_best, read_evaluation
 from ltray.space.search_space import SearchSpace
 
 OF_PAPERS = "of_papers"

@@ -7,10 +7,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from ltray.outcome.edges import edges
-from ltray.outcome.importance import Importance, importances
-from ltray.outcome.results import write_table
-from ltray.outcome.run_folder import IMPORTANCE
+from ltray.results.importance import Importance, importances
+from ltray.results.range_edges import edges
+from ltray.results.tables import write_table
+from ltray.run_folder import IMPORTANCE
 from ltray.space.search_space import SearchSpace
 
 NOT_BEYOND_CHANCE = "which knobs matter cannot be told from chance after {} trials"
