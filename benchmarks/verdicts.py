@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from ltray.claims.check import agreement
-from ltray.claims.spreads import Spread
+from ltray.published.check import agreement
+from ltray.published.spreads import Spread
 from ltray.results.finalists import ROUNDS_BEFORE_DROPPING, Cell, Results, clear_losers, looks
 from ltray.results.intervals import BETTER, Interval, mean_interval
 from ltray.results.multiple_comparisons import differences, mean_intervals

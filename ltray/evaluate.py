@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ltray.arguments import Parser, path_argument
-from ltray.claims.check import Comparison, compare
-from ltray.claims.table import claim_table
 from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.files import is_there
 from ltray.metrics import METRICS, title
+from ltray.published.check import Comparison, compare
+from ltray.published.table import claim_table
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.intervals import mean_interval
 from ltray.results.ledger import note_look, run_of, words_of

@@ -5,12 +5,12 @@ from pathlib import Path
 from rich.console import Console
 
 from ltray.arguments import Parser, check_writable, path_argument
-from ltray.claims.of_run import claims_of
-from ltray.claims.table import claim_table
 from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.pages.report import REPORT, write_report
 from ltray.pages.summary import headline
+from ltray.published.of_run import claims_of
+from ltray.published.table import claim_table
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.finalist_table import render_finalists
 from ltray.results.ledger import number_of, words_of

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ltray.claims import published
-from ltray.claims.check import ABOVE, BELOW, NOT, WITHIN, Comparison, agreement, compare
-from ltray.claims.departures import other_row
-from ltray.claims.spreads import FAMILIES, Spread, listed_spread
-from ltray.claims.table import claim_rows
 from ltray.data.definition import find
 from ltray.experiment import Experiment
 from ltray.methods import METHODS
 from ltray.parts.backbones import BACKBONES
+from ltray.published import published
+from ltray.published.check import ABOVE, BELOW, NOT, WITHIN, Comparison, agreement, compare
+from ltray.published.departures import other_row
+from ltray.published.spreads import FAMILIES, Spread, listed_spread
+from ltray.published.table import claim_rows
 from ltray.results.intervals import Interval, mean_interval, run_interval
 
 # What papers train on that ltray has no definition of.

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ltray.claims.of_run import claims_of
 from ltray.evaluate import Findings
 from ltray.experiment import Experiment
+from ltray.published.of_run import claims_of
 from ltray.results.intervals import mean_interval, run_interval
 from ltray.results.run_record import RunRecord
 

@@ -12,7 +12,7 @@ FLOORS = (
     " distributed yaml_text settings settings_file arguments run_settings provenance command console network",
     "stage parts stages",
     "methods data engine",
-    "network_config run_folder experiment objective loggers space study results claims pages",
+    "network_config run_folder experiment objective loggers space study results published pages",
     "on_ray testing",
     "train tune convert views evaluate report predict",
 )

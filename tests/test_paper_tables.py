@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ltray.claims import Claim, published
-from ltray.claims.check import compare
 from ltray.long_tail import LongTail
+from ltray.published import Claim, published
+from ltray.published.check import compare
 from ltray.results.intervals import mean_interval
 from ltray.space.search_space import SearchSpace
 

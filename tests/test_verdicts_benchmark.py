@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.verdicts import FINALISTS, WORLDS, called_better, covered, dropped, misjudged
-from ltray.claims import published
-from ltray.claims.spreads import MEASURED
+from ltray.published import published
+from ltray.published.spreads import MEASURED
 from ltray.results.finalist_table import summary
 from ltray.results.finalists import Finalist
 from ltray.results.intervals import BETTER

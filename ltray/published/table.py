@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from ltray.claims.check import Comparison
+from ltray.published.check import Comparison
 
 TITLE = "published figures for this method, data set and imbalance factor"
 HEADINGS = ("of", "published in", "all, %", "ours − theirs", "verdict")

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ltray.claims.check import Comparison, compare
+from ltray.published.check import Comparison, compare
 from ltray.results.finalist_table import OF_PAPERS, name_of
 from ltray.results.finalists import FOLDER
 from ltray.results.intervals import mean_interval, run_interval

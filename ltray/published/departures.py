@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from ltray.claims import Claim, published
 from ltray.data.definition import LISTS, DatasetDefinition, find
 from ltray.errors import UsageError
 from ltray.methods import METHODS
 from ltray.network_config import NETWORK_SETTINGS, RunNetwork
 from ltray.parts.backbones import new_backbone
+from ltray.published import Claim, published
 
 # Fields of a data set that decide which images train and test; the factor is looked at on its own.
 SAME_IMAGES = ("source", "image_size", "imbalance_kind", "largest_class", "test_per_class", "train_list", "test_list")

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ltray.claims import Claim, published
-from ltray.claims.departures import other_recipe, other_row
-from ltray.claims.spreads import Spread, listed_spread
+from ltray.published import Claim, published
+from ltray.published.departures import other_recipe, other_row
+from ltray.published.spreads import Spread, listed_spread
 from ltray.results.intervals import LEVEL, Interval
 
 WITHIN, BELOW, ABOVE, NOT = "within noise", "below", "above", "not comparable"
