@@ -11,7 +11,7 @@ import torch
 
 from ltray.evaluate import _class_table
 from ltray.long_tail import LongTail
-from ltray.pages import marks, model, search, summary
+from ltray.report import marks, model, search, summary
 from ltray.results.predictions import Assessment
 from ltray.results.run_record import RunRecord
 from ltray.results.tau_curve import TauCurve

@@ -12,9 +12,9 @@ FLOORS = (
     " distributed yaml_text settings settings_file arguments run_settings provenance command console network",
     "stage parts stages",
     "methods data engine",
-    "network_config run_folder experiment objective loggers space study results published pages",
+    "network_config run_folder experiment objective loggers space study results published report",
     "on_ray testing",
-    "train tune convert views evaluate report predict",
+    "train tune convert views evaluate predict",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 STRANGERS = {"methods", "data", "engine", "on_ray", "testing"}  # on one floor with others and unknown to them

@@ -15,9 +15,9 @@ import yaml
 
 from ltray.command import run
 from ltray.errors import UsageError
-from ltray.pages.chart import Axis, Chart
-from ltray.pages.report import write_report
-from ltray.report import main
+from ltray.report.__main__ import main
+from ltray.report.chart import Axis, Chart
+from ltray.report.render import write_report
 from ltray.results.finalist_table import run_table, summary
 from ltray.results.finalists import Finalist
 from ltray.results.run_record import RunRecord

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from ltray.console import new_console
-from ltray.pages import page
+from ltray.report import page
 from ltray.results.paths import shell_word
 
 NAMES = ["plain", "it's", "a b", "$(touch x)", "*", "", "l\nb'c", "\x1b'\\", os.fsdecode(b"\xe4'\\n\"$x"), "~", "-n"]

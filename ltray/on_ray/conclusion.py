@@ -11,9 +11,9 @@ from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.finalists import run_finalists
 from ltray.on_ray.trial import attempts, checkpoints
-from ltray.pages.report import REPORT, write_report
 from ltray.published.of_run import claims_of
 from ltray.published.table import claim_table
+from ltray.report.render import REPORT, write_report
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.finalist_table import render_finalists, write_finalists
 from ltray.results.finalists import choose

@@ -17,7 +17,7 @@ from ltray.data.draft_definition import training_line
 from ltray.data.splits import cut
 from ltray.evaluate import Findings, _class_table, as_json
 from ltray.long_tail import LongTail
-from ltray.pages.model import classes
+from ltray.report.model import classes
 from ltray.results.predictions import Assessment
 from ltray.run_folder import BEST, SCORES
 

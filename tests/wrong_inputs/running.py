@@ -17,9 +17,10 @@ from types import FrameType
 
 import pytest
 
-from ltray import command, convert, evaluate, predict, report, train, tune, views
+from ltray import command, convert, evaluate, predict, train, tune, views
 from ltray.methods import __main__ as methods
 from ltray.on_ray import cluster
+from ltray.report import __main__ as report
 from tests.wrong_inputs.case import Case
 
 MAINS: dict[str, Callable[[list[str]], int]] = {

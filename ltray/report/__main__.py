@@ -1,4 +1,4 @@
-"""`python -m ltray.report RUN…`: an HTML page and a summary in the terminal of runs and searches."""
+"""`python -m ltray.report.__main__ RUN…`: an HTML page and a summary in the terminal of runs and searches."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from rich.console import Console
 from ltray.arguments import Parser, check_writable, path_argument
 from ltray.command import DONE, run
 from ltray.console import new_console
-from ltray.pages.report import REPORT, write_report
-from ltray.pages.summary import headline
 from ltray.published.of_run import claims_of
 from ltray.published.table import claim_table
+from ltray.report.render import REPORT, write_report
+from ltray.report.summary import headline
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.finalist_table import render_finalists
 from ltray.results.ledger import number_of, words_of
@@ -52,7 +52,8 @@ def _summarise(record: RunRecord, console: Console) -> None:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m ltray.report", description="Report runs and searches, together where several are named."
+        prog="python -m ltray.report.__main__",
+        description="Report runs and searches, together where several are named.",
     )
     parser.add_argument(
         "runs", nargs="+", type=path_argument, metavar="RUN", help="folder of ltray.train or ltray.tune"

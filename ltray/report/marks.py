@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from ltray.pages.chart import Axis, Chart
+from ltray.report.chart import Axis, Chart
 from ltray.results.finalist_table import name_of
 from ltray.study.short_runs import RUN
 

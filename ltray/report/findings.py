@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 
 from ltray.metrics import SECONDS, title
-from ltray.pages import marks
-from ltray.pages.page import grid, key, paragraph, section, table
-from ltray.pages.words import cell, percent, symbol
+from ltray.report import marks
+from ltray.report.page import grid, key, paragraph, section, table
+from ltray.report.words import cell, percent, symbol
 from ltray.results.importance import untold
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import FRONT

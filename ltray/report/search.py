@@ -1,9 +1,9 @@
 """What a search tried: knobs, slices, curves, trials."""
 
 from ltray.metrics import BALANCED, METRICS, heading, shown_keys, title
-from ltray.pages import marks
-from ltray.pages.page import folded, grid, key, paragraph, section, table
-from ltray.pages.words import cell, percent, symbol
+from ltray.report import marks
+from ltray.report.page import folded, grid, key, paragraph, section, table
+from ltray.report.words import cell, percent, symbol
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import precision_of_best, state_of
 

@@ -5,8 +5,8 @@ from html import escape
 from pathlib import Path
 
 from ltray.files import atomic_write
-from ltray.pages import findings, model, search, summary
-from ltray.pages.page import page, table, tiles
+from ltray.report import findings, model, search, summary
+from ltray.report.page import page, table, tiles
 from ltray.results.run_record import RunRecord
 
 REPORT = "report.html"

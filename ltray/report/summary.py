@@ -3,11 +3,11 @@
 import pandas as pd
 
 from ltray.metrics import heading, shown_accuracies, shown_keys
-from ltray.pages import marks
-from ltray.pages.page import grid, key, paragraph, section, table
-from ltray.pages.words import SELECTED_ON_TEST, percent, spread_of
 from ltray.published.of_run import claims_of
 from ltray.published.table import HEADINGS, claim_rows
+from ltray.report import marks
+from ltray.report.page import grid, key, paragraph, section, table
+from ltray.report.words import SELECTED_ON_TEST, percent, spread_of
 from ltray.results.finalist_table import against, methods_of, name_of, selected_on, shift_of, spread
 from ltray.results.ledger import LOOK, words_of
 from ltray.results.run_record import RunRecord

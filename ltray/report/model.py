@@ -4,9 +4,9 @@ import json
 import math
 from html import escape
 
-from ltray.pages import marks
-from ltray.pages.page import folded, grid, key, paragraph, section, table
-from ltray.pages.words import plain
+from ltray.report import marks
+from ltray.report.page import folded, grid, key, paragraph, section, table
+from ltray.report.words import plain
 from ltray.results.ledger import number_of, words_of
 from ltray.results.predictions import Assessment
 from ltray.results.run_record import RunRecord
