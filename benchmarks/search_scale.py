@@ -22,11 +22,11 @@ import psutil
 from rich.console import Console
 
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
-from ltray.on_ray.closing import Closing
-from ltray.on_ray.meter import Meter
-from ltray.on_ray.stopping import EPOCHS, Stopping
-from ltray.on_ray.study_search import StudySearch
-from ltray.on_ray.watch import Watch
+from ltray.on_ray.callbacks.budget import Meter
+from ltray.on_ray.callbacks.progress import Watch
+from ltray.on_ray.scheduler import EPOCHS, Stopping
+from ltray.on_ray.searcher import StudySearch
+from ltray.on_ray.shutdown import Closing
 from ltray.space.search_space import SearchSpace
 from ltray.study.stopping_rules import Halving
 from ltray.study.study import open_study

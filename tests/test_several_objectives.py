@@ -13,8 +13,8 @@ from rich.console import Console
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.on_ray.closing import Closing
-from ltray.on_ray.study_search import StudySearch
+from ltray.on_ray.searcher import StudySearch
+from ltray.on_ray.shutdown import Closing
 from ltray.results.tables import render, trial_table
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import Progress

@@ -4,7 +4,7 @@ from typing import Any
 
 from ray.tune import Callback
 
-from ltray.on_ray.stopping import EPOCHS
+from ltray.on_ray.scheduler import EPOCHS
 
 
 class ForgiveFailures(Callback):

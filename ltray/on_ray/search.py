@@ -13,16 +13,16 @@ from rich.console import Console
 from ltray.command import FAILED, INTERRUPTED
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.on_ray import cluster
-from ltray.on_ray.closing import Closing, signals_to
-from ltray.on_ray.conclusion import conclude, write_tables
+from ltray.on_ray.callbacks.budget import Meter
+from ltray.on_ray.callbacks.json_lines import Records
+from ltray.on_ray.callbacks.progress import Watch
+from ltray.on_ray.finish import conclude, write_tables
 from ltray.on_ray.forgiving import ForgiveFailures
-from ltray.on_ray.meter import Meter
-from ltray.on_ray.population_search import PopulationSearch, PopulationStopping
-from ltray.on_ray.records import Records
-from ltray.on_ray.stopping import Stopping
-from ltray.on_ray.study_search import StudySearch
+from ltray.on_ray.pbt import PopulationSearch, PopulationStopping
+from ltray.on_ray.scheduler import Stopping
+from ltray.on_ray.searcher import StudySearch
+from ltray.on_ray.shutdown import Closing, signals_to
 from ltray.on_ray.trial import Reclaim, resumable, run_trial, trial_folder_name
-from ltray.on_ray.watch import Watch
 from ltray.run_folder import TRIALS, check_newest
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent

@@ -29,8 +29,8 @@ from ray.util.queue import Empty, Queue
 from ltray.engine.checkpoint import metrics_of
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
-from ltray.on_ray.rendezvous import ConfinedTorchConfig
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
+from ltray.on_ray.torch_backend import ConfinedTorchConfig
 from ltray.on_ray.trainer import Failure, ProgressPolicy, Trainer
 from ltray.on_ray.tries import interruption
 

@@ -1,9 +1,9 @@
 """How trials of methods of different length end in the study."""
 
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
-from ltray.on_ray.closing import Closing
-from ltray.on_ray.stopping import EPOCHS
-from ltray.on_ray.study_search import StudySearch
+from ltray.on_ray.scheduler import EPOCHS
+from ltray.on_ray.searcher import StudySearch
+from ltray.on_ray.shutdown import Closing
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import open_study
 

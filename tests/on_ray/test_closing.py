@@ -6,10 +6,10 @@ import optuna
 import pytest
 
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
-from ltray.on_ray.closing import Closing, signals_to
-from ltray.on_ray.meter import Meter
-from ltray.on_ray.stopping import EPOCHS
-from ltray.on_ray.study_search import StudySearch
+from ltray.on_ray.callbacks.budget import Meter
+from ltray.on_ray.scheduler import EPOCHS
+from ltray.on_ray.searcher import StudySearch
+from ltray.on_ray.shutdown import Closing, signals_to
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
 from ltray.study.study import open_study
@@ -92,7 +92,7 @@ class Trial:
 
 def test_the_meter_sums_over_running_trials_and_closes_the_search(tmp_path, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr("ltray.on_ray.meter.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("ltray.on_ray.callbacks.budget.time.monotonic", lambda: clock[0])
     Spent(seconds=3600.0, cpu_seconds=7200.0).write(tmp_path)  # by a command that was killed
     closing = Closing()
     meter = Meter(tmp_path, closing, budget=Budget(2.1, "cpuh"), each={"CPU": 3.0, "GPU": 0.5}, started=90.0)

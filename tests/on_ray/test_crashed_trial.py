@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from ltray.on_ray.closing import Closing
-from ltray.on_ray.stopping import Stopping
-from ltray.on_ray.study_search import StudySearch
+from ltray.on_ray.scheduler import Stopping
+from ltray.on_ray.searcher import StudySearch
+from ltray.on_ray.shutdown import Closing
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import REASON, open_study
 from tests.on_ray import commands

@@ -10,10 +10,10 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
-from ltray.on_ray.closing import Closing
+from ltray.on_ray.scheduler import EPOCHS, Stopping
+from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.session import FAILURE
-from ltray.on_ray.stopping import EPOCHS, Stopping
-from ltray.on_ray.study_search import StudySearch
+from ltray.on_ray.shutdown import Closing
 from ltray.space.search_space import SearchSpace
 from ltray.study.stopping_rules import Halving
 from ltray.study.study import REASON, begin, recorded_values

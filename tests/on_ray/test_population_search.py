@@ -10,8 +10,8 @@ import torch
 from ray.tune.search import Searcher
 
 from ltray.engine.checkpoint import Checkpoint, Position
-from ltray.on_ray.closing import Closing
-from ltray.on_ray.population_search import PopulationSearch, PopulationStopping
+from ltray.on_ray.pbt import PopulationSearch, PopulationStopping
+from ltray.on_ray.shutdown import Closing
 from ltray.on_ray.trial import resumable, trial_folder_name
 from ltray.study.population import Population
 from ltray.study.study import COPIES, SETTINGS
@@ -140,7 +140,7 @@ def test_a_driver_that_dies_in_the_midst_of_an_exchange_decides_the_same(
         def die(*arguments):
             raise Died
 
-        broken.setattr(f"ltray.on_ray.population_search.{step}", die)
+        broken.setattr(f"ltray.on_ray.pbt.{step}", die)
         with pytest.raises(Died):
             driver.run()
     assert Driver(tmp_path, space).run().outcome() == undisturbed.outcome()

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ltray.on_ray.records import Records
+from ltray.on_ray.callbacks.json_lines import Records
 from ltray.results.tables import history
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.schedulers import ASHAScheduler
 
-from ltray.on_ray.stopping import EPOCHS, Stopping
+from ltray.on_ray.scheduler import EPOCHS, Stopping
 from ltray.study.progress import Progress
 from ltray.study.stopping_rules import Halving, HyperBand, Median
 

@@ -13,9 +13,9 @@ import pytest
 import sqlalchemy
 
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
-from ltray.on_ray.closing import Closing
-from ltray.on_ray.stopping import EPOCHS
-from ltray.on_ray.study_search import StudySearch
+from ltray.on_ray.scheduler import EPOCHS
+from ltray.on_ray.searcher import StudySearch
+from ltray.on_ray.shutdown import Closing
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import PROGRESS, open_study
 from tests.on_ray import commands

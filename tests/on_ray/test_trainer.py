@@ -13,7 +13,7 @@ from ray.train.v2._internal.state import util
 from ray.util.placement_group import placement_group_table
 
 from ltray.on_ray import cluster, workers
-from ltray.on_ray.rendezvous import ConfinedTorchConfig
+from ltray.on_ray.torch_backend import ConfinedTorchConfig
 from ltray.on_ray.trainer import ProgressPolicy, Trainer
 from ltray.run_folder import read_history
 from tests.on_ray import commands

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from ltray.engine.loop import PLANNED_EPOCHS
-from ltray.on_ray.closing import Closing
-from ltray.on_ray.stopping import EPOCHS
-from ltray.on_ray.watch import Watch
+from ltray.on_ray.callbacks.progress import Watch
+from ltray.on_ray.scheduler import EPOCHS
+from ltray.on_ray.shutdown import Closing
 
 METRIC = "val/acc_few"
 

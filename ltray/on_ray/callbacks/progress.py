@@ -14,9 +14,9 @@ from rich.text import Text
 
 from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.loggers.tensorboard import Board
-from ltray.on_ray.closing import Closing
 from ltray.on_ray.forgiving import last_epoch
-from ltray.on_ray.stopping import EPOCHS
+from ltray.on_ray.scheduler import EPOCHS
+from ltray.on_ray.shutdown import Closing
 from ltray.on_ray.trial import failure_of, last_line
 from ltray.on_ray.tries import INTERRUPTED, interruption
 

@@ -14,9 +14,9 @@ from ray.tune.search import Searcher
 
 from ltray.engine.checkpoint import Checkpoint
 from ltray.experiment import Experiment
-from ltray.on_ray.closing import Closing
-from ltray.on_ray.stopping import EPOCHS, Stopping
-from ltray.on_ray.study_search import StudySearch
+from ltray.on_ray.scheduler import EPOCHS, Stopping
+from ltray.on_ray.searcher import StudySearch
+from ltray.on_ray.shutdown import Closing
 from ltray.on_ray.trial import checkpoints, copies_folder, resumable
 from ltray.study.population import Copy, Population
 from ltray.study.progress import Progress

@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.tune import Callback
 
-from ltray.on_ray.closing import Closing
+from ltray.on_ray.shutdown import Closing
 from ltray.study.budget import Budget, Spent
 
 WRITE_EVERY = 5.0  # seconds; as much may be missing from the record after a kill

@@ -11,8 +11,8 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from ltray.engine.loop import PLANNED_EPOCHS
-from ltray.on_ray.closing import Closing
-from ltray.on_ray.stopping import EPOCHS
+from ltray.on_ray.scheduler import EPOCHS
+from ltray.on_ray.shutdown import Closing
 from ltray.on_ray.trial import failure_of, is_finite
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import Progress

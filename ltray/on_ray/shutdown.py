@@ -10,7 +10,7 @@ from ray.tune import Stopper
 
 from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.leaving import leave_soon
-from ltray.on_ray.stopping import EPOCHS
+from ltray.on_ray.scheduler import EPOCHS
 
 
 class Closing(Stopper):

@@ -1,0 +1,1 @@
+"""What Ray Tune calls while a search runs."""
