@@ -20,8 +20,8 @@ from ltray.following import World
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.metrics import BALANCED, check_groups, check_objective
+from ltray.network import Network
 from ltray.network_config import NETWORK_SETTINGS, RANDOM, RunNetwork
-from ltray.parts.heads import Network
 from ltray.recipe import Recipe
 from ltray.run_settings import RunSettings
 from ltray.settings import full_keys, plain

@@ -1,4 +1,4 @@
-"""What every backbone is."""
+"""What every network is: a backbone, which gives features, and a classifier on them."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,3 +22,22 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to features (B, d): the average of the feature map."""
         return F.adaptive_avg_pool2d(self.feature_map(images), 1).flatten(1)
+
+
+class Network(nn.Module):
+    """A backbone and its classifier.
+
+    Args:
+        backbone: Maps images (B, 3, H, W) to features (B, d); `width` is d.
+        classifier: Maps features to scores (B, K); has `weight` (K, d).
+    """
+
+    def __init__(self, backbone: Backbone, classifier: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) to scores (B, K)."""
+        scores: Tensor = self.classifier(self.backbone(images))
+        return scores

@@ -12,8 +12,9 @@ from ltray.arguments import check_place
 from ltray.data.definition import DatasetDefinition
 from ltray.errors import UsageError, did_you_mean
 from ltray.long_tail import LongTail
+from ltray.network import Network
 from ltray.parts.backbones import BACKBONES, new_backbone
-from ltray.parts.heads import Network, new_classifier
+from ltray.parts.heads import new_classifier
 from ltray.parts.pretrained import (
     FROZEN,
     IMAGENET,

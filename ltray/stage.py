@@ -11,7 +11,7 @@ from ltray.long_tail import LongTail
 from ltray.recipe import Recipe
 
 if TYPE_CHECKING:
-    from ltray.parts.heads import Network
+    from ltray.network import Network
 
 Terms = dict[str, Tensor]
 """Named scalars, already weighted; their sum is minimised."""

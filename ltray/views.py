@@ -31,8 +31,9 @@ from ltray.errors import UsageError
 from ltray.experiment import complete_keys, find_method
 from ltray.files import reason
 from ltray.long_tail import LongTail
+from ltray.network import Network
 from ltray.parts.backbones import new_backbone
-from ltray.parts.heads import Network, new_classifier
+from ltray.parts.heads import new_classifier
 from ltray.printable import printable
 from ltray.settings import parse_assignments
 from ltray.stage import Method, Patches, Setting, View

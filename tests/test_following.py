@@ -12,7 +12,8 @@ from ltray.experiment import Experiment
 from ltray.following import STEPS, World
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
-from ltray.parts.heads import Network, new_classifier
+from ltray.network import Network
+from ltray.parts.heads import new_classifier
 from ltray.parts.resnet32 import ResNet32
 from ltray.recipe import Recipe
 from ltray.stage import Setting

@@ -10,7 +10,8 @@ from torch import Tensor
 from ltray.following import BEFORE_THE_END
 from ltray.knobs import Value, knob
 from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
-from ltray.parts.heads import CosineClassifier, Network
+from ltray.network import Network
+from ltray.parts.heads import CosineClassifier
 from ltray.parts.margin_losses import (
     class_balanced_weights,
     ldam_margins,

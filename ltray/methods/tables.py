@@ -6,8 +6,9 @@ from ltray.following import World
 from ltray.knobs import Knob
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
+from ltray.network import Network
 from ltray.parts.backbones import new_backbone
-from ltray.parts.heads import Network, new_classifier
+from ltray.parts.heads import new_classifier
 from ltray.stage import Method, Setting, Stage
 
 METHOD_HEADINGS = ("method", "paper", "stages", "views of an image", "continues a network")

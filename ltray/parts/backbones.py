@@ -8,8 +8,6 @@ from ltray.network import Backbone
 from ltray.parts.resnet32 import ResNet32
 from ltray.parts.torchvision_backbones import TORCHVISION
 
-__all__ = ["BACKBONES", "Backbone", "new_backbone"]
-
 BACKBONES: dict[str, Callable[[], Backbone]] = {"resnet32": ResNet32} | {
     name: partial(kind, new_body) for name, (kind, new_body) in TORCHVISION.items()
 }

@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltray.parts.backbones import Backbone
-
 
 class CosineClassifier(nn.Module):
     """Scores s·cos(x, w_k), no bias.
@@ -29,25 +27,6 @@ class CosineClassifier(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map features (B, d) to scores (B, K)."""
         return self.scale * F.normalize(features, dim=1) @ F.normalize(self.weight, dim=1).T
-
-
-class Network(nn.Module):
-    """A backbone and its classifier.
-
-    Args:
-        backbone: Maps images (B, 3, H, W) to features (B, d); `width` is d.
-        classifier: Maps features to scores (B, K); has `weight` (K, d).
-    """
-
-    def __init__(self, backbone: Backbone, classifier: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.classifier = classifier
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images (B, 3, H, W) to scores (B, K)."""
-        scores: Tensor = self.classifier(self.backbone(images))
-        return scores
 
 
 def new_classifier(kind: str, *, width: int, classes: int) -> nn.Module:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from ltray.knobs import Above, Knob, knob
-from ltray.parts.heads import Network
+from ltray.network import Network
 from ltray.recipe import Recipe
 from ltray.stage import Setting, Stage
 

@@ -10,8 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ltray.following import EPOCHS, MILESTONES
 from ltray.knobs import Value, knob
-from ltray.parts.backbones import Backbone
-from ltray.parts.heads import Network
+from ltray.network import Backbone, Network
 from ltray.recipe import SCHEDULES, STEPS, Recipe
 from ltray.stage import Batch, Setting, Stage, View
 

@@ -11,8 +11,8 @@ from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.loop import NotFinite, Run, train
 from ltray.errors import UsageError
 from ltray.knobs import Above, Value
-from ltray.network import Backbone
-from ltray.parts.heads import Network, new_classifier
+from ltray.network import Backbone, Network
+from ltray.parts.heads import new_classifier
 from ltray.recipe import Recipe
 from ltray.stage import Method, Setting
 from ltray.testing.overfit import COUNTS, SIZE, TinyBackbone, textures

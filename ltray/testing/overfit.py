@@ -13,8 +13,8 @@ from ltray.data.pools import MemoryPool
 from ltray.data.splits import Split
 from ltray.engine.loop import Run, train
 from ltray.engine.memory_session import MemorySession
-from ltray.parts.backbones import Backbone
-from ltray.parts.heads import Network, new_classifier
+from ltray.network import Backbone, Network
+from ltray.parts.heads import new_classifier
 from ltray.stage import Method, Setting, Stage
 
 SIZE = 8

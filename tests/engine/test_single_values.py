@@ -11,8 +11,8 @@ from ltray.engine.memory_session import MemorySession
 from ltray.engine.single_values import refusing_single_values
 from ltray.errors import UsageError
 from ltray.methods import METHODS
+from ltray.network import Network
 from ltray.parts.flows import FlowBatchNorm
-from ltray.parts.heads import Network
 from ltray.recipe import Recipe
 from ltray.stage import Setting, Stage
 from ltray.testing.overfit import SIZE, TinyBackbone, textures

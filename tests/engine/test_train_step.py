@@ -10,7 +10,7 @@ from ltray.engine.loop import Run, new_optimizer, set_training_mode, train, trai
 from ltray.engine.lr_schedule import learning_rate
 from ltray.engine.memory_session import MemorySession
 from ltray.methods.cross_entropy import BaselineKnobs, OneView
-from ltray.parts.heads import Network
+from ltray.network import Network
 from ltray.recipe import Recipe
 from ltray.stage import Batch, Setting, Stage
 from ltray.testing.overfit import TinyBackbone, textures

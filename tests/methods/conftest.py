@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ltray.long_tail import LongTail
-from ltray.parts.backbones import Backbone
-from ltray.parts.heads import Network, new_classifier
+from ltray.network import Backbone, Network
+from ltray.parts.heads import new_classifier
 from ltray.stage import Setting
 
 

@@ -24,9 +24,10 @@ from ltray.methods.dscl.losses import (
     sums_with_queue,
 )
 from ltray.methods.dscl.method import METHOD, DecoupledContrast
+from ltray.network import Network
 from ltray.parts.backbones import new_backbone
 from ltray.parts.contrast import ContrastBatch, unit
-from ltray.parts.heads import Network, new_classifier
+from ltray.parts.heads import new_classifier
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.pairs import EPSILON, extended, supervised_contrast
 from ltray.parts.queues import ClassQueue

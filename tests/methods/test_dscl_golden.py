@@ -18,9 +18,8 @@ from ltray.methods.dscl.losses import (
     sums_with_batch,
 )
 from ltray.methods.dscl.method import DecoupledContrast
-from ltray.parts.backbones import Backbone
+from ltray.network import Backbone, Network
 from ltray.parts.contrast import ContrastBatch
-from ltray.parts.heads import Network
 from ltray.stage import Batch, Setting
 
 CLOSE = dict(rtol=0.0, atol=1e-8)

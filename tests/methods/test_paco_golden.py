@@ -13,9 +13,8 @@ from ltray.methods.centres import parametric_contrast
 from ltray.methods.gpaco import GPaCoKnobs, GPaCoStage
 from ltray.methods.multi_task import MultiTaskKnobs, MultiTaskStage
 from ltray.methods.paco import PaCoKnobs, PaCoStage
-from ltray.parts.backbones import Backbone
+from ltray.network import Backbone, Network
 from ltray.parts.contrast import ContrastBatch
-from ltray.parts.heads import Network
 from ltray.parts.losses import log_prior
 from ltray.stage import Batch, Setting
 

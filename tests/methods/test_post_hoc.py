@@ -11,8 +11,8 @@ from ltray.methods import post_hoc_adjustment, tau_norm, temperature
 from ltray.methods.post_hoc_adjustment import PostHocAdjustmentKnobs
 from ltray.methods.tau_norm import TauNormKnobs, normalised, tau_ranges
 from ltray.methods.temperature import TemperatureKnobs, best_temperature
+from ltray.network import Network
 from ltray.parts.adjusted_classifiers import ScaledClassifier
-from ltray.parts.heads import Network
 from ltray.stage import Setting
 
 CASES = ["k5", "k100"]

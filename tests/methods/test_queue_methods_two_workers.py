@@ -12,9 +12,9 @@ from ltray.distributed import rank, total, world_size
 from ltray.engine.loop import set_training_mode
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
-from ltray.parts.backbones import Backbone
+from ltray.network import Backbone, Network
 from ltray.parts.batch_norm import synchronise
-from ltray.parts.heads import Network, new_classifier
+from ltray.parts.heads import new_classifier
 from ltray.stage import Batch, Setting, Stage
 
 TAIL = LongTail((20, 9, 4, 2))

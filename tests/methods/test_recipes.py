@@ -15,7 +15,8 @@ from ltray.engine.loop import new_optimizer, set_training_mode
 from ltray.engine.lr_schedule import learning_rate
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
-from ltray.parts.heads import Network, new_classifier
+from ltray.network import Network
+from ltray.parts.heads import new_classifier
 from ltray.parts.resnet32 import ResNet32
 from ltray.stage import Setting
 from ltray.testing.overfit import TinyBackbone

@@ -17,8 +17,9 @@ from ltray.methods.ride.knobs import RIDEKnobs
 from ltray.methods.ride.losses import diversity, diversity_temperatures, routing_loss, routing_target
 from ltray.methods.ride.method import RIDE, Routing
 from ltray.methods.ride.routing import RoutedNetwork
+from ltray.network import Network
 from ltray.parts.backbones import new_backbone
-from ltray.parts.heads import Network, new_classifier
+from ltray.parts.heads import new_classifier
 from ltray.stage import Batch, Setting
 
 CASES = ["k5", "k100"]

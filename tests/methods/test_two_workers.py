@@ -9,9 +9,9 @@ from torch.nn.parallel import DistributedDataParallel
 from ltray.distributed import rank, total, world_size
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
-from ltray.parts.backbones import Backbone
+from ltray.network import Backbone, Network
 from ltray.parts.batch_norm import synchronise
-from ltray.parts.heads import Network, new_classifier
+from ltray.parts.heads import new_classifier
 from ltray.stage import Batch, Setting
 
 TAIL = LongTail((20, 9, 4, 2))

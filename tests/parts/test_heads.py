@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from ltray.parts.heads import CosineClassifier, Network, new_classifier, projector
+from ltray.network import Network
+from ltray.parts.heads import CosineClassifier, new_classifier, projector
 from ltray.parts.resnet32 import ResNet32
 
 

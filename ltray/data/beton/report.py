@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ltray.data.beton.chunks import Prepared
 from ltray.data.originals import Originals
-from ltray.printable import printable
+from ltray.printable import plural, printable
 
 SHOWN = 10  # lines of a list that a message shows
 
@@ -53,12 +53,7 @@ def _of_duplicates(where: str, groups: Sequence[Same]) -> str:
     wrong = sum(group.classes > 1 for group in groups)
     more = f", {wrong:,} of them in different classes" if wrong else ""
     leak = "; they train and evaluate" if where.startswith("train and ") else ""
-    return f"{where}: {counted(len(groups), 'picture')} found more than once{more}{leak}"
-
-
-def counted(count: int, thing: str) -> str:
-    """Return "1 image", "1,200 images"."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+    return f"{where}: {plural(len(groups), 'picture')} found more than once{more}{leak}"
 
 
 def report(found: Found, notes: Sequence[str] = ()) -> str:
@@ -77,7 +72,7 @@ def report(found: Found, notes: Sequence[str] = ()) -> str:
 def _of_pool(pool: str, found: Found, prepared: Prepared) -> Iterable[str]:
     originals = found[pool][0]
     bad, notes = prepared.bad(), prepared.notes()
-    yield f"{pool}: {counted(len(prepared.good), 'image')} usable, {len(bad):,} not"
+    yield f"{pool}: {plural(len(prepared.good), 'image')} usable, {len(bad):,} not"
     yield from _indented(bad.values())
     for note, count in Counter(notes.values()).most_common():
         yield f"{pool}: {count:,} changed: {note}"

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ltray.data.beton.report import counted
 from ltray.data.definition import DatasetDefinition
 from ltray.data.image_files import SUFFIXES, Contents, images_in, left_in, read_file
 from ltray.data.originals import Source
 from ltray.data.sources.class_names import by_shown_name, check_known, differing_in_case, some, without_images
 from ltray.data.sources.folder_layout import Layout, find_layout, merged_subfolders
 from ltray.errors import UsageError
+from ltray.printable import plural
 
 
 def open_folder(definition: DatasetDefinition) -> Source:
@@ -63,15 +63,15 @@ def _left_alone(pool: str, place: Path, contents: Mapping[str, Contents]) -> Ite
     """Yield what a split's folder holds besides images of classes."""
     others: Counter[str] = sum((one.others for one in contents.values()), Counter())
     if others:
-        yield f"{pool}: {counted(others.total(), 'file')} of other kinds left alone: {_kinds(others)}"
+        yield f"{pool}: {plural(others.total(), 'file')} of other kinds left alone: {_kinds(others)}"
     loose = len(images_in(place))
     if loose:
-        yield f"{pool}: {counted(loose, 'image')} outside class folders left alone, in {place}"
+        yield f"{pool}: {plural(loose, 'image')} outside class folders left alone, in {place}"
     empty = [
         f"{name} ({_kinds(one.others) if one.others else 'empty'})" for name, one in contents.items() if not one.images
     ]
     if empty:
-        yield f"{pool}: {counted(len(empty), 'folder')} without an image, taken for no class: {some(empty)}"
+        yield f"{pool}: {plural(len(empty), 'folder')} without an image, taken for no class: {some(empty)}"
     left = sorted({*left_in(place), *(name for one in contents.values() for name in one.left)})
     if left:
         yield f"{pool}: left alone, since systems and tools make them: {some(left)}"

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ltray.data.beton.report import counted
 from ltray.data.sources.label_space import Labelled, Numbers
 from ltray.errors import UsageError
 from ltray.files import read_bytes, read_json, reading
-from ltray.printable import printable
+from ltray.printable import plural, printable
 
 LIMIT = 4 << 30  # bytes of a list file; COCO's largest has 0.5 GB
 DIGITS = 18  # of a label; more do not fit 64 bits
@@ -159,7 +158,7 @@ def _joined(path: Path, images: list[str], notes: list[Any], categories: Any, un
     else:
         names = declared or {}
     kept = list(_once(path, images, ids, names))
-    said = [f"{path}: {counted(unlabelled, 'image')} without an annotation left out"] if unlabelled else []
+    said = [f"{path}: {plural(unlabelled, 'image')} without an annotation left out"] if unlabelled else []
     if len(kept) < len(ids):
         said.append(f"{path}: images with several annotations of one class counted once: {len(ids) - len(kept):,} more")
     return ListFile(

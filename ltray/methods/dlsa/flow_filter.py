@@ -10,8 +10,7 @@ from ltray.methods.dlsa.division import OPEN, DivisionTree, cluster_classes
 from ltray.methods.dlsa.knobs import DLSAKnobs
 from ltray.methods.dlsa.losses import ClusterUse, balance_loss, class_weights, likelihood_loss, purity_loss
 from ltray.methods.dlsa.unit_features import UnitFeatures
-from ltray.parts.backbones import Backbone
-from ltray.parts.heads import Network
+from ltray.network import Backbone, Network
 from ltray.recipe import Recipe
 from ltray.stage import Batch, Stage, Terms, TrainingData, View
 

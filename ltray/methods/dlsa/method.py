@@ -12,7 +12,7 @@ from ltray.methods.dlsa.flow_mixture import FlowMixture
 from ltray.methods.dlsa.knobs import DLSAKnobs
 from ltray.methods.dlsa.losses import classifier_loss
 from ltray.methods.dlsa.unit_features import UnitFeatures
-from ltray.parts.backbones import Backbone
+from ltray.network import Backbone
 from ltray.parts.flows import AutoregressiveFlow
 from ltray.recipe import Recipe
 from ltray.stage import Batch, Method, Setting, Stage, Terms, TrainingData, View

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ltray.parts.backbones import Backbone
+from ltray.network import Backbone
 from ltray.stage import TrainingData
 
 

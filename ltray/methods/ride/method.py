@@ -16,7 +16,7 @@ from ltray.methods.ride.losses import (
     routing_target,
 )
 from ltray.methods.ride.routing import RoutedClassifier, RoutedNetwork, Router
-from ltray.parts.heads import Network
+from ltray.network import Network
 from ltray.parts.margin_losses import class_balanced_weights, ldam_margins
 from ltray.recipe import Recipe
 from ltray.stage import Batch, Method, Setting, Stage, Terms, View

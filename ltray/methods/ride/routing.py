@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltray.methods.ride.experts import ExpertBackbone, ExpertClassifier
-from ltray.parts.heads import Network
+from ltray.network import Network
 
 HIDDEN = 16
 
