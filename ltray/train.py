@@ -95,7 +95,7 @@ def train(experiment: Experiment, data: ImageData, resources: TrialResources, fo
         UsageError: The folder holds another run or is in use, or the cluster cannot be joined or has too little room.
     """
     from ltray.on_ray import cluster
-    from ltray.on_ray.leaving import leave_soon
+    from ltray.on_ray.forced_exit import exit_soon
 
     config = {"settings": experiment.settings(), "workers": resources.as_dict()}
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
@@ -117,7 +117,7 @@ def train(experiment: Experiment, data: ImageData, resources: TrialResources, fo
                 _evaluate(experiment, folder, cluster.worker_resources(resources), console)
         except KeyboardInterrupt:
             console.print(f"interrupted; the same command continues the run in {folder}")
-            leave_soon()
+            exit_soon()
             return INTERRUPTED
     if failure:
         console.print(f"failed: {failure}", style="red")

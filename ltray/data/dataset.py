@@ -15,11 +15,11 @@ from ltray.data.beton.changes import fingerprint_of
 from ltray.data.beton.left_out import usable
 from ltray.data.beton.presence import open_if_here
 from ltray.data.beton.store import Check, Converted, converted, converted_already, folder_of
+from ltray.data.data_folder import data_folder
 from ltray.data.definition import DatasetDefinition
 from ltray.data.feature_cache import FeatureCache
 from ltray.data.loaders import EvaluationImages, FeatureLoader, ImageLoader
 from ltray.data.memory import keep_freed_memory
-from ltray.data.places import data_folder
 from ltray.data.plan import Plan
 from ltray.data.pools import ImagePool, decode_originals
 from ltray.data.sampling import Sampling

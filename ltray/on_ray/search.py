@@ -14,15 +14,16 @@ from ltray.command import FAILED, INTERRUPTED
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.on_ray import cluster
 from ltray.on_ray.callbacks.budget import Meter
+from ltray.on_ray.callbacks.forgive_failures import ForgiveFailures
 from ltray.on_ray.callbacks.json_lines import Records
 from ltray.on_ray.callbacks.progress import Watch
+from ltray.on_ray.callbacks.release_resources import Reclaim
 from ltray.on_ray.finish import conclude, write_tables
-from ltray.on_ray.forgiving import ForgiveFailures
 from ltray.on_ray.pbt import PopulationSearch, PopulationStopping
 from ltray.on_ray.scheduler import Stopping
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import Closing, signals_to
-from ltray.on_ray.trial import Reclaim, resumable, run_trial, trial_folder_name
+from ltray.on_ray.trial import resumable, run_trial, trial_folder_name
 from ltray.run_folder import TRIALS, check_newest
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent

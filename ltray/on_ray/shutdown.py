@@ -9,7 +9,7 @@ from typing import Any
 from ray.tune import Stopper
 
 from ltray.engine.loop import PLANNED_EPOCHS
-from ltray.on_ray.leaving import leave_soon
+from ltray.on_ray.forced_exit import exit_soon
 from ltray.on_ray.scheduler import EPOCHS
 
 
@@ -58,7 +58,7 @@ class Closing(Stopper):
         else:  # whoever sends SIGTERM follows it up with SIGKILL within seconds
             self.at_once("interrupted")
             if self.last_words:
-                leave_soon(self.last_words)
+                exit_soon(self.last_words)
         self.interrupted = True
 
     def words(self) -> str:

@@ -13,7 +13,7 @@ import torch
 
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
 from ltray.on_ray.tries import INTERRUPTED
-from ltray.on_ray.workers import free, run_workers
+from ltray.on_ray.workers import run_workers
 from ltray.run_folder import whole_checkpoints
 
 
@@ -110,25 +110,6 @@ def _report_again(known: Iterable[tuple[Path, Mapping[str, float]]]) -> None:
     """Report what an earlier driver may have died before it saw; the study takes every epoch once."""
     for path, metrics in known:
         ray.tune.report(dict(metrics), checkpoint=ray.tune.Checkpoint.from_directory(str(path)))
-
-
-class Reclaim(ray.tune.Callback):
-    """Frees, from the driver, what a trial of several workers held when its own process died.
-
-    Args:
-        run: The run folder.
-    """
-
-    def __init__(self, run: Path) -> None:
-        self._run = run
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The trial starts again, and reserves anew."""
-        free(workers_folder(self._run, trial.config["number"]))
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The trial has failed for good."""
-        free(workers_folder(self._run, trial.config["number"]))
 
 
 def is_finite(value: Any) -> bool:

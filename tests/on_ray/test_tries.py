@@ -17,7 +17,7 @@ from ray.train.v2.api.exceptions import ControllerError, PreemptionError, Worker
 from ray.train.v2.api.preemption import PreemptionInfo
 
 from ltray.errors import UsageError
-from ltray.on_ray.forgiving import ForgiveFailures
+from ltray.on_ray.callbacks.forgive_failures import ForgiveFailures
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.trainer import Failure, ProgressPolicy, cause_of
 from ltray.on_ray.tries import Tries, interruption

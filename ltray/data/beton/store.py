@@ -17,9 +17,9 @@ from ltray.data.beton.manifest import Sidecar
 from ltray.data.beton.node_copy import at_hand
 from ltray.data.beton.presence import open_if_here
 from ltray.data.beton.progress import Progress
+from ltray.data.data_folder import data_folder
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Source
-from ltray.data.places import data_folder
 from ltray.errors import UsageError
 
 BAD_USAGE = 2  # exit code of a conversion that a user has to mend

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ltray.data.data_folder import data_folder
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import ArrayOriginals, Originals, Source
-from ltray.data.places import data_folder
 from ltray.data.sources.parquet import parquet_source
 from ltray.errors import UsageError
 

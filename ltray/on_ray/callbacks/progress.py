@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.loggers.tensorboard import Board
-from ltray.on_ray.forgiving import last_epoch
+from ltray.on_ray.callbacks.forgive_failures import last_epoch
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.shutdown import Closing
 from ltray.on_ray.trial import failure_of, last_line

@@ -11,7 +11,7 @@ from ltray.command import INTERRUPTED
 LEAVE_WITHIN = 8.0  # seconds; `docker stop` and the like kill after ten
 
 
-def leave_soon(last_words: Iterable[Callable[[], object]] = ()) -> None:
+def exit_soon(last_words: Iterable[Callable[[], object]] = ()) -> None:
     """Let the command end by itself for some seconds, then call `last_words` and end it with exit code 130.
 
     A signal to a whole process group ends Ray's own processes too; who calls Ray then waits a minute for them and is
