@@ -3,11 +3,12 @@
 import ast
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "ltray"
+from tests.given import ROOT
+
+PACKAGE = ROOT / "ltray"
 # Lowest first. What stands on one floor does not know its neighbours.
 FLOORS = (
     "errors printable distributed provenance network",

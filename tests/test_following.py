@@ -1,7 +1,6 @@
 """Defaults follow the data at hand, and leave the papers' own data sets alone."""
 
 import math
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +17,7 @@ from ltray.parts.resnet32 import ResNet32
 from ltray.recipe import Recipe
 from ltray.stage import Setting
 from tests import corners
+from tests.given import ROOT
 
 PROFILES = ("default", "cifar10_lt", "cifar100_lt", "imagenet_lt", "places_lt", "inat18", "digits_lt")
 # Classes, training images and the largest class, as the shipped definitions have them.
@@ -46,7 +46,7 @@ def test_the_papers_own_data_sets_keep_the_papers_values(name):
 
 
 def test_every_shipped_data_set_is_among_them():
-    shipped = {path.stem for path in (Path(__file__).resolve().parents[1] / "datasets").glob("*.yaml")}
+    shipped = {path.stem for path in (ROOT / "datasets").glob("*.yaml")}
     assert shipped == PAPERS.keys()
 
 

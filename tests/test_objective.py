@@ -14,8 +14,7 @@ from ltray.errors import UsageError
 from ltray.metrics import COUNTED, METRICS, OBJECTIVES, as_markdown, check_objective, default_objective, shown_keys
 from ltray.results.tables import precision_of_best, render
 from ltray.tune import main as tune
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.given import ROOT
 
 
 @pytest.mark.parametrize(

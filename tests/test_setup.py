@@ -14,7 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.given import ROOT
+
 PINS = (ROOT / "requirements" / "constraints.txt").read_text()
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.given import ROOT
+
 LONGEST = 400  # lines of a Python file
 # Where packages come from is the user's own matter. (Letters in brackets, here and below: this file must pass, too.)
 REGISTRIES = re.compile(

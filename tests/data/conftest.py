@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from tests.data.users import here, told
+from tests.data.folders_and_commands import here, told
 
 __all__ = ["here", "told"]
 

@@ -1,11 +1,10 @@
 """The tables of methods and knobs say what the declarations say."""
 
-from pathlib import Path
-
 from ltray.methods import METHODS
 from ltray.methods.tables import KNOB_HEADINGS, knob_rows, markdown, method_rows
+from tests.given import ROOT
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "methods.md"
+DOCUMENT = ROOT / "docs" / "methods.md"
 
 
 def test_the_document_is_up_to_date():

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.given import ROOT
 from tests.wrong_inputs.drawing import draw
 from tests.wrong_inputs.running import OUTCOMES, REFUSED, Ended, no_cluster, run
 from tests.wrong_inputs.world import build
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "wrong-inputs.md"
+PAGE = ROOT / "docs" / "wrong-inputs.md"
 
 
 def main() -> int:

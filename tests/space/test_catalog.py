@@ -1,15 +1,14 @@
 """The search spaces that ltray ships: one a method, legal on every small data set."""
 
-from pathlib import Path
-
 import optuna
 import pytest
 
 from ltray.experiment import Experiment
 from ltray.methods import METHODS
 from ltray.space.search_space import SearchSpace
+from tests.given import ROOT
 
-SPACES = Path(__file__).resolve().parents[1] / "search_spaces"
+SPACES = ROOT / "search_spaces"
 FOUND = {path.stem: path for path in sorted(SPACES.glob("*.yaml"))}
 NOTHING_TO_SEARCH = {"temperature"}  # scores divided by T rank alike: no accuracy depends on it
 CLASSES = {"cifar10-lt": 10, "cifar100-lt": 100, "digits-lt": 10}

@@ -1,7 +1,5 @@
 """The simulation behind docs/protocol.md: it judges by the package's own rules, and its page is complete."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,8 +9,9 @@ from ltray.published.spreads import MEASURED
 from ltray.results.finalist_table import summary
 from ltray.results.finalists import Finalist
 from ltray.results.intervals import BETTER
+from tests.given import ROOT
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "protocol.md"
+PAGE = ROOT / "docs" / "protocol.md"
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)

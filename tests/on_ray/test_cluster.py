@@ -13,7 +13,8 @@ import psutil
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.given import ROOT
+
 PROGRAMS = Path(sys.executable).parent
 TEMPLATE = ROOT / "cluster" / "own_machines.yaml"
 

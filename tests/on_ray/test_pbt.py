@@ -16,7 +16,7 @@ from ltray.on_ray.trial import resumable, trial_folder_name
 from ltray.study.population import Population
 from ltray.study.study import COPIES, SETTINGS
 
-spec = importlib.util.spec_from_file_location("population", Path(__file__).parents[1] / "test_population.py")
+spec = importlib.util.spec_from_file_location("population", Path(__file__).parents[1] / "study" / "test_population.py")
 shared = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(shared)
 

@@ -1,7 +1,5 @@
 """What trials run through and where they are compared; settings that would have no effect are refused."""
 
-from pathlib import Path
-
 import pytest
 
 from ltray.errors import UsageError
@@ -11,6 +9,7 @@ from ltray.space.search_settings import Stop
 from ltray.space.search_space import SearchSpace
 from ltray.study.stopping_rules import Halving, HyperBand, Median
 from ltray.study.trial_plan import Course
+from tests.given import ROOT
 
 TAIL = LongTail((40, 30, 20, 10, 9, 8, 7, 6, 5, 5))
 
@@ -131,7 +130,7 @@ def test_trials_of_different_length_are_not_compared():
 
 
 def test_the_shipped_spaces_have_rungs_without_a_warning():
-    for path in sorted((Path(__file__).resolve().parents[1] / "search_spaces").glob("*.yaml")):
+    for path in sorted((ROOT / "search_spaces").glob("*.yaml")):
         if "--from" in path.read_text():
             continue  # its stages are built on a run's network
         space = SearchSpace.read(path)

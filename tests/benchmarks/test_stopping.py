@@ -1,7 +1,5 @@
 """The recorded curves, and what the document says of them."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +8,9 @@ from scipy.stats import kendalltau
 from benchmarks.stopping import main
 from benchmarks.stopping_curves import FILE, SETS, read, space_of
 from benchmarks.stopping_replay import Fidelity, by_run, fidelities, kendall_tau, regret
+from tests.given import ROOT
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "early-stopping.md"
+DOCUMENT = ROOT / "docs" / "early-stopping.md"
 
 
 @given(values=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=12))

@@ -18,7 +18,7 @@ from ltray.data.beton.store import Check, folder_of
 from ltray.data.dataset import ImageData, open_data
 from ltray.data.definition import DatasetDefinition
 from ltray.errors import UsageError
-from tests.data.users import Told, fill
+from tests.data.folders_and_commands import Told, fill
 
 pytestmark = pytest.mark.ffcv
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ltray.errors import UsageError
-from tests.data.label_files import classes, opened, parquet
+from tests.data.sources.label_files import classes, opened, parquet
 
 PARQUET: dict[str, tuple[object, object, str]] = {
     "list": ([[0], [1]], None, r"row 0: column `label` must hold whole numbers or names only, but has \[0\]"),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ltray.data.definition import DatasetDefinition
 from ltray.data.sources.lists import reference_counts
 from ltray.errors import UsageError
-from tests.data.label_files import IDS, PETS, Images, classes, coco, lines, opened, parquet, text
+from tests.data.sources.label_files import IDS, PETS, Images, classes, coco, lines, opened, parquet, text
 
 ANIMALS = ("ant", "bee", "cat", "dog", "emu")
 animals = st.lists(st.sampled_from(ANIMALS), min_size=1, max_size=12)

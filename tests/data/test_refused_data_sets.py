@@ -16,7 +16,7 @@ from ltray import command, convert, views
 from ltray.data.beton import convert as conversion
 from ltray.data.beton.store import folder_of
 from ltray.data.definition import DatasetDefinition
-from tests.data.users import Told, fill
+from tests.data.folders_and_commands import Told, fill
 
 FOLDER = "name: mine\nsource: folder\nfolder: pets\nprotocol: paper\ntest_per_class: 1\n"
 LISTS = "name: mine\nsource: lists\nfolder: pets\ntrain_list: train.txt\ntest_per_class: 1\nprotocol: paper\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ltray.errors import UsageError
-from tests.data.label_files import lines, opened
+from tests.data.sources.label_files import lines, opened
 
 NO_LABELS = ("²", "+1", "1_000", "٣", "1.0", "0.5", "true", "null", "cat", "a.png,0", "-1", "1" * 30, "1" * 5000, "½")
 

@@ -12,7 +12,7 @@ from ltray.data.beton import convert as conversion
 from ltray.data.beton.progress import Progress
 from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
-from tests.data.users import Told, fill
+from tests.data.folders_and_commands import Told, fill
 
 pytestmark = pytest.mark.ffcv
 

@@ -12,8 +12,8 @@ from ltray.published import Claim, published
 from ltray.published.check import compare
 from ltray.results.intervals import mean_interval
 from ltray.space.search_space import SearchSpace
+from tests.given import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PAPER = ROOT / "search_spaces" / "paper"
 FILES = sorted(PAPER.glob("*.yaml"))
 CLASSES = {"cifar100-lt": 100, "imagenet-lt": 1000, "places-lt": 365}

@@ -1,7 +1,5 @@
 """Search spaces: checked against the knobs, legal by construction."""
 
-from pathlib import Path
-
 import optuna
 import pytest
 from hypothesis import given, settings
@@ -10,8 +8,9 @@ from hypothesis import strategies as st
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.space.search_space import SearchSpace
+from tests.given import ROOT
 
-SPACES = Path(__file__).resolve().parents[1] / "search_spaces"
+SPACES = ROOT / "search_spaces"
 GOOD = """
 dataset: digits-lt
 methods: [rescom]

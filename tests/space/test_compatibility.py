@@ -1,7 +1,6 @@
 """Every sampler with every rule of early stopping, for one and two objectives: allowed, or refused with the reason."""
 
 import itertools
-from pathlib import Path
 
 import optuna
 import pytest
@@ -11,6 +10,7 @@ from ltray.space.compatibility import CONDITIONAL, CONTINUOUS, LISTED, refusal
 from ltray.space.search_settings import SAMPLERS, Search, Stop
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import ask, begin
+from tests.given import ROOT
 
 RULES = Stop.specs()["rule"].choices
 ALLOWED = {
@@ -146,7 +146,7 @@ def test_a_grid_larger_than_the_search_is_refused(tmp_path):
 
 
 def test_the_documents_table_says_what_the_program_does():
-    lines = (Path(__file__).resolve().parents[1] / "docs" / "searching.md").read_text().splitlines()
+    lines = (ROOT / "docs" / "searching.md").read_text().splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("| | `asha`"))
     rules = [cell.strip(" `") for cell in lines[start].split("|")[2:7]]
     assert sorted(rules) == sorted(RULES)
