@@ -23,12 +23,14 @@ from ltray.files import atomic_write
 from ltray.methods import METHODS
 from ltray.provenance import environment
 from ltray.results.folder_session import FolderSession
-from ltray.results.predictions import Trained
+from ltray.results.predictions import TrainedModel
 from ltray.run_folder import checkpoint_of
 
 CPU = torch.device("cpu")
 RESULT = "result.json"
-STARTS = {name: "cross_entropy" for name, method in METHODS.items() if method.follows} | {"ride_distilled": "ride"}
+STARTS = {name: "cross_entropy" for name, method in METHODS.items() if method.needs_network} | {
+    "ride_distilled": "ride"
+}
 """The method before each one that follows another."""
 
 
@@ -41,7 +43,7 @@ def run(name: str, *, dataset: str, seed: int, root: Path) -> None:
     experiment = Experiment.from_settings(settings)
     started = time.process_time()
     position = experiment.train(FolderSession(folder), CPU)
-    test = Trained.open(checkpoint_of(folder), CPU).on_test().metrics()
+    test = TrainedModel.open(checkpoint_of(folder), CPU).on_test().metrics()
     best = Checkpoint.load(checkpoint_of(folder))
     stamps = environment(data_digest=str(best.context["data_digest"]), protocol=experiment.dataset.protocol)
     result = {

@@ -27,7 +27,7 @@ from PIL import Image
 from benchmarks.data_ours import BATCH, ours
 from benchmarks.data_pipelines import RECIPES, dataloader_batches
 from ltray.data.beton.convert import convert
-from ltray.data.beton.progress import Progress
+from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.reader import BetonFile
 from ltray.data.beton.store import converted
 from ltray.data.definition import DatasetDefinition
@@ -103,7 +103,7 @@ def compare(folder: Path, *, side: int, images: int, workers: list[int], rounds:
         name=f"bench-{side}", source="folder", folder=str(originals), store=str(folder / f"store-{side}"),
         image_size=side, protocol="paper", test_per_class=1,
     )  # fmt: skip
-    convert(definition, progress=Progress(shown=False))
+    convert(definition, progress=ProgressBars(shown=False))
     print(f"{side} pixels, {images} images; decoding alone: {decode_limit(definition):,.0f} images a CPU second")
     print(f"{'views':>5}  {'pipeline':<32} {'first batch s':>13} {'views/s':>9} {'views/CPU s':>11}  ltray against it")
     for names in RECIPES[side]:

@@ -58,7 +58,7 @@ def measure(folder: Path, side: int, *, images: int, rounds: int) -> None:
     """Print a row a kind of process."""
     from benchmarks.data import write_images
     from ltray.data.beton.convert import convert
-    from ltray.data.beton.progress import Progress
+    from ltray.data.beton.progress import ProgressBars
     from ltray.data.definition import DatasetDefinition
 
     originals, file = folder / f"images-{side}", folder / f"{side}.yaml"
@@ -67,7 +67,7 @@ def measure(folder: Path, side: int, *, images: int, rounds: int) -> None:
         f"name: start\nsource: folder\nfolder: {originals}\nstore: {folder}/store-{side}\n"
         f"image_size: {side}\ntest_per_class: 1\nprotocol: paper\n"
     )
-    convert(DatasetDefinition.read(file), progress=Progress(shown=False))
+    convert(DatasetDefinition.read(file), progress=ProgressBars(shown=False))
     programs = {"ltray": (OURS, "0"), "DataLoader, 0 workers": (THEIRS, "0"), "DataLoader, 2 workers": (THEIRS, "2")}
     taken: dict[str, list[tuple[float, float]]] = {title: [] for title in programs}
     for _ in range(rounds + 1):

@@ -22,13 +22,13 @@ import psutil
 from rich.console import Console
 
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
-from ltray.on_ray.callbacks.budget import Meter
-from ltray.on_ray.callbacks.progress import Watch
-from ltray.on_ray.scheduler import EPOCHS, Stopping
+from ltray.on_ray.callbacks.budget import BudgetCallback
+from ltray.on_ray.callbacks.progress import ProgressCallback
+from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
 from ltray.on_ray.searcher import StudySearch
-from ltray.on_ray.shutdown import Closing
+from ltray.on_ray.shutdown import GracefulStopper
 from ltray.space.search_space import SearchSpace
-from ltray.study.stopping_rules import Halving
+from ltray.study.stopping_rules import SuccessiveHalving
 from ltray.study.study import open_study
 
 METRIC, LENGTH = "val/acc_all", 20
@@ -76,12 +76,14 @@ class Driver:
         self.folder, self.clock = folder, Clock()
         overrides = {"epochs": LENGTH, "search.trials": trials, "search.sampler": sampler}
         space = SearchSpace.read(Path("search_spaces/rescom.yaml"), overrides).bind(100)
-        study, closing = open_study(folder, space), Closing()
-        self.searcher = StudySearch(study, space, metric=METRIC, trials=trials, closing=closing)
-        self.scheduler = Stopping(Halving(rungs=(2, 6, 18), keep_one_in=3), metric=METRIC, recorded={})
+        study, stopper = open_study(folder, space), GracefulStopper()
+        self.searcher = StudySearch(study, space, metric=METRIC, trials=trials, stopper=stopper)
+        self.scheduler = RuleScheduler(SuccessiveHalving(rungs=(2, 6, 18), keep_one_in=3), metric=METRIC, recorded={})
         console = Console(file=io.StringIO())
-        watch = Watch(console, space.headings(), metric=METRIC, trials=trials, done=0, best=None, closing=closing)
-        meter = Meter(folder, closing, budget=None, each={"CPU": 1.0}, started=time.monotonic())
+        watch = ProgressCallback(
+            console, space.headings(), metric=METRIC, trials=trials, done=0, best=None, stopper=stopper
+        )
+        meter = BudgetCallback(folder, stopper, budget=None, each={"CPU": 1.0}, started=time.monotonic())
         self.callbacks = [watch, meter]
         self.chance = random.Random(0)
 

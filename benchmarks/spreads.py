@@ -17,7 +17,7 @@ import torch
 from ltray.experiment import Experiment
 from ltray.files import atomic_write
 from ltray.results.folder_session import FolderSession
-from ltray.results.predictions import Trained
+from ltray.results.predictions import TrainedModel
 from ltray.run_folder import checkpoint_of
 
 CPU = torch.device("cpu")
@@ -30,7 +30,7 @@ def accuracy(name: str, dataset: str, seed: int, epochs: int, root: Path) -> flo
     if not result.is_file():
         experiment = Experiment.from_settings({"dataset": dataset, "methods": [name], "seed": seed}).shortened(epochs)
         experiment.train(FolderSession(folder), CPU)
-        found = Trained.open(checkpoint_of(folder), CPU).on_test().metrics()
+        found = TrainedModel.open(checkpoint_of(folder), CPU).on_test().metrics()
         atomic_write(result, json.dumps(found) + "\n")
     return 100 * float(json.loads(result.read_text())["test/acc_all"])
 

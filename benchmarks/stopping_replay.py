@@ -12,7 +12,7 @@ import optuna
 
 from benchmarks.stopping_curves import Curve, Job, settings_of, space_of
 from ltray.space.search_space import SearchSpace
-from ltray.study.stopping_rules import Halving
+from ltray.study.stopping_rules import SuccessiveHalving
 from ltray.study.trial_plan import rungs_of
 
 RESAMPLES, REPETITIONS = 2000, 20
@@ -141,7 +141,7 @@ def _with_stopping(
     sampler = optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     epochs = len(next(iter(curves.values())).live)
-    rule = Halving(rungs_of(space.stop, epochs, ()), space.stop.keep_one_in)
+    rule = SuccessiveHalving(rungs_of(space.stop, epochs, ()), space.stop.keep_one_in)
     records: dict[int, dict[int, float]] = {}
     left, ends, cost = set(curves), list[tuple[int, int]](), 0
     while left:
@@ -151,7 +151,7 @@ def _with_stopping(
         records[setting] = {}
         for epoch, value in enumerate(curves[setting].live, start=1):
             records[setting][epoch] = float(value)
-            if epoch < epochs and not rule.goes_on(setting, epoch, records):
+            if epoch < epochs and not rule.should_continue(setting, epoch, records):
                 break
         cost += len(records[setting])
         complete = len(records[setting]) == epochs

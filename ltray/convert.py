@@ -18,7 +18,7 @@ from ltray.command import DONE, FAILED, run
 from ltray.data import draft_definition as suggestion
 from ltray.data.beton.convert import REPORT, convert
 from ltray.data.beton.manifest import Sidecar
-from ltray.data.beton.progress import Progress
+from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.store import folder_of, sidecars
 from ltray.data.beton.survey import survey
 from ltray.data.definition import DatasetDefinition
@@ -39,7 +39,7 @@ def main(words: list[str]) -> int:
     started = time.monotonic()
     skip = given.on_error == "skip"
     try:
-        written = convert(definition, progress=Progress(), root=given.output, skip=skip, deep=given.deep)
+        written = convert(definition, progress=ProgressBars(), root=given.output, skip=skip, deep=given.deep)
     except OSError as error:  # the disk filled up, or went away
         place = f"{printable(str(error.filename))}: " if error.filename else ""
         print(f"error: {place}{reason(error)}; what is done is kept, and the same command continues", file=sys.stderr)
@@ -107,7 +107,7 @@ def _verify(stored: Mapping[str, Sidecar]) -> None:
     from ltray.data.beton.verification import verify
 
     for pool, sidecar in stored.items():
-        with Progress().bar(f"{pool}: verifying", len(sidecar.labels)) as advance:
+        with ProgressBars().bar(f"{pool}: verifying", len(sidecar.labels)) as advance:
             verify(sidecar, advance)
     print("verified: every image reads back as it was written")
 

@@ -20,7 +20,7 @@ from ltray.published.table import claim_table
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.intervals import mean_interval
 from ltray.results.ledger import note_look, run_of, words_of
-from ltray.results.predictions import Assessment, Trained
+from ltray.results.predictions import Predictions, TrainedModel
 from ltray.run_folder import EVALUATION, checkpoint_of, evaluation_at
 
 MEASURES = {key: one.title for key, one in METRICS.items() if not key.startswith("acc_")}
@@ -39,8 +39,8 @@ class Findings:
     """
 
     checkpoint: Path
-    trained: Trained
-    assessment: Assessment
+    trained: TrainedModel
+    assessment: Predictions
     look: int
     recorded: Mapping[str, Any] | None
 
@@ -58,7 +58,7 @@ def main(words: list[str]) -> int:
     options = _parser().parse_args(words)
     checkpoint = checkpoint_of(options.run)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trained = Trained.open(checkpoint, device, check="compare")
+    trained = TrainedModel.open(checkpoint, device, check="compare")
     recorded = evaluation_at(checkpoint / EVALUATION) if is_there(checkpoint / EVALUATION) else None
     assessment = trained.on_test() if options.test else trained.on_selection()
     look = _note(checkpoint) if assessment.split == "test" else 0

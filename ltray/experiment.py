@@ -25,7 +25,7 @@ from ltray.network_config import NETWORK_SETTINGS, RANDOM, RunNetwork
 from ltray.recipe import Recipe
 from ltray.run_settings import RunSettings
 from ltray.settings import full_keys, plain
-from ltray.stage import Method, Setting, Stage
+from ltray.stage import BuildContext, Method, Stage
 from ltray.typed import as_type
 
 OBJECTIVE = "objective"
@@ -88,9 +88,9 @@ class Experiment:
         start, objective = os.path.abspath(own.start) if own.start else "", own.objective
         _check_sequence(methods)
         check_objective(objective)
-        if methods[0].follows and not start:
+        if methods[0].needs_network and not start:
             raise UsageError(f"`{methods[0].name}` continues from a trained network: name a run with --from.")
-        if start and not methods[0].follows:
+        if start and not methods[0].needs_network:
             raise UsageError(f"`{methods[0].name}` trains a network from the start: a run to continue has no effect.")
         run_network = RunNetwork.resolve(network, dataset, methods)
         return cls(dataset, methods, knobs, own.seed, run_network, start, objective, stated)
@@ -252,7 +252,7 @@ class Experiment:
         torch.manual_seed(self.seed)  # after the start, which is built with the seed of its own run
         stages: list[Stage] = []
         for method, knobs in zip(self.methods, self.knobs, strict=True):
-            setting = Setting(
+            setting = BuildContext(
                 tail,
                 lambda kind: self.network.new(kind, tail, load=load),
                 network,
@@ -275,7 +275,7 @@ def _check_sequence(methods: Sequence[Method]) -> None:
     if not methods:
         raise UsageError("`methods` must name at least one method.")
     for before, method in pairwise(methods):
-        if not method.follows:
+        if not method.needs_network:
             raise UsageError(
                 f"`{method.name}` trains a network from the start, so `{before.name}` before it has no effect: leave "
                 "one of them out."

@@ -26,7 +26,7 @@ from ltray.errors import UsageError
 from ltray.files import is_there
 from ltray.methods.temperature import best_temperature
 from ltray.printable import printable
-from ltray.results.predictions import Assessment, Trained
+from ltray.results.predictions import Predictions, TrainedModel
 from ltray.run_folder import SCORES, checkpoint_of
 
 BATCH = 64
@@ -64,7 +64,7 @@ def main(words: list[str]) -> int:
         raise UsageError(
             f"no image in {', '.join(map(printable, options.images))}; files of these kinds count: {kinds}."
         )
-    trained = Trained.open(checkpoint, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    trained = TrainedModel.open(checkpoint, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     check_class_names(trained)
     temperature, source = temperature_of(trained, checkpoint)
     found = list(predict(trained, files, temperature=temperature, top=options.top))
@@ -73,7 +73,7 @@ def main(words: list[str]) -> int:
     return FAILED if any(one.error for one in found) else DONE
 
 
-def check_class_names(trained: Trained) -> None:
+def check_class_names(trained: TrainedModel) -> None:
     """Compare the model's class names with those of the originals, where these are on this machine.
 
     Raises:
@@ -91,7 +91,7 @@ def check_class_names(trained: Trained) -> None:
         )
 
 
-def temperature_of(trained: Trained, checkpoint: Path) -> tuple[float, str]:
+def temperature_of(trained: TrainedModel, checkpoint: Path) -> tuple[float, str]:
     """Return what scores are divided by before the softmax, and where that comes from.
 
     A model that ends in the method `temperature` has done it already; else the best
@@ -102,14 +102,14 @@ def temperature_of(trained: Trained, checkpoint: Path) -> tuple[float, str]:
         return 1.0, "the model's own temperature"
     scores = checkpoint / SCORES
     if is_there(scores):
-        known = Assessment.load(scores)
+        known = Predictions.load(scores)
         if known.split == "val":
             return best_temperature(known.logits, known.labels, lowest=COLDEST, highest=HOTTEST), "validation images"
     return 1.0, "none: not calibrated"
 
 
 @torch.no_grad()
-def predict(trained: Trained, files: Sequence[Path], *, temperature: float, top: int) -> Iterator[Prediction]:
+def predict(trained: TrainedModel, files: Sequence[Path], *, temperature: float, top: int) -> Iterator[Prediction]:
     """Classify image files, each in its turn.
 
     Args:
@@ -128,7 +128,7 @@ def predict(trained: Trained, files: Sequence[Path], *, temperature: float, top:
             yield Prediction(path, error=image) if isinstance(image, str) else _best(path, next(shares), trained, top)
 
 
-def _read(path: Path, trained: Trained) -> Tensor | str:
+def _read(path: Path, trained: TrainedModel) -> Tensor | str:
     try:
         return read_image(path, trained.experiment.dataset)
     except FileNotFoundError:
@@ -137,7 +137,7 @@ def _read(path: Path, trained: Trained) -> Tensor | str:
         return str(error) or type(error).__name__
 
 
-def _best(path: Path, shares: Tensor, trained: Trained, top: int) -> Prediction:
+def _best(path: Path, shares: Tensor, trained: TrainedModel, top: int) -> Prediction:
     names = trained.checkpoint.context["class_names"]
     values, labels = torch.sort(shares, descending=True, stable=True)
     kept = min(top, len(names))

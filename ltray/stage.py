@@ -13,7 +13,7 @@ from ltray.recipe import Recipe
 if TYPE_CHECKING:
     from ltray.network import Network
 
-Terms = dict[str, Tensor]
+Losses = dict[str, Tensor]
 """Named scalars, already weighted; their sum is minimised."""
 
 
@@ -56,7 +56,7 @@ class Batch:
     Attributes:
         views: Normalised images (B, 3, H, W) by view name; patches are (B, L, 3, h, w).
         labels: Class indices (B,), int64.
-        indices: Position of each image in the training set (B,), int64.
+        indices: Training position of each image (B,), int64: its index in the training set, not in the epoch or batch.
         boxes: Patch boxes (B, L, 4) in pixels of their view, x1 y1 x2 y2, or None.
     """
 
@@ -105,7 +105,7 @@ class Stage(nn.Module):
         super().__init__()
         self.recipe = recipe
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the loss terms of a batch; called in training mode, once a step."""
         raise TypeError(f"{type(self).__name__} must define forward(batch).")
 
@@ -152,7 +152,7 @@ class Stage(nn.Module):
 
 
 @dataclass(frozen=True)
-class Setting:
+class BuildContext:
     """The world a method is built into.
 
     Attributes:
@@ -190,8 +190,8 @@ class Method:
         paper: Authors, title, venue and link, one line.
         knobs: Its hyperparameters.
         stages: Builds the stages; the last one's `logits` are the method's prediction.
-        follows: Whether it continues from `setting.start`.
-        teaches: Whether `setting.start` only teaches a network that the method builds itself.
+        needs_network: Whether it continues from `context.start`.
+        distils: Whether `context.start` only teaches a network that the method builds itself.
         frozen: What the paper freezes of pretrained weights, by profile; see
             `ltray.parts.pretrained.freeze`.
     """
@@ -199,15 +199,15 @@ class Method:
     name: str
     paper: str
     knobs: type[Recipe]
-    stages: Callable[[Any, Setting], Sequence[Stage]]
-    follows: bool = False
-    teaches: bool = False
+    stages: Callable[[Any, BuildContext], Sequence[Stage]]
+    needs_network: bool = False
+    distils: bool = False
     frozen: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def builds(self) -> bool:
         """Whether it builds a network of its own."""
-        return self.teaches or not self.follows
+        return self.distils or not self.needs_network
 
 
 class TrainingData(Protocol):
@@ -272,6 +272,6 @@ class Data(Protocol):
         """The test set; read once, for final models."""
         ...
 
-    def at_rest(self) -> TrainingData:
+    def without_augmentation(self) -> TrainingData:
         """The training set without augmentation."""
         ...

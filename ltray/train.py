@@ -17,7 +17,7 @@ from ltray.data.dataset import ImageData
 from ltray.errors import UsageError, shown
 from ltray.experiment import OBJECTIVE, Experiment, complete_keys
 from ltray.following import World
-from ltray.loggers.tensorboard import Board
+from ltray.loggers.tensorboard import TensorBoardLogger
 from ltray.objective import announced_objective, recorded_objective
 from ltray.provenance import environment
 from ltray.results.claimed import check_output
@@ -158,7 +158,7 @@ def _follow(
     def tell(words: str) -> None:
         console.print(words, style="yellow", soft_wrap=True)
 
-    board = Board(folder)
+    board = TensorBoardLogger(folder)
     known = whole_checkpoints(folder)
     check_newest(known)
     unseen = [(metrics, path) for path, metrics in unrecorded(folder)]

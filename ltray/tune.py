@@ -24,7 +24,7 @@ from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget
 from ltray.study.dry_run import check_workers, rehearse
 from ltray.study.population import check_population
-from ltray.study.trial_plan import Course
+from ltray.study.trial_plan import TrialPlan
 from ltray.study.warm_start import Earlier, earlier_searches
 
 # What a continued search may change: more trials, other resources, finalists.
@@ -60,11 +60,11 @@ def main(words: list[str]) -> int:
         space = SearchSpace.read(path, overrides | {"search.objectives": [objective]})
     space.search.check_groups(data.tail.groups())
     space = _bound(space, data, read_config(folder), console)
-    course, earlier = _checked(space, data, folder, dry=options.dry_run)
+    plan, earlier = _checked(space, data, folder, dry=options.dry_run)
     if options.dry_run:
         for one in earlier:
             console.print(one.describe(), soft_wrap=True)
-        rehearse(space, data, folder, console, course=course)
+        rehearse(space, data, folder, console, plan=plan)
         console.print("nothing was written; without --dry-run this search would start")
         return DONE
     known = read_config(folder)
@@ -73,7 +73,7 @@ def main(words: list[str]) -> int:
 
         join_cluster(space, budget)  # it may refuse, which must not leave a folder, or other resources in one
     with held(folder):
-        return _search(space, data, folder, console, course=course, budget=budget)
+        return _search(space, data, folder, console, plan=plan, budget=budget)
 
 
 def _opened(space: SearchSpace, console: Console, device: torch.device, *, folder: Path, dry: bool) -> list[ImageData]:
@@ -101,7 +101,7 @@ def _bound(space: SearchSpace, data: ImageData, known: Mapping[str, Any] | None,
     return bound
 
 
-def _checked(space: SearchSpace, data: ImageData, folder: Path, *, dry: bool) -> tuple[Course, list[Earlier]]:
+def _checked(space: SearchSpace, data: ImageData, folder: Path, *, dry: bool) -> tuple[TrialPlan, list[Earlier]]:
     """Check all that needs no folder, since a refusal must not leave one; return the trials' course, and what is known.
 
     Raises:
@@ -109,19 +109,19 @@ def _checked(space: SearchSpace, data: ImageData, folder: Path, *, dry: bool) ->
     """
     check_workers(space)
     space.check_builds(data.tail)
-    course = Course.of(space.stop, space.experiments(), data.tail, seed=space.search.seed)
-    if course.population:
+    plan = TrialPlan.of(space.stop, space.experiments(), data.tail, seed=space.search.seed)
+    if plan.population:
         check_population(space)
     check_asked(space, check="look" if dry else "trust")
     if read_config(folder) is not None:
-        return course, []  # what a begun search needed of other files, it has
+        return plan, []  # what a begun search needed of other files, it has
     for experiment in space.experiments():
         experiment.network.check_file()
-    return course, earlier_searches(space, folder, digest=data.digest if space.search.warm_start else "")
+    return plan, earlier_searches(space, folder, digest=data.digest if space.search.warm_start else "")
 
 
 def _search(
-    space: SearchSpace, data: ImageData, folder: Path, console: Console, *, course: Course, budget: Budget | None
+    space: SearchSpace, data: ImageData, folder: Path, console: Console, *, plan: TrialPlan, budget: Budget | None
 ) -> int:
     config = {
         **space.as_dict(),
@@ -137,7 +137,7 @@ def _search(
 
     from ltray.on_ray.search import search
 
-    return search(space, course, folder, console, budget=budget)
+    return search(space, plan, folder, console, budget=budget)
 
 
 def _list(words: list[str]) -> int:

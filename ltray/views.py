@@ -26,7 +26,7 @@ from ltray.data.originals import Originals
 from ltray.data.sources.lists import reference_counts
 from ltray.data.sources.registry import open_source
 from ltray.data.splits import Indices, cut
-from ltray.data.views import Place, ViewMaker
+from ltray.data.views import EpochPosition, ViewMaker
 from ltray.errors import UsageError
 from ltray.experiment import complete_keys, find_method
 from ltray.files import reason
@@ -36,7 +36,7 @@ from ltray.parts.backbones import new_backbone
 from ltray.parts.heads import new_classifier
 from ltray.printable import printable
 from ltray.settings import parse_assignments
-from ltray.stage import Method, Patches, Setting, View
+from ltray.stage import BuildContext, Method, Patches, View
 
 ROWS, DRAWS = 8, 2
 SMALLEST_CELL, GAP, MARGIN, TEXT = 96, 4, 110, 28  # pixels
@@ -123,7 +123,7 @@ def first_views(
         backbone = new_backbone("resnet32")
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
 
-    setting = Setting(tail, new_network, new_network("linear"), definition.image_size)
+    setting = BuildContext(tail, new_network, new_network("linear"), definition.image_size)
     stage = method.stages(method.knobs.resolve(definition.profile, knobs), setting)[0]
     if stage.source == "features":
         raise UsageError(f"`{method.name}` begins with features of a frozen network: it sees no views of images.")
@@ -148,7 +148,7 @@ def contact_sheet(
     for number, image in enumerate(images):
         row = [_picture(image[0], cell)]
         for draw in range(DRAWS):
-            made, boxes = maker.of_images(image[:, None], Place(draw, torch.tensor([number])))
+            made, boxes = maker.of_images(image[:, None], EpochPosition(draw, torch.tensor([number])))
             row += _cells(made, boxes, views, definition=definition, cell=cell)
         rows.append(row)
     headings = ["original", *[heading for _ in range(DRAWS) for heading in _headings(views)]]

@@ -34,7 +34,7 @@ def write(folder: Path, counts: Sequence[int]) -> Path:
 
 def sequence(method: str) -> list[str]:
     """Return a method, after the one that it continues from."""
-    return ["cross_entropy", method] if METHODS[method].follows else [method]
+    return ["cross_entropy", method] if METHODS[method].needs_network else [method]
 
 
 def settings(folder: Path, methods: Sequence[str], profile: str, **given: Any) -> dict[str, Any]:

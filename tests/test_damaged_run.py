@@ -18,7 +18,7 @@ from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
 from ltray.results.final_evaluation import keep_evaluated
 from ltray.results.folder_session import FolderSession
-from ltray.results.predictions import Assessment
+from ltray.results.predictions import Predictions
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import write_table
 from ltray.run_folder import append_history, check_newest, checkpoint_of, claim, whole_checkpoints
@@ -62,7 +62,7 @@ def model(folder: Path) -> list[Any]:
 
 
 def scores(folder: Path) -> list[Any]:
-    found = Assessment.load(folder / "best" / "selection.npz")
+    found = Predictions.load(folder / "best" / "selection.npz")
     return [found.logits.tolist(), found.labels.tolist(), found.tail.counts]
 
 

@@ -15,7 +15,7 @@ from ltray.network import Network
 from ltray.parts.heads import new_classifier
 from ltray.parts.resnet32 import ResNet32
 from ltray.recipe import Recipe
-from ltray.stage import Setting
+from ltray.stage import BuildContext
 from tests import corners
 from tests.given import ROOT
 
@@ -94,7 +94,7 @@ def build(method, knobs, tail):
         backbone = ResNet32()
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
 
-    return method.stages(knobs, Setting(tail, network, network("linear") if method.follows else None))
+    return method.stages(knobs, BuildContext(tail, network, network("linear") if method.needs_network else None))
 
 
 @settings(max_examples=12, deadline=None)

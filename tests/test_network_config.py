@@ -15,7 +15,7 @@ from ltray.engine.memory_session import MemorySession
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, restore
 from ltray.long_tail import LongTail
-from ltray.results.predictions import Trained
+from ltray.results.predictions import TrainedModel
 from ltray.testing import contract
 
 LARGE = {"dataset": "digits-lt", "dataset.image_size": 224}
@@ -185,7 +185,7 @@ def test_a_run_that_continues_another_can_do_without_it(tmp_path: Path) -> None:
         file.unlink()
     resumed = contract.run(experiment, MemorySession(session.saved))
     contract.assert_same_state(whole.state, resumed.state, "without the run it continues")
-    metrics = Trained.open(second, contract.CPU).on_test().metrics()
+    metrics = TrainedModel.open(second, contract.CPU).on_test().metrics()
     assert 0.0 <= metrics["test/acc_all"] <= 1.0
 
 

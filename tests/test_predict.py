@@ -20,7 +20,7 @@ from ltray.errors import UsageError
 from ltray.long_tail import LongTail
 from ltray.methods.temperature import best_temperature
 from ltray.predict import BATCH, Prediction, main, predict, temperature_of
-from ltray.results.predictions import Assessment, Trained
+from ltray.results.predictions import Predictions, TrainedModel
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def images(finished_run: Path, tmp_path: Path) -> Path:
     """The first test images as PNG files, and two files that are none."""
     folder = tmp_path / "images"
     (folder / "deeper").mkdir(parents=True)
-    pool = Trained.open(finished_run / "best", torch.device("cpu")).data.test().pool
+    pool = TrainedModel.open(finished_run / "best", torch.device("cpu")).data.test().pool
     for place, pixels in enumerate(next(pool.stream(torch.arange(12), 12))):
         path = folder / ("deeper" if place > 8 else "") / f"{place:02d}.png"
         Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(path)
@@ -44,7 +44,7 @@ def as_json(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int
 
 def test_files_get_the_predictions_of_the_data_set(finished_run, images, capsys):
     code, found = as_json(capsys, finished_run, images, "--top", "10")
-    trained = Trained.open(finished_run / "best", torch.device("cpu"))
+    trained = TrainedModel.open(finished_run / "best", torch.device("cpu"))
     logits = trained.on_test().logits[:12]
     rows = {Path(row["path"]).stem: row for row in found["predictions"]}
     assert code == 1 and rows["bad"] == {"path": str(images / "bad.png"), "error": "not an image of a known kind"}
@@ -168,7 +168,7 @@ def test_scores_are_calibrated_on_validation_images_and_never_on_test_images(spl
     labels = torch.arange(60) % 3
     logits = 4 * torch.randn(60, 3, generator=generator) + 3 * torch.nn.functional.one_hot(labels, 3)
     tail = LongTail((50, 20, 5))
-    (tmp_path / "selection.npz").write_bytes(Assessment(split, logits, labels, tail).as_bytes())
+    (tmp_path / "selection.npz").write_bytes(Predictions(split, logits, labels, tail).as_bytes())
     best = best_temperature(logits, labels, lowest=0.01, highest=100.0)
     assert best > 1.5
     expected = (best, "validation images") if split == "val" else (1.0, "none: not calibrated")

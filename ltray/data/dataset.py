@@ -130,7 +130,7 @@ class ImageData:
         plan = Plan.of(self._labels, selected, sampling=Sampling.of(stage), seed=seed, batch=batch)
         labels = self._labels.to(self.device)
         if stage.source == "features":
-            features = self.at_rest().features(stage.feature_network())
+            features = self.without_augmentation().features(stage.feature_network())
             return FeatureLoader(features, labels, plan=plan, views=stage.views)
         return ImageLoader(self._train_images, labels, plan=plan, views=ViewMaker(stage.views, self.definition, seed))
 
@@ -148,12 +148,12 @@ class ImageData:
         """The test set; read once, for final models."""
         return self._test
 
-    def at_rest(self) -> TrainingData:
+    def without_augmentation(self) -> TrainingData:
         """The training set without augmentation."""
-        return self._at_rest
+        return self._without_augmentation
 
     @cached_property
-    def _at_rest(self) -> TrainingSetAtRest:
+    def _without_augmentation(self) -> TrainingSetAtRest:
         labels = self._labels.to(self.device)
 
         def images() -> EvaluationImages:

@@ -9,7 +9,7 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.plan import Plan
 from ltray.data.pools import CuttingPool, ImagePool, batches
 from ltray.data.transforms import policies as augmentations
-from ltray.data.views import Made, Place, ViewMaker
+from ltray.data.views import EpochPosition, Made, ViewMaker
 from ltray.distributed import rank, world_size
 from ltray.stage import Batch, View
 
@@ -39,28 +39,30 @@ class ImageLoader:
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """Yield this worker's batches of `epoch` from `first_step` on."""
-        slots = self.plan.places(first_step)
-        positions = self.plan.order(epoch)[slots]
-        places = [Place(epoch, slot) for slot in slots]
+        slots = self.plan.epoch_positions(first_step)
+        indices = self.plan.order(epoch)[slots]
+        positions = [EpochPosition(epoch, one) for one in slots]
         made = (
-            self._cut_out(positions, places) if isinstance(self.pool, CuttingPool) else self._whole(positions, places)
+            self._cut_out(indices, positions) if isinstance(self.pool, CuttingPool) else self._whole(indices, positions)
         )
-        for here, (views, boxes) in zip(positions, made, strict=True):
+        for here, (views, boxes) in zip(indices, made, strict=True):
             indices = here[:, 0].to(self.labels.device)
             yield Batch(views, self.labels[indices], indices, boxes)
 
-    def _whole(self, positions: Tensor, places: Sequence[Place]) -> Iterator[Made]:
-        each = positions.shape[2]
-        streamed = self.pool.stream(positions.flatten(), self.plan.share * each)
-        for images, place in zip(streamed, places, strict=True):
-            yield self.views.of_images(images.view(-1, each, *images.shape[1:]), place)
+    def _whole(self, indices: Tensor, positions: Sequence[EpochPosition]) -> Iterator[Made]:
+        each = indices.shape[2]
+        streamed = self.pool.stream(indices.flatten(), self.plan.share * each)
+        for images, position in zip(streamed, positions, strict=True):
+            yield self.views.of_images(images.view(-1, each, *images.shape[1:]), position)
 
-    def _cut_out(self, positions: Tensor, places: Sequence[Place]) -> Iterator[Made]:
+    def _cut_out(self, indices: Tensor, positions: Sequence[EpochPosition]) -> Iterator[Made]:
         assert isinstance(self.pool, CuttingPool)
         sizes = self.pool.sizes
-        wanted = (self.views.cuts(here, sizes[here], place) for here, place in zip(positions, places, strict=True))
-        for cut, place in zip(self.pool.cut(wanted, self.views.size), places, strict=True):
-            yield self.views.of_cuts(cut, place)
+        wanted = (
+            self.views.cuts(here, sizes[here], position) for here, position in zip(indices, positions, strict=True)
+        )
+        for cut, position in zip(self.pool.cut(wanted, self.views.size), positions, strict=True):
+            yield self.views.of_cuts(cut, position)
 
 
 class FeatureLoader:
@@ -86,7 +88,7 @@ class FeatureLoader:
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """Yield this worker's batches of `epoch` from `first_step` on."""
-        order = self.plan.order(epoch)[self.plan.places(first_step)].to(self.labels.device)
+        order = self.plan.order(epoch)[self.plan.epoch_positions(first_step)].to(self.labels.device)
         for rows in order:
             each = rows.unbind(dim=1)
             views = {view.name: self.features[indices] for view, indices in zip(self.views, each, strict=True)}

@@ -59,10 +59,10 @@ class Plan:
         """Images of a step on this worker."""
         return self.batch // world_size()
 
-    def places(self, first_step: int) -> Tensor:
-        """Return this worker's places in the epoch's order from `first_step` on (steps, share)."""
-        places = torch.arange(self.steps * self.batch).view(self.steps, world_size(), self.share)
-        return places[first_step:, rank()]
+    def epoch_positions(self, first_step: int) -> Tensor:
+        """Return this worker's positions in the epoch's order from `first_step` on (steps, share)."""
+        positions = torch.arange(self.steps * self.batch).view(self.steps, world_size(), self.share)
+        return positions[first_step:, rank()]
 
     def order(self, epoch: int) -> Tensor:
         """Return the training positions of an epoch over all workers, (draws, 1 or 2)."""

@@ -20,16 +20,16 @@ Made = tuple[dict[str, Tensor], Tensor | None]
 
 
 @dataclass(frozen=True)
-class Place:
+class EpochPosition:
     """Where a batch stands; all its randomness follows from this.
 
     Attributes:
         epoch: From 0.
-        places: Of its images in the epoch's order (B,), so that a repeated image varies.
+        positions: Of its images in the epoch's order (B,), so that a repeated image varies.
     """
 
     epoch: int
-    places: Tensor
+    positions: Tensor
 
 
 class ViewMaker:
@@ -55,30 +55,30 @@ class ViewMaker:
             if isinstance(view, Patches) and view.of not in names:
                 raise UsageError(f"Patches `{view.name}` are cut from `{view.of}`, which is not among {names}.")
 
-    def of_images(self, images: Tensor, place: Place) -> Made:
+    def of_images(self, images: Tensor, position: EpochPosition) -> Made:
         """Make the views of images of one size.
 
         Args:
             images: uint8 (B, 1, 3, H, W); of pairs (B, 2, 3, H, W), whose second image the
                 second view sees.
-            place: Where the batch stands.
+            position: Where the batch stands.
         """
-        keys = self._keys(place)
+        keys = self._keys(position)
         whole = {
             self.views[index].name: self._policies[index].geometric(images[:, self._which(index, images)], keys[index])
             for index in self._whole
         }
         return self._finished(whole, keys)
 
-    def cuts(self, positions: Tensor, sizes: Tensor, place: Place) -> Cuts:
+    def cuts(self, positions: Tensor, sizes: Tensor, position: EpochPosition) -> Cuts:
         """Return what `of_cuts` needs of images that differ in size.
 
         Args:
             positions: The images, (B, 1), of pairs (B, 2).
             sizes: Their heights and widths, (B, 1 or 2, 2).
-            place: Where the batch stands.
+            position: Where the batch stands.
         """
-        keys = self._keys(place)
+        keys = self._keys(position)
         boxes = [
             self._cut(index).boxes(keys[index], sizes[:, self._which(index, sizes)].flip(1)) for index in self._whole
         ]
@@ -86,19 +86,20 @@ class ViewMaker:
             return Cuts(positions[:, 0], torch.stack(boxes, dim=1))
         return Cuts(positions.flatten(), torch.stack(boxes, dim=1).view(-1, 1, 4))
 
-    def of_cuts(self, cut: Tensor, place: Place) -> Made:
+    def of_cuts(self, cut: Tensor, position: EpochPosition) -> Made:
         """Make the views of what was cut out, uint8 (b, V, 3, S, S) as `cuts` asked for it."""
-        keys = self._keys(place)
-        parts = cut.view(len(place.places), len(self._whole), *cut.shape[2:])
+        keys = self._keys(position)
+        parts = cut.view(len(position.positions), len(self._whole), *cut.shape[2:])
         whole = {}
         for number, index in enumerate(self._whole):
             part = parts[:, number].contiguous()
             whole[self.views[index].name] = mirror(part, self._cut(index).mirrored(keys[index]))
         return self._finished(whole, keys)
 
-    def _keys(self, place: Place) -> list[Tensor]:
+    def _keys(self, position: EpochPosition) -> list[Tensor]:
         return [
-            randomness.keys(self.seed, place.epoch, index, positions=place.places) for index in range(len(self.views))
+            randomness.keys(self.seed, position.epoch, index, positions=position.positions)
+            for index in range(len(self.views))
         ]
 
     @staticmethod

@@ -146,7 +146,7 @@ def _begin_stage(
     if position.epoch == 0:
         seed_step(run.seed, position.stage, 0, 0)
         set_training_mode(stage)
-        stage.prepare(data.at_rest())
+        stage.prepare(data.without_augmentation())
     set_training_mode(stage)
     optimizer, decay = new_optimizer(stage), stage.recipe.average_decay
     average = WeightAverage(stage, decay) if optimizer and decay else None
@@ -202,12 +202,12 @@ def _epochs(stage: Stage, data: Data, trained: Trained, position: Position, run:
             yield {}
         return
     # A stage of its own seed, so that two stages never share an order.
-    loader = data.training(stage, stage.select(data.at_rest()), seed=_mixed(run.seed, position.stage))
+    loader = data.training(stage, stage.select(data.without_augmentation()), seed=_mixed(run.seed, position.stage))
     model = DistributedDataParallel(stage, broadcast_buffers=False) if world_size() > 1 else stage
     for epoch in range(position.epoch, stage.recipe.epochs):
         stage.begin_epoch(epoch)
         terms = _train_epoch(model, stage, loader=loader, trained=trained, at=(position.stage, epoch), run=run)
-        stage.end_epoch(data.at_rest())
+        stage.end_epoch(data.without_augmentation())
         yield terms
 
 

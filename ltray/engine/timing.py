@@ -54,8 +54,8 @@ def time_stage(stage: Stage, data: Data, device: torch.device, *, images: int) -
     if optimizer is None or stage.source == "features":
         return StageTime(stage.recipe.epochs, 0, None, evaluation)
     set_training_mode(stage)
-    stage.prepare(data.at_rest())
-    loader = data.training(stage, stage.select(data.at_rest()), seed=0)
+    stage.prepare(data.without_augmentation())
+    loader = data.training(stage, stage.select(data.without_augmentation()), seed=0)
     set_training_mode(stage)
     stage.begin_epoch(0)
 

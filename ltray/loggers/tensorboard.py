@@ -18,7 +18,7 @@ def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items() if name.startswith(PREFIXES)}
 
 
-class Board:
+class TensorBoardLogger:
     """Writes one run's event file.
 
     Args:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from ltray.methods.cross_entropy import BaselineKnobs, OneView
 from ltray.parts.losses import log_prior
-from ltray.stage import Method, Setting, Stage
+from ltray.stage import BuildContext, Method, Stage
 
 
-def _stages(knobs: BaselineKnobs, setting: Setting) -> Sequence[Stage]:
+def _stages(knobs: BaselineKnobs, context: BuildContext) -> Sequence[Stage]:
     # log n_k of eq. 4 and log π_k differ by log N for every class, which softmax cancels.
-    return [OneView(knobs, setting, log_prior(setting.tail))]
+    return [OneView(knobs, context, log_prior(context.tail))]
 
 
 METHOD = Method(

@@ -13,7 +13,7 @@ from ltray.knobs import knob
 from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
 from ltray.parts.margin_losses import class_balanced_weights, weighted_cross_entropy
 from ltray.parts.precision import full_precision
-from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,16 @@ class ClassBalanced(Stage):
 
     weight: Tensor
 
-    def __init__(self, knobs: ClassBalancedKnobs, setting: Setting) -> None:
+    def __init__(self, knobs: ClassBalancedKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.knobs = knobs
         self.views = (View("image", POLICIES[knobs.augmentation]),)
-        self.network = setting.new_network("linear")
-        self.register_buffer("weight", class_balanced_weights(setting.tail, knobs.beta), persistent=False)
+        self.network = context.new_network("linear")
+        self.register_buffer("weight", class_balanced_weights(context.tail, knobs.beta), persistent=False)
         if knobs.loss != "softmax":
-            _start_at_the_prior(self.network.classifier, setting.tail.classes)
+            _start_at_the_prior(self.network.classifier, context.tail.classes)
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification term."""
         scores = self.network(batch["image"])
         if self.knobs.loss == "softmax":
@@ -95,8 +95,8 @@ def _start_at_the_prior(classifier: nn.Module, classes: int) -> None:
     nn.init.constant_(bias, -math.log(classes - 1))
 
 
-def _stages(knobs: ClassBalancedKnobs, setting: Setting) -> Sequence[Stage]:
-    return [ClassBalanced(knobs, setting)]
+def _stages(knobs: ClassBalancedKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [ClassBalanced(knobs, context)]
 
 
 METHOD = Method(

@@ -10,7 +10,7 @@ from torch import Tensor
 from ltray.knobs import Value, knob
 from ltray.parts.losses import adjusted_cross_entropy
 from ltray.recipe import STEPS, Recipe
-from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 POLICIES = {"standard": "standard", "strong": "bcl_classify"}
 
@@ -58,25 +58,25 @@ class OneView(Stage):
 
     Args:
         knobs: How it trains.
-        setting: The data and the network.
+        context: The data and the network.
         adjustment: What is added to each class's score in training only (K,).
     """
 
     adjustment: Tensor
 
-    def __init__(self, knobs: BaselineKnobs, setting: Setting, adjustment: Tensor) -> None:
+    def __init__(self, knobs: BaselineKnobs, context: BuildContext, adjustment: Tensor) -> None:
         super().__init__(knobs)
         self.views = (View("image", POLICIES[knobs.augmentation]),)
-        self.network = setting.new_network("linear")
+        self.network = context.new_network("linear")
         self.register_buffer("adjustment", adjustment, persistent=False)
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification term."""
         return {"classification": adjusted_cross_entropy(self.network(batch["image"]), batch.labels, self.adjustment)}
 
 
-def _stages(knobs: BaselineKnobs, setting: Setting) -> Sequence[Stage]:
-    return [OneView(knobs, setting, torch.zeros(setting.tail.classes))]
+def _stages(knobs: BaselineKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [OneView(knobs, context, torch.zeros(context.tail.classes))]
 
 
 METHOD = Method(

@@ -12,7 +12,7 @@ from ltray.knobs import Above, knob
 from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
 from ltray.parts.margin_losses import class_balanced_weights
 from ltray.parts.precision import full_precision
-from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ class Focal(Stage):
 
     weight: Tensor
 
-    def __init__(self, knobs: FocalKnobs, setting: Setting) -> None:
+    def __init__(self, knobs: FocalKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.knobs = knobs
         self.views = (View("image", POLICIES[knobs.augmentation]),)
-        self.network = setting.new_network("linear")
-        self.register_buffer("weight", class_balanced_weights(setting.tail, knobs.beta), persistent=False)
+        self.network = context.new_network("linear")
+        self.register_buffer("weight", class_balanced_weights(context.tail, knobs.beta), persistent=False)
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification term."""
         probability: Literal["plain", "weighted"] = "weighted" if self.knobs.probability == "weighted" else "plain"
         scores = self.network(batch["image"])
@@ -90,8 +90,8 @@ class Focal(Stage):
         return {"classification": loss}
 
 
-def _stages(knobs: FocalKnobs, setting: Setting) -> Sequence[Stage]:
-    return [Focal(knobs, setting)]
+def _stages(knobs: FocalKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [Focal(knobs, context)]
 
 
 METHOD = Method(

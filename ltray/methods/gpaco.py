@@ -14,7 +14,7 @@ from ltray.parts.heads import mlp
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import log_prior
 from ltray.parts.pairs import extended
-from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 VIEWS = {
     "strong_sim": ("paco_query", "gpaco_key"),
@@ -58,24 +58,24 @@ class TwoAnchorStage(Stage):
 
     Args:
         knobs: Recipe, queue and embedding.
-        setting: The data and the network.
+        context: The data and the network.
         views: Augmentations of the two views.
     """
 
     log_prior: Tensor
 
-    def __init__(self, knobs: QueueKnobs, setting: Setting, views: tuple[str, str]) -> None:
+    def __init__(self, knobs: QueueKnobs, context: BuildContext, views: tuple[str, str]) -> None:
         super().__init__(knobs)
         self.views = (View("query", views[0]), View("key", views[1]))
-        self.network = setting.new_network("linear")
+        self.network = context.new_network("linear")
         width = self.network.backbone.width
         self.projector = mlp(width, width, width, knobs.projection_width)
         self.queue = KeyQueue(
-            knobs.queue_size, knobs.projection_width, classes=setting.tail.classes, start=knobs.queue_start
+            knobs.queue_size, knobs.projection_width, classes=context.tail.classes, start=knobs.queue_start
         )
-        self.register_buffer("log_prior", log_prior(setting.tail, epsilon=1e-9), persistent=False)
+        self.register_buffer("log_prior", log_prior(context.tail, epsilon=1e-9), persistent=False)
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Contrast both views with one another and the queue, then enqueue the second."""
         # Two passes, not one on both: each view has its own BatchNorm statistics.
         features = [self.network.backbone(batch[view.name]) for view in self.views]
@@ -85,7 +85,7 @@ class TwoAnchorStage(Stage):
         self.queue.push(keys, batch.labels)
         return terms
 
-    def terms(self, contrast: ContrastBatch, scores: Tensor) -> Terms:
+    def terms(self, contrast: ContrastBatch, scores: Tensor) -> Losses:
         """Return the loss terms of the anchors (2b, d) with classifier scores (2b, K)."""
         raise TypeError(f"{type(self).__name__} must define terms(contrast, scores).")
 
@@ -93,18 +93,18 @@ class TwoAnchorStage(Stage):
 class GPaCoStage(TwoAnchorStage):
     """PaCo's loss with all 2b rows as anchors."""
 
-    def __init__(self, knobs: GPaCoKnobs, setting: Setting) -> None:
-        super().__init__(knobs, setting, VIEWS[knobs.views])
+    def __init__(self, knobs: GPaCoKnobs, context: BuildContext) -> None:
+        super().__init__(knobs, context, VIEWS[knobs.views])
         self.knobs = knobs
 
-    def terms(self, contrast: ContrastBatch, scores: Tensor) -> Terms:
+    def terms(self, contrast: ContrastBatch, scores: Tensor) -> Losses:
         """Return the one term of the loss."""
         knobs = self.knobs
         return {"gpaco": centre_contrast(knobs, contrast, scores, log_prior=self.log_prior, smoothing=knobs.smoothing)}
 
 
-def _stages(knobs: GPaCoKnobs, setting: Setting) -> Sequence[Stage]:
-    return [GPaCoStage(knobs, setting)]
+def _stages(knobs: GPaCoKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [GPaCoStage(knobs, context)]
 
 
 METHOD = Method(

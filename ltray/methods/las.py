@@ -14,7 +14,7 @@ from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
 from ltray.parts.adjusted_classifiers import ScaledClassifier
 from ltray.parts.precision import full_precision
-from ltray.stage import Batch, Method, Setting, Stage, Terms
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage
 from ltray.stages.second_stage import SecondStage, SecondStageKnobs
 
 SHAPES: Mapping[str, Callable[[Tensor, float], Tensor]] = {
@@ -122,12 +122,12 @@ class LabelAwareSmoothing(SecondStage):
 
     smoothing: Tensor
 
-    def __init__(self, knobs: LASKnobs, setting: Setting) -> None:
-        classifier = ScaledClassifier(setting.continued().classifier, setting.tail.classes)
-        super().__init__(knobs, setting, classifier)
+    def __init__(self, knobs: LASKnobs, context: BuildContext) -> None:
+        classifier = ScaledClassifier(context.continued().classifier, context.tail.classes)
+        super().__init__(knobs, context, classifier)
         self.knobs = knobs
         amount = smoothing_by_class(
-            setting.tail, head=knobs.head_smoothing, rare=knobs.tail_smoothing, shape=knobs.shape, power=knobs.power
+            context.tail, head=knobs.head_smoothing, rare=knobs.tail_smoothing, shape=knobs.shape, power=knobs.power
         )
         self.register_buffer("smoothing", amount, persistent=False)
 
@@ -144,13 +144,13 @@ class LabelAwareSmoothing(SecondStage):
             {"params": list(scaled.classifier.parameters()), "lr_scale": self.knobs.classifier_lr_scale},
         ]
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification term."""
         return {"classification": label_aware_loss(self.scores(batch), batch.labels, self.smoothing)}
 
 
-def _stages(knobs: LASKnobs, setting: Setting) -> Sequence[Stage]:
-    return [LabelAwareSmoothing(knobs, setting)]
+def _stages(knobs: LASKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [LabelAwareSmoothing(knobs, context)]
 
 
 METHOD = Method(
@@ -158,5 +158,5 @@ METHOD = Method(
     paper="Zhong et al., Improving Calibration for Long-Tailed Recognition (MiSLAS), CVPR 2021 (arXiv:2104.00466)",
     knobs=LASKnobs,
     stages=_stages,
-    follows=True,
+    needs_network=True,
 )

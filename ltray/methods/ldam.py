@@ -18,7 +18,7 @@ from ltray.parts.margin_losses import (
     subtract_margins,
     weighted_cross_entropy,
 )
-from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 
 @dataclass(frozen=True)
@@ -57,29 +57,29 @@ class LDAM(Stage):
     margins: Tensor
     late_weight: Tensor
 
-    def __init__(self, knobs: LDAMKnobs, setting: Setting) -> None:
+    def __init__(self, knobs: LDAMKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.knobs = knobs
         self.views = (View("image", POLICIES[knobs.augmentation]),)
-        backbone = setting.new_network("cosine").backbone
-        self.network = Network(backbone, CosineClassifier(backbone.width, setting.tail.classes, scale=knobs.scale))
-        self.register_buffer("margins", knobs.scale * ldam_margins(setting.tail, knobs.margin), persistent=False)
-        self.register_buffer("late_weight", class_balanced_weights(setting.tail, knobs.beta), persistent=False)
+        backbone = context.new_network("cosine").backbone
+        self.network = Network(backbone, CosineClassifier(backbone.width, context.tail.classes, scale=knobs.scale))
+        self.register_buffer("margins", knobs.scale * ldam_margins(context.tail, knobs.margin), persistent=False)
+        self.register_buffer("late_weight", class_balanced_weights(context.tail, knobs.beta), persistent=False)
         self.weighted = False
 
     def begin_epoch(self, epoch: int) -> None:
         """Switch the class weights on from `reweight_epoch`."""
         self.weighted = epoch >= self.knobs.reweight_epoch
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification term."""
         scores = subtract_margins(self.network(batch["image"]), batch.labels, self.margins)
         weight = self.late_weight if self.weighted else torch.ones_like(self.late_weight)
         return {"classification": weighted_cross_entropy(scores, batch.labels, weight)}
 
 
-def _stages(knobs: LDAMKnobs, setting: Setting) -> Sequence[Stage]:
-    return [LDAM(knobs, setting)]
+def _stages(knobs: LDAMKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [LDAM(knobs, context)]
 
 
 METHOD = Method(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ltray.knobs import knob
 from ltray.methods.cross_entropy import BaselineKnobs, OneView
 from ltray.parts.losses import log_prior
-from ltray.stage import Method, Setting, Stage
+from ltray.stage import BuildContext, Method, Stage
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class LogitAdjustmentKnobs(BaselineKnobs):
     )
 
 
-def _stages(knobs: LogitAdjustmentKnobs, setting: Setting) -> Sequence[Stage]:
-    return [OneView(knobs, setting, knobs.adjustment * log_prior(setting.tail))]
+def _stages(knobs: LogitAdjustmentKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [OneView(knobs, context, knobs.adjustment * log_prior(context.tail))]
 
 
 METHOD = Method(

@@ -12,7 +12,7 @@ from ltray.knobs import Value, knob
 from ltray.parts.adjusted_classifiers import ScaledClassifier
 from ltray.parts.precision import full_precision
 from ltray.recipe import STEPS
-from ltray.stage import Batch, Method, Setting, Stage, Terms
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage
 from ltray.stages.second_stage import SecondStage, SecondStageKnobs
 
 
@@ -33,22 +33,22 @@ class LWSKnobs(SecondStageKnobs):
 class LearnableWeightScaling(SecondStage):
     """Cross-entropy on s_k·z_k, where only the factors s are trained."""
 
-    def __init__(self, knobs: LWSKnobs, setting: Setting) -> None:
-        classifier = ScaledClassifier(setting.continued().classifier, setting.tail.classes)
-        super().__init__(knobs, setting, classifier)
+    def __init__(self, knobs: LWSKnobs, context: BuildContext) -> None:
+        classifier = ScaledClassifier(context.continued().classifier, context.tail.classes)
+        super().__init__(knobs, context, classifier)
         self.scale = classifier.scale
 
     def trained(self) -> Sequence[nn.Module]:
         """Train the factors."""
         return [self.scale]
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification term."""
         return {"classification": full_precision(F.cross_entropy)(self.scores(batch), batch.labels)}
 
 
-def _stages(knobs: LWSKnobs, setting: Setting) -> Sequence[Stage]:
-    return [LearnableWeightScaling(knobs, setting)]
+def _stages(knobs: LWSKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [LearnableWeightScaling(knobs, context)]
 
 
 METHOD = Method(
@@ -57,5 +57,5 @@ METHOD = Method(
     "(arXiv:1910.09217), LWS",
     knobs=LWSKnobs,
     stages=_stages,
-    follows=True,
+    needs_network=True,
 )

@@ -13,7 +13,7 @@ from ltray.distributed import from_first, gather, rank, world_size
 from ltray.knobs import Value, knob
 from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
 from ltray.parts.precision import full_precision
-from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,15 @@ def mixed_cross_entropy(scores: Tensor, labels: Tensor, partner_labels: Tensor, 
 class Mixup(Stage):
     """Cross-entropy on blended images: one λ and one permutation for the batch of all workers."""
 
-    def __init__(self, knobs: MixupKnobs, setting: Setting) -> None:
+    def __init__(self, knobs: MixupKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.views = (View("image", POLICIES[knobs.augmentation]),)
-        self.network = setting.new_network("linear")
+        self.network = context.new_network("linear")
         self.blend = Beta(
             torch.tensor(knobs.alpha, dtype=torch.float64), torch.tensor(knobs.alpha, dtype=torch.float64)
         )
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification term."""
         images, labels = batch["image"], batch.labels
         rows, device = len(labels), labels.device
@@ -100,8 +100,8 @@ class Mixup(Stage):
         return {"classification": mixed_cross_entropy(scores, labels, gather(labels)[mine], share)}
 
 
-def _stages(knobs: MixupKnobs, setting: Setting) -> Sequence[Stage]:
-    return [Mixup(knobs, setting)]
+def _stages(knobs: MixupKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [Mixup(knobs, context)]
 
 
 METHOD = Method(

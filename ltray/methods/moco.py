@@ -15,7 +15,7 @@ from ltray.parts.heads import projector
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.parts.momentum import MomentumCopy, MomentumKnobs
-from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class MoCoStage(Stage):
     views = (View("query", "rescom"), View("key", "rescom"))
     log_prior: Tensor
 
-    def __init__(self, knobs: MoCoKnobs, setting: Setting) -> None:
+    def __init__(self, knobs: MoCoKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.knobs = knobs
-        self.network = setting.new_network("linear")
-        width, classes = self.network.backbone.width, setting.tail.classes
+        self.network = context.new_network("linear")
+        width, classes = self.network.backbone.width, context.tail.classes
         self.projector = projector(width, width, knobs.projection_width)
         self.key_encoder = MomentumCopy(
             (self.network.backbone, self.projector),
@@ -82,9 +82,9 @@ class MoCoStage(Stage):
             shuffled=knobs.key_batch_norm == "shuffled",
         )
         self.queue = KeyQueue(knobs.queue_size, knobs.projection_width, classes=classes, start=knobs.queue_start)
-        self.register_buffer("log_prior", log_prior(setting.tail), persistent=False)
+        self.register_buffer("log_prior", log_prior(context.tail), persistent=False)
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification and the contrastive term; then enqueue the keys."""
         features = self.network.backbone(batch["query"])
         queries = unit(self.projector(features))
@@ -99,8 +99,8 @@ class MoCoStage(Stage):
         }
 
 
-def _stages(knobs: MoCoKnobs, setting: Setting) -> Sequence[Stage]:
-    return [MoCoStage(knobs, setting)]
+def _stages(knobs: MoCoKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [MoCoStage(knobs, context)]
 
 
 METHOD = Method(

@@ -13,7 +13,7 @@ from ltray.methods.gpaco import VIEWS, VIEWS_HELP, TwoAnchorStage
 from ltray.parts.contrast import ContrastBatch
 from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights
 from ltray.parts.pairs import supervised_contrast
-from ltray.stage import Method, Setting, Stage, Terms
+from ltray.stage import BuildContext, Losses, Method, Stage
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,15 @@ class MultiTaskStage(TwoAnchorStage):
 
     class_weight: Tensor
 
-    def __init__(self, knobs: MultiTaskKnobs, setting: Setting) -> None:
-        super().__init__(knobs, setting, VIEWS[knobs.views])
+    def __init__(self, knobs: MultiTaskKnobs, context: BuildContext) -> None:
+        super().__init__(knobs, context, VIEWS[knobs.views])
         self.knobs = knobs
         if knobs.classification == "cross_entropy":
             self.log_prior = torch.zeros_like(self.log_prior)
-        weight = effective_number_weights(setting.tail, knobs.effective_number_beta)
+        weight = effective_number_weights(context.tail, knobs.effective_number_beta)
         self.register_buffer("class_weight", weight, persistent=False)
 
-    def terms(self, contrast: ContrastBatch, scores: Tensor) -> Terms:
+    def terms(self, contrast: ContrastBatch, scores: Tensor) -> Losses:
         """Return the classification term and the weighted contrastive term."""
         contrastive = supervised_contrast(
             contrast,
@@ -102,8 +102,8 @@ class MultiTaskStage(TwoAnchorStage):
         }
 
 
-def _stages(knobs: MultiTaskKnobs, setting: Setting) -> Sequence[Stage]:
-    return [MultiTaskStage(knobs, setting)]
+def _stages(knobs: MultiTaskKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [MultiTaskStage(knobs, context)]
 
 
 METHOD = Method(

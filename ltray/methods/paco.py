@@ -15,7 +15,7 @@ from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import log_prior
 from ltray.parts.momentum import MomentumCopy, MomentumKnobs
 from ltray.parts.pairs import extended
-from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 VIEWS = {"strong_sim": ("paco_query", "paco_key"), "sim_sim": ("paco_key", "paco_key")}
 
@@ -50,12 +50,12 @@ class PaCoStage(Stage):
 
     log_prior: Tensor
 
-    def __init__(self, knobs: PaCoKnobs, setting: Setting) -> None:
+    def __init__(self, knobs: PaCoKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         query, key = VIEWS[knobs.views]
         self.views = (View("query", query), View("key", key))
         self.knobs = knobs
-        self.network = setting.new_network("linear")
+        self.network = context.new_network("linear")
         width = self.network.backbone.width
         self.projector = projector(width, width, knobs.projection_width)
         self.key_encoder = MomentumCopy(
@@ -64,11 +64,11 @@ class PaCoStage(Stage):
             shuffled=knobs.key_batch_norm == "shuffled",
         )
         self.queue = KeyQueue(
-            knobs.queue_size, knobs.projection_width, classes=setting.tail.classes, start=knobs.queue_start
+            knobs.queue_size, knobs.projection_width, classes=context.tail.classes, start=knobs.queue_start
         )
-        self.register_buffer("log_prior", log_prior(setting.tail, epsilon=1e-9), persistent=False)
+        self.register_buffer("log_prior", log_prior(context.tail, epsilon=1e-9), persistent=False)
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Contrast the queries with the keys and the queue as it was before, then enqueue."""
         features = self.network.backbone(batch["query"])
         queries = unit(self.projector(features))
@@ -83,8 +83,8 @@ class PaCoStage(Stage):
         return {"paco": loss}
 
 
-def _stages(knobs: PaCoKnobs, setting: Setting) -> Sequence[Stage]:
-    return [PaCoStage(knobs, setting)]
+def _stages(knobs: PaCoKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [PaCoStage(knobs, context)]
 
 
 METHOD = Method(

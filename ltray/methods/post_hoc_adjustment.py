@@ -10,7 +10,7 @@ from ltray.knobs import knob
 from ltray.parts.adjusted_classifiers import ShiftedClassifier
 from ltray.parts.exact_search import correct_range, most_correct
 from ltray.parts.losses import log_prior
-from ltray.stage import Method, Setting, Stage, TrainingData
+from ltray.stage import BuildContext, Method, Stage, TrainingData
 from ltray.stages.post_hoc import ROWS, PostHoc, PostHocKnobs
 
 
@@ -29,11 +29,11 @@ class PostHocAdjustment(PostHoc):
     tau: Tensor
     log_prior: Tensor
 
-    def __init__(self, knobs: PostHocAdjustmentKnobs, setting: Setting) -> None:
-        start = setting.continued()
-        super().__init__(knobs, setting, ShiftedClassifier(start.classifier, setting.tail.classes))
+    def __init__(self, knobs: PostHocAdjustmentKnobs, context: BuildContext) -> None:
+        start = context.continued()
+        super().__init__(knobs, context, ShiftedClassifier(start.classifier, context.tail.classes))
         self.knobs = knobs
-        self.register_buffer("log_prior", log_prior(setting.tail), persistent=False)
+        self.register_buffer("log_prior", log_prior(context.tail), persistent=False)
         self.register_buffer("tau", torch.zeros((), dtype=torch.float64))
 
     @torch.no_grad()
@@ -55,8 +55,8 @@ class PostHocAdjustment(PostHoc):
         return {"τ": float(self.tau)}
 
 
-def _stages(knobs: PostHocAdjustmentKnobs, setting: Setting) -> Sequence[Stage]:
-    return [PostHocAdjustment(knobs, setting)]
+def _stages(knobs: PostHocAdjustmentKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [PostHocAdjustment(knobs, context)]
 
 
 METHOD = Method(
@@ -64,5 +64,5 @@ METHOD = Method(
     paper="Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021 (arXiv:2007.07314), eq. 9",
     knobs=PostHocAdjustmentKnobs,
     stages=_stages,
-    follows=True,
+    needs_network=True,
 )

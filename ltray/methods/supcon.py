@@ -15,7 +15,7 @@ from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.parts.pairs import extended, supervised_contrast
 from ltray.recipe import STEPS, Recipe
-from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 LARGE: dict[str, Value] = dict(
     batch_size=256, learning_rate=0.06, schedule="cosine_to_floor", queue_size=4096, projection_width=128
@@ -99,17 +99,17 @@ class SupConStage(Stage):
     views = (View("first", "rescom"), View("second", "rescom"))
     log_prior: Tensor
 
-    def __init__(self, knobs: SupConKnobs, setting: Setting) -> None:
+    def __init__(self, knobs: SupConKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.knobs = knobs
-        self.classes = setting.tail.classes
-        self.network = setting.new_network("linear")
+        self.classes = context.tail.classes
+        self.network = context.new_network("linear")
         width = self.network.backbone.width
         self.projector = projector(width, width, knobs.projection_width)
         self.queue = KeyQueue(knobs.queue_size, knobs.projection_width, classes=self.classes, start=knobs.queue_start)
-        self.register_buffer("log_prior", log_prior(setting.tail), persistent=False)
+        self.register_buffer("log_prior", log_prior(context.tail), persistent=False)
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification and the contrastive term; then enqueue the first views."""
         features = self.network.backbone(torch.cat([batch["first"], batch["second"]]))
         first, second = unit(self.projector(features)).chunk(2)
@@ -125,8 +125,8 @@ class SupConStage(Stage):
         }
 
 
-def _stages(knobs: SupConKnobs, setting: Setting) -> Sequence[Stage]:
-    return [SupConStage(knobs, setting)]
+def _stages(knobs: SupConKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [SupConStage(knobs, context)]
 
 
 METHOD = Method(

@@ -9,7 +9,7 @@ from ltray.methods import METHODS
 from ltray.network import Network
 from ltray.parts.backbones import new_backbone
 from ltray.parts.heads import new_classifier
-from ltray.stage import Method, Setting, Stage
+from ltray.stage import BuildContext, Method, Stage
 
 METHOD_HEADINGS = ("method", "paper", "stages", "views of an image", "continues a network")
 KNOB_HEADINGS = (
@@ -33,7 +33,7 @@ def method_rows() -> list[tuple[str, ...]]:
         views = "; ".join(
             ", ".join(view.name for view in stage.views) if _sees_images(stage) else "–" for stage in stages
         )
-        rows.append((method.name, method.paper, str(len(stages)), views, "yes" if method.follows else "no"))
+        rows.append((method.name, method.paper, str(len(stages)), views, "yes" if method.needs_network else "no"))
     return rows
 
 
@@ -90,7 +90,7 @@ def _stages(method: Method) -> list[Stage]:
         backbone = new_backbone("resnet32")
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
 
-    return list(method.stages(knobs, Setting(tail, network, network("linear") if method.follows else None)))
+    return list(method.stages(knobs, BuildContext(tail, network, network("linear") if method.needs_network else None)))
 
 
 def _sees_images(stage: Stage) -> bool:

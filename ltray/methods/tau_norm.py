@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ltray.errors import UsageError
 from ltray.knobs import knob
 from ltray.parts.exact_search import correct_range, most_correct
-from ltray.stage import Method, Setting, Stage, TrainingData
+from ltray.stage import BuildContext, Method, Stage, TrainingData
 from ltray.stages.post_hoc import ROWS, PostHoc, PostHocKnobs
 
 
@@ -63,9 +63,9 @@ class TauNorm(PostHoc):
 
     tau: Tensor
 
-    def __init__(self, knobs: TauNormKnobs, setting: Setting) -> None:
-        width, classes = setting.continued().backbone.width, setting.tail.classes
-        super().__init__(knobs, setting, nn.Linear(width, classes, bias=False))
+    def __init__(self, knobs: TauNormKnobs, context: BuildContext) -> None:
+        width, classes = context.continued().backbone.width, context.tail.classes
+        super().__init__(knobs, context, nn.Linear(width, classes, bias=False))
         self.knobs = knobs
         self.register_buffer("tau", torch.zeros((), dtype=torch.float64))
         self._weight()
@@ -97,8 +97,8 @@ class TauNorm(PostHoc):
         return weight.detach()
 
 
-def _stages(knobs: TauNormKnobs, setting: Setting) -> Sequence[Stage]:
-    return [TauNorm(knobs, setting)]
+def _stages(knobs: TauNormKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [TauNorm(knobs, context)]
 
 
 METHOD = Method(
@@ -107,5 +107,5 @@ METHOD = Method(
     "(arXiv:1910.09217), τ-normalised",
     knobs=TauNormKnobs,
     stages=_stages,
-    follows=True,
+    needs_network=True,
 )

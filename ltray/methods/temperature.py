@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ltray.knobs import knob
 from ltray.parts.adjusted_classifiers import ShiftedClassifier
-from ltray.stage import Method, Setting, Stage, TrainingData
+from ltray.stage import BuildContext, Method, Stage, TrainingData
 from ltray.stages.post_hoc import ROWS, PostHoc, PostHocKnobs
 
 HALVINGS = 60  # of the logarithm's range: the digits of a float64
@@ -56,9 +56,9 @@ def _slope(scores: Tensor, labels: Tensor, inverse: Tensor) -> Tensor:
 class Temperature(PostHoc):
     """Scores z / T, with the T that fits the validation images best."""
 
-    def __init__(self, knobs: TemperatureKnobs, setting: Setting) -> None:
-        start = setting.continued()
-        super().__init__(knobs, setting, ShiftedClassifier(start.classifier, setting.tail.classes))
+    def __init__(self, knobs: TemperatureKnobs, context: BuildContext) -> None:
+        start = context.continued()
+        super().__init__(knobs, context, ShiftedClassifier(start.classifier, context.tail.classes))
         self.knobs = knobs
 
     @torch.no_grad()
@@ -76,8 +76,8 @@ class Temperature(PostHoc):
         return {"T": float(self.network.classifier.temperature)}
 
 
-def _stages(knobs: TemperatureKnobs, setting: Setting) -> Sequence[Stage]:
-    return [Temperature(knobs, setting)]
+def _stages(knobs: TemperatureKnobs, context: BuildContext) -> Sequence[Stage]:
+    return [Temperature(knobs, context)]
 
 
 METHOD = Method(
@@ -85,5 +85,5 @@ METHOD = Method(
     paper="Guo et al., On Calibration of Modern Neural Networks, ICML 2017 (arXiv:1706.04599)",
     knobs=TemperatureKnobs,
     stages=_stages,
-    follows=True,
+    needs_network=True,
 )

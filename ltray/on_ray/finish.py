@@ -24,7 +24,7 @@ from ltray.results.tables import BEST_SHOWN, history, render, trial_table, write
 from ltray.results.what_moved import tell_what_moved
 from ltray.run_folder import BEST, TRIALS, complete_best, read_evaluation
 from ltray.space.search_space import SearchSpace
-from ltray.study.progress import Progress
+from ltray.study.progress import TrialProgress
 from ltray.study.study import PROGRESS, leader, own_trials
 
 
@@ -94,7 +94,7 @@ def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, consol
     number = best.number
     known = read_evaluation(folder)
     if known is None or known.get("trial") != number:
-        reached = Progress.read(best.user_attrs.get(PROGRESS))
+        reached = TrialProgress.read(best.user_attrs.get(PROGRESS))
         checkpoint = complete_best(
             folder / TRIALS / f"{number:04d}",
             checkpoints(folder / TRIALS, number),

@@ -14,12 +14,12 @@ from ray.tune.search import Searcher
 
 from ltray.engine.checkpoint import Checkpoint
 from ltray.experiment import Experiment
-from ltray.on_ray.scheduler import EPOCHS, Stopping
+from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
 from ltray.on_ray.searcher import StudySearch
-from ltray.on_ray.shutdown import Closing
+from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.trial import checkpoints, copies_folder, resumable
 from ltray.study.population import Copy, Population
-from ltray.study.progress import Progress
+from ltray.study.progress import TrialProgress
 from ltray.study.study import COPIES, PROGRESS, SETTINGS, proposed, unfinished
 
 DECISION = "copies after epoch {}"  # what the study keeps of an exchange until every trial has it
@@ -108,24 +108,26 @@ class PopulationSearch(StudySearch):
                 if not history or history[-1][0] != epoch:
                     trial.set_user_attr(COPIES, [*history, [epoch, own.source]])
                 trial.set_user_attr(SETTINGS, json.dumps(own.settings))
-                progress = Progress.read(member.user_attrs.get(PROGRESS))
+                progress = TrialProgress.read(member.user_attrs.get(PROGRESS))
                 trial.set_user_attr(PROGRESS, replace(progress, best_epoch=0, score=-1.0, metrics={}).text())
         for member in members:  # last: whoever has it is through with this exchange
             optuna.Trial(self._study, member._trial_id).set_user_attr(GENERATION, epoch)
 
 
-class PopulationStopping(Stopping):
+class PBTScheduler(RuleScheduler):
     """Pauses members that have ended a generation in which they were not compared yet.
 
     Args:
         search: Knows who was compared.
-        closing: Is told who pauses, so that a pause is not taken for an end.
-        arguments: Those of `Stopping`.
+        stopper: Is told who pauses, so that a pause is not taken for an end.
+        arguments: Those of `RuleScheduler`.
     """
 
-    def __init__(self, population: Population, search: PopulationSearch, closing: Closing, **arguments: Any) -> None:
+    def __init__(
+        self, population: Population, search: PopulationSearch, stopper: GracefulStopper, **arguments: Any
+    ) -> None:
         super().__init__(None, **arguments)
-        self._population, self._search, self._closing = population, search, closing
+        self._population, self._search, self._closing = population, search, stopper
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide whether a member trains on."""

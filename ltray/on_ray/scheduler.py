@@ -7,13 +7,13 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from ltray.on_ray.trial import is_finite, last_line
-from ltray.study.progress import Progress
+from ltray.study.progress import TrialProgress
 from ltray.study.stopping_rules import Rule
 
 EPOCHS = "total_epochs"  # our own counter: Tune's starts again at 1 in a resumed trial
 
 
-class Stopping(FIFOScheduler):
+class RuleScheduler(FIFOScheduler):
     """Ends trials by a rule, or because their value is not finite.
 
     Ray's own schedulers lose what they know with the driver, let a trial with NaN run on
@@ -36,7 +36,7 @@ class Stopping(FIFOScheduler):
         *,
         metric: str,
         recorded: Mapping[int, Mapping[int, float]],
-        progress: Mapping[int, Progress] = MappingProxyType({}),
+        progress: Mapping[int, TrialProgress] = MappingProxyType({}),
         errors: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Stopping(FIFOScheduler):
             return False
         if self._rule is None or epoch <= self._continued.get(number, 0):
             return True
-        return self._rule.goes_on(number, epoch, self._records)
+        return self._rule.should_continue(number, epoch, self._records)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Record the last value, which comes only here; one that is not finite leaves no mark."""

@@ -13,23 +13,23 @@ from rich.console import Console
 from ltray.command import FAILED, INTERRUPTED
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.on_ray import cluster
-from ltray.on_ray.callbacks.budget import Meter
+from ltray.on_ray.callbacks.budget import BudgetCallback
 from ltray.on_ray.callbacks.forgive_failures import ForgiveFailures
-from ltray.on_ray.callbacks.json_lines import Records
-from ltray.on_ray.callbacks.progress import Watch
-from ltray.on_ray.callbacks.release_resources import Reclaim
+from ltray.on_ray.callbacks.json_lines import JsonLinesCallback
+from ltray.on_ray.callbacks.progress import ProgressCallback
+from ltray.on_ray.callbacks.release_resources import ReleaseResourcesCallback
 from ltray.on_ray.finish import conclude, write_tables
-from ltray.on_ray.pbt import PopulationSearch, PopulationStopping
-from ltray.on_ray.scheduler import Stopping
+from ltray.on_ray.pbt import PBTScheduler, PopulationSearch
+from ltray.on_ray.scheduler import RuleScheduler
 from ltray.on_ray.searcher import StudySearch
-from ltray.on_ray.shutdown import Closing, signals_to
+from ltray.on_ray.shutdown import GracefulStopper, signals_to
 from ltray.on_ray.trial import resumable, run_trial, trial_folder_name
 from ltray.run_folder import TRIALS, check_newest
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
 from ltray.study.study import leader, open_study, progress_of, proposed, recorded_values, unfinished
 from ltray.study.study_file import FILE_NAME, told
-from ltray.study.trial_plan import Course
+from ltray.study.trial_plan import TrialPlan
 from ltray.study.warm_start import learn_from_earlier
 
 
@@ -44,12 +44,12 @@ def join_cluster(space: SearchSpace, budget: Budget | None) -> int:
     return cluster.trials_at_once(space.trial)
 
 
-def search(space: SearchSpace, course: Course, folder: Path, console: Console, *, budget: Budget | None = None) -> int:
+def search(space: SearchSpace, plan: TrialPlan, folder: Path, console: Console, *, budget: Budget | None = None) -> int:
     """Run a search, or what is left of it, and leave its tables and its best model.
 
     Args:
         space: The search space, bound to its classes.
-        course: What every trial runs through.
+        plan: What every trial runs through.
         folder: The run folder.
         console: Where to report.
         budget: What the search may spend in all, by this and earlier commands; None: all its trials.
@@ -61,10 +61,10 @@ def search(space: SearchSpace, course: Course, folder: Path, console: Console, *
         UsageError: The study, or a checkpoint that a trial goes on from, is damaged or cannot be written.
     """
     with told(folder / FILE_NAME):
-        return _search(space, course, folder, console, budget=budget)
+        return _search(space, plan, folder, console, budget=budget)
 
 
-def _search(space: SearchSpace, course: Course, folder: Path, console: Console, *, budget: Budget | None) -> int:
+def _search(space: SearchSpace, plan: TrialPlan, folder: Path, console: Console, *, budget: Budget | None) -> int:
     study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
     for trial in unfinished(study):
         check_newest(resumable(folder / TRIALS, trial.number))
@@ -72,21 +72,21 @@ def _search(space: SearchSpace, course: Course, folder: Path, console: Console, 
     def tell_interrupted() -> None:
         console.print(f"interrupted; the same command continues the search in {folder}")
 
-    closing = Closing([tell_interrupted])
+    stopper = GracefulStopper([tell_interrupted])
     try:
         if budget and budget.is_spent(Spent.read(folder)):
-            closing.after_this_epoch(budget.spent_words)
+            stopper.after_this_epoch(budget.spent_words)
         elif trials_left(study, space, budget):
-            _run_trials(space, study, folder, console=console, course=course, closing=closing, budget=budget)
+            _run_trials(space, study, folder, console=console, plan=plan, stopper=stopper, budget=budget)
         found = write_tables(space, study, folder, console)
         still_open = trials_left(study, space, None)
-        if closing.interrupted and still_open:
+        if stopper.interrupted and still_open:
             tell_interrupted()
-            closing.last_words.clear()
+            stopper.last_words.clear()
             return INTERRUPTED
         if budget and still_open:
             console.print(
-                f"{closing.reason or budget.spent_words}: {still_open} of {space.search.trials} trials are left; "
+                f"{stopper.reason or budget.spent_words}: {still_open} of {space.search.trials} trials are left; "
                 "a larger --budget goes on with them",
             )
         if not found:
@@ -112,8 +112,8 @@ def _run_trials(
     folder: Path,
     *,
     console: Console,
-    course: Course,
-    closing: Closing,
+    plan: TrialPlan,
+    stopper: GracefulStopper,
     budget: Budget | None,
 ) -> None:
     """Run the open trials on Tune until none is left or the search closes."""
@@ -121,39 +121,39 @@ def _run_trials(
     started = time.monotonic()
     each = {name: amount * space.trial.workers for name, amount in cluster.worker_resources(space.trial).items()}
     metric = space.base.metric
-    _announce(space, course, console, at_once=min(at_once, left))
+    _announce(space, plan, console, at_once=min(at_once, left))
     errors: dict[str, str] = {}  # the scheduler sees a crashed trial, the searcher only its name
-    named: dict[str, Any] = {"metric": metric, "trials": _trials(space, budget), "closing": closing, "errors": errors}
+    named: dict[str, Any] = {"metric": metric, "trials": _trials(space, budget), "stopper": stopper, "errors": errors}
     watched: dict[str, Any] = {"metric": metric, "recorded": recorded_values(study), "errors": errors}
     watched["progress"] = progress_of(study)
-    searcher, scheduler = StudySearch(study, space, **named), Stopping(course.rule, **watched)
-    if course.population:
-        named |= {"population": course.population, "trials_folder": folder.resolve() / TRIALS}
+    searcher, scheduler = StudySearch(study, space, **named), RuleScheduler(plan.rule, **watched)
+    if plan.population:
+        named |= {"population": plan.population, "trials_folder": folder.resolve() / TRIALS}
         searcher = PopulationSearch(study, space, **named, say=console.print)
-        scheduler = PopulationStopping(course.population, searcher, closing, **watched)
-    watch = Watch(
+        scheduler = PBTScheduler(plan.population, searcher, stopper, **watched)
+    watch = ProgressCallback(
         console,
         space.headings(),
         metric=metric,
         trials=space.search.trials,
         done=proposed(study) - len(unfinished(study)),
         best=(first.values[0], first.number) if (first := leader(study)) else None,
-        closing=closing,
+        stopper=stopper,
     )
-    meter = Meter(folder, closing, budget=budget, each=each, started=started)
+    meter = BudgetCallback(folder, stopper, budget=budget, each=each, started=started)
 
     def close() -> None:
         watch.close()
         meter.write()
 
-    closing.last_words[:0] = [close, partial(write_tables, space, study, folder, console)]
+    stopper.last_words[:0] = [close, partial(write_tables, space, study, folder, console)]
     tuner = ray.tune.Tuner(
         ray.tune.with_resources(run_trial, _resources(space)),
-        param_space=_shared(space, folder) | {"runs": course.runs},
+        param_space=_shared(space, folder) | {"runs": plan.runs},
         tune_config=ray.tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=-1 if course.population else left,  # a member comes once a generation
+            num_samples=-1 if plan.population else left,  # a member comes once a generation
             max_concurrent_trials=at_once,
             reuse_actors=True,
             trial_name_creator=lambda trial: f"{trial.config['number']:04d}",
@@ -162,18 +162,18 @@ def _run_trials(
         run_config=ray.tune.RunConfig(
             name=TRIALS,
             storage_path=str(folder.resolve()),
-            stop=closing,
-            callbacks=[watch, meter, Records(), Reclaim(folder), ForgiveFailures()],
+            stop=stopper,
+            callbacks=[watch, meter, JsonLinesCallback(), ReleaseResourcesCallback(folder), ForgiveFailures()],
             checkpoint_config=ray.tune.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=CHECKPOINT_SCORE),
             failure_config=ray.tune.FailureConfig(max_failures=space.trial.retries),
             verbose=0,
         ),
     )
     try:
-        with signals_to(closing):
+        with signals_to(stopper):
             tuner.fit()
     finally:
-        del closing.last_words[:2]
+        del stopper.last_words[:2]
         close()
 
 
@@ -195,14 +195,14 @@ def _shared(space: SearchSpace, folder: Path) -> dict[str, Any]:
     }
 
 
-def _announce(space: SearchSpace, course: Course, console: Console, *, at_once: int) -> None:
+def _announce(space: SearchSpace, plan: TrialPlan, console: Console, *, at_once: int) -> None:
     order = "in the order of the rows" if space.rows else space.search.sampler
     console.print(
-        f"{space.search.trials} trials of {course.epochs} epochs, {at_once} at a time, {order}; "
-        f"{course.describe(space.stop)}",
+        f"{space.search.trials} trials of {plan.epochs} epochs, {at_once} at a time, {order}; "
+        f"{plan.describe(space.stop)}",
         soft_wrap=True,
     )
-    if course.warning:
-        console.print(course.warning, style="yellow", soft_wrap=True)
+    if plan.warning:
+        console.print(plan.warning, style="yellow", soft_wrap=True)
     for dimension in space.dimensions:
         console.print(f"  {dimension.key}: {dimension.describe()}")

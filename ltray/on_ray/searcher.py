@@ -12,10 +12,10 @@ from ray.tune.search import Searcher
 
 from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
-from ltray.on_ray.shutdown import Closing
+from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.trial import failure_of, is_finite
 from ltray.space.search_space import SearchSpace
-from ltray.study.progress import Progress
+from ltray.study.progress import TrialProgress
 from ltray.study.redraw import redraw, undrawn
 from ltray.study.study import ATTEMPT, PROGRESS, REASON, SETTINGS, ask, proposed, unfinished
 
@@ -31,7 +31,7 @@ class StudySearch(Searcher):
         space: The search space.
         metric: The first objective, of the selecting images.
         trials: How many trials the search proposes in all.
-        closing: Says when no more are begun, and which ones it ended; those stay open.
+        stopper: Says when no more are begun, and which ones it ended; those stay open.
         errors: Why trials crashed, by Tune's names, retried ones too.
     """
 
@@ -42,13 +42,13 @@ class StudySearch(Searcher):
         *,
         metric: str,
         trials: int,
-        closing: Closing,
+        stopper: GracefulStopper,
         errors: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         super().__init__(metric=metric, mode="max")
         self._study = study
         self._space = space
-        self._of, self._closing, self._errors = trials, closing, errors
+        self._of, self._closing, self._errors = trials, stopper, errors
         self._undrawn, self._left = undrawn(study), unfinished(study)
         self._trials: dict[str, optuna.Trial] = {}
 
@@ -117,7 +117,9 @@ class StudySearch(Searcher):
             return failure_of(result)
         return f"{self.metric} is {value} in epoch {result.get(EPOCHS)}"
 
-    def _record(self, trial: optuna.Trial, result: dict[str, Any], *, continued: int = 0, stopped: int = 0) -> Progress:
+    def _record(
+        self, trial: optuna.Trial, result: dict[str, Any], *, continued: int = 0, stopped: int = 0
+    ) -> TrialProgress:
         """Write an epoch down; what is known of it from before a restart stays.
 
         Args:
@@ -127,7 +129,7 @@ class StudySearch(Searcher):
             stopped: The epoch, where early stopping ended the trial after it.
         """
         known = self._study._storage.get_trial(trial._trial_id)
-        progress = Progress.read(known.user_attrs.get(PROGRESS))
+        progress = TrialProgress.read(known.user_attrs.get(PROGRESS))
         if is_finite(result.get(self.metric)):
             epoch, before = int(result[EPOCHS]), progress
             if epoch > progress.epoch:

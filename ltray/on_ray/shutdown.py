@@ -13,7 +13,7 @@ from ltray.on_ray.forced_exit import exit_soon
 from ltray.on_ray.scheduler import EPOCHS
 
 
-class Closing(Stopper):
+class GracefulStopper(Stopper):
     """Ends running trials after their current epoch, or at once.
 
     Either way the study keeps them open, and the same command goes on with them from their newest checkpoints. No new
@@ -85,9 +85,9 @@ class Closing(Stopper):
 
 
 @contextmanager
-def signals_to(closing: Closing) -> Iterator[None]:
-    """Hand SIGINT and SIGTERM to `closing` instead of letting them break off whatever runs."""
-    before = {number: signal.signal(number, closing.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+def signals_to(stopper: GracefulStopper) -> Iterator[None]:
+    """Hand SIGINT and SIGTERM to `stopper` instead of letting them break off whatever runs."""
+    before = {number: signal.signal(number, stopper.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

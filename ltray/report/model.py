@@ -8,7 +8,7 @@ from ltray.report import marks
 from ltray.report.page import folded, grid, key, paragraph, section, table
 from ltray.report.words import plain
 from ltray.results.ledger import number_of, words_of
-from ltray.results.predictions import Assessment
+from ltray.results.predictions import Predictions
 from ltray.results.run_record import RunRecord
 from ltray.results.tau_curve import TauCurve, adjustment_curve, norm_curve
 from ltray.run_folder import BEST, SCORES
@@ -19,7 +19,7 @@ def classes(record: RunRecord) -> str:
     evaluation, scores = record.evaluation, record.folder / BEST / SCORES
     if not evaluation or not scores.is_file():
         return ""
-    tail = Assessment.load(scores).tail
+    tail = Predictions.load(scores).tail
     accuracy = [c / s if s else math.nan for c, s in zip(evaluation["correct"], evaluation["seen"], strict=True)]
     metrics = evaluation["metrics"]
     figures = [(n, metrics.get(f"test/{n.lower()}")) for n in ("MCC", "NMI", "ECE")]
@@ -43,7 +43,7 @@ def post_hoc(record: RunRecord) -> str:
     path = record.folder / BEST / SCORES
     if not path.is_file():
         return ""
-    scores = Assessment.load(path)
+    scores = Predictions.load(path)
     curves = {
         "Logit adjustment, z − τ·log π (post_hoc_adjustment)": adjustment_curve(scores),
         "τ-normalisation, x·w / |w|^τ (tau_norm)": norm_curve(scores),

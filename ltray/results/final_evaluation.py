@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ltray.metrics import BALANCED, shown_accuracies
-from ltray.results.predictions import Trained
+from ltray.results.predictions import TrainedModel
 from ltray.run_folder import LAST_EPOCH, check_best_is_ours, keep_best, read_history
 
 
@@ -29,7 +29,7 @@ def keep_evaluated(
         UsageError: `best/` holds what was not written here.
     """
     check_best_is_ours(folder)
-    trained = Trained.open(checkpoint, device)
+    trained = TrainedModel.open(checkpoint, device)
     selection = trained.on_selection()
     # Under the `paper` protocol these are the same images.
     test = selection if selection.split == "test" else trained.on_test()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ltray.engine.checkpoint import Checkpoint
-from ltray.loggers.tensorboard import Board
+from ltray.loggers.tensorboard import TensorBoardLogger
 from ltray.run_folder import append_history, best_checkpoint, whole_checkpoints
 
 
@@ -19,7 +19,7 @@ class FolderSession:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._board = Board(folder)
+        self._board = TensorBoardLogger(folder)
 
     def resume(self) -> Checkpoint | None:
         """Return the newest checkpoint, or None for a fresh run."""

@@ -26,7 +26,7 @@ LARGE = 1 << 26  # bytes of logits above which a file keeps them as float16
 
 
 @dataclass(frozen=True)
-class Assessment:
+class Predictions:
     """Logits of every image of a split.
 
     Attributes:
@@ -73,7 +73,7 @@ class Assessment:
         return content.getvalue()
 
     @classmethod
-    def load(cls, path: Path) -> "Assessment":
+    def load(cls, path: Path) -> "Predictions":
         """Read a file of what `as_bytes` returned.
 
         Raises:
@@ -89,7 +89,7 @@ class Assessment:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A checkpoint brought back to life.
 
     Attributes:
@@ -107,7 +107,7 @@ class Trained:
     check: Check = "trust"
 
     @classmethod
-    def open(cls, folder: Path, device: torch.device, *, check: Check = "trust") -> "Trained":
+    def open(cls, folder: Path, device: torch.device, *, check: Check = "trust") -> "TrainedModel":
         """Read a checkpoint folder."""
         checkpoint = Checkpoint.load(folder, device)
         experiment, stages = restore(checkpoint, device)
@@ -132,16 +132,16 @@ class Trained:
         digest = self.checkpoint.context.get("data_digest", "")
         return self.experiment.open_data(self.device, check=self.check, digest=digest)
 
-    def on_selection(self) -> Assessment:
+    def on_selection(self) -> Predictions:
         """Classify the images that epochs and trials are compared on: validation, or test under `paper`."""
         return self._assess(self.experiment.selection, self.data.selection())
 
-    def on_test(self) -> Assessment:
+    def on_test(self) -> Predictions:
         """Classify the test set."""
         return self._assess("test", self.data.test())
 
-    def _assess(self, split: str, images: EvaluationLoader) -> Assessment:
-        found, classifier = Assessment(split, *classify(self.stage, images), self.data.tail), None
+    def _assess(self, split: str, images: EvaluationLoader) -> Predictions:
+        found, classifier = Predictions(split, *classify(self.stage, images), self.data.tail), None
         if type(self.stage).logits is Stage.logits:  # the network's own scores
             classifier = self.stage.network.classifier
         if not isinstance(classifier, nn.Linear):

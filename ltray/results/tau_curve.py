@@ -9,7 +9,7 @@ from torch import Tensor
 from ltray.methods.tau_norm import tau_ranges
 from ltray.parts.exact_search import correct_range, most_correct
 from ltray.parts.losses import log_prior
-from ltray.results.predictions import Assessment
+from ltray.results.predictions import Predictions
 from ltray.stages.post_hoc import ROWS
 
 POINTS = 151
@@ -35,7 +35,7 @@ class TauCurve:
     plain: float
 
 
-def adjustment_curve(scores: Assessment) -> TauCurve:
+def adjustment_curve(scores: Predictions) -> TauCurve:
     """Compute the curve of post-hoc logit adjustment, scores z − τ·log π.
 
     Each image is right on one interval of τ, so that every point is exact, and so is the best τ.
@@ -50,7 +50,7 @@ def adjustment_curve(scores: Assessment) -> TauCurve:
     return _curve(scores, ends, highest=HIGHEST_SHIFT)
 
 
-def norm_curve(scores: Assessment) -> TauCurve | None:
+def norm_curve(scores: Predictions) -> TauCurve | None:
     """Compute the curve of τ-normalisation, scores x·w_k / |w_k|^τ without bias; None without a linear classifier.
 
     Source: Kang et al., ICLR 2020 (arXiv:1910.09217), eq. 3.
@@ -66,7 +66,7 @@ def _parts(logits: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
     return list(zip(torch.split(logits, ROWS), torch.split(labels, ROWS), strict=True))
 
 
-def _curve(scores: Assessment, ends: Sequence[tuple[Tensor, Tensor]], *, highest: float) -> TauCurve:
+def _curve(scores: Predictions, ends: Sequence[tuple[Tensor, Tensor]], *, highest: float) -> TauCurve:
     low, high = (torch.cat(values) for values in zip(*ends, strict=True))
     taus = torch.linspace(0.0, highest, POINTS, dtype=torch.float64)
     inside = (low < taus[:, None]) & (taus[:, None] < high)

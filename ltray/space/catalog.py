@@ -62,7 +62,7 @@ def _read(path: Path) -> SearchSpace:
     file = SettingsFile.read(path)
     # One that starts from a run is read as if it had one.
     listed = file.values.get("methods")
-    follows = isinstance(listed, list) and bool(listed) and find_method(listed[0]).follows
+    follows = isinstance(listed, list) and bool(listed) and find_method(listed[0]).needs_network
     return SearchSpace.read(path, {"start": "RUN"} if follows else {})
 
 

@@ -30,7 +30,7 @@ def label(choice: Any) -> Any:
     return ", ".join(map(str, choice)) if isinstance(choice, list | tuple) else choice
 
 
-class FromStudy:
+class StudyTrial:
     """Draws from an Optuna trial.
 
     Args:
@@ -65,7 +65,7 @@ class FromStudy:
         return float(self._trial.suggest_float(study_name(name, self._moving), SHARE.low, SHARE.high))
 
 
-class Walk:
+class FixedTrial:
     """Draws what a function chooses, and notes what a study holds for it.
 
     Args:

@@ -13,7 +13,7 @@ from ltray.metrics import BALANCED
 from ltray.settings_file import SettingsFile
 from ltray.space.compatibility import CONDITIONAL, CONTINUOUS, LISTED, refusal
 from ltray.space.dimension import Dimension
-from ltray.space.draws import OutsideSpace, Walk, given
+from ltray.space.draws import FixedTrial, OutsideSpace, given
 from ltray.space.legality import check_builds, check_ranges
 from ltray.space.method_choice import Alternative, Draw
 from ltray.space.rows import Row, stated_keys
@@ -217,7 +217,7 @@ class SearchSpace:
     def _check_first_trials(self) -> None:
         for first in self.first_trials():
             try:
-                self.suggest(Walk(given(first.params), self.moving()))
+                self.suggest(FixedTrial(given(first.params), self.moving()))
             except OutsideSpace as error:
                 who = "the papers' setting" if first.paper else "a setting of `search.first_try`"
                 raise UsageError(f"{self.path}: {who} cannot be tried: {error}.") from error

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ltray.parts.precision import full_precision
-from ltray.stage import Batch, Setting, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, View
 from ltray.stages.second_stage import SecondStage, SecondStageKnobs
 
 DEVIATION = 0.01  # of the initial weights; biases start at 0
@@ -19,17 +19,17 @@ class LinearClassifier(SecondStage):
 
     Args:
         knobs: How it trains, and whether BatchNorm of the backbone moves.
-        setting: `start` is the network whose backbone it reads.
+        context: `start` is the network whose backbone it reads.
         augmentation: Policy of the one view; without effect on cached features.
     """
 
     sampling = "class_balanced"  # type: ignore[assignment]  # mypy takes the parent's value for its type
 
-    def __init__(self, knobs: SecondStageKnobs, setting: Setting, *, augmentation: str = "standard") -> None:
-        classifier = nn.Linear(setting.continued().backbone.width, setting.tail.classes)
+    def __init__(self, knobs: SecondStageKnobs, context: BuildContext, *, augmentation: str = "standard") -> None:
+        classifier = nn.Linear(context.continued().backbone.width, context.tail.classes)
         nn.init.normal_(classifier.weight, std=DEVIATION)
         nn.init.zeros_(classifier.bias)
-        super().__init__(knobs, setting, classifier)
+        super().__init__(knobs, context, classifier)
         if self.source == "images":
             self.views = (View("image", augmentation),)
 
@@ -37,6 +37,6 @@ class LinearClassifier(SecondStage):
         """Train the classifier."""
         return [self.network.classifier]
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification term."""
         return {"classification": full_precision(F.cross_entropy)(self.scores(batch), batch.labels)}

@@ -8,7 +8,7 @@ from torch import nn
 from ltray.knobs import Above, Knob, knob
 from ltray.network import Network
 from ltray.recipe import Recipe
-from ltray.stage import Setting, Stage
+from ltray.stage import BuildContext, Stage
 
 ROWS = 4096  # images at a time: float64 scores of 8,142 classes stay below 300 MB
 
@@ -36,13 +36,13 @@ class PostHoc(Stage):
 
     Args:
         knobs: Without epochs.
-        setting: `start` is the network to continue from; its modules are shared.
+        context: `start` is the network to continue from; its modules are shared.
         classifier: Maps features (B, d) to scores (B, K).
     """
 
-    def __init__(self, knobs: PostHocKnobs, setting: Setting, classifier: nn.Module) -> None:
+    def __init__(self, knobs: PostHocKnobs, context: BuildContext, classifier: nn.Module) -> None:
         super().__init__(knobs)
-        start = setting.continued()
+        start = context.continued()
         self.original = start.classifier
         self.network = Network(start.backbone, classifier)
 

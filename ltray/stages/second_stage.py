@@ -12,7 +12,7 @@ from ltray.following import EPOCHS, MILESTONES
 from ltray.knobs import Value, knob
 from ltray.network import Backbone, Network
 from ltray.recipe import SCHEDULES, STEPS, Recipe
-from ltray.stage import Batch, Setting, Stage, View
+from ltray.stage import Batch, BuildContext, Stage, View
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,15 @@ class SecondStage(Stage):
 
     Args:
         knobs: How it trains.
-        setting: `start` is the network to continue from; its modules are shared, not copied.
+        context: `start` is the network to continue from; its modules are shared, not copied.
         classifier: Maps features (B, d) to scores (B, K).
     """
 
     sampling = "class_aware"
 
-    def __init__(self, knobs: SecondStageKnobs, setting: Setting, classifier: nn.Module) -> None:
+    def __init__(self, knobs: SecondStageKnobs, context: BuildContext, classifier: nn.Module) -> None:
         super().__init__(knobs)
-        self.network = Network(setting.continued().backbone, classifier)
+        self.network = Network(context.continued().backbone, classifier)
         self.features = knobs.features
         self.class_run = knobs.class_run
         self.long_epoch = knobs.long_epoch

@@ -15,8 +15,8 @@ from ltray.errors import UsageError
 from ltray.experiment import Experiment, check_shared, find_method
 from ltray.space.search_space import SearchSpace
 from ltray.study.cost import TrialCost, expected_share, measure
-from ltray.study.stopping_rules import Halving
-from ltray.study.trial_plan import Course
+from ltray.study.stopping_rules import SuccessiveHalving
+from ltray.study.trial_plan import TrialPlan
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Costed:
     cost: TrialCost
 
 
-def rehearse(space: SearchSpace, data: ImageData, folder: Path, console: Console, *, course: Course) -> None:
+def rehearse(space: SearchSpace, data: ImageData, folder: Path, console: Console, *, plan: TrialPlan) -> None:
     """Print what a search would do, what it would take, and how that was measured.
 
     Args:
@@ -40,7 +40,7 @@ def rehearse(space: SearchSpace, data: ImageData, folder: Path, console: Console
         data: Its data set, on the device to measure on.
         folder: The run folder; it is not made.
         console: Where to print.
-        course: What a trial runs through.
+        plan: What a trial runs through.
 
     Raises:
         UsageError: The disk has too little room.
@@ -56,7 +56,7 @@ def rehearse(space: SearchSpace, data: ImageData, folder: Path, console: Console
     finally:
         torch.set_num_threads(before)
     _print_costs(space, costed, console)
-    _print_totals(space, costed, console, course=course, device=data.device)
+    _print_totals(space, costed, console, plan=plan, device=data.device)
     _print_disk(space, costed, folder, console)
 
 
@@ -147,21 +147,21 @@ def _print_costs(space: SearchSpace, costed: Sequence[Costed], console: Console)
 
 
 def _print_totals(
-    space: SearchSpace, costed: Sequence[Costed], console: Console, *, course: Course, device: torch.device
+    space: SearchSpace, costed: Sequence[Costed], console: Console, *, plan: TrialPlan, device: torch.device
 ) -> None:
     trials, resources = space.search.trials, space.trial
     cores = resources.cpus_per_worker
     kind, each = ("GPU", 1.0) if device.type == "cuda" else ("CPU", float(cores))
     epochs = max(item.cost.epochs for item in costed)
     # A trial of several short runs has more epochs than its whole run alone.
-    seconds = sum(item.cost.seconds for item in costed) / len(costed) * course.epochs / epochs
+    seconds = sum(item.cost.seconds for item in costed) / len(costed) * plan.epochs / epochs
     whole = trials * seconds * each / 3600
-    lines = [f"{trials} trials of {course.epochs} epochs: about {whole:.3g} {kind} hours without early stopping"]
-    lines.append(course.describe(space.stop))
-    if course.warning:
-        lines.append(course.warning)
-    if isinstance(course.rule, Halving):
-        share = expected_share(course.rungs, course.epochs, keep_one_in=space.stop.keep_one_in)
+    lines = [f"{trials} trials of {plan.epochs} epochs: about {whole:.3g} {kind} hours without early stopping"]
+    lines.append(plan.describe(space.stop))
+    if plan.warning:
+        lines.append(plan.warning)
+    if isinstance(plan.rule, SuccessiveHalving):
+        share = expected_share(plan.rungs, plan.epochs, keep_one_in=space.stop.keep_one_in)
         lines[1] += f": about {share * whole:.3g} {kind} hours; more where good trials come late"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{cores} core(s) of {platform.machine()}"
     lines.append(

@@ -10,7 +10,7 @@ from ltray.metrics import SECONDS, counted
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrialProgress:
     """A trial's epochs, as far as they matter for a search; kept in the study.
 
     A trial stands for its best epoch, which is the one whose checkpoint is kept. All its
@@ -49,7 +49,7 @@ class Progress:
         """Return it as a study keeps it."""
         return json.dumps(asdict(self))
 
-    def after(self, result: Mapping[str, Any], *, metric: str) -> "Progress":
+    def after(self, result: Mapping[str, Any], *, metric: str) -> "TrialProgress":
         """Return what is reached after one more epoch.
 
         Args:
@@ -58,7 +58,7 @@ class Progress:
         """
         prefix = metric.partition("/")[0]
         better = result[CHECKPOINT_SCORE] > self.score
-        return Progress(
+        return TrialProgress(
             epoch=int(result["total_epochs"]),
             seconds=self.seconds + float(result.get("train/seconds", 0.0)),
             best_epoch=int(result["total_epochs"]) if better else self.best_epoch,

@@ -17,13 +17,13 @@ LEAST_OTHERS = 3  # trials that the median rule compares with, at least
 class Rule(Protocol):
     """Decides on a trial each time that it reports."""
 
-    def goes_on(self, number: int, epoch: int, records: Records) -> bool:
+    def should_continue(self, number: int, epoch: int, records: Records) -> bool:
         """Return whether trial `number`, whose value after `epoch` epochs is among `records`, trains on."""
         ...
 
 
 @dataclass(frozen=True)
-class Halving:
+class SuccessiveHalving:
     """Asynchronous successive halving, in the form that stops and never waits.
 
     At a rung a trial goes on if its value is not below the (1 − 1/η) quantile, linearly
@@ -40,7 +40,7 @@ class Halving:
     rungs: Sequence[int]
     keep_one_in: int
 
-    def goes_on(self, number: int, epoch: int, records: Records) -> bool:
+    def should_continue(self, number: int, epoch: int, records: Records) -> bool:
         """Decide; between rungs every trial goes on."""
         if epoch not in self.rungs:
             return True
@@ -72,12 +72,12 @@ class HyperBand:
     rungs: Sequence[int]
     keep_one_in: int
 
-    def goes_on(self, number: int, epoch: int, records: Records) -> bool:
+    def should_continue(self, number: int, epoch: int, records: Records) -> bool:
         """Decide among the trials of the same bracket."""
         brackets = self.brackets(max(records) + 1)
         own = brackets[number]
         alike = {other: values for other, values in records.items() if brackets[other] == own}
-        return Halving(self.rungs[own:], self.keep_one_in).goes_on(number, epoch, alike)
+        return SuccessiveHalving(self.rungs[own:], self.keep_one_in).should_continue(number, epoch, alike)
 
     def shares(self) -> list[int]:
         """Return how many of a round's trials each bracket gets: ⌈(k+1)/(s+1)·η^s⌉ with s rungs left of k."""
@@ -97,7 +97,7 @@ class HyperBand:
 
 
 @dataclass(frozen=True)
-class Median:
+class MedianStopping:
     """The median stopping rule.
 
     A trial stops after an epoch if its best value so far is below the median, over the other
@@ -112,7 +112,7 @@ class Median:
 
     first_rung: int
 
-    def goes_on(self, number: int, epoch: int, records: Records) -> bool:
+    def should_continue(self, number: int, epoch: int, records: Records) -> bool:
         """Decide; with fewer than three others to compare with, every trial goes on."""
         means = [
             fmean(value for at, value in values.items() if at <= epoch)

@@ -13,15 +13,15 @@ from ltray.errors import UsageError
 from ltray.files import check_regular, reading
 from ltray.printable import encodable, printable
 from ltray.run_folder import TRIALS
-from ltray.space.draws import FromStudy, Walk, given, lowest
+from ltray.space.draws import FixedTrial, StudyTrial, given, lowest
 from ltray.space.search_space import SearchSpace
-from ltray.study.progress import Progress
+from ltray.study.progress import TrialProgress
 from ltray.study.samplers import GIVEN, Proposal, is_given, new_sampler
 from ltray.study.storage import MirroredStorage, one_transaction
 from ltray.study.study_file import FILE_NAME, only_study, open_database, told
 
 PAPER, NAME, SETTINGS, REASON, ATTEMPT, ORIGIN = "paper", "name", "settings", "reason", "attempt", "origin"
-PROGRESS = "progress"  # what a trial has reached, as JSON; see `Progress`
+PROGRESS = "progress"  # what a trial has reached, as JSON; see `TrialProgress`
 BEGUN = "begun"  # mark of a study whose first trials are all in it
 COPIES = "copies"  # [epoch, source] of every copy that a member of a population went on with
 
@@ -99,7 +99,7 @@ def begin(study: optuna.Study, space: SearchSpace, earlier: Iterable[FrozenTrial
     known = {trial.user_attrs.get(ORIGIN) for trial in study.get_trials(deepcopy=False)}
     study.add_trials([trial for trial in earlier if trial.user_attrs[ORIGIN] not in known])
     for first in space.first_trials()[sum(map(is_given, study.get_trials(deepcopy=False))) :]:
-        walk = Walk(given(first.params), space.moving())
+        walk = FixedTrial(given(first.params), space.moving())
         space.suggest(walk)
         study.enqueue_trial(walk.params, user_attrs={GIVEN: True, PAPER: first.paper, NAME: first.name})
     with warnings.catch_warnings():
@@ -125,7 +125,7 @@ def ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict[str
 
 def keep_settings(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
     """Draw a trial's settings and write them down; what the study holds of them already stays."""
-    settings = space.suggest(FromStudy(trial, space.moving()))
+    settings = space.suggest(StudyTrial(trial, space.moving()))
     trial.set_user_attr(SETTINGS, json.dumps(settings))
     return settings
 
@@ -134,7 +134,7 @@ def _next_grid_point(space: SearchSpace, own: list[FrozenTrial]) -> dict[str, An
     """Return the first point of the grid, in the study's form, that no trial has."""
     known = [trial.params for trial in own]
     for point in space.grid_points():
-        walk = Walk(given(point), space.moving())
+        walk = FixedTrial(given(point), space.moving())
         space.suggest(walk)
         if walk.params not in known:
             return walk.params
@@ -142,7 +142,7 @@ def _next_grid_point(space: SearchSpace, own: list[FrozenTrial]) -> dict[str, An
 
 
 def _proposal(study: optuna.Study, space: SearchSpace, own: list[FrozenTrial]) -> Proposal:
-    walk = Walk(lowest, space.moving())
+    walk = FixedTrial(lowest, space.moving())
     space.suggest(walk)
     return Proposal(
         number=len(own),
@@ -176,9 +176,9 @@ def recorded_values(study: optuna.Study) -> dict[int, Mapping[int, float]]:
     return {number: values for number, values in found.items() if values}
 
 
-def progress_of(study: optuna.Study) -> dict[int, Progress]:
+def progress_of(study: optuna.Study) -> dict[int, TrialProgress]:
     """Return what every trial has reached, by trial number."""
-    return {trial.number: Progress.read(trial.user_attrs.get(PROGRESS)) for trial in own_trials(study)}
+    return {trial.number: TrialProgress.read(trial.user_attrs.get(PROGRESS)) for trial in own_trials(study)}
 
 
 def leader(study: optuna.Study) -> FrozenTrial | None:

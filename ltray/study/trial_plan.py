@@ -10,11 +10,11 @@ from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.space.search_settings import Stop
 from ltray.study.population import Population
-from ltray.study.stopping_rules import Halving, HyperBand, Median, Rule
+from ltray.study.stopping_rules import HyperBand, MedianStopping, Rule, SuccessiveHalving
 
 
 @dataclass(frozen=True)
-class Course:
+class TrialPlan:
     """The runs of a trial and its rungs.
 
     With `fidelity: epochs` a trial is one run, and a rung lies in the midst of it, where
@@ -114,10 +114,10 @@ def _population(stop: Stop, epochs: int, seed: int) -> Population:
 
 def _rule(stop: Stop, rungs: tuple[int, ...]) -> Rule | None:
     if stop.rule == "asha":
-        return Halving(rungs, stop.keep_one_in)
+        return SuccessiveHalving(rungs, stop.keep_one_in)
     if stop.rule == "hyperband":
         return HyperBand(rungs, stop.keep_one_in)
-    return Median(rungs[0]) if stop.rule == "median" and rungs else None
+    return MedianStopping(rungs[0]) if stop.rule == "median" and rungs else None
 
 
 def rungs_of(stop: Stop, epochs: int, decays: Sequence[int]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from ltray.errors import UsageError
 from ltray.printable import printable
 from ltray.run_folder import ENVIRONMENT, read_config, read_environment
-from ltray.space.draws import OutsideSpace, Walk, given
+from ltray.space.draws import FixedTrial, OutsideSpace, given
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import ORIGIN, SETTINGS, load_study, own_trials
 from ltray.study.study_file import FILE_NAME
@@ -123,7 +123,7 @@ def _as_foreign(
         OutsideSpace: The new space does not contain its settings.
     """
     settings = dict(before) | json.loads(trial.user_attrs[SETTINGS])
-    walk = Walk(given(settings), space.moving())
+    walk = FixedTrial(given(settings), space.moving())
     drawn = space.suggest(walk)
     for key in settings.keys() - drawn.keys() - set(MAY_DIFFER):
         if settings[key] != now.get(key):

@@ -216,9 +216,9 @@ def first_batch(experiment: Experiment, index: int) -> tuple[Stage, Batch]:
     data = open_small(experiment)
     stages = experiment.stages(data.tail)
     stage = stages[index]
-    stage.prepare(data.at_rest())
+    stage.prepare(data.without_augmentation())
     set_training_mode(stage)
-    loader = data.training(stage, stage.select(data.at_rest()), seed=0)
+    loader = data.training(stage, stage.select(data.without_augmentation()), seed=0)
     return stage, next(iter(loader.epoch(0)))
 
 

@@ -14,7 +14,7 @@ from ltray.knobs import Above, Value
 from ltray.network import Backbone, Network
 from ltray.parts.heads import new_classifier
 from ltray.recipe import Recipe
-from ltray.stage import Method, Setting
+from ltray.stage import BuildContext, Method
 from ltray.testing.overfit import COUNTS, SIZE, TinyBackbone, textures
 
 CLOCKS = ("train/seconds", "train/images_per_second")
@@ -73,13 +73,13 @@ class KnobWorld:
         """Train with the engine, from the same seed each time."""
         session = Fingerprints()
         start = None
-        if self.method.follows:
+        if self.method.needs_network:
             torch.manual_seed(START_SEED)
             start = self.network("linear")
         torch.manual_seed(0)
         try:
             knobs.check_world(len(COUNTS))
-            stages = self.method.stages(knobs, Setting(self._data.tail, self.network, start, SIZE))
+            stages = self.method.stages(knobs, BuildContext(self._data.tail, self.network, start, SIZE))
             train(stages, self._data, session, Run(seed=0, device=torch.device("cpu"), selection="test"))
         except UsageError:
             return None

@@ -15,7 +15,7 @@ from ltray.engine.loop import Run, train
 from ltray.engine.memory_session import MemorySession
 from ltray.network import Backbone, Network
 from ltray.parts.heads import new_classifier
-from ltray.stage import Method, Setting, Stage
+from ltray.stage import BuildContext, Method, Stage
 
 SIZE = 8
 COUNTS = (12, 8, 4)
@@ -77,8 +77,8 @@ def learned(
     torch.manual_seed(0)
     network, stages = None, list[Stage]()
     for method in methods:
-        setting = Setting(data.tail, lambda kind: _network(new_backbone(), kind), network, SIZE)
-        stages += method.stages(method.knobs.resolve("digits_lt", knobs.get(method.name, {})), setting)
+        context = BuildContext(data.tail, lambda kind: _network(new_backbone(), kind), network, SIZE)
+        stages += method.stages(method.knobs.resolve("digits_lt", knobs.get(method.name, {})), context)
         network = stages[-1].network
     train(stages, data, reports, Run(seed=0, device=torch.device("cpu"), selection="test"))
     best = {int(report["stage"]): report["test/acc_all_best"] for report in reports.reports}

@@ -75,7 +75,7 @@ def test_a_result_is_the_best_epochs_validation_and_one_reading_of_the_test_set(
     monkeypatch.setattr(compare_methods, "checkpoint_of", lambda folder: folder / "best")
     monkeypatch.setattr(compare_methods.Experiment, "from_settings", lambda given: asked.append(given) or experiment)
     monkeypatch.setattr(compare_methods.Checkpoint, "load", lambda folder: best)
-    monkeypatch.setattr(compare_methods.Trained, "open", lambda folder, device: trained)
+    monkeypatch.setattr(compare_methods.TrainedModel, "open", lambda folder, device: trained)
     monkeypatch.setattr(compare_methods, "FolderSession", lambda folder: folder.mkdir(parents=True))
     compare_methods.run(name, dataset="digits-lt", seed=5, root=tmp_path)
     found = json.loads((tmp_path / name / "seed5" / "result.json").read_text())

@@ -39,8 +39,14 @@ def network(seed: int = 0, *, stride: int = 2) -> nn.Module:
 
 def test_a_second_process_computes_nothing(tmp_path: Path) -> None:
     first, second = open_data(tmp_path), open_data(tmp_path)
-    expected = first.at_rest().features(network()), first.at_rest().selection_features(network())[0]
-    got = second.at_rest().features(network()), second.at_rest().selection_features(network())[0]
+    expected = (
+        first.without_augmentation().features(network()),
+        first.without_augmentation().selection_features(network())[0],
+    )
+    got = (
+        second.without_augmentation().features(network()),
+        second.without_augmentation().selection_features(network())[0],
+    )
     for one, other in zip(expected, got, strict=True):
         assert torch.equal(one, other)
     assert len(list(tmp_path.glob("*.npy"))) == 2
@@ -48,41 +54,41 @@ def test_a_second_process_computes_nothing(tmp_path: Path) -> None:
 
 
 def test_the_kept_features_are_what_a_second_process_uses(tmp_path: Path) -> None:
-    open_data(tmp_path).at_rest().features(network())
+    open_data(tmp_path).without_augmentation().features(network())
     (file,) = tmp_path.glob("*.npy")
     FeatureCache(tmp_path).keep(file.stem, torch.full_like(torch.from_numpy(np.load(file)), 7.0))
-    assert (open_data(tmp_path).at_rest().features(network()) == 7.0).all()
+    assert (open_data(tmp_path).without_augmentation().features(network()) == 7.0).all()
 
 
 @pytest.mark.parametrize("other", ["weights", "strides", "data", "size"])
 def test_what_differs_is_computed_anew(tmp_path: Path, other: str) -> None:
-    open_data(tmp_path).at_rest().features(network())
+    open_data(tmp_path).without_augmentation().features(network())
     data = open_data(tmp_path, fingerprint="g" if other == "data" else "f", size=12 if other == "size" else 8)
     asked = network(1 if other == "weights" else 0, stride=3 if other == "strides" else 2)
-    features = data.at_rest().features(asked)
+    features = data.without_augmentation().features(asked)
     assert len(list(tmp_path.glob("*.npy"))) == 2
-    expected = open_data(tmp_path / "none", size=data.definition.image_size).at_rest().features(asked)
+    expected = open_data(tmp_path / "none", size=data.definition.image_size).without_augmentation().features(asked)
     assert torch.equal(features, expected)
 
 
 def test_a_damaged_file_is_computed_anew_and_said(tmp_path: Path) -> None:
-    expected = open_data(tmp_path).at_rest().features(network())
+    expected = open_data(tmp_path).without_augmentation().features(network())
     (file,) = tmp_path.glob("*.npy")
     file.write_bytes(file.read_bytes()[:100])
     with pytest.warns(UserWarning, match="computed anew"):
-        assert torch.equal(open_data(tmp_path).at_rest().features(network()), expected)
-    assert torch.equal(open_data(tmp_path).at_rest().features(network()), expected)
+        assert torch.equal(open_data(tmp_path).without_augmentation().features(network()), expected)
+    assert torch.equal(open_data(tmp_path).without_augmentation().features(network()), expected)
 
 
 @pytest.mark.parametrize("place", [20, 200, -1])
 def test_a_flipped_bit_is_computed_anew_and_said(tmp_path: Path, place: int) -> None:
-    expected = open_data(tmp_path).at_rest().features(network())
+    expected = open_data(tmp_path).without_augmentation().features(network())
     (file,) = tmp_path.glob("*.npy")
     content = bytearray(file.read_bytes())
     content[place] ^= 1
     file.write_bytes(content)
     with pytest.warns(UserWarning, match="computed anew"):
-        assert torch.equal(open_data(tmp_path).at_rest().features(network()), expected)
+        assert torch.equal(open_data(tmp_path).without_augmentation().features(network()), expected)
 
 
 def test_features_under_the_name_of_others_are_not_used(tmp_path: Path) -> None:
@@ -96,7 +102,7 @@ def test_features_under_the_name_of_others_are_not_used(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.warns(UserWarning, match="not kept"):
-        open_data(tmp_path / "file" / "below").at_rest().features(network())
+        open_data(tmp_path / "file" / "below").without_augmentation().features(network())
 
 
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
@@ -113,14 +119,14 @@ def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
 
 def features_of_both(folder: str) -> tuple[Tensor, Tensor]:
     """Compute, then read again with new eyes; what each worker of the pool calls."""
-    first = open_data(Path(folder)).at_rest().features(network())
+    first = open_data(Path(folder)).without_augmentation().features(network())
     # The other worker has no such folder: rank 0 alone looks at the disk.
-    again = open_data(Path(folder) if rank() == 0 else Path("/nowhere")).at_rest().features(network())
+    again = open_data(Path(folder) if rank() == 0 else Path("/nowhere")).without_augmentation().features(network())
     return first, again
 
 
 def test_workers_agree(tmp_path: Path, two_workers: WorkerPool) -> None:
-    expected = open_data(tmp_path / "alone").at_rest().features(network())
+    expected = open_data(tmp_path / "alone").without_augmentation().features(network())
     for first, again in two_workers.run(features_of_both, str(tmp_path / "shared")):
         torch.testing.assert_close(first, expected)
         assert torch.equal(again, first)

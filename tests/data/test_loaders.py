@@ -124,7 +124,7 @@ def test_epochs_and_views_differ(data: ImageData) -> None:
 
 
 def test_labels_and_indices_name_the_image_shown(data: ImageData) -> None:
-    stored = data.at_rest().labels
+    stored = data.without_augmentation().labels
     loader = data.training(OneStage(12), None, seed=0)
     seen = [index for batch in loader.epoch(0) for index in batch.indices.tolist()]
     assert len(set(seen)) == len(seen) == 60
@@ -179,7 +179,7 @@ def test_an_evaluation_loader_can_be_left_early_and_used_again(data: ImageData) 
 def test_features_are_those_of_the_images_at_rest(data: ImageData) -> None:
     stage = OneStage(12, (View("features"),))
     stage.source = "features"
-    features = data.at_rest().features(stage.frozen)
+    features = data.without_augmentation().features(stage.frozen)
     assert features.shape == (70, 5)
     loader = data.training(stage, torch.arange(30), seed=0)
     seen = [index for batch in loader.epoch(0) for index in batch.indices.tolist()]
@@ -190,16 +190,16 @@ def test_features_are_those_of_the_images_at_rest(data: ImageData) -> None:
 
 def test_features_follow_the_network(data: ImageData) -> None:
     network = OneStage(12).frozen
-    before = data.at_rest().features(network)
-    assert data.at_rest().features(network) is before
+    before = data.without_augmentation().features(network)
+    assert data.without_augmentation().features(network) is before
     with torch.no_grad():
         network[1].bias += 1.0
-    assert torch.allclose(data.at_rest().features(network), before + 1.0)
+    assert torch.allclose(data.without_augmentation().features(network), before + 1.0)
 
 
 def test_selection_is_the_test_set_under_the_paper_protocol(data: ImageData) -> None:
     assert data.selection() is data.test()
-    features, labels = data.at_rest().selection_features(OneStage(12).frozen)
+    features, labels = data.without_augmentation().selection_features(OneStage(12).frozen)
     assert features.shape == (103, 5)
     assert torch.equal(labels, data.test().labels)
 

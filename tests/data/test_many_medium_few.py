@@ -18,7 +18,7 @@ from ltray.data.splits import cut
 from ltray.evaluate import Findings, _class_table, as_json
 from ltray.long_tail import LongTail
 from ltray.report.model import classes
-from ltray.results.predictions import Assessment
+from ltray.results.predictions import Predictions
 from ltray.run_folder import BEST, SCORES
 
 COUNTS = {"ant": 130, "bee": 104, "cat": 24, "dog": 21, "emu": 6}
@@ -57,8 +57,8 @@ def test_all_that_people_read_puts_a_class_into_the_same_group(data: ImageData, 
         "from the folder."
     )
     (tmp_path / BEST).mkdir()
-    (tmp_path / BEST / SCORES).write_bytes(Assessment("val", torch.eye(5), torch.arange(5), tail).as_bytes())
-    saved = Assessment.load(tmp_path / BEST / SCORES)
+    (tmp_path / BEST / SCORES).write_bytes(Predictions("val", torch.eye(5), torch.arange(5), tail).as_bytes())
+    saved = Predictions.load(tmp_path / BEST / SCORES)
     assert saved.tail == tail
     assert {"val/acc_many", "val/acc_medium", "val/acc_few"} <= saved.metrics().keys()
 
@@ -80,7 +80,7 @@ def test_all_that_people_read_puts_a_class_into_the_same_group(data: ImageData, 
 def test_accuracy_of_a_group_is_over_the_classes_of_the_whole_list(data: ImageData) -> None:
     right = torch.eye(5)
     right[1] = right[0]  # all of bee is taken for ant
-    found = Assessment("val", right, torch.arange(5), data.tail).metrics()
+    found = Predictions("val", right, torch.arange(5), data.tail).metrics()
     assert found["val/acc_many"] == 0.5 and found["val/acc_medium"] == found["val/acc_few"] == 1.0
 
 

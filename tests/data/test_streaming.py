@@ -13,7 +13,7 @@ from ltray.data import ffcv_pool, loaders, plan
 from ltray.data.beton.convert import convert
 from ltray.data.beton.manifest import Sidecar
 from ltray.data.beton.node_copy import at_hand
-from ltray.data.beton.progress import Progress
+from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.reader import BetonFile
 from ltray.data.beton.store import converted, folder_of
 from ltray.data.beton.verification import verify
@@ -70,7 +70,7 @@ def definition(tmp_path_factory: pytest.TempPathFactory) -> DatasetDefinition:
         test_per_class=3,
         validation_per_class=2,
     )
-    convert(made, progress=Progress(shown=False))
+    convert(made, progress=ProgressBars(shown=False))
     return made
 
 

@@ -14,7 +14,7 @@ from ltray.methods import METHODS
 from ltray.network import Network
 from ltray.parts.flows import FlowBatchNorm
 from ltray.recipe import Recipe
-from ltray.stage import Setting, Stage
+from ltray.stage import BuildContext, Stage
 from ltray.testing.overfit import SIZE, TinyBackbone, textures
 
 TRAINED = [name for name, method in METHODS.items() if method.builds and name not in ("ride", "ride_distilled")]
@@ -28,8 +28,10 @@ def test_a_batch_of_one_image_trains_or_is_refused_in_words(name):
     given = {"epochs": 1, "warmup_epochs": 0, "batch_size": 1, "learning_rate": 1e-4} | EXTRA.get(name, {})
     knobs = METHODS[name].knobs.resolve("digits_lt", given)
     torch.manual_seed(0)
-    setting = Setting(data.tail, lambda kind: Network(TinyBackbone(), nn.Linear(16, data.tail.classes)), None, SIZE)
-    stages = METHODS[name].stages(knobs, setting)
+    context = BuildContext(
+        data.tail, lambda kind: Network(TinyBackbone(), nn.Linear(16, data.tail.classes)), None, SIZE
+    )
+    stages = METHODS[name].stages(knobs, context)
     run = Run(seed=0, device=torch.device("cpu"), selection="test")
     if name in VECTORS:
         with pytest.raises(UsageError, match="needs 2 images a step.*got a batch size of 1: set it to 2 or more"):

@@ -12,7 +12,7 @@ from ltray.engine.memory_session import MemorySession
 from ltray.methods.cross_entropy import BaselineKnobs, OneView
 from ltray.network import Network
 from ltray.recipe import Recipe
-from ltray.stage import Batch, Setting, Stage
+from ltray.stage import Batch, BuildContext, Stage
 from ltray.testing.overfit import TinyBackbone, textures
 
 PULL = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
@@ -93,8 +93,8 @@ class Diary(OneView):
 def test_an_epoch_begins_before_its_steps_and_every_step_has_its_rate(monkeypatch):
     data = textures()
     knobs = BaselineKnobs(epochs=3, batch_size=8, warmup_epochs=1, schedule="cosine_per_step", learning_rate=0.04)
-    setting = Setting(data.tail, lambda kind: Network(TinyBackbone(), nn.Linear(TinyBackbone.width, 3)))
-    stage, rates = Diary(knobs, setting, torch.zeros(3)), []
+    context = BuildContext(data.tail, lambda kind: Network(TinyBackbone(), nn.Linear(TinyBackbone.width, 3)))
+    stage, rates = Diary(knobs, context, torch.zeros(3)), []
 
     def noted(*given, rate, precision):
         rates.append((rate, precision))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ltray.long_tail import LongTail
 from ltray.network import Backbone, Network
 from ltray.parts.heads import new_classifier
-from ltray.stage import Setting
+from ltray.stage import BuildContext
 
 
 class SmallBackbone(Backbone):
@@ -42,22 +42,22 @@ class GivenFeatures(Backbone):
         return images
 
 
-NewSetting = Callable[..., Setting]
+NewContext = Callable[..., BuildContext]
 
 
 @pytest.fixture(scope="session")
-def new_setting() -> NewSetting:
+def new_context() -> NewContext:
     """Return the builder of a Setting from class counts.
 
     With `width` the backbone is the identity on features (B, width). `follow` names the
     classifier of a network to continue from.
     """
 
-    def build(counts: Sequence[int], *, width: int | None = None, follow: str | None = None) -> Setting:
+    def build(counts: Sequence[int], *, width: int | None = None, follow: str | None = None) -> BuildContext:
         def network(kind: str) -> Network:
             backbone = SmallBackbone() if width is None else GivenFeatures(width)
             return Network(backbone, new_classifier(kind, width=backbone.width, classes=len(counts)))
 
-        return Setting(LongTail(tuple(counts)), network, network(follow) if follow else None, 8)
+        return BuildContext(LongTail(tuple(counts)), network, network(follow) if follow else None, 8)
 
     return build

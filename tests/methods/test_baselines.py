@@ -10,9 +10,9 @@ from ltray.stage import Batch
 COUNTS = (30, 12, 5, 2)
 
 
-def stage_of(name: str, new_setting, **knobs):
+def stage_of(name: str, new_context, **knobs):
     method = METHODS[name]
-    (stage,) = method.stages(method.knobs.resolve("cifar100_lt", knobs), new_setting(COUNTS, width=5))
+    (stage,) = method.stages(method.knobs.resolve("cifar100_lt", knobs), new_context(COUNTS, width=5))
     return stage
 
 
@@ -25,8 +25,8 @@ def stage_of(name: str, new_setting, **knobs):
         ("logit_adjustment", {"adjustment": 0.3}, 0.3),
     ],
 )
-def test_training_scores_carry_their_share_of_the_prior(new_setting, name: str, knobs: dict, share: float) -> None:
-    stage = stage_of(name, new_setting, **knobs)
+def test_training_scores_carry_their_share_of_the_prior(new_context, name: str, knobs: dict, share: float) -> None:
+    stage = stage_of(name, new_context, **knobs)
     rows, labels = torch.randn(6, 5), torch.tensor([0, 1, 2, 3, 0, 0])
     terms = stage(Batch({"image": rows}, labels, torch.arange(6)))
     prior = torch.tensor(COUNTS) / sum(COUNTS)
@@ -35,14 +35,14 @@ def test_training_scores_carry_their_share_of_the_prior(new_setting, name: str, 
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "balanced_softmax", "logit_adjustment"])
-def test_prediction_uses_plain_scores(new_setting, name: str) -> None:
-    stage, rows = stage_of(name, new_setting), torch.randn(6, 5)
+def test_prediction_uses_plain_scores(new_context, name: str) -> None:
+    stage, rows = stage_of(name, new_context), torch.randn(6, 5)
     torch.testing.assert_close(stage.logits(rows), stage.network(rows))
 
 
-def test_augmentation_is_a_choice(new_setting) -> None:
+def test_augmentation_is_a_choice(new_context) -> None:
     for choice, policy in (("standard", "standard"), ("strong", "bcl_classify")):
-        (view,) = stage_of("balanced_softmax", new_setting, augmentation=choice).views
+        (view,) = stage_of("balanced_softmax", new_context, augmentation=choice).views
         assert (view.name, view.augmentation) == ("image", policy)
 
 

@@ -101,10 +101,10 @@ def test_balanced_contrast_is_least_at_a_simplex() -> None:
 @pytest.mark.parametrize("labels", [[2], [1, 1, 1], [0, 1, 2, 3]], ids=["one image", "one class", "all classes"])
 @pytest.mark.parametrize("prototypes", ["mlp", "learnable", "ema"])
 @pytest.mark.parametrize("averaging", ["L1", "L2", "L3", "none"])
-def test_every_switch_trains_every_parameter(new_setting, labels: list[int], prototypes: str, averaging: str) -> None:
+def test_every_switch_trains_every_parameter(new_context, labels: list[int], prototypes: str, averaging: str) -> None:
     torch.manual_seed(0)
     knobs = BCLKnobs(prototypes=prototypes, averaging=averaging, **SMALL)
-    stage = BCL(knobs, new_setting(COUNTS, width=5))
+    stage = BCL(knobs, new_context(COUNTS, width=5))
     views = {view.name: torch.randn(len(labels), 5) for view in stage.views}
     terms = stage(Batch(views, torch.tensor(labels), torch.arange(len(labels))))
     sum(terms.values()).backward()
@@ -112,17 +112,17 @@ def test_every_switch_trains_every_parameter(new_setting, labels: list[int], pro
     assert all(torch.isfinite(parameter.grad).all() for parameter in stage.parameters())
 
 
-def test_without_complement_there_are_no_prototypes(new_setting) -> None:
+def test_without_complement_there_are_no_prototypes(new_context) -> None:
     def parameters(**switches) -> set[str]:
-        return {name for name, _ in BCL(BCLKnobs(**SMALL, **switches), new_setting(COUNTS)).named_parameters()}
+        return {name for name, _ in BCL(BCLKnobs(**SMALL, **switches), new_context(COUNTS)).named_parameters()}
 
     assert any("prototypes" in name for name in parameters())
     assert not any("prototypes" in name for name in parameters(complement=False))
     assert any("prototypes" in name for name in parameters(complement=False, averaging="L3"))
 
 
-def test_without_contrast_one_view_is_classified_with_logit_compensation(new_setting) -> None:
-    stage = BCL(BCLKnobs(contrastive_weight=0.0, classification_weight=1.5), new_setting([6, 3, 1]))
+def test_without_contrast_one_view_is_classified_with_logit_compensation(new_context) -> None:
+    stage = BCL(BCLKnobs(contrastive_weight=0.0, classification_weight=1.5), new_context([6, 3, 1]))
     assert [view.name for view in stage.views] == ["classify"]
     assert {name.split(".")[0] for name, _ in stage.named_parameters()} == {"network"}
     images, labels = torch.randn(4, 3, 8, 8), torch.tensor([0, 0, 1, 2])
@@ -132,8 +132,8 @@ def test_without_contrast_one_view_is_classified_with_logit_compensation(new_set
     torch.testing.assert_close(terms, {"classification": expected})
 
 
-def test_prototypes_send_gradient_to_the_classifier(new_setting) -> None:
-    stage = BCL(BCLKnobs(classification_weight=0.0, **SMALL), new_setting(COUNTS, width=5))
+def test_prototypes_send_gradient_to_the_classifier(new_context) -> None:
+    stage = BCL(BCLKnobs(classification_weight=0.0, **SMALL), new_context(COUNTS, width=5))
     views = {view.name: torch.randn(4, 5) for view in stage.views}
     stage(Batch(views, torch.arange(4), torch.arange(4)))["contrastive"].backward()
     assert stage.network.classifier.weight.grad.abs().sum() > 0
@@ -147,8 +147,8 @@ def test_moving_averages_take_in_only_the_classes_of_the_batch() -> None:
     torch.testing.assert_close(prototypes.rows, torch.tensor([[1.0, 0.0], [half, half], [half, half]]))
 
 
-def test_views_name_their_augmentation(new_setting) -> None:
-    stage = BCL(BCLKnobs(views="rand-sim", **SMALL), new_setting(COUNTS))
+def test_views_name_their_augmentation(new_context) -> None:
+    stage = BCL(BCLKnobs(views="rand-sim", **SMALL), new_context(COUNTS))
     policies = [(view.name, view.augmentation) for view in stage.views]
     assert policies == [("classify", "bcl_classify"), ("first", "rand"), ("second", "sim")]
 
@@ -159,16 +159,16 @@ def test_every_choice_of_views_has_its_policies() -> None:
     assert {policy for choice in choices for policy in choice.split("-")} <= set(POLICIES)
 
 
-def test_the_scale_of_the_cosine_classifier_is_a_knob(new_setting) -> None:
-    stage = BCL(BCLKnobs(classifier="cosine", classifier_scale=12.0, **SMALL), new_setting(COUNTS, width=5))
+def test_the_scale_of_the_cosine_classifier_is_a_knob(new_context) -> None:
+    stage = BCL(BCLKnobs(classifier="cosine", classifier_scale=12.0, **SMALL), new_context(COUNTS, width=5))
     rows = torch.randn(3, 5)
     expected = 12 * F.normalize(rows, dim=1) @ F.normalize(stage.network.classifier.weight, dim=1).T
     torch.testing.assert_close(stage.logits(rows), expected)
 
 
-def test_bfloat16_autocast_stays_close_to_float32(new_setting) -> None:
+def test_bfloat16_autocast_stays_close_to_float32(new_context) -> None:
     torch.manual_seed(0)
-    stage = BCL(BCLKnobs(**SMALL), new_setting(COUNTS))
+    stage = BCL(BCLKnobs(**SMALL), new_context(COUNTS))
     batch = Batch({view.name: torch.randn(8, 3, 8, 8) for view in stage.views}, torch.arange(8) % 4, torch.arange(8))
     exact = stage(batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):

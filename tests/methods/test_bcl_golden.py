@@ -105,7 +105,7 @@ def test_logit_compensation_equals_the_official_code(golden, case: str) -> None:
         close(scores.grad, data[f"{at}/grad_logits"], **GRADIENT)
 
 
-def test_three_training_steps_equal_the_official_code(golden, new_setting) -> None:
+def test_three_training_steps_equal_the_official_code(golden, new_context) -> None:
     data = golden("bcl_step")
     config = {
         name.split("/")[1]: float(data[name]) for name in data if name.startswith("config/") and data[name].ndim == 0
@@ -122,7 +122,7 @@ def test_three_training_steps_equal_the_official_code(golden, new_setting) -> No
         momentum=config["momentum"],
         weight_decay=config["weight_decay"],
     )
-    stage = BCL(knobs, new_setting(data["config/counts"].tolist(), width=data["step0/inputs"].shape[1])).double()
+    stage = BCL(knobs, new_context(data["config/counts"].tolist(), width=data["step0/inputs"].shape[1])).double()
     stage.load_state_dict(official_state(data, "init"))
     set_training_mode(stage)
     optimizer = new_optimizer(stage)

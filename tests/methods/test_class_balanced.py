@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ltray.errors import UsageError
 from ltray.methods.class_balanced import METHOD, ClassBalancedKnobs, one_versus_all
 from ltray.parts.margin_losses import class_balanced_weights, weighted_cross_entropy
-from ltray.stage import Batch, Setting
+from ltray.stage import Batch, BuildContext
 
 
 @given(st.integers(0, 2**31), st.floats(0.0, 3.0))
@@ -34,13 +34,13 @@ def test_certain_scores_have_finite_gradients():
 
 
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid", "focal"])
-def test_the_stage_computes_the_loss_of_its_knobs(new_setting, loss):
-    setting = new_setting([500, 20, 3])
+def test_the_stage_computes_the_loss_of_its_knobs(new_context, loss):
+    context = new_context([500, 20, 3])
     knobs = ClassBalancedKnobs(loss=loss, gamma=2.0, beta=0.999)
-    (stage,) = METHOD.stages(knobs, setting)
+    (stage,) = METHOD.stages(knobs, context)
     batch = Batch({"image": torch.randn(6, 3, 8, 8)}, torch.tensor([0, 0, 0, 1, 1, 2]), torch.arange(6))
     value = stage(batch)["classification"]
-    scores, weight = stage.network(batch["image"]), class_balanced_weights(setting.tail, 0.999)
+    scores, weight = stage.network(batch["image"]), class_balanced_weights(context.tail, 0.999)
     if loss == "softmax":
         expected = weighted_cross_entropy(scores, batch.labels, weight)
     else:
@@ -49,13 +49,13 @@ def test_the_stage_computes_the_loss_of_its_knobs(new_setting, loss):
 
 
 @pytest.mark.parametrize("loss", ["sigmoid", "focal"])
-def test_sigmoid_losses_start_at_the_prior(new_setting, loss):
-    (stage,) = METHOD.stages(ClassBalancedKnobs(loss=loss), new_setting([9, 5, 4, 2, 1]))
+def test_sigmoid_losses_start_at_the_prior(new_context, loss):
+    (stage,) = METHOD.stages(ClassBalancedKnobs(loss=loss), new_context([9, 5, 4, 2, 1]))
     assert torch.sigmoid(stage.network.classifier.bias).tolist() == pytest.approx([0.2] * 5)
 
 
-def test_sigmoid_losses_refuse_a_classifier_without_bias(new_setting):
-    setting = new_setting([9, 5])
-    cosine = Setting(setting.tail, lambda kind: setting.new_network("cosine"))
+def test_sigmoid_losses_refuse_a_classifier_without_bias(new_context):
+    context = new_context([9, 5])
+    cosine = BuildContext(context.tail, lambda kind: context.new_network("cosine"))
     with pytest.raises(UsageError, match="bias"):
         METHOD.stages(ClassBalancedKnobs(loss="sigmoid"), cosine)

@@ -60,8 +60,8 @@ STAGES = {
 
 @pytest.mark.parametrize(("stage_class", "knobs"), STAGES.values(), ids=STAGES)
 @pytest.mark.parametrize("rows", [2, 5, 9])
-def test_any_batch_trains_every_parameter(new_setting, stage_class, knobs, rows: int) -> None:
-    stage = stage_class(knobs, new_setting(COUNTS))
+def test_any_batch_trains_every_parameter(new_context, stage_class, knobs, rows: int) -> None:
+    stage = stage_class(knobs, new_context(COUNTS))
     for step in range(2):
         terms = stage(batch_of(stage, rows, step))
         assert set(terms) == {"classification", "contrastive"}
@@ -72,21 +72,21 @@ def test_any_batch_trains_every_parameter(new_setting, stage_class, knobs, rows:
     assert int(stage.queue.pointer) == (2 * rows % 7 if knobs.queue_size else 0)
 
 
-def test_the_queue_holds_first_views_of_supcon_and_keys_of_moco(new_setting) -> None:
-    supcon = SupConStage(SupConKnobs(**SMALL), new_setting(COUNTS)).eval()
+def test_the_queue_holds_first_views_of_supcon_and_keys_of_moco(new_context) -> None:
+    supcon = SupConStage(SupConKnobs(**SMALL), new_context(COUNTS)).eval()
     batch = batch_of(supcon, 4)
     supcon(batch)
     first = unit(supcon.projector(supcon.network.backbone(batch["first"])))
     torch.testing.assert_close(supcon.queue.keys[:4], first.detach())
-    moco = MoCoStage(MoCoKnobs(**SMALL), new_setting(COUNTS)).eval()
+    moco = MoCoStage(MoCoKnobs(**SMALL), new_context(COUNTS)).eval()
     batch = batch_of(moco, 4)
     moco(batch)
     torch.testing.assert_close(moco.queue.keys[:4], unit(moco.key_encoder(batch["key"])))
 
 
 @pytest.mark.parametrize(("siamese", "views"), [(False, ["first"]), (True, ["first", "second"])])
-def test_supcon_classifies_one_view_or_both(new_setting, siamese: bool, views: list[str]) -> None:
-    stage = SupConStage(SupConKnobs(siamese_balanced_softmax=siamese, **SMALL), new_setting(COUNTS)).eval()
+def test_supcon_classifies_one_view_or_both(new_context, siamese: bool, views: list[str]) -> None:
+    stage = SupConStage(SupConKnobs(siamese_balanced_softmax=siamese, **SMALL), new_context(COUNTS)).eval()
     batch = batch_of(stage, 5)
     scores = stage.logits(torch.cat([batch[view] for view in views]))
     prior = torch.tensor(COUNTS) / sum(COUNTS)
@@ -94,19 +94,19 @@ def test_supcon_classifies_one_view_or_both(new_setting, siamese: bool, views: l
     torch.testing.assert_close(stage(batch)["classification"], expected)
 
 
-def test_multi_task_weighs_rare_classes_by_their_effective_number(new_setting) -> None:
-    stage = MultiTaskStage(MultiTaskKnobs(effective_number_beta=0.9, **SMALL), new_setting(COUNTS))
+def test_multi_task_weighs_rare_classes_by_their_effective_number(new_context) -> None:
+    stage = MultiTaskStage(MultiTaskKnobs(effective_number_beta=0.9, **SMALL), new_context(COUNTS))
     numbers = [(1 - 0.9**count) / (1 - 0.9) for count in COUNTS]
     expected = [sum(numbers) / 3 / number for number in numbers]
     torch.testing.assert_close(stage.class_weight.tolist(), expected)
-    plain = MultiTaskStage(MultiTaskKnobs(effective_number_beta=0.0, **SMALL), new_setting(COUNTS))
+    plain = MultiTaskStage(MultiTaskKnobs(effective_number_beta=0.0, **SMALL), new_context(COUNTS))
     plain.load_state_dict(stage.state_dict())
     batch = batch_of(stage, 6)
     assert stage(batch)["contrastive"] != plain(batch)["contrastive"]
 
 
-def test_multi_task_without_balanced_softmax_is_plain_cross_entropy(new_setting) -> None:
-    stage = MultiTaskStage(MultiTaskKnobs(classification="cross_entropy", **SMALL), new_setting(COUNTS)).eval()
+def test_multi_task_without_balanced_softmax_is_plain_cross_entropy(new_context) -> None:
+    stage = MultiTaskStage(MultiTaskKnobs(classification="cross_entropy", **SMALL), new_context(COUNTS)).eval()
     batch = batch_of(stage, 5)
     scores = stage.logits(torch.cat([batch["query"], batch["key"]]))
     torch.testing.assert_close(stage(batch)["classification"], F.cross_entropy(scores, batch.labels.repeat(2)))

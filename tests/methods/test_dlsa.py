@@ -47,12 +47,12 @@ def _official_names(flow):
                 yield f"nf.net.{index}.{name}", getattr(transform, name)
 
 
-def test_five_training_steps_equal_the_authors(golden, new_setting):
+def test_five_training_steps_equal_the_authors(golden, new_context):
     z = golden("dlsa_train")
     width, clusters, rows = int(z["D"]), int(z["K"]), z["pos"].shape[1]
     # One class an image of the batch, so that the golden file's weights can be the classes'.
     knobs = DLSAKnobs(clusters=clusters, likelihood_weight=2.0, learning_rate=float(z["lr"]))
-    stage = METHOD.stages(knobs, new_setting([2] * rows, width=width, follow="linear"))[0]
+    stage = METHOD.stages(knobs, new_context([2] * rows, width=width, follow="linear"))[0]
     assert isinstance(stage, FlowFilter)
     set_training_mode(stage.double())
     mixture = stage.level.filter
@@ -78,8 +78,8 @@ def test_five_training_steps_equal_the_authors(golden, new_setting):
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-def test_stages_are_two_a_division_and_one_for_the_rest(new_setting, depth):
-    stages = METHOD.stages(DLSAKnobs(depth=depth, clusters=4), new_setting(COUNTS, width=5, follow="linear"))
+def test_stages_are_two_a_division_and_one_for_the_rest(new_context, depth):
+    stages = METHOD.stages(DLSAKnobs(depth=depth, clusters=4), new_context(COUNTS, width=5, follow="linear"))
     assert [type(stage) for stage in stages] == [FlowFilter, PartClassifier] * depth + [PartClassifier]
     assert [getattr(stage, "part", None) for stage in stages[1::2]] == list(range(depth))
     assert stages[-1].part == OPEN
@@ -87,10 +87,10 @@ def test_stages_are_two_a_division_and_one_for_the_rest(new_setting, depth):
     assert stages[0].recipe.epochs == 50 and stages[1].recipe.epochs == 150
 
 
-def test_every_image_belongs_to_one_part(new_setting):
+def test_every_image_belongs_to_one_part(new_context):
     torch.manual_seed(0)
     knobs, data = DLSAKnobs(depth=2, clusters=4), _data(5)
-    stages = METHOD.stages(knobs, new_setting(COUNTS, width=5, follow="linear"))
+    stages = METHOD.stages(knobs, new_context(COUNTS, width=5, follow="linear"))
     seen = []
     for stage in stages:
         stage.eval()
@@ -104,10 +104,10 @@ def test_every_image_belongs_to_one_part(new_setting):
     assert all(torch.equal(one, other) for one, other in zip(again, seen, strict=False))
 
 
-def test_a_filter_trains_on_the_open_images_with_their_weights(new_setting):
+def test_a_filter_trains_on_the_open_images_with_their_weights(new_context):
     torch.manual_seed(0)
     knobs, data = DLSAKnobs(depth=2, clusters=4, class_power=1.0), _data(5)
-    first, aided, second, *_ = METHOD.stages(knobs, new_setting(COUNTS, width=5, follow="linear"))
+    first, aided, second, *_ = METHOD.stages(knobs, new_context(COUNTS, width=5, follow="linear"))
     first.prepare(data)
     expected = 60.0 / torch.tensor(COUNTS, dtype=torch.float64)
     assert torch.allclose(first.weights, expected / expected.sum())
@@ -119,11 +119,11 @@ def test_a_filter_trains_on_the_open_images_with_their_weights(new_setting):
     assert torch.allclose(second.weights, expected / expected.sum())
 
 
-def test_balanced_softmax_counts_the_part_and_for_the_rest_the_whole_set(new_setting):
+def test_balanced_softmax_counts_the_part_and_for_the_rest_the_whole_set(new_context):
     torch.manual_seed(0)
-    data, setting = _data(5), new_setting(COUNTS, width=5, follow="linear")
+    data, context = _data(5), new_context(COUNTS, width=5, follow="linear")
     for rest_counts in ("all", "part"):
-        stages = METHOD.stages(DLSAKnobs(clusters=4, rest_counts=rest_counts), setting)
+        stages = METHOD.stages(DLSAKnobs(clusters=4, rest_counts=rest_counts), context)
         for stage in stages:
             stage.eval()
             stage.prepare(data)
@@ -134,18 +134,18 @@ def test_balanced_softmax_counts_the_part_and_for_the_rest_the_whole_set(new_set
         assert torch.allclose(rest.adjustment, (left + 1e-6).log().double())
 
 
-def test_good_clusters_are_pure_and_large(new_setting):
+def test_good_clusters_are_pure_and_large(new_context):
     knobs = DLSAKnobs(clusters=4, min_purity=0.7, min_size=10, max_size=100)
-    stage = METHOD.stages(knobs, new_setting([9, 9, 9], width=5, follow="linear"))[0]
+    stage = METHOD.stages(knobs, new_context([9, 9, 9], width=5, follow="linear"))[0]
     counts = torch.tensor([[20, 0, 1], [7, 3, 0], [9, 0, 0], [40, 10, 10]])
     assert stage.good_clusters(counts) == 1
     assert stage.good_clusters(counts + torch.tensor([[90, 0, 0], *[[0, 0, 0]] * 3])) == -1
 
 
-def test_the_best_epoch_is_kept(new_setting, monkeypatch):
+def test_the_best_epoch_is_kept(new_context, monkeypatch):
     torch.manual_seed(0)
     data = _data(5)
-    stage = METHOD.stages(DLSAKnobs(epochs=4, clusters=4), new_setting(COUNTS, width=5, follow="linear"))[0]
+    stage = METHOD.stages(DLSAKnobs(epochs=4, clusters=4), new_context(COUNTS, width=5, follow="linear"))[0]
     found = iter([1, 3, 3, 2])
     monkeypatch.setattr(stage, "good_clusters", lambda counts: next(found))
     states = []
@@ -160,11 +160,11 @@ def test_the_best_epoch_is_kept(new_setting, monkeypatch):
     assert stage.most_clusters == 3
 
 
-def test_the_last_epoch_stays_where_none_qualifies(new_setting):
+def test_the_last_epoch_stays_where_none_qualifies(new_context):
     torch.manual_seed(0)
     data = _data(5)
     knobs = DLSAKnobs(epochs=2, clusters=4, max_size=1)
-    stage = METHOD.stages(knobs, new_setting(COUNTS, width=5, follow="linear"))[0]
+    stage = METHOD.stages(knobs, new_context(COUNTS, width=5, follow="linear"))[0]
     for epoch in range(2):
         stage.begin_epoch(epoch)
         for parameter in stage.level.filter.parameters():
@@ -176,41 +176,41 @@ def test_the_last_epoch_stays_where_none_qualifies(new_setting):
 
 
 @pytest.mark.parametrize("left_out", ["likelihood", "balance", "purity"])
-def test_a_loss_of_weight_zero_is_left_out(new_setting, left_out):
+def test_a_loss_of_weight_zero_is_left_out(new_context, left_out):
     knobs = DLSAKnobs(clusters=4, **{f"{left_out}_weight": 0.0})
-    stage = METHOD.stages(knobs, new_setting(COUNTS, width=5, follow="linear"))[0].train()
+    stage = METHOD.stages(knobs, new_context(COUNTS, width=5, follow="linear"))[0].train()
     batch = Batch(
         {"positive": torch.randn(6, 5), "negative": torch.randn(6, 5)}, torch.zeros(6).long(), torch.arange(6)
     )
     assert stage(batch).keys() == {"likelihood", "balance", "purity"} - {left_out}
 
 
-def test_a_filter_without_losses_is_refused(new_setting):
+def test_a_filter_without_losses_is_refused(new_context):
     knobs = DLSAKnobs(likelihood_weight=0.0, balance_weight=0.0, purity_weight=0.0)
     with pytest.raises(UsageError, match="needs a loss"):
-        METHOD.stages(knobs, new_setting(COUNTS, width=5, follow="linear"))
+        METHOD.stages(knobs, new_context(COUNTS, width=5, follow="linear"))
 
 
 @pytest.mark.parametrize("features", ["unit", "raw"])
-def test_a_warm_start_takes_the_networks_classifier(new_setting, features):
-    setting, data = new_setting(COUNTS, width=5, follow="linear"), _data(5)
-    stages = METHOD.stages(DLSAKnobs(clusters=4, classifier="warm_linear", features=features), setting)
+def test_a_warm_start_takes_the_networks_classifier(new_context, features):
+    context, data = new_context(COUNTS, width=5, follow="linear"), _data(5)
+    stages = METHOD.stages(DLSAKnobs(clusters=4, classifier="warm_linear", features=features), context)
     for stage in stages:
         stage.eval()
         stage.prepare(data)
-    own = setting.start(data.known)
+    own = context.start(data.known)
     for stage in stages[1:]:
         assert torch.allclose(stage.classifier.first(stage.feature_network()(data.known)), own, atol=1e-5)
 
 
-def test_a_warm_start_needs_a_linear_classifier(new_setting):
+def test_a_warm_start_needs_a_linear_classifier(new_context):
     with pytest.raises(UsageError, match="CosineClassifier"):
-        METHOD.stages(DLSAKnobs(classifier="warm_linear"), new_setting(COUNTS, width=5, follow="cosine"))
+        METHOD.stages(DLSAKnobs(classifier="warm_linear"), new_context(COUNTS, width=5, follow="cosine"))
 
 
-def test_unit_features_have_a_root_mean_square_of_one(new_setting):
+def test_unit_features_have_a_root_mean_square_of_one(new_context):
     data = _data(5)
     data.known = 300.0 * data.known
-    stage = METHOD.stages(DLSAKnobs(clusters=4), new_setting(COUNTS, width=5, follow="linear"))[0]
+    stage = METHOD.stages(DLSAKnobs(clusters=4), new_context(COUNTS, width=5, follow="linear"))[0]
     stage.prepare(data)
     assert stage.feature_network()(data.known).square().mean().item() == pytest.approx(1.0, abs=1e-5)

@@ -31,7 +31,7 @@ from ltray.parts.heads import new_classifier
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.pairs import EPSILON, extended, supervised_contrast
 from ltray.parts.queues import ClassQueue
-from ltray.stage import Batch, Patches, Setting
+from ltray.stage import Batch, BuildContext, Patches
 
 CLASSES = 4
 COUNTS = [30, 9, 2]
@@ -157,25 +157,25 @@ def test_region_of_whole_cells_is_the_mean_of_its_bins() -> None:
 
 
 @pytest.mark.parametrize(("image_size", "stride_two_side"), [(224, 64), (96, 27), (32, 9), (16, 5), (8, 2), (4, 2)])
-def test_patches_follow_the_size_of_the_view(new_setting, image_size: int, stride_two_side: int) -> None:
-    stage = DecoupledContrast(DSCLKnobs(), replace(new_setting(COUNTS), image_size=image_size))
+def test_patches_follow_the_size_of_the_view(new_context, image_size: int, stride_two_side: int) -> None:
+    stage = DecoupledContrast(DSCLKnobs(), replace(new_context(COUNTS), image_size=image_size))
     patches = stage.views[2]
     assert isinstance(patches, Patches)
     assert (patches.of, patches.count, patches.size) == ("query", 5, stride_two_side)
     assert (patches.scale, patches.boxes) == ((0.05, 0.6), "area")
 
 
-def test_queue_follows_the_training_set_unless_it_is_given(new_setting) -> None:
-    sizes = {size: DecoupledContrast(DSCLKnobs(queue_size=size), new_setting([100, 30])).queue.size for size in (0, 9)}
+def test_queue_follows_the_training_set_unless_it_is_given(new_context) -> None:
+    sizes = {size: DecoupledContrast(DSCLKnobs(queue_size=size), new_context([100, 30])).queue.size for size in (0, 9)}
     assert sizes == {0: 65, 9: 9}
-    large = DecoupledContrast(DSCLKnobs(projection_width=2), new_setting([200_000, 30])).queue
+    large = DecoupledContrast(DSCLKnobs(projection_width=2), new_context([200_000, 30])).queue
     assert large.size == 65_536
 
 
-def test_queue_kinds(new_setting) -> None:
+def test_queue_kinds(new_context) -> None:
     knobs = DSCLKnobs(**SMALL)
-    assert isinstance(DecoupledContrast(knobs, new_setting(COUNTS)).queue, KeyQueue)
-    balanced = DecoupledContrast(knobs.replace(queue_kind="balanced"), new_setting(COUNTS)).queue
+    assert isinstance(DecoupledContrast(knobs, new_context(COUNTS)).queue, KeyQueue)
+    balanced = DecoupledContrast(knobs.replace(queue_kind="balanced"), new_context(COUNTS)).queue
     assert isinstance(balanced, ClassQueue)
     assert balanced.labels.tolist() == [0, 0, 1, 1, 2, 2]
 
@@ -204,8 +204,8 @@ def batch_of(rows: int, seed: int = 0, *, patches: int = 2) -> Batch:
     ids=str,
 )
 @pytest.mark.parametrize("rows", [2, 9])
-def test_every_switch_trains_on_any_batch(new_setting, switch: dict[str, Any], rows: int) -> None:
-    stage = DecoupledContrast(DSCLKnobs(**SMALL, **switch), new_setting(COUNTS))
+def test_every_switch_trains_on_any_batch(new_context, switch: dict[str, Any], rows: int) -> None:
+    stage = DecoupledContrast(DSCLKnobs(**SMALL, **switch), new_context(COUNTS))
     set_training_mode(stage)
     for step in range(2):
         terms = stage(batch_of(rows, step))
@@ -217,17 +217,17 @@ def test_every_switch_trains_on_any_batch(new_setting, switch: dict[str, Any], r
     assert trained == {n for n, _ in stage.named_parameters() if n.startswith(("network.backbone.", "projector."))}
 
 
-def test_switches_change_the_loss(new_setting) -> None:
+def test_switches_change_the_loss(new_context) -> None:
     losses = {}
     for switch in ({}, {"loss": "supervised"}, {"contrast_set": "queue"}, {"effective_number_beta": 0.9}):
         torch.manual_seed(0)
-        stage = DecoupledContrast(DSCLKnobs(**SMALL, **switch), new_setting(COUNTS))
+        stage = DecoupledContrast(DSCLKnobs(**SMALL, **switch), new_context(COUNTS))
         losses[str(switch)] = float(stage(batch_of(6))["contrastive"].detach())
     assert len(set(losses.values())) == 4
 
 
-def test_low_precision_stays_close(new_setting) -> None:
-    stage = DecoupledContrast(DSCLKnobs(**SMALL), new_setting(COUNTS))
+def test_low_precision_stays_close(new_context) -> None:
+    stage = DecoupledContrast(DSCLKnobs(**SMALL), new_context(COUNTS))
     state = {name: value.clone() for name, value in stage.state_dict().items()}
     exact = stage(batch_of(8))
     stage.load_state_dict(state)
@@ -238,8 +238,8 @@ def test_low_precision_stays_close(new_setting) -> None:
         torch.testing.assert_close(value, exact[name], rtol=0.05, atol=0.0)
 
 
-def test_only_the_students_side_teaches(new_setting) -> None:
-    stage = DecoupledContrast(DSCLKnobs(**SMALL), new_setting(COUNTS))
+def test_only_the_students_side_teaches(new_context) -> None:
+    stage = DecoupledContrast(DSCLKnobs(**SMALL), new_context(COUNTS))
     batch = batch_of(4)
     for view in batch.views.values():
         view.requires_grad_(True)
@@ -248,15 +248,15 @@ def test_only_the_students_side_teaches(new_setting) -> None:
     assert batch["query"].grad is None and batch["key"].grad is None
 
 
-def test_each_set_of_patches_has_its_own_statistics(new_setting) -> None:
-    stage = DecoupledContrast(DSCLKnobs(**SMALL), new_setting(COUNTS))
+def test_each_set_of_patches_has_its_own_statistics(new_context) -> None:
+    stage = DecoupledContrast(DSCLKnobs(**SMALL), new_context(COUNTS))
     stage(batch_of(4))
     assert stage.network.backbone.norm.num_batches_tracked == 1 + 2  # the view and two sets of patches
     assert stage.key_encoder.copy[0].norm.num_batches_tracked == 1
 
 
-def test_epochs_are_compared_by_class_means(new_setting) -> None:
-    stage = DecoupledContrast(DSCLKnobs(**SMALL), new_setting(COUNTS))
+def test_epochs_are_compared_by_class_means(new_context) -> None:
+    stage = DecoupledContrast(DSCLKnobs(**SMALL), new_context(COUNTS))
     images = torch.randn(5, 3, 8, 8)
     stage.eval()
     assert stage.logits(images).tolist() == [[0.0] * 3] * 5  # defined before the first step
@@ -272,17 +272,17 @@ def test_epochs_are_compared_by_class_means(new_setting) -> None:
 @pytest.mark.parametrize(("name", "blocks"), [("resnet32", 15), ("resnet50", 16)])
 def test_zero_start_makes_every_block_the_identity(name: str, blocks: int) -> None:
     backbone = new_backbone(name)
-    setting = Setting(LongTail((9, 3)), lambda kind: Network(backbone, new_classifier(kind, width=1, classes=2)))
+    context = BuildContext(LongTail((9, 3)), lambda kind: Network(backbone, new_classifier(kind, width=1, classes=2)))
     knobs = DSCLKnobs(zero_start=True, distillation_weight=0.0, **(SMALL | dict(patches=1)))
-    stage = DecoupledContrast(knobs, setting)
+    stage = DecoupledContrast(knobs, context)
     for encoder in (backbone, stage.key_encoder.copy[0]):
         norms = [module for module in encoder.modules() if isinstance(module, torch.nn.BatchNorm2d)]
         assert sum(norm.weight.abs().sum() == 0 for norm in norms) == blocks
 
 
-def test_second_stage_reads_the_backbone_of_the_first(new_setting) -> None:
+def test_second_stage_reads_the_backbone_of_the_first(new_context) -> None:
     torch.manual_seed(0)
-    first, second = METHOD.stages(DSCLKnobs(**SMALL), new_setting(COUNTS))
+    first, second = METHOD.stages(DSCLKnobs(**SMALL), new_context(COUNTS))
     assert second.network.backbone is first.network.backbone
     classifier = second.network.classifier
     assert classifier.bias.tolist() == [0.0] * 3
@@ -292,8 +292,8 @@ def test_second_stage_reads_the_backbone_of_the_first(new_setting) -> None:
 
 
 @pytest.mark.parametrize(("features", "moves"), [("shifting", True), ("fixed", False)])
-def test_second_stage_trains_the_classifier_alone(new_setting, features: str, moves: bool) -> None:
-    _, second = METHOD.stages(DSCLKnobs(linear_features=features, **SMALL), new_setting(COUNTS))
+def test_second_stage_trains_the_classifier_alone(new_context, features: str, moves: bool) -> None:
+    _, second = METHOD.stages(DSCLKnobs(linear_features=features, **SMALL), new_context(COUNTS))
     set_training_mode(second)
     before = second.network.backbone.norm.running_mean.clone()
     batch = Batch({"image": torch.randn(6, 3, 8, 8)}, torch.tensor([0, 1, 2, 0, 1, 2]), torch.arange(6))
@@ -305,8 +305,8 @@ def test_second_stage_trains_the_classifier_alone(new_setting, features: str, mo
     assert torch.equal(second.network.backbone.norm.running_mean, before) is not moves
 
 
-def test_second_stage_on_cached_features(new_setting) -> None:
-    _, second = METHOD.stages(DSCLKnobs(linear_features="cached", **SMALL), new_setting(COUNTS))
+def test_second_stage_on_cached_features(new_context) -> None:
+    _, second = METHOD.stages(DSCLKnobs(linear_features="cached", **SMALL), new_context(COUNTS))
     assert (second.source, [view.name for view in second.views]) == ("features", ["features"])
     batch = Batch({"features": torch.randn(4, 6)}, torch.tensor([0, 1, 2, 0]), torch.arange(4))
     assert torch.isfinite(second(batch)["classification"])

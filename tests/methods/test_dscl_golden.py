@@ -20,7 +20,7 @@ from ltray.methods.dscl.losses import (
 from ltray.methods.dscl.method import DecoupledContrast
 from ltray.network import Backbone, Network
 from ltray.parts.contrast import ContrastBatch
-from ltray.stage import Batch, Setting
+from ltray.stage import Batch, BuildContext
 
 CLOSE = dict(rtol=0.0, atol=1e-8)
 SINGLE = dict(rtol=1e-4, atol=1e-5)
@@ -143,8 +143,8 @@ def test_two_training_steps_equal_the_official_code(golden) -> None:
         momentum=float(data["momentum"]),
         weight_decay=float(data["wd"]),
     )
-    setting = Setting(LongTail((9, 4, 2, 1, 1)), lambda kind: Network(Coarse(), nn.Linear(8, 5)), image_size=96)
-    stage = DecoupledContrast(knobs, setting).double()
+    context = BuildContext(LongTail((9, 4, 2, 1, 1)), lambda kind: Network(Coarse(), nn.Linear(8, 5)), image_size=96)
+    stage = DecoupledContrast(knobs, context).double()
     state = stage.state_dict()
     state.update(translated(data, "init/"))
     stage.load_state_dict(state)

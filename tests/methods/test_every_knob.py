@@ -9,7 +9,7 @@ from ltray.methods import METHODS
 from ltray.parts.momentum import MomentumCopy
 from ltray.parts.resnet32 import BasicBlock, ResNet32
 from ltray.recipe import Recipe
-from ltray.stage import Setting
+from ltray.stage import BuildContext
 from ltray.testing.knob_contract import KnobWorld, ignored_knobs
 from ltray.testing.overfit import TinyBackbone, textures
 
@@ -94,7 +94,7 @@ def test_the_key_encoders_batch_norm_is_the_knobs(name, _):
     world = world_of(name)
     shuffled = {}
     for value in ("synchronised", "shuffled"):
-        network = Setting(textures().tail, world.network, None, 8)
+        network = BuildContext(textures().tail, world.network, None, 8)
         stages = METHODS[name].stages(world.base.replace(key_batch_norm=value), network)
         shuffled[value] = [m.shuffled for s in stages for m in s.modules() if isinstance(m, MomentumCopy)]
     assert shuffled == {"synchronised": [False], "shuffled": [True]}
@@ -109,5 +109,5 @@ def test_a_knob_that_is_ignored_is_found(name, knob):
     world = world_of(name)
     usual = getattr(world.base, knob)
     stages = METHODS[name].stages
-    deaf = replace(METHODS[name], stages=lambda knobs, setting: stages(knobs.replace(**{knob: usual}), setting))
+    deaf = replace(METHODS[name], stages=lambda knobs, context: stages(knobs.replace(**{knob: usual}), context))
     assert knob in ignored_knobs(KnobWorld(deaf, world.settings, world.only_with), only=[knob])

@@ -12,7 +12,7 @@ def small_settings(name):
     """Settings that train a method in a second or two: two epochs of every stage."""
     method = METHODS[name]
     # A method that continues from a network gets one from a short plain training.
-    methods = ["cross_entropy", name] if method.follows else [name]
+    methods = ["cross_entropy", name] if method.needs_network else [name]
     knobs = {
         f"{owner}.{knob}": 2
         for owner in methods
@@ -61,9 +61,9 @@ REFUSED = {
 @pytest.mark.parametrize("start", METHODS)
 def test_every_second_stage_continues_from_any_method_or_says_why_not(start):
     data = contract.open_small(contract.small_experiment({"methods": ["cross_entropy"]}))
-    first = ["cross_entropy", start] if METHODS[start].follows else [start]
+    first = ["cross_entropy", start] if METHODS[start].needs_network else [start]
     for name in METHODS:
-        if not METHODS[name].follows or name in first:
+        if not METHODS[name].needs_network or name in first:
             continue
         experiment = contract.small_experiment({"methods": [*first, name]})
         refused = [reason for (method, reason), starts in REFUSED.items() if method == name and start in starts]

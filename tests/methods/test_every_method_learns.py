@@ -21,7 +21,7 @@ EXPERTS = ("ride", "ride_distilled")  # their bodies are those of a ResNet-32: s
 def ways_of_a_method(name):
     """The methods to train, and their settings."""
     before = {"ride_distilled": "ride"}.get(name, "cross_entropy")
-    names = [before, name] if METHODS[name].follows else [name]
+    names = [before, name] if METHODS[name].needs_network else [name]
     settings = {}
     for each in names:
         trains = METHODS[each].knobs.specs()["epochs"].high != 0

@@ -58,22 +58,22 @@ def test_a_certain_score_has_a_finite_gradient(gamma):
     assert torch.isfinite(scores.grad).all()
 
 
-def test_the_stage_computes_the_loss_of_its_knobs(new_setting):
-    setting = new_setting([40, 9, 2])
-    (stage,) = METHOD.stages(FocalKnobs(gamma=2.0, beta=0.99), setting)
+def test_the_stage_computes_the_loss_of_its_knobs(new_context):
+    context = new_context([40, 9, 2])
+    (stage,) = METHOD.stages(FocalKnobs(gamma=2.0, beta=0.99), context)
     batch = Batch({"image": torch.randn(5, 3, 8, 8)}, torch.tensor([0, 0, 1, 2, 2]), torch.arange(5))
     terms = stage(batch)
     expected = focal_loss(
         stage.network(batch["image"]),
         batch.labels,
         gamma=2.0,
-        weight=class_balanced_weights(setting.tail, 0.99),
+        weight=class_balanced_weights(context.tail, 0.99),
     )
     assert terms.keys() == {"classification"}
     assert torch.allclose(terms["classification"], expected)
 
 
-def test_gamma_zero_without_weights_is_cross_entropy(new_setting):
-    (stage,) = METHOD.stages(FocalKnobs(gamma=0.0), new_setting([4, 2]))
+def test_gamma_zero_without_weights_is_cross_entropy(new_context):
+    (stage,) = METHOD.stages(FocalKnobs(gamma=0.0), new_context([4, 2]))
     batch = Batch({"image": torch.randn(4, 3, 8, 8)}, torch.tensor([0, 0, 1, 0]), torch.arange(4))
     assert torch.allclose(stage(batch)["classification"], F.cross_entropy(stage.network(batch["image"]), batch.labels))

@@ -44,12 +44,12 @@ def test_smoothing_and_loss_equal_the_authors(golden, case, shape, head, tail):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_stage_equals_mislas(golden, new_setting, case):
+def test_the_stage_equals_mislas(golden, new_context, case):
     z = golden("two_stage")
-    setting = new_setting(z[f"{case}/counts"].tolist(), width=z[f"{case}/x"].shape[1], follow="linear")
-    (stage,) = METHOD.stages(LASKnobs(head_smoothing=0.3, tail_smoothing=0.0, features="cached"), setting)
+    context = new_context(z[f"{case}/counts"].tolist(), width=z[f"{case}/x"].shape[1], follow="linear")
+    (stage,) = METHOD.stages(LASKnobs(head_smoothing=0.3, tail_smoothing=0.0, features="cached"), context)
     stage.double()
-    linear, scale = setting.start.classifier, stage.network.classifier.scale
+    linear, scale = context.start.classifier, stage.network.classifier.scale
     for parameter, name in ((linear.weight, "W"), (linear.bias, "b"), (scale.weight, "scales")):
         parameter.data = torch.from_numpy(z[f"{case}/{name}"])
     labels = torch.from_numpy(z[f"{case}/y"])
@@ -60,10 +60,10 @@ def test_the_stage_equals_mislas(golden, new_setting, case):
         np.testing.assert_allclose(parameter.grad, z[f"{case}/mislas_grad_{name}"], atol=1e-8)
 
 
-def test_its_learning_rates_are_those_of_mislas(golden, new_setting):
+def test_its_learning_rates_are_those_of_mislas(golden, new_context):
     z = golden("decoupled/schedules")["mislas_stage2/lr"]
     knobs = LASKnobs.defaults("imagenet_lt")
-    (stage,) = METHOD.stages(knobs, new_setting([50, 5], follow="linear"))
+    (stage,) = METHOD.stages(knobs, new_context([50, 5], follow="linear"))
     factors, classifier = stage.parameter_groups()
     rates = [learning_rate(knobs, epoch=epoch) for epoch in range(10)]
     np.testing.assert_allclose(rates, z[:, 1], atol=1e-12)
@@ -101,16 +101,16 @@ def test_loss_equals_cross_entropy_with_a_soft_target(seed, amount):
     assert got.item() == pytest.approx(expected)
 
 
-def test_backbone_gets_no_gradient_but_its_batch_norm_moves(new_setting):
-    setting = new_setting([20, 4], follow="linear")
-    (stage,) = METHOD.stages(LASKnobs(), setting)
+def test_backbone_gets_no_gradient_but_its_batch_norm_moves(new_context):
+    context = new_context([20, 4], follow="linear")
+    (stage,) = METHOD.stages(LASKnobs(), context)
     stage.eval().requires_grad_(False)
     for module in stage.trained():
         module.train().requires_grad_(True)
-    before = setting.start.backbone.norm.running_mean.clone()
+    before = context.start.backbone.norm.running_mean.clone()
     batch = Batch({"image": torch.randn(6, 3, 8, 8)}, torch.tensor([0, 0, 0, 1, 1, 1]), torch.arange(6))
     stage(batch)["classification"].backward()
-    assert all(parameter.grad is None for parameter in setting.start.backbone.parameters())
-    assert not torch.equal(setting.start.backbone.norm.running_mean, before)
-    assert not any(module.training for module in setting.start.backbone.modules())
-    assert isinstance(setting.start.classifier, nn.Linear)
+    assert all(parameter.grad is None for parameter in context.start.backbone.parameters())
+    assert not torch.equal(context.start.backbone.norm.running_mean, before)
+    assert not any(module.training for module in context.start.backbone.modules())
+    assert isinstance(context.start.classifier, nn.Linear)

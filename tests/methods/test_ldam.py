@@ -25,9 +25,9 @@ class Cosines(nn.Module):
         return self.scale * self.cosines
 
 
-def _stage(z, case, new_setting, **knobs):
+def _stage(z, case, new_context, **knobs):
     counts = z[f"{case}/counts"].tolist()
-    (stage,) = METHOD.stages(LDAMKnobs(**knobs), new_setting(counts))
+    (stage,) = METHOD.stages(LDAMKnobs(**knobs), new_context(counts))
     stage.network = Cosines(z[f"{case}/zcos"], stage.knobs.scale)
     labels = torch.from_numpy(z[f"{case}/y"])
     return stage, Batch({"image": torch.zeros(len(labels), 3, 8, 8)}, labels, torch.arange(len(labels)))
@@ -35,9 +35,9 @@ def _stage(z, case, new_setting, **knobs):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(("margin", "scale"), [(0.5, 30), (0.3, 20)])
-def test_before_reweighting_equals_the_authors(golden, new_setting, case, margin, scale):
+def test_before_reweighting_equals_the_authors(golden, new_context, case, margin, scale):
     z = golden("classic_losses")
-    stage, batch = _stage(z, case, new_setting, margin=margin, scale=scale)
+    stage, batch = _stage(z, case, new_context, margin=margin, scale=scale)
     stage.begin_epoch(159)
     loss = stage(batch)["classification"]
     loss.backward()
@@ -47,9 +47,9 @@ def test_before_reweighting_equals_the_authors(golden, new_setting, case, margin
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_from_the_reweighting_epoch_on_equals_the_authors(golden, new_setting, case):
+def test_from_the_reweighting_epoch_on_equals_the_authors(golden, new_context, case):
     z = golden("classic_losses")
-    stage, batch = _stage(z, case, new_setting)
+    stage, batch = _stage(z, case, new_context)
     stage.begin_epoch(160)
     loss = stage(batch)["classification"]
     loss.backward()
@@ -63,8 +63,8 @@ def test_the_reweighting_epoch_shrinks_with_the_run():
     assert isinstance(knobs, Recipe)
 
 
-def test_scores_at_test_have_no_margin(new_setting):
-    (stage,) = METHOD.stages(LDAMKnobs(scale=12.0), new_setting([30, 2]))
+def test_scores_at_test_have_no_margin(new_context):
+    (stage,) = METHOD.stages(LDAMKnobs(scale=12.0), new_context([30, 2]))
     images = torch.randn(3, 3, 8, 8)
     stage.eval()
     assert torch.equal(stage.logits(images), stage.network(images))
@@ -72,9 +72,9 @@ def test_scores_at_test_have_no_margin(new_setting):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_its_classifier_is_the_normed_linear_of_the_authors(golden, new_setting, case):
+def test_its_classifier_is_the_normed_linear_of_the_authors(golden, new_context, case):
     z = golden("classic_losses")
-    (stage,) = METHOD.stages(LDAMKnobs(scale=1.0), new_setting(z[f"{case}/counts"].tolist(), width=7))
+    (stage,) = METHOD.stages(LDAMKnobs(scale=1.0), new_context(z[f"{case}/counts"].tolist(), width=7))
     stage.network.classifier.weight = nn.Parameter(torch.from_numpy(z[f"{case}/Wcos"]).T)
     scores = stage.logits(torch.from_numpy(z[f"{case}/feat"]))
     np.testing.assert_allclose(scores.detach(), z[f"{case}/normed_linear"], atol=1e-8)

@@ -19,8 +19,8 @@ def test_equals_the_authors(golden, case):
     assert loss.item() == pytest.approx(float(z[f"{case}/mix_ce"]), abs=1e-8)
 
 
-def test_the_same_seed_gives_the_same_blend(new_setting):
-    (stage,) = METHOD.stages(MixupKnobs(), new_setting([8, 4]))
+def test_the_same_seed_gives_the_same_blend(new_context):
+    (stage,) = METHOD.stages(MixupKnobs(), new_context([8, 4]))
     batch = Batch({"image": torch.randn(6, 3, 8, 8)}, torch.tensor([0, 0, 0, 0, 1, 1]), torch.arange(6))
     losses = []
     for seed in (1, 1, 2):
@@ -29,9 +29,9 @@ def test_the_same_seed_gives_the_same_blend(new_setting):
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_a_small_alpha_hardly_blends(new_setting):
+def test_a_small_alpha_hardly_blends(new_context):
     # Its smallest legal value; below, torch's sampler underflows and returns 0.5.
-    (stage,) = METHOD.stages(MixupKnobs(alpha=0.01), new_setting([8, 4]))
+    (stage,) = METHOD.stages(MixupKnobs(alpha=0.01), new_context([8, 4]))
     torch.manual_seed(0)
     shares = torch.stack([stage.blend.sample() for _ in range(200)])
     assert ((shares < 0.01) | (shares > 0.99)).double().mean() > 0.9

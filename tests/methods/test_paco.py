@@ -139,9 +139,9 @@ STAGES = {"paco": (PaCoStage, PaCoKnobs), "gpaco": (GPaCoStage, GPaCoKnobs)}
 @pytest.mark.parametrize("name", STAGES)
 @pytest.mark.parametrize("rows", [2, 5, 9])
 @pytest.mark.parametrize("start", ["random_columns", "empty"])
-def test_any_batch_fits_any_queue(new_setting, name: str, rows: int, start: str) -> None:
+def test_any_batch_fits_any_queue(new_context, name: str, rows: int, start: str) -> None:
     stage_class, knobs = STAGES[name]
-    stage = stage_class(knobs(queue_start=start, **SMALL), new_setting([30, 9, 2]))
+    stage = stage_class(knobs(queue_start=start, **SMALL), new_context([30, 9, 2]))
     for step in range(2):
         (term,) = stage(batch_of(rows, step)).values()
         assert torch.isfinite(term)
@@ -151,18 +151,18 @@ def test_any_batch_fits_any_queue(new_setting, name: str, rows: int, start: str)
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_loss_sees_the_queue_of_before(new_setting, name: str) -> None:
+def test_loss_sees_the_queue_of_before(new_context, name: str) -> None:
     stage_class, knobs = STAGES[name]
-    stage = stage_class(knobs(**SMALL), new_setting([30, 9, 2])).eval()  # fixed statistics: the same keys again
-    twin = stage_class(knobs(**SMALL), new_setting([30, 9, 2])).eval()
+    stage = stage_class(knobs(**SMALL), new_context([30, 9, 2])).eval()  # fixed statistics: the same keys again
+    twin = stage_class(knobs(**SMALL), new_context([30, 9, 2])).eval()
     twin.load_state_dict(stage.state_dict())
     first = stage(batch_of(4))[name]
     assert torch.equal(first, twin(batch_of(4))[name])
     assert not torch.equal(stage(batch_of(4))[name], first)
 
 
-def test_what_is_trained_gets_a_gradient_and_the_copy_none(new_setting) -> None:
-    stage = PaCoStage(PaCoKnobs(**SMALL), new_setting([30, 9, 2]))
+def test_what_is_trained_gets_a_gradient_and_the_copy_none(new_context) -> None:
+    stage = PaCoStage(PaCoKnobs(**SMALL), new_context([30, 9, 2]))
     stage(batch_of(6))["paco"].backward()
     gradients = {name: p.grad is not None for name, p in stage.named_parameters()}
     assert {name for name, has in gradients.items() if not has} == {
@@ -170,16 +170,16 @@ def test_what_is_trained_gets_a_gradient_and_the_copy_none(new_setting) -> None:
     }
 
 
-def test_gpacos_second_view_carries_gradient(new_setting) -> None:
-    stage = GPaCoStage(GPaCoKnobs(**SMALL), new_setting([30, 9, 2]))
+def test_gpacos_second_view_carries_gradient(new_context) -> None:
+    stage = GPaCoStage(GPaCoKnobs(**SMALL), new_context([30, 9, 2]))
     batch = batch_of(6)
     batch["key"].requires_grad_(True)
     stage(batch)["gpaco"].backward()
     assert batch["key"].grad is not None and batch["key"].grad.abs().sum() > 0
 
 
-def test_logits_are_plain_scores_and_change_nothing(new_setting) -> None:
-    stage = PaCoStage(PaCoKnobs(**SMALL), new_setting([30, 9, 2]))
+def test_logits_are_plain_scores_and_change_nothing(new_context) -> None:
+    stage = PaCoStage(PaCoKnobs(**SMALL), new_context([30, 9, 2]))
     stage(batch_of(6))
     stage.eval()
     before = {name: value.clone() for name, value in stage.state_dict().items()}
@@ -189,8 +189,8 @@ def test_logits_are_plain_scores_and_change_nothing(new_setting) -> None:
 
 
 @pytest.mark.parametrize("low", [torch.bfloat16])
-def test_low_precision_stays_close(new_setting, low: torch.dtype) -> None:
-    stage = PaCoStage(PaCoKnobs(key_momentum=0.5, **SMALL), new_setting([30, 9, 2]))
+def test_low_precision_stays_close(new_context, low: torch.dtype) -> None:
+    stage = PaCoStage(PaCoKnobs(key_momentum=0.5, **SMALL), new_context([30, 9, 2]))
     state = {name: value.clone() for name, value in stage.state_dict().items()}
     exact = stage(batch_of(8))["paco"]
     stage.load_state_dict(state)

@@ -16,7 +16,7 @@ from ltray.methods.paco import PaCoKnobs, PaCoStage
 from ltray.network import Backbone, Network
 from ltray.parts.contrast import ContrastBatch
 from ltray.parts.losses import log_prior
-from ltray.stage import Batch, Setting
+from ltray.stage import Batch, BuildContext
 
 LOSS = dict(rtol=1e-9, atol=1e-11)
 GRADIENT = dict(rtol=1e-7, atol=1e-10)
@@ -124,8 +124,8 @@ class Stem(Backbone):
         return torch.relu(self.stem(images))
 
 
-def setting_of(counts: list[int]) -> Setting:
-    return Setting(LongTail(tuple(counts)), lambda kind: Network(Stem(), nn.Linear(8, len(counts))))
+def setting_of(counts: list[int]) -> BuildContext:
+    return BuildContext(LongTail(tuple(counts)), lambda kind: Network(Stem(), nn.Linear(8, len(counts))))
 
 
 @pytest.mark.parametrize("kind", ["paco", "gpaco"])
@@ -141,11 +141,11 @@ def test_four_training_steps_equal_the_official_code(golden, kind: str) -> None:
         momentum=float(config["sgd_momentum"]),
         weight_decay=float(config["weight_decay"]),
     )
-    setting = setting_of(config["counts"].tolist())
+    context = setting_of(config["counts"].tolist())
     if kind == "paco":
-        stage = PaCoStage(PaCoKnobs(key_momentum=float(config["ema_m"]), **values), setting).double()
+        stage = PaCoStage(PaCoKnobs(key_momentum=float(config["ema_m"]), **values), context).double()
     else:
-        stage = GPaCoStage(GPaCoKnobs(**values), setting).double()
+        stage = GPaCoStage(GPaCoKnobs(**values), context).double()
     stage.load_state_dict(ours(data, f"{kind}/init/", stage))
     set_training_mode(stage)
     optimizer, recipe = new_optimizer(stage), stage.recipe

@@ -18,7 +18,7 @@ from ltray.methods import METHODS
 from ltray.network import Network
 from ltray.parts.heads import new_classifier
 from ltray.parts.resnet32 import ResNet32
-from ltray.stage import Setting
+from ltray.stage import BuildContext
 from ltray.testing.overfit import TinyBackbone
 from tests.given import GOLDEN
 
@@ -36,9 +36,9 @@ def stages_of(name, profile):
         built = backbone()
         return Network(built, new_classifier(kind, width=built.width, classes=CLASSES))
 
-    setting = Setting(LongTail(tuple(range(CLASSES + 4, 4, -1))), network, network("linear"), 32)
+    context = BuildContext(LongTail(tuple(range(CLASSES + 4, 4, -1))), network, network("linear"), 32)
     knobs = METHODS[name].knobs.defaults(profile)
-    return METHODS[name].stages(knobs, setting)
+    return METHODS[name].stages(knobs, context)
 
 
 def watched_epochs(epochs):

@@ -57,10 +57,10 @@ def dot(a: list[float], b: list[float]) -> float:
     hard_mining=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_contrast_equals_loops_over_pairs(new_setting, labels, anchors, kind, hard_mining, seed) -> None:
+def test_contrast_equals_loops_over_pairs(new_context, labels, anchors, kind, hard_mining, seed) -> None:
     torch.manual_seed(seed)
     knobs = ResComKnobs(anchors=anchors, queue_kind=kind, hard_mining=hard_mining, **SMALL)
-    stage = ResCom(knobs, new_setting(COUNTS, width=4)).double()
+    stage = ResCom(knobs, new_context(COUNTS, width=4)).double()
     first, second = (F.normalize(torch.randn(len(labels), 4, dtype=torch.float64), dim=1) for _ in range(2))
     expected = by_hand(
         first.tolist(),
@@ -77,9 +77,9 @@ def test_contrast_equals_loops_over_pairs(new_setting, labels, anchors, kind, ha
 
 
 @given(order=st.permutations(range(6)))
-def test_the_order_of_a_batch_does_not_matter(new_setting, order: list[int]) -> None:
+def test_the_order_of_a_batch_does_not_matter(new_context, order: list[int]) -> None:
     torch.manual_seed(0)
-    stage = ResCom(ResComKnobs(**SMALL), new_setting(COUNTS, width=4)).double()
+    stage = ResCom(ResComKnobs(**SMALL), new_context(COUNTS, width=4)).double()
     labels = torch.tensor([0, 1, 0, 2, 3, 0])
     views = torch.randn(2, 6, 4, dtype=torch.float64)
     before = {name: value.clone() for name, value in stage.state_dict().items()}
@@ -91,9 +91,9 @@ def test_the_order_of_a_batch_does_not_matter(new_setting, order: list[int]) -> 
 
 @pytest.mark.parametrize("labels", [[2], [1, 1, 1], [0, 1, 2, 3]], ids=["one image", "one class", "all classes"])
 @pytest.mark.parametrize("anchors", ["both_views", "first_view"])
-def test_small_batches_give_finite_terms_and_gradients(new_setting, labels: list[int], anchors: str) -> None:
+def test_small_batches_give_finite_terms_and_gradients(new_context, labels: list[int], anchors: str) -> None:
     torch.manual_seed(0)
-    stage = ResCom(ResComKnobs(anchors=anchors, **SMALL), new_setting(COUNTS, width=4))
+    stage = ResCom(ResComKnobs(anchors=anchors, **SMALL), new_context(COUNTS, width=4))
     views = {view.name: torch.randn(len(labels), 4) for view in stage.views}
     terms = stage(Batch(views, torch.tensor(labels), torch.arange(len(labels))))
     sum(terms.values()).backward()
@@ -130,10 +130,10 @@ def test_a_similarity_that_is_not_a_number_is_not_hidden() -> None:
     assert torch.isnan(loss)
 
 
-def test_the_view_that_enters_the_queue_follows_the_anchors(new_setting) -> None:
+def test_the_view_that_enters_the_queue_follows_the_anchors(new_context) -> None:
     for anchors, entering in (("both_views", "first"), ("first_view", "second")):
         torch.manual_seed(0)
-        stage = ResCom(ResComKnobs(anchors=anchors, **SMALL), new_setting(COUNTS, width=4))
+        stage = ResCom(ResComKnobs(anchors=anchors, **SMALL), new_context(COUNTS, width=4))
         stage.projector = torch.nn.Identity()
         views = {"first": torch.randn(1, 4), "second": torch.randn(1, 4)}
         stage(Batch(views, torch.tensor([1]), torch.arange(1)))
@@ -141,9 +141,9 @@ def test_the_view_that_enters_the_queue_follows_the_anchors(new_setting) -> None
         assert stage.queue.pointers.tolist() == [0, 1, 0, 0]
 
 
-def test_without_siamese_balanced_softmax_only_view_one_is_classified(new_setting) -> None:
+def test_without_siamese_balanced_softmax_only_view_one_is_classified(new_context) -> None:
     torch.manual_seed(0)
-    stage = ResCom(ResComKnobs(siamese_balanced_softmax=False, **SMALL), new_setting(COUNTS, width=4))
+    stage = ResCom(ResComKnobs(siamese_balanced_softmax=False, **SMALL), new_context(COUNTS, width=4))
     views = {"first": torch.randn(3, 4), "second": torch.randn(3, 4)}
     labels = torch.tensor([0, 1, 3])
     terms = stage(Batch(views, labels, torch.arange(3)))
@@ -151,16 +151,16 @@ def test_without_siamese_balanced_softmax_only_view_one_is_classified(new_settin
     torch.testing.assert_close(terms["classification"], expected)
 
 
-def test_evaluation_leaves_the_queue_alone(new_setting) -> None:
-    stage = ResCom(ResComKnobs(**SMALL), new_setting(COUNTS)).eval()
+def test_evaluation_leaves_the_queue_alone(new_context) -> None:
+    stage = ResCom(ResComKnobs(**SMALL), new_context(COUNTS)).eval()
     before = {name: value.clone() for name, value in stage.state_dict().items()}
     stage.logits(torch.randn(2, 3, 8, 8))
     assert all(torch.equal(value, before[name]) for name, value in stage.state_dict().items())
 
 
-def test_bfloat16_autocast_stays_close_to_float32(new_setting) -> None:
+def test_bfloat16_autocast_stays_close_to_float32(new_context) -> None:
     torch.manual_seed(0)
-    stage = ResCom(ResComKnobs(**SMALL), new_setting(COUNTS))
+    stage = ResCom(ResComKnobs(**SMALL), new_context(COUNTS))
     batch = Batch({view.name: torch.randn(8, 3, 8, 8) for view in stage.views}, torch.arange(8) % 4, torch.arange(8))
     before = {name: value.clone() for name, value in stage.state_dict().items()}
     exact = stage(batch)
@@ -187,15 +187,15 @@ def test_the_published_cifar_100_setting() -> None:
     assert (knobs.learning_rate, knobs.weight_decay, knobs.batch_size) == (0.1, 5e-4, 128)
 
 
-def test_more_hard_pairs_than_the_queue_holds_are_refused(new_setting) -> None:
+def test_more_hard_pairs_than_the_queue_holds_are_refused(new_context) -> None:
     with pytest.raises(UsageError, match="`hard_positives <= queue_size` must hold"):
         ResComKnobs(queue_size=2, hard_positives=3)
     knobs = ResComKnobs(queue_size=2, hard_negatives=7)
     with pytest.raises(UsageError, match="`hard_negatives <= 6` must hold with 4 classes"):
-        METHOD.stages(knobs, new_setting(COUNTS, width=4))
+        METHOD.stages(knobs, new_context(COUNTS, width=4))
 
 
-def test_class_weights_follow_the_effective_number(new_setting) -> None:
-    stage = ResCom(ResComKnobs(effective_number_beta=0.9, **SMALL), new_setting(COUNTS, width=4))
+def test_class_weights_follow_the_effective_number(new_context) -> None:
+    stage = ResCom(ResComKnobs(effective_number_beta=0.9, **SMALL), new_context(COUNTS, width=4))
     effective = LongTail(COUNTS).effective_number(0.9)
     torch.testing.assert_close(stage.class_weights * effective, effective.mean().expand(4))

@@ -74,7 +74,7 @@ def test_a_float32_loss_equals_the_official_codes_float32(golden) -> None:
 
 
 @pytest.mark.parametrize("case", ["tiny", "medium", "absent_classes", "single_sample_class"])
-def test_mining_equals_the_official_code(golden, new_setting, case: str) -> None:
+def test_mining_equals_the_official_code(golden, new_context, case: str) -> None:
     data = golden("rescom_mining")
     found = variants(data, case)
     assert found
@@ -92,7 +92,7 @@ def test_mining_equals_the_official_code(golden, new_setting, case: str) -> None
             contrastive_weight=float(weight),
             projection_width=x.shape[1],
         )
-        stage = ResCom(knobs, new_setting(data[f"{case}/counts"].tolist(), width=x.shape[1])).double()
+        stage = ResCom(knobs, new_context(data[f"{case}/counts"].tolist(), width=x.shape[1])).double()
         stage.projector = torch.nn.Identity()
         stage.queue.keys.copy_(torch.tensor(data[f"{case}/queue"]).T)
         classifier = stage.network.classifier
@@ -131,7 +131,7 @@ def test_the_mined_columns_and_their_order_equal_the_official_code(golden) -> No
         assert is_positive.numpy().astype(float).tolist() == data[f"tiny/{name}/labels_con"][:, -columns:].tolist()
 
 
-def test_three_training_steps_equal_the_official_code(golden, new_setting) -> None:
+def test_three_training_steps_equal_the_official_code(golden, new_context) -> None:
     data = golden("rescom_steps")
     config = {name.split("/")[1]: data[name] for name in data if name.startswith("config/")}
     width = data["step0/inputs"].shape[1]
@@ -147,7 +147,7 @@ def test_three_training_steps_equal_the_official_code(golden, new_setting) -> No
         weight_decay=float(config["weight_decay"]),
         projection_width=data["init/queue_list"].shape[0],
     )
-    stage = ResCom(knobs, new_setting(config["counts"].tolist(), width=width)).double()
+    stage = ResCom(knobs, new_context(config["counts"].tolist(), width=width)).double()
     stage.load_state_dict(official_state(data, "init"))
     set_training_mode(stage)
     optimizer = new_optimizer(stage)

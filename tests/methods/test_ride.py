@@ -20,7 +20,7 @@ from ltray.methods.ride.routing import RoutedNetwork
 from ltray.network import Network
 from ltray.parts.backbones import new_backbone
 from ltray.parts.heads import new_classifier
-from ltray.stage import Batch, Setting
+from ltray.stage import Batch, BuildContext
 
 CASES = ["k5", "k100"]
 
@@ -30,7 +30,7 @@ def _setting(counts, follow=False):
         backbone = new_backbone("resnet32")
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=len(counts)))
 
-    return Setting(LongTail(tuple(counts)), network, network("linear") if follow else None)
+    return BuildContext(LongTail(tuple(counts)), network, network("linear") if follow else None)
 
 
 class GivenExperts(ExpertClassifier):
@@ -46,9 +46,9 @@ class GivenExperts(ExpertClassifier):
 
 
 def _stage(z, case, method=ride, kind=RIDEKnobs, epoch=0, **knobs):
-    setting = _setting(z[f"{case}/counts"].tolist(), follow=method is ride_distilled)
+    context = _setting(z[f"{case}/counts"].tolist(), follow=method is ride_distilled)
     experts = len(z[f"{case}/logits"])
-    stage = method.METHOD.stages(kind(experts=experts, routing_epochs=0, routing_top=5, **knobs), setting)[0]
+    stage = method.METHOD.stages(kind(experts=experts, routing_epochs=0, routing_top=5, **knobs), context)[0]
     stage.network = Network(nn.Identity(), GivenExperts(z[f"{case}/logits"]))
     stage.begin_epoch(epoch)
     labels = torch.from_numpy(z[f"{case}/y"])
@@ -145,9 +145,9 @@ def test_experts_of_resnet50_have_the_widths_of_the_paper():
         assert backbone(torch.randn(1, 3, 64, 64)).shape == (1, 3072)
 
 
-def test_experts_need_a_residual_network(new_setting):
+def test_experts_need_a_residual_network(new_context):
     with pytest.raises(UsageError, match="SmallBackbone"):
-        ride.METHOD.stages(RIDEKnobs(), new_setting([9, 3]))
+        ride.METHOD.stages(RIDEKnobs(), new_context([9, 3]))
 
 
 def test_the_routing_stage_trains_the_routers_alone():

@@ -12,7 +12,7 @@ from ltray.methods import METHODS
 from ltray.network import Backbone, Network
 from ltray.parts.batch_norm import synchronise
 from ltray.parts.heads import new_classifier
-from ltray.stage import Batch, Setting
+from ltray.stage import Batch, BuildContext
 
 TAIL = LongTail((20, 9, 4, 2))
 ROWS = 12
@@ -63,8 +63,8 @@ def three_steps(name: str, values: dict) -> tuple[list[dict[str, Tensor]], dict[
     """Train as the engine does; the mean losses of each step and the final state."""
     torch.manual_seed(0)
     method = METHODS[name]
-    setting = Setting(TAIL, lambda kind: Network(Small(), new_classifier(kind, width=5, classes=4)), image_size=8)
-    (stage,) = method.stages(method.knobs.resolve("digits_lt", values), setting)
+    context = BuildContext(TAIL, lambda kind: Network(Small(), new_classifier(kind, width=5, classes=4)), image_size=8)
+    (stage,) = method.stages(method.knobs.resolve("digits_lt", values), context)
     stage.double().train()
     synchronise(stage)
     model = DistributedDataParallel(stage, broadcast_buffers=False) if world_size() > 1 else stage

@@ -13,7 +13,7 @@ from ltray.network import Backbone, Network
 from ltray.parts.batch_norm import synchronise
 from ltray.parts.heads import new_classifier
 from ltray.parts.resnet32 import ResNet32
-from ltray.stage import Batch, Setting
+from ltray.stage import Batch, BuildContext
 
 TAIL = LongTail((20, 9, 4, 2))
 ROWS = 12
@@ -58,8 +58,8 @@ def three_steps(name: str, index: int, values: dict) -> tuple[list[dict[str, Ten
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=TAIL.classes))
 
     method = METHODS[name]
-    setting = Setting(TAIL, network, network("linear") if method.follows else None, 8)
-    stage = method.stages(method.knobs.resolve("digits_lt", values), setting)[index].double()
+    context = BuildContext(TAIL, network, network("linear") if method.needs_network else None, 8)
+    stage = method.stages(method.knobs.resolve("digits_lt", values), context)[index].double()
     synchronise(stage)
     set_training_mode(stage)
     stage.begin_epoch(0)

@@ -3,7 +3,7 @@
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.searcher import StudySearch
-from ltray.on_ray.shutdown import Closing
+from ltray.on_ray.shutdown import GracefulStopper
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import open_study
 
@@ -20,7 +20,7 @@ def test_a_trial_is_complete_at_the_end_of_its_own_methods_and_stopped_before_it
     path.write_text(SPACE)
     space = SearchSpace.read(path).bind(10)
     study = open_study(tmp_path, space)
-    searcher = StudySearch(study, space, metric="val/acc_all", trials=4, closing=Closing())
+    searcher = StudySearch(study, space, metric="val/acc_all", trials=4, stopper=GracefulStopper())
     for trial_id, reached, planned in (("a", 4, 4), ("b", 4, 5), ("c", 5, 5)):
         assert isinstance(searcher.suggest(trial_id), dict)
         result = {EPOCHS: reached, PLANNED_EPOCHS: planned, CHECKPOINT_SCORE: 0.5}

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from ltray.on_ray.scheduler import Stopping
+from ltray.on_ray.scheduler import RuleScheduler
 from ltray.on_ray.searcher import StudySearch
-from ltray.on_ray.shutdown import Closing
+from ltray.on_ray.shutdown import GracefulStopper
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import REASON, open_study
 from tests.on_ray import commands
@@ -34,8 +34,8 @@ def test_why_a_trial_crashed_is_written_before_it_is_told(tmp_path, words):
     (tmp_path / "error.txt").write_text(f"Traceback\n{words}\n" if words else "")
     space = SearchSpace.read(tmp_path / "space.yaml").bind(10)
     study, errors = open_study(tmp_path, space), {}
-    searcher = StudySearch(study, space, metric="val/acc_all", trials=2, closing=Closing(), errors=errors)
-    scheduler = Stopping(None, metric="val/acc_all", recorded={}, errors=errors)
+    searcher = StudySearch(study, space, metric="val/acc_all", trials=2, stopper=GracefulStopper(), errors=errors)
+    scheduler = RuleScheduler(None, metric="val/acc_all", recorded={}, errors=errors)
     trial = SimpleNamespace(trial_id="a", error_file=str(tmp_path / "error.txt"), config={"number": 0})
     searcher.suggest("a")
     scheduler.on_trial_error(None, trial)  # the order of Tune's controller

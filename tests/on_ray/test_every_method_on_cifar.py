@@ -42,7 +42,7 @@ def trained(data, tmp_path_factory):
         folder = root / name
         if not folder.exists():
             words = [f"{key}={value}" for key, value in one_epoch(name).items()]
-            start = ["--from", str(train(TEACHERS.get(name, "cross_entropy")))] if METHODS[name].follows else []
+            start = ["--from", str(train(TEACHERS.get(name, "cross_entropy")))] if METHODS[name].needs_network else []
             words = ["--dataset", "cifar10-lt", "--methods", name, *start, *words, "--output", str(folder)]
             printed = commands.run("train", *words, data=data)
             assert "test: all" in printed, printed
@@ -59,7 +59,7 @@ def test_a_method_trains_and_is_tuned(name, trained, data, tmp_path):
     assert all(math.isfinite(value) for value in evaluation["metrics"].values())
 
     space = {"dataset": "cifar10-lt", "methods": [name], "rows": [{"name": "once"}], "fix": one_epoch(name)}
-    if METHODS[name].follows:
+    if METHODS[name].needs_network:
         space["fix"]["start"] = str(trained(TEACHERS.get(name, "cross_entropy")) / "best")
     file = tmp_path / "space.yaml"
     file.write_text(yaml.safe_dump(space))

@@ -10,12 +10,12 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
-from ltray.on_ray.scheduler import EPOCHS, Stopping
+from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.session import FAILURE
-from ltray.on_ray.shutdown import Closing
+from ltray.on_ray.shutdown import GracefulStopper
 from ltray.space.search_space import SearchSpace
-from ltray.study.stopping_rules import Halving
+from ltray.study.stopping_rules import SuccessiveHalving
 from ltray.study.study import REASON, begin, recorded_values
 
 METRIC = "val/acc_all"
@@ -55,7 +55,7 @@ def our_search(tmp_path):
     space = SearchSpace.read(path).bind(10)
     study = optuna.create_study(directions=space.search.directions())
     begin(study, space, [])
-    return StudySearch(study, space, metric=METRIC, trials=9, closing=Closing()), study
+    return StudySearch(study, space, metric=METRIC, trials=9, stopper=GracefulStopper()), study
 
 
 @pytest.fixture(params=["stock", "ours"])
@@ -103,7 +103,7 @@ def test_trials_of_a_dead_driver_go_on_and_the_stock_class_leaves_them_running(s
         again.on_trial_complete("b", epoch_result(9, 0.5))
         assert [t.state for t in search.study.trials] == [TrialState.RUNNING, TrialState.COMPLETE]
     else:
-        again = StudySearch(search.study, search.searcher._space, metric=METRIC, trials=9, closing=Closing())
+        again = StudySearch(search.study, search.searcher._space, metric=METRIC, trials=9, stopper=GracefulStopper())
         config = again.suggest("b")
         assert (config["number"], config["attempt"]) == (0, 1)
         assert config["settings"] == first["settings"]
@@ -141,7 +141,7 @@ def stock_scheduler(recorded):
 
 
 def our_scheduler(recorded):
-    return Stopping(Halving((1, 3), 3), metric=METRIC, recorded=recorded)
+    return RuleScheduler(SuccessiveHalving((1, 3), 3), metric=METRIC, recorded=recorded)
 
 
 @pytest.fixture(params=["stock", "ours"])

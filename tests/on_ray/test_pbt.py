@@ -10,8 +10,8 @@ import torch
 from ray.tune.search import Searcher
 
 from ltray.engine.checkpoint import Checkpoint, Position
-from ltray.on_ray.pbt import PopulationSearch, PopulationStopping
-from ltray.on_ray.shutdown import Closing
+from ltray.on_ray.pbt import PBTScheduler, PopulationSearch
+from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.trial import resumable, trial_folder_name
 from ltray.study.population import Population
 from ltray.study.study import COPIES, SETTINGS
@@ -34,12 +34,12 @@ class Driver:
         self.trials, self.lives, self.lines, self.begun = folder / "trials", lives, [], 0
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.sqlite3'}")
         self.study = optuna.create_study(storage=storage, study_name="s", direction="maximize", load_if_exists=True)
-        population, closing = Population(every=2, epochs=EPOCHS, share=0.25, seed=0), Closing()
+        population, stopper = Population(every=2, epochs=EPOCHS, share=0.25, seed=0), GracefulStopper()
         self.search = PopulationSearch(
-            self.study, space, metric=METRIC, trials=MEMBERS, closing=closing,
+            self.study, space, metric=METRIC, trials=MEMBERS, stopper=stopper,
             population=population, trials_folder=self.trials, say=self.lines.append,
         )  # fmt: skip
-        self.stopping = PopulationStopping(population, self.search, closing, metric=METRIC, recorded={})
+        self.stopping = PBTScheduler(population, self.search, stopper, metric=METRIC, recorded={})
         self.running = []
 
     def run(self):

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.schedulers import ASHAScheduler
 
-from ltray.on_ray.scheduler import EPOCHS, Stopping
-from ltray.study.progress import Progress
-from ltray.study.stopping_rules import Halving, HyperBand, Median
+from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
+from ltray.study.progress import TrialProgress
+from ltray.study.stopping_rules import HyperBand, MedianStopping, SuccessiveHalving
 
 METRIC = "val/acc_all"
-RULES = [Halving((1, 3), 3), HyperBand((1, 3), 3), Median(2)]
+RULES = [SuccessiveHalving((1, 3), 3), HyperBand((1, 3), 3), MedianStopping(2)]
 
 
 def trial(number):
@@ -48,7 +48,7 @@ def test_halving_decides_like_rays_where_that_one_is_right(seed):
     )
     for number in range(24):
         stock.on_trial_add(None, trial(number))
-    ours = Stopping(Halving((1, 3), 3), metric=METRIC, recorded={})
+    ours = RuleScheduler(SuccessiveHalving((1, 3), 3), metric=METRIC, recorded={})
     assert decisions(ours, curves(seed)) == decisions(stock, curves(seed)) != {}
 
 
@@ -56,18 +56,18 @@ def test_halving_decides_like_rays_where_that_one_is_right(seed):
 @pytest.mark.parametrize("stopped_after", [1, 9, 17])
 def test_a_restart_changes_no_decision(rule, stopped_after):
     values = curves(1)
-    undisturbed = decisions(Stopping(rule, metric=METRIC, recorded={}), values)
+    undisturbed = decisions(RuleScheduler(rule, metric=METRIC, recorded={}), values)
     assert undisturbed
     begun = {n: c for n, c in values.items() if n < stopped_after}
-    before = decisions(Stopping(rule, metric=METRIC, recorded={}), begun)
+    before = decisions(RuleScheduler(rule, metric=METRIC, recorded={}), begun)
     recorded = {n: {e: v for e, v in c.items() if e <= before.get(n, 8)} for n, c in begun.items()}
-    after = decisions(Stopping(rule, metric=METRIC, recorded=recorded), values, first=stopped_after)
+    after = decisions(RuleScheduler(rule, metric=METRIC, recorded=recorded), values, first=stopped_after)
     assert before | after == undisturbed
 
 
 @pytest.mark.parametrize("rule", [*RULES, None])
 def test_a_value_that_is_not_finite_ends_its_trial_and_leaves_no_mark(rule):
-    scheduler = Stopping(rule, metric=METRIC, recorded={})
+    scheduler = RuleScheduler(rule, metric=METRIC, recorded={})
     assert report(scheduler, 0, 1, math.nan) == "STOP"
     scheduler.on_trial_complete(None, trial(1), {METRIC: math.inf, EPOCHS: 9})
     scheduler.on_trial_complete(None, trial(2), {"failure": "loss/total is not finite"})
@@ -88,22 +88,22 @@ def test_rays_class_lets_a_trial_with_nan_run_on():
 def test_a_trial_taken_up_makes_its_last_decision_again(rule):
     recorded = {n: {1: 0.9, 2: 0.9, 3: 0.9} for n in range(12)} | {12: {1: 0.9, 2: 0.9, 3: 0.1}}
     recorded[12] = {1: 0.1, 2: 0.1, 3: 0.1}
-    scheduler = Stopping(rule, metric=METRIC, recorded=recorded)
+    scheduler = RuleScheduler(rule, metric=METRIC, recorded=recorded)
     own = [n for n in range(12) if report(scheduler, n, 3, 0.9) == "STOP"]
     assert not own and report(scheduler, 12, 3, 0.1) == "STOP"
 
 
 def interleaved(values, rule, order, *, kills=()):
     """Let trials report in the order given; return every decision. A killed driver's successor asks again first."""
-    scheduler = Stopping(rule, metric=METRIC, recorded={})
+    scheduler = RuleScheduler(rule, metric=METRIC, recorded={})
     at, records, progress, decided = {}, {}, {}, {}
     for place, number in enumerate(order):
         if place in kills:
-            scheduler = Stopping(rule, metric=METRIC, recorded=records, progress=progress)
+            scheduler = RuleScheduler(rule, metric=METRIC, recorded=records, progress=progress)
             running = [n for n, known in progress.items() if not known.stopped and at[n] < 8]
             for again in running:  # a trial that is taken up reports its last epoch once more
                 assert report(scheduler, again, at[again], records[again][at[again]]) == "CONTINUE"
-        known = progress.get(number, Progress())
+        known = progress.get(number, TrialProgress())
         epoch = at.get(number, 0) + 1
         if known.stopped or epoch > 8:
             continue
@@ -111,7 +111,7 @@ def interleaved(values, rule, order, *, kills=()):
         decided[number, epoch], at[number] = decision, epoch
         records.setdefault(number, {})[epoch] = values[number][epoch]
         stopped = epoch if decision == "STOP" else 0
-        progress[number] = Progress(epoch=epoch, continued=0 if stopped else epoch, stopped=stopped)
+        progress[number] = TrialProgress(epoch=epoch, continued=0 if stopped else epoch, stopped=stopped)
     return decided
 
 
@@ -128,11 +128,11 @@ def test_a_continued_search_decides_as_the_undisturbed_one(seed, rule, order, ki
 
 def test_a_trial_that_was_stopped_but_not_told_is_stopped_by_the_next_driver():
     recorded = {n: {1: 0.5} for n in range(3)}
-    progress = {2: Progress(epoch=1, stopped=1)}
-    scheduler = Stopping(Halving((1,), 3), metric=METRIC, recorded=recorded, progress=progress)
+    progress = {2: TrialProgress(epoch=1, stopped=1)}
+    scheduler = RuleScheduler(SuccessiveHalving((1,), 3), metric=METRIC, recorded=recorded, progress=progress)
     assert report(scheduler, 2, 1, 0.5) == "STOP" and report(scheduler, 1, 1, 0.5) == "CONTINUE"
 
 
 def test_without_a_rule_trials_run_to_their_end():
-    scheduler = Stopping(None, metric=METRIC, recorded={})
+    scheduler = RuleScheduler(None, metric=METRIC, recorded={})
     assert not decisions(scheduler, curves(0))

@@ -6,10 +6,10 @@ import optuna
 import pytest
 
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
-from ltray.on_ray.callbacks.budget import Meter
+from ltray.on_ray.callbacks.budget import BudgetCallback
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.searcher import StudySearch
-from ltray.on_ray.shutdown import Closing, signals_to
+from ltray.on_ray.shutdown import GracefulStopper, signals_to
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
 from ltray.study.study import open_study
@@ -35,52 +35,52 @@ def result(epoch):
 
 
 def test_a_closing_search_ends_trials_with_their_epoch_but_lets_whole_ones_be():
-    closing = Closing()
-    assert not closing("a", result(2)) and not closing.ended
-    closing.after_this_epoch("the budget is spent")
-    assert closing("a", result(3)) and not closing("b", result(4)) and not closing("c", {"failure": "NaN"})
-    assert closing.ended == {"a"} and not closing.stop_all()
+    stopper = GracefulStopper()
+    assert not stopper("a", result(2)) and not stopper.ended
+    stopper.after_this_epoch("the budget is spent")
+    assert stopper("a", result(3)) and not stopper("b", result(4)) and not stopper("c", {"failure": "NaN"})
+    assert stopper.ended == {"a"} and not stopper.stop_all()
 
 
 def test_one_ctrl_c_waits_for_the_epoch_a_second_one_does_not_and_a_third_breaks_off():
-    closing, before = Closing(), signal.getsignal(signal.SIGINT)
-    with signals_to(closing):
+    stopper, before = GracefulStopper(), signal.getsignal(signal.SIGINT)
+    with signals_to(stopper):
         signal.raise_signal(signal.SIGINT)
-        assert closing.interrupted and closing("a", result(1)) and not closing.stop_all()
+        assert stopper.interrupted and stopper("a", result(1)) and not stopper.stop_all()
         signal.raise_signal(signal.SIGINT)
-        assert closing.stop_all()
+        assert stopper.stop_all()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_sigterm_ends_trials_at_once_whatever_closes_the_search_already():
-    closing = Closing()
-    closing.after_this_epoch("the budget is spent")
-    with signals_to(closing):
+    stopper = GracefulStopper()
+    stopper.after_this_epoch("the budget is spent")
+    with signals_to(stopper):
         signal.raise_signal(signal.SIGTERM)
-    assert closing.stop_all() and closing.interrupted and closing.reason == "interrupted"
+    assert stopper.stop_all() and stopper.interrupted and stopper.reason == "interrupted"
 
 
 def test_a_trial_that_closing_ended_stays_open_and_is_the_first_to_go_on(space, tmp_path):
-    study, closing = open_study(tmp_path, space), Closing()
-    searcher = StudySearch(study, space, metric="val/acc_all", trials=9, closing=closing)
+    study, stopper = open_study(tmp_path, space), GracefulStopper()
+    searcher = StudySearch(study, space, metric="val/acc_all", trials=9, stopper=stopper)
     first = searcher.suggest("a")
-    closing.after_this_epoch("interrupted")
-    assert closing("a", result(2))
+    stopper.after_this_epoch("interrupted")
+    assert stopper("a", result(2))
     searcher.on_trial_complete("a", result(2))
     assert searcher.suggest("b") == "FINISHED"
     assert [(t.state.name, t.intermediate_values) for t in study.get_trials()] == [("RUNNING", {2: 0.5})]
-    again = StudySearch(study, space, metric="val/acc_all", trials=9, closing=Closing())
+    again = StudySearch(study, space, metric="val/acc_all", trials=9, stopper=GracefulStopper())
     assert again.suggest("c") == first | {"attempt": 1}
 
 
 def test_a_trial_that_ends_whole_while_the_search_closes_is_complete(space, tmp_path):
-    study, closing = open_study(tmp_path, space), Closing()
-    searcher = StudySearch(study, space, metric="val/acc_all", trials=9, closing=closing)
+    study, stopper = open_study(tmp_path, space), GracefulStopper()
+    searcher = StudySearch(study, space, metric="val/acc_all", trials=9, stopper=stopper)
     searcher.suggest("a")
-    closing.after_this_epoch("interrupted")
-    assert not closing("a", result(4))
+    stopper.after_this_epoch("interrupted")
+    assert not stopper("a", result(4))
     searcher.on_trial_complete("a", result(4))
     assert study.trials[0].state == optuna.trial.TrialState.COMPLETE
 
@@ -94,16 +94,16 @@ def test_the_meter_sums_over_running_trials_and_closes_the_search(tmp_path, monk
     clock = [100.0]
     monkeypatch.setattr("ltray.on_ray.callbacks.budget.time.monotonic", lambda: clock[0])
     Spent(seconds=3600.0, cpu_seconds=7200.0).write(tmp_path)  # by a command that was killed
-    closing = Closing()
-    meter = Meter(tmp_path, closing, budget=Budget(2.1, "cpuh"), each={"CPU": 3.0, "GPU": 0.5}, started=90.0)
+    stopper = GracefulStopper()
+    meter = BudgetCallback(tmp_path, stopper, budget=Budget(2.1, "cpuh"), each={"CPU": 3.0, "GPU": 0.5}, started=90.0)
     meter.on_trial_start(1, [], Trial("a"))
     clock[0] += 20
     meter.on_trial_start(2, [], Trial("b"))
     clock[0] += 40
     meter.on_trial_complete(3, [], Trial("a"))
-    assert not closing.reason  # 2 h before, 3 cores x (20 + 2 x 40) s since
+    assert not stopper.reason  # 2 h before, 3 cores x (20 + 2 x 40) s since
     assert meter.spent.gpu_seconds == 50.0 and meter.spent.cpu_seconds == 7500.0
     clock[0] += 40
     meter.on_step_end(4, [])
-    assert closing.reason == "the budget of 2.1 CPU hours is spent"
+    assert stopper.reason == "the budget of 2.1 CPU hours is spent"
     assert Spent.read(tmp_path) == Spent(seconds=3710.0, cpu_seconds=7620.0, gpu_seconds=70.0)

@@ -15,7 +15,7 @@ import sqlalchemy
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.searcher import StudySearch
-from ltray.on_ray.shutdown import Closing
+from ltray.on_ray.shutdown import GracefulStopper
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import PROGRESS, open_study
 from tests.on_ray import commands
@@ -44,7 +44,7 @@ def new_space(tmp_path):
 def drive(space: SearchSpace, folder: Path) -> None:
     """Open the study and run what is left of the search, as Tune would with one trial at a time."""
     study = open_study(folder, space)
-    searcher = StudySearch(study, space, metric="val/acc_all", trials=5, closing=Closing())
+    searcher = StudySearch(study, space, metric="val/acc_all", trials=5, stopper=GracefulStopper())
     while isinstance(config := searcher.suggest("t"), dict):
         temperature = config["settings"]["rescom.temperature"]
         result = {}

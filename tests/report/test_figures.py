@@ -12,7 +12,7 @@ import torch
 from ltray.evaluate import _class_table
 from ltray.long_tail import LongTail
 from ltray.report import marks, model, search, summary
-from ltray.results.predictions import Assessment
+from ltray.results.predictions import Predictions
 from ltray.results.run_record import RunRecord
 from ltray.results.tau_curve import TauCurve
 from ltray.train import _line
@@ -27,11 +27,11 @@ def record(folder: Path, **parts: Any) -> RunRecord:
     return RunRecord(folder=folder, **(known | parts))
 
 
-def assessment() -> Assessment:
+def assessment() -> Predictions:
     """Right are 1 of 4 images of class 0, 3 of 4 of class 1, 2 of 3 of class 2; class 3 has none."""
     labels = torch.tensor([0] * 4 + [1] * 4 + [2] * 3)
     guesses = torch.tensor([0, 1, 1, 1] + [1, 1, 1, 0] + [2, 2, 0])
-    return Assessment("val", torch.nn.functional.one_hot(guesses, 4).float(), labels, TAIL)
+    return Predictions("val", torch.nn.functional.one_hot(guesses, 4).float(), labels, TAIL)
 
 
 def test_each_class_has_its_own_accuracy_in_percent_the_most_frequent_first():

@@ -12,7 +12,7 @@ from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
 from ltray.results.final_evaluation import keep_evaluated
 from ltray.results.folder_session import FolderSession
-from ltray.results.predictions import Assessment
+from ltray.results.predictions import Predictions
 from ltray.run_folder import (
     best_checkpoint,
     checkpoint_of,
@@ -77,7 +77,7 @@ def test_the_last_evaluation_is_kept_with_the_checkpoint_and_its_validation_logi
     assert {"test/acc_all", "test/acc_few", "test/mcc", "test/nmi", "test/ece"} <= evaluation["metrics"].keys()
     assert sum(evaluation["seen"]) == 400
     assert checkpoint_of(folder) == folder / "best"
-    saved = Assessment.load(folder / "best" / "selection.npz")
+    saved = Predictions.load(folder / "best" / "selection.npz")
     assert saved.metrics() == evaluation["selection"] and saved.norms is not None
     assert sorted(p.name for p in (folder / "best").iterdir()) == [
         "checkpoint.pt",

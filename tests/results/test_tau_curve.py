@@ -7,21 +7,21 @@ from hypothesis import strategies as st
 from ltray.long_tail import LongTail
 from ltray.methods.tau_norm import normalised
 from ltray.parts.losses import log_prior
-from ltray.results.predictions import Assessment
+from ltray.results.predictions import Predictions
 from ltray.results.tau_curve import adjustment_curve, norm_curve
 
 
-def scores(seed: int, images: int, counts: tuple[int, ...]) -> Assessment:
+def scores(seed: int, images: int, counts: tuple[int, ...]) -> Predictions:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(len(counts), (images,), generator=generator)
     logits = torch.randn(images, len(counts), generator=generator) + log_prior(LongTail(counts)).float()
     logits[torch.arange(images), labels] += 1.5
-    return Assessment("val", logits, labels, LongTail(counts))
+    return Predictions("val", logits, labels, LongTail(counts))
 
 
-def again(known: Assessment, tau: float) -> Assessment:
+def again(known: Predictions, tau: float) -> Predictions:
     adjusted = known.logits.double() - tau * log_prior(known.tail)
-    return Assessment("val", adjusted, known.labels, known.tail)
+    return Predictions("val", adjusted, known.labels, known.tail)
 
 
 @given(seed=st.integers(0, 1000), images=st.integers(2, 60))
@@ -42,7 +42,7 @@ def test_every_point_is_what_the_adjusted_classifier_scores(seed: int, images: i
 def test_a_group_without_images_has_no_line():
     known = scores(0, 40, (500, 120, 3))
     few = known.labels != 2
-    curve = adjustment_curve(Assessment("val", known.logits[few], known.labels[few], known.tail))
+    curve = adjustment_curve(Predictions("val", known.logits[few], known.labels[few], known.tail))
     assert list(curve.lines) == ["all", "many"]
 
 
@@ -52,11 +52,11 @@ def test_the_curve_of_normalisation_is_that_of_the_normalised_classifier():
     weight = torch.randn(4, 5, generator=generator).double() * torch.tensor([3.0, 2.0, 1.0, 0.5])[:, None]
     bias = torch.randn(4, generator=generator).double()
     tail = LongTail((500, 120, 60, 3))
-    known = Assessment("val", features @ weight.T + bias, labels, tail, norms=weight.norm(dim=1), bias=bias)
+    known = Predictions("val", features @ weight.T + bias, labels, tail, norms=weight.norm(dim=1), bias=bias)
     curve = norm_curve(known)
     assert curve is not None
     for place in (0, 50, 150):
         tau = curve.lines["all"][place][0]
-        scores = Assessment("val", features @ normalised(weight, tau).T, labels, tail)
+        scores = Predictions("val", features @ normalised(weight, tau).T, labels, tail)
         assert abs(curve.lines["few"][place][1] - scores.metrics()["val/acc_few"]) < 1e-9
-    assert norm_curve(Assessment("val", known.logits, labels, tail)) is None
+    assert norm_curve(Predictions("val", known.logits, labels, tail)) is None

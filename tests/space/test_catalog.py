@@ -31,7 +31,7 @@ def test_the_first_line_runs_it(name):
     assert first.startswith(f"# python -m ltray.tune search_spaces/{name}.yaml")
     assert second.startswith("# ") and second.rstrip(":").endswith(".")
     experiment = read(name).base
-    assert ("--from" in first) == experiment.methods[0].follows
+    assert ("--from" in first) == experiment.methods[0].needs_network
     assert name in {method.name for method in experiment.methods} | {"quickstart", "which-method"}
 
 

@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from ltray.errors import UsageError
 from ltray.experiment import find_method
 from ltray.space.dimension import Dimension
-from ltray.space.draws import OutsideSpace, Walk, at_share, share_of
+from ltray.space.draws import FixedTrial, OutsideSpace, at_share, share_of
 from ltray.space.draws import given as of_settings
 from ltray.space.search_space import SearchSpace
 
@@ -63,7 +63,7 @@ def test_a_setting_without_the_value_is_outside():
 @given(st.sampled_from([32, 64, 128]))
 def test_a_share_stands_for_the_value_that_it_was_made_from(value: int):
     assert at_share(share_of(value, WIDTHS), WIDTHS) == value
-    walk = Walk(of_settings({"a": value}), {"a"})
+    walk = FixedTrial(of_settings({"a": value}), {"a"})
     assert walk.suggest_categorical("a", [32, 64, 128]) == value
 
 

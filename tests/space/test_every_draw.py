@@ -140,7 +140,7 @@ def check_accepted(folder, written: dict, tail: LongTail, profile: str) -> None:
     assume(written["explore"])
     path = folder / "space.yaml"
     path.write_text(yaml.safe_dump(written))
-    start = {"start": "runs/earlier"} if METHODS[written["methods"][0]].follows else {}
+    start = {"start": "runs/earlier"} if METHODS[written["methods"][0]].needs_network else {}
     try:
         space = SearchSpace.read(path, start | {"dataset.profile": profile}).bind(tail.classes, tail)
     except UsageError as error:

@@ -10,7 +10,7 @@ from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import PAPER, SETTINGS, ask, open_study
-from ltray.study.trial_plan import Course
+from ltray.study.trial_plan import TrialPlan
 
 GOOD = """
 dataset: digits-lt
@@ -123,7 +123,7 @@ def test_alternatives_of_other_lengths_are_allowed_without_early_stopping(tmp_pa
 
 def test_rungs_lie_within_the_shortest_alternative_whatever_follows_it(tmp_path):
     space = read(tmp_path, **{"stop.first_rung": 3})
-    course = Course.of(space.stop, space.experiments(), LongTail((5,) * 10))
-    assert course.rungs == (3,) and course.epochs == 10
+    plan = TrialPlan.of(space.stop, space.experiments(), LongTail((5,) * 10))
+    assert plan.rungs == (3,) and plan.epochs == 10
     with pytest.raises(UsageError, match="compares trials at equal epochs, but they would have from 4 to 9"):
-        Course.of(space.stop, [*space.experiments(), space.experiments()[0].shortened(4)], LongTail((5,) * 10))
+        TrialPlan.of(space.stop, [*space.experiments(), space.experiments()[0].shortened(4)], LongTail((5,) * 10))

@@ -14,7 +14,7 @@ from ltray.errors import UsageError
 from ltray.study import dry_run as rehearsal
 from ltray.study.cost import LOG_BYTES, TrialCost
 from ltray.study.dry_run import Costed
-from ltray.study.stopping_rules import Halving
+from ltray.study.stopping_rules import SuccessiveHalving
 
 CPU = torch.device("cpu")
 TRAINED = StageTime(epochs=10, steps=40, step=0.5, evaluation=2.0)  # 10 (40 · 0.5 + 2) = 220 s
@@ -34,7 +34,7 @@ def said(call: Any) -> str:
     return console.file.getvalue()
 
 
-def course(rule: Any = None, epochs: int = 11) -> Any:
+def plan(rule: Any = None, epochs: int = 11) -> Any:
     return SimpleNamespace(epochs=epochs, rungs=(1, 3), rule=rule, warning="", describe=lambda stop: "stops")
 
 
@@ -46,18 +46,18 @@ def test_a_trial_takes_the_sum_of_its_stages_and_leaves_two_checkpoints():
 
 def test_hours_are_of_all_trials_on_all_their_cores():
     costed = [Costed("bcl", COST), Costed("ldam", TrialCost((TRAINED,), 1))]
-    one = said(lambda c: rehearsal._print_totals(SPACE, costed[:1], c, course=course(), device=CPU))
+    one = said(lambda c: rehearsal._print_totals(SPACE, costed[:1], c, plan=plan(), device=CPU))
     # 100 · 222 s · 2 cores = 12.33 h
     assert one.startswith("100 trials of 11 epochs: about 12.3 CPU hours without early stopping\nstops\n")
-    both = said(lambda c: rehearsal._print_totals(SPACE, costed, c, course=course(), device=CPU))
+    both = said(lambda c: rehearsal._print_totals(SPACE, costed, c, plan=plan(), device=CPU))
     assert "about 12.3 CPU hours" in both  # 221 s on the average
-    longer = said(lambda c: rehearsal._print_totals(SPACE, costed[:1], c, course=course(epochs=22), device=CPU))
+    longer = said(lambda c: rehearsal._print_totals(SPACE, costed[:1], c, plan=plan(epochs=22), device=CPU))
     assert longer.startswith("100 trials of 22 epochs: about 24.7 CPU hours")
 
 
 def test_early_stopping_takes_its_share_of_the_hours():
-    asha = course(Halving((1, 3), 3))
-    printed = said(lambda c: rehearsal._print_totals(SPACE, [Costed("bcl", COST)], c, course=asha, device=CPU))
+    asha = plan(SuccessiveHalving((1, 3), 3))
+    printed = said(lambda c: rehearsal._print_totals(SPACE, [Costed("bcl", COST)], c, plan=asha, device=CPU))
     # (1 + 2 / 3 + 8 / 9) / 11 of 12.33 h
     assert "stops: about 2.87 CPU hours; more where good trials come late" in printed
 

@@ -102,7 +102,7 @@ def test_a_space_without_anything_that_may_change_is_refused(tmp_path):
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_nothing_in_a_checkpoint_depends_on_a_knob_that_may_change(name):
     knobs = METHODS[name].knobs
-    methods = ["cross_entropy", name] if METHODS[name].follows else [name]
+    methods = ["cross_entropy", name] if METHODS[name].needs_network else [name]
     base = Experiment.from_settings({"dataset": "digits-lt", "methods": methods})
     own = base.knobs[-1]
     dynamic = [knob for knob, spec in knobs.specs().items() if spec.dynamic and own.has_effect(knob)]

@@ -14,10 +14,10 @@ from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.on_ray.searcher import StudySearch
-from ltray.on_ray.shutdown import Closing
+from ltray.on_ray.shutdown import GracefulStopper
 from ltray.results.tables import render, trial_table
 from ltray.space.search_space import SearchSpace
-from ltray.study.progress import Progress
+from ltray.study.progress import TrialProgress
 from ltray.study.study import PROGRESS, SETTINGS, begin, front, leader, progress_of, recorded_values
 
 SPACE = """
@@ -50,7 +50,7 @@ def report(epoch, overall, few, seconds):
 
 
 def searcher_of(study, space):
-    return StudySearch(study, space, metric="val/acc_all", trials=5, closing=Closing())
+    return StudySearch(study, space, metric="val/acc_all", trials=5, stopper=GracefulStopper())
 
 
 def test_a_trials_objectives_are_metrics_of_one_epoch_also_over_a_restart(space):
@@ -108,7 +108,7 @@ def test_the_study_keeps_what_early_stopping_decided_with_the_value_it_decided_o
 
 def test_a_value_that_only_the_progress_holds_counts(space):
     study = optuna.create_study()
-    written = {SETTINGS: "{}", PROGRESS: Progress(epoch=4, value=0.5).text()}
+    written = {SETTINGS: "{}", PROGRESS: TrialProgress(epoch=4, value=0.5).text()}
     study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=written))
     assert recorded_values(study) == {0: {4: 0.5}}
 

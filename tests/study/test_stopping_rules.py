@@ -6,35 +6,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltray.study.stopping_rules import Halving, HyperBand, Median
+from ltray.study.stopping_rules import HyperBand, MedianStopping, SuccessiveHalving
 
 RUNGS = (1, 3, 9)
 shares = st.integers(0, 100).map(lambda share: share / 100)
 
 
 def test_the_first_trial_of_a_rung_goes_on_and_between_rungs_everyone_does():
-    rule = Halving(RUNGS, 3)
-    assert rule.goes_on(0, 1, {0: {1: 0.1}})
-    assert rule.goes_on(1, 2, {0: {1: 0.9, 2: 0.9}, 1: {1: 0.1, 2: 0.1}})
+    rule = SuccessiveHalving(RUNGS, 3)
+    assert rule.should_continue(0, 1, {0: {1: 0.1}})
+    assert rule.should_continue(1, 2, {0: {1: 0.9, 2: 0.9}, 1: {1: 0.1, 2: 0.1}})
 
 
 def test_the_best_third_goes_on():
     records = {number: {1: number / 10} for number in range(9)}
-    assert [n for n in range(9) if Halving(RUNGS, 3).goes_on(n, 1, records)] == [6, 7, 8]
+    assert [n for n in range(9) if SuccessiveHalving(RUNGS, 3).should_continue(n, 1, records)] == [6, 7, 8]
 
 
 @given(values=st.lists(shares, min_size=2, max_size=12), keep=st.integers(2, 5))
 def test_who_is_best_at_a_rung_is_never_stopped_there(values, keep):
     records = {number: {3: value} for number, value in enumerate(values)}
     best = max(range(len(values)), key=values.__getitem__)
-    for rule in (Halving(RUNGS, keep), HyperBand(RUNGS, keep), Median(3)):
-        assert rule.goes_on(best, 3, records)
+    for rule in (SuccessiveHalving(RUNGS, keep), HyperBand(RUNGS, keep), MedianStopping(3)):
+        assert rule.should_continue(best, 3, records)
 
 
 @given(values=st.lists(shares, min_size=3, max_size=30), keep=st.integers(2, 4))
 def test_halving_keeps_about_its_share(values, keep):
     records = {number: {1: value} for number, value in enumerate(values)}
-    kept = [number for number in records if Halving((1,), keep).goes_on(number, 1, records)]
+    kept = [number for number in records if SuccessiveHalving((1,), keep).should_continue(number, 1, records)]
     better = {number: sum(v[1] > records[number][1] for v in records.values()) for number in kept}
     assert all(better[number] <= math.ceil((len(values) - 2) / keep) for number in kept)
 
@@ -53,28 +53,28 @@ def test_a_bracket_begins_at_its_own_rung_and_compares_its_own_trials():
     for bracket, stopped in ((0, {1, 3}), (1, {3}), (2, set())):
         number = max(n for n in range(17) if brackets[n] == bracket)
         records = poor | {number: {1: 0.1, 3: 0.1}}
-        assert {epoch for epoch in (1, 3) if not rule.goes_on(number, epoch, records)} == stopped
+        assert {epoch for epoch in (1, 3) if not rule.should_continue(number, epoch, records)} == stopped
         alone = {n: values for n, values in records.items() if n == number or brackets[n] != bracket}
-        assert rule.goes_on(number, 3, alone)
+        assert rule.should_continue(number, 3, alone)
 
 
 def test_the_median_rule_compares_the_best_with_the_others_means():
     records = {0: {1: 0.2, 2: 0.4}, 1: {1: 0.4, 2: 0.6}, 2: {1: 0.6, 2: 0.8}}  # means 0.3, 0.5, 0.7
-    for best, goes_on in ((0.49, False), (0.51, True)):
-        assert Median(1).goes_on(3, 2, records | {3: {1: best, 2: 0.0}}) == goes_on
+    for best, should_continue in ((0.49, False), (0.51, True)):
+        assert MedianStopping(1).should_continue(3, 2, records | {3: {1: best, 2: 0.0}}) == should_continue
 
 
 def test_the_median_rule_waits_for_its_first_rung_and_for_three_others():
     records = {number: {1: 0.9, 2: 0.9} for number in range(3)} | {3: {1: 0.1, 2: 0.1}}
-    assert Median(2).goes_on(3, 1, records) and not Median(2).goes_on(3, 2, records)
-    assert Median(1).goes_on(3, 2, {n: records[n] for n in (0, 1, 3)})
+    assert MedianStopping(2).should_continue(3, 1, records) and not MedianStopping(2).should_continue(3, 2, records)
+    assert MedianStopping(1).should_continue(3, 2, {n: records[n] for n in (0, 1, 3)})
 
 
-@pytest.mark.parametrize("rule", [Halving(RUNGS, 2), HyperBand(RUNGS, 2), Median(2)])
+@pytest.mark.parametrize("rule", [SuccessiveHalving(RUNGS, 2), HyperBand(RUNGS, 2), MedianStopping(2)])
 @given(data=st.data())
 def test_a_decision_does_not_depend_on_the_order_of_the_records(rule, data):
     count = data.draw(st.integers(2, 8))
     records = {n: {epoch: data.draw(shares) for epoch in (1, 2, 3)} for n in range(count)}
     mixed = {n: dict(reversed(records[n].items())) for n in data.draw(st.permutations(range(count)))}
     for number in range(count):
-        assert rule.goes_on(number, 3, records) == rule.goes_on(number, 3, mixed)
+        assert rule.should_continue(number, 3, records) == rule.should_continue(number, 3, mixed)

@@ -17,7 +17,7 @@ from ltray.errors import UsageError
 from ltray.results.paths import dashboard_command
 from ltray.space.search_space import SearchSpace
 from ltray.study import study_file
-from ltray.study.progress import Progress
+from ltray.study.progress import TrialProgress
 from ltray.study.study import PROGRESS, ask, load_study, open_study, own_trials
 from tests.damage import Damage, damages
 
@@ -64,7 +64,7 @@ def searched(folder: Path, space: SearchSpace, trials: int = 3) -> optuna.Study:
         trial, drawn = ask(study, space)
         for epoch in (1, 2):
             trial.report(drawn["cross_entropy.learning_rate"], epoch)
-        trial.set_user_attr(PROGRESS, Progress(epoch=2, metrics={"acc_all": 0.5}).text())
+        trial.set_user_attr(PROGRESS, TrialProgress(epoch=2, metrics={"acc_all": 0.5}).text())
         if number < trials - 1:
             study.tell(trial, 0.1 * number)
     return study

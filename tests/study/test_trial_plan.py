@@ -7,19 +7,19 @@ from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.space.search_settings import Stop
 from ltray.space.search_space import SearchSpace
-from ltray.study.stopping_rules import Halving, HyperBand, Median
-from ltray.study.trial_plan import Course
+from ltray.study.stopping_rules import HyperBand, MedianStopping, SuccessiveHalving
+from ltray.study.trial_plan import TrialPlan
 from tests.given import ROOT
 
 TAIL = LongTail((40, 30, 20, 10, 9, 8, 7, 6, 5, 5))
 
 
-def course(stop=None, methods=("rescom",), **knobs):
+def plan(stop=None, methods=("rescom",), **knobs):
     settings = {"dataset": "digits-lt", "methods": list(methods), "rescom.epochs": 20, "rescom.schedule": "cosine"}
     if "rescom" not in methods:
         settings = {"dataset": "digits-lt", "methods": list(methods)}
     settings |= {key.replace("__", "."): value for key, value in knobs.items()}
-    return Course.of(Stop(**(stop or {})), [Experiment.from_settings(settings)], TAIL)
+    return TrialPlan.of(Stop(**(stop or {})), [Experiment.from_settings(settings)], TAIL)
 
 
 def read(tmp_path, stop, **overrides):
@@ -30,58 +30,59 @@ def read(tmp_path, stop, **overrides):
 
 
 def test_rungs_lie_eta_apart():
-    assert course().rungs == (2, 6, 18) and course().epochs == 20
-    assert course(dict(first_rung=5, keep_one_in=2)).rungs == (5, 10)
-    assert course(dict(rungs=[4, 7])).rungs == (4, 7)
+    assert plan().rungs == (2, 6, 18) and plan().epochs == 20
+    assert plan(dict(first_rung=5, keep_one_in=2)).rungs == (5, 10)
+    assert plan(dict(rungs=[4, 7])).rungs == (4, 7)
 
 
 def test_rungs_of_a_step_schedule_lie_right_after_its_decays():
-    stepped = course(rescom__schedule="step", rescom__milestones=[8, 15])
+    stepped = plan(rescom__schedule="step", rescom__milestones=[8, 15])
     assert stepped.rungs == (9, 16) and not stepped.warning
 
 
 @pytest.mark.parametrize("stop", [dict(first_rung=4), dict(rungs=[8, 9])])
 def test_a_rung_before_the_first_decay_is_warned_about(stop):
-    stepped = course(stop, rescom__schedule="step", rescom__milestones=[8, 15])
+    stepped = plan(stop, rescom__schedule="step", rescom__milestones=[8, 15])
     assert "comes before the first learning-rate decay at epoch 8" in stepped.warning
 
 
 def test_short_runs_cost_their_sum_and_are_compared_at_their_ends():
-    short = course(dict(fidelity="short_runs", rungs=[5, 10]))
+    short = plan(dict(fidelity="short_runs", rungs=[5, 10]))
     assert (short.lengths, short.rungs, short.epochs) == ((5, 10, 20), (5, 15), 35)
     assert "from scratch" in short.describe(Stop(fidelity="short_runs"))
-    assert "warm restart" in course(dict(fidelity="short_runs", promotion="continue")).describe(
+    assert "warm restart" in plan(dict(fidelity="short_runs", promotion="continue")).describe(
         Stop(fidelity="short_runs", promotion="continue")
     )
 
 
 def test_short_runs_of_a_method_with_a_post_hoc_step_count_it():
-    short = course(dict(fidelity="short_runs", rungs=[5]), methods=("rescom", "tau_norm"))
+    short = plan(dict(fidelity="short_runs", rungs=[5]), methods=("rescom", "tau_norm"))
     assert (short.lengths, short.rungs, short.epochs) == ((5, 20), (6,), 27)
 
 
 @pytest.mark.parametrize("methods", [("dscl",), ("rescom", "crt")])
 def test_short_runs_of_several_trained_stages_are_refused(methods):
     with pytest.raises(UsageError, match="needs methods with one stage that trains"):
-        course(dict(fidelity="short_runs"), methods=methods)
+        plan(dict(fidelity="short_runs"), methods=methods)
 
 
 @pytest.mark.parametrize("rungs", [[20], [7, 4], [4, 4]])
 def test_rungs_that_do_not_ascend_within_the_run_are_refused(rungs):
     with pytest.raises(UsageError, match="must ascend and end before the last epoch, 20"):
-        course(dict(rungs=rungs))
+        plan(dict(rungs=rungs))
 
 
 def test_a_first_rung_beyond_the_run_is_refused():
     with pytest.raises(UsageError, match=r"must be below the 20 epochs of a run, but got 20"):
-        course(dict(first_rung=20))
+        plan(dict(first_rung=20))
 
 
 @pytest.mark.parametrize(
-    ("rule", "kind"), [("asha", Halving), ("hyperband", HyperBand), ("median", Median), ("none", type(None))]
+    ("rule", "kind"),
+    [("asha", SuccessiveHalving), ("hyperband", HyperBand), ("median", MedianStopping), ("none", type(None))],
 )
 def test_every_rule_is_built(rule, kind):
-    assert type(course(dict(rule=rule)).rule) is kind
+    assert type(plan(dict(rule=rule)).rule) is kind
 
 
 @pytest.mark.parametrize(
@@ -122,11 +123,11 @@ def test_trials_of_different_length_are_not_compared():
     short, whole = (Experiment.from_settings(settings | {"rescom.epochs": epochs}) for epochs in (5, 20))
     post_hoc = Experiment.from_settings(settings | {"methods": ["rescom", "tau_norm"], "rescom.epochs": 20})
     with pytest.raises(UsageError, match="compares trials at equal epochs, but they would have from 5 to 20"):
-        Course.of(Stop(), [short, whole], TAIL)
-    assert Course.of(Stop(rule="none"), [short, whole], TAIL).epochs == 20
-    assert Course.of(Stop(), [whole, post_hoc], TAIL).epochs == 21
+        TrialPlan.of(Stop(), [short, whole], TAIL)
+    assert TrialPlan.of(Stop(rule="none"), [short, whole], TAIL).epochs == 20
+    assert TrialPlan.of(Stop(), [whole, post_hoc], TAIL).epochs == 21
     with pytest.raises(UsageError, match="from 20 to 21"):
-        Course.of(Stop(rule="pbt"), [whole, post_hoc], TAIL)
+        TrialPlan.of(Stop(rule="pbt"), [whole, post_hoc], TAIL)
 
 
 def test_the_shipped_spaces_have_rungs_without_a_warning():
@@ -135,4 +136,4 @@ def test_the_shipped_spaces_have_rungs_without_a_warning():
             continue  # its stages are built on a run's network
         space = SearchSpace.read(path)
         tail = LongTail((20,) * 100) if "cifar100" in path.read_text() else TAIL
-        assert not Course.of(space.stop, space.experiments(), tail).warning, path
+        assert not TrialPlan.of(space.stop, space.experiments(), tail).warning, path

@@ -20,7 +20,7 @@ NESTED = ("[1]", "[[1]]", "{a: 1}", "[]")
 HUGE = (str(10**30), str(-(10**30)), "9" * 400, str(-(2**63)), "1e308", "-1")
 FREE_TEXT = ("[a]", "{a: 1}", "[]", "~")
 BLOCKS: dict[str, type[Knobs]] = {"search": Search, "stop": Stop, "trial": TrialResources, "finalists": Finalists}
-BUILDERS = sorted(name for name, method in METHODS.items() if not method.follows)
+BUILDERS = sorted(name for name, method in METHODS.items() if not method.needs_network)
 
 
 def wrong_values(spec: Knob, kind: Any) -> Iterator[str]:

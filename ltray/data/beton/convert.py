@@ -29,7 +29,7 @@ from ltray.data.beton.manifest import Sidecar, digest_of_ends, sidecar_path
 from ltray.data.beton.ownership import Ownership, is_work_folder, new_work_folder
 from ltray.data.beton.parent_watch import follow
 from ltray.data.beton.prepare import prepare
-from ltray.data.beton.progress import Progress
+from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.store import BAD_USAGE, folder_of, inventory_now, recorded
 from ltray.data.beton.writer import BetonWriter, Job
 from ltray.data.definition import DatasetDefinition
@@ -48,7 +48,7 @@ def _main(order: str) -> int:
     wanted = json.loads(order)
     follow(wanted["parent"])
     try:
-        convert(DatasetDefinition(**wanted["definition"]), progress=Progress(shown=wanted["progress"]))
+        convert(DatasetDefinition(**wanted["definition"]), progress=ProgressBars(shown=wanted["progress"]))
     except UsageError as error:
         print(error)
         return BAD_USAGE
@@ -58,7 +58,7 @@ def _main(order: str) -> int:
 def convert(
     definition: DatasetDefinition,
     *,
-    progress: Progress,
+    progress: ProgressBars,
     root: Path | None = None,
     skip: bool = False,
     deep: bool = False,
@@ -164,7 +164,7 @@ class _Conversion:
     folder: Path
     own: Ownership
     work: Path
-    progress: Progress
+    progress: ProgressBars
     skip: bool
     looked: Look
     known: Inventory | None

@@ -10,7 +10,7 @@ EVERY = 10.0  # seconds between two lines where there is no terminal
 
 
 @dataclass(frozen=True)
-class Progress:
+class ProgressBars:
     """Shows progress on the standard error.
 
     Attributes:

@@ -16,7 +16,7 @@ from ltray.data.beton.inventory import Inventory, read_glance
 from ltray.data.beton.manifest import Sidecar
 from ltray.data.beton.node_copy import at_hand
 from ltray.data.beton.presence import open_if_here
-from ltray.data.beton.progress import Progress
+from ltray.data.beton.progress import ProgressBars
 from ltray.data.data_folder import data_folder
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Source
@@ -139,7 +139,7 @@ def inventory_now(
     *,
     looked: Look,
     deep: bool = False,
-    progress: Progress,
+    progress: ProgressBars,
 ) -> Inventory:
     """Return the inventory of the originals as they are now: the record itself where they look as it says."""
     if not deep and looked.glance == known.glance:
@@ -175,7 +175,7 @@ def compared(
     if looked.glance == read_glance(folder):
         return "", ()
     known = Inventory.read(folder)
-    now = inventory_now(known, definition, source, looked=looked, progress=Progress(shown=progress))
+    now = inventory_now(known, definition, source, looked=looked, progress=ProgressBars(shown=progress))
     changed = difference(known, now)
     if not changed and write and os.access(folder, os.W_OK):
         now.write(folder)

@@ -16,14 +16,14 @@ from ltray.data.transforms.pixels import LARGEST, Operation
 from ltray.data.transforms.randaugment import RandAugment
 from ltray.errors import UsageError, did_you_mean
 
-__all__ = ["POLICIES", "Policy", "Recipe", "evaluation", "patches", "policy"]
+__all__ = ["POLICIES", "Policy", "PolicyTemplate", "evaluation", "patches", "policy"]
 
 SMALL = 64  # up to this side the CIFAR recipes apply, above it ImageNet's
 CACHED = 3 << 19  # bytes of pixels worked on at once on a CPU: what its caches hold
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PolicyTemplate:
     """A policy before size and normalisation are known.
 
     Attributes:
@@ -35,16 +35,16 @@ class Recipe:
     operations: tuple[Operation, ...]
 
 
-def _padded(*operations: Operation) -> Recipe:
-    return Recipe(lambda size, flip: PaddedCrop(size, padding=size // 8, flip=flip), operations)
+def _padded(*operations: Operation) -> PolicyTemplate:
+    return PolicyTemplate(lambda size, flip: PaddedCrop(size, padding=size // 8, flip=flip), operations)
 
 
-def _resized(*operations: Operation, smallest: float = 0.08) -> Recipe:
-    return Recipe(lambda size, flip: ResizedCrop(size, scale=(smallest, 1.0), flip=flip), operations)
+def _resized(*operations: Operation, smallest: float = 0.08) -> PolicyTemplate:
+    return PolicyTemplate(lambda size, flip: ResizedCrop(size, scale=(smallest, 1.0), flip=flip), operations)
 
 
-def _patch(*operations: Operation) -> Recipe:
-    return Recipe(lambda size, flip: AsItIs(), operations)
+def _patch(*operations: Operation) -> PolicyTemplate:
+    return PolicyTemplate(lambda size, flip: AsItIs(), operations)
 
 
 JITTER = ColourJitter(0.4, hue=0.0)
@@ -64,7 +64,7 @@ PACO_SIM = _resized(JITTER, GRAY, BLUR)
 SIM = _resized(SIM_JITTER, GRAY)
 SIM_BLUR = _resized(SIM_JITTER, GRAY, BLUR)
 
-POLICIES: Mapping[str, tuple[Recipe, Recipe]] = {
+POLICIES: Mapping[str, tuple[PolicyTemplate, PolicyTemplate]] = {
     # Recipe up to 64 pixels, recipe above. Where a paper has no CIFAR recipe its large one serves.
     "standard": (CIFAR, PLAIN),
     "autoaugment_cutout": (CIFAR_STRONG, STRONG),

@@ -15,7 +15,7 @@ from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import CosineClassifier, projector
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.recipe import Recipe
-from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 
 @dataclass(frozen=True)
@@ -191,15 +191,15 @@ class BCL(Stage):
 
     log_prior: Tensor
 
-    def __init__(self, knobs: BCLKnobs, setting: Setting) -> None:
+    def __init__(self, knobs: BCLKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.knobs = knobs
         first, second = knobs.views.split("-")
         self.views = (View("classify", "bcl_classify"),)
-        self.network = setting.new_network(knobs.classifier)
+        self.network = context.new_network(knobs.classifier)
         if isinstance(self.network.classifier, CosineClassifier):
             self.network.classifier.scale = knobs.classifier_scale
-        self.register_buffer("log_prior", log_prior(setting.tail), persistent=False)
+        self.register_buffer("log_prior", log_prior(context.tail), persistent=False)
         if knobs.contrastive_weight == 0.0:
             return
         self.views = (View("classify", "bcl_classify"), View("first", first), View("second", second))
@@ -212,11 +212,11 @@ class BCL(Stage):
                 width=width,
                 hidden=knobs.hidden_width,
                 out=knobs.projection_width,
-                classes=setting.tail.classes,
+                classes=context.tail.classes,
                 momentum=knobs.prototype_momentum,
             )
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification and the contrastive term."""
         if self.knobs.contrastive_weight == 0.0:
             return {"classification": self._classify(self.network(batch["classify"]), batch.labels)}
@@ -243,5 +243,5 @@ METHOD = Method(
     name="bcl",
     paper="Zhu et al., Balanced Contrastive Learning for Long-Tailed Visual Recognition, CVPR 2022 (arXiv:2207.09052)",
     knobs=BCLKnobs,
-    stages=lambda knobs, setting: [BCL(knobs, setting)],
+    stages=lambda knobs, context: [BCL(knobs, context)],
 )

@@ -12,7 +12,7 @@ from ltray.methods.dlsa.losses import ClusterUse, balance_loss, class_weights, l
 from ltray.methods.dlsa.unit_features import UnitFeatures
 from ltray.network import Backbone, Network
 from ltray.recipe import Recipe
-from ltray.stage import Batch, Stage, Terms, TrainingData, View
+from ltray.stage import Batch, Losses, Stage, TrainingData, View
 
 
 class DivisionStage(Stage):
@@ -81,11 +81,11 @@ class FlowFilter(DivisionStage):
         """Train the flow."""
         return [self.level.filter]
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the terms of L_MLE, L_bal and L_pure that have a weight."""
         knobs, flow = self.knobs, self.level.filter
         positive, negative = flow(batch["positive"]), flow(batch["negative"])
-        terms: Terms = {}
+        terms: Losses = {}
         if knobs.likelihood_weight > 0:
             loss = likelihood_loss(positive.log_likelihood, self.weights[batch.labels])
             terms["likelihood"] = knobs.likelihood_weight * loss

@@ -15,7 +15,7 @@ from ltray.methods.dlsa.unit_features import UnitFeatures
 from ltray.network import Backbone
 from ltray.parts.flows import AutoregressiveFlow
 from ltray.recipe import Recipe
-from ltray.stage import Batch, Method, Setting, Stage, Terms, TrainingData, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, TrainingData, View
 
 
 class PartClassifier(DivisionStage):
@@ -24,16 +24,16 @@ class PartClassifier(DivisionStage):
     adjustment: Tensor
 
     def __init__(
-        self, knobs: DLSAKnobs, setting: Setting, *, backbone: Backbone, tree: DivisionTree, part: int
+        self, knobs: DLSAKnobs, context: BuildContext, *, backbone: Backbone, tree: DivisionTree, part: int
     ) -> None:
         super().__init__(_classifier_recipe(knobs), knobs, backbone, tree)
         self.part = part
         self.classifier = tree.regular if part == OPEN else tree.level(part).aided
-        self.original = setting.continued().classifier
-        self.whole = setting.tail.count_tensor()
+        self.original = context.continued().classifier
+        self.whole = context.tail.count_tensor()
         self.sampling = "class_aware" if knobs.classifier_sampling == "class_aware" else "natural"
         self.views = (View("features"),)
-        self.register_buffer("adjustment", torch.zeros(setting.tail.classes, dtype=torch.float64))
+        self.register_buffer("adjustment", torch.zeros(context.tail.classes, dtype=torch.float64))
 
     @torch.no_grad()
     def prepare(self, data: TrainingData) -> None:
@@ -63,7 +63,7 @@ class PartClassifier(DivisionStage):
         """Train the part's classifier."""
         return [self.classifier]
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification term."""
         features = batch["features"]
         prior = None
@@ -90,8 +90,8 @@ def _classifier_recipe(knobs: DLSAKnobs) -> Recipe:
     )
 
 
-def _tree(knobs: DLSAKnobs, setting: Setting) -> DivisionTree:
-    width, classes = setting.continued().backbone.width, setting.tail.classes
+def _tree(knobs: DLSAKnobs, context: BuildContext) -> DivisionTree:
+    width, classes = context.continued().backbone.width, context.tail.classes
     levels = []
     for _ in range(knobs.depth):
         flow = AutoregressiveFlow(width, blocks=knobs.blocks, hidden_layers=knobs.hidden_layers)
@@ -99,23 +99,23 @@ def _tree(knobs: DLSAKnobs, setting: Setting) -> DivisionTree:
         aided = TwoTermClassifier(width, classes, prior=True, cosine=knobs.classifier == "cosine")
         levels.append(Level(mixture, aided, classes=classes))
     regular = TwoTermClassifier(width, classes, prior=False, cosine=knobs.classifier == "cosine")
-    return DivisionTree(levels, regular, images=setting.tail.total)
+    return DivisionTree(levels, regular, images=context.tail.total)
 
 
-def _stages(knobs: DLSAKnobs, setting: Setting) -> Sequence[Stage]:
-    start = setting.continued()
+def _stages(knobs: DLSAKnobs, context: BuildContext) -> Sequence[Stage]:
+    start = context.continued()
     if knobs.likelihood_weight == knobs.balance_weight == knobs.purity_weight == 0.0:
         raise UsageError("A Flow Filter needs a loss: likelihood_weight, balance_weight and purity_weight are all 0.")
     if knobs.classifier == "warm_linear" and not isinstance(start.classifier, nn.Linear):
         kind = type(start.classifier).__name__
         raise UsageError(f"classifier=warm_linear needs a network with a linear classifier, but got {kind}.")
     backbone = UnitFeatures(start.backbone) if knobs.features == "unit" else start.backbone
-    tree = _tree(knobs, setting)
+    tree = _tree(knobs, context)
     stages: list[Stage] = []
     for depth in range(knobs.depth):
         stages.append(FlowFilter(knobs, backbone, tree, depth))
-        stages.append(PartClassifier(knobs, setting, backbone=backbone, tree=tree, part=depth))
-    return [*stages, PartClassifier(knobs, setting, backbone=backbone, tree=tree, part=OPEN)]
+        stages.append(PartClassifier(knobs, context, backbone=backbone, tree=tree, part=depth))
+    return [*stages, PartClassifier(knobs, context, backbone=backbone, tree=tree, part=OPEN)]
 
 
 METHOD = Method(
@@ -124,5 +124,5 @@ METHOD = Method(
     "(arXiv:2208.02567)",
     knobs=DLSAKnobs,
     stages=_stages,
-    follows=True,
+    needs_network=True,
 )

@@ -26,7 +26,7 @@ from ltray.parts.momentum import MomentumCopy
 from ltray.parts.pairs import extended
 from ltray.parts.queues import ClassQueue, balanced_slots
 from ltray.parts.torchvision_backbones import VisionTransformer
-from ltray.stage import Batch, Method, Patches, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Patches, Stage, View
 from ltray.stages.linear_classifier import LinearClassifier
 
 
@@ -39,35 +39,35 @@ class DecoupledContrast(Stage):
 
     Args:
         knobs: Hyperparameters.
-        setting: The data, the network and the image size.
+        context: The data, the network and the image size.
     """
 
     class_weight: Tensor
 
-    def __init__(self, knobs: DSCLKnobs, setting: Setting) -> None:
+    def __init__(self, knobs: DSCLKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.knobs = knobs
-        self.classes = setting.tail.classes
-        self.network = setting.new_network("linear")
+        self.classes = context.tail.classes
+        self.network = context.new_network("linear")
         backbone = self.network.backbone
         if knobs.zero_start:
-            _zero_last_norms(backbone, pretrained=setting.pretrained)
+            _zero_last_norms(backbone, pretrained=context.pretrained)
         width = backbone.width
         if isinstance(backbone, VisionTransformer) and knobs.distillation_weight > 0.0:
             raise UsageError("A transformer takes views of one size but no patches: set `distillation_weight` to 0.")
-        self.views = _views(knobs, setting.image_size, stride=backbone.stride)
+        self.views = _views(knobs, context.image_size, stride=backbone.stride)
         self.projector = mlp(width, width, knobs.projection_width)
         self.key_encoder = MomentumCopy(
             (backbone, self.projector),
             momentum=knobs.key_momentum,
             shuffled=knobs.key_batch_norm == "shuffled",
         )
-        self.queue = _queue(knobs, setting)
+        self.queue = _queue(knobs, context)
         self.class_means = ClassMeans(knobs.projection_width, classes=self.classes)
-        weight = effective_number_weights(setting.tail, knobs.effective_number_beta)
+        weight = effective_number_weights(context.tail, knobs.effective_number_beta)
         self.register_buffer("class_weight", weight, persistent=False)
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the terms against the queue as it was before, then enqueue the keys."""
         knobs = self.knobs
         teacher = student = None
@@ -148,17 +148,17 @@ def _views(knobs: DSCLKnobs, image_size: int, *, stride: int) -> tuple[View, ...
     return (*views, patches)
 
 
-def _queue(knobs: DSCLKnobs, setting: Setting) -> KeyQueue | ClassQueue:
-    size = knobs.queue_size or min(setting.tail.total // 2, LARGEST_QUEUE)
+def _queue(knobs: DSCLKnobs, context: BuildContext) -> KeyQueue | ClassQueue:
+    size = knobs.queue_size or min(context.tail.total // 2, LARGEST_QUEUE)
     if knobs.queue_kind == "balanced":
-        slots = balanced_slots(setting.tail, max(size // setting.tail.classes, 1))
+        slots = balanced_slots(context.tail, max(size // context.tail.classes, 1))
         return ClassQueue(slots, knobs.projection_width)
-    return KeyQueue(size, knobs.projection_width, classes=setting.tail.classes, start=knobs.queue_start)
+    return KeyQueue(size, knobs.projection_width, classes=context.tail.classes, start=knobs.queue_start)
 
 
-def _stages(knobs: DSCLKnobs, setting: Setting) -> Sequence[Stage]:
-    first = DecoupledContrast(knobs, setting)
-    continued = replace(setting, start=first.network)
+def _stages(knobs: DSCLKnobs, context: BuildContext) -> Sequence[Stage]:
+    first = DecoupledContrast(knobs, context)
+    continued = replace(context, start=first.network)
     return [first, LinearClassifier(linear_knobs(knobs), continued, augmentation="dscl_query")]
 
 

@@ -15,7 +15,7 @@ from ltray.parts.heads import projector
 from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights, log_prior
 from ltray.parts.queues import SLOTS, ClassQueue
 from ltray.recipe import Recipe
-from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 LARGEST_QUEUE = 131_072
 
@@ -178,23 +178,23 @@ class ResCom(Stage):
     log_prior: Tensor
     class_weights: Tensor
 
-    def __init__(self, knobs: ResComKnobs, setting: Setting) -> None:
+    def __init__(self, knobs: ResComKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
-        knobs.check_world(setting.tail.classes)
+        knobs.check_world(context.tail.classes)
         self.knobs = knobs
-        self.network = setting.new_network("linear")
+        self.network = context.new_network("linear")
         width = self.network.backbone.width
         self.projector = projector(width, width, knobs.projection_width)
-        slots = SLOTS[knobs.queue_kind](setting.tail, knobs.queue_size)
+        slots = SLOTS[knobs.queue_kind](context.tail, knobs.queue_size)
         self.queue = ClassQueue(slots, knobs.projection_width)
         self.mined = (knobs.hard_positives, knobs.hard_negatives)
         if not knobs.hard_mining:
             self.mined = (max(slots), sum(slots) - min(slots))
-        weights = effective_number_weights(setting.tail, knobs.effective_number_beta)
+        weights = effective_number_weights(context.tail, knobs.effective_number_beta)
         self.register_buffer("class_weights", weights, persistent=False)
-        self.register_buffer("log_prior", log_prior(setting.tail, epsilon=EPSILON), persistent=False)
+        self.register_buffer("log_prior", log_prior(context.tail, epsilon=EPSILON), persistent=False)
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification and the contrastive term; the batch then enters the queue."""
         features = self.network.backbone(torch.cat([batch["first"], batch["second"]]))
         scores = self.network.classifier(features)
@@ -231,5 +231,5 @@ METHOD = Method(
     name="rescom",
     paper="Zhong et al., Rebalanced Siamese Contrastive Mining for Long-Tailed Recognition, 2022 (arXiv:2203.11506)",
     knobs=ResComKnobs,
-    stages=lambda knobs, setting: [ResCom(knobs, setting)],
+    stages=lambda knobs, context: [ResCom(knobs, context)],
 )

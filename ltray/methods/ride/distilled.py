@@ -11,7 +11,7 @@ from ltray.knobs import Value, knob
 from ltray.methods.ride.knobs import RIDEKnobs
 from ltray.methods.ride.losses import distillation
 from ltray.methods.ride.method import RIDE, Routing
-from ltray.stage import Batch, Method, Setting, Stage, Terms
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class RIDEDistilledKnobs(RIDEKnobs):
 class RIDEDistilled(RIDE):
     """RIDE's terms and the teacher's, both counted once an expert as in the official loop."""
 
-    def __init__(self, knobs: RIDEDistilledKnobs, setting: Setting) -> None:
-        super().__init__(knobs, setting)
-        self.teacher = setting.continued()
+    def __init__(self, knobs: RIDEDistilledKnobs, context: BuildContext) -> None:
+        super().__init__(knobs, context)
+        self.teacher = context.continued()
         self.strength = knobs.distillation
         self.softness = knobs.distillation_temperature
 
@@ -41,7 +41,7 @@ class RIDEDistilled(RIDE):
         """Train the student."""
         return [self.network]
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification, diversity and distillation terms."""
         with torch.no_grad():
             teacher = self.teacher(batch["image"])
@@ -51,8 +51,8 @@ class RIDEDistilled(RIDE):
         return {name: self.knobs.experts * value for name, value in terms.items()}
 
 
-def _stages(knobs: RIDEDistilledKnobs, setting: Setting) -> Sequence[Stage]:
-    first = RIDEDistilled(knobs, setting)
+def _stages(knobs: RIDEDistilledKnobs, context: BuildContext) -> Sequence[Stage]:
+    first = RIDEDistilled(knobs, context)
     return [first, Routing(knobs, first)] if knobs.routes else [first]
 
 
@@ -62,6 +62,6 @@ METHOD = Method(
     "(arXiv:2010.01809), with distillation",
     knobs=RIDEDistilledKnobs,
     stages=_stages,
-    follows=True,
-    teaches=True,
+    needs_network=True,
+    distils=True,
 )

@@ -19,7 +19,7 @@ from ltray.methods.ride.routing import RoutedClassifier, RoutedNetwork, Router
 from ltray.network import Network
 from ltray.parts.margin_losses import class_balanced_weights, ldam_margins
 from ltray.recipe import Recipe
-from ltray.stage import Batch, Method, Setting, Stage, Terms, View
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 
 class RIDE(Stage):
@@ -29,17 +29,17 @@ class RIDE(Stage):
     late_weight: Tensor
     late_temperatures: Tensor
 
-    def __init__(self, knobs: RIDEKnobs, setting: Setting) -> None:
+    def __init__(self, knobs: RIDEKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.knobs = knobs
         self.views = (View("image", POLICIES[knobs.augmentation]),)
-        backbone = expert_backbone(setting.new_network("cosine").backbone, knobs.experts, narrow=knobs.narrow)
-        classifier = ExpertClassifier(knobs.experts, backbone.each, setting.tail.classes, scale=knobs.scale)
+        backbone = expert_backbone(context.new_network("cosine").backbone, knobs.experts, narrow=knobs.narrow)
+        classifier = ExpertClassifier(knobs.experts, backbone.each, context.tail.classes, scale=knobs.scale)
         self.network = Network(backbone, classifier)
-        temperatures = diversity_temperatures(setting.tail, factor=knobs.temperature_factor, base=knobs.temperature)
+        temperatures = diversity_temperatures(context.tail, factor=knobs.temperature_factor, base=knobs.temperature)
         for name, value in {
-            "margins": knobs.scale * ldam_margins(setting.tail, knobs.margin),
-            "late_weight": class_balanced_weights(setting.tail, knobs.beta),
+            "margins": knobs.scale * ldam_margins(context.tail, knobs.margin),
+            "late_weight": class_balanced_weights(context.tail, knobs.beta),
             "late_temperatures": temperatures,
         }.items():
             self.register_buffer(name, value, persistent=False)
@@ -49,7 +49,7 @@ class RIDE(Stage):
         """Switch class weights and class temperatures on from `reweight_epoch`."""
         self.weighted = epoch >= self.knobs.reweight_epoch
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the classification and the diversity term."""
         return self.terms(self.expert_scores(batch["image"]), batch.labels)
 
@@ -59,7 +59,7 @@ class RIDE(Stage):
         assert isinstance(classifier, ExpertClassifier)
         return classifier.each(self.network.backbone(images))
 
-    def terms(self, scores: Tensor, labels: Tensor) -> Terms:
+    def terms(self, scores: Tensor, labels: Tensor) -> Losses:
         """Return the loss terms of the experts' scores (E, B, K)."""
         knobs = self.knobs
         weight = self.late_weight if self.weighted else torch.ones_like(self.late_weight)
@@ -93,7 +93,7 @@ class Routing(Stage):
         """Train the routers."""
         return [self.network.classifier.router]
 
-    def forward(self, batch: Batch) -> Terms:
+    def forward(self, batch: Batch) -> Losses:
         """Return the routing term."""
         classifier = self.network.classifier
         with torch.no_grad():
@@ -118,8 +118,8 @@ def _routing_recipe(knobs: RIDEKnobs) -> Recipe:
     )
 
 
-def _stages(knobs: RIDEKnobs, setting: Setting) -> Sequence[Stage]:
-    first = RIDE(knobs, setting)
+def _stages(knobs: RIDEKnobs, context: BuildContext) -> Sequence[Stage]:
+    first = RIDE(knobs, context)
     return [first, Routing(knobs, first)] if knobs.routes else [first]
 
 

@@ -7,28 +7,34 @@ from typing import Any
 
 from ray.tune import Callback
 
-from ltray.on_ray.shutdown import Closing
+from ltray.on_ray.shutdown import GracefulStopper
 from ltray.study.budget import Budget, Spent
 
 WRITE_EVERY = 5.0  # seconds; as much may be missing from the record after a kill
 
 
-class Meter(Callback):
+class BudgetCallback(Callback):
     """Counts wall clock, and CPU and GPU time summed over the trials that run.
 
     Args:
         folder: The run folder, which keeps the record.
-        closing: Told once the budget is spent.
+        stopper: Told once the budget is spent.
         budget: The limit, or None.
         each: What one trial holds, all its workers together: {"CPU": …, "GPU": …}.
         started: `time.monotonic()` when the command began to use the cluster.
     """
 
     def __init__(
-        self, folder: Path, closing: Closing, *, budget: Budget | None, each: Mapping[str, float], started: float
+        self,
+        folder: Path,
+        stopper: GracefulStopper,
+        *,
+        budget: Budget | None,
+        each: Mapping[str, float],
+        started: float,
     ) -> None:
         self.spent = Spent.read(folder)
-        self._folder, self._closing, self._budget, self._each = folder, closing, budget, each
+        self._folder, self._closing, self._budget, self._each = folder, stopper, budget, each
         self._running: set[str] = set()
         self._counted, self._written = started, 0.0
 

@@ -12,7 +12,7 @@ from ltray.seal import append_sealed
 FILE_NAME = "result.json"
 
 
-class Records(Callback):
+class JsonLinesCallback(Callback):
     """Adds every result as a JSON line to its trial's folder, at once.
 
     Ray's own loggers write to a temporary folder that reaches the run folder every ten seconds or so: a killed driver

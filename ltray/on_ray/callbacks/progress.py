@@ -13,17 +13,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ltray.engine.loop import PLANNED_EPOCHS
-from ltray.loggers.tensorboard import Board
+from ltray.loggers.tensorboard import TensorBoardLogger
 from ltray.on_ray.callbacks.forgive_failures import last_epoch
 from ltray.on_ray.scheduler import EPOCHS
-from ltray.on_ray.shutdown import Closing
+from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.trial import failure_of, last_line
 from ltray.on_ray.tries import INTERRUPTED, interruption
 
 REDRAW_EVERY = 0.5  # seconds
 
 
-class Watch(Callback):
+class ProgressCallback(Callback):
     """Follows the trials of a search from the driver.
 
     Args:
@@ -33,7 +33,7 @@ class Watch(Callback):
         trials: Trials of the whole search.
         done: Trials that an earlier run of the search has finished.
         best: The best value of these, and its trial; None where none is complete.
-        closing: Says why a search ends before its last trial.
+        stopper: Says why a search ends before its last trial.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class Watch(Callback):
         trials: int,
         done: int,
         best: tuple[float, int] | None,
-        closing: Closing,
+        stopper: GracefulStopper,
     ) -> None:
         self._console, self._explored, self._metric = console, explored, metric
         self._of, self._done = trials, done
-        self._closing, self._told = closing, ""
-        self._boards: dict[str, Board] = {}
+        self._closing, self._told = stopper, ""
+        self._boards: dict[str, TensorBoardLogger] = {}
         self._running: dict[int, dict[str, Any]] = {}
         self._best = best
         self._started, self._drawn = time.monotonic(), 0.0
@@ -77,7 +77,7 @@ class Watch(Callback):
         """A trial begins, or goes on after a failure."""
         self._running.setdefault(trial.config["number"], {})
         if trial.trial_id not in self._boards:
-            self._boards[trial.trial_id] = Board(Path(trial.path))
+            self._boards[trial.trial_id] = TensorBoardLogger(Path(trial.path))
             self._say(f"trial {trial.config['number']} starts: {self._settings(trial)}")
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **i: Any) -> None:

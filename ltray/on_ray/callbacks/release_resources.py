@@ -9,7 +9,7 @@ from ltray.on_ray.trial import workers_folder
 from ltray.on_ray.workers import free
 
 
-class Reclaim(ray.tune.Callback):
+class ReleaseResourcesCallback(ray.tune.Callback):
     """Frees, from the driver, what a trial of several workers held when its own process died.
 
     Args:

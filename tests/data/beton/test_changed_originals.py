@@ -13,7 +13,7 @@ from ltray import command, convert, tune, views
 from ltray.data.beton import convert as conversion
 from ltray.data.beton.completion import hold_for_reading
 from ltray.data.beton.ownership import WORK_MARK
-from ltray.data.beton.progress import Progress
+from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.store import Check, folder_of
 from ltray.data.dataset import ImageData, open_data
 from ltray.data.definition import DatasetDefinition
@@ -23,7 +23,7 @@ from tests.data.folders_and_commands import Told, fill
 pytestmark = pytest.mark.ffcv
 
 PETS = "name: pets\nsource: folder\nfolder: pets\nprotocol: paper\ntest_per_class: 1\nstore: .\n"
-QUIET = Progress(shown=False)
+QUIET = ProgressBars(shown=False)
 
 
 @pytest.fixture(scope="module")

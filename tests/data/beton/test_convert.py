@@ -25,7 +25,7 @@ from ltray.data.beton.chunks import Prepared
 from ltray.data.beton.convert import convert
 from ltray.data.beton.manifest import Sidecar
 from ltray.data.beton.prepare import prepare
-from ltray.data.beton.progress import Progress
+from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.store import converted, folder_of
 from ltray.data.beton.writer import BetonWriter, Job
 from ltray.data.dataset import open_data
@@ -37,7 +37,7 @@ from ltray.errors import UsageError
 pytestmark = pytest.mark.ffcv
 
 CPU = torch.device("cpu")
-QUIET = Progress(shown=False)
+QUIET = ProgressBars(shown=False)
 
 
 def encoded(seed: int) -> bytes:

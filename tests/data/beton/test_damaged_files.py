@@ -9,7 +9,7 @@ import torch
 
 from ltray import command, convert
 from ltray.data.beton import convert as conversion
-from ltray.data.beton.progress import Progress
+from ltray.data.beton.progress import ProgressBars
 from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
 from tests.data.folders_and_commands import Told, fill
@@ -31,7 +31,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fill(root / "pets" / split, "cat", "dog")
     (root / "pets.yaml").write_text(f"name: pets\nsource: folder\nfolder: {root}/pets\nprotocol: paper\nstore: .\n")
     definition = DatasetDefinition.read(root / "pets.yaml")
-    conversion.convert(definition, progress=Progress(shown=False))
+    conversion.convert(definition, progress=ProgressBars(shown=False))
     return root
 
 

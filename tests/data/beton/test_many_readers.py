@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ltray.data.beton.convert import convert
-from ltray.data.beton.progress import Progress
+from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.store import converted
 from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
@@ -39,7 +39,7 @@ print(converted(definition).pools["train"].beton, found.hexdigest())
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Convert the digits into a folder that all nodes see."""
     root = tmp_path_factory.mktemp("shared")
-    convert(DatasetDefinition.read("digits-lt"), progress=Progress(shown=False), root=root)
+    convert(DatasetDefinition.read("digits-lt"), progress=ProgressBars(shown=False), root=root)
     return root
 
 

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ltray.on_ray.callbacks.json_lines import Records
+from ltray.on_ray.callbacks.json_lines import JsonLinesCallback
 from ltray.results.tables import history
 
 
 def test_every_reported_epoch_is_in_the_folder_at_once_and_a_torn_line_costs_only_itself(tmp_path):
     first, second = tmp_path / "0003", tmp_path / "0003.1"
-    records = Records()
+    records = JsonLinesCallback()
     for epoch, folder in ((1, first), (2, first), (3, second)):
         result = {"total_epochs": epoch, "stage": 0, "checkpoint_score": np.float32(0.5), "val/acc_all": 0.1 * epoch}
         records.on_trial_result(epoch, [], SimpleNamespace(path=str(folder)), result)

@@ -7,16 +7,16 @@ import pytest
 from rich.console import Console
 
 from ltray.engine.loop import PLANNED_EPOCHS
-from ltray.on_ray.callbacks.progress import Watch
+from ltray.on_ray.callbacks.progress import ProgressCallback
 from ltray.on_ray.scheduler import EPOCHS
-from ltray.on_ray.shutdown import Closing
+from ltray.on_ray.shutdown import GracefulStopper
 
 METRIC = "val/acc_few"
 
 
 def new_watch(console, best=None):
     explored = {"rescom.temperature": "τ", "rescom.effective_number_beta": "β"}
-    return Watch(console, explored, metric=METRIC, trials=64, done=3, best=best, closing=Closing())
+    return ProgressCallback(console, explored, metric=METRIC, trials=64, done=3, best=best, stopper=GracefulStopper())
 
 
 def new_trial(number, tmp_path):
