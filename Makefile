@@ -9,7 +9,7 @@ DEFAULT_TESTS := not slow and not gpu$(LEFT_OUT)
 IN_PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all demo bench format constraints clean
+.PHONY: help setup lint test test-all demo bench format constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +17,13 @@ help: ## list these commands
 setup: ## install everything into .venv; seconds when that is done already
 	@python=$$(sh tools/find_python.sh) && "$$python" tools/setup_environment.py
 
-test: setup ## the default tests, with ruff and mypy among them
+lint: setup ## ruff (rules and layout) and mypy (types); `make format` corrects the layout
+	@$(RUN) -m ruff check -q
+	@$(RUN) -m ruff format -q --check
+	@$(RUN) -m mypy
+	@$(RUN) -m mypy --strict --scripts-are-modules tools cluster
+
+test: setup ## the default tests: no slow ones, none that need a GPU
 	@$(RUN) -m pytest -q $(IN_PARALLEL) -m "$(DEFAULT_TESTS)"
 	@$(if $(LEFT_OUT),echo "Left out: the tests that read CIFAR. No Parquet files in $(CIFAR); set LTRAY_SHARED_DATA.")
 
@@ -30,7 +36,7 @@ demo: setup ## a small real search; prints its table and where to look
 bench: setup ## one epoch of BCL beside a plain DataLoader; more in benchmarks/README.md
 	@$(RUN) -m benchmarks.bcl_epoch
 
-format: setup ## let ruff mend order and layout
+format: setup ## let ruff correct the order of imports and the layout
 	@$(RUN) -m ruff check -q --fix && $(RUN) -m ruff format -q
 
 constraints: setup ## solve requirements/constraints.txt again after a change of pyproject.toml

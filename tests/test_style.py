@@ -1,9 +1,7 @@
-"""House style, as far as machines see it, over every file that is or would be committed."""
+"""House style beyond ruff and mypy (`make lint`), over every file that is or would be committed."""
 
 import re
 import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -50,22 +48,6 @@ def offenders(pattern: re.Pattern[str], files: dict[str, str]) -> list[str]:
 def test_git_lists_the_files() -> None:
     assert {"Makefile", "pyproject.toml", "ltray/knobs.py", "tests/test_style.py"} <= FILES.keys()
     assert len(FILES) > 150
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["ruff", "check", "."],
-        ["ruff", "format", "--check", "."],
-        ["mypy"],
-        # Scripts, not a package: they are checked as what they are, beside one another.
-        ["mypy", "--strict", "--scripts-are-modules", "tools", "cluster"],
-    ],
-    ids=" ".join,
-)
-def test_clean(command: Sequence[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_files_are_short() -> None:
