@@ -1,6 +1,5 @@
 """One run: from flat settings to data, stages and training, and back."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -21,9 +20,9 @@ from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.metrics import BALANCED, check_groups, check_objective
 from ltray.network import Network
-from ltray.network_config import NETWORK_SETTINGS, RANDOM, RunNetwork
+from ltray.network_config import NETWORK_SETTINGS, RunNetwork
 from ltray.recipe import Recipe
-from ltray.run_settings import RunSettings
+from ltray.run_settings import RANDOM, RunSettings
 from ltray.settings import full_keys, plain
 from ltray.stage import BuildContext, Method, Stage
 from ltray.typed import as_type
@@ -85,7 +84,7 @@ class Experiment:
         if given:
             owners = setting_names([m.name for m in methods])
             raise UsageError(f"`{next(iter(given))}` is not a setting.{did_you_mean(next(iter(given)), owners)}")
-        start, objective = os.path.abspath(own.start) if own.start else "", own.objective
+        start, objective = own.start, own.objective
         _check_sequence(methods)
         check_objective(objective)
         if methods[0].needs_network and not start:

@@ -1,6 +1,5 @@
 """Which network a run trains: backbone, the weights it starts from, what stays frozen."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from ltray.parts.backbones import BACKBONES, new_backbone
 from ltray.parts.heads import new_classifier
 from ltray.parts.pretrained import (
     FROZEN,
-    IMAGENET,
     check_weights,
     check_weights_file,
     freeze,
@@ -25,10 +23,10 @@ from ltray.parts.pretrained import (
     load_weights,
 )
 from ltray.parts.torchvision_backbones import IMAGE_SIZES
+from ltray.run_settings import IMAGENET, RANDOM
 from ltray.stage import Method
 
 NETWORK_SETTINGS = ("backbone", "weights", "frozen")
-RANDOM = "random"
 SMALL_VIEW = 64  # pixels; up to it ResNet-32 is the default
 PAPERS: Mapping[str, tuple[str, str]] = {"places_lt": ("resnet152", IMAGENET)}
 """Backbone and weights that the papers use on a data set above `SMALL_VIEW` instead of an untrained ResNet-50."""
@@ -75,8 +73,6 @@ class RunNetwork:
         if backbone not in BACKBONES:
             raise UsageError(f"`backbone` is {backbone!r}, which is not known.{did_you_mean(backbone, BACKBONES)}")
         weights = str(given.get("weights", pretrained if has_published_weights(backbone) else RANDOM))
-        if weights not in (RANDOM, IMAGENET, ""):
-            weights = os.path.abspath(Path(weights).expanduser())
         frozen = builders[0].frozen.get(dataset.profile, "nothing") if weights != RANDOM else "nothing"
         found = cls(backbone, weights, str(given.get("frozen", frozen)))
         found._check(dataset)

@@ -17,6 +17,7 @@ from ltray.engine.checkpoint import FILE_NAME, SUMMARY_NAME, check_weights_diges
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
 from ltray.files import is_there, locking, read_text, reading
+from ltray.outcome.given_files import reconciled
 from ltray.printable import printable
 from ltray.seal import LIST, append_sealed, check_listed, read_lines, read_sealed, write_listed, write_sealed
 
@@ -72,7 +73,7 @@ def claim(
         Whether the folder already held this run.
 
     Raises:
-        UsageError: The folder holds a run with other settings.
+        UsageError: The folder holds a run with other settings, or one that was given other files.
     """
     known = read_config(folder)
     if known is None:
@@ -83,10 +84,11 @@ def claim(
             f"{printable(folder / CONFIG)}: lacks `settings`. {FOREIGN} Name another folder with --output."
         )
     else:
-        for key in sorted((config.keys() | known.keys()) - set(may_differ)):
-            if config.get(key) != known.get(key):
+        there, config = reconciled(folder, known, config)
+        for key in sorted((config.keys() | there.keys()) - set(may_differ)):
+            if config.get(key) != there.get(key):
                 raise UsageError(
-                    f"{folder}: holds a run with other settings: {_difference(known.get(key), config.get(key), key)}. "
+                    f"{folder}: holds a run with other settings: {_difference(there.get(key), config.get(key), key)}. "
                     "Name another folder with --output, or remove this one."
                 )
     write_listed(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))

@@ -1,11 +1,15 @@
 """What a run sets besides its data set, its methods and their knobs."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 from ltray.arguments import check_place
 from ltray.knobs import HIGHEST_SEED, Knobs, Value, knob
 from ltray.metrics import BALANCED
+
+RANDOM, IMAGENET = "random", "imagenet"  # what `weights` can be besides a file
+FILES = ("start", "weights")  # settings that name a file or a folder
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,9 @@ class RunSettings(Knobs):
 
     @classmethod
     def check_value(cls, name: str, given: Any) -> Value:
-        """Return `given` in the type of the setting `name`; see `Knobs.check_value`. A path must be one."""
+        """Return `given` in the type of the setting `name`; see `Knobs.check_value`. A path becomes absolute."""
         value = super().check_value(name, given)
-        if name in ("weights", "start"):
-            check_place(name, str(value))
-        return value
+        if name not in FILES or value in ("", RANDOM, IMAGENET):
+            return value
+        check_place(name, str(value))
+        return os.path.abspath(os.path.expanduser(str(value)))  # trials may run, and runs continue, elsewhere

@@ -22,6 +22,7 @@ from ltray.objective import announced_objective, recorded_objective
 from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.final_evaluation import accuracy_line
+from ltray.results.given_files import recorded_files
 from ltray.results.ledger import LOOK, declare_end_of, number_of, words_of
 from ltray.results.paths import tensorboard_command
 from ltray.results.recorded_data import check_for
@@ -98,6 +99,7 @@ def train(experiment: Experiment, data: ImageData, resources: TrialResources, fo
     from ltray.on_ray.forced_exit import exit_soon
 
     config = {"settings": experiment.settings(), "workers": resources.as_dict()}
+    config |= recorded_files(config["settings"])
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
     planned = experiment.planned_epochs(data.tail)
     with ExitStack() as stack:

@@ -16,6 +16,7 @@ from ltray.objective import announced_objective, recorded_objective
 from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.finalists import check_asked
+from ltray.results.given_files import recorded_files
 from ltray.results.recorded_data import check_for
 from ltray.run_folder import claim, held, read_config, start_setting
 from ltray.settings import parse_assignments, plain
@@ -131,6 +132,7 @@ def _search(
         "trial": space.trial.as_dict(),
         "finalists": space.finalists.as_dict(),
     }
+    config |= recorded_files(config["settings"])
     stamps = environment(data_digest=data.digest, protocol=space.base.dataset.protocol)
     if claim(folder, config, stamps, may_differ=MAY_DIFFER):
         console.print(f"continues the search in {folder}")

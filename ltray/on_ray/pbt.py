@@ -20,7 +20,7 @@ from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.trial import checkpoints, copies_folder, resumable
 from ltray.study.population import Copy, Population
 from ltray.study.progress import TrialProgress
-from ltray.study.study import COPIES, PROGRESS, SETTINGS, proposed, unfinished
+from ltray.study.study import COPIES, PROGRESS, SETTINGS, as_read, proposed, unfinished
 
 DECISION = "copies after epoch {}"  # what the study keeps of an exchange until every trial has it
 GENERATION = "generation"  # the epoch at which a member was last compared with the others
@@ -76,7 +76,8 @@ class PopulationSearch(StudySearch):
         settings = {member.number: json.loads(member.user_attrs[SETTINGS]) for member in members}
         copies = self._copies(members, settings, epoch)
         for number, copied in copies.items():
-            copy_checkpoint(self._folder, number, copied, epoch)
+            whole = replace(copied, settings=as_read(copied.settings, self._space))
+            copy_checkpoint(self._folder, number, whole, epoch)
         self._commit(members, copies, epoch)
         running = {trial.number for trial in self._trials.values()}
         self._left = [m for m in unfinished(self._study) if m.number not in running]

@@ -17,7 +17,7 @@ from ltray.on_ray.trial import failure_of, is_finite
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import TrialProgress
 from ltray.study.redraw import redraw, undrawn
-from ltray.study.study import ATTEMPT, PROGRESS, REASON, SETTINGS, ask, proposed, unfinished
+from ltray.study.study import ATTEMPT, PROGRESS, REASON, SETTINGS, as_read, ask, proposed, unfinished
 
 
 class StudySearch(Searcher):
@@ -81,7 +81,7 @@ class StudySearch(Searcher):
         else:
             return str(Searcher.FINISHED)
         self._trials[trial_id] = trial
-        return {"number": trial.number, "attempt": attempt, "settings": settings}
+        return {"number": trial.number, "attempt": attempt, "settings": as_read(settings, self._space)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Record an epoch after which the trial continues, and that early stopping decided so."""

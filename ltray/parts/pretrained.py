@@ -12,8 +12,8 @@ from ltray.files import check_regular, reading
 from ltray.network import Backbone
 from ltray.parts.torchvision_backbones import TORCHVISION, ResNet
 from ltray.printable import printable
+from ltray.run_settings import IMAGENET
 
-IMAGENET = "imagenet"
 _REMEDY = "save a model's state_dict() with torch.save, or set weights=random"
 FROZEN = ("nothing", "early_convolutions")
 

@@ -21,7 +21,7 @@ from ltray.run_folder import read_evaluation
 from ltray.seal import read_sealed
 from ltray.space.search_settings import Finalists
 from ltray.space.search_space import SearchSpace
-from ltray.study.study import PAPER, SETTINGS
+from ltray.study.study import PAPER, SETTINGS, as_read
 
 FOLDER, FAILURE_FILE = "finalists", "failure.json"
 PAPERS = "paper"  # key of the papers' setting where no trial had it
@@ -73,8 +73,9 @@ def choose(study: optuna.Study, space: SearchSpace) -> list[Finalist]:
     complete = [t for t in ranked if t.state == TrialState.COMPLETE and t not in papers]
     best = complete[: space.finalists.best]
     chosen = [
-        Finalist(f"{t.number:04d}", json.loads(t.user_attrs[SETTINGS]), t in papers, bool(t.user_attrs.get(PAPER)))
+        Finalist(f"{t.number:04d}", settings, t in papers, bool(t.user_attrs.get(PAPER)))
         for t in [*best, *papers]
+        for settings in [as_read(json.loads(t.user_attrs[SETTINGS]), space)]
     ]
     if not papers:
         chosen.append(Finalist(PAPERS, space.base.settings(), True, True))

@@ -10,10 +10,13 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ltray.errors import UsageError
+from ltray.experiment import DATASET
 from ltray.files import check_regular, reading
 from ltray.printable import encodable, printable
 from ltray.run_folder import TRIALS
+from ltray.run_settings import FILES
 from ltray.space.draws import FixedTrial, StudyTrial, given, lowest
+from ltray.space.rows import stated_keys
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import TrialProgress
 from ltray.study.samplers import GIVEN, Proposal, is_given, new_sampler
@@ -128,6 +131,23 @@ def keep_settings(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
     settings = space.suggest(StudyTrial(trial, space.moving()))
     trial.set_user_attr(SETTINGS, json.dumps(settings))
     return settings
+
+
+def as_read(settings: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
+    """Return a trial's settings with the data set and the given files as this command has read them.
+
+    A trial's process reads no data-set file again, which may be edited or moved while the search runs, and finds a
+    network to continue where it is now.
+
+    Args:
+        settings: As they were drawn, perhaps by an earlier command.
+        space: The search space.
+    """
+    base = space.base.settings()
+    stated = stated_keys(space.rows)
+    places = {name: base[name] for name in FILES if settings.get(name) and base[name] and name not in stated}
+    fields = {key: value for key, value in base.items() if key.startswith(f"{DATASET}.")}
+    return fields | dict(settings) | places | {DATASET: base[DATASET]}
 
 
 def _next_grid_point(space: SearchSpace, own: list[FrozenTrial]) -> dict[str, Any]:

@@ -1,0 +1,66 @@
+"""The files that a run is given, the checkpoint of `--from` and a file of weights: known by content, not by place."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ltray.engine.checkpoint import FILE_NAME
+from ltray.errors import UsageError
+from ltray.files import digest_of, reading
+from ltray.printable import printable
+
+GIVEN_FILES = "given_files"  # in `config.yaml`: SHA-256 by setting
+_FILE_OF = {"start": FILE_NAME, "weights": ""}  # what a setting's path leads to: a file in that folder, or itself
+
+
+def recorded_files(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return what `config.yaml` records of the files that a run's settings name and that are there; {} of none.
+
+    Raises:
+        UsageError: One cannot be read.
+    """
+    found = {}
+    for name, inside in _FILE_OF.items():
+        path = Path(settings.get(name) or "/") / inside
+        if path.is_file():
+            with reading(path):
+                found[name] = digest_of(path)
+    return {GIVEN_FILES: found} if found else {}
+
+
+def reconciled(
+    folder: Path, known: Mapping[str, Any], config: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return two configurations of a run so that they differ in the place of a given file only where it is another one.
+
+    Args:
+        folder: The run folder, for the error.
+        known: What it holds.
+        config: What the command has; its places are the newer ones.
+
+    Returns:
+        `known` with the places of `config`, and `config` with the digests of files that have been removed since.
+
+    Raises:
+        UsageError: A file has another content than when the run began.
+    """
+    before, now = known.get(GIVEN_FILES, {}), config.get(GIVEN_FILES, {})
+    there = dict(known)
+    for name in before.keys() & now.keys():
+        place = config["settings"][name]
+        if before[name] != now[name]:
+            raise UsageError(
+                f"{printable(folder)}: holds a run that was begun with another content of `{name}`: {printable(place)} "
+                "is not the same file. Restore it, or name another folder with --output."
+            )
+        there = _replaced(there, known["settings"][name], place)
+    digests = {**before, **now}  # a run of an earlier version recorded none: its places are compared
+    return (there | {GIVEN_FILES: digests}, {**config, GIVEN_FILES: digests}) if digests else (there, dict(config))
+
+
+def _replaced(content: Any, old: str, new: str) -> Any:
+    if isinstance(content, dict):
+        return {key: _replaced(value, old, new) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_replaced(value, old, new) for value in content]
+    return new if content == old else content

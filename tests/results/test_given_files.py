@@ -1,0 +1,140 @@
+"""A run is continued wherever the files lie that it was given, and refused where they are other ones."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from ltray import train, tune
+from ltray.engine.checkpoint import Checkpoint
+from ltray.errors import UsageError
+from ltray.results.given_files import recorded_files
+from ltray.run_folder import CONFIG, claim, read_config
+from ltray.run_settings import RunSettings
+from ltray.space.catalog import find
+from ltray.space.search_space import SearchSpace
+from ltray.study.study import as_read
+
+Command = Callable[[Path], int]
+
+
+@pytest.fixture
+def first_run(short_run: Path, tmp_path: Path) -> Path:
+    """A run to continue, which may be moved and changed."""
+    folder = tmp_path / "first"
+    Checkpoint.load(sorted(short_run.glob("checkpoint_*"))[-1]).save(folder / "best")
+    return folder
+
+
+@pytest.fixture(params=["train", "tune"])
+def command(
+    request: pytest.FixtureRequest, digits_from_memory: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """`ltray.train` or `ltray.tune` of a second stage into one folder, up to where Ray would train."""
+    from ltray.on_ray import cluster, search
+
+    monkeypatch.setattr(cluster, "connect", lambda: None)
+    monkeypatch.setattr(cluster, "disconnect", lambda: None)
+    monkeypatch.setattr(cluster, "trials_at_once", lambda resources: 1)
+    monkeypatch.setattr(train, "_follow", lambda *words: "stopped by the test")
+    monkeypatch.setattr(search, "join_cluster", lambda space, budget: None)
+    monkeypatch.setattr(search, "search", lambda *words, **options: 1)
+    small = ["dataset.largest_class=8", "dataset.imbalance_factor=4", "--output", str(tmp_path / "second")]
+
+    def run(start: Path) -> int:
+        if request.param == "train":
+            words = ["--methods", "crt", "--dataset", "digits-lt", "batch_size=8", *small, "--from", str(start)]
+            return train.main(words)
+        return tune.main(["crt", "dataset=digits-lt", "crt.batch_size=8", *small, "--from", str(start)])
+
+    return run
+
+
+def test_a_run_continues_from_a_network_that_was_moved_and_not_from_another_one(
+    command: Command, first_run: Path, tmp_path: Path
+) -> None:
+    assert command(first_run) == 1
+    moved = first_run.rename(tmp_path / "moved")
+    assert command(moved) == 1
+    known = read_config(tmp_path / "second")
+    assert known is not None and known["settings"]["start"] == str(moved / "best")
+    checkpoint = Checkpoint.load(moved / "best")
+    weights = {name: value + 1 if value.is_floating_point() else value for name, value in checkpoint.stages.items()}
+    Checkpoint(**{**vars(checkpoint), "stages": weights}).save(moved / "best")
+    with pytest.raises(UsageError, match="begun with another content of `start`: .*moved/best is not the same file"):
+        command(moved)
+
+
+def config_of(path: Path, **more: Any) -> dict[str, Any]:
+    settings = {"dataset": "digits-lt", "weights": str(path), "start": ""}
+    return {"settings": settings, **more} | recorded_files(settings)
+
+
+def test_a_file_of_weights_is_known_by_its_content_everywhere_in_a_configuration(tmp_path: Path) -> None:
+    file, folder = tmp_path / "w.pt", tmp_path / "run"
+    torch.save({"a": torch.zeros(2)}, file)
+    begun = config_of(file, alternatives={"bcl": {"weights": str(file)}})
+    assert not claim(folder, begun, {}, may_differ=())
+    copy = tmp_path / "copy.pt"
+    file.rename(copy)
+    now = config_of(copy, alternatives={"bcl": {"weights": str(copy)}})
+    assert claim(folder, now, {}, may_differ=())
+    assert read_config(folder) == now
+    with pytest.raises(UsageError, match="`dataset` is 'digits-lt' there"):  # all else is compared as before
+        claim(folder, {**now, "settings": now["settings"] | {"dataset": "other"}}, {}, may_differ=())
+
+
+def test_a_file_that_is_gone_keeps_its_digest(tmp_path: Path) -> None:
+    file, folder = tmp_path / "w.pt", tmp_path / "run"
+    file.write_bytes(b"weights")
+    claim(folder, config_of(file), {}, may_differ=())
+    file.unlink()
+    assert claim(folder, config_of(file), {}, may_differ=())
+    file.write_bytes(b"others")
+    with pytest.raises(UsageError, match="another content of `weights`"):
+        claim(folder, config_of(file), {}, may_differ=())
+
+
+def test_a_run_of_an_earlier_version_which_recorded_no_digest_is_compared_by_place(tmp_path: Path) -> None:
+    file, folder = tmp_path / "w.pt", tmp_path / "run"
+    file.write_bytes(b"weights")
+    earlier = {"settings": config_of(file)["settings"]}
+    claim(folder, earlier, {}, may_differ=())
+    assert claim(folder, config_of(file), {}, may_differ=())
+    assert yaml.safe_load((folder / CONFIG).read_text())["given_files"]
+    claim(tmp_path / "two", earlier, {}, may_differ=())
+    with pytest.raises(UsageError, match="`weights` is"):
+        claim(tmp_path / "two", config_of(file.rename(tmp_path / "moved.pt")), {}, may_differ=())
+
+
+def test_a_trial_is_given_what_the_command_has_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first_run: Path
+) -> None:
+    """Not the data-set file, which may be edited or moved before the trial begins, nor the network's former place."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\nsource: digits\nimage_size: 8\ntest_per_class: 5\n")
+    space = SearchSpace.read(find("crt"), {"dataset": "mine.yaml", "start": "first/best"})
+    drawn = {"dataset": "mine.yaml", "methods": ["crt"], "start": "/before/best", "dataset.test_per_class": 7}
+    file.unlink()
+    whole = as_read(json.loads(json.dumps(drawn)), space)
+    assert whole["dataset"] == whole["dataset.name"] == "mine"
+    assert whole["dataset.image_size"] == 8 and whole["dataset.test_per_class"] == 7
+    assert whole["start"] == str(first_run / "best")
+    assert "weights" not in whole
+
+
+@pytest.mark.parametrize("name", ["start", "weights"])
+def test_paths_are_absolute_from_the_first_and_names_stay(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert RunSettings.check_value(name, "a/b") == str(tmp_path / "a/b")
+    assert RunSettings.check_value(name, "~/b") == "/home/someone/b"
+    assert RunSettings.check_value("weights", "imagenet") == "imagenet"
+    assert RunSettings.check_value(name, "") == ""
