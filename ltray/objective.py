@@ -25,8 +25,8 @@ def announced_objective(experiment: Experiment, data: ImageData, console: Consol
     if objective == BALANCED:
         return objective
     console.print(
-        f"The images that select are not balanced ({min(counts):,} to {max(counts):,} a class): models are compared by "
-        f"{title(objective)} ({OBJECTIVE}={objective}).",
+        f"The validation images are not balanced ({min(counts):,} to {max(counts):,} a class): models are compared by "
+        f"{title(objective)}, to which every class contributes equally ({OBJECTIVE}={objective}).",
         soft_wrap=True,
     )
     return objective

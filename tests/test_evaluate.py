@@ -31,7 +31,7 @@ def test_every_look_at_the_test_images_is_counted(finished_run, capsys):
     assert found["metrics"] == recorded["metrics"]
     assert found["test_look"] == 2  # the run's own was the first
     main([str(finished_run), "--test"])
-    assert "this is the third look at the test images: choose nothing by it" in capsys.readouterr().out
+    assert "this is the third look at the test images: do not choose anything by it" in capsys.readouterr().out
 
 
 def test_the_first_look_with_a_checkpoint_without_evaluation_is_not_warned_of(

@@ -77,7 +77,11 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
         for key in clear_losers(results, order[:done], metric=metric, looks=looks(order)):
             if not next(one for one in alive if one.key == key).paper:
                 alive = [one for one in alive if one.key != key]
-                console.print(f"finalist {key} stops after {done} rounds: behind the leader beyond chance")
+                console.print(
+                    f"finalist {key} is dropped after {done} of {len(order)} rounds: on the images that select it is "
+                    "behind the best finalist by more than chance explains",
+                    soft_wrap=True,
+                )
     return crashed
 
 

@@ -122,5 +122,5 @@ def _compare_finalists(space: SearchSpace, study: optuna.Study, folder: Path, co
         console.print("no finalist finished with a valid result", style="red")
         return FAILED
     console.print(render_finalists(table))
-    console.print(f"their test accuracies are the {words_of(look)}", soft_wrap=True)
+    console.print(f"test accuracies of all finalists together: {words_of(look)}", soft_wrap=True)
     return FAILED if crashed else DONE

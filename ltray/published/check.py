@@ -11,6 +11,13 @@ from ltray.published.spreads import Spread, listed_spread
 from ltray.results.intervals import LEVEL, Interval
 
 WITHIN, BELOW, ABOVE, NOT = "within noise", "below", "above", "not comparable"
+MEANING = {
+    WITHIN: "seeds alone can explain the difference",
+    BELOW: "ours is lower by more than seeds explain in 95 of 100 cases",
+    ABOVE: "ours is higher by more than seeds explain in 95 of 100 cases",
+    NOT: "measured under other conditions: the difference does not show which is better",
+}
+"""What each verdict means, for a reader who knows no statistics."""
 MOST_KNOBS = 3  # named in a verdict; of more the number
 
 
@@ -41,7 +48,9 @@ class Comparison:
         """The verdict with its reasons, or with what qualifies it."""
         if self.reasons:
             return f"{self.verdict}: {'; '.join(self.reasons)}"
-        knobs = self.recipe if len(self.recipe) <= MOST_KNOBS else [f"{len(self.recipe)} knobs unlike the paper's"]
+        knobs = (
+            self.recipe if len(self.recipe) <= MOST_KNOBS else [f"{len(self.recipe)} knobs not at the paper's values"]
+        )
         more = [f"with {', '.join(knobs)}"] if knobs else []
         more += [self.basis] if self.basis else []
         return "; ".join([self.verdict, *more])
@@ -75,7 +84,7 @@ def agreement(accuracy: Interval, listed: Spread) -> Agreement:
     if count > 1:  # half the interval's width is t·s/√n
         return Agreement(_about(mean, accuracy.half * math.sqrt(count + 1), count), "")
     half = float(student.ppf((1 + LEVEL) / 2, listed.freedom)) * listed.points / 100 * math.sqrt(2)
-    words = f"from one run: seeds are taken to spread {listed.points:.1f} points, {listed.source}"
+    words = f"judged from one run: seeds are assumed to differ by about {listed.points:.1f} points, {listed.source}"
     return Agreement(_about(mean, half, count), words)
 
 

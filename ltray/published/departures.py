@@ -32,7 +32,7 @@ def other_row(claim: Claim, settings: Mapping[str, Any], *, subsets: int) -> lis
     for name in sorted(_told_apart(claim.methods) | claim.settings.keys()):
         theirs = claim.settings.get(name, plain.get(name))
         if settings.get(name) != theirs:
-            reasons.append(f"{name}={theirs} there, {settings.get(name)} here")
+            reasons.append(f"their {name}: {theirs}, ours: {settings.get(name)}")
     if claim.variant:
         reasons.append(f"a variant that ltray lacks: {claim.variant}")
     return [*reasons, *_images(claim, settings, subsets)]
@@ -52,24 +52,24 @@ def other_recipe(claim: Claim, settings: Mapping[str, Any]) -> list[str]:
 def _selection(claim: Claim, settings: Mapping[str, Any]) -> Iterator[str]:
     honest = settings["dataset.protocol"] == "honest"
     if claim.chosen_on == "test" and honest:
-        yield "theirs is the best epoch on the test set, ours was chosen on validation images (honest)"
+        yield "their epoch was chosen on the test set, ours on validation images (protocol: honest)"
     elif claim.chosen_on == "validation" and not honest:
-        yield "theirs was chosen on validation images, ours on the test set (paper)"
+        yield "their epoch was chosen on validation images, ours on the test set (protocol: paper)"
     elif claim.chosen_on is None:
-        yield "they do not say which images chose their epoch"
+        yield "the source does not say on which images its epoch was chosen"
 
 
 def _epochs(claim: Claim, settings: Mapping[str, Any]) -> Iterator[str]:
     epochs = settings[f"{settings['methods'][0]}.epochs"]
     if claim.epochs is None:
-        yield f"they do not state their epochs; ours: {epochs}"
+        yield f"the source does not state its epochs, ours: {epochs}"
     elif claim.epochs != epochs:
-        yield f"{claim.epochs} epochs there, {epochs} here"
+        yield f"their epochs: {claim.epochs}, ours: {epochs}"
 
 
 def _network(claim: Claim, settings: Mapping[str, Any]) -> Iterator[str]:
     if claim.network != settings["backbone"]:
-        yield f"{claim.backbone} there, {settings['backbone']} here"
+        yield f"their network: {claim.backbone}, ours: {settings['backbone']}"
         return
     width, parameters = _size(settings["backbone"])
     wider = claim.width is not None and claim.width != width
@@ -77,21 +77,21 @@ def _network(claim: Claim, settings: Mapping[str, Any]) -> Iterator[str]:
     if wider or larger:
         theirs = [f"{claim.width} features"] if claim.width is not None else []
         theirs += [_millions(claim.parameters)] if claim.parameters is not None else []
-        ours = f"{width} features, {_millions(parameters)}"
-        yield f"another {claim.backbone}: {', '.join(theirs)} there, {ours} here"
+        ours = f"{width} features and {_millions(parameters)}"
+        yield f"their {claim.backbone} has {' and '.join(theirs)}, ours {ours}"
     usual = _usual_network(claim, settings)
     for name in NETWORK_SETTINGS[1:]:
         theirs = getattr(usual, name)
         if settings[name] != theirs:
-            yield f"{name}={theirs} there, {settings[name]} here"
+            yield f"their {name}: {theirs}, ours: {settings[name]}"
 
 
 def _images(claim: Claim, settings: Mapping[str, Any], subsets: int) -> Iterator[str]:
     """Yield where the images differ: the claim's subset, the draw, the shipped definition of the data set's name."""
     if claim.subset:
-        yield f"other training images there: {claim.subset}"
+        yield f"their training images are others: {claim.subset}"
     if settings["dataset.data_seed"] != 0 and subsets == 1 and settings["dataset.imbalance_kind"] != "natural":
-        yield f"other training images: data_seed={settings['dataset.data_seed']} instead of 0, the official draw"
+        yield f"other training images: data_seed={settings['dataset.data_seed']}, the official draw is 0"
     try:
         shipped = DatasetDefinition.read(find(settings["dataset"])).as_dict()
     except UsageError:
@@ -102,7 +102,7 @@ def _images(claim: Claim, settings: Mapping[str, Any], subsets: int) -> Iterator
         if name in LISTS:  # a path says where a user keeps the official list; its name which list it is
             ours, theirs = PurePath(ours).name, PurePath(str(theirs)).name
         if ours != theirs:
-            yield f"other data: {name}={ours} instead of {theirs}"
+            yield f"other data: their {name}: {theirs}, ours: {ours}"
 
 
 def _usual_network(claim: Claim, settings: Mapping[str, Any]) -> RunNetwork:

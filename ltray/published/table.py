@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from ltray.published.check import Comparison
+from ltray.published.check import MEANING, Comparison
 
 TITLE = "published figures for this method, data set and imbalance factor"
 HEADINGS = ("of", "published in", "all, %", "ours − theirs", "verdict")
@@ -23,9 +23,15 @@ def claim_rows(found: Mapping[str, Sequence[Comparison]]) -> list[tuple[str, ...
     ]
 
 
+def meanings(found: Mapping[str, Sequence[Comparison]]) -> list[str]:
+    """Return a line a kind of verdict among these comparisons: what it means."""
+    given = {one.verdict for comparisons in found.values() for one in comparisons}
+    return [f"{verdict}: {meaning}" for verdict, meaning in MEANING.items() if verdict in given]
+
+
 def claim_table(found: Mapping[str, Sequence[Comparison]]) -> Table:
     """Return published figures beside ours; `found` as in `claim_rows`."""
-    shown = Table(title=TITLE)
+    shown = Table(title=TITLE, caption="\n".join(meanings(found)), caption_justify="left")
     for heading in HEADINGS:
         shown.add_column(heading, justify="right" if heading in HEADINGS[2:4] else "left", no_wrap=heading == "of")
     for row in claim_rows(found):

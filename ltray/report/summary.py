@@ -5,10 +5,11 @@ import pandas as pd
 from ltray.metrics import heading, shown_accuracies, shown_keys
 from ltray.published.of_run import claims_of
 from ltray.published.table import HEADINGS, claim_rows
+from ltray.published.table import meanings as claim_meanings
 from ltray.report import marks
 from ltray.report.page import grid, key, paragraph, section, table
 from ltray.report.words import SELECTED_ON_TEST, percent, spread_of
-from ltray.results.finalist_table import against, methods_of, name_of, selected_on, shift_of, spread
+from ltray.results.finalist_table import against, meanings, methods_of, name_of, selected_on, shift_of, spread
 from ltray.results.ledger import LOOK, words_of
 from ltray.results.run_record import RunRecord
 
@@ -93,7 +94,11 @@ def finalists(record: RunRecord) -> str:
 
 def _look_words(found: pd.DataFrame) -> str:
     """Return which look at the test images the finalists were; nothing where an earlier version did not count."""
-    return paragraph(f"Their test accuracies are the {words_of(int(found.iloc[0][LOOK]))}.") if LOOK in found else ""
+    return (
+        paragraph(f"Test accuracies of all finalists together: {words_of(int(found.iloc[0][LOOK]))}.")
+        if LOOK in found
+        else ""
+    )
 
 
 def _finalist_words(found: pd.DataFrame) -> str:
@@ -104,12 +109,15 @@ def _finalist_words(found: pd.DataFrame) -> str:
     chosen = "The winner is chosen on validation means; each run read the test set once, and it chose nothing"
     if first["protocol"] == "paper":
         chosen = "The winner is chosen on the test set itself"
+    kinds = "".join(f"{words[0].upper()}{words[1:]}. " for words in meanings(found))
+    stopped = (found["state"] != "finished").any()
+    early = " A setting stopped early was behind the best one by more than chance explains, or its run crashed."
     return (
         f"Each setting was trained again on {unit} that the search did not use. {chosen}. Differences are paired by "
-        "seed. If no setting differed from the papers', a search like this one would call any of them better in at "
-        "most 5 % of cases, and any of them worse in at most 5 %, however many are compared; (≥ +0.1) is the "
-        "smallest lead, in points, that this allows for. “No difference found” does not mean that there is none: more "
-        "seeds may find it. ± is a 95 % interval that allows for the choice of the highest of all."
+        f"seed. {kinds}Where no setting truly differs from the papers', at most 5 "
+        "of 100 searches call any of them better, and at most 5 any of them worse. (≥ +0.1): the lead, in points, is "
+        "at least this large. ±: the true mean lies in this range in 95 of 100 searches, also for the winner."
+        f"{early if stopped else ''}"
     )
 
 
@@ -118,10 +126,6 @@ def claims(record: RunRecord) -> str:
     found = claims_of(record)
     if not found:
         return ""
-    words = paragraph(
-        "A published figure is one run and varies with its seed as ours do. Within noise: it lies where one more run "
-        "of ours would lie in 95 of 100 cases. Below or above: our runs are lower or higher than that allows for. "
-        "Not comparable: it was measured on something else.",
-        "soft",
-    )
+    kinds = ". ".join(words[0].upper() + words[1:] for words in claim_meanings(found))
+    words = paragraph(f"A published figure is one run: another seed would have given another figure. {kinds}.", "soft")
     return section("Published figures", words, table(HEADINGS, claim_rows(found), words=(0, 1, 4)))

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ltray.metrics import BALANCED, heading, shown_keys
 from ltray.results.finalists import PAPERS, Cell, Finalist, Results, paired, read_runs, round_means, rounds, values
-from ltray.results.intervals import SAME, Interval
+from ltray.results.intervals import MEANING, SAME, UNJUDGED, Interval
 from ltray.results.ledger import LOOK
 from ltray.results.multiple_comparisons import Difference, differences, mean_intervals
 from ltray.results.tables import write_table
@@ -99,14 +99,14 @@ def summary(
         finished = all(cell in own for cells in order for cell in cells)
         row: dict[str, Any] = {"trial": one.key, "methods": one.methods, "paper": one.paper}
         row |= {OF_PAPERS: one.of_papers, "runs": len(own) - failed, "failed": failed}
-        row["state"] = "finished" if finished else f"stopped after {len(own)} runs"
+        row["state"] = "finished" if finished else f"stopped after {len(own)} of {sum(map(len, order))} runs"
         for name, found in means.items():
             if name == "selection" or found[one.key].count:
                 row |= _columns(name, found[one.key])
         difference = compared[one.key]
         row |= _columns("difference", difference.interval)
         row |= {"difference_least": difference.bounds.low, "difference_most": difference.bounds.high}
-        row["verdict"] = "" if one.paper or not difference.bounds.count else difference.verdict
+        row["verdict"] = "" if one.paper else difference.verdict if difference.bounds.count > 1 else UNJUDGED
         row |= {"protocol": protocol, "objective": objective}
         rows.append(row | {"seeds": len({c[0] for cells in order for c in cells})})
     table = pd.DataFrame(rows).sort_values("trial", kind="stable")
@@ -142,7 +142,7 @@ def render_finalists(table: pd.DataFrame) -> Table:
     title = f"finalists: accuracy in %, mean ± 95 % interval over {unit}"
     if first["protocol"] == "paper":
         title += "; selected on test"
-    shown = Table(title=title)
+    shown = Table(title=title, caption="\n".join(meanings(table)), caption_justify="left")
     metrics = [key for key in shown_keys(first["objective"]) if f"test/{key}_mean" in table]
     several = methods_of(table)
     figures = ["runs", selected_on(first), *(f"test {heading(key)}" for key in metrics), against(table)]
@@ -155,6 +155,12 @@ def render_finalists(table: pd.DataFrame) -> Table:
         names = [name_of(row), *([row["methods"]] if several else [])]
         shown.add_row(*names, str(row["runs"]), *cells, shift, words, style="bold" if row["winner"] else None)
     return shown
+
+
+def meanings(table: pd.DataFrame) -> list[str]:
+    """Return a line a kind of verdict in the summary: what it means."""
+    given = set(table["verdict"])
+    return [f"{verdict}: {meaning}" for verdict, meaning in MEANING.items() if verdict in given]
 
 
 def selected_on(row: Mapping[Any, Any] | pd.Series) -> str:
@@ -192,7 +198,7 @@ def shift_of(row: Mapping[Any, Any] | pd.Series) -> str:
     """
     if row["paper"]:
         return ""
-    if row["verdict"] in ("", SAME):
+    if row["verdict"] in ("", SAME, UNJUDGED):
         return spread(row, "difference", signed=True)
     sign, bound = ("≥", row["difference_least"]) if row["difference_mean"] > 0 else ("≤", row["difference_most"])
     return f"{100 * row['difference_mean']:+.1f} ({sign} {100 * bound:+.1f})"

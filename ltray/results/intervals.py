@@ -9,6 +9,14 @@ import numpy as np
 LEVEL = 0.95
 """Confidence of the intervals that tables and reports show."""
 BETTER, SAME, WORSE = "better", "no difference found", "worse"
+UNJUDGED = "too few runs to judge"
+MEANING = {
+    BETTER: "higher on test images than the papers' setting, by more than chance explains",
+    WORSE: "lower on test images than the papers' setting, by more than chance explains",
+    SAME: "these runs cannot tell which is better, more seeds may; it does not mean that they are equal",
+    UNJUDGED: "fewer than two runs on the same seeds as the papers' setting",
+}
+"""What each verdict on a finalist means, for a reader who knows no statistics."""
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def words_of(number: int) -> str:
         number: Of the look, from 1.
     """
     text = f"{ordinal(number)} look at the test images"
-    return text if number == 1 else f"{text}: choose nothing by it"
+    return text if number == 1 else f"{text}: do not choose anything by it"
 
 
 def number_of(evaluation: Mapping[str, Any]) -> int:

@@ -14,10 +14,10 @@ from ltray.experiment import Experiment
 from ltray.methods import METHODS
 from ltray.parts.backbones import BACKBONES
 from ltray.published import published
-from ltray.published.check import ABOVE, BELOW, NOT, WITHIN, Comparison, agreement, compare
+from ltray.published.check import ABOVE, BELOW, MEANING, NOT, WITHIN, Comparison, agreement, compare
 from ltray.published.departures import other_row
 from ltray.published.spreads import FAMILIES, Spread, listed_spread
-from ltray.published.table import claim_rows
+from ltray.published.table import claim_rows, claim_table, meanings
 from ltray.results.intervals import Interval, mean_interval, run_interval
 
 # What papers train on that ltray has no definition of.
@@ -66,10 +66,10 @@ def test_a_comparable_result_is_judged_by_where_one_more_run_would_fall(low: flo
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"dataset__protocol": "honest"}, "ours was chosen on validation images (honest)"),
-        ({"bcl__epochs": 20}, "200 epochs there, 20 here"),
-        ({"backbone": "resnet50"}, "ResNet-32 there, resnet50 here"),
-        ({"dataset__largest_class": 40}, "other data: largest_class=40 instead of 0"),
+        ({"dataset__protocol": "honest"}, "ours on validation images (protocol: honest)"),
+        ({"bcl__epochs": 20}, "their epochs: 200, ours: 20"),
+        ({"backbone": "resnet50"}, "their network: ResNet-32, ours: resnet50"),
+        ({"dataset__largest_class": 40}, "other data: their largest_class: 0, ours: 40"),
     ],
 )
 def test_what_cannot_be_compared_says_why(given: dict[str, Any], words: str):
@@ -82,7 +82,7 @@ def test_what_cannot_be_compared_says_why(given: dict[str, Any], words: str):
 def test_one_run_is_judged_by_a_listed_spread_and_says_so(accuracy: float, verdict: str):
     one = of_table_3(compare(settings(), mean_interval([accuracy])))
     assert (one.verdict, one.reasons) == (verdict, ())
-    assert one.words.startswith(f"{verdict}; from one run: seeds are taken to spread 1.1 points, estimated for contr")
+    assert one.words.startswith(f"{verdict}; judged from one run: seeds are assumed to differ by about 1.1 points, ")
 
 
 def test_the_prediction_interval_counts_the_noise_of_the_published_run():
@@ -130,13 +130,16 @@ def test_every_published_method_and_data_set_has_a_spread():
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"width": 256, "parameters": 7_400_000}, "another ResNet-32: 256 features, 7.40 M parameters there, 64 f"),
-        ({"parameters": 16 * 463_504}, "another ResNet-32: 7.42 M parameters there"),
-        ({"width": 128}, "another ResNet-32: 128 features there, 64 features, 0.46 M parameters here"),
-        ({"subset": "the first images of each class"}, "other training images there: the first images of each class"),
+        ({"width": 256, "parameters": 7_400_000}, "their ResNet-32 has 256 features and 7.40 M parameters, ours 64 f"),
+        ({"parameters": 16 * 463_504}, "their ResNet-32 has 7.42 M parameters, ours"),
+        ({"width": 128}, "their ResNet-32 has 128 features, ours 64 features and 0.46 M parameters"),
+        (
+            {"subset": "the first images of each class"},
+            "their training images are others: the first images of each class",
+        ),
         ({"variant": "with RandAugment"}, "a variant that ltray lacks: with RandAugment"),
-        ({"epochs": None}, "they do not state their epochs; ours: 200"),
-        ({"chosen_on": None}, "they do not say which images chose their epoch"),
+        ({"epochs": None}, "the source does not state its epochs, ours: 200"),
+        ({"chosen_on": None}, "the source does not say on which images its epoch was chosen"),
     ],
 )
 def test_a_published_row_of_another_network_or_subset_is_another_row(row: dict[str, Any], words: str):
@@ -152,16 +155,16 @@ def test_a_setting_in_which_rows_differ_is_another_row_and_any_other_a_recipe():
     (met,) = [one for one in found if one.verdict != NOT]
     assert (met.claim.where, met.claim.all) == ("BCL, table 1", 50.2)
     assert met.words == "within noise; with bcl.temperature=0.2 instead of 0.1"
-    assert of_table_3(found).reasons == ("bcl.averaging=L1 there, L2 here",)
+    assert of_table_3(found).reasons == ("their bcl.averaging: L1, ours: L2",)
     many = {"bcl__temperature": 0.2, "bcl__learning_rate": 0.1, "bcl__batch_size": 128, "bcl__weight_decay": 1e-4}
     words = of_table_3(compare(settings(**many), mean_interval([0.51, 0.52, 0.53]))).words
-    assert words == "within noise; with 4 knobs unlike the paper's"
+    assert words == "within noise; with 4 knobs not at the paper's values"
 
 
 def test_another_draw_of_the_images_is_no_reason_where_several_are_averaged():
     one = settings(dataset__data_seed=3)
     reasons = of_table_3(compare(one, mean_interval([0.5, 0.51]))).reasons
-    assert reasons == ("other training images: data_seed=3 instead of 0, the official draw",)
+    assert reasons == ("other training images: data_seed=3, the official draw is 0",)
     assert of_table_3(compare(one, mean_interval([0.5, 0.51]), subsets=2)).reasons == ()
 
 
@@ -169,7 +172,7 @@ def test_pretrained_weights_are_another_row():
     given = {"dataset": "imagenet-lt", "backbone": "resnet50", "weights": "imagenet", "bcl__epochs": 90}
     found = compare(settings(**given, dataset__protocol="honest"), mean_interval([0.6, 0.61]))
     (one,) = [one for one in found if one.claim.where == "BCL, table 5"]
-    assert one.reasons == ("weights=random there, imagenet here",)
+    assert one.reasons == ("their weights: random, ours: imagenet",)
 
 
 def test_only_the_same_imbalance_and_methods_are_looked_at():
@@ -202,7 +205,7 @@ def test_every_field_that_decides_which_images_there_are_sets_a_result_apart(fie
     here = settings()
     claim = of_table_3(compare(here, mean_interval([0.5]))).claim
     before, other = here[f"dataset.{field}"], here | {f"dataset.{field}": value}
-    assert other_row(claim, other, subsets=1) == [f"other data: {field}={value} instead of {before}"]
+    assert other_row(claim, other, subsets=1) == [f"other data: their {field}: {before}, ours: {value}"]
 
 
 def of_lists(**given: Any) -> dict[str, Any]:
@@ -218,7 +221,7 @@ def reasons_of_table_5(here: dict[str, Any]) -> tuple[str, ...]:
 def test_another_list_is_other_data_and_the_official_one_in_another_folder_is_not(field: str, tmp_path: Path):
     official = Path(of_lists()[f"dataset.{field}"]).name
     mine = reasons_of_table_5(of_lists(**{f"dataset.{field}": "mine.txt"}))
-    assert mine == (*reasons_of_table_5(of_lists()), f"other data: {field}=mine.txt instead of {official}")
+    assert mine == (*reasons_of_table_5(of_lists()), f"other data: their {field}: {official}, ours: mine.txt")
     (tmp_path / official).write_text("train/a.png 0\n")
     moved = of_lists(dataset__folder=str(tmp_path))
     assert Path(moved[f"dataset.{field}"]) == tmp_path / official
@@ -227,3 +230,13 @@ def test_another_list_is_other_data_and_the_official_one_in_another_folder_is_no
 
 def test_the_draw_of_a_natural_data_set_is_no_reason():
     assert reasons_of_table_5(of_lists() | {"dataset.data_seed": 3}) == reasons_of_table_5(of_lists())
+
+
+def test_the_terminal_explains_each_kind_of_verdict_that_it_shows() -> None:
+    judged, other = (
+        of_table_3(compare(settings(), mean_interval([0.52, 0.53]))),
+        compare(settings(), mean_interval([0])),
+    )
+    shown = {"x": [judged, next(one for one in other if one.verdict == NOT)]}
+    assert meanings(shown) == [f"{WITHIN}: {MEANING[WITHIN]}", f"{NOT}: {MEANING[NOT]}"]
+    assert str(claim_table(shown).caption).splitlines() == meanings(shown)

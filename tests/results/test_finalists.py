@@ -9,8 +9,17 @@ import optuna
 import pytest
 
 from ltray.errors import UsageError
-from ltray.results.finalist_table import render_finalists, run_table, shift_of, spread, summary, write_finalists
+from ltray.results.finalist_table import (
+    meanings,
+    render_finalists,
+    run_table,
+    shift_of,
+    spread,
+    summary,
+    write_finalists,
+)
 from ltray.results.finalists import Finalist, check_asked, choose, clear_losers, read_run, rounds
+from ltray.results.intervals import MEANING, UNJUDGED
 from ltray.space.search_settings import Finalists, Stop
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import PAPER, SETTINGS
@@ -274,3 +283,21 @@ def test_a_table_of_runs_keeps_both_accuracies_as_shares():
     table = run_table([GOOD, PAPERS], found)
     assert table["val/acc_all"].tolist()[::2] == [0.70, 0.60] and table["test/acc_all"].tolist()[0] == 0.75
     assert table["seed"].tolist() == [1, 2, 1, 2] and table["failure"].tolist() == ["", "loss is NaN", "", ""]
+
+
+@pytest.mark.parametrize("shared", [0, 1])
+def test_fewer_than_two_paired_runs_give_no_verdict(shared: int) -> None:
+    found, order = results([0.71, 0.72, 0.73], [0.60, 0.61, 0.62])
+    for cell in list(found["0003"])[shared:]:
+        found["0003"][cell] = {"failure": "loss is NaN"}
+    table = summary([GOOD, PAPERS], found, order, protocol="honest").set_index("trial")
+    assert table.loc["0003", "verdict"] == UNJUDGED and "±" not in shift_of(table.reset_index().iloc[-1])
+    assert str(render_finalists(table.reset_index()).caption) == f"{UNJUDGED}: {MEANING[UNJUDGED]}"
+
+
+def test_the_terminal_explains_each_verdict_that_it_shows_and_where_a_finalist_stopped() -> None:
+    found, order = results([0.71, 0.72, 0.73], [0.60, 0.61, 0.62])
+    del found["0003"][next(reversed(found["0003"]))]
+    table = summary([GOOD, PAPERS], found, order, protocol="honest")
+    assert table["state"].tolist() == ["stopped after 2 of 3 runs", "finished"]
+    assert meanings(table) == [f"{table['verdict'][0]}: {MEANING[table['verdict'][0]]}"]

@@ -72,7 +72,7 @@ def test_a_trial_and_a_finalist_belong_to_their_search(tmp_path: Path) -> None:
 
 def test_words() -> None:
     assert words_of(1) == "first look at the test images"
-    assert words_of(2) == "second look at the test images: choose nothing by it"
+    assert words_of(2) == "second look at the test images: do not choose anything by it"
     assert [ordinal(n) for n in (10, 11, 12, 21, 22, 101, 111)] == [
         "tenth", "11th", "12th", "21st", "22nd", "101st", "111th",
     ]  # fmt: skip
