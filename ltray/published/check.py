@@ -15,7 +15,7 @@ MEANING = {
     WITHIN: "seeds alone can explain the difference",
     BELOW: "ours is lower by more than seeds explain in 95 of 100 cases",
     ABOVE: "ours is higher by more than seeds explain in 95 of 100 cases",
-    NOT: "measured under other conditions: the difference does not show which is better",
+    NOT: "measured under other or unknown conditions: the difference does not show which is better",
 }
 """What each verdict means, for a reader who knows no statistics."""
 MOST_KNOBS = 3  # named in a verdict; of more the number

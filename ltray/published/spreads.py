@@ -57,6 +57,8 @@ class Measured:
         points: Spread as in `Spread`, pooled over the family's methods.
         ratio: The same over what chance among the test images alone would give, √(p(1 − p)/N).
         freedom: Degrees of freedom; methods that continue the same runs count once.
+        short: What was cut, in words, where the runs were shorter or smaller than the data set's usual ones;
+            such a row is approximate, and no run of full length takes its points as they are.
     """
 
     dataset: str
@@ -64,6 +66,12 @@ class Measured:
     points: float
     ratio: float
     freedom: int
+    short: str = ""
+
+    @property
+    def where(self) -> str:
+        """The data set, with what was cut."""
+        return f"{self.dataset} ({self.short})" if self.short else self.dataset
 
 
 MEASURED = (  # docs/comparison.md: 3 seeds of each method, pooled over a family
@@ -82,8 +90,8 @@ def family_of(methods: Sequence[str]) -> str:
 def listed_spread(dataset: str, methods: Sequence[str], accuracy: float) -> Spread:
     """Return what one run would be expected to spread.
 
-    Where the data set was not measured, chance among its test images is multiplied by the
-    family's ratio on a data set that was, at least 1.
+    Where the data set was not measured with whole runs, chance among its test images is multiplied by the family's
+    ratio, at least 1: the largest that was measured, on other data sets or with short runs, to be cautious.
 
     Args:
         dataset: A key of `TEST_IMAGES`.
@@ -92,10 +100,10 @@ def listed_spread(dataset: str, methods: Sequence[str], accuracy: float) -> Spre
     """
     family = family_of(methods)
     rows = [row for row in MEASURED if row.family == family]
-    own = [row for row in rows if row.dataset == dataset]
+    own = [row for row in rows if row.dataset == dataset and not row.short]
     if own:
         return Spread(own[0].points, own[0].freedom, f"measured for {family} on {dataset}")
     row = max(rows, key=lambda row: row.ratio)
     chance = 100 * (accuracy * (1 - accuracy) / TEST_IMAGES[dataset]) ** 0.5
-    words = f"estimated for {family} from {row.dataset} and {TEST_IMAGES[dataset]:,} test images"
+    words = f"estimated for {family} from {row.where} and {TEST_IMAGES[dataset]:,} test images"
     return Spread(max(row.ratio, 1.0) * chance, row.freedom, words)
