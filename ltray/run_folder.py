@@ -17,7 +17,7 @@ from ltray.engine.checkpoint import FILE_NAME, SUMMARY_NAME, check_weights_diges
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
 from ltray.files import is_there, locking, read_text, reading
-from ltray.outcome.given_files import reconciled
+from ltray.given_files import reconciled
 from ltray.printable import printable
 from ltray.seal import LIST, append_sealed, check_listed, read_lines, read_sealed, write_listed, write_sealed
 

@@ -17,12 +17,12 @@ from ltray.data.dataset import ImageData
 from ltray.errors import UsageError, shown
 from ltray.experiment import OBJECTIVE, Experiment, complete_keys
 from ltray.following import World
+from ltray.given_files import recorded_files
 from ltray.loggers.tensorboard import TensorBoardLogger
 from ltray.objective import announced_objective, recorded_objective
 from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.final_evaluation import accuracy_line
-from ltray.results.given_files import recorded_files
 from ltray.results.ledger import LOOK, declare_end_of, number_of, words_of
 from ltray.results.paths import tensorboard_command
 from ltray.results.recorded_data import check_for

@@ -12,11 +12,11 @@ from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.data.dataset import ImageData
 from ltray.errors import UsageError, shown
+from ltray.given_files import recorded_files
 from ltray.objective import announced_objective, recorded_objective
 from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.finalists import check_asked
-from ltray.results.given_files import recorded_files
 from ltray.results.recorded_data import check_for
 from ltray.run_folder import claim, held, read_config, start_setting
 from ltray.settings import parse_assignments, plain

@@ -12,7 +12,7 @@ import yaml
 from ltray import train, tune
 from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
-from ltray.results.given_files import recorded_files
+from ltray.given_files import recorded_files
 from ltray.run_folder import CONFIG, claim, read_config
 from ltray.run_settings import RunSettings
 from ltray.space.catalog import find
