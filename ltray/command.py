@@ -11,6 +11,7 @@ from ltray.console import write_what_can_be_shown
 from ltray.errors import UsageError
 from ltray.files import reason
 from ltray.printable import printable, printable_lines
+from ltray.signals import in_this_process
 
 FILE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # errors that may come without a file's name
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -29,7 +30,8 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     Raises:
         SystemExit: Always.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop`, batch systems: as Ctrl-C
+    ending = in_this_process(signal.default_int_handler)
+    signal.signal(signal.SIGTERM, ending)  # `ray job stop`, batch systems: as Ctrl-C
     write_what_can_be_shown()
     try:
         code = main(sys.argv[1:])

@@ -11,11 +11,12 @@ from tests.given import ROOT
 PACKAGE = ROOT / "ltray"
 # Lowest first. What stands on one floor does not know its neighbours.
 FLOORS = (
-    "errors printable distributed provenance network",
+    "errors printable distributed provenance network signals",
     "captions console csv_cell files long_tail metrics ray_address typed",
     "arguments command following loggers seal yaml_text",
     "knobs settings settings_file",
-    "parts recipe run_settings",
+    "recipe run_settings",
+    "parts",
     "stage",
     "data engine stages",
     "given_files methods network_config",

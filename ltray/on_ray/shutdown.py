@@ -11,6 +11,7 @@ from ray.tune import Stopper
 from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.on_ray.forced_exit import exit_soon
 from ltray.on_ray.scheduler import EPOCHS
+from ltray.signals import in_this_process
 
 
 class GracefulStopper(Stopper):
@@ -87,9 +88,10 @@ class GracefulStopper(Stopper):
 @contextmanager
 def signals_to(stopper: GracefulStopper) -> Iterator[None]:
     """Hand SIGINT and SIGTERM to `stopper` instead of letting them break off whatever runs."""
-    before = {number: signal.signal(number, stopper.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    handler = in_this_process(stopper.interrupt)
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, usual in before.items():
+            signal.signal(number, usual)

@@ -1,0 +1,44 @@
+"""A process that a command forks ends by the signal that it gets; the command ends as it would have without that."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+FORKS = """
+import os, signal, time
+from contextlib import nullcontext
+from ltray.command import run
+from ltray.errors import UsageError
+{closing}
+
+def main(words):
+    with {within}:
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        ended = 0
+        while not ended:  # as soon as it is there: it has the handlers of this process still
+            os.kill(child, signal.{name})
+            ended, status = os.waitpid(child, os.WNOHANG)
+        raise UsageError(f"a child ended by signal {{os.WTERMSIG(status)}} of {{os.WIFSIGNALED(status)}}.")
+
+run(main)
+"""
+CLOSING = "from ltray.on_ray.shutdown import Closing, signals_to"
+
+
+@pytest.mark.parametrize(
+    ("closing", "within", "name"),
+    [("", "nullcontext()", "SIGTERM"), (CLOSING, "signals_to(Closing())", "SIGTERM")]
+    + [(CLOSING, "signals_to(Closing())", "SIGINT")],
+)
+def test_a_forked_process_ends_by_its_signal_and_the_command_goes_its_own_way(
+    closing: str, within: str, name: str
+) -> None:
+    program = FORKS.format(closing=closing, within=within, name=name)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    said = f"error: a child ended by signal {signal.Signals[name].value} of True.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
