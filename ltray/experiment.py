@@ -11,6 +11,7 @@ import torch
 from ltray.data.beton.store import Check
 from ltray.data.dataset import ImageData, open_data
 from ltray.data.definition import DatasetDefinition
+from ltray.data.pin import Pin
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.ema import check_average
 from ltray.engine.loop import Run, Session, planned_epochs, train
@@ -208,7 +209,9 @@ class Experiment:
         """Return the epochs of every stage."""
         return [stage.recipe.epochs for stage in self._build(tail, self._origin(), load=False)]
 
-    def train(self, session: Session, device: torch.device, *, start: Checkpoint | None = None) -> Position:
+    def train(
+        self, session: Session, device: torch.device, *, start: Checkpoint | None = None, pin: Pin | None = None
+    ) -> Position:
         """Train from the session's checkpoint, or from the start.
 
         Args:
@@ -216,9 +219,17 @@ class Experiment:
             device: Where to train.
             start: What the stages are to hold at the start: a checkpoint of a like run that
                 ended. Its optimiser and its position count for nothing.
+            pin: Of the data of the command that started this process, perhaps on another node; None: this process is
+                the command.
+
+        Raises:
+            UsageError: The data are not those of the command or of the checkpoint; see `open_data`.
         """
         saved = session.resume()
-        data = self.open_data(device, digest=saved.context.get("data_digest", "") if saved else "")
+        data = self.open_data(device)
+        if pin:
+            data.check_pin(pin)
+        data.check_digest(saved.context.get("data_digest", "") if saved else "")
         stages = self.stages(data.tail, saved=saved or start)
         if start and not saved:
             torch.nn.ModuleList(stages).load_state_dict(start.weights())

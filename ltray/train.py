@@ -14,6 +14,7 @@ from ltray.arguments import Parser, check_writable, count_argument, name_or_path
 from ltray.command import DONE, FAILED, INTERRUPTED, run
 from ltray.console import new_console
 from ltray.data.dataset import ImageData
+from ltray.data.pin import Pins
 from ltray.errors import UsageError, shown
 from ltray.experiment import OBJECTIVE, Experiment, complete_keys
 from ltray.following import World
@@ -114,7 +115,7 @@ def train(experiment: Experiment, data: ImageData, resources: TrialResources, fo
         if claim(folder, config, stamps, may_differ=("workers",)):
             console.print(f"continues the run in {folder}")
         try:
-            failure = _follow(experiment, resources, folder, console, planned)
+            failure = _follow(experiment, data, resources, folder, console, planned)
             if not failure:
                 _evaluate(experiment, folder, cluster.worker_resources(resources), console)
         except KeyboardInterrupt:
@@ -150,10 +151,11 @@ def _suited(
 
 
 def _follow(
-    experiment: Experiment, resources: TrialResources, folder: Path, console: Console, planned: int
+    experiment: Experiment, data: ImageData, resources: TrialResources, folder: Path, console: Console, planned: int
 ) -> str | None:
     """Run the workers, reporting every epoch; return why the run failed, or None."""
     from ltray.on_ray import cluster
+    from ltray.on_ray.last_line import last_line
     from ltray.on_ray.session import FAILURE
     from ltray.on_ray.workers import run_workers
 
@@ -171,6 +173,7 @@ def _follow(
         folder=folder,
         retries=resources.retries,
         earlier=known[-1][0] if known else None,
+        pins=Pins({experiment.dataset: data.pin}),
         tell=tell,
     )
     last: Mapping[str, Any] = {}
@@ -182,9 +185,7 @@ def _follow(
             append_history(folder, last)
             console.print(_line(last, planned, experiment.selection, experiment.objective))
     except Exception as error:
-        # Ray's words for a worker's exception hold its whole traceback, the exception itself last.
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        return f"{lines[-1].strip()} (in full under {folder})"
+        return f"{last_line(str(error) or type(error).__name__)} (in full under {folder})"
     board.finish({k: v for k, v in experiment.settings().items() if not k.startswith("dataset.")}, last)
     return None
 

@@ -20,6 +20,7 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.feature_cache import FeatureCache
 from ltray.data.loaders import EvaluationImages, FeatureLoader, ImageLoader
 from ltray.data.memory import keep_freed_memory
+from ltray.data.pin import Pin
 from ltray.data.plan import Plan
 from ltray.data.pools import ImagePool, decode_originals
 from ltray.data.sampling import Sampling
@@ -44,6 +45,7 @@ class Opened:
         origin: Where they are read from, in words.
         features: Where features of its images are kept.
         left_out: How many images a conversion left out.
+        stored: Digest of the converted images of all pools; "" where none were converted.
         notes: What a user should know besides, in sentences.
         held: What keeps conversions from replacing the files while the data set is in use.
     """
@@ -55,6 +57,7 @@ class Opened:
     origin: str
     features: FeatureCache | None = None
     left_out: int = 0
+    stored: str = ""
     notes: tuple[str, ...] = ()
     held: IO[str] | None = None
 
@@ -94,6 +97,19 @@ class ImageData:
                 found.update(split.indices.astype("<i8").tobytes())
                 found.update(split.labels.astype("<i8").tobytes())
         return found.hexdigest()
+
+    @property
+    def pin(self) -> Pin:
+        """What other processes of the same command compare their data with."""
+        return Pin(self.digest, self._opened.stored)
+
+    def check_pin(self, pin: Pin) -> None:
+        """Compare the data with those of the command that started this process.
+
+        Raises:
+            UsageError: They are others.
+        """
+        pin.check(self.pin, name=self.definition.name, place=self._opened.origin)
 
     def check_digest(self, digest: str) -> None:
         """Compare the data with those of a run.
@@ -290,5 +306,6 @@ def _of_converted(definition: DatasetDefinition, found: Converted, device: torch
         images=lambda split: open_beton(pools[split.pool], split.indices, view=definition.image_size, device=device),
         origin=str(any_pool.beton.parent),
         left_out=sum(pool.skipped for pool in pools.values()),
+        stored=hashlib.sha256(repr([(name, pools[name].content) for name in sorted(pools)]).encode()).hexdigest(),
         notes=found.notes,
     )

@@ -11,11 +11,13 @@ import ray
 import torch
 from rich.console import Console
 
+from ltray.data.pin import Pins
 from ltray.engine.loop import NotFinite
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
+from ltray.on_ray.pins import pins_of
 from ltray.on_ray.session import FAILURE
 from ltray.on_ray.trainer import cause_of_death
 from ltray.on_ray.tries import INTERRUPTED, Tries, interruption
@@ -94,10 +96,13 @@ class _Wave:
         self.resources = cluster.worker_resources(space.trial)
         self.at_once = cluster.trials_at_once(space.trial)
         self.tries: dict[Path, Tries] = {}
+        self.pins = Pins({})
 
     def run(self, runs: Sequence[Run], *, of: int) -> list[str]:
         """Run all of them; return why some crashed."""
         self.console.print(f"finalists: {len(runs)} runs of at most {of}, {self.at_once} at a time")
+        settings = (finalist.run_settings(cell) for finalist, cell in runs)
+        self.pins = pins_of(Experiment.from_settings(one, complete=True) for one in settings)
         waiting, running, crashed = deque(runs), dict[Any, Run](), list[str]()
         try:
             while waiting or running:
@@ -133,6 +138,7 @@ class _Wave:
                 "workers": self.space.trial.workers,
                 "resources": dict(self.resources),
                 "retries": self.space.trial.retries,
+                "pins": self.pins,
                 "stamps": {"trial": finalist.key, "paper": finalist.paper},
             }
         )
@@ -188,7 +194,8 @@ def _train(config: Mapping[str, Any]) -> dict[str, Any]:
 def _alone(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     torch.set_num_threads(max(int(config["resources"]["CPU"]), 1))
     device = torch.device("cuda" if "GPU" in config["resources"] else "cpu")
-    Experiment.from_settings(config["settings"], complete=True).train(FolderSession(folder), device)
+    experiment = Experiment.from_settings(config["settings"], complete=True)
+    experiment.train(FolderSession(folder), device, pin=config["pins"].of(experiment.dataset))
     return keep_evaluated(folder, checkpoint_of(folder), device, stamps=config["stamps"])
 
 
@@ -204,6 +211,7 @@ def _with_workers(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         folder=folder,
         retries=config["retries"],
         earlier=known[-1][0] if known else None,
+        pins=config["pins"],
         tell=survived.append,
     )
     for metrics, _ in reports:

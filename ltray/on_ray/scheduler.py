@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from ltray.on_ray.trial import is_finite, last_line
+from ltray.on_ray.trial import error_of, is_finite
 from ltray.study.progress import TrialProgress
 from ltray.study.stopping_rules import Rule
 
@@ -73,7 +73,7 @@ class RuleScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Keep why a trial crashed, whether it is retried or not: Tune asks this before it tells the searcher."""
-        self._errors[trial.trial_id] = last_line(trial)
+        self._errors[trial.trial_id] = error_of(trial)
 
     def _record(self, number: int, epoch: int, result: Mapping[str, Any]) -> None:
         self._records.setdefault(number, {})[epoch] = float(result[self._watched])

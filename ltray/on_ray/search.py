@@ -20,6 +20,7 @@ from ltray.on_ray.callbacks.progress import ProgressCallback
 from ltray.on_ray.callbacks.release_resources import ReleaseResourcesCallback
 from ltray.on_ray.finish import conclude, write_tables
 from ltray.on_ray.pbt import PBTScheduler, PopulationSearch
+from ltray.on_ray.pins import pins_of
 from ltray.on_ray.scheduler import RuleScheduler
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper, signals_to
@@ -192,6 +193,7 @@ def _shared(space: SearchSpace, folder: Path) -> dict[str, Any]:
         "workers": space.trial.workers,
         "resources": cluster.worker_resources(space.trial),
         "retries": space.trial.retries,
+        "pins": pins_of(space.experiments()),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import torch
 
+from ltray.data.pin import Pins
 from ltray.distributed import rank, world_size
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.loop import NotFinite
@@ -70,7 +71,12 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def train_and_report(
-    settings: Mapping[str, Any], session: RaySession, device: torch.device, *, runs: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any],
+    session: RaySession,
+    device: torch.device,
+    *,
+    pins: Pins,
+    runs: Mapping[str, Any] | None = None,
 ) -> None:
     """Train; what would come again is reported as the run's failure and not retried.
 
@@ -82,14 +88,16 @@ def train_and_report(
         settings: Flat settings of the experiment to train.
         session: Where it reports.
         device: Where to train.
+        pins: The data sets as the command has them; a node that has another one ends the run.
         runs: "lengths" and "promotion" of `ltray.study.short_runs.train_runs`, for a trial of several runs.
     """
     try:
         experiment = Experiment.from_settings(settings, complete=True)
+        pin = pins.of(experiment.dataset)
         if runs:
-            train_runs(experiment, **runs, session=session, device=device)
+            train_runs(experiment, **runs, session=session, device=device, pin=pin)
         else:
-            experiment.train(session, device)
+            experiment.train(session, device, pin=pin)
     except NotFinite as error:
         session.api.report({FAILURE: str(error)})
     except UsageError as error:

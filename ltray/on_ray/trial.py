@@ -11,6 +11,7 @@ from typing import Any
 import ray.tune
 import torch
 
+from ltray.on_ray.last_line import last_line
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
 from ltray.on_ray.tries import INTERRUPTED
 from ltray.on_ray.workers import run_workers
@@ -55,8 +56,8 @@ def run_trial(config: Mapping[str, Any]) -> None:
 
     Args:
         config: "number" of the trial, its "settings", the "trials" folder, the "folder" to
-            work in, "workers", "resources" of each, "retries", and the "runs" of a trial of
-            several, or None.
+            work in, "workers", "resources" of each, "retries", the "pins" of the data, and the "runs"
+            of a trial of several, or None.
     """
     os.chdir(config["folder"])
     if config["workers"] == 1:
@@ -72,7 +73,7 @@ def _alone(config: Mapping[str, Any]) -> None:
     if ray.tune.get_checkpoint() is None:
         _report_again(known[-1:])
     session = RaySession(ray.tune, known[-1][0] if known else None)
-    train_and_report(config["settings"], session, device, runs=config["runs"])
+    train_and_report(config["settings"], session, device, pins=config["pins"], runs=config["runs"])
 
 
 def _with_workers(config: Mapping[str, Any]) -> None:
@@ -89,6 +90,7 @@ def _with_workers(config: Mapping[str, Any]) -> None:
         resources=dict(config["resources"]),
         folder=folder,
         retries=config["retries"],
+        pins=config["pins"],
         runs=config["runs"],
         earlier=known[-1][0] if known else None,
         tell=survived.append,
@@ -117,14 +119,13 @@ def is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def last_line(trial: Any) -> str:
-    """Return the last line of a failed trial's error, from Tune's trial: the exception and its words."""
+def error_of(trial: Any) -> str:
+    """Return why a trial failed, in one line, from the error file of Tune's trial."""
     try:
-        lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines()
+        words = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
     except (OSError, TypeError):
-        return "the process ended without a word"
-    # After these words Ray guesses at reasons, in a paragraph.
-    return lines[-1].partition(" Some common causes")[0] if lines else "the process ended without a word"
+        words = ""
+    return last_line(words)
 
 
 def failure_of(result: Mapping[str, Any] | None) -> str | None:

@@ -26,6 +26,7 @@ from ray.util.placement_group import (
 )
 from ray.util.queue import Empty, Queue
 
+from ltray.data.pin import Pins
 from ltray.engine.checkpoint import metrics_of
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
@@ -105,12 +106,14 @@ def train_worker(config: dict[str, Any]) -> None:
 
     Args:
         config: "settings" of the experiment, "folder" to work in, "threads" to compute with,
-            the checkpoint of an "earlier" driver, or None, and the "runs" of a trial of several.
+            the checkpoint of an "earlier" driver, or None, the "pins" of the data, and the "runs" of a trial of
+            several.
     """
     os.chdir(config["folder"])
     torch.set_num_threads(config["threads"])
     session = RaySession(ray.train, config["earlier"])
-    train_and_report(config["settings"], session, ray.train.torch.get_device(), runs=config["runs"])
+    device = ray.train.torch.get_device()
+    train_and_report(config["settings"], session, device, pins=config["pins"], runs=config["runs"])
 
 
 def run_workers(
@@ -121,6 +124,7 @@ def run_workers(
     folder: Path,
     retries: int,
     earlier: Path | None,
+    pins: Pins,
     tell: Callable[[str], object],
     runs: Mapping[str, Any] | None = None,
 ) -> Generator[Report, None, None]:
@@ -135,6 +139,7 @@ def run_workers(
         folder: Where Ray keeps the run's checkpoints.
         retries: Failures without a new epoch in between after which the workers start again from their checkpoint.
         earlier: The checkpoint to go on from.
+        pins: The data sets as the command has them.
         tell: Gets a line on every failure that the run survives.
         runs: Of a trial of several runs; see `train_and_report`.
 
@@ -158,6 +163,7 @@ def run_workers(
             "folder": os.getcwd(),
             "threads": max(int(resources["CPU"]), 1),
             "earlier": earlier,
+            "pins": pins,
             "runs": runs,
         },
         scaling_config=ray.train.ScalingConfig(

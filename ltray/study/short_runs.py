@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from ltray.data.pin import Pin
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS, Session
 from ltray.experiment import Experiment
@@ -14,7 +15,13 @@ A_RUN = 1000.0  # in the score of a checkpoint: more than stages and accuracies 
 
 
 def train_runs(
-    experiment: Experiment, lengths: Sequence[int], *, promotion: str, session: Session, device: torch.device
+    experiment: Experiment,
+    lengths: Sequence[int],
+    *,
+    promotion: str,
+    session: Session,
+    device: torch.device,
+    pin: Pin | None = None,
 ) -> None:
     """Train the runs of a trial one after another, from the session's checkpoint where it has one.
 
@@ -30,6 +37,7 @@ def train_runs(
             ended with, its optimiser and its schedule from the start (a warm restart).
         session: Gets metrics and a checkpoint after every epoch of every run.
         device: Where to train.
+        pin: Of the data; see `Experiment.train`.
     """
     saved = session.resume()
     first = int(saved.metrics[RUN]) if saved else 0
@@ -37,7 +45,7 @@ def train_runs(
     for index, epochs in enumerate(lengths[first:], start=first):
         own = _RunOfSeveral(session, lengths, run=index, saved=saved if index == first else None, last=last)
         start = last if promotion == "continue" and index > first else None
-        experiment.shortened(epochs).train(own, device, start=start)
+        experiment.shortened(epochs).train(own, device, start=start, pin=pin)
         last = own.last
 
 

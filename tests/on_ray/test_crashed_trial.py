@@ -41,7 +41,7 @@ def test_why_a_trial_crashed_is_written_before_it_is_told(tmp_path, words):
     scheduler.on_trial_error(None, trial)  # the order of Tune's controller
     searcher.on_trial_complete("a", None, error=True)
     (told,) = [t for t in study.get_trials() if t.state.name == "FAIL"]
-    assert told.user_attrs[REASON] == (words or "the process ended without a word")
+    assert told.user_attrs[REASON] == (words or "the process exited without an error message")
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from ltray.data.pin import Pins
 from ltray.errors import UsageError
 from ltray.on_ray.session import FAILURE, train_and_report
 from ltray.on_ray.workers import _Relay
@@ -26,7 +27,7 @@ class Session:
 @pytest.mark.parametrize("wrong", [{"rescom.hard_positives": 99}, {"rescom.temprature": 0.1}])
 def test_a_trial_that_cannot_be_built_reports_why_and_returns(wrong):
     session = Session()
-    train_and_report(SETTINGS | wrong, session, torch.device("cpu"))
+    train_and_report(SETTINGS | wrong, session, torch.device("cpu"), pins=Pins({}))
     (report,) = session.reported
     assert next(iter(wrong)).partition(".")[2] in report[FAILURE]
 
@@ -35,7 +36,7 @@ def test_one_of_several_workers_raises_since_a_report_waits_for_all(monkeypatch)
     monkeypatch.setattr("ltray.on_ray.session.world_size", lambda: 2)
     session = Session()
     with pytest.raises(UsageError, match="hard_positives"):
-        train_and_report(SETTINGS | {"rescom.hard_positives": 99}, session, torch.device("cpu"))
+        train_and_report(SETTINGS | {"rescom.hard_positives": 99}, session, torch.device("cpu"), pins=Pins({}))
     assert session.reported == []
 
 

@@ -12,7 +12,9 @@ from ray.train.v2._internal.callbacks.placement_group_callback import PlacementG
 from ray.train.v2._internal.state import util
 from ray.util.placement_group import placement_group_table
 
+from ltray.experiment import Experiment
 from ltray.on_ray import cluster, workers
+from ltray.on_ray.pins import pins_of
 from ltray.on_ray.torch_backend import ConfinedTorchConfig
 from ltray.on_ray.trainer import ProgressPolicy, Trainer
 from ltray.run_folder import read_history
@@ -100,7 +102,14 @@ def test_what_a_killed_controller_had_reserved_is_freed(tmp_path: Path, monkeypa
     cluster.connect()
     try:
         reports = workers.run_workers(
-            settings, count=1, resources={"CPU": 1.0}, folder=tmp_path / "run", retries=0, earlier=None, tell=print
+            settings,
+            count=1,
+            resources={"CPU": 1.0},
+            folder=tmp_path / "run",
+            retries=0,
+            earlier=None,
+            pins=pins_of([Experiment.from_settings(settings)]),
+            tell=print,
         )
         next(reports)
         assert [name.startswith(f"{tmp_path.resolve()}/run ") for name in reserved()] == [True]

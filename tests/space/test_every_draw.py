@@ -34,6 +34,7 @@ def check_draws(space: SearchSpace, tail: LongTail, draws: int = DRAWS) -> None:
             return
         experiment = Experiment.from_settings(found)
         experiment.check_classes(tail.classes)
+        assert experiment.dataset in {one.dataset for one in space.experiments()}  # the search has pinned it
         if space.followed or not space.rows:
             # Everything that follows the data is in the settings: nothing is left to follow.
             assert experiment.following(World.of(tail)) == experiment

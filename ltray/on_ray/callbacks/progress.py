@@ -17,7 +17,7 @@ from ltray.loggers.tensorboard import TensorBoardLogger
 from ltray.on_ray.callbacks.forgive_failures import last_epoch
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.shutdown import GracefulStopper
-from ltray.on_ray.trial import failure_of, last_line
+from ltray.on_ray.trial import error_of, failure_of
 from ltray.on_ray.tries import INTERRUPTED, interruption
 
 REDRAW_EVERY = 0.5  # seconds
@@ -112,14 +112,14 @@ class ProgressCallback(Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has failed for good."""
         number = trial.config["number"]
-        self._end(trial, f"failed: {last_line(trial)} (in full: {trial.error_file})")
+        self._end(trial, f"failed: {error_of(trial)} (in full: {trial.error_file})")
         self._running.pop(number, None)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has failed and continues from its checkpoint."""
         left = trial.max_failures - trial.num_failures
         who = f"trial {trial.config['number']}"
-        self._say(interruption(who, last_line(trial), epoch=last_epoch(trial), left=left))
+        self._say(interruption(who, error_of(trial), epoch=last_epoch(trial), left=left))
 
     def close(self) -> None:
         """Take the live table down."""

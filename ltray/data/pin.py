@@ -1,0 +1,71 @@
+"""What a command pins of the data sets that it opened: every worker of it, on any node, compares its own with that."""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ltray.data.definition import DatasetDefinition
+from ltray.errors import UsageError
+
+SHOWN = 12  # characters of a digest
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One data set as one process has it.
+
+    Attributes:
+        originals: Digest of the originals' names, labels and contents and of the splits; see `ImageData.digest`.
+        stored: Digest of the converted images of all pools; "" where none were converted.
+        node: Host name of the process's machine.
+    """
+
+    originals: str
+    stored: str
+    node: str = field(default_factory=socket.gethostname)
+
+    def check(self, own: "Pin", *, name: str, place: str) -> None:
+        """Compare a worker's data with those of the command.
+
+        Args:
+            own: The worker's.
+            name: The data set's name.
+            place: Where the worker reads it, in words.
+
+        Raises:
+            UsageError: They differ.
+        """
+        if own.originals != self.originals:
+            what, here, there = "originals", own.originals, self.originals
+        elif own.stored != self.stored:
+            what, here, there = "converted images", own.stored, self.stored
+        else:
+            return
+        raise UsageError(
+            f"{name}: the {what} of node {own.node} in {place} are not those of node {self.node}, where the command "
+            f"runs: their digest is {_shown(here)} instead of {_shown(there)}. Replace {place} on {own.node} by a copy "
+            f"of that folder on {self.node}, or set LTRAY_DATA to a folder that all nodes share."
+        )
+
+
+@dataclass(frozen=True)
+class Pins:
+    """The data sets that a command opened.
+
+    Attributes:
+        by_definition: A pin for each.
+    """
+
+    by_definition: Mapping[DatasetDefinition, Pin]
+
+    def of(self, definition: DatasetDefinition) -> Pin:
+        """Return the pin of a data set.
+
+        Raises:
+            KeyError: The command has not opened it.
+        """
+        return self.by_definition[definition]
+
+
+def _shown(digest: str) -> str:
+    return f"{digest[:SHOWN]}…" if digest else "missing"

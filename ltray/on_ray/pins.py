@@ -1,0 +1,22 @@
+"""Pins the data of the runs that a command is about to start on other processes."""
+
+from collections.abc import Iterable
+
+import torch
+
+from ltray.data.definition import DatasetDefinition
+from ltray.data.pin import Pin, Pins
+from ltray.experiment import Experiment
+
+
+def pins_of(experiments: Iterable[Experiment]) -> Pins:
+    """Open the data set of every experiment, once each, and pin it.
+
+    Raises:
+        UsageError: One cannot be opened.
+    """
+    found: dict[DatasetDefinition, Pin] = {}
+    for experiment in experiments:
+        if experiment.dataset not in found:
+            found[experiment.dataset] = experiment.opened(torch.device("cpu")).pin
+    return Pins(found)

@@ -1,0 +1,29 @@
+"""The reason of a failure in one line, out of what Ray has of it."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from ltray.on_ray.last_line import NOTHING, last_line
+from ltray.on_ray.trial import error_of
+
+CASES = [
+    (
+        "Traceback:\n  File x\nOSError: [Errno 28] No space left on device\n",
+        "OSError: [Errno 28] No space left on device",
+    ),
+    ("worker died. Some common causes include: (1) memory", "worker died."),
+    (" \n", NOTHING),
+    ("", NOTHING),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), CASES)
+def test_the_last_line_of_words_and_of_a_trials_error_file(words, expected, tmp_path):
+    (tmp_path / "error.txt").write_text(words)
+    assert last_line(words) == error_of(SimpleNamespace(error_file=str(tmp_path / "error.txt"))) == expected
+
+
+@pytest.mark.parametrize("file", [None, "nowhere/error.txt"])
+def test_a_trial_without_error_file_has_a_sentence(file):
+    assert error_of(SimpleNamespace(error_file=file)) == "the process exited without an error message"
