@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 
 import numpy as np
 
@@ -49,43 +50,51 @@ def prepare(
             advance(len(chunk))
         return
     context = multiprocessing.get_context("spawn")
-    begin = (opener, prepared, storage, os.getpid())
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=begin) as pool:
-        try:
-            _run_all(pool, chunks, advance=advance, ahead=2 * workers)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    # Not among the arguments: this process would wait for ever for a worker that is killed before it has read more than
+    # a pipe holds, which the names of some thousand images are. A queue has a thread that waits.
+    openers = context.Queue()
+    for _ in range(workers):
+        openers.put(opener)
+    begin = (openers, prepared, storage, os.getpid())
+    try:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=begin) as pool:
+            try:
+                _run_all(pool, chunks, advance=advance, ahead=2 * workers)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    finally:
+        openers.cancel_join_thread()
+        openers.close()
 
 
 def _run_all(pool: ProcessPoolExecutor, chunks: list[range], *, advance: Callable[[int], None], ahead: int) -> None:
     waiting = list(reversed(chunks))
     running: dict[Future[None], range] = {}
     while waiting or running:
-        while waiting and len(running) < ahead:
-            chunk = waiting.pop()
-            running[pool.submit(_run_here, chunk)] = chunk
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            chunk = running.pop(future)
-            try:
+        try:
+            while waiting and len(running) < ahead:
+                running[pool.submit(_run_here, waiting[-1])] = waiting[-1]
+                waiting.pop()
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
                 future.result()
-            except BrokenProcessPool as error:
-                among = sorted([chunk, *running.values()], key=lambda one: one.start)
-                raise UsageError(
-                    f"A process died while it read images {among[0].start} to {among[-1].stop - 1}; "
-                    "was there too little memory?"
-                ) from error
-            advance(len(chunk))
+                advance(len(running.pop(future)))
+        except BrokenProcessPool as error:
+            among = sorted([*running.values(), *waiting[-1:]], key=lambda one: one.start)
+            raise UsageError(
+                f"A process died while it read images {among[0].start} to {among[-1].stop - 1}; "
+                "was there too little memory?"
+            ) from error
 
 
 _here: list["_Task"] = []  # the task of a worker process
 
 
-def _begin(opener: Opener, prepared: Prepared, storage: Storage, parent: int) -> None:
+def _begin(openers: "Queue[Opener]", prepared: Prepared, storage: Storage, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, for all of them
     follow(parent)
-    _here.append(_Task(opener(), prepared, storage))
+    _here.append(_Task(openers.get()(), prepared, storage))
 
 
 def _run_here(chunk: range) -> None:
