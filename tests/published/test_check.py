@@ -13,10 +13,10 @@ from ltray.data.definition import find
 from ltray.experiment import Experiment
 from ltray.methods import METHODS
 from ltray.parts.backbones import BACKBONES
-from ltray.published import published
+from ltray.published import published, spreads
 from ltray.published.check import ABOVE, BELOW, MEANING, NOT, WITHIN, Comparison, agreement, compare
 from ltray.published.departures import other_row
-from ltray.published.spreads import FAMILIES, Spread, listed_spread
+from ltray.published.spreads import FAMILIES, Measured, Spread, listed_spread
 from ltray.published.table import claim_rows, claim_table, meanings
 from ltray.results.intervals import Interval, mean_interval, run_interval
 
@@ -125,6 +125,18 @@ def test_every_published_method_and_data_set_has_a_spread():
             found = listed_spread(row.dataset, row.methods, 0.5)
             assert 0.1 < found.points < 10 and found.freedom >= 2 and found.source
     assert "measured for contrastive methods on digits-lt" in listed_spread("digits-lt", ("bcl",), 0.5).source
+
+
+@pytest.mark.parametrize(("ratio", "row"), [(9.0, "cifar10-lt (2 epochs)"), (1.0, "digits-lt")])
+def test_short_runs_on_the_same_data_set_lend_their_ratio_at_most_and_are_named(
+    ratio: float, row: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = [one for one in spreads.MEASURED if not one.short]
+    short = Measured("cifar10-lt", "classifier losses", 30.0, ratio, 4, "2 epochs")
+    monkeypatch.setattr(spreads, "MEASURED", (short, *whole))
+    found = listed_spread("cifar10-lt", ("focal",), 0.5)
+    assert found.points == pytest.approx(0.5 * max(ratio, 1.96)) and found.freedom == (4 if ratio > 1.96 else 14)
+    assert found.source == f"estimated for classifier losses from {row} and 10,000 test images"
 
 
 @pytest.mark.parametrize(
