@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 
 from ltray.convert import main
+from ltray.data.beton.left_out import left_out_before
+from ltray.data.beton.store import folder_of
 from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
 from ltray.errors import UsageError
@@ -54,6 +56,25 @@ def test_ones_own_folder_in_one_line(folder: Path, capsys: pytest.CaptureFixture
     assert data.class_names == ("cat", "dog", "owl") and data.tail.counts == (11, 4, 1)
     assert main([str(file)]) == 0
     assert "already converted" in capsys.readouterr().out
+    check_left_out_at_any_size(definition)
+    own = file.read_text().replace("flip: true", "flip: false") + "# mine\n"
+    file.write_text(own)
+    assert main([str(folder), "--on-error", "skip"]) == 0
+    assert file.read_text() == own and "flip: true" not in own
+    assert f"{file}" in capsys.readouterr().out
+    file.unlink()
+    assert main([str(folder), "--on-error", "skip"]) == 0
+    assert "flip: true" in file.read_text()
+
+
+def check_left_out_at_any_size(definition: DatasetDefinition) -> None:
+    """What one conversion left out is known to every other one of the same originals, and to no other data set's."""
+    for size in (32, 64, 224):
+        other = definition.replace(image_size=size, store="")
+        (left_out,) = left_out_before(other, folder_of(other))["train"]
+        assert left_out[0].endswith("broken.jpg")
+    elsewhere = definition.replace(folder=str(Path(definition.folder) / "cat"), store="")
+    assert not left_out_before(elsewhere, folder_of(elsewhere))
 
 
 def test_settings_and_output_are_heeded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
