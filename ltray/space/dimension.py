@@ -11,7 +11,7 @@ from ltray.recipe import Recipe
 from ltray.stage import Method
 from ltray.typed import as_type
 
-KEYS = ("from", "to", "log", "among")
+KEYS = ("from", "to", "log", "among", "follow")
 AUTO = "auto"
 LAST = 100  # more than needs that lead from one to the next
 
@@ -30,7 +30,7 @@ class Dimension:
         log: Whether a range is drawn on a logarithmic scale.
         among: The values, or None for a range.
         where: "file:line: " for messages.
-        auto: Whether the knob's own declaration states the range, so that it follows the data.
+        auto: Whether it follows the data: the knob's own range (`auto`), or one that was written with `follow: true`.
     """
 
     method: str
@@ -46,7 +46,7 @@ class Dimension:
 
     @classmethod
     def read(cls, method: Method, name: str, content: Any, *, where: str) -> Self:
-        """Read `{from, to, log}`, `{among: [...]}`, a list, or `auto` (the knob's own range).
+        """Read `{from, to, log}`, `{among: [...]}`, a list, or `auto` (the knob's own range); two may `follow`.
 
         Raises:
             UsageError: An unknown key, an empty or illegal range, a value of a wrong type.
@@ -66,6 +66,7 @@ class Dimension:
                 raise UsageError(f"{where}`among` lists values and `from`, `to` span a range; keep one of them.")
             if key not in KEYS:
                 raise UsageError(f"{where}`{key}` is not a part of a range.{did_you_mean(str(key), KEYS)}")
+        auto = auto or _flag(content, "follow", where)
         low, high, among = content.get("from"), content.get("to"), content.get("among")
         values = _values(among, where) if "among" in content else _ends(low, high, kind, where)
         checked = [_legal(method, name, value, where) for value in values]
@@ -89,7 +90,7 @@ class Dimension:
         return self.name.endswith("epochs") or self.spec.changes_length
 
     def suited(self, facts: Facts, *, paper: Any, bound: float | None) -> Self:
-        """Return the range that `auto` stands for with the data at hand; one that was written stays.
+        """Return the range with the data at hand; one that was written without `follow` stays.
 
         It follows the data as the knob's default does, holds the papers' value, and begins low enough for every
         value of the knobs that bound it.
@@ -228,8 +229,13 @@ def _values(among: Any, where: str) -> list[Any]:
 def _log(content: Mapping[str, Any], where: str) -> bool:
     if "among" in content:
         raise UsageError(f"{where}`log` has no effect with `among`: it belongs to `from` and `to`.")
+    return _flag(content, "log", where)
+
+
+def _flag(content: Mapping[str, Any], key: str, where: str) -> bool:
+    """Return a part of a range that is true or false; false where it is not stated."""
     try:
-        return bool(as_type("log", bool, content["log"]))
+        return bool(as_type(key, bool, content.get(key, False)))
     except UsageError as error:
         raise UsageError(f"{where}{error}") from error
 

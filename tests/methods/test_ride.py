@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from ltray.claims import published
 from ltray.errors import UsageError
+from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.methods.ride import distilled as ride_distilled
 from ltray.methods.ride import method as ride
@@ -216,3 +218,47 @@ def test_the_teacher_is_not_trained():
     assert not stage.teacher.training and not any(p.requires_grad for p in stage.teacher.parameters())
     batch = Batch({"image": torch.randn(6, 3, 8, 8)}, torch.tensor([0, 1, 2, 0, 1, 2]), torch.arange(6))
     assert stage(batch).keys() == {"classification", "diversity", "distillation"}
+
+
+@pytest.mark.parametrize("epoch", [0, 160])
+@pytest.mark.parametrize("case", CASES)
+def test_one_expert_has_the_loss_of_a_single_network_and_nothing_else(golden, case, epoch):
+    """Published rows "RIDE 1 expert": LDAM's margins, late class weights, no diversity, no routing."""
+    z = golden("ride")
+    scores, labels = torch.from_numpy(z[f"{case}/logits"])[:1].clone(), torch.from_numpy(z[f"{case}/y"])
+    tail = LongTail(tuple(z[f"{case}/counts"].tolist()))
+    stages = ride.METHOD.stages(RIDEKnobs(experts=1), _setting(tail.counts))
+    assert [type(stage) for stage in stages] == [RIDE]
+    (stage,) = stages
+    images = torch.randn(3, 3, 8, 8)
+    assert torch.equal(stage.expert_scores(images)[0], stage.network(images))
+    stage.network = Network(nn.Identity(), GivenExperts(scores.numpy()))
+    stage.begin_epoch(epoch)
+    terms = stage(Batch({"image": torch.zeros(len(labels), 3, 8, 8)}, labels, torch.arange(len(labels))))
+    assert terms.keys() == {"classification"}
+    counts = np.array(tail.counts, dtype=np.float64)
+    margins = 30.0 * 0.5 * (counts / counts.min()) ** -0.25
+    lowered = scores[0] - torch.nn.functional.one_hot(labels, tail.classes) * torch.from_numpy(margins)
+    weights = (1 - 0.9999) / (1 - 0.9999**counts) if epoch else np.ones_like(counts)
+    expected = torch.nn.functional.cross_entropy(lowered, labels, weight=torch.from_numpy(weights))
+    assert terms["classification"].item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def test_what_only_several_experts_need_has_no_effect_on_one_and_is_refused():
+    for name, spec in RIDEKnobs.specs().items():
+        if spec.needs and spec.needs[0] == "experts":
+            with pytest.raises(UsageError, match=f"`{name}` has no effect with experts=1"):
+                ride.METHOD.knobs.resolve("default", {"experts": 1, name: 2 * getattr(RIDEKnobs, name)})
+
+
+def test_the_published_rows_of_one_expert_are_claims_that_can_be_run():
+    rows = [claim for claim in published() if claim.settings.get("ride.experts") == 1]
+    assert [(claim.source, claim.table, claim.dataset, claim.all) for claim in rows] == [
+        ("PaCo", "10", "imagenet-lt", 52.8),
+        ("PaCo", "10", "imagenet-lt", 53.2),
+        ("PaCo", "12", "inat2018", 65.2),
+    ]
+    for claim in rows:
+        run = {"dataset": claim.dataset, "methods": list(claim.methods), **claim.settings, **claim.recipe}
+        experiment = Experiment.from_settings(run)
+        assert experiment.knobs[0].experts == 1 and not experiment.knobs[0].routes

@@ -15,6 +15,8 @@ from ltray.space.catalog import known
 from ltray.space.search_settings import SAMPLERS
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import ask, begin
+from tests.test_following import PROFILES as EVERY_PROFILE
+from tests.test_following import tails
 
 DRAWS = 12
 TRAINED = [name for name, method in METHODS.items() if method.knobs.specs()["epochs"].high]
@@ -41,7 +43,7 @@ def check_draws(space: SearchSpace, tail: LongTail, draws: int = DRAWS) -> None:
         study.tell(trial, [0.1 * (number % 7)] * len(space.search.objectives))
 
 
-SHIPPED = sorted(name for name in known() if "/" not in name and name != "quickstart")
+SHIPPED = sorted(name for name in known() if "/" not in name)
 
 
 def check_shipped(name: str, tail: LongTail, profile: str) -> None:
@@ -51,9 +53,32 @@ def check_shipped(name: str, tail: LongTail, profile: str) -> None:
     check_draws(space, tail, draws=len(space.first_trials()) + 3)
 
 
-@pytest.mark.parametrize("name", ["rescom", "which-method"])
+@pytest.mark.parametrize("name", ["rescom", "which-method", "quickstart"])
 def test_a_shipped_space_is_legal_on_two_classes(name):
     check_shipped(name, WORLDS[0], "imagenet_lt")
+
+
+@settings(max_examples=25, deadline=None)
+@given(tail=tails(), profile=st.sampled_from(EVERY_PROFILE))
+def test_the_quickstart_is_legal_on_any_data(tail, profile):
+    check_shipped("quickstart", tail, profile)
+
+
+def test_the_quickstart_keeps_its_ranges_on_the_digits():
+    space = SearchSpace.read(known()["quickstart"]).bind(10, LongTail((110, 78, 56, 40, 28, 20, 14, 10, 7, 5)))
+    assert [d.describe() for d in space.dimensions if d.auto] == ["4 … 32 (log)", "1 … 8", "8 … 256 (log)"]
+
+
+def test_a_range_follows_the_data_where_it_says_so_and_only_there(tmp_path):
+    tail = LongTail((9, 9, 9))
+    text = "explore: {{rescom.hard_negatives: {{from: 50, to: 100{}}}}}\nfix: {{rescom.queue_size: 10}}\n"
+    follows = read(tmp_path, text.format(", follow: true")).bind(3, tail)
+    assert [d.describe() for d in follows.dimensions] == ["20 … 100 (log)"]
+    check_draws(follows, tail)
+    with pytest.raises(UsageError, match="starts at 50, but other knobs of the space allow at most 20"):
+        read(tmp_path, text.format(", follow: false")).bind(3)
+    with pytest.raises(UsageError, match="space.yaml:3: .*`follow` must be bool, but got 'maybe'"):
+        read(tmp_path, text.format(", follow: maybe"))
 
 
 @pytest.mark.slow
