@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 
 def world_size() -> int:
@@ -80,3 +81,20 @@ def from_first(value: Tensor) -> Tensor:
     if world_size() > 1:
         dist.broadcast(value, src=0)
     return value
+
+
+def data_parallel(module: nn.Module) -> nn.Module:
+    """Return a module whose gradients are averaged over the workers in every backward pass.
+
+    Its buffers (queues, prototypes, statistics of a shuffled BatchNorm) are made those of rank 0 here, as a checkpoint
+    holds them, and are each worker's own from here on: a method updates them alike on all workers, or on each alone.
+
+    Args:
+        module: Parameters on one device.
+    """
+    if world_size() == 1:
+        return module
+    model = DistributedDataParallel(module)
+    # Set here, since versions of torch disagree on the name of the argument and warn of the older one.
+    model.broadcast_buffers = False
+    return model

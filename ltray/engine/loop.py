@@ -9,9 +9,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from ltray.distributed import rank, total, world_size
+from ltray.distributed import data_parallel, rank, total, world_size
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.ema import WeightAverage
 from ltray.engine.evaluation import evaluate
@@ -203,7 +202,7 @@ def _epochs(stage: Stage, data: Data, trained: Trained, position: Position, run:
         return
     # A stage of its own seed, so that two stages never share an order.
     loader = data.training(stage, stage.select(data.without_augmentation()), seed=_mixed(run.seed, position.stage))
-    model = DistributedDataParallel(stage, broadcast_buffers=False) if world_size() > 1 else stage
+    model = data_parallel(stage)
     for epoch in range(position.epoch, stage.recipe.epochs):
         stage.begin_epoch(epoch)
         terms = _train_epoch(model, stage, loader=loader, trained=trained, at=(position.stage, epoch), run=run)

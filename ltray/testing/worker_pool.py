@@ -6,6 +6,7 @@ import multiprocessing
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -17,6 +18,8 @@ from typing import Any, Self
 import torch
 import torch.distributed as dist
 
+Filter = tuple[Any, str, Any, str, int]  # arguments of `warnings.filterwarnings`
+
 START_LIMIT = 120.0  # seconds that processes may take to import torch and find one another
 
 
@@ -26,6 +29,8 @@ class WorkerPool:
     A call that fails, takes too long or is interrupted may leave an answer on its way and the workers at
     different collective operations. The processes are then ended, and the next call starts new ones, so
     that no call gets what belongs to another.
+
+    Warnings are treated as in this process when its workers start: errors where they are errors here.
 
     Args:
         workers: Number of processes.
@@ -94,7 +99,7 @@ class WorkerPool:
         with tempfile.TemporaryDirectory(prefix="ltray-workers-") as folder:
             for rank in range(self.workers):
                 ours, theirs = context.Pipe()
-                meeting = (str(Path(folder) / "store"), rank, self.workers, max(self.timeout, START_LIMIT))
+                meeting = (str(Path(folder) / "store"), rank, self.workers, max(self.timeout, START_LIMIT), _filters())
                 process = context.Process(target=_serve, args=(theirs, *meeting), daemon=True)
                 process.start()
                 theirs.close()  # else the end of the process would not be seen
@@ -113,7 +118,18 @@ class WorkerPool:
         self._pipes, self._processes = [], []
 
 
-def _serve(pipe: Connection, store: str, rank: int, workers: int, timeout: float) -> None:
+def _filters() -> list[Filter]:
+    """Return what this process does with warnings, in an order in which filters can be added again."""
+
+    def text(pattern: Any) -> str:
+        return str(getattr(pattern, "pattern", pattern) or "")
+
+    return [(action, text(what), kind, text(where), line) for action, what, kind, where, line in warnings.filters][::-1]
+
+
+def _serve(pipe: Connection, store: str, rank: int, workers: int, timeout: float, filters: list[Filter]) -> None:
+    for one in filters:
+        warnings.filterwarnings(*one)
     torch.set_num_threads(1)
     limit = timedelta(seconds=timeout)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=workers, timeout=limit)

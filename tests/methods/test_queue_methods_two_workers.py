@@ -6,9 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from ltray.distributed import rank, total, world_size
+from ltray.distributed import data_parallel, rank, total, world_size
 from ltray.engine.loop import set_training_mode
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
@@ -75,7 +74,7 @@ def three_steps(name: str, index: int, values: dict[str, Any]) -> tuple[list[dic
     stage = method.stages(method.knobs.resolve("digits_lt", values), context)[index].double()
     synchronise(stage)
     set_training_mode(stage)
-    model = DistributedDataParallel(stage, broadcast_buffers=False) if world_size() > 1 else stage
+    model = data_parallel(stage)
     trained = [parameter for parameter in stage.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=0.1, momentum=0.9)
     generator = torch.Generator().manual_seed(1)

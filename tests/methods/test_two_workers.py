@@ -1,12 +1,13 @@
 """Three SGD steps on two workers equal three on one: losses, parameters, queues, statistics."""
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from ltray.distributed import rank, total, world_size
+from ltray.distributed import data_parallel, rank, total, world_size
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.network import Backbone, Network
@@ -67,7 +68,7 @@ def three_steps(name: str, values: dict) -> tuple[list[dict[str, Tensor]], dict[
     (stage,) = method.stages(method.knobs.resolve("digits_lt", values), context)
     stage.double().train()
     synchronise(stage)
-    model = DistributedDataParallel(stage, broadcast_buffers=False) if world_size() > 1 else stage
+    model = data_parallel(stage)
     optimizer = torch.optim.SGD(stage.parameters(), lr=0.1, momentum=0.9)
     generator = torch.Generator().manual_seed(1)
     share = ROWS // world_size()
@@ -91,3 +92,40 @@ def test_two_workers_equal_one(two_workers, name: str, values: dict) -> None:
     for other_losses, other_state in two_workers.run(three_steps, name, values):
         torch.testing.assert_close(other_losses, losses, rtol=1e-9, atol=1e-11)
         torch.testing.assert_close(other_state, state, rtol=1e-9, atol=1e-11)
+
+
+class Counting(nn.Module):
+    """A buffer of its own on every worker, and one parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.register_buffer("count", torch.tensor(10.0 * (rank() + 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Count, and scale."""
+        self.count += rank() + 1
+        return self.weight * x
+
+
+def buffers_and_gradient() -> tuple[float, float, float]:
+    """The buffer before and after two steps, and the gradient of one with the input rank + 1."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        module = Counting()
+        model = data_parallel(module)
+        before = module.count.item()
+        for _ in range(2):
+            module.weight.grad = None
+            model(torch.tensor([rank() + 1.0])).sum().backward()
+    assert module.weight.grad is not None
+    return before, module.count.item(), module.weight.grad.item()
+
+
+def test_buffers_begin_as_rank_0_has_them_and_stay_the_workers_own(two_workers) -> None:
+    assert two_workers.run(buffers_and_gradient) == [(10.0, 12.0, 1.5), (10.0, 14.0, 1.5)]
+
+
+def test_one_worker_is_the_module_itself() -> None:
+    module = Counting()
+    assert data_parallel(module) is module

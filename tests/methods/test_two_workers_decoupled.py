@@ -3,9 +3,8 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from ltray.distributed import rank, total, world_size
+from ltray.distributed import data_parallel, rank, total, world_size
 from ltray.engine.loop import set_training_mode
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
@@ -63,7 +62,7 @@ def three_steps(name: str, index: int, values: dict) -> tuple[list[dict[str, Ten
     synchronise(stage)
     set_training_mode(stage)
     stage.begin_epoch(0)
-    model = DistributedDataParallel(stage, broadcast_buffers=False) if world_size() > 1 else stage
+    model = data_parallel(stage)
     optimizer = torch.optim.SGD(stage.parameter_groups(), lr=0.01, momentum=0.9)
     generator = torch.Generator().manual_seed(1)
     share = ROWS // world_size()

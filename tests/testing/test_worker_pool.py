@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 
 import pytest
 import torch
@@ -82,3 +83,16 @@ def test_an_interrupted_call_leaves_no_answer_behind(pool, monkeypatch):
         pool.run(answer, 1)
     monkeypatch.undo()
     assert pool.run(answer, 2) == [2, 2]
+
+
+def warn(text: str) -> str:
+    warnings.warn(text, FutureWarning, stacklevel=1)
+    return text
+
+
+@pytest.mark.filterwarnings("error", "ignore:known to be harmless")
+def test_workers_treat_warnings_as_this_process_does():
+    with WorkerPool(1) as own:
+        assert own.run(warn, "known to be harmless, as said") == ["known to be harmless, as said"]
+        with pytest.raises(RuntimeError, match="FutureWarning: another"):
+            own.run(warn, "another")
