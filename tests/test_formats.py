@@ -14,8 +14,8 @@ import torch
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.loop import CHECKPOINT_SCORE, Session
 from ltray.errors import UsageError
-from ltray.outcome.folder_session import FolderSession
-from ltray.outcome.run_folder import (
+from ltray.results.folder_session import FolderSession
+from ltray.run_folder import (
     checkpoint_of,
     read_config,
     read_environment,

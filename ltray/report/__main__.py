@@ -1,4 +1,4 @@
-"""`python -m ltray.report.__main__ RUN…`: an HTML page and a summary in the terminal of runs and searches."""
+"""`python -m ltray.report RUN…`: an HTML page and a summary in the terminal of runs and searches."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def _summarise(record: RunRecord, console: Console) -> None:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m ltray.report.__main__",
+        prog="python -m ltray.report",
         description="Report runs and searches, together where several are named.",
     )
     parser.add_argument(

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ltray.claims import published
+from ltray.published import published
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
