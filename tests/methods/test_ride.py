@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from ltray.published import published
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
@@ -22,6 +21,7 @@ from ltray.methods.ride.routing import RoutedNetwork
 from ltray.network import Network
 from ltray.parts.backbones import new_backbone
 from ltray.parts.heads import new_classifier
+from ltray.published import published
 from ltray.stage import Batch, BuildContext
 
 CASES = ["k5", "k100"]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ltray.data.beton.chunks import CHUNK, Prepared
+from ltray.data.beton.prepare import prepare
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals
-from ltray.data.preparation import prepare
-from ltray.data.prepared import CHUNK, Prepared
 from ltray.errors import UsageError
 
 
