@@ -16,7 +16,7 @@ from PIL import Image
 
 from ltray.data.beton import convert as conversion
 from ltray.data.beton.completion import Completion
-from ltray.data.beton.progress import TrialProgress
+from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.store import folder_of, sidecars
 from ltray.data.pin import Pin, Pins
 from ltray.errors import UsageError
@@ -40,7 +40,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(root / "pets", "cat", "dog")
     (root / "pets.yaml").write_text(PETS)
     experiment = Experiment.from_settings({"dataset": str(root / "pets.yaml"), "methods": ["cross_entropy"]})
-    conversion.convert(experiment.dataset, progress=TrialProgress(shown=False), root=root / "first")
+    conversion.convert(experiment.dataset, progress=ProgressBars(shown=False), root=root / "first")
     return root
 
 
