@@ -90,6 +90,6 @@ def test_the_table_says_how_exactly_the_images_tell_the_best_value() -> None:
     console = Console(file=io.StringIO(), width=120)
     console.print(render(table, {}, selection="val", most=5, objective="balanced_accuracy"))
     printed = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
-    assert "standard error of the best trial's value: ± 8.1 points (33 images)" in printed
+    assert "standard error of the best trial's value: ± 8.1 points (33 images); a smaller lead may be chance" in printed
     assert " balanced accuracy " in printed and " 40.0 " in printed
     assert precision_of_best(table, "val/acc_all") == ""  # a search of an older version has no such column

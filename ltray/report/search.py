@@ -82,7 +82,7 @@ def trials(record: RunRecord) -> str:
     where = "the test set" if record.protocol == "paper" else "validation images"
     caption = f"Accuracy on {where} in %, of each trial's best epoch."
     if error := precision_of_best(record.trials, record.metric):
-        caption += f" Standard error of the best trial's value: {error}."
+        caption += f" Standard error of the best trial's value: {error}; a smaller lead may be chance."
     return section("Trials", paragraph(caption, "soft"), open_part, rest)
 
 

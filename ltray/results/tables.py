@@ -153,7 +153,7 @@ def render(
     error = precision_of_best(table, f"{selection}/{objective}")
     shown = Table(
         title=f"accuracy on {'the test set' if selection == 'test' else 'validation images'}, %",
-        caption=f"standard error of the best trial's value: {error}" if error else None,
+        caption=f"standard error of the best trial's value: {error}; a smaller lead may be chance" if error else None,
         caption_justify="left",
     )
     metrics = [key for key in shown_keys(objective) if f"{selection}/{key}" in table]
