@@ -1,7 +1,6 @@
 """Finalists: which settings are trained again on fresh seeds, on which seeds, and what came out."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.files import is_there
 from ltray.knobs import HIGHEST_SEED
-from ltray.results.multiple_comparisons import ERROR, differences, mean_intervals
+from ltray.results.multiple_comparisons import ERROR, differences, mean
 from ltray.run_folder import read_evaluation
 from ltray.seal import read_sealed
 from ltray.space.search_settings import Finalists
@@ -170,7 +169,7 @@ def values(own: Mapping[Cell, Mapping[str, Any]], kind: str, name: str) -> dict[
 def round_means(of: Mapping[Cell, float], order: Sequence[Sequence[Cell]]) -> list[float]:
     """Return the mean of each round's runs: what an interval counts as one observation."""
     known = [[of[cell] for cell in cells if cell in of] for cells in order]
-    return [math.fsum(some) / len(some) for some in known if some]
+    return [mean(some) for some in known if some]
 
 
 def paired(one: Mapping[Cell, float], other: Mapping[Cell, float], order: Sequence[Sequence[Cell]]) -> list[float]:
@@ -200,9 +199,9 @@ def clear_losers(results: Results, order: Sequence[Sequence[Cell]], *, metric: s
     if len(order) < ROUNDS_BEFORE_DROPPING:
         return []
     of = {key: values(own, "selection", metric) for key, own in results.items()}
-    means = mean_intervals({key: round_means(found, order) for key, found in of.items() if found})
+    means = {key: mean(round_means(found, order)) for key, found in of.items() if found}
     if not means:
         return []
-    leader = max(sorted(means), key=lambda key: means[key].mean)
+    leader = max(sorted(means), key=lambda key: means[key])
     behind = {key: paired(of[key], of[leader], order) for key in means if key != leader}
     return [key for key, found in differences(behind, ERROR / looks).items() if found.bounds.high < 0]

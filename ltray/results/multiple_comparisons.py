@@ -3,10 +3,10 @@
 Whoever compares ten settings with one finds a lucky one more often than whoever compares one, and
 the winner of ten looks better than it is. Two things allow for that here.
 
-* The critical value is that of the largest of several t statistics (Dunnett's, one-sided).
-* A handful of seeds measures a spread badly, so a setting's spread is taken as its own or the
-  pooled one of all, whichever is larger. The pooled one has more degrees of freedom, which is what
-  a lead is found with; the own one protects where spreads differ.
+* The critical value is that of the largest of several t statistics (one-sided; C. W. Dunnett, "A multiple
+  comparison procedure for comparing several treatments with a control", 1955).
+* A handful of seeds measures a spread badly, so settings learn theirs from each other, the more so
+  the more alike they spread (`moderated_spreads`).
 
 `benchmarks/verdicts.py` measures error rates, coverage and power with known truth.
 """
@@ -19,13 +19,14 @@ from functools import cache
 import numpy as np
 
 from ltray.results.intervals import Interval
+from ltray.results.moderated_spreads import moderated
 
 ERROR = 0.05
 """Share of searches in which a verdict of one kind ("better", say) may be wrong, over all settings together."""
 SHARED = 0.5
 """Correlation of two differences from one reference where all spreads are equal."""
-CAUTIOUS = 1 / 3
-"""The same where settings vary √2 times as much as the reference: a lower one makes critical values larger."""
+CAUTIOUS = 0.4
+"""The same where settings spread 1.2 times as much as the reference: a lower one makes critical values larger."""
 NODES, QUANTILES = 41, 400
 
 
@@ -49,27 +50,6 @@ class Difference:
         return self.bounds.verdict()
 
 
-@dataclass(frozen=True)
-class _Mean:
-    """A mean with its standard error.
-
-    Attributes:
-        mean: Of the values.
-        error: Standard error, from the setting's own spread or the pooled one.
-        count: Number of values.
-        freedom: Degrees of freedom of the pooled spread.
-    """
-
-    mean: float
-    error: float
-    count: int
-    freedom: float
-
-    def within(self, critical: float) -> Interval:
-        """Return the interval of `critical` standard errors to either side."""
-        return Interval(self.mean, self.mean - critical * self.error, self.mean + critical * self.error, self.count)
-
-
 def mean_intervals(values: Mapping[str, Sequence[float]]) -> dict[str, Interval]:
     """Return each setting's mean with an interval that covers the true one in 95 % of searches.
 
@@ -78,8 +58,8 @@ def mean_intervals(values: Mapping[str, Sequence[float]]) -> dict[str, Interval]
     Args:
         values: One a round, by setting; settings may have different numbers of rounds.
     """
-    means = _means(values)
-    return {key: _chosen(means[key], _judged(means), 0.0) for key in values}
+    known, variances, counts = _spreads_of(values)
+    return _intervals(values, dict(zip(known, chosen_margins(variances, counts, 0.0)[0].tolist(), strict=True)))
 
 
 def differences(values: Mapping[str, Sequence[float]], error: float = ERROR) -> dict[str, Difference]:
@@ -89,56 +69,71 @@ def differences(values: Mapping[str, Sequence[float]], error: float = ERROR) -> 
         values: Paired differences from the reference, one a round, by setting.
         error: Largest share of searches in which a bound may be wrong, of each side.
     """
-    means = _means(values)
-    together = _judged(means)
-    found = {}
-    for key, one in means.items():
-        if one.count < 2:
-            unknown = Interval(one.mean, -math.inf, math.inf, one.count)
-            found[key] = Difference(unknown, unknown)
-            continue
-        bounds = max(
-            critical_value(together, one.freedom, CAUTIOUS, error),
-            critical_value(1, one.count - 1, 0.0, error),
-        )
-        found[key] = Difference(_chosen(one, together, CAUTIOUS), one.within(bounds))
-    return found
+    known, variances, counts = _spreads_of(values)
+    chosen = chosen_margins(variances, counts, CAUTIOUS)[0].tolist()
+    bound = difference_margins(variances, counts, error)[0].tolist()
+    intervals = _intervals(values, dict(zip(known, chosen, strict=True)))
+    bounds = _intervals(values, dict(zip(known, bound, strict=True)))
+    return {key: Difference(intervals[key], bounds[key]) for key in values}
 
 
-def _judged(means: Mapping[str, _Mean]) -> int:
-    return sum(one.count > 1 for one in means.values())
-
-
-def _chosen(one: _Mean, together: int, correlation: float) -> Interval:
-    """Return the interval for a setting that was chosen out of `together`.
+def chosen_margins(variances: np.ndarray, counts: np.ndarray, correlation: float) -> np.ndarray:
+    """Return half the widths of intervals that hold for a setting that was chosen by its mean.
 
     Chosen, it errs to one side: the one-sided value of the largest of all. Alone, it errs to
     either side, with no more than its own rounds to know the spread from.
+
+    Args:
+        variances: Of one round, searches × settings.
+        counts: Rounds of each setting, at least two.
+        correlation: Of any two settings' means, in [0, 1).
     """
-    if one.count < 2:
-        return Interval(one.mean, -math.inf, math.inf, one.count)
-    return one.within(
-        max(
-            critical_value(together, one.freedom, correlation, ERROR),
-            critical_value(1, one.count - 1, 0.0, ERROR / 2),
-        )
-    )
+    return _margins(variances, counts, correlation, together=ERROR, alone=ERROR / 2)
 
 
-def _means(values: Mapping[str, Sequence[float]]) -> dict[str, _Mean]:
-    """Return means and standard errors; sums are exact, so that no order of rounds or settings matters."""
-    means = {key: math.fsum(own) / len(own) if own else math.nan for key, own in values.items()}
-    squares = {key: math.fsum((v - means[key]) ** 2 for v in own) for key, own in values.items() if len(own) > 1}
-    freedom = sum(len(values[key]) - 1 for key in squares)
-    pooled = math.fsum(squares.values()) / freedom if freedom else math.nan
-    # spreads of differences from one reference are correlated: together they say less than their number
-    worth = freedom / (1 + (len(squares) - 1) * SHARED**2)
+def difference_margins(variances: np.ndarray, counts: np.ndarray, error: float = ERROR) -> np.ndarray:
+    """Return how far the bounds of differences from a common reference lie from their means.
+
+    Args:
+        variances: Of one round's difference, searches × settings.
+        counts: Rounds of each setting, at least two.
+        error: Largest share of searches in which any bound may be wrong, of each side.
+    """
+    return _margins(variances, counts, CAUTIOUS, together=error, alone=error)
+
+
+def _margins(
+    variances: np.ndarray, counts: np.ndarray, correlation: float, *, together: float, alone: float
+) -> np.ndarray:
+    """Return critical values times standard errors: of all settings together, and of each one alone at least."""
+    value, freedom = moderated(variances, counts - 1, SHARED)
+    kinds, place = np.unique(freedom, return_inverse=True)
+    critical = np.array([critical_value(len(counts), float(one), correlation, together) for one in kinds])
+    least = np.array([critical_value(1, float(one) - 1, 0.0, alone) for one in counts])
+    return np.asarray(np.maximum(critical[place.reshape(freedom.shape)], least) * np.sqrt(value / counts))
+
+
+def _intervals(values: Mapping[str, Sequence[float]], margins: Mapping[str, float]) -> dict[str, Interval]:
+    """Return the mean of each setting's values with its margin to either side, endless where it has none."""
     found = {}
     for key, own in values.items():
-        spread = max(squares[key] / (len(own) - 1), pooled) if key in squares else math.nan
-        error = math.sqrt(spread / len(own)) if key in squares else math.nan
-        found[key] = _Mean(means[key], error, len(own), worth)
+        middle = mean(own)
+        low, high = (middle - margins[key], middle + margins[key]) if key in margins else (-math.inf, math.inf)
+        found[key] = Interval(middle, low, high, len(own))
     return found
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean, NaN of none; its sum is exact, so that no order of rounds matters."""
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _spreads_of(values: Mapping[str, Sequence[float]]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Return the settings with two rounds or more, their variances as one search's, and their numbers of rounds."""
+    known = [key for key, own in values.items() if len(own) > 1]
+    means = {key: mean(values[key]) for key in known}
+    variances = [math.fsum((v - means[key]) ** 2 for v in values[key]) / (len(values[key]) - 1) for key in known]
+    return known, np.array([variances]), np.array([len(values[key]) for key in known], dtype=float)
 
 
 @cache

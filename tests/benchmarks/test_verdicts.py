@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.verdicts import FINALISTS, WORLDS, called_better, covered, dropped, misjudged
+from benchmarks.verdicts import FINALISTS, WORLDS, World, called_better, covered, dropped, misjudged
 from ltray.published import published
 from ltray.published.spreads import MEASURED
 from ltray.results.finalist_table import summary
@@ -40,6 +40,39 @@ def test_spreads_and_leads_of_a_world_are_what_it_says() -> None:
         inside = (np.abs(runs - [0.0, 0.0, 2.0]) < [world.reference, 1.0, world.every]).mean(axis=(0, 1))
         share = 0.818 if "tails" in world.name else 0.683
         assert inside.tolist() == pytest.approx([share] * 3, abs=0.01)
+
+
+@pytest.mark.parametrize("count", FINALISTS)
+def test_five_seeds_find_a_lead_of_two_points_in_most_searches(count: int) -> None:
+    runs = WORLDS[0].runs(np.random.default_rng(5), 6000, 5, [2.0, *[0.0] * (count - 1)])
+    assert called_better(runs)[1][:, 0].mean() > (0.7 if count < 5 else 0.5)
+
+
+FURTHER = (
+    World("every second finalist spreads twice as much", WORLDS[0].draw, every=2.0),
+    World("every second finalist spreads 5 times as much", WORLDS[0].draw, every=5.0),
+    World("the papers' setting spreads a third as much", WORLDS[0].draw, reference=1 / 3),
+    World("heavy tails, every second finalist spreads 3 times as much", WORLDS[3].draw, every=3.0),
+)
+
+
+@pytest.mark.parametrize("world", [*WORLDS, *FURTHER], ids=lambda world: world.name)
+@pytest.mark.parametrize("count", [2, 5, 20])
+def test_no_world_makes_more_than_one_search_in_twenty_call_equals_better(world: World, count: int) -> None:
+    for seeds in (2, 3, 5, 10):
+        runs = world.runs(np.random.default_rng(count), 3000, seeds, [0.0] * count)
+        assert called_better(runs)[1].any(axis=1).mean() <= 0.058  # 5 % and two standard errors
+        assert covered(runs, np.zeros(count + 1))[1].mean() >= 0.942
+
+
+@pytest.mark.parametrize(("outliers", "factor"), [(1, 3.0), (2, 3.0), (2, 5.0)])
+def test_few_finalists_that_spread_more_than_the_others_are_no_more_often_called_better(
+    outliers: int, factor: float
+) -> None:
+    for seeds in (3, 5, 10):
+        runs = WORLDS[0].runs(np.random.default_rng(6), 3000, seeds, [0.0] * 20)
+        runs[:, :, -outliers:] *= factor
+        assert called_better(runs)[1].any(axis=1).mean() <= 0.058
 
 
 def test_the_rules_before_are_worse_where_nothing_differs() -> None:

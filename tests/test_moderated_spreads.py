@@ -1,0 +1,84 @@
+"""Variances that settings learn from each other: when they are shared, when not, and what must not matter."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import polygamma
+
+from ltray.results.moderated_spreads import LEAST, STEP, _inverse_trigamma, moderated
+
+
+def moderated_of(own: list[float], freedom: float = 4.0, shared: float = 0.5) -> tuple[list[float], list[float]]:
+    value, known = moderated(np.array([own]), np.full(len(own), freedom), shared)
+    return value[0].tolist(), known[0].tolist()
+
+
+def test_alike_settings_share_one_variance_with_all_their_degrees_of_freedom() -> None:
+    value, freedom = moderated_of([1.0, 1.1, 0.9, 1.2, 0.8])
+    assert value == pytest.approx([1.0] * 5)
+    assert freedom == pytest.approx([20 / (1 + 4 * 0.25)] * 5)  # correlated variances say less than their number
+    assert moderated_of([1.0, 1.1, 0.9, 1.2, 0.8], shared=0.0)[1] == pytest.approx([20.0] * 5)
+
+
+def test_settings_that_surely_differ_keep_their_own_variance_down_to_a_share_of_the_pooled_one() -> None:
+    own = [1.0, 900.0] * 5
+    value, freedom = moderated_of(own)
+    pooled = 450.5
+    assert min(value[1::2]) > 0.9 * 900.0
+    assert value[::2] == pytest.approx([LEAST * pooled] * 5)
+    assert max(freedom) < 5.0  # of 40
+
+
+def test_between_the_two_the_common_variance_counts_as_smyth_has_it() -> None:
+    own = np.array([1.0, 2.0, 4.0, 1.5, 3.0, 6.0, 2.5, 0.8, 5.0, 1.2])
+    value, freedom = (np.array(part) for part in moderated_of(own.tolist(), 40.0))
+    pooled = own.mean()
+    inside = (value > LEAST * pooled * 1.001) & ~np.isclose(value, own)  # neither at the floor nor kept as an outlier
+    assert inside.sum() >= 2
+    common = 40.0 * (own[inside] - value[inside]) / (value[inside] - pooled)
+    assert common == pytest.approx(common[0])
+    assert np.allclose(freedom, freedom[0]) and freedom[0] <= common[0] + 40 < STEP * freedom[0]
+    # section 6.2: scatter of the logarithms beyond chance is trigamma(d0 / 2); here at an upper limit, so d0 is less
+    excess = np.log(own).var(ddof=1) - polygamma(1, 20.0)
+    assert polygamma(1, common[0] / 2) > excess > 0
+
+
+def test_one_setting_that_spreads_far_more_keeps_its_own_variance() -> None:
+    value, _ = moderated_of([1.0] * 19 + [9.0])
+    assert value[-1] == 9.0 and max(value[:-1]) < 1.5
+
+
+def test_equal_runs_have_no_variance_of_their_own_and_take_the_others() -> None:
+    value, freedom = moderated_of([0.0, 0.0, 0.0])
+    assert value == [0.0, 0.0, 0.0] and freedom == pytest.approx([8.0] * 3)
+    value, freedom = moderated_of([0.0, 2.0, 2.2])
+    assert value[0] == pytest.approx(LEAST * 1.4) and min(freedom) > 0
+    assert moderated_of([3.0], 2.0) == ([3.0], [2.0])
+
+
+VARIANCES = st.lists(
+    st.tuples(st.one_of(st.just(0.0), st.floats(1e-6, 1e4)), st.integers(1, 20)), min_size=1, max_size=8
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(own=VARIANCES, seed=st.integers(0, 99), scale=st.sampled_from([2.0**-20, 0.25, 8.0]))
+def test_neither_order_nor_unit_nor_other_searches_matter(own: list, seed: int, scale: float) -> None:
+    variances, freedom = np.array([v for v, _ in own]), np.array([float(d) for _, d in own])
+    value, known = moderated(variances[None], freedom, 0.5)
+    order = random.Random(seed).sample(range(len(own)), len(own))
+    both = moderated(np.stack([variances[order], scale * variances[order]]), freedom[order], 0.5)
+    assert both[0][0].tolist() == value[0][order].tolist() and both[1][0].tolist() == known[0][order].tolist()
+    assert both[0][1].tolist() == (scale * value[0][order]).tolist() and both[1][1].tolist() == both[1][0].tolist()
+    pooled = (variances * freedom).sum() / freedom.sum()
+    assert (value >= LEAST * pooled * (1 - 1e-9)).all()
+    assert (known > 0).all() and (known <= freedom.sum() * (1 + 1e-9)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(value=st.floats(1e-7, 1e4))
+def test_the_inverse_of_the_trigamma_function_is_one(value: float) -> None:
+    assert polygamma(1, _inverse_trigamma(np.array([value]))) == pytest.approx([value], rel=1e-5)
