@@ -3,7 +3,7 @@
     python -m benchmarks.verdicts                    # the tables of docs/protocol.md, as Markdown
     python -m benchmarks.verdicts --searches 500     # faster, rougher
 
-The tables about finalists take 25 s on one core.
+It takes about three minutes on one core, most of it the table about dropping.
 
 Runs are draws around a true accuracy; the rules are the package's own, beside those that it had
 before. One value is validation and test accuracy at once, which is the hardest case: the luck that
