@@ -1,6 +1,6 @@
-"""The private parts of Ray that starting and watching a cluster needs, in one place; tried with Ray 2.60.
+"""The private parts of Ray that starting, asking and watching a cluster needs, in one place; tried with Ray 2.60.
 
-`tests/on_ray/test_compat.py` fails where a newer Ray no longer has them.
+Those of Ray Train are in `_compat_train`. `tests/on_ray/test_local_cluster.py` fails where a newer Ray uses others.
 """
 
 import os
@@ -13,10 +13,29 @@ import ray
 import ray._private.ray_constants as ray_constants
 import ray._private.services as services
 import ray._private.worker as ray_worker
+from ray._common.usage.usage_lib import get_cluster_metadata
 from ray._private.node import Node
+from ray._private.services import find_node_ids
+from ray._private.utils import check_version_info
+
+__all__ = [
+    "GcsClient",
+    "NotStarted",
+    "check_version_info",
+    "control_address",
+    "ended_process",
+    "environment",
+    "find_node_ids",
+    "get_cluster_metadata",
+    "patient_start",
+    "print_errors",
+    "read_environment_again",
+    "started_here",
+]
 
 RAY_WAITS = 30.0  # seconds that Ray itself grants a new node, in its source
 PRINT = ray_worker.print_to_stdstream
+GcsClient = ray._raylet.GcsClient
 
 
 class NotStarted(Exception):

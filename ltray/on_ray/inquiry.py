@@ -9,16 +9,15 @@ import sys
 from typing import Any
 
 import ray
-from ray._common.usage.usage_lib import get_cluster_metadata
-from ray._private.services import find_node_ids
-from ray._private.utils import check_version_info
 from ray.exceptions import AuthenticationError
+
+from ltray.on_ray._compat import GcsClient, check_version_info, find_node_ids, get_cluster_metadata
 
 
 def inquire(address: str) -> dict[str, Any]:
     """Return what `knock.problem_of` judges."""
     try:
-        client = ray._raylet.GcsClient(address=address)
+        client = GcsClient(address=address)
         metadata = get_cluster_metadata(client)
         nodes = client.get_all_node_info(timeout=30)
     except AuthenticationError as error:

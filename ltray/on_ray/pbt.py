@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
@@ -18,6 +17,7 @@ from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.trial import checkpoints, copies_folder, resumable
+from ltray.study._compat import live
 from ltray.study.population import Copy, Population
 from ltray.study.progress import TrialProgress
 from ltray.study.study import COPIES, PROGRESS, SETTINGS, as_read, proposed, unfinished
@@ -102,7 +102,7 @@ class PopulationSearch(StudySearch):
     def _commit(self, members: list[FrozenTrial], copies: Mapping[int, Copy], epoch: int) -> None:
         """Write the exchange into its trials; what an earlier driver wrote of it already stays as it is."""
         for member in members:
-            trial = optuna.Trial(self._study, member._trial_id)
+            trial = live(self._study, member)
             history = [list(copy) for copy in member.user_attrs.get(COPIES, [])]
             if member.number in copies:
                 own = copies[member.number]
@@ -112,7 +112,7 @@ class PopulationSearch(StudySearch):
                 progress = TrialProgress.read(member.user_attrs.get(PROGRESS))
                 trial.set_user_attr(PROGRESS, replace(progress, best_epoch=0, score=-1.0, metrics={}).text())
         for member in members:  # last: whoever has it is through with this exchange
-            optuna.Trial(self._study, member._trial_id).set_user_attr(GENERATION, epoch)
+            live(self._study, member).set_user_attr(GENERATION, epoch)
 
 
 class PBTScheduler(RuleScheduler):

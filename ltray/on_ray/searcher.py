@@ -15,6 +15,7 @@ from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.trial import failure_of, is_finite
 from ltray.space.search_space import SearchSpace
+from ltray.study._compat import as_recorded, live
 from ltray.study.progress import TrialProgress
 from ltray.study.redraw import redraw, undrawn
 from ltray.study.study import ATTEMPT, PROGRESS, REASON, SETTINGS, as_read, ask, proposed, unfinished
@@ -68,7 +69,7 @@ class StudySearch(Searcher):
             return str(Searcher.FINISHED)
         if self._left:
             frozen = self._left.pop(0)
-            trial = optuna.Trial(self._study, frozen._trial_id)
+            trial = live(self._study, frozen)
             settings = json.loads(frozen.user_attrs[SETTINGS])
             attempt = int(frozen.user_attrs.get(ATTEMPT, 0)) + 1
             trial.set_user_attr(ATTEMPT, attempt)
@@ -128,7 +129,7 @@ class StudySearch(Searcher):
             continued: The epoch, where early stopping let the trial continue after it.
             stopped: The epoch, where early stopping ended the trial after it.
         """
-        known = self._study._storage.get_trial(trial._trial_id)
+        known = as_recorded(self._study, trial)
         progress = TrialProgress.read(known.user_attrs.get(PROGRESS))
         if is_finite(result.get(self.metric)):
             epoch, before = int(result[EPOCHS]), progress

@@ -12,9 +12,9 @@ from typing import Any
 import psutil
 import ray.util
 import torch.distributed as dist
-from ray.train._internal.utils import get_address_and_port
 from ray.train.torch import TorchConfig
-from ray.train.torch.config import _set_torch_distributed_env_vars, _TorchBackend
+
+from ltray.on_ray._compat_train import TorchBackend, get_address_and_port, set_torch_variables
 
 
 class ConfinedTorchConfig(TorchConfig):
@@ -26,11 +26,11 @@ class ConfinedTorchConfig(TorchConfig):
         return _ConfinedBackend
 
 
-class _ConfinedBackend(_TorchBackend):
+class _ConfinedBackend(TorchBackend):
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
         gpus = worker_group.get_resources_per_worker().get("GPU", 0)
         address, port = worker_group.execute_single(0, get_address_and_port)
-        worker_group.execute(_set_torch_distributed_env_vars)
+        worker_group.execute(set_torch_variables)
         worker_group.execute(
             _join,
             backend=backend_config.backend or ("nccl" if gpus else "gloo"),

@@ -1,55 +1,24 @@
-"""Ray's TorchTrainer without what ends healthy runs; the private parts of Ray Train, in one place; tried with Ray 2.60.
-
-Ray Train starts a detached process a run that asks the State API every second whether the run's controller lives, and
-takes an answer without content for a death: on a loaded machine it removed the workers of a healthy run. It is there to
-free what a run had reserved whose controller died while its driver lives. Here the process that waits for the
-controller does that itself (`workers.free`), once Ray's control service has told it of the death; and what a driver had
-reserved Ray frees with the driver's job.
-"""
+"""When a failed run of Ray Train starts again, and why it failed, in one line."""
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from ray.exceptions import RayActorError
-from ray.train.torch import TorchTrainer
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2._internal.exceptions import (
-    UserExceptionWithTraceback,
-    WorkerGroupStartupTimeoutError,
-    WorkerHealthCheckFailedError,
-)
-from ray.train.v2._internal.execution.failure_handling import FailureDecision, FailurePolicy
 from ray.train.v2.api.config import FailureConfig
 from ray.train.v2.api.exceptions import ControllerError, PreemptionError, TrainingFailedError, WorkerGroupError
 from ray.util.queue import Queue
 
 from ltray.errors import UsageError
 from ltray.files import reason
+from ltray.on_ray._compat_train import (
+    FailureDecision,
+    FailurePolicy,
+    WorkerGroupStartupTimeoutError,
+    raised_by_worker,
+)
 from ltray.on_ray.tries import Tries
 
 EXIT = re.compile(r"Worker exit type: (\w+) Worker exit detail: (.*?)(?: Some common causes|$)", re.DOTALL)
-
-
-class Trainer(TorchTrainer):
-    """A TorchTrainer with a failure policy of its own, and without the process that guesses at deaths.
-
-    Args:
-        policy: Decides whether a failed run starts again.
-        words: As TorchTrainer takes them.
-        options: As TorchTrainer takes them.
-    """
-
-    def __init__(self, *words: Any, policy: FailurePolicy, **options: Any) -> None:
-        super().__init__(*words, **options)
-        self._policy = policy
-
-    def _create_default_callbacks(self) -> list[Any]:
-        callbacks = super()._create_default_callbacks()
-        return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
-
-    def _initialize_and_run_controller(self, **parts: Any) -> Any:
-        return super()._initialize_and_run_controller(**(parts | {"failure_policy": self._policy}))
 
 
 @dataclass(frozen=True)
@@ -137,14 +106,8 @@ def cause_of_death(error: BaseException) -> str:
 
 def _failures(error: TrainingFailedError) -> dict[int, BaseException]:
     """Return what the workers raised, by rank, out of Ray's wrappings."""
-    found: dict[int, BaseException] = {}
-    for rank, one in error.worker_failures.items() if isinstance(error, WorkerGroupError) else ():
-        if isinstance(one, WorkerHealthCheckFailedError):
-            one = one.health_check_failure
-        elif isinstance(one, UserExceptionWithTraceback):
-            one = one._base_exc
-        found[rank] = one
-    return found
+    raised = error.worker_failures if isinstance(error, WorkerGroupError) else {}
+    return {rank: raised_by_worker(one) for rank, one in raised.items()}
 
 
 def _is_preempted(error: BaseException) -> bool:

@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,14 +12,10 @@ import ray
 import ray.train
 import ray.train.torch
 import torch
-from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
-from ray.train.v2._internal.execution.callback import ControllerCallback
-from ray.train.v2._internal.execution.worker_group import worker_group
 from ray.train.v2.api.callback import UserCallback
 from ray.util.placement_group import (
     PlacementGroup,
     PlacementGroupID,
-    placement_group,
     placement_group_table,
     remove_placement_group,
 )
@@ -30,9 +25,16 @@ from ltray.data.pin import Pins
 from ltray.engine.checkpoint import metrics_of
 from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
+from ltray.on_ray._compat_train import (
+    CHECKPOINT_MANAGER_SNAPSHOT_FILENAME,
+    ControllerCallback,
+    Trainer,
+    name_placement_groups,
+    raised_by_worker,
+)
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
 from ltray.on_ray.torch_backend import ConfinedTorchConfig
-from ltray.on_ray.trainer import Failure, ProgressPolicy, Trainer
+from ltray.on_ray.trainer import Failure, ProgressPolicy
 from ltray.on_ray.tries import interruption
 
 ABORT_WITHIN = 20.0  # seconds
@@ -57,7 +59,7 @@ class _Relay(UserCallback):
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """End the run by settings, data or files that cannot be used: it would fail in the same way again."""
         for error in worker_exceptions.values():
-            cause = getattr(error, "_base_exc", error)  # Train wraps it
+            cause = raised_by_worker(error)
             if isinstance(cause, UsageError):
                 self.reports.put(({FAILURE: str(cause)}, None))
                 self._wait()
@@ -78,18 +80,14 @@ class _Introduction(ControllerCallback):
         self.reports, self.folder = reports, folder
 
     def after_controller_start(self, train_run_context: Any) -> None:
-        def named(*words: Any, **options: Any) -> PlacementGroup:
-            # No two may have one name, also where Train starts the workers again.
-            return placement_group(*words, **options, name=f"{_reserved_by(self.folder)}{uuid.uuid4().hex}")
-
-        worker_group.placement_group = named
+        name_placement_groups(_reserved_by(self.folder))
         self.reports.put(ray.get_runtime_context().current_actor)
 
 
 def free(folder: Path) -> None:
     """Free what a run of this command has reserved and its processes left: Ray would keep it until the command ends.
 
-    Train's own way is a process that guesses at deaths (see `trainer`).
+    Train's own way is a process that guesses at deaths (see `_compat_train`).
     """
     for number, group in placement_group_table().items():
         if group["name"].startswith(_reserved_by(folder)) and group["state"] != "REMOVED":

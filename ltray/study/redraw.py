@@ -6,6 +6,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ltray.space.search_space import SearchSpace
+from ltray.study._compat import fix_parameters, live
 from ltray.study.study import SETTINGS, ask, keep_settings
 
 
@@ -35,6 +36,6 @@ def redraw(study: optuna.Study, space: SearchSpace, frozen: FrozenTrial) -> tupl
     copy.add_trials([t for t in known if t.number < frozen.number and t.state != TrialState.WAITING])
     copy.add_trial(create_trial(state=TrialState.WAITING, system_attrs=frozen.system_attrs))
     drawn, _ = ask(copy, space)
-    study._storage.set_trial_system_attr(frozen._trial_id, "fixed_params", drawn.params)
-    trial = optuna.Trial(study, frozen._trial_id)
+    fix_parameters(study, frozen, drawn.params)
+    trial = live(study, frozen)
     return trial, keep_settings(trial, space)

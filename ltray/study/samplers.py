@@ -4,7 +4,6 @@ A sampler is built anew for every proposal, from a seed of its own and what the 
 A resumed search therefore proposes what an undisturbed one would from the same record.
 """
 
-import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, Ra
 from optuna.trial import FrozenTrial
 
 from ltray.space.search_settings import Search
+from ltray.study._compat import silence_gaussian_process
 
 GIVEN = "given"  # mark of a trial in the study
 
@@ -84,8 +84,7 @@ class Gaussian(GPSampler):
     """A Gaussian process over the whole space; its first ten trials are random."""
 
     def __init__(self, proposal: Proposal, *, seed: int) -> None:
-        # It would tell each user that an optional package would save it a second.
-        logging.getLogger("optuna._gp.batched_lbfgsb").setLevel(logging.ERROR)
+        silence_gaussian_process()
         super().__init__(seed=seed)
         self._proposal = proposal
 

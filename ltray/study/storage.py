@@ -13,9 +13,9 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from ltray.study._compat import FrozenStudy, id_of_study, id_of_trial, storage_of, study_of_trial
 from ltray.study.trial_digest import DIGEST, check_digest, digest_of_trial, with_digest
 
 
@@ -40,14 +40,14 @@ class MirroredStorage(BaseStorage):
 
     def _copy(self, study: FrozenStudy) -> None:
         own = self._memory.create_new_study(study.directions, study.study_name)
-        self._study_ids[own] = study._study_id
+        self._study_ids[own] = id_of_study(study)
         for key, value in study.user_attrs.items():
             self._memory.set_study_user_attr(own, key, value)
         for key, value in study.system_attrs.items():
             self._memory.set_study_system_attr(own, key, value)
-        for trial in self._database.get_all_trials(study._study_id, deepcopy=False):
+        for trial in self._database.get_all_trials(id_of_study(study), deepcopy=False):
             check_digest(trial)
-            self._trial_ids.append(trial._trial_id)
+            self._trial_ids.append(id_of_trial(trial))
             self._memory.create_new_trial(own, trial)
 
     @contextmanager
@@ -59,10 +59,8 @@ class MirroredStorage(BaseStorage):
         finally:
             self._holds_back = False
         for number in [n for n, there in enumerate(self._trial_ids) if there is None]:
-            study_id, _ = self._memory._trial_id_to_study_id_and_number[number]
-            self._trial_ids[number] = self._database.create_new_trial(
-                self._study_ids[study_id], self._memory.get_trial(number)
-            )
+            there = self._study_ids[study_of_trial(self._memory, number)]
+            self._trial_ids[number] = self._database.create_new_trial(there, self._memory.get_trial(number))
 
     # Writes.
 
@@ -171,5 +169,5 @@ class MirroredStorage(BaseStorage):
 
 def one_transaction(study: optuna.Study) -> AbstractContextManager[None]:
     """Write a trial that is asked for meanwhile at once and as a whole, where the study lasts at all."""
-    storage = study._storage
+    storage = storage_of(study)
     return storage.one_transaction() if isinstance(storage, MirroredStorage) else nullcontext()

@@ -8,15 +8,15 @@ import psutil
 import pytest
 import ray.train
 from ray.exceptions import RayActorError
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.state import util
 from ray.util.placement_group import placement_group_table
 
 from ltray.experiment import Experiment
 from ltray.on_ray import cluster, workers
+from ltray.on_ray._compat_train import PlacementGroupCleanerCallback, Trainer
 from ltray.on_ray.pins import pins_of
 from ltray.on_ray.torch_backend import ConfinedTorchConfig
-from ltray.on_ray.trainer import ProgressPolicy, Trainer
+from ltray.on_ray.trainer import ProgressPolicy
 from ltray.run_folder import read_history
 from tests.on_ray import commands
 

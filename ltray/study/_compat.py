@@ -1,0 +1,84 @@
+"""The private parts of Optuna, in one place; tried with Optuna 5.0.
+
+Optuna's samplers have no public way to be functions of the record, so some of their methods are replaced, and ids in a
+storage have no public name. `check_samplers` refuses a version of Optuna that would no longer call those methods.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler
+from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial
+
+__all__ = ["FrozenStudy"]
+
+REPLACED: Mapping[type[BaseSampler], tuple[str, ...]] = {
+    QMCSampler: ("_find_sample_id",),
+    CmaEsSampler: ("_restore_optimizer", "_init_optimizer", "_get_solution_trials"),
+}
+"""Methods of Optuna's samplers that `samplers` replaces."""
+
+
+def check_samplers(replaced: Mapping[type[BaseSampler], tuple[str, ...]] = REPLACED) -> None:
+    """Check that the samplers have the methods that are replaced: otherwise Optuna would not call the replacements.
+
+    Args:
+        replaced: Names of methods by class.
+
+    Raises:
+        ImportError: A method is missing.
+    """
+    for sampler, names in replaced.items():
+        for name in names:
+            if not callable(getattr(sampler, name, None)):
+                raise ImportError(
+                    f"Optuna {optuna.__version__} has no {sampler.__name__}.{name}, which ltray replaces: install a "
+                    "version that requirements/constraints.txt or pyproject.toml of ltray names."
+                )
+
+
+check_samplers()
+
+
+def storage_of(study: optuna.Study) -> BaseStorage:
+    """Return where a study is kept."""
+    return study._storage
+
+
+def id_of_study(study: FrozenStudy) -> int:
+    """Return a study's id in the storage that it was read from."""
+    return study._study_id
+
+
+def id_of_trial(trial: FrozenTrial) -> int:
+    """Return a trial's id in the storage that it was read from."""
+    return trial._trial_id
+
+
+def study_of_trial(storage: InMemoryStorage, trial_id: int) -> int:
+    """Return the id of the study that a trial belongs to."""
+    return storage._trial_id_to_study_id_and_number[trial_id][0]
+
+
+def live(study: optuna.Study, trial: FrozenTrial) -> optuna.Trial:
+    """Return a trial of a study, as it was read, as one that can be written to."""
+    return optuna.Trial(study, trial._trial_id)
+
+
+def as_recorded(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial:
+    """Return what a study's storage holds of a trial."""
+    return study._storage.get_trial(trial._trial_id)
+
+
+def fix_parameters(study: optuna.Study, trial: FrozenTrial, values: Mapping[str, Any]) -> None:
+    """Let an unfinished trial of a study take these values, by parameter, when it asks for them."""
+    study._storage.set_trial_system_attr(trial._trial_id, "fixed_params", dict(values))
+
+
+def silence_gaussian_process() -> None:
+    """Leave out Optuna's note that an optional package would save a second for each proposal."""
+    logging.getLogger("optuna._gp.batched_lbfgsb").setLevel(logging.ERROR)
