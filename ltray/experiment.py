@@ -15,10 +15,10 @@ from ltray.data.pin import Pin
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.ema import check_average
 from ltray.engine.loop import Run, Session, planned_epochs, train
-from ltray.errors import UsageError, did_you_mean, shown
+from ltray.errors import UsageError, did_you_mean
 from ltray.following import World
 from ltray.long_tail import LongTail
-from ltray.methods import METHODS
+from ltray.methods.find import find_method, methods_by_name
 from ltray.metrics import BALANCED, check_groups, check_objective
 from ltray.network import Network
 from ltray.network_config import NETWORK_SETTINGS, RunNetwork
@@ -66,7 +66,7 @@ class Experiment:
         """Build from flat settings.
 
         Args:
-            settings: `dataset` (name or path), `methods` (names), optionally `seed`,
+            settings: `dataset` (name or path), `methods` (names, or dotted paths), optionally `seed`,
                 `backbone`, `weights`, `frozen`, `start`, `objective`, and any `dataset.<field>` and `<method>.<knob>`.
             complete: Whether they come from `settings` or a draw: knobs that nobody stated may then have no effect.
 
@@ -74,7 +74,7 @@ class Experiment:
             UsageError: An unknown key or an illegal value.
         """
         given = dict(settings)
-        methods = tuple(find_method(name) for name in given.pop("methods"))
+        methods = _methods(given.pop("methods"))
         reference, fields = given.pop("dataset"), _owned(given, "dataset")
         dataset = DatasetDefinition(**fields) if "name" in fields else DatasetDefinition.read(reference, fields)
         given_knobs = {m.name: _owned(given, m.name) for m in methods}
@@ -83,7 +83,7 @@ class Experiment:
         own = RunSettings(**{name: given.pop(name) for name in RunSettings.specs() if name in given})
         network = {name: getattr(own, name) for name in NETWORK_SETTINGS if name in settings}
         if given:
-            owners = setting_names([m.name for m in methods])
+            owners = setting_names(methods)
             raise UsageError(f"`{next(iter(given))}` is not a setting.{did_you_mean(next(iter(given)), owners)}")
         start, objective = own.start, own.objective
         _check_sequence(methods)
@@ -117,7 +117,7 @@ class Experiment:
         """
         flat: dict[str, Any] = {
             "dataset": self.dataset.name,
-            "methods": [m.name for m in self.methods],
+            "methods": [m.reference for m in self.methods],
             "seed": self.seed,
             **self.network.settings(),
             "start": self.start,
@@ -310,23 +310,18 @@ def check_shared(what: str, batch_size: Any, workers: int) -> None:
         )
 
 
-def find_method(name: str) -> Method:
-    """Return a method by name.
-
-    Raises:
-        UsageError: No method has this name; the nearest is suggested.
-    """
-    if not isinstance(name, str) or name not in METHODS:
-        raise UsageError(f"`{shown(name)[1:-1]}` is not a method.{did_you_mean(str(name), METHODS)}")
-    return METHODS[name]
+def _methods(references: Sequence[Any]) -> tuple[Method, ...]:
+    known = methods_by_name(references)
+    return tuple(known[find_method(reference).name] for reference in references)
 
 
-def typed_setting(key: str, value: Any) -> Any:
+def typed_setting(key: str, value: Any, methods: Mapping[str, Method]) -> Any:
     """Return a setting in the type that is declared for it, its own range checked.
 
     Args:
         key: The full name: `seed`, `dataset.image_size`, `bcl.temperature`.
         value: As read from a file or a command line.
+        methods: The methods that may own it, by name.
 
     Raises:
         UsageError: A wrong type, or outside the legal range.
@@ -335,24 +330,29 @@ def typed_setting(key: str, value: Any) -> Any:
     if owner == DATASET:
         return plain(DatasetDefinition.check_value(name, value))
     if owner:
-        return plain(find_method(owner).knobs.check_value(name, value))
+        return plain(methods[owner].knobs.check_value(name, value))
     return as_type(key, str, value) if key == DATASET else RunSettings.check_value(key, value)
 
 
-def setting_names(methods: Sequence[str]) -> dict[str, list[str]]:
+def setting_names(methods: Iterable[Method]) -> dict[str, list[str]]:
     """Return the names of settings by owner, for `ltray.settings.full_key`."""
     owners = {"": list(RUN_SETTINGS), "dataset": [n for n in DatasetDefinition.specs() if n != "name"]}
-    return owners | {name: list(find_method(name).knobs.specs()) for name in methods}
+    return owners | {method.name: list(method.knobs.specs()) for method in methods}
 
 
 def complete_keys(given: Mapping[str, Any], methods: Sequence[str]) -> dict[str, Any]:
     """Return the settings with bare knob names (`epochs`) written in full (`bcl.epochs`), in their declared types.
 
+    Args:
+        given: Settings by name.
+        methods: Names or dotted paths of the methods.
+
     Raises:
         UsageError: An unknown name, one given twice, or an illegal value.
     """
-    found = full_keys(given, setting_names(methods))
-    return {key: value if key == METHOD_LIST else typed_setting(key, value) for key, value in found.items()}
+    known = methods_by_name(methods)
+    found = full_keys(given, setting_names(known.values()))
+    return {key: value if key == METHOD_LIST else typed_setting(key, value, known) for key, value in found.items()}
 
 
 def restore(checkpoint: Checkpoint, device: torch.device) -> tuple[Experiment, list[Stage]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ltray.errors import SHOWN, UsageError, did_you_mean, shown
+from ltray.imported import is_dotted_path
 from ltray.yaml_text import NotPlainYaml, parse, scalar
 
 _STRUCTURED = ("[", "{", '"', "'")
@@ -42,6 +43,18 @@ def _value(word: str, text: str) -> Any:
 def plain(value: Any) -> Any:
     """Return `value` as a YAML file gives it back: a tuple as a list."""
     return list(value) if isinstance(value, tuple) else value
+
+
+def method_names(settings: Mapping[str, Any]) -> list[str]:
+    """Return the names of a run's methods, in order, without importing those of other packages.
+
+    Args:
+        settings: Complete flat settings: every method has knobs in them, `<name>.<knob>`, in the methods' order.
+    """
+    references = settings["methods"]
+    owners = dict.fromkeys(key.partition(".")[0] for key in settings if "." in key)
+    others = (owner for owner in owners if owner != "dataset" and owner not in references)
+    return [next(others, reference) if is_dotted_path(reference) else reference for reference in references]
 
 
 def full_key(key: str, owners: Mapping[str, Iterable[str]]) -> str:

@@ -194,6 +194,8 @@ class Method:
         distils: Whether `context.start` only teaches a network that the method builds itself.
         frozen: What the paper freezes of pretrained weights, by profile; see
             `ltray.parts.pretrained.freeze`.
+        path: Dotted path of a method from another package (`mypackage.gcl:METHOD`), set by `find_method`; "" for
+            ltray's own.
     """
 
     name: str
@@ -203,6 +205,12 @@ class Method:
     needs_network: bool = False
     distils: bool = False
     frozen: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+
+    @property
+    def reference(self) -> str:
+        """What the setting `methods` names it by: its name, or its dotted path."""
+        return self.path or self.name
 
     @property
     def builds(self) -> bool:

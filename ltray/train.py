@@ -62,7 +62,10 @@ def main(words: list[str]) -> int:
         {"dataset": options.dataset, "methods": options.methods} | start_setting(options.start) | given
     )
     resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker)
-    folder = options.output or Path("runs") / f"{'-'.join(options.methods)}-{experiment.dataset.name}"
+    folder = (
+        options.output
+        or Path("runs") / f"{'-'.join(method.name for method in experiment.methods)}-{experiment.dataset.name}"
+    )
     check_writable(folder, "--output", folder=True)
     check_output(folder)
     resources.check_cores()

@@ -28,9 +28,10 @@ from ltray.data.sources.registry import open_source
 from ltray.data.splits import Indices, cut
 from ltray.data.views import EpochPosition, ViewMaker
 from ltray.errors import UsageError
-from ltray.experiment import complete_keys, find_method
+from ltray.experiment import complete_keys
 from ltray.files import reason
 from ltray.long_tail import LongTail
+from ltray.methods.find import find_method
 from ltray.network import Network
 from ltray.parts.backbones import new_backbone
 from ltray.parts.heads import new_classifier
@@ -55,7 +56,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("settings", nargs="*", metavar="key=value", help="knobs, data-set fields and seed")
     given = parser.parse_intermixed_args(words)
     method = find_method(given.method)
-    settings = complete_keys(parse_assignments(given.settings), [method.name])
+    settings = complete_keys(parse_assignments(given.settings), [method.reference])
     definition = DatasetDefinition.read(given.dataset, _owned(settings, "dataset"))
     seed = settings.pop("seed", 0)
     knobs = _owned(settings, method.name)

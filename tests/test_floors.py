@@ -13,7 +13,7 @@ PACKAGE = ROOT / "ltray"
 FLOORS = (
     "errors printable distributed provenance network signals",
     "captions console csv_cell files long_tail metrics ray_address typed",
-    "arguments command following loggers seal yaml_text",
+    "arguments command following imported loggers seal yaml_text",
     "knobs settings settings_file",
     "recipe run_settings",
     "parts",

@@ -7,9 +7,9 @@ from typing import ClassVar
 import pytest
 
 from ltray.errors import UsageError
-from ltray.experiment import find_method
 from ltray.knobs import Above, Knobs, Value, knob
 from ltray.methods import METHODS
+from ltray.methods.find import find_method
 from ltray.recipe import Recipe
 
 

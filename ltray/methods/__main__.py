@@ -5,15 +5,16 @@ from rich.table import Table
 from ltray.arguments import Parser
 from ltray.command import DONE, run
 from ltray.console import new_console
-from ltray.errors import UsageError, did_you_mean
-from ltray.methods import METHODS
+from ltray.methods.find import find_method
 from ltray.methods.tables import KNOB_HEADINGS, METHOD_HEADINGS, knob_rows, markdown, method_rows
 
 
 def main(words: list[str]) -> int:
     """Print the table of methods, one method's knobs, or all of it as Markdown."""
     parser = Parser(prog="python -m ltray.methods", description=__doc__)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a method; without it, the list of methods")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="a method's name or dotted path; without it, the list of methods"
+    )
     parser.add_argument("--markdown", action="store_true", help="print docs/methods.md")
     options = parser.parse_args(words)
     if options.markdown:
@@ -24,9 +25,7 @@ def main(words: list[str]) -> int:
         console.print(_table("methods", METHOD_HEADINGS, method_rows()))
         console.print("knobs of one: python -m ltray.methods NAME")
         return DONE
-    if options.name not in METHODS:
-        raise UsageError(f"`{options.name}` is not a method.{did_you_mean(options.name, METHODS)}")
-    method = METHODS[options.name]
+    method = find_method(options.name)
     console.print(method.paper)
     console.print(_table(f"knobs of {method.name}", KNOB_HEADINGS, knob_rows(method)))
     return DONE

@@ -15,6 +15,7 @@ from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.files import is_there
 from ltray.knobs import HIGHEST_SEED
+from ltray.methods.find import find_method
 from ltray.results.multiple_comparisons import ERROR, differences, mean
 from ltray.run_folder import read_evaluation
 from ltray.seal import read_sealed
@@ -49,7 +50,7 @@ class Finalist:
     @property
     def methods(self) -> str:
         """Its methods, in order."""
-        return ", ".join(self.settings.get("methods", ()))
+        return ", ".join(find_method(reference).name for reference in self.settings.get("methods", ()))
 
     def run_settings(self, cell: Cell) -> dict[str, Any]:
         """Return the settings with the seeds of one run."""

@@ -24,6 +24,7 @@ from ltray.run_folder import (
     read_history,
 )
 from ltray.seal import check_listed
+from ltray.settings import method_names
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class RunRecord:
     @property
     def methods(self) -> str:
         """The methods in words: a sequence, or the sequences of which a search chose."""
-        return " | ".join(self.config.get("alternatives", ())) or " + ".join(self.settings["methods"])
+        return " | ".join(self.config.get("alternatives", ())) or " + ".join(method_names(self.settings))
 
     @property
     def rule(self) -> str:

@@ -7,8 +7,8 @@ from rich.table import Table
 
 from ltray.arguments import why_no_place
 from ltray.errors import UsageError, did_you_mean, shown
-from ltray.experiment import find_method
 from ltray.files import atomic_write, read_text
+from ltray.methods.find import find_method
 from ltray.settings_file import SettingsFile
 from ltray.space.search_space import SearchSpace
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ltray.errors import UsageError
-from ltray.experiment import Experiment, find_method
+from ltray.experiment import Experiment
 from ltray.following import World
 from ltray.long_tail import LongTail
 from ltray.metrics import BALANCED
@@ -180,10 +180,15 @@ class SearchSpace:
     def headings(self) -> dict[str, str]:
         """Return a column heading for each setting in which trials differ, by its full name."""
         keys = stated_keys(self.rows) or tuple(dimension.key for dimension in self.dimensions)
-        names = {key: _heading(key) for key in keys}
+        names = {key: self._heading(key) for key in keys}
         repeated = {name for name in names.values() if list(names.values()).count(name) > 1}
         shown = {k: f"{k.partition('.')[0]} {name}" if name in repeated else name for k, name in names.items()}
         return ({METHODS: METHODS} if len(self.alternatives) > 1 else {}) | shown
+
+    def _heading(self, key: str) -> str:
+        owner, _, name = key.partition(".")
+        known = {method.name: method for alternative in self.alternatives for method in alternative.base.methods}
+        return known[owner].knobs.specs()[name].symbol or name if owner in known else name or key
 
     def as_dict(self) -> dict[str, Any]:
         """Return the resolved space for `config.yaml`: what a continued search must have alike."""
@@ -245,13 +250,6 @@ class SearchSpace:
 
 def _words(alternative: Alternative) -> str:
     return ", ".join(alternative.methods)
-
-
-def _heading(key: str) -> str:
-    method, _, name = key.partition(".")
-    if not name or method == "dataset":
-        return name or key
-    return find_method(method).knobs.specs()[name].symbol or name
 
 
 def _own_settings(experiment: Experiment) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from ltray.experiment import (
     METHOD_LIST,
     OBJECTIVE,
     Experiment,
-    find_method,
     setting_names,
     typed_setting,
 )
 from ltray.knobs import Knobs
+from ltray.methods.find import find_method, methods_by_name
 from ltray.recipe import Recipe
 from ltray.settings import full_key, note_once
 from ltray.settings_file import SettingsFile
@@ -22,6 +22,7 @@ from ltray.space.dimension import AUTO, Dimension, in_order, worth_exploring
 from ltray.space.method_choice import Alternative
 from ltray.space.rows import NAME, SHARED, Row, check_distinct
 from ltray.space.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
+from ltray.stage import Method
 
 BLOCKS: dict[str, type[Knobs]] = {"search": Search, "stop": Stop, "trial": TrialResources, "finalists": Finalists}
 KEYS = ("dataset", "methods", "explore", "rows", "fix", *BLOCKS)
@@ -47,14 +48,16 @@ class SpaceReader:
                 raise UsageError(f"{file.where(key)}`{key}` is not a part of a search space.{did_you_mean(key, KEYS)}")
         self.file = file
         given = dict(overrides)
-        self.choices = self._choices(given.pop("methods", file.values.get("methods")))
+        self.known: dict[str, Method] = {}
+        chosen = given.pop("methods", file.values.get("methods"))
+        self.choices = self._choices(chosen)
         self.methods = list(dict.fromkeys(name for sequence in self.choices for name in sequence))
         # The file may name knobs of methods that the command line's choice leaves out.
-        known = self._choices(file.values.get("methods", self.methods))
+        known = self._choices(file.values.get("methods", chosen))
         self.is_choice = len(known) > 1 or len(self.choices) > 1
-        names = [name for sequence in known for name in sequence]
-        self.file_owners = setting_names(list(dict.fromkeys(names + self.methods)))
-        self.owners = setting_names(self.methods) | {name: list(block.specs()) for name, block in BLOCKS.items()}
+        own = [self.known[name] for name in self.methods]
+        self.file_owners = setting_names(self.known.values())
+        self.owners = setting_names(own) | {name: list(block.specs()) for name, block in BLOCKS.items()}
         self.ranges = {key.partition(".")[2]: given.pop(key) for key in list(given) if key.startswith(f"{EXPLORE}.")}
         self.overrides = self._read(given, self.owners, lambda key: f"{key}=…: ")
 
@@ -77,7 +80,7 @@ class SpaceReader:
         return {"alternatives": alternatives, "rows": ()} | blocks
 
     def _choices(self, written: Any) -> list[tuple[str, ...]]:
-        """Return the sequences of methods: one, or those of `{among: [...]}`."""
+        """Return the sequences of methods, by their names: one, or those of `{among: [...]}`; note the methods."""
         where = self.file.where("methods")
         listed = [written]
         if isinstance(written, dict):
@@ -88,12 +91,12 @@ class SpaceReader:
         for sequence in sequences:
             if not isinstance(sequence, list | tuple) or not sequence:
                 raise UsageError(f"{where}`methods` must list method names, but got {sequence!r}.")
-            for name in sequence:
-                try:
-                    find_method(name)
-                except UsageError as error:
-                    raise UsageError(f"{where}{error}") from error
-        found = [tuple(sequence) for sequence in sequences]
+        try:
+            used = [item for sequence in sequences for item in sequence]
+            self.known = methods_by_name([*(method.reference for method in self.known.values()), *used])
+            found = [tuple(find_method(item).name for item in sequence) for sequence in sequences]
+        except UsageError as error:
+            raise UsageError(f"{where}{error}") from error
         if len(set(found)) < len(found):
             raise UsageError(f"{where}`methods` repeats a choice: {listed!r}.")
         return found
@@ -125,7 +128,7 @@ class SpaceReader:
                     note_once(keys, full, key)
                     owner, _, name = full.rpartition(".")
                     block = BLOCKS.get(owner)
-                    found[full] = block.check_value(name, value) if block else typed_setting(full, value)
+                    found[full] = block.check_value(name, value) if block else typed_setting(full, value, self.known)
             except UsageError as error:
                 raise UsageError(f"{where(key)}{error}") from error
         return found
@@ -161,14 +164,17 @@ class SpaceReader:
         self, sequence: Sequence[str], fixed: Mapping[str, Any], ranges: Mapping[str, tuple[str, Any]]
     ) -> Alternative:
         others = self.file_owners.keys() - {"", "dataset", *sequence}
-        own = {k: v for k, v in fixed.items() if k.partition(".")[0] not in others} | {"methods": list(sequence)}
+        own = {k: v for k, v in fixed.items() if k.partition(".")[0] not in others} | self._methods_setting(sequence)
         found = []
         for key, (where, content) in ranges.items():
             method, _, name = key.partition(".")
             if method in sequence:
-                found.append(Dimension.read(find_method(method), name, content, where=where))
+                found.append(Dimension.read(self.known[method], name, content, where=where))
         dimensions = in_order(found)
         return Alternative(self._base(own, dimensions), own, dimensions)
+
+    def _methods_setting(self, sequence: Iterable[str]) -> dict[str, list[str]]:
+        return {METHOD_LIST: [self.known[name].reference for name in sequence]}
 
     def _base(self, own: Mapping[str, Any], dimensions: Sequence[Dimension]) -> Experiment:
         """Return the experiment of the fixed settings, but for those that have an effect only with some draws."""
@@ -176,7 +182,7 @@ class SpaceReader:
         always = dict(own)
         for key in own:
             method, _, name = key.partition(".")
-            specs = find_method(method).knobs.specs() if method in own["methods"] else {}
+            specs = self.known[method].knobs.specs() if method in self.known else {}
             other, wanted = (specs[name].needs or ("", ())) if name in specs else ("", ())
             needed = explored.get(f"{method}.{other}")
             if needed is None or needed.always(wanted):
@@ -184,7 +190,7 @@ class SpaceReader:
             if not needed.ever(wanted):
                 where = self.file.where(f"fix.{key}")
                 raise UsageError(f"{where}`{key}` has no effect with any value of `{other}` that is explored.")
-            if getattr(find_method(method).knobs, other) not in wanted:
+            if getattr(self.known[method].knobs, other) not in wanted:
                 del always[key]
         return self._experiment(always, "")
 
@@ -198,7 +204,7 @@ class SpaceReader:
             if written in knobs:
                 if content != AUTO:
                     raise UsageError(f"{where}a whole method can be explored as `{written}: {AUTO}`, not {content!r}.")
-                names = worth_exploring(find_method(written))
+                names = worth_exploring(self.known[written])
                 whole |= {key: (where, AUTO) for name in names if (key := f"{written}.{name}") not in fixed}
                 continue
             for key in self._full_keys(written, knobs, where):
@@ -261,7 +267,7 @@ class SpaceReader:
             raise UsageError(f"{where}`rows` are settings of one sequence of methods; `methods` must not be a choice.")
         if not isinstance(listed, list) or not listed:
             raise UsageError(f"{where}`rows` must be a list of settings, a trial each, but holds {listed!r}.")
-        shared = {**fixed, "methods": list(self.choices[0])}
+        shared = {**fixed, **self._methods_setting(self.choices[0])}
         rows = tuple(self._row(index, content, shared) for index, content in enumerate(listed))
         check_distinct(rows)
         return rows
@@ -326,12 +332,11 @@ class SpaceReader:
             tries.append(item)
         return search.replace(first_try=tries)
 
-    @staticmethod
-    def _tried(key: str, value: Any, dimension: Dimension | None, where: str) -> Any:
+    def _tried(self, key: str, value: Any, dimension: Dimension | None, where: str) -> Any:
         if dimension is None:
             raise UsageError(f"{where}`{key}` is not explored, and only explored knobs can be tried.")
         try:
-            return find_method(dimension.method).knobs.check_value(dimension.name, value)
+            return self.known[dimension.method].knobs.check_value(dimension.name, value)
         except UsageError as error:
             raise UsageError(f"{where}{error}") from error
 

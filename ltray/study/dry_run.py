@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ltray.data.dataset import ImageData
 from ltray.errors import UsageError
-from ltray.experiment import Experiment, check_shared, find_method
+from ltray.experiment import Experiment, check_shared
 from ltray.space.search_space import SearchSpace
 from ltray.study.cost import TrialCost, expected_share, measure
 from ltray.study.stopping_rules import SuccessiveHalving
@@ -97,8 +97,9 @@ def resolved(space: SearchSpace) -> Table:
     papers = {key: value for alternative in space.alternatives for key, value in alternative.paper_params().items()}
     if len(space.alternatives) > 1:
         table.add_row("methods", "", " | ".join(", ".join(a.methods) for a in space.alternatives), "", "each", "")
+    declared = {method.name: method.knobs for one in space.experiments() for method in one.methods}
     for dimension in space.dimensions:
-        default = getattr(find_method(dimension.method).knobs, dimension.name)
+        default = getattr(declared[dimension.method], dimension.name)
         paper = papers.get(dimension.key, "no effect with it")
         bound = ", bounded by others" if dimension.spec.at_most is not None else ""
         table.add_row(

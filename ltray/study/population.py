@@ -96,7 +96,7 @@ def explore(settings: Mapping[str, Any], space: SearchSpace, chance: random.Rand
 
     Where the change of one would rule out the value of another that has to stay, all stay.
     """
-    alternative = next(a for a in space.alternatives if list(a.methods) == list(settings["methods"]))
+    alternative = next(a for a in space.alternatives if a.base.settings()["methods"] == list(settings["methods"]))
     changed = dict(settings)
     for dimension in alternative.dimensions:
         if dimension.spec.dynamic and dimension.key in changed:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from ltray.experiment import find_method
+from ltray.methods.find import find_method
 from ltray.results.importance import Importance, importances
 from ltray.results.range_edges import edges
 from ltray.results.what_moved import render_importance, tell_what_moved

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from ltray.errors import UsageError
-from ltray.experiment import find_method
+from ltray.methods.find import find_method
 from ltray.space.dimension import Dimension
 from ltray.space.draws import FixedTrial, OutsideSpace, at_share, share_of
 from ltray.space.draws import given as of_settings

@@ -1,0 +1,76 @@
+"""A method by its name, or by the dotted path under which another package holds it."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ltray.errors import UsageError, did_you_mean, shown
+from ltray.imported import dotted_path_hint, imported, is_dotted_path
+from ltray.methods import METHODS
+from ltray.recipe import Recipe
+from ltray.stage import Method
+
+RESERVED = ("dataset", "methods", "explore", "rows", "fix", "search", "stop", "trial", "finalists")
+"""What the keys of settings and search spaces begin with besides the names of methods."""
+
+
+def find_method(reference: Any) -> Method:
+    """Return a method.
+
+    Args:
+        reference: Its name in `METHODS`, or its dotted path in another package: "mypackage.gcl:METHOD". Keys and
+            results call it by its `name` in both cases: `gcl.temperature=0.1`.
+
+    Raises:
+        UsageError: No method has this name, or the path cannot be imported, names no `Method`, or names one that
+            cannot be used.
+    """
+    if is_dotted_path(reference):
+        return _of_another_package(reference)
+    if not isinstance(reference, str) or reference not in METHODS:
+        near = did_you_mean(str(reference), METHODS)
+        hint = dotted_path_hint("A method") if isinstance(reference, str) and "." in reference else ""
+        raise UsageError(f"`{shown(reference)[1:-1]}` is not a method.{hint or near}")
+    return METHODS[reference]
+
+
+def methods_by_name(references: Iterable[Any]) -> dict[str, Method]:
+    """Return methods by their names, by which keys and results call them.
+
+    Raises:
+        UsageError: One cannot be found, or two have one name.
+    """
+    found: dict[str, Method] = {}
+    for method in map(find_method, references):
+        other = found.setdefault(method.name, method)
+        if other.reference != method.reference:
+            raise UsageError(
+                f"`{other.reference}` and `{method.reference}` are both named `{method.name}`, so that keys such as "
+                f"`{method.name}.epochs` could mean either; rename one of them, or leave it out."
+            )
+    return found
+
+
+def _of_another_package(path: str) -> Method:
+    method: Method = imported(path, lambda found: isinstance(found, Method), "a ltray.Method")
+    if METHODS.get(method.name) is method:
+        return method  # the path of one of ltray's own
+    _check_usable(path, method)
+    return replace(method, path=path)
+
+
+def _check_usable(path: str, method: Method) -> None:
+    if not isinstance(method.name, str) or not method.name.isidentifier():
+        raise UsageError(
+            f"{shown(path)}: the method's name is {shown(method.name)}, but keys such as `name.epochs` need letters, "
+            "digits and underscores."
+        )
+    if method.name in METHODS:
+        raise UsageError(f"{shown(path)}: the method is named `{method.name}`, as one of ltray's own; rename it.")
+    if method.name in RESERVED:
+        raise UsageError(f"{shown(path)}: the method is named `{method.name}`, a part of the settings; rename it.")
+    if not isinstance(method.knobs, type) or not issubclass(method.knobs, Recipe):
+        raise UsageError(
+            f"{shown(path)}: `knobs` of the method must be a subclass of ltray.recipe.Recipe, but is "
+            f"{shown(method.knobs)}."
+        )

@@ -1,0 +1,104 @@
+"""Dotted paths: what they name is imported, and what they cannot name is said with the remedy."""
+
+import math
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltray.errors import UsageError
+from ltray.imported import imported, is_dotted_path
+from tests.other_package import forget, written
+
+BROKEN = {
+    "sound": "NUMBER = 7\nNUMBERS = [7]\n_HIDDEN = 8\nTEXT = 'seven'\nclass Seven: pass\n",
+    "raises": "value = 1\nraise RuntimeError('no licence\\nfound')\n",
+    "leaves": "import sys\nsys.exit(3)\n",
+    "unfinished": "def open(:\n",
+    "needs_more": "import a_package_that_nobody_has\n",
+    "needs_name": "from math import nothing_of_the_kind\n",
+    "divides": "def half():\n    return 1 / 0\nhalf()\n",
+    "silent": "raise ValueError\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package `outside`, sound and broken modules in it."""
+    written(tmp_path, "outside", **BROKEN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    forget("outside")
+
+
+def is_number(found: object) -> bool:
+    return isinstance(found, int)
+
+
+def test_a_dotted_path_gives_the_object() -> None:
+    assert imported("outside.sound:NUMBER", is_number, "a number") == 7
+    assert imported("math:pi", lambda found: True, "anything") is math.pi
+
+
+def test_nothing_else_is_imported() -> None:
+    imported("outside.sound:NUMBER", is_number, "a number")
+    assert {name for name in sys.modules if name.startswith("outside")} == {"outside", "outside.sound"}
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("outside.sound:NUMBR", r"the module `outside\.sound` has no `NUMBR`\. Did you mean `NUMBER`\?"),
+        ("outside.sound:Q", r"has no `Q`\. Known: `NUMBER`\."),  # neither hidden nor of another kind
+        ("outside.sound:TEXT", r"is an object of the type `str`, but must be a number\. Known: `NUMBER`\."),
+        ("outside.sound:Seven", r"is the class `Seven`, but must be a number"),
+        ("outside.sond:NUMBER", r"the package `outside` has no module `sond`\. Did you mean `sound`\?"),
+        ("outside.sound.deep:NUMBER", r"`outside\.sound` is a module, not a package: it has no `deep`"),
+        ("outsid:NUMBER", r"Python finds no module `outsid`; install its package .* PYTHONPATH .*every node"),
+        ("outsid.sound:NUMBER", r"Python finds no module `outsid`; install"),
+        (
+            "outside.raises:NUMBER",
+            r"importing `outside\.raises` failed: RuntimeError: no licence found \(.*, line 2\)",
+        ),
+        ("outside.leaves:NUMBER", r"importing `outside\.leaves` failed: SystemExit: .*leaves\.py, line 2"),
+        ("outside.unfinished:NUMBER", r"failed: SyntaxError: .*unfinished\.py, line 1"),
+        ("outside.needs_more:NUMBER", r"failed: ModuleNotFoundError: No module named 'a_package_that_nobody_has'"),
+        ("outside.needs_name:NUMBER", r"failed: ImportError: cannot import name 'nothing_of_the_kind'"),
+        ("outside.divides:NUMBER", r"failed: ZeroDivisionError: division by zero .*divides\.py, line 2"),
+        ("outside.silent:NUMBER", r"failed: ValueError: .*silent\.py, line 1"),
+        ("outside/sound.py:NUMBER", r"names a file; write the module .*PYTHONPATH"),
+        ("sound.py:NUMBER", "names a file"),
+        ("__main__:NUMBER", "worker processes cannot import"),
+        ("outside.sound:", "is not a dotted path; write module:name"),
+        (":NUMBER", "is not a dotted path"),
+        (":", "is not a dotted path"),
+        (".sound:NUMBER", "is not a dotted path"),
+        ("outside..sound:NUMBER", "is not a dotted path"),
+        ("outside.sound:NUMBER:2", "is not a dotted path"),
+        ("outside.sound:NUMBER()", "is not a dotted path"),
+        ("outside sound:NUMBER", "is not a dotted path"),
+        ("out\nside:NUMBER", "is not a dotted path"),
+    ],
+)
+def test_what_cannot_be_imported_is_said(path: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        imported(path, is_number, "a number")
+    assert str(caught.value).startswith(repr(path)) and "\n" not in str(caught.value)
+
+
+def test_a_keyboard_interrupt_passes(tmp_path: Path) -> None:
+    (tmp_path / "outside" / "long.py").write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        imported("outside.long:NUMBER", is_number, "a number")
+
+
+@given(st.text())
+def test_any_text_ends_in_an_object_or_a_sentence(text: str) -> None:
+    if is_dotted_path(text) and not re.match(r"\w+(\.\w+)*:\w+\Z", text):
+        with pytest.raises(UsageError, match="is not a dotted path|names a file"):
+            imported(text, is_number, "a number")
+    assert is_dotted_path(text) == (":" in text)
