@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from ltray.data.dataset import ImageData, open_data
-from ltray.engine.loop import new_optimizer, set_training_mode
+from ltray.engine.optimizers import new_optimizer
+from ltray.engine.train_step import set_training_mode
 from ltray.experiment import Experiment
 from ltray.stage import Batch, Stage
 

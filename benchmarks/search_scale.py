@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
+from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.callbacks.budget import BudgetCallback
 from ltray.on_ray.callbacks.progress import ProgressCallback
 from ltray.on_ray.scheduler import EPOCHS, RuleScheduler

@@ -16,7 +16,8 @@ import torch
 from ltray.data.dataset import ImageData
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import evaluate
-from ltray.engine.loop import NotFinite, train
+from ltray.engine.loop import train
+from ltray.engine.train_step import NotFinite
 from ltray.experiment import Experiment
 from ltray.provenance import environment
 from ltray.space.search_space import SearchSpace

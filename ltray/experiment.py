@@ -14,7 +14,8 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.pin import Pin
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.ema import check_average
-from ltray.engine.loop import Run, Session, planned_epochs, train
+from ltray.engine.loop import planned_epochs, train
+from ltray.engine.session import Run, Session
 from ltray.errors import UsageError, did_you_mean
 from ltray.following import World
 from ltray.long_tail import LongTail

@@ -90,6 +90,13 @@ SECONDS = "seconds"
 OBJECTIVES = (*COUNTED, SECONDS)
 """What a search can optimise; seconds of training are minimised, everything else is maximised."""
 
+CHECKPOINT_SCORE = "checkpoint_score"
+"""By which the best checkpoint of a run is kept: the run's objective, plus the index of the stage, so that the last
+stage's epochs win over those before it."""
+
+PLANNED_EPOCHS = "planned_epochs"
+"""How often the whole run reports: who reads `total_epochs` below it knows that the run was stopped."""
+
 BALANCED, UNBALANCED = "acc_all", "balanced_accuracy"
 
 

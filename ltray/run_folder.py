@@ -14,10 +14,10 @@ from typing import Any
 import yaml
 
 from ltray.engine.checkpoint import FILE_NAME, SUMMARY_NAME, check_weights_digest, metrics_of
-from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
 from ltray.files import is_there, locking, read_text, reading
 from ltray.given_files import reconciled
+from ltray.metrics import CHECKPOINT_SCORE
 from ltray.printable import printable
 from ltray.seal import LIST, append_sealed, check_listed, read_lines, read_sealed, write_listed, write_sealed
 

@@ -90,6 +90,7 @@ class Stage(nn.Module):
             labels and indices are the first one's.
         class_run: Images in a row of a class under "class_aware".
         long_epoch: Whether an epoch of "class_aware" has n_max·K draws instead of N.
+        optimizer: A name of `ltray.engine.optimizers.OPTIMIZERS`.
     """
 
     network: "Network"
@@ -100,6 +101,7 @@ class Stage(nn.Module):
     )
     class_run: int = 4
     long_epoch: bool = False
+    optimizer: str = "sgd"
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()

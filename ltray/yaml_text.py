@@ -68,7 +68,7 @@ def parse(text: str) -> Parsed:
     if len(text) > LONGEST:
         raise NotPlainYaml(f"has {len(text):,} characters; settings have at most {LONGEST:,}")
     try:
-        node = _Loader(text).get_single_node()
+        node = _BoundedComposer(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(part for part in (error.context, error.problem) if part)
@@ -93,7 +93,7 @@ def scalar(text: str) -> Any:
     return text
 
 
-class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
+class _BoundedComposer(Reader, Scanner, Parser, Composer, BaseResolver):
     """Composes nodes; bounded in depth and number."""
 
     def __init__(self, text: str) -> None:

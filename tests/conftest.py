@@ -12,7 +12,8 @@ import torch
 from hypothesis import settings
 
 from ltray.data.dataset import open_data
-from ltray.engine.loop import Session, train
+from ltray.engine.loop import train
+from ltray.engine.session import Session
 from ltray.results.final_evaluation import keep_evaluated
 from ltray.results.folder_session import FolderSession
 from ltray.run_folder import checkpoint_of

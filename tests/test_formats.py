@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from ltray.engine.checkpoint import Checkpoint
-from ltray.engine.loop import CHECKPOINT_SCORE, Session
+from ltray.engine.session import Session
 from ltray.errors import UsageError
+from ltray.metrics import CHECKPOINT_SCORE
 from ltray.results.folder_session import FolderSession
 from ltray.run_folder import (
     checkpoint_of,

@@ -10,8 +10,8 @@ from torch import nn
 from torchvision import models
 
 from ltray.engine.checkpoint import Checkpoint, Position
-from ltray.engine.loop import set_training_mode
 from ltray.engine.memory_session import MemorySession
+from ltray.engine.train_step import set_training_mode
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, restore
 from ltray.long_tail import LongTail

@@ -1,7 +1,9 @@
 """House style beyond ruff and mypy (`make lint`), over every file that is or would be committed."""
 
+import ast
 import re
 import subprocess
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from tests.given import ROOT
 
 LONGEST = 400  # lines of a Python file
+LOOP = 160  # lines of the training loop: it is read in one sitting
 # Where packages come from is the user's own matter. (Letters in brackets, here and below: this file must pass, too.)
 REGISTRIES = re.compile(
     r"pypi[.]org|pythonhosted[.]org|download[.]pytorch[.]org|anaconda[.]org"
@@ -45,6 +48,25 @@ def offenders(pattern: re.Pattern[str], files: dict[str, str]) -> list[str]:
     ]
 
 
+def classes(files: dict[str, str]) -> dict[str, list[str]]:
+    """Where each class of the package is defined, by its name; an inner class counts like any other."""
+    found = defaultdict(list)
+    for name, text in files.items():
+        if name.startswith("ltray/") and name.endswith(".py"):
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.ClassDef):
+                    found[node.name].append(f"{name}:{node.lineno}")
+    return found
+
+
+def repeated(files: dict[str, str]) -> dict[str, list[str]]:
+    """The classes of the package that share a name, a leading underscore aside."""
+    by_name = defaultdict(list)
+    for name, places in classes(files).items():
+        by_name[name.lstrip("_")] += places
+    return {name: places for name, places in by_name.items() if len(places) > 1}
+
+
 def test_git_lists_the_files() -> None:
     assert {"Makefile", "pyproject.toml", "ltray/knobs.py", "tests/test_style.py"} <= FILES.keys()
     assert len(FILES) > 150
@@ -53,6 +75,20 @@ def test_git_lists_the_files() -> None:
 def test_files_are_short() -> None:
     lines = {name: text.count("\n") for name, text in FILES.items() if name.endswith(".py")}
     assert {name: count for name, count in lines.items() if count > LONGEST} == {}
+
+
+def test_the_loop_is_read_in_one_sitting() -> None:
+    assert FILES["ltray/engine/loop.py"].count("\n") <= LOOP
+
+
+def test_no_two_classes_have_one_name() -> None:
+    assert len(classes(FILES)) > 150
+    assert repeated(FILES) == {}
+
+
+def test_a_repeated_class_is_named() -> None:
+    files = {"ltray/a.py": "class Look:\n    pass\n", "ltray/b/c.py": "def f():\n    class _Look:\n        pass\n"}
+    assert repeated(files | {"tests/d.py": "class Look: ..."}) == {"Look": ["ltray/a.py:1", "ltray/b/c.py:2"]}
 
 
 @pytest.mark.parametrize("pattern", [REGISTRIES, THIS_MACHINE, LEFT_FOR_LATER], ids=["registry", "path", "later"])

@@ -57,7 +57,7 @@ def epoch_order(sampling: Sampling, labels: Tensor, *, seed: int, epoch: int) ->
     random = np.random.default_rng([seed, epoch])
     if sampling.kind == "natural":
         return torch.from_numpy(random.permutation(len(labels)))[:, None]
-    classes = _Classes.of(labels.numpy())
+    classes = _ByClass.of(labels.numpy())
     if sampling.kind == "class_aware":
         draws = int(classes.counts.max()) * len(classes.counts) if sampling.long_epoch else len(labels)
         return torch.from_numpy(_class_aware(classes, random, draws=draws, run=sampling.class_run))[:, None]
@@ -78,7 +78,7 @@ CLASS_WEIGHTS: Mapping[str, Callable[[Weights, float], Weights]] = {
 
 
 @dataclass(frozen=True)
-class _Classes:
+class _ByClass:
     """Positions sorted by class; class j of those present owns `counts[j]` from `starts[j]` on."""
 
     by_class: Ints
@@ -86,7 +86,7 @@ class _Classes:
     counts: Ints
 
     @classmethod
-    def of(cls, labels: Ints) -> "_Classes":
+    def of(cls, labels: Ints) -> "_ByClass":
         by_class = np.argsort(labels, kind="stable")
         _, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
         return cls(by_class, starts, counts)
@@ -98,7 +98,7 @@ class _Classes:
         return images
 
 
-def _pairs(classes: _Classes, random: np.random.Generator, draws: int) -> Ints:
+def _pairs(classes: _ByClass, random: np.random.Generator, draws: int) -> Ints:
     """Draw two different classes uniformly and an image of each (draws, 2)."""
     present = len(classes.counts)
     first = random.integers(present, size=draws)
@@ -106,7 +106,7 @@ def _pairs(classes: _Classes, random: np.random.Generator, draws: int) -> Ints:
     return classes.images(np.stack([first, second], axis=1), random)
 
 
-def _class_aware(classes: _Classes, random: np.random.Generator, *, draws: int, run: int) -> Ints:
+def _class_aware(classes: _ByClass, random: np.random.Generator, *, draws: int, run: int) -> Ints:
     """Go through the classes in shuffled passes, `run` images each; images in shuffled passes too."""
     runs = -(-draws // run)
     drawn = np.repeat(_passes(len(classes.counts), runs, random), run)[:draws]

@@ -5,7 +5,7 @@ import json
 import os
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,25 @@ class Position:
     total_epochs: int = 0
     best: float = -1.0
     best_epoch: int = 0
+
+    def at_stage(self, stage: int) -> "Position":
+        """Return the position at which a stage begins; this one if the stage has begun."""
+        return self if stage == self.stage else replace(self, stage=stage, epoch=0, best=-1.0)
+
+    def after_epoch(self, value: float) -> "Position":
+        """Return the position one epoch later.
+
+        Args:
+            value: What the selection metric was after that epoch.
+        """
+        done, better = self.total_epochs + 1, value > self.best
+        return replace(
+            self,
+            epoch=self.epoch + 1,
+            total_epochs=done,
+            best=value if better else self.best,
+            best_epoch=done if better else self.best_epoch,
+        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from ltray.data.pin import Pins
-from ltray.engine.loop import NotFinite
+from ltray.engine.train_step import NotFinite
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.on_ray import cluster

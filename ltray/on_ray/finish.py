@@ -6,7 +6,7 @@ import optuna
 from rich.console import Console
 
 from ltray.command import DONE, FAILED, INTERRUPTED
-from ltray.engine.loop import CHECKPOINT_SCORE
+from ltray.metrics import CHECKPOINT_SCORE
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.finalists import run_finalists

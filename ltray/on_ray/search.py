@@ -11,7 +11,7 @@ import ray.tune
 from rich.console import Console
 
 from ltray.command import FAILED, INTERRUPTED
-from ltray.engine.loop import CHECKPOINT_SCORE
+from ltray.metrics import CHECKPOINT_SCORE
 from ltray.on_ray import cluster
 from ltray.on_ray.callbacks.budget import BudgetCallback
 from ltray.on_ray.callbacks.forgive_failures import ForgiveFailures

@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from ltray.engine.loop import PLANNED_EPOCHS
+from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.trial import failure_of, is_finite

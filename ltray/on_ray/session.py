@@ -16,7 +16,7 @@ import torch
 from ltray.data.pin import Pins
 from ltray.distributed import rank, world_size
 from ltray.engine.checkpoint import Checkpoint
-from ltray.engine.loop import NotFinite
+from ltray.engine.train_step import NotFinite
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.study.short_runs import train_runs

@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.tune import Stopper
 
-from ltray.engine.loop import PLANNED_EPOCHS
+from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.forced_exit import exit_soon
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.signals import in_this_process

@@ -23,8 +23,8 @@ from ray.util.queue import Empty, Queue
 
 from ltray.data.pin import Pins
 from ltray.engine.checkpoint import metrics_of
-from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
+from ltray.metrics import CHECKPOINT_SCORE
 from ltray.on_ray._compat_train import (
     CHECKPOINT_MANAGER_SNAPSHOT_FILENAME,
     ControllerCallback,

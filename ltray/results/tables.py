@@ -11,9 +11,8 @@ import pandas as pd
 from rich.table import Table
 
 from ltray.csv_cell import csv_cell
-from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.loggers.tensorboard import scalars
-from ltray.metrics import BALANCED, heading, shown_keys, standard_error_key
+from ltray.metrics import BALANCED, CHECKPOINT_SCORE, heading, shown_keys, standard_error_key
 from ltray.printable import encodable
 from ltray.seal import read_lines, write_listed
 from ltray.study.short_runs import RUN, RUN_EPOCH

@@ -8,7 +8,7 @@ import torch
 
 from ltray.data.dataset import ImageData
 from ltray.engine.checkpoint import Checkpoint, Position
-from ltray.engine.loop import new_optimizer
+from ltray.engine.optimizers import new_optimizer
 from ltray.engine.timing import StageTime, time_stage
 from ltray.experiment import Experiment
 from ltray.stage import Stage

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from ltray.engine.loop import CHECKPOINT_SCORE
-from ltray.metrics import SECONDS, counted
+from ltray.metrics import CHECKPOINT_SCORE, SECONDS, counted
 
 
 @dataclass(frozen=True)

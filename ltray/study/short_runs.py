@@ -7,8 +7,9 @@ import torch
 
 from ltray.data.pin import Pin
 from ltray.engine.checkpoint import Checkpoint
-from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS, Session
+from ltray.engine.session import Session
 from ltray.experiment import Experiment
+from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 
 RUN, RUN_EPOCH, TOTAL = "run", "run_epoch", "total_epochs"
 A_RUN = 1000.0  # in the score of a checkpoint: more than stages and accuracies of a run can add up to

@@ -12,8 +12,9 @@ from torch import Tensor
 from ltray.data.dataset import ImageData, open_data
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import evaluate
-from ltray.engine.loop import set_training_mode, train
+from ltray.engine.loop import train
 from ltray.engine.memory_session import MemorySession
+from ltray.engine.train_step import set_training_mode
 from ltray.experiment import Experiment
 from ltray.stage import Batch, Stage
 from ltray.testing.worker_pool import WorkerPool

@@ -8,7 +8,9 @@ from itertools import combinations
 import torch
 
 from ltray.engine.checkpoint import Checkpoint
-from ltray.engine.loop import NotFinite, Run, train
+from ltray.engine.loop import train
+from ltray.engine.session import Run
+from ltray.engine.train_step import NotFinite
 from ltray.errors import UsageError
 from ltray.knobs import Above, Value
 from ltray.network import Backbone, Network

@@ -11,8 +11,9 @@ from ltray.data.dataset import ImageData, Opened
 from ltray.data.definition import DatasetDefinition
 from ltray.data.pools import MemoryPool
 from ltray.data.splits import Split
-from ltray.engine.loop import Run, train
+from ltray.engine.loop import train
 from ltray.engine.memory_session import MemorySession
+from ltray.engine.session import Run
 from ltray.network import Backbone, Network
 from ltray.parts.heads import new_classifier
 from ltray.stage import BuildContext, Method, Stage

@@ -59,3 +59,13 @@ def test_saving_leaves_no_temporary_file(tmp_path):
     checkpoint().save(tmp_path)
     checkpoint().save(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.pt", "summary.json"]
+
+
+def test_the_position_counts_epochs_and_keeps_the_first_best_one_of_a_stage():
+    position = Position()
+    assert position.at_stage(0) is position
+    for value in (0.4, 0.6, 0.6, 0.5):
+        position = position.after_epoch(value)
+    assert position == Position(stage=0, epoch=4, total_epochs=4, best=0.6, best_epoch=2)
+    assert position.at_stage(1) == Position(stage=1, epoch=0, total_epochs=4, best=-1.0, best_epoch=2)
+    assert position.at_stage(1).after_epoch(0.1) == Position(stage=1, epoch=1, total_epochs=5, best=0.1, best_epoch=5)

@@ -5,8 +5,8 @@ import torch
 
 from ltray.engine.ema import WeightAverage, averaged_tensors
 from ltray.engine.evaluation import evaluate
-from ltray.engine.loop import set_training_mode
 from ltray.engine.memory_session import MemorySession
+from ltray.engine.train_step import set_training_mode
 from ltray.errors import UsageError
 from ltray.experiment import load_network, restore
 from ltray.testing import contract

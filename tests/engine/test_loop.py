@@ -5,8 +5,9 @@ from itertools import accumulate
 import pytest
 import torch
 
-from ltray.engine.loop import NotFinite, planned_epochs
+from ltray.engine.loop import planned_epochs
 from ltray.engine.memory_session import MemorySession
+from ltray.engine.train_step import NotFinite
 from ltray.errors import UsageError
 from ltray.testing import contract
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from ltray.engine.loop import Run, train
+from ltray.engine.loop import train
 from ltray.engine.memory_session import MemorySession
+from ltray.engine.session import Run
 from ltray.engine.single_values import refusing_single_values
 from ltray.errors import UsageError
 from ltray.methods import METHODS

@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from ltray.engine.loop import Run, new_optimizer, set_training_mode, train, train_step
+from ltray.engine.loop import train
 from ltray.engine.lr_schedule import learning_rate
 from ltray.engine.memory_session import MemorySession
+from ltray.engine.optimizers import new_optimizer
+from ltray.engine.session import Run
+from ltray.engine.train_step import set_training_mode, train_step
 from ltray.methods.cross_entropy import BaselineKnobs, OneView
 from ltray.network import Network
 from ltray.recipe import Recipe

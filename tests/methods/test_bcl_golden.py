@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ltray.engine.loop import new_optimizer, set_training_mode, train_step
+from ltray.engine.optimizers import new_optimizer
+from ltray.engine.train_step import set_training_mode, train_step
 from ltray.long_tail import LongTail
 from ltray.methods.bcl.losses import contrast
 from ltray.methods.bcl.method import BCL, BCLKnobs

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ltray.engine.loop import new_optimizer, set_training_mode, train_step
+from ltray.engine.optimizers import new_optimizer
+from ltray.engine.train_step import set_training_mode, train_step
 from ltray.errors import UsageError
 from ltray.methods.dlsa.division import OPEN
 from ltray.methods.dlsa.flow_filter import FlowFilter

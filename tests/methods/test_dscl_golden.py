@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ltray.engine.loop import new_optimizer, set_training_mode, train_step
+from ltray.engine.optimizers import new_optimizer
+from ltray.engine.train_step import set_training_mode, train_step
 from ltray.long_tail import LongTail
 from ltray.methods.dscl.knobs import DSCLKnobs
 from ltray.methods.dscl.losses import (

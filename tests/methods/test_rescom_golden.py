@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ltray.engine.loop import new_optimizer, set_training_mode, train_step
+from ltray.engine.optimizers import new_optimizer
+from ltray.engine.train_step import set_training_mode, train_step
 from ltray.long_tail import LongTail
 from ltray.methods.rescom.losses import EPSILON, class_balanced_contrast, mined_similarities
 from ltray.methods.rescom.method import ResCom, ResComKnobs

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from ltray.distributed import data_parallel, rank, total, world_size
-from ltray.engine.loop import set_training_mode
+from ltray.engine.train_step import set_training_mode
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.network import Backbone, Network

@@ -1,6 +1,6 @@
 """How trials of methods of different length end in the study."""
 
-from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
+from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper

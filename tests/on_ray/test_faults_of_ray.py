@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
+from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.session import FAILURE

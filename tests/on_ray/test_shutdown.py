@@ -5,7 +5,7 @@ import signal
 import optuna
 import pytest
 
-from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
+from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.callbacks.budget import BudgetCallback
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.searcher import StudySearch

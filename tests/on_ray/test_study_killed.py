@@ -12,7 +12,7 @@ import optuna
 import pytest
 import sqlalchemy
 
-from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
+from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
+from ltray.metrics import CHECKPOINT_SCORE
 from ltray.results.tables import render, state_of, trial_table
 from ltray.space.search_space import SearchSpace
 from ltray.study.population import Population, check_population, explore

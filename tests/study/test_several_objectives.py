@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from rich.console import Console
 
-from ltray.engine.loop import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
+from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.results.tables import render, trial_table

@@ -7,8 +7,8 @@ import torch
 
 import ltray.experiment
 from ltray.data.dataset import open_data
-from ltray.engine.loop import CHECKPOINT_SCORE
 from ltray.engine.memory_session import MemorySession
+from ltray.metrics import CHECKPOINT_SCORE
 from ltray.study.short_runs import train_runs
 from ltray.testing import contract
 

@@ -25,8 +25,8 @@ NAMED = 3  # files that a sentence names
 
 
 @dataclass(frozen=True)
-class Look:
-    """How the files of a data set's originals look.
+class OriginalsState:
+    """The files of a data set's originals as they are, without their contents.
 
     Attributes:
         stamps: Of every file.
@@ -41,19 +41,19 @@ class Look:
     kept_glance: str
 
 
-def look(definition: DatasetDefinition, source: Source) -> Look:
+def look(definition: DatasetDefinition, source: Source) -> OriginalsState:
     """Look at every file that a source is read from: its path, size and modification time."""
     now = time.time_ns()
     stamps = stamps_of(source.root, source.watched)
     kept = settled(stamps, now)
     glance = glance_of(definition.originals, source.class_names, stamps)
-    return Look(stamps, glance, kept, glance_of(definition.originals, source.class_names, kept))
+    return OriginalsState(stamps, glance, kept, glance_of(definition.originals, source.class_names, kept))
 
 
 def taken(
     known: Inventory,
     source: Source,
-    looked: Look,
+    looked: OriginalsState,
     *,
     deep: bool = False,
     advance: Callable[[int], None] = lambda count: None,

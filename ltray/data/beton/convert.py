@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ltray import __version__
 from ltray.data.beton import report as findings
-from ltray.data.beton.changes import Look, keys_of, look
+from ltray.data.beton.changes import OriginalsState, keys_of, look
 from ltray.data.beton.chunks import Prepared
 from ltray.data.beton.completion import COMPLETE, Completion, hold_for_replacing
 from ltray.data.beton.disk_space import check_before, check_free
@@ -166,7 +166,7 @@ class _Conversion:
     work: Path
     progress: ProgressBars
     skip: bool
-    looked: Look
+    looked: OriginalsState
     known: Inventory | None
     agreed: LeftOut
 

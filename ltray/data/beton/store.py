@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from ltray.data.beton.changes import Look, difference, look, taken
+from ltray.data.beton.changes import OriginalsState, difference, look, taken
 from ltray.data.beton.completion import Completion, hold_for_reading
 from ltray.data.beton.inventory import Inventory, read_glance
 from ltray.data.beton.manifest import Sidecar
@@ -137,7 +137,7 @@ def inventory_now(
     definition: DatasetDefinition,
     source: Source,
     *,
-    looked: Look,
+    looked: OriginalsState,
     deep: bool = False,
     progress: ProgressBars,
 ) -> Inventory:

@@ -12,8 +12,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from ltray.engine.loop import PLANNED_EPOCHS
 from ltray.loggers.tensorboard import TensorBoardLogger
+from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.callbacks.forgive_failures import last_epoch
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.shutdown import GracefulStopper

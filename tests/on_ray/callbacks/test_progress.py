@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from ltray.engine.loop import PLANNED_EPOCHS
+from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.callbacks.progress import ProgressCallback
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.shutdown import GracefulStopper

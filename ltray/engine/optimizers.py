@@ -1,0 +1,96 @@
+"""The optimizers by name, and what moves the weights of a stage."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ltray.engine.checkpoint import Checkpoint
+from ltray.engine.ema import WeightAverage
+from ltray.errors import UsageError, did_you_mean
+from ltray.recipe import Recipe
+from ltray.stage import Stage
+
+
+def sgd(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
+    """Build SGD with momentum, as every method here trains."""
+    return torch.optim.SGD(
+        groups,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov and recipe.momentum > 0.0,  # without momentum there is nothing to look ahead by
+    )
+
+
+OPTIMIZERS: Mapping[str, Callable[[list[dict[str, Any]], Recipe], Optimizer]] = {"sgd": sgd}
+"""What builds an optimizer of parameter groups from a recipe, by the name that `Stage.optimizer` holds."""
+
+
+def new_optimizer(stage: Stage) -> Optimizer | None:
+    """Build the stage's optimizer over its parameter groups; None for a stage without epochs.
+
+    Raises:
+        UsageError: No optimizer has the stage's name.
+    """
+    if stage.recipe.epochs == 0:
+        return None
+    if stage.optimizer not in OPTIMIZERS:
+        hint = did_you_mean(stage.optimizer, OPTIMIZERS)
+        raise UsageError(f"{type(stage).__name__}: `{stage.optimizer}` is not an optimizer.{hint}")
+    return OPTIMIZERS[stage.optimizer](stage.parameter_groups(), stage.recipe)
+
+
+def _load(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
+    """Load an optimizer's memory (momentum) but not its settings: these are the run's, which a population may change.
+
+    Args:
+        optimizer: Freshly built, with the run's own settings.
+        saved: The `state_dict` of one that was built over the same parameters.
+    """
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(dict(saved))
+    for group, settings in zip(optimizer.param_groups, own, strict=True):
+        group.update(settings)
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """What moves a stage's weights, and the average that follows them.
+
+    Attributes:
+        optimizer: None for a stage without epochs.
+        average: The moving average of the weights; None where none is asked for.
+    """
+
+    optimizer: Optimizer | None
+    average: WeightAverage | None
+
+    @classmethod
+    def of(cls, stage: Stage) -> "Optimization":
+        """Return a stage's, at its first step.
+
+        Args:
+            stage: In training mode, as `set_training_mode` leaves it.
+        """
+        optimizer, decay = new_optimizer(stage), stage.recipe.average_decay
+        return cls(optimizer, WeightAverage(stage, decay) if optimizer and decay else None)
+
+    def state(self, everything: nn.Module) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
+        """Return the optimizer's `state_dict` and the average, each empty where there is none.
+
+        Args:
+            everything: The module whose `state_dict` names the averaged tensors.
+        """
+        optimizer, average = self.optimizer, self.average
+        return optimizer.state_dict() if optimizer else {}, average.state(everything) if average else {}
+
+    def load(self, saved: Checkpoint, everything: nn.Module) -> None:
+        """Load what `state` returned, from a checkpoint of the same stage."""
+        if self.optimizer:
+            _load(self.optimizer, saved.optimizer)
+        if self.average:
+            self.average.load(saved.average, everything)

@@ -1,0 +1,77 @@
+"""One step: its random seed, its forward and backward pass, its update, and the check that its loss is finite."""
+
+import hashlib
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ltray.distributed import rank, total
+from ltray.stage import Batch, Stage
+
+
+class NotFinite(ArithmeticError):
+    """A loss term is NaN or infinite; training on would only spread it."""
+
+
+def train_step(
+    model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer, *, rate: float, precision: str
+) -> Mapping[str, Tensor]:
+    """Make one step of the optimizer.
+
+    Args:
+        model: The stage, or the stage wrapped for several workers; in training mode.
+        batch: This worker's part of the step's images.
+        optimizer: Of the stage's parameter groups.
+        rate: The step's learning rate, before a group's `lr_scale`.
+        precision: Arithmetic of the forward pass, as in `Recipe.precision`.
+
+    Returns:
+        The loss terms by name, scalars, of this worker's part.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("lr_scale", 1.0)
+    optimizer.zero_grad(set_to_none=True)
+    low = precision == "bfloat16"
+    with torch.autocast(batch.labels.device.type, dtype=torch.bfloat16, enabled=low):
+        terms: Mapping[str, Tensor] = model(batch)
+    torch.stack([value.float() if low else value for value in terms.values()]).sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return terms
+
+
+def set_training_mode(stage: Stage) -> None:
+    """Put what `trained()` names into training mode; freeze the rest in evaluation mode."""
+    stage.eval().requires_grad_(False)
+    for module in stage.trained():
+        module.train().requires_grad_(True)
+    for module in stage.modules():
+        if getattr(module, "never_trained", False):
+            module.requires_grad_(False)
+
+
+def seed_step(seed: int, stage: int, epoch: int, step: int) -> None:
+    """Make every random draw of a step a function of its position and the worker's rank."""
+    torch.manual_seed(derived_seed(seed, stage, epoch, step, rank()))
+
+
+def derived_seed(*numbers: int) -> int:
+    """Return a seed below 2^56 that is a function of several numbers, different for different ones."""
+    digest = hashlib.blake2b(repr(numbers).encode(), digest_size=7).digest()
+    return int.from_bytes(digest, "big")
+
+
+def check_finite(sums: Mapping[str, Tensor], epoch: int, step: int) -> None:
+    """Check the loss terms, summed over an epoch's steps so far; every worker comes to the same result.
+
+    Args:
+        sums: This worker's sums, by name.
+        epoch: Epoch of the stage, from 0.
+        step: Step of the epoch, from 0.
+
+    Raises:
+        NotFinite: A term of some worker is NaN or infinite.
+    """
+    for name, value in sums.items():
+        if not torch.isfinite(total(value)):
+            raise NotFinite(f"loss/{name} is not finite in epoch {epoch + 1} at or before step {step + 1}.")

@@ -1,0 +1,75 @@
+"""Optimizers: every name builds one, an unknown name is refused, and a resumed one keeps the run's settings."""
+
+import pytest
+import torch
+from torch import nn
+
+from ltray.engine.optimizers import OPTIMIZERS, Optimization, new_optimizer
+from ltray.engine.train_step import set_training_mode, train_step
+from ltray.errors import UsageError
+from ltray.recipe import Recipe
+from ltray.stage import Batch, Stage
+
+
+class OneWeight(Stage):
+    """Loss 3w: the gradient is 3."""
+
+    def __init__(self, recipe):
+        super().__init__(recipe)
+        self.weight = nn.Parameter(torch.tensor([1.0]))
+
+    def forward(self, batch):
+        """One term."""
+        return {"only": 3.0 * self.weight.sum()}
+
+
+def trained(stage, optimizer, rate=0.1):
+    train_step(stage, Batch({}, torch.zeros(1), torch.zeros(1)), optimizer, rate=rate, precision="float32")
+    return stage.weight.item()
+
+
+def stage_of(**knobs):
+    stage = OneWeight(Recipe(**{"weight_decay": 0.0, "momentum": 0.5} | knobs))
+    set_training_mode(stage)
+    return stage
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_moves_the_weights_against_the_gradient(name):
+    stage = stage_of()
+    stage.optimizer = name
+    assert trained(stage, new_optimizer(stage)) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("sdg", "Did you mean `sgd`"), ("lars", "Known: `sgd`"), ("", "Known: `sgd`")]
+)
+def test_an_unknown_optimizer_is_refused(name, hint):
+    stage = stage_of()
+    stage.optimizer = name
+    with pytest.raises(UsageError, match=f"OneWeight: `{name}` is not an optimizer.*{hint}"):
+        new_optimizer(stage)
+
+
+def test_an_added_optimizer_is_found_by_its_name(monkeypatch):
+    monkeypatch.setitem(OPTIMIZERS, "adam", lambda groups, recipe: torch.optim.Adam(groups, lr=recipe.learning_rate))
+    stage = stage_of()
+    stage.optimizer = "adam"
+    assert trained(stage, new_optimizer(stage), rate=0.25) == pytest.approx(0.75)  # Adam's first step is the rate
+
+
+def test_a_loaded_optimizer_has_the_memory_of_the_old_and_the_settings_of_the_new():
+    first, second = stage_of(), stage_of(momentum=0.9)
+    old, new = Optimization.of(first), Optimization.of(second)
+    trained(first, old.optimizer)
+    second.load_state_dict(first.state_dict())
+    saved, average = old.state(first)
+    assert average == {}
+    new.load(type("Saved", (), {"optimizer": saved, "average": average}), second)
+    # v = 3 after the first step; then 0.9 * 3 + 3 = 5.7 with the new momentum.
+    assert trained(second, new.optimizer) == pytest.approx(1.0 - 0.3 - 0.57)
+
+
+def test_a_stage_without_epochs_has_neither_optimizer_nor_average():
+    idle = Optimization.of(stage_of(epochs=0, warmup_epochs=0, average_decay=0.9))
+    assert (idle.optimizer, idle.average, idle.state(nn.Module())) == (None, None, ({}, {}))
