@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ltray.arguments import Parser, name_or_path, path_argument
 from ltray.command import DONE, FAILED, run
-from ltray.data import draft_definition as suggestion
+from ltray.data import draft_definition
 from ltray.data.beton.convert import REPORT, convert
 from ltray.data.beton.manifest import Sidecar
 from ltray.data.beton.progress import ProgressBars
@@ -33,7 +33,7 @@ def main(words: list[str]) -> int:
     settings = parse_assignments(given.settings)
     own = Path(given.dataset).is_dir()
     if own:
-        definition = suggestion.draft(Path(given.dataset), settings)
+        definition = draft_definition.draft(Path(given.dataset), settings)
     else:
         definition = DatasetDefinition.read(given.dataset, settings)
     started = time.monotonic()
@@ -54,7 +54,7 @@ def main(words: list[str]) -> int:
     if given.verify:
         _verify(stored)
     if own:
-        file, fresh = suggestion.write(definition, stored, settings)
+        file, fresh = draft_definition.write(definition, stored, settings)
         print(f"data-set file, {'look it through' if fresh else 'kept as you edited it'}: {file}")
         print(f"next: python -m ltray.train --methods bcl --dataset {shlex.quote(str(file))}")
     elif given.output:

@@ -20,7 +20,7 @@ from ltray.results.finalists import check_asked
 from ltray.results.recorded_data import check_for
 from ltray.run_folder import claim, held, read_config, start_setting
 from ltray.settings import parse_assignments, plain
-from ltray.space import catalog as shipped_spaces
+from ltray.space import catalog
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget
 from ltray.study.dry_run import check_workers, rehearse
@@ -40,7 +40,7 @@ def main(words: list[str]) -> int:
         return _copy(words[1:])
     options = _parser().parse_intermixed_args(words)
     console = new_console()
-    path = shipped_spaces.find(options.space)
+    path = catalog.find(options.space)
     given = parse_assignments(options.settings)
     if options.start and "start" in given:
         raise UsageError(f"`start` is set with --from, but got {shown(given['start'])}, too; keep one of them.")
@@ -144,7 +144,7 @@ def _search(
 
 def _list(words: list[str]) -> int:
     Parser(prog="python -m ltray.tune ls", description="List the search spaces.").parse_args(words)
-    new_console().print(shipped_spaces.listing())
+    new_console().print(catalog.listing())
     return DONE
 
 
@@ -158,7 +158,7 @@ def _copy(words: list[str]) -> int:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
     options = parser.parse_args(words)
-    target = shipped_spaces.copy(options.name, options.target, overwrite=options.overwrite)
+    target = catalog.copy(options.name, options.target, overwrite=options.overwrite)
     new_console().print(f"{target}: edit it, then: python -m ltray.tune {target}")
     return DONE
 

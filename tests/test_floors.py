@@ -1,6 +1,8 @@
 """The floors of ltray: a file imports from lower floors and its own folder; FFCV, Ray, TensorBoard at one place."""
 
 import ast
+import importlib
+import sys
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
 
@@ -120,6 +122,15 @@ def test_every_file_stands_on_a_floor() -> None:
 @pytest.mark.parametrize("path", sorted(FILES.keys() - {"__init__.py"}))
 def test_imports_lead_downwards(path: str) -> None:
     assert offences(path, FILES[path]) == []
+
+
+def test_no_name_hides_a_module() -> None:
+    """A package whose `__init__` binds a submodule's name to something else makes that submodule unreachable."""
+    modules = [path.removesuffix(".py").replace("/", ".") for path in FILES if not path.endswith("__main__.py")]
+    for module in (f"ltray.{name}".removesuffix(".__init__") for name in modules if not name.startswith("on_ray")):
+        importlib.import_module(module)
+        parent, _, name = module.rpartition(".")
+        assert not parent or getattr(sys.modules[parent], name) is sys.modules[module], module
 
 
 @pytest.mark.parametrize("name", [str, folder, component])

@@ -9,7 +9,7 @@ import torch
 from ltray.engine.memory_session import MemorySession
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.space import catalog as shipped_spaces
+from ltray.space import catalog
 from ltray.space.search_space import SearchSpace
 from ltray.study.cost import expected_share
 from ltray.testing.contract import SMALL_DIGITS
@@ -37,9 +37,9 @@ def here(tmp_path, data, monkeypatch):
 def test_ls_lists_every_shipped_space(here, capsys):
     assert main(["ls"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    files = list(shipped_spaces.SHIPPED.rglob("*.yaml"))
+    files = list(catalog.SHIPPED.rglob("*.yaml"))
     names = {line.split("│")[1].strip() for line in lines if line.startswith("│")} - {""}
-    assert names == {str(file.relative_to(shipped_spaces.SHIPPED).with_suffix("")) for file in files}
+    assert names == {str(file.relative_to(catalog.SHIPPED).with_suffix("")) for file in files}
     (bcl,) = [line for line in lines if line.startswith("│ bcl ")]
     assert [cell.strip() for cell in bcl.split("│")[2:5]] == ["bcl", "cifar100-lt", "9 knobs"]
     (table,) = [line for line in lines if line.startswith("│ paper/bcl-table1 ")]
@@ -50,7 +50,7 @@ def test_cp_copies_a_space_whose_first_line_runs_the_copy(here, capsys):
     assert main(["cp", "crt", "mine.yaml"]) == 0
     copied = Path("mine.yaml").read_text()
     assert copied.startswith("# python -m ltray.tune mine.yaml --from runs/")
-    assert copied.partition("\n")[2] == (shipped_spaces.SHIPPED / "crt.yaml").read_text().partition("\n")[2]
+    assert copied.partition("\n")[2] == (catalog.SHIPPED / "crt.yaml").read_text().partition("\n")[2]
     with pytest.raises(UsageError, match="mine.yaml: exists already.*--overwrite"):
         main(["cp", "bcl", "mine.yaml"])
     assert Path("mine.yaml").read_text() == copied
@@ -62,11 +62,11 @@ def test_cp_copies_a_space_whose_first_line_runs_the_copy(here, capsys):
 
 
 def test_a_space_is_found_by_name_and_the_nearest_one_is_suggested(here):
-    assert shipped_spaces.find("rescom").samefile(shipped_spaces.SHIPPED / "rescom.yaml")
+    assert catalog.find("rescom").samefile(catalog.SHIPPED / "rescom.yaml")
     with pytest.raises(UsageError, match="rescmo: no such file, and no search space of this name.*mean `rescom`"):
         main(["rescmo"])
-    shutil.copy(shipped_spaces.SHIPPED / "bcl.yaml", "rescom")  # a file goes before a name
-    assert shipped_spaces.find("rescom") == Path("rescom")
+    shutil.copy(catalog.SHIPPED / "bcl.yaml", "rescom")  # a file goes before a name
+    assert catalog.find("rescom") == Path("rescom")
 
 
 @pytest.mark.ffcv

@@ -9,7 +9,7 @@ from torch import Tensor
 from ltray.data.decoding import decode
 from ltray.data.definition import DatasetDefinition
 from ltray.data.image_files import read_file
-from ltray.data.transforms import policies as augmentations
+from ltray.data.transforms import policies
 from ltray.data.transforms.resize import centre_of
 
 
@@ -32,4 +32,4 @@ def read_image(path: Path, definition: DatasetDefinition) -> Tensor:
     image = torch.from_numpy(pixels).permute(2, 0, 1)
     if not storage.square:
         image = centre_of(image, side)
-    return augmentations.evaluation(image[None], image_size=side, mean=definition.mean, std=definition.std)[0]
+    return policies.evaluation(image[None], image_size=side, mean=definition.mean, std=definition.std)[0]

@@ -8,7 +8,7 @@ from torch import Tensor
 from ltray.data.definition import DatasetDefinition
 from ltray.data.plan import Plan
 from ltray.data.pools import CuttingPool, ImagePool, batches
-from ltray.data.transforms import policies as augmentations
+from ltray.data.transforms import policies
 from ltray.data.views import EpochPosition, Made, ViewMaker
 from ltray.distributed import rank, world_size
 from ltray.stage import Batch, View
@@ -125,7 +125,7 @@ class EvaluationImages:
         share = self.share()
         streamed = self.pool.stream(share, EVALUATION_BATCH)
         for positions, pixels in zip(batches(share, EVALUATION_BATCH), streamed, strict=True):
-            images = augmentations.evaluation(
+            images = policies.evaluation(
                 pixels, image_size=self.definition.image_size, mean=self.definition.mean, std=self.definition.std
             )
             yield images, self.labels[positions.to(self.labels.device)]

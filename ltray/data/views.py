@@ -8,8 +8,7 @@ from torch import Tensor
 
 from ltray.data.definition import DatasetDefinition
 from ltray.data.pools import Cuts
-from ltray.data.transforms import counter_rng as randomness
-from ltray.data.transforms import policies as augmentations
+from ltray.data.transforms import counter_rng, policies
 from ltray.data.transforms.geometry import ResizedCrop
 from ltray.data.transforms.pixels import mirror
 from ltray.errors import UsageError
@@ -98,7 +97,7 @@ class ViewMaker:
 
     def _keys(self, position: EpochPosition) -> list[Tensor]:
         return [
-            randomness.keys(self.seed, position.epoch, index, positions=position.positions)
+            counter_rng.keys(self.seed, position.epoch, index, positions=position.positions)
             for index in range(len(self.views))
         ]
 
@@ -117,18 +116,18 @@ class ViewMaker:
         boxes = None
         for view, policy, key in zip(self.views, self._policies, keys, strict=True):
             if isinstance(view, Patches):
-                patches, boxes = augmentations.patches(
+                patches, boxes = policies.patches(
                     whole[view.of], key, count=view.count, size=view.size, scale=view.scale, boxes=view.boxes
                 )
-                each = randomness.child_keys(key, view.count)
+                each = counter_rng.child_keys(key, view.count)
                 made[view.name] = policy.photometric(patches.flatten(0, 1), each).view_as(patches)
             else:
                 made[view.name] = policy.photometric(whole[view.name], key)
         return made, boxes
 
 
-def _policy(view: View, definition: DatasetDefinition) -> augmentations.Policy:
-    return augmentations.policy(
+def _policy(view: View, definition: DatasetDefinition) -> policies.Policy:
+    return policies.policy(
         view.augmentation,
         image_size=view.size if isinstance(view, Patches) else definition.image_size,
         mean=definition.mean,

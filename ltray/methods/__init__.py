@@ -1,4 +1,7 @@
-"""The table of contents: every method by name."""
+"""The table of contents: every method by name.
+
+A method of several files is a package; its name here must stay the package's, so that only its `METHOD` is imported.
+"""
 
 from ltray.methods import (
     balanced_softmax,
@@ -20,23 +23,23 @@ from ltray.methods import (
     tau_norm,
     temperature,
 )
-from ltray.methods.bcl import method as bcl
-from ltray.methods.dlsa import method as dlsa
-from ltray.methods.dscl import method as dscl
-from ltray.methods.rescom import method as rescom
-from ltray.methods.ride import distilled as ride_distilled
-from ltray.methods.ride import method as ride
+from ltray.methods.bcl.method import METHOD as BCL
+from ltray.methods.dlsa.method import METHOD as DLSA
+from ltray.methods.dscl.method import METHOD as DSCL
+from ltray.methods.rescom.method import METHOD as RESCOM
+from ltray.methods.ride.distilled import METHOD as RIDE_DISTILLED
+from ltray.methods.ride.method import METHOD as RIDE
 from ltray.stage import Method
 
 METHODS: dict[str, Method] = {
     "cross_entropy": cross_entropy.METHOD,
     "balanced_softmax": balanced_softmax.METHOD,
     "logit_adjustment": logit_adjustment.METHOD,
-    "rescom": rescom.METHOD,
-    "bcl": bcl.METHOD,
+    "rescom": RESCOM,
+    "bcl": BCL,
     "paco": paco.METHOD,
     "gpaco": gpaco.METHOD,
-    "dscl": dscl.METHOD,
+    "dscl": DSCL,
     "supcon": supcon.METHOD,
     "moco": moco.METHOD,
     "multi_task": multi_task.METHOD,
@@ -50,7 +53,7 @@ METHODS: dict[str, Method] = {
     "tau_norm": tau_norm.METHOD,
     "post_hoc_adjustment": post_hoc_adjustment.METHOD,
     "temperature": temperature.METHOD,
-    "dlsa": dlsa.METHOD,
-    "ride": ride.METHOD,
-    "ride_distilled": ride_distilled.METHOD,
+    "dlsa": DLSA,
+    "ride": RIDE,
+    "ride_distilled": RIDE_DISTILLED,
 }

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ltray import __version__
-from ltray.data.beton import report as findings
+from ltray.data.beton import report
 from ltray.data.beton.changes import OriginalsState, keys_of, look
 from ltray.data.beton.chunks import Prepared
 from ltray.data.beton.completion import COMPLETE, Completion, hold_for_replacing
@@ -35,7 +35,7 @@ from ltray.data.beton.writer import BetonWriter, Job
 from ltray.data.definition import DatasetDefinition
 from ltray.data.encoding import Storage
 from ltray.data.originals import Originals, Source
-from ltray.data.sources import registry as sources
+from ltray.data.sources import registry
 from ltray.errors import UsageError
 from ltray.files import digest_of, locking
 
@@ -84,7 +84,7 @@ def convert(
     """
     folder = folder_of(definition, root)
     with _alone(folder):
-        source = sources.open_source(definition)
+        source = registry.open_source(definition)
         names = [f"{pool}.{suffix}" for pool in source.pools for suffix in ("beton", "json")]
         own = Ownership.claim(folder, definition, [*names, COMPLETE, REPORT, FILE_NAME])
         looked = look(definition, source)
@@ -223,18 +223,18 @@ class _Conversion:
         return [text for i, text in prepared.bad().items() if (keys[i], digests[i].tobytes()) not in agreed]
 
     def _report(self, found: Mapping[str, tuple[Originals, Prepared]]) -> None:
-        report = self.folder / REPORT
-        report.write_text(findings.report(found, self.source.notes), encoding="utf-8", errors="surrogateescape")
+        file = self.folder / REPORT
+        file.write_text(report.report(found, self.source.notes), encoding="utf-8", errors="surrogateescape")
         bad = [text for pool, (originals, prepared) in found.items() for text in self._bad(pool, originals, prepared)]
         if bad and not self.skip:
             total = sum(prepared.count for _, prepared in found.values())
             raise UsageError(
-                f"{len(bad):,} of {total:,} images cannot be used:{findings.some(bad)}\n"
-                f"All are listed in {report}. Mend them, or leave them out with --on-error skip."
+                f"{len(bad):,} of {total:,} images cannot be used:{report.some(bad)}\n"
+                f"All are listed in {file}. Repair them, or leave them out with --on-error skip."
             )
         for pool, (_, prepared) in found.items():
             if not len(prepared.good):
-                raise UsageError(f"{pool}: none of its {prepared.count:,} images can be used; see {report}.")
+                raise UsageError(f"{pool}: none of its {prepared.count:,} images can be used; see {file}.")
         if "train" in found:
             originals, prepared = found["train"]
             self._check_classes(originals.labels[prepared.good])
@@ -244,7 +244,7 @@ class _Conversion:
         names = self.source.class_names
         empty = [names[label] for label in np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)]
         if empty:
-            shown = ", ".join(empty[: findings.SHOWN]) + (", …" if len(empty) > findings.SHOWN else "")
+            shown = ", ".join(empty[: report.SHOWN]) + (", …" if len(empty) > report.SHOWN else "")
             raise UsageError(
                 f"{self.source.origin}: {len(empty)} of {len(names)} classes have no training image that can be used: "
                 f"{shown}; add some, or leave the class out."
