@@ -92,7 +92,7 @@ def test_the_page_holds_every_table_and_the_listed_spreads() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert sum(line.startswith("| ") and "→" in line for line in text.splitlines()) == 4 * len(FINALISTS) * 3 + 16 + 5
     for row in MEASURED:
-        line = f"| {row.family} | {row.dataset} | {row.points:.1f} | {row.ratio:.1f} | {row.freedom} |"
+        line = f"| {row.family} | {row.where} | {row.points:.1f} | {row.ratio:.1f} | {row.freedom} |"
         assert line in text, line
     rows = published()
     own = sum(bool(row.methods) for row in rows)

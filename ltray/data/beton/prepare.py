@@ -74,7 +74,7 @@ def _run_all(pool: ProcessPoolExecutor, chunks: list[range], *, advance: Callabl
     while waiting or running:
         try:
             while waiting and len(running) < ahead:
-                running[pool.submit(_run_here, waiting[-1])] = waiting[-1]
+                running[_submitted(pool, waiting[-1])] = waiting[-1]
                 waiting.pop()
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -86,6 +86,16 @@ def _run_all(pool: ProcessPoolExecutor, chunks: list[range], *, advance: Callabl
                 f"A process died while it read images {among[0].start} to {among[-1].stop - 1}; "
                 "was there too little memory?"
             ) from error
+
+
+def _submitted(pool: ProcessPoolExecutor, chunk: range) -> Future[None]:
+    try:
+        return pool.submit(_run_here, chunk)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # The pool broke, and closed its pipes, while this call started one more process.
+        raise BrokenProcessPool(str(error)) from error
 
 
 _here: list["_Task"] = []  # the task of a worker process
