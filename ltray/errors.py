@@ -1,9 +1,10 @@
 """The one exception for a user's mistake, and the words that help to correct it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
+Implementation = TypeVar("Implementation")
 SHOWN = 120  # characters of a value in a message
 
 
@@ -33,3 +34,19 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near:
         return f" Did you mean `{near[0]}`?"
     return f" Known: {', '.join(f'`{n}`' for n in names)}." if names else ""
+
+
+def chosen(name: Any, known: Mapping[str, Implementation], what: str) -> Implementation:
+    """Return what a name stands for in a mapping whose keys are the legal names.
+
+    Args:
+        name: What somebody wrote.
+        known: The implementations by name.
+        what: What they are, with its article: "an optimizer".
+
+    Raises:
+        UsageError: It is not a key; the nearest one is suggested.
+    """
+    if not isinstance(name, str) or name not in known:
+        raise UsageError(f"{shown(name)} is not {what}.{did_you_mean(str(name), known)}")
+    return known[name]

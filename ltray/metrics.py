@@ -1,11 +1,12 @@
 """Every metric by which models are compared, once: its key, its formula, its range and where it comes from.
 
-`ltray.engine.evaluation` computes them; a name that is not a key of `METRICS` is no metric anywhere.
+`COUNTED` holds how each is computed; a name that is not a key of `METRICS` is not a metric anywhere.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from ltray.class_counts import ClassCounts
 from ltray.errors import UsageError, did_you_mean
 
 
@@ -30,35 +31,68 @@ class Metric:
     group: str = ""
 
 
-def _of_group(group: str, counts: str) -> Metric:
-    formula = f"mean of r_k over the classes with {counts} images in the whole training list"
-    return Metric(f"accuracy {group}", formula, "Liu et al., Large-Scale Long-Tailed Recognition, 2019", group=group)
+@dataclass(frozen=True, kw_only=True)
+class CountedMetric(Metric):
+    """A metric that follows from counts of images by class.
+
+    Attributes:
+        value: Computes it.
+        error: Computes the standard error that the finite number of images leaves.
+    """
+
+    value: Callable[[ClassCounts], float]
+    error: Callable[[ClassCounts], float]
 
 
-COUNTED: Mapping[str, Metric] = {
-    "acc_all": Metric("accuracy all", "images classified right / images", "top-1 accuracy, as every paper's 'All'"),
+def _of_group(group: str, counts: str) -> CountedMetric:
+    return CountedMetric(
+        f"accuracy {group}",
+        f"mean of r_k over the classes with {counts} images in the whole training list",
+        "Liu et al., Large-Scale Long-Tailed Recognition, 2019",
+        group=group,
+        value=ClassCounts.mean_recall,
+        error=ClassCounts.mean_recall_error,
+    )
+
+
+COUNTED: Mapping[str, CountedMetric] = {
+    "acc_all": CountedMetric(
+        "accuracy all",
+        "images classified right / images",
+        "top-1 accuracy, as every paper's 'All'",
+        value=ClassCounts.accuracy,
+        error=ClassCounts.accuracy_error,
+    ),
     "acc_many": _of_group("many", "more than 100"),
     "acc_medium": _of_group("medium", "20 to 100"),
     "acc_few": _of_group("few", "fewer than 20"),
-    "balanced_accuracy": Metric(
+    "balanced_accuracy": CountedMetric(
         "balanced accuracy",
         "mean of r_k over all evaluated classes (macro recall)",
         "Brodersen et al., The Balanced Accuracy and Its Posterior Distribution, 2010",
+        value=ClassCounts.mean_recall,
+        error=ClassCounts.mean_recall_error,
     ),
-    "macro_f1": Metric(
+    "macro_f1": CountedMetric(
         "macro-F1",
         "mean over the evaluated classes of F1_k = 2 TP_k / (2 TP_k + FP_k + FN_k)",
         "Opitz and Burst, Macro F1 and Macro F1, 2019 (the mean of the classes' F1)",
+        value=ClassCounts.mean_f1,
+        error=ClassCounts.mean_f1_error,
     ),
-    "worst_class": Metric(
+    "worst_class": CountedMetric(
         "worst class",
         "min of r_k over the evaluated classes",
         "Sagawa et al., Distributionally Robust Neural Networks, 2020, with classes for groups",
+        value=ClassCounts.lowest_recall,
+        error=ClassCounts.lowest_recall_error,
     ),
-    "geometric_mean": Metric(
+    "geometric_mean": CountedMetric(
         "geometric mean",
         "(product of r_k)^(1/K) over the K evaluated classes; 0 where one class has 0",
         "Kubat and Matwin, Addressing the Curse of Imbalanced Training Sets, 1997",
+        value=ClassCounts.geometric_mean,
+        error=ClassCounts.geometric_mean_error,
     ),
 }
 """What follows from counts of images by class: known after every epoch, and what a search can maximise."""

@@ -4,10 +4,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+import torch
+
 from ltray.following import BATCH, EPOCHS, MILESTONES, Facts, World
 from ltray.knobs import Above, Knobs, Needs, Value, knob
+from ltray.lr_schedule import SCHEDULES
 
-SCHEDULES = ("constant", "step", "cosine", "cosine_annealing", "cosine_to_floor", "cosine_per_step")
+PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Arithmetic of the forward pass by name: what it is cast to; weights and updates are float32 in any case."""
+
 STEPS: Needs = ("schedule", ("step",))
 
 
@@ -40,7 +45,7 @@ class Recipe(Knobs):
         "step",
         "",
         "the learning rate after the warm-up",
-        choices=SCHEDULES,
+        choices=tuple(SCHEDULES),
     )
     milestones: tuple[int, ...] = knob(
         (160, 180), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
@@ -53,7 +58,7 @@ class Recipe(Knobs):
         low=0.0,
         high=0.99999,
     )
-    precision: str = knob("float32", "", "arithmetic of the forward pass", choices=("float32", "bfloat16"))
+    precision: str = knob("float32", "", "arithmetic of the forward pass", choices=tuple(PRECISIONS))
 
     @classmethod
     def resolve(cls, profile: str, given: Mapping[str, Any], *, complete: bool = False) -> Self:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
 
@@ -39,14 +39,14 @@ class Patches(View):
         count: Patches an image, L.
         size: Side of a patch after resizing, in pixels.
         scale: Range of the patch's share of the area (or of each side, see `boxes`).
-        boxes: "area" (DSCL's code) or "side" (its Algorithm 1).
+        boxes: A name of `ltray.data.transforms.patches.BOXES`: "area" (DSCL's code) or "side" (its Algorithm 1).
     """
 
     of: str = "query"
     count: int = 5
     size: int = 64
     scale: tuple[float, float] = (0.05, 0.6)
-    boxes: Literal["area", "side"] = "area"
+    boxes: str = "area"
 
 
 @dataclass
@@ -79,15 +79,9 @@ class Stage(nn.Module):
         recipe: Epochs, batch size, learning rate.
         network: What `logits` asks and a following method continues from; set by the subclass's `__init__`.
         views: The views `forward` reads, and no others.
-        source: Whether it trains on images or on features of the frozen network.
-        sampling: The order of an epoch. "natural": every image once; "class_balanced": a class
-            uniformly, then one of its images, both with replacement; "square_root": classes in
-            proportion to √n_k; "progressive": from n_k in the first epoch towards uniform in
-            the last; "reversed": classes in proportion to 1/n_k;
-            "class_aware": classes in shuffled passes, `class_run` images of each in a row, a
-            class's images in shuffled passes too; "pairs": two different
-            classes uniformly and an image of each, seen through the stage's two views;
-            labels and indices are the first one's.
+        source: What it trains on: "images", or "features" of the frozen network.
+        sampling: The order of an epoch, a name of `ltray.data.sampling.SAMPLINGS`; under
+            "pairs" labels and indices are those of the first image.
         class_run: Images in a row of a class under "class_aware".
         long_epoch: Whether an epoch of "class_aware" has n_max·K draws instead of N.
         optimizer: A name of `ltray.engine.optimizers.OPTIMIZERS`.
@@ -95,10 +89,8 @@ class Stage(nn.Module):
 
     network: "Network"
     views: Sequence[View] = (View("image"),)
-    source: Literal["images", "features"] = "images"
-    sampling: Literal["natural", "class_balanced", "square_root", "progressive", "reversed", "class_aware", "pairs"] = (
-        "natural"
-    )
+    source: str = "images"
+    sampling: str = "natural"
     class_run: int = 4
     long_epoch: bool = False
     optimizer: str = "sgd"

@@ -13,10 +13,10 @@ from tests.given import ROOT
 PACKAGE = ROOT / "ltray"
 # Lowest first. What stands on one floor does not know its neighbours.
 FLOORS = (
-    "errors printable distributed provenance network signals",
+    "class_counts errors printable distributed provenance network signals",
     "captions console csv_cell files long_tail metrics ray_address typed",
     "arguments command following imported loggers seal yaml_text",
-    "knobs settings settings_file",
+    "knobs lr_schedule settings settings_file",
     "recipe run_settings",
     "parts",
     "stage",

@@ -28,7 +28,7 @@ from ltray.data.sources.lists import reference_counts
 from ltray.data.sources.registry import open_source
 from ltray.data.splits import Indices, Split, Splits, cut
 from ltray.data.views import ViewMaker
-from ltray.errors import UsageError
+from ltray.errors import UsageError, chosen
 from ltray.long_tail import LongTail
 from ltray.stage import Loader, Stage, TrainingData
 
@@ -140,15 +140,20 @@ class ImageData:
             seed: Non-negative.
 
         Raises:
-            UsageError: The workers cannot share a batch equally.
+            UsageError: The workers cannot share a batch equally, or the stage's source or sampling has an unknown name.
         """
+        loader = chosen(stage.source, LOADERS, f"what a stage trains on (`source` of {type(stage).__name__})")
         batch = stage.recipe.batch_size
         plan = Plan.of(self._labels, selected, sampling=Sampling.of(stage), seed=seed, batch=batch)
-        labels = self._labels.to(self.device)
-        if stage.source == "features":
-            features = self.without_augmentation().features(stage.feature_network())
-            return FeatureLoader(features, labels, plan=plan, views=stage.views)
-        return ImageLoader(self._train_images, labels, plan=plan, views=ViewMaker(stage.views, self.definition, seed))
+        return loader(self, stage, plan, seed)
+
+    def _of_images(self, stage: Stage, plan: Plan, seed: int) -> Loader:
+        labels, views = self._labels.to(self.device), ViewMaker(stage.views, self.definition, seed)
+        return ImageLoader(self._train_images, labels, plan=plan, views=views)
+
+    def _of_features(self, stage: Stage, plan: Plan, seed: int) -> Loader:
+        features = self.without_augmentation().features(stage.feature_network())
+        return FeatureLoader(features, self._labels.to(self.device), plan=plan, views=stage.views)
 
     @property
     def selection_counts(self) -> tuple[int, ...]:
@@ -213,6 +218,13 @@ class ImageData:
                 *self.notes,
             )
         )
+
+
+LOADERS: Mapping[str, Callable[[ImageData, Stage, Plan, int], Loader]] = {
+    "images": ImageData._of_images,
+    "features": ImageData._of_features,
+}
+"""What makes the loader of a stage, by the name that `Stage.source` holds."""
 
 
 def open_data(

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ltray.errors import chosen
 from ltray.stage import Stage
 
 Ints = NDArray[np.int64]
@@ -19,7 +20,7 @@ class Sampling:
     """How a stage draws its epochs.
 
     Attributes:
-        kind: "natural", "class_aware", "pairs", or a key of `CLASS_WEIGHTS`.
+        kind: A key of `SAMPLINGS`.
         class_run: Images in a row of a class under "class_aware".
         long_epoch: Whether an epoch of "class_aware" has n_max·K draws instead of n.
         epochs: Epochs of the stage, T, over which "progressive" moves.
@@ -43,38 +44,17 @@ def epoch_order(sampling: Sampling, labels: Tensor, *, seed: int, epoch: int) ->
     exact under any number of workers.
 
     Args:
-        sampling: "natural": each image once. "class_balanced": every class is equally
-            probable, then every image of it, with replacement (Kang et al. 2020). "square_root":
-            a class's probability is proportional to √n_k (Mahajan et al. 2018). "progressive":
-            it is (1 − t/T)·n_k/N + (t/T)/K in epoch t (Kang et al. 2020, eq. 2). "reversed": it
-            is proportional to 1/n_k (BBN, Zhou et al. 2020).
-            "class_aware": classes in shuffled passes, `class_run` images of each in a row
-            (Shen et al. 2016). "pairs": two different classes and an image of each.
+        sampling: How the stage draws.
         labels: Label of each position (n,), on the CPU.
         seed: Non-negative.
         epoch: From 0.
+
+    Raises:
+        UsageError: No sampling has this name.
     """
+    order = chosen(sampling.kind, SAMPLINGS, "a sampling of epochs")
     random = np.random.default_rng([seed, epoch])
-    if sampling.kind == "natural":
-        return torch.from_numpy(random.permutation(len(labels)))[:, None]
-    classes = _ByClass.of(labels.numpy())
-    if sampling.kind == "class_aware":
-        draws = int(classes.counts.max()) * len(classes.counts) if sampling.long_epoch else len(labels)
-        return torch.from_numpy(_class_aware(classes, random, draws=draws, run=sampling.class_run))[:, None]
-    if sampling.kind == "pairs":
-        return torch.from_numpy(_pairs(classes, random, len(labels)))
-    weights = CLASS_WEIGHTS[sampling.kind](classes.counts.astype(np.float64), epoch / sampling.epochs)
-    drawn = random.choice(len(classes.counts), size=len(labels), p=weights / weights.sum())
-    return torch.from_numpy(classes.images(drawn, random))[:, None]
-
-
-CLASS_WEIGHTS: Mapping[str, Callable[[Weights, float], Weights]] = {
-    "class_balanced": lambda counts, done: np.ones_like(counts),
-    "square_root": lambda counts, done: np.sqrt(counts),
-    "progressive": lambda counts, done: (1.0 - done) * counts / counts.sum() + done / len(counts),
-    "reversed": lambda counts, done: 1.0 / counts,
-}
-"""Unnormalised probability of a class by its count n_k > 0 and the share t/T of the epochs that is done."""
+    return torch.from_numpy(order(labels.numpy(), sampling, epoch, random))
 
 
 @dataclass(frozen=True)
@@ -98,16 +78,43 @@ class _ByClass:
         return images
 
 
-def _pairs(classes: _ByClass, random: np.random.Generator, draws: int) -> Ints:
+Order = Callable[[Ints, Sampling, int, np.random.Generator], Ints]
+"""Draws an epoch, (draws, views), from the labels (n,), the stage's sampling, the epoch and a generator of its own."""
+
+
+def _natural(labels: Ints, sampling: Sampling, epoch: int, random: np.random.Generator) -> Ints:
+    return random.permutation(len(labels))[:, None]
+
+
+def _weighted(weights_of: Callable[[Weights, float], Weights]) -> Order:
+    """Return the order that draws a class by its weight, then one of its images uniformly, both with replacement.
+
+    Args:
+        weights_of: Unnormalised probability of a class, from its count n_k > 0 and the share t/T of epochs done.
+    """
+
+    def order(labels: Ints, sampling: Sampling, epoch: int, random: np.random.Generator) -> Ints:
+        classes = _ByClass.of(labels)
+        weights = weights_of(classes.counts.astype(np.float64), epoch / sampling.epochs)
+        drawn = random.choice(len(classes.counts), size=len(labels), p=weights / weights.sum())
+        return classes.images(drawn, random)[:, None]
+
+    return order
+
+
+def _pairs(labels: Ints, sampling: Sampling, epoch: int, random: np.random.Generator) -> Ints:
     """Draw two different classes uniformly and an image of each (draws, 2)."""
+    classes, draws = _ByClass.of(labels), len(labels)
     present = len(classes.counts)
     first = random.integers(present, size=draws)
     second = (first + random.integers(1, max(present, 2), size=draws)) % present
     return classes.images(np.stack([first, second], axis=1), random)
 
 
-def _class_aware(classes: _ByClass, random: np.random.Generator, *, draws: int, run: int) -> Ints:
-    """Go through the classes in shuffled passes, `run` images each; images in shuffled passes too."""
+def _class_aware(labels: Ints, sampling: Sampling, epoch: int, random: np.random.Generator) -> Ints:
+    """Go through the classes in shuffled passes, `class_run` images each; images in shuffled passes too."""
+    classes, run = _ByClass.of(labels), sampling.class_run
+    draws = int(classes.counts.max()) * len(classes.counts) if sampling.long_epoch else len(labels)
     runs = -(-draws // run)
     drawn = np.repeat(_passes(len(classes.counts), runs, random), run)[:draws]
     order = np.empty(draws, dtype=np.int64)
@@ -115,7 +122,7 @@ def _class_aware(classes: _ByClass, random: np.random.Generator, *, draws: int, 
     each = np.split(np.argsort(drawn, kind="stable"), ends)
     for label, (count, places) in enumerate(zip(classes.counts, each, strict=True)):
         order[places] = classes.by_class[classes.starts[label] + _passes(int(count), len(places), random)]
-    return order
+    return order[:, None]
 
 
 def _passes(count: int, length: int, random: np.random.Generator) -> Ints:
@@ -124,3 +131,24 @@ def _passes(count: int, length: int, random: np.random.Generator) -> Ints:
     if not repeats:
         return np.empty(0, dtype=np.int64)
     return np.concatenate([random.permutation(count) for _ in range(repeats)])[:length]
+
+
+SAMPLINGS: Mapping[str, Order] = {
+    "natural": _natural,
+    "class_balanced": _weighted(lambda counts, done: np.ones_like(counts)),
+    "square_root": _weighted(lambda counts, done: np.sqrt(counts)),
+    "progressive": _weighted(lambda counts, done: (1.0 - done) * counts / counts.sum() + done / len(counts)),
+    "reversed": _weighted(lambda counts, done: 1.0 / counts),
+    "class_aware": _class_aware,
+    "pairs": _pairs,
+}
+"""Every order of an epoch by its name.
+
+* `natural`: each image once.
+* `class_balanced`: every class is equally probable, then every image of it (Kang et al. 2020).
+* `square_root`: a class's probability is proportional to √n_k (Mahajan et al. 2018).
+* `progressive`: it is (1 − t/T)·n_k/N + (t/T)/K in epoch t (Kang et al. 2020, eq. 2).
+* `reversed`: it is proportional to 1/n_k (BBN, Zhou et al. 2020).
+* `class_aware`: classes in shuffled passes, `class_run` images of each in a row (Shen et al. 2016).
+* `pairs`: two different classes uniformly and an image of each, seen through the stage's two views.
+"""

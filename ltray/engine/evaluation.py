@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ltray.class_counts import ClassCounts
 from ltray.distributed import total
 from ltray.long_tail import LongTail
 from ltray.metrics import COUNTED
@@ -42,65 +43,28 @@ class Evaluation:
             tail: Training counts, which decide a class's group.
             prefix: "val" or "test".
         """
-        groups = tail.groups()
         found = {}
         for key, metric in COUNTED.items():
-            classes = self._evaluated(groups.get(metric.group, []) if metric.group else None)
-            if len(classes):
-                found[f"{prefix}/{key}"] = self._value(key, classes)
+            counts = self._evaluated(metric.group, tail)
+            if len(counts.seen):
+                found[f"{prefix}/{key}"] = metric.value(counts)
         return found | {f"{prefix}/images": int(self.seen.sum())}
-
-    def _evaluated(self, classes: list[int] | None) -> Tensor:
-        """Return those of some classes, or of all, that have images (k,)."""
-        known = torch.arange(len(self.seen)) if classes is None else torch.tensor(classes, dtype=torch.int64)
-        return known[self.seen[known] > 0]
-
-    def _value(self, key: str, classes: Tensor) -> float:
-        recall = self.per_class()[classes]
-        if key == "acc_all":
-            return int(self.correct.sum()) / int(self.seen.sum())
-        if key == "macro_f1":
-            return float((2 * self.correct[classes] / (self.seen + self.predicted)[classes]).double().mean())
-        if key == "worst_class":
-            return float(recall.min())
-        if key == "geometric_mean":
-            return float(recall.log().mean().exp())
-        return float(recall.mean())  # balanced accuracy, of all classes or of a group
 
     def standard_error(self, key: str, tail: LongTail) -> float:
         """Return the standard error of a metric that the finite number of images leaves, as a share of 1.
 
-        Images of a class are taken to be right independently, with the probability (c + 1) / (n + 2) for c right
-        of n, so that a class of three images, all right, is not taken for certain. Macro-F1 and the geometric mean
-        follow by the delta method, wrong predictions of a class being counted as Poisson.
-
         Args:
-            key: A key of `COUNTED`.
+            key: A key of `COUNTED` that `metrics` has.
             tail: Training counts, which decide a class's group.
         """
-        group = COUNTED[key].group
-        classes = self._evaluated(tail.groups().get(group, []) if group else None)
-        right, seen = self.correct[classes].double(), self.seen[classes].double()
-        share = (right + 1) / (seen + 2)
-        variance = share * (1 - share) / seen  # of each class's recall
-        if key == "acc_all":
-            share = (right.sum() + 1) / (seen.sum() + 2)
-            return float((share * (1 - share) / seen.sum()).sqrt())
-        if key == "worst_class":
-            return float(variance[(right / seen).argmin()].sqrt())
-        if key == "geometric_mean":
-            return float(share.log().mean().exp() * (variance / share**2).sum().sqrt()) / len(classes)
-        if key == "macro_f1":
-            variance = self._f1_variance(classes, variance)
-        return float(variance.sum().sqrt()) / len(classes)
+        return COUNTED[key].error(self._evaluated(COUNTED[key].group, tail))
 
-    def _f1_variance(self, classes: Tensor, recall_variance: Tensor) -> Tensor:
-        """Return the variance of each class's F1 = 2 TP / (n + TP + FP)."""
-        right, seen = self.correct[classes].double(), self.seen[classes].double()
-        wrong = self.predicted[classes].double() - right
-        below = (seen + right + wrong) ** 2
-        by_right, by_wrong = 2 * (seen + wrong) / below, 2 * right / below
-        return by_right**2 * recall_variance * seen**2 + by_wrong**2 * (wrong + 1)
+    def _evaluated(self, group: str, tail: LongTail) -> ClassCounts:
+        """Return the counts of those classes of a group, or of all where it is "", that have images."""
+        classes = tail.groups().get(group, []) if group else range(len(self.seen))
+        known = torch.tensor(list(classes), dtype=torch.int64)
+        known = known[self.seen[known] > 0]
+        return ClassCounts(self.correct[known], self.seen[known], self.predicted[known])
 
     @classmethod
     def of(cls, logits: Tensor, labels: Tensor) -> "Evaluation":

@@ -11,12 +11,12 @@ from ltray.distributed import data_parallel, total, world_size
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.ema import WeightAverage
 from ltray.engine.evaluation import evaluate
-from ltray.engine.lr_schedule import learning_rate
 from ltray.engine.optimizers import Optimization
 from ltray.engine.session import Run, Session
 from ltray.engine.single_values import refusing_single_values
 from ltray.engine.train_step import check_finite, derived_seed, seed_step, set_training_mode, train_step
 from ltray.errors import UsageError
+from ltray.lr_schedule import learning_rate
 from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS, standard_error_key
 from ltray.parts.batch_norm import synchronise
 from ltray.stage import Data, Loader, Stage

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.ema import WeightAverage
-from ltray.errors import UsageError, did_you_mean
+from ltray.errors import chosen
 from ltray.recipe import Recipe
 from ltray.stage import Stage
 
@@ -38,10 +38,8 @@ def new_optimizer(stage: Stage) -> Optimizer | None:
     """
     if stage.recipe.epochs == 0:
         return None
-    if stage.optimizer not in OPTIMIZERS:
-        hint = did_you_mean(stage.optimizer, OPTIMIZERS)
-        raise UsageError(f"{type(stage).__name__}: `{stage.optimizer}` is not an optimizer.{hint}")
-    return OPTIMIZERS[stage.optimizer](stage.parameter_groups(), stage.recipe)
+    build = chosen(stage.optimizer, OPTIMIZERS, f"an optimizer (`optimizer` of {type(stage).__name__})")
+    return build(stage.parameter_groups(), stage.recipe)
 
 
 def _load(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:

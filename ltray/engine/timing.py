@@ -7,9 +7,9 @@ from itertools import islice
 
 import torch
 
-from ltray.engine.lr_schedule import learning_rate
 from ltray.engine.optimizers import new_optimizer
 from ltray.engine.train_step import set_training_mode, train_step
+from ltray.lr_schedule import learning_rate
 from ltray.stage import Data, EvaluationLoader, Stage
 
 WARM, STEPS = 1, 4  # the first step pays for memory, compiled kernels and the first decoding

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ltray.distributed import rank, total
+from ltray.errors import chosen
+from ltray.recipe import PRECISIONS
 from ltray.stage import Batch, Stage
 
 
@@ -24,7 +26,7 @@ def train_step(
         batch: This worker's part of the step's images.
         optimizer: Of the stage's parameter groups.
         rate: The step's learning rate, before a group's `lr_scale`.
-        precision: Arithmetic of the forward pass, as in `Recipe.precision`.
+        precision: A name of `PRECISIONS`: the arithmetic of the forward pass.
 
     Returns:
         The loss terms by name, scalars, of this worker's part.
@@ -32,8 +34,9 @@ def train_step(
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("lr_scale", 1.0)
     optimizer.zero_grad(set_to_none=True)
-    low = precision == "bfloat16"
-    with torch.autocast(batch.labels.device.type, dtype=torch.bfloat16, enabled=low):
+    dtype = chosen(precision, PRECISIONS, "a precision")
+    low = dtype is not torch.float32
+    with torch.autocast(batch.labels.device.type, dtype=dtype if low else None, enabled=low):
         terms: Mapping[str, Tensor] = model(batch)
     torch.stack([value.float() if low else value for value in terms.values()]).sum().backward()  # type: ignore[no-untyped-call]
     optimizer.step()

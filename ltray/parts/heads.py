@@ -1,10 +1,13 @@
 """Classifiers and projectors on top of a backbone."""
 
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ltray.errors import chosen
 
 
 class CosineClassifier(nn.Module):
@@ -29,13 +32,22 @@ class CosineClassifier(nn.Module):
         return self.scale * F.normalize(features, dim=1) @ F.normalize(self.weight, dim=1).T
 
 
+CLASSIFIERS: Mapping[str, Callable[[int, int], nn.Module]] = {"linear": nn.Linear, "cosine": CosineClassifier}
+"""What builds a classifier of a width and a number of classes: linear with bias, or cosine with scale 30."""
+
+
 def new_classifier(kind: str, *, width: int, classes: int) -> nn.Module:
-    """Build a "linear" (with bias) or "cosine" (scale 30) classifier."""
-    if kind == "cosine":
-        return CosineClassifier(width, classes)
-    if kind == "linear":
-        return nn.Linear(width, classes)
-    raise ValueError(f'`kind` must be "linear" or "cosine", but got {kind!r}.')
+    """Build a classifier by name.
+
+    Args:
+        kind: A key of `CLASSIFIERS`.
+        width: Width of the features, d.
+        classes: Number of classes, K.
+
+    Raises:
+        UsageError: No classifier has this name.
+    """
+    return chosen(kind, CLASSIFIERS, "a classifier")(width, classes)
 
 
 def projector(width: int, hidden: int, out: int) -> nn.Sequential:

@@ -1,13 +1,13 @@
 """ImageNet weights for a backbone, and the partial freezing that goes with them."""
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ltray.errors import UsageError, did_you_mean
+from ltray.errors import UsageError, chosen
 from ltray.files import check_regular, reading
 from ltray.network import Backbone
 from ltray.parts.torchvision_backbones import TORCHVISION, ResNet
@@ -15,7 +15,6 @@ from ltray.printable import printable
 from ltray.run_settings import IMAGENET
 
 _REMEDY = "save a model's state_dict() with torch.save, or set weights=random"
-FROZEN = ("nothing", "early_convolutions")
 
 
 def has_published_weights(name: str) -> bool:
@@ -92,24 +91,33 @@ def freeze(backbone: Backbone, what: str) -> None:
 
     Args:
         backbone: Changed in place.
-        what: "nothing", or "early_convolutions": every convolution except those of the last
-            block; BatchNorm's scales and shifts still train. Source: PaCo's official code
-            for a pretrained ResNet-152 on Places-LT.
+        what: A key of `FROZEN`.
 
     Raises:
         UsageError: An unknown part, or a backbone without blocks.
     """
-    if what not in FROZEN:
-        raise UsageError(f"`frozen` must be one of {list(FROZEN)}, but got {what!r}.{did_you_mean(what, FROZEN)}")
-    if what == "nothing":
-        return
+    chosen(what, FROZEN, "a part of a network to freeze (`frozen`)")(backbone)
+
+
+def _early_convolutions(backbone: Backbone) -> None:
     if not isinstance(backbone, ResNet):
-        raise UsageError(f"`frozen` is {what!r}, which is for torchvision's residual networks only.")
+        raise UsageError("`frozen` is 'early_convolutions', which is for torchvision's residual networks only.")
     last = set(backbone.body.layer4[-1].modules())
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d) and module not in last:
             module.requires_grad_(False)
             module.never_trained = True  # type: ignore[assignment]  # the engine looks for it
+
+
+FROZEN: Mapping[str, Callable[[Backbone], None]] = {
+    "nothing": lambda backbone: None,
+    "early_convolutions": _early_convolutions,
+}
+"""What freezes a part of a backbone, by name.
+
+* `early_convolutions`: every convolution except those of the last block; BatchNorm's scales and shifts still train.
+  Source: PaCo's official code for a pretrained ResNet-152 on Places-LT.
+"""
 
 
 def _published(name: str) -> Mapping[str, Tensor]:

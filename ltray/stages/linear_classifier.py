@@ -23,7 +23,7 @@ class LinearClassifier(SecondStage):
         augmentation: Policy of the one view; without effect on cached features.
     """
 
-    sampling = "class_balanced"  # type: ignore[assignment]  # mypy takes the parent's value for its type
+    sampling = "class_balanced"
 
     def __init__(self, knobs: SecondStageKnobs, context: BuildContext, *, augmentation: str = "standard") -> None:
         classifier = nn.Linear(context.continued().backbone.width, context.tail.classes)

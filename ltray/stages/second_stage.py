@@ -10,8 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ltray.following import EPOCHS, MILESTONES
 from ltray.knobs import Value, knob
+from ltray.lr_schedule import SCHEDULES
 from ltray.network import Backbone, Network
-from ltray.recipe import SCHEDULES, STEPS, Recipe
+from ltray.recipe import STEPS, Recipe
 from ltray.stage import Batch, BuildContext, Stage, View
 
 
@@ -21,7 +22,7 @@ class SecondStageKnobs(Recipe):
 
     epochs: int = knob(10, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
     warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
-    schedule: str = knob("cosine_annealing", "", "the learning rate after the warm-up", choices=SCHEDULES)
+    schedule: str = knob("cosine_annealing", "", "the learning rate after the warm-up", choices=tuple(SCHEDULES))
     milestones: tuple[int, ...] = knob(
         (6, 8), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ltray.data import loaders, plan
-from ltray.data.dataset import ImageData, Opened
+from ltray.data.dataset import LOADERS, ImageData, Opened
 from ltray.data.definition import DatasetDefinition
 from ltray.data.pools import MemoryPool
 from ltray.errors import UsageError
@@ -27,7 +27,7 @@ class OneStage(Stage):
     def __init__(self, batch_size: int, views: Sequence[View] = VIEWS, sampling: str = "natural") -> None:
         super().__init__(Recipe(batch_size=batch_size))
         self.views = views
-        self.sampling = sampling  # type: ignore[assignment]
+        self.sampling = sampling
         self.frozen = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 5))
 
     def feature_network(self) -> nn.Module:
@@ -221,3 +221,20 @@ def test_describe_and_digest_tell_data_sets_apart(data: ImageData) -> None:
     assert "3 classes, 70 training images (40 to 9 a class; medium 2, few 1 classes)" in data.describe()
     other = ImageData(data.definition.replace(data_seed=1), data._opened, CPU)
     assert other.digest != data.digest
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"), [("feature", "Did you mean `features`"), ("pixels", "Known: `features`, `images`")]
+)
+def test_a_stage_that_trains_on_something_unknown_is_refused(data: ImageData, source: str, hint: str) -> None:
+    stage = OneStage(4)
+    stage.source = source
+    with pytest.raises(UsageError, match=f"{source!r} is not what a stage trains on .*OneStage.*{hint}"):
+        data.training(stage, None, seed=0)
+
+
+def test_every_source_of_a_stage_has_a_loader(data: ImageData) -> None:
+    for source in LOADERS:
+        stage = OneStage(4, VIEWS[:1])
+        stage.source = source
+        assert len(list(data.training(stage, None, seed=0).epoch(0))) == sum(COUNTS) // 4

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ltray.data.sampling import Sampling, epoch_order
+from ltray.data.sampling import SAMPLINGS, Sampling, epoch_order
+from ltray.errors import UsageError
 
-KINDS = ["natural", "class_balanced", "square_root", "progressive", "reversed", "class_aware", "pairs"]
+KINDS = list(SAMPLINGS)
 LABELS = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)[torch.randperm(100, generator=torch.Generator().manual_seed(1))]
 
 
@@ -89,3 +90,18 @@ def test_absent_classes_are_not_drawn() -> None:
     for kind in KINDS:
         order = epoch_order(Sampling(kind), labels, seed=0, epoch=0)
         assert order.min() >= 0 and order.max() < 6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_sampling_draws_positions_of_the_training_set(kind: str) -> None:
+    order = epoch_order(Sampling(kind, epochs=3), LABELS, seed=0, epoch=1)
+    assert order.dtype == torch.int64 and order.shape == (100, 2 if kind == "pairs" else 1)
+    assert order.min() >= 0 and order.max() < 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"), [("class_aware_", "Did you mean `class_aware`"), ("uniform", "Known: "), ("", "Known: ")]
+)
+def test_an_unknown_sampling_is_refused(kind: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=f"{kind!r} is not a sampling of epochs.*{hint}"):
+        epoch_order(Sampling(kind), LABELS, seed=0, epoch=0)

@@ -39,7 +39,7 @@ class OneStage(Stage):
     def __init__(self, views: tuple[View, ...] = VIEWS, sampling: str = "natural") -> None:
         super().__init__(Recipe(batch_size=8))
         self.views = views
-        self.sampling = sampling  # type: ignore[assignment]
+        self.sampling = sampling
 
 
 def scene(number: int) -> Image.Image:

@@ -7,14 +7,15 @@ import torch
 from torch import nn
 
 from ltray.engine.loop import train
-from ltray.engine.lr_schedule import learning_rate
 from ltray.engine.memory_session import MemorySession
 from ltray.engine.optimizers import new_optimizer
 from ltray.engine.session import Run
 from ltray.engine.train_step import set_training_mode, train_step
+from ltray.errors import UsageError
+from ltray.lr_schedule import learning_rate
 from ltray.methods.cross_entropy import BaselineKnobs, OneView
 from ltray.network import Network
-from ltray.recipe import Recipe
+from ltray.recipe import PRECISIONS, Recipe
 from ltray.stage import Batch, BuildContext, Stage
 from ltray.testing.overfit import TinyBackbone, textures
 
@@ -66,6 +67,28 @@ def test_a_step_is_sgd_with_the_recipes_numbers(decay, momentum, nesterov):
     torch.testing.assert_close(stage.first.detach(), by_hand(first, rates, **how), rtol=1e-12, atol=0)
     scaled = [0.2 * rate for rate in rates]
     torch.testing.assert_close(stage.second.detach(), by_hand(second, scaled, **how), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_forward_pass_computes_in_every_precision_of_a_recipe(precision):
+    assert Recipe(precision=precision).precision == precision
+
+    class Product(TwoGroups):
+        def forward(self, batch):
+            return {"first": (self.first.float()[None] @ self.second.float()[:, None]).sum()}
+
+    stage = Product(Recipe(), 1.0)
+    set_training_mode(stage)
+    batch = Batch({}, torch.zeros(1), torch.zeros(1))
+    (term,) = train_step(stage, batch, new_optimizer(stage), rate=0.1, precision=precision).values()
+    assert term.dtype is PRECISIONS[precision]
+
+
+def test_an_unknown_precision_is_refused():
+    stage = TwoGroups(Recipe(), 1.0)
+    batch = Batch({}, torch.zeros(1), torch.zeros(1))
+    with pytest.raises(UsageError, match="'bfloat32' is not a precision. Did you mean `"):
+        train_step(stage, batch, new_optimizer(stage), rate=0.1, precision="bfloat32")
 
 
 def test_a_stage_without_epochs_has_no_optimizer():

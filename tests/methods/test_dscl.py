@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ltray.engine.lr_schedule import learning_rate
 from ltray.engine.train_step import set_training_mode
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
+from ltray.lr_schedule import learning_rate
 from ltray.methods.dscl.knobs import DSCLKnobs, linear_knobs
 from ltray.methods.dscl.losses import (
     AnchorSums,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from ltray.engine.lr_schedule import learning_rate
 from ltray.long_tail import LongTail
+from ltray.lr_schedule import learning_rate
 from ltray.methods.las import METHOD, LASKnobs, label_aware_loss, smoothing_by_class
 from ltray.stage import Batch
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ltray.engine.lr_schedule import learning_rate
 from ltray.errors import UsageError
+from ltray.lr_schedule import learning_rate
 from ltray.methods.centres import CentreKnobs, centre_contrast, parametric_contrast
 from ltray.methods.gpaco import GPaCoKnobs, GPaCoStage
 from ltray.methods.paco import PaCoKnobs, PaCoStage

@@ -11,10 +11,10 @@ import json
 import numpy as np
 import pytest
 
-from ltray.engine.lr_schedule import learning_rate
 from ltray.engine.optimizers import new_optimizer
 from ltray.engine.train_step import set_training_mode
 from ltray.long_tail import LongTail
+from ltray.lr_schedule import learning_rate
 from ltray.methods import METHODS
 from ltray.network import Network
 from ltray.parts.heads import new_classifier

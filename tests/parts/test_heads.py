@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from ltray.errors import UsageError
 from ltray.network import Network
 from ltray.parts.heads import CosineClassifier, new_classifier, projector
 from ltray.parts.resnet32 import ResNet32
@@ -42,7 +43,7 @@ def test_classifiers_by_name() -> None:
     assert isinstance(linear, nn.Linear) and linear.bias is not None
     cosine = new_classifier("cosine", width=4, classes=3)
     assert isinstance(cosine, CosineClassifier) and cosine.scale == 30.0
-    with pytest.raises(ValueError, match='"linear" or "cosine"'):
+    with pytest.raises(UsageError, match="'square' is not a classifier. Known: `cosine`, `linear`"):
         new_classifier("square", width=4, classes=3)
 
 

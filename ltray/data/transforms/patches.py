@@ -1,6 +1,6 @@
 """Small crops of a view, with their boxes: what DSCL distils from."""
 
-from typing import Literal
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -8,6 +8,7 @@ from torch import Tensor
 from ltray.data.transforms.counter_rng import child_keys, uniform
 from ltray.data.transforms.geometry import random_boxes
 from ltray.data.transforms.resize import crop_resize
+from ltray.errors import chosen
 
 
 def patches(
@@ -18,7 +19,7 @@ def patches(
     size: int,
     scale: tuple[float, float],
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
-    boxes: Literal["area", "side"] = "area",
+    boxes: str = "area",
 ) -> tuple[Tensor, Tensor]:
     """Cut patches at random places out of the geometric half of a view.
 
@@ -29,20 +30,20 @@ def patches(
         size: Side of a patch after resizing, in pixels.
         scale: Range of the box's share of the area ("area") or of each side ("side").
         ratio: Range of width / height ("area") or of height against width ("side").
-        boxes: "area": as DSCL's code draws them, whole pixels and a log-uniform ratio.
-            "side": Algorithm 1 of its supplement; see `side_boxes`.
+        boxes: A key of `BOXES`.
 
     Returns:
         Patches, uint8 (n, L, 3, size, size), and their boxes x1 y1 x2 y2 in pixels
         of the view (n, L, 4), float32, x2 and y2 excluded.
+
+    Raises:
+        UsageError: `boxes` is not a key of `BOXES`.
     """
     n, channels, height, width = images.shape
     limits = torch.tensor([width, height])
     each = child_keys(keys.cpu(), count)
-    if boxes == "area":
-        drawn = random_boxes(each, limits=limits, scale=scale, ratio=ratio).to(torch.float32)
-    else:
-        drawn = side_boxes(each, limits=limits, scale=scale, ratio=ratio)
+    draw = chosen(boxes, BOXES, "a way of drawing boxes")
+    drawn = draw(each, limits=limits, scale=scale, ratio=ratio).to(torch.float32)
     outer = torch.cat([drawn[:, :2].floor(), drawn[:, 2:].ceil()], dim=1).long()
     owners = torch.arange(n).repeat_interleave(count)
     upright = torch.zeros(len(each), dtype=torch.bool)
@@ -72,3 +73,11 @@ def side_boxes(keys: Tensor, *, limits: Tensor, scale: tuple[float, float], rati
     sides = torch.minimum(torch.cat([share, share * stretch], dim=1) * limits, limits.to(draws.dtype))
     corner = draws[:, 2:] * (limits - sides)
     return torch.cat([corner, corner + sides], dim=1)
+
+
+BOXES: Mapping[str, Callable[..., Tensor]] = {"area": random_boxes, "side": side_boxes}
+"""What draws the boxes of patches by name.
+
+* `area`: as DSCL's code draws them, whole pixels and a log-uniform ratio.
+* `side`: Algorithm 1 of its supplement.
+"""

@@ -17,7 +17,8 @@ from ltray.following import (
     scaled_with,
 )
 from ltray.knobs import Value, knob
-from ltray.recipe import SCHEDULES, STEPS, Recipe
+from ltray.lr_schedule import SCHEDULES
+from ltray.recipe import STEPS, Recipe
 
 SMALLEST_PART = 10
 IMAGES_A_CLUSTER = 20
@@ -77,7 +78,7 @@ class DLSAKnobs(Recipe):
     weight_decay: float = knob(0.0, "wd", "L2 penalty", low=0.0, high=1.0, log=True, dynamic=True)
     momentum: float = knob(0.0, "μ", "momentum of SGD", low=0.0, high=0.9999, dynamic=True)
     warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
-    schedule: str = knob("constant", "", "the learning rate after the warm-up", choices=SCHEDULES)
+    schedule: str = knob("constant", "", "the learning rate after the warm-up", choices=tuple(SCHEDULES))
     milestones: tuple[int, ...] = knob(
         (30, 40), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
     )

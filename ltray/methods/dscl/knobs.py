@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from ltray.following import BATCH, at_most_images, scaled_with
 from ltray.knobs import Value, knob
+from ltray.lr_schedule import SCHEDULES
 from ltray.parts.momentum import MomentumKnobs
 from ltray.recipe import Recipe
 from ltray.stages.second_stage import SecondStageKnobs
@@ -36,7 +37,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
         "cosine_per_step",
         "",
         "the learning rate after the warm-up",
-        choices=("constant", "step", "cosine", "cosine_to_floor", "cosine_per_step"),
+        choices=tuple(SCHEDULES),
     )
 
     alpha: float = knob(

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from ltray.data.transforms.counter_rng import keys
 from ltray.data.transforms.geometry import random_boxes
-from ltray.data.transforms.patches import patches, side_boxes
+from ltray.data.transforms.patches import BOXES, patches, side_boxes
+from ltray.errors import UsageError
 
+IMAGES = torch.arange(3 * 3 * 32 * 32).view(3, 3, 32, 32).to(torch.uint8)
 CASES = ["default", "s005_07", "s03_06", "s1_1", "small32"]
 
 
@@ -89,3 +91,15 @@ def test_patches_of_an_image_differ() -> None:
     images = torch.zeros(100, 3, 64, 64, dtype=torch.uint8)
     _, boxes = patches(images, many_keys(100), count=5, size=8, scale=(0.05, 0.6))
     assert float((boxes[:, 0] == boxes[:, 1]).all(1).float().mean()) < 0.05
+
+
+@pytest.mark.parametrize("kind", BOXES)
+def test_every_way_of_drawing_boxes_draws_them_within_the_view(kind: str) -> None:
+    cut, boxes = patches(IMAGES, many_keys(3), count=4, size=8, scale=(0.1, 0.5), boxes=kind)
+    assert cut.shape == (3, 4, 3, 8, 8) and boxes.dtype == torch.float32
+    assert boxes.min() >= 0 and boxes.max() <= 32 and (boxes[..., 2:] > boxes[..., :2]).all()
+
+
+def test_an_unknown_way_of_drawing_boxes_is_refused() -> None:
+    with pytest.raises(UsageError, match="'sides' is not a way of drawing boxes. Did you mean `side`"):
+        patches(IMAGES, many_keys(3), count=4, size=8, scale=(0.1, 0.5), boxes="sides")

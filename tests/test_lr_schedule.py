@@ -1,9 +1,12 @@
 """The learning rate against the official schedules."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
-from ltray.engine.lr_schedule import learning_rate
+from ltray.errors import UsageError
+from ltray.lr_schedule import SCHEDULES, learning_rate
 from ltray.methods import METHODS
 from ltray.recipe import Recipe
 
@@ -65,3 +68,31 @@ def test_papers_setting_on_cifar_decays_where_the_paper_says(method):
 def test_constant_stays_at_its_peak_after_the_warm_up():
     recipe = Recipe(schedule="constant", epochs=10, warmup_epochs=2, milestones=())
     assert [learning_rate(recipe, epoch=e) for e in range(4)] == [0.05, 0.1, 0.1, 0.1]
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_of_a_recipe_warms_up_to_its_peak_and_never_exceeds_it(name):
+    recipe = Recipe(schedule=name, epochs=10, warmup_epochs=3, milestones=(6, 8), learning_rate=0.3)
+    steps = [(epoch, step) for epoch in range(10) for step in range(4)]
+    rates = [learning_rate(recipe, epoch=epoch, step=step, steps=4) for epoch, step in steps]
+    assert all(0.0 <= rate <= 0.3 for rate in rates) and max(rates) == pytest.approx(0.3)
+    assert rates[:12] == sorted(rates[:12]) and rates[13:] == sorted(rates[13:], reverse=True)
+    assert (rates[-1] < rates[14]) == (name != "constant")
+
+
+@pytest.mark.parametrize(("name", "hint"), [("cosin", "Did you mean `cosine`"), ("warm", "Known: `constant`")])
+def test_an_unknown_schedule_is_refused_by_the_recipe_and_by_the_rate(name, hint):
+    with pytest.raises(UsageError, match=f"`schedule` must be one of .*{hint}"):
+        Recipe(schedule=name)
+
+    @dataclass
+    class Unchecked:
+        schedule: str = name
+
+    with pytest.raises(UsageError, match=f"{name!r} is not a learning-rate schedule.*{hint}"):
+        learning_rate(Unchecked(), epoch=0)
+
+
+@pytest.mark.parametrize("knobs", [method.knobs for method in METHODS.values()], ids=list(METHODS))
+def test_every_method_takes_every_schedule(knobs):
+    assert knobs.specs()["schedule"].choices == tuple(SCHEDULES)
