@@ -108,8 +108,11 @@ class Experiment:
 
     def followed(self, before: "Experiment", world: World) -> list[str]:
         """Return what `following` changed, a line each: "rescom.hard_negatives 30 (the paper's 400; …)"."""
-        pairs = zip(self.methods, self.knobs, before.knobs, strict=True)
-        return [f"{method.name}.{line}" for method, now, usual in pairs for line in now.told(usual, world)]
+        found = []
+        for method, now, usual in zip(self.methods, self.knobs, before.knobs, strict=True):
+            paper = method.knobs.resolve(self.dataset.profile, {})
+            found += [f"{method.name}.{line}" for line in now.told(usual, world, paper)]
+        return found
 
     def settings(self) -> dict[str, Any]:
         """Return the complete flat settings; `from_settings` of them gives an equal experiment.

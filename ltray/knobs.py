@@ -233,16 +233,27 @@ class Knobs:
                 now[name] = bound
         return type(self)(**now)
 
-    def told(self, before: Self, world: World) -> list[str]:
-        """Return what `following` changed, a line each: "hard_negatives 30 (the paper's 400; 4 classes allow 30)"."""
+    def told(self, before: Self, world: World, paper: Self) -> list[str]:
+        """Return what `following` changed, a line each: "hard_negatives 30 (the paper's 400; 4 classes allow 30)".
+
+        Args:
+            before: The knobs before they followed the data; a stated number of epochs has scaled what counts epochs.
+            world: The data and the workers.
+            paper: The paper's setting, with its own number of epochs.
+        """
         usual, now = before.as_dict(), self.as_dict()
         facts = Facts(world, usual, now)
         return [
-            f"{name} {_in_words(now[name])} (the paper's {_in_words(usual[name])}; "
+            f"{name} {_in_words(now[name])} (the paper's {paper._with_run_length(name)}; "
             f"{_with_verb(self._decided(name, facts), less=_is_less(now[name], usual[name]))} {_in_words(now[name])})"
             for name in now
             if now[name] != usual[name]
         ]
+
+    def _with_run_length(self, name: str) -> str:
+        """Return a value in words, one that counts epochs with the number of epochs: "160, 180 of 200 epochs"."""
+        values = self.as_dict()
+        return _in_words(values[name]) + (f" of {values['epochs']} epochs" if self.specs()[name].in_epochs else "")
 
     def _decided(self, name: str, facts: Facts) -> str:
         """Return what decided the value of a knob that follows the data."""

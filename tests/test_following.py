@@ -1,6 +1,7 @@
 """Defaults follow the data at hand, and leave the papers' own data sets alone."""
 
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -85,8 +86,11 @@ def test_the_defaults_are_legal_and_sensible_for_any_data(tail, name, profile, w
         assert knobs.reweight_epoch < knobs.epochs
     if name in ("paco", "gpaco", "supcon", "moco", "multi_task"):
         assert knobs.queue_size <= max(tail.total // 2, 1)
-    for line in knobs.told(usual, world):
-        assert "the paper's" in line
+    paper = method.knobs.resolve(profile, {})
+    for line in knobs.told(usual, world, paper):
+        stated = getattr(paper, line.split()[0])
+        number = ", ".join(map(str, stated)) if isinstance(stated, tuple) else f"{stated:g}"
+        assert re.search(rf"\(the paper's {re.escape(number)}( of {paper.epochs} epochs)?; ", line), line
 
 
 def build(method, knobs, tail):
@@ -136,13 +140,25 @@ def test_what_follows_is_told_and_kept_by_the_record():
 
 @pytest.mark.parametrize(
     ("epochs", "said"),
-    [(1, "(the paper's 160, 180; 1 epoch allows none)"), (170, "(the paper's 160, 180; 170 epochs allow 160)")],
+    [
+        (1, "(the paper's 160, 180 of 200 epochs; 1 epoch allows none)"),
+        (170, "(the paper's 160, 180 of 200 epochs; 170 epochs allow 160)"),
+    ],
 )
 def test_one_epoch_is_singular(epochs, said):
     before = Recipe(epochs=epochs, warmup_epochs=0)
     world = World(10)
-    (line,) = before.following(world, {"epochs"}).told(before, world)
+    (line,) = before.following(world, {"epochs"}).told(before, world, Recipe())
     assert said in line
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_stated_number_of_epochs_does_not_change_what_the_paper_is_said_to_have(epochs):
+    run = {"dataset": "cifar100-lt", "methods": ["cross_entropy"], "cross_entropy.epochs": epochs}
+    usual = Experiment.from_settings(run)
+    world = World.of(LongTail((1000, 500)))
+    (line,) = usual.following(world).followed(usual, world)
+    assert line.startswith("cross_entropy.milestones none (the paper's 160, 180 of 200 epochs; ")
 
 
 def test_a_bounded_value_that_nobody_stated_stays_below_its_bound():

@@ -79,8 +79,9 @@ def convert(
 
     Raises:
         UsageError: The originals cannot be found, an image cannot be used, the disk is full, a
-            file in the folder is somebody else's.
-        RuntimeError: FFCV's writer failed.
+            file in the folder is somebody else's, a process was killed.
+        OSError: A file cannot be written.
+        RuntimeError: FFCV's writer failed in another way.
     """
     folder = folder_of(definition, root)
     with _alone(folder):

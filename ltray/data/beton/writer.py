@@ -14,16 +14,20 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import shared_memory
 from pathlib import Path
 from typing import Any, Self
 
 from ltray.data.beton.chunks import Encoded, Prepared
 from ltray.data.beton.parent_watch import follow
+from ltray.errors import UsageError
+from ltray.printable import printable
 
 SMALLEST_PAGE, LARGEST_PAGE = 1 << 21, 1 << 31  # FFCV: 2 MiB <= page size < 4 GiB, a power of two
 SILENCE = 300.0  # seconds without a written image after which the writer counts as hung
 CHUNK = 64  # images a worker takes at a time; progress comes in these steps
+REMEDY = "What is done is kept, and the same command continues."
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,8 @@ class BetonWriter:
         if error == (None, None, None):
             self._jobs.put(None)
             self._process.join(10.0)
-        if self._process.is_alive():
-            _end(self._process)
+        if error != (None, None, None) or self._process.is_alive():
+            _end(self._process)  # also where it is dead: its workers need not be
         if self._shared:
             _free(self._shared)
 
@@ -77,7 +81,9 @@ class BetonWriter:
             advance: Called with the number of further images written.
 
         Raises:
-            RuntimeError: FFCV's writer failed, was killed or hung.
+            OSError: The file cannot be written, or an image not be read.
+            UsageError: FFCV's writer was killed or hung.
+            RuntimeError: FFCV's writer failed in another way.
         """
         self._jobs.put(job)
         silent_since = time.monotonic()
@@ -85,7 +91,7 @@ class BetonWriter:
             try:
                 kind, content = self._messages.get(timeout=1.0)
             except queue.Empty:
-                self._check_alive(time.monotonic() - silent_since)
+                self._check_alive(job.target, time.monotonic() - silent_since)
                 continue
             silent_since = time.monotonic()
             if kind == "memory":
@@ -94,15 +100,32 @@ class BetonWriter:
             if kind == "done":
                 self._shared = ""
                 return
+            if kind == "os error":
+                number, words = content
+                raise OSError(number, words, str(job.target)) if number else OSError(words)
             if kind == "error":
                 raise RuntimeError(f"FFCV's writer failed:\n{content}")
             advance(content)
 
-    def _check_alive(self, silent: float) -> None:
+    def _check_alive(self, target: Path, silent: float) -> None:
         if not self._process.is_alive():
-            raise RuntimeError(f"FFCV's writer ended with exit code {self._process.exitcode}.")
+            raise UsageError(
+                f"{printable(target)}: a process died while it wrote this file ({_end_of(self._process.exitcode)}); "
+                f"was there too little memory? {REMEDY}"
+            )
         if silent >= SILENCE:
-            raise RuntimeError(f"FFCV's writer wrote nothing for {SILENCE:.0f} s; was one of its workers killed?")
+            raise UsageError(
+                f"{printable(target)}: the process that writes this file wrote nothing for {SILENCE:.0f} s; was one of "
+                f"its workers killed? {REMEDY}"
+            )
+
+
+def _end_of(code: int) -> str:
+    """Return how a process ended: "signal SIGKILL", "exit code 1"."""
+    if code >= 0:
+        return f"exit code {code}"
+    known = {one.value: one.name for one in signal.Signals}
+    return f"signal {known.get(-code, -code)}"
 
 
 def _end(process: Any) -> None:
@@ -139,9 +162,19 @@ def _serve(jobs: Any, messages: Any, parent: int) -> None:
         while (job := jobs.get()) is not None:
             _write(job, messages)
             messages.put(("done", None))
-    except BaseException:
+    except BaseException as error:
+        _announce(messages, error)
+        os._exit(1)  # the watching process tells of it; Python would add its traceback
+
+
+def _announce(messages: Any, error: BaseException) -> None:
+    """Send the watching process what was raised, and wait until it is sent."""
+    if isinstance(error, OSError):
+        messages.put(("os error", (error.errno, error.strerror or str(error))))
+    else:
         messages.put(("error", traceback.format_exc()))
-        raise
+    messages.close()
+    messages.join_thread()
 
 
 def _write(job: Job, messages: Any) -> None:
@@ -153,6 +186,9 @@ def _write(job: Job, messages: Any) -> None:
             super().prepare()
             messages.put(("memory", self.metadata_sm.name))
 
+        def _write_common(self, count: int, content: Any, work: Any, more: Any) -> None:
+            super()._write_common(count, content, partial(_work, work, messages), more)
+
     image = RGBImageField()
     image.encode = _put_encoded  # an attribute, not a subclass: FFCV's own readers know the field by its class
     rows = job.prepared.rows[list(job.indices)]
@@ -162,7 +198,16 @@ def _write(job: Job, messages: Any) -> None:
     fields = {"image": image, "label": IntField()}
     # One worker: several fill their pages in the order they come, and the file would differ from run to run.
     writer = Announcing(str(job.target), fields, page_size=page, num_workers=1)
-    writer.from_indexed_dataset(_Samples(job, messages), chunksize=CHUNK)
+    writer.from_indexed_dataset(_Samples(job), chunksize=CHUNK)
+
+
+def _work(work: Callable[..., None], messages: Any, *arguments: Any) -> None:
+    """Do what a worker of FFCV's does; a failure is told, for FFCV would wait for its worker for ever."""
+    try:
+        work(*arguments)
+    except Exception as error:
+        _announce(messages, error)
+        os._exit(1)  # the watching process ends the others
 
 
 def _put_encoded(destination: Any, image: Encoded, malloc: Any) -> None:
@@ -172,24 +217,17 @@ def _put_encoded(destination: Any, image: Encoded, malloc: Any) -> None:
     place[:] = image.content
 
 
+@dataclass(frozen=True)
 class _Samples:
-    """What FFCV's workers index; a failure is told, for FFCV would wait for its worker for ever."""
+    """What FFCV's workers index."""
 
-    def __init__(self, job: Job, messages: Any) -> None:
-        self.job = job
-        self.messages = messages
+    job: Job
 
     def __len__(self) -> int:
         return len(self.job.indices)
 
     def __getitem__(self, position: int) -> tuple[Encoded, int]:
-        try:
-            return self.job.prepared.encoded(self.job.indices[position]), self.job.labels[position]
-        except Exception:
-            self.messages.put(("error", traceback.format_exc()))
-            self.messages.close()
-            self.messages.join_thread()
-            os._exit(1)  # the watching process ends the others
+        return self.job.prepared.encoded(self.job.indices[position]), self.job.labels[position]
 
 
 def _reporter(messages: Any) -> type:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -192,7 +193,7 @@ def test_an_image_that_fails_while_writing_ends_the_writer(tmp_path: Path) -> No
     used: set[str] = set()
     job = job_of(tmp_path, 600)
     (tmp_path / "work" / "000001.bin").write_bytes(b"cut")
-    with pytest.raises(RuntimeError, match="000001.bin was cut short"), BetonWriter() as writer:
+    with pytest.raises(OSError, match="000001.bin was cut short"), BetonWriter() as writer:
         writer.write(job, lambda count: used.update(shared_memory(writer._process.pid)))
     assert_gone([writer._process.pid], used)
 
@@ -206,11 +207,32 @@ def test_a_killed_worker_ends_the_writer(tmp_path: Path, monkeypatch: pytest.Mon
         for worker in children(writer._process.pid):
             os.kill(worker, signal.SIGKILL)
 
-    with pytest.raises(RuntimeError, match="wrote nothing for 3 s"), BetonWriter() as writer:
+    with pytest.raises(UsageError, match="a.beton: .* wrote nothing for 3 s.*same command"), BetonWriter() as writer:
         job = job_of(tmp_path, 4000)  # ten times over: long enough to be caught at it
         writer.write(dataclasses.replace(job, indices=10 * job.indices, labels=10 * job.labels), kill_a_worker)
     assert used
     assert_gone([writer._process.pid], used)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGRTMIN + 1])
+def test_a_killed_writer_is_a_sentence_that_names_the_file_and_the_signal(kill: int, tmp_path: Path) -> None:
+    name = "35" if kill == signal.SIGRTMIN + 1 else signal.Signals(kill).name
+    with pytest.raises(UsageError, match=rf"a.beton: a process died .*signal {name}.*same command"):
+        with BetonWriter() as writer:
+            os.kill(writer._process.pid, kill)
+            writer.write(Job(tmp_path / "a.beton", Prepared(tmp_path, 0), (), ()), lambda count: None)
+
+
+@pytest.mark.slow
+def test_a_file_that_its_disk_refuses_in_a_worker_is_named_at_once(tmp_path: Path) -> None:
+    job = job_of(tmp_path, 2000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    began = time.monotonic()
+    with pytest.raises(OSError, match="File too large") as raised, BetonWriter() as writer:
+        resource.prlimit(writer._process.pid, resource.RLIMIT_FSIZE, (1 << 20, limits[1]))  # as a disk that is full
+        writer.write(job, lambda count: None)
+    assert raised.value.filename == str(job.target) and time.monotonic() - began < ffcv_writer.SILENCE / 3
+    assert_gone([writer._process.pid], set())
 
 
 @pytest.mark.slow
