@@ -108,11 +108,9 @@ class Experiment:
 
     def followed(self, before: "Experiment", world: World) -> list[str]:
         """Return what `following` changed, a line each: "rescom.hard_negatives 30 (the paper's 400; …)"."""
-        found = []
-        for method, now, usual in zip(self.methods, self.knobs, before.knobs, strict=True):
-            paper = method.knobs.resolve(self.dataset.profile, {})
-            found += [f"{method.name}.{line}" for line in now.told(usual, world, paper)]
-        return found
+        papers = [method.knobs.resolve(self.dataset.profile, {}) for method in self.methods]
+        runs = zip(self.methods, self.knobs, before.knobs, papers, strict=True)
+        return [f"{method.name}.{line}" for method, now, *then in runs for line in now.told(then[0], world, then[1])]
 
     def settings(self) -> dict[str, Any]:
         """Return the complete flat settings; `from_settings` of them gives an equal experiment.
