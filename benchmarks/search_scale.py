@@ -28,7 +28,7 @@ from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.space.search_space import SearchSpace
-from ltray.study.stopping_rules import SuccessiveHalving
+from ltray.strategies.stopping_rules import SuccessiveHalving
 from ltray.study.study import open_study
 
 METRIC, LENGTH = "val/acc_all", 20

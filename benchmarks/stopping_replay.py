@@ -12,7 +12,7 @@ import optuna
 
 from benchmarks.stopping_curves import Curve, Job, settings_of, space_of
 from ltray.space.search_space import SearchSpace
-from ltray.study.stopping_rules import SuccessiveHalving
+from ltray.strategies.stopping_rules import SuccessiveHalving
 from ltray.study.trial_plan import rungs_of
 
 RESAMPLES, REPETITIONS = 2000, 20

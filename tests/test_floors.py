@@ -17,7 +17,7 @@ FLOORS = (
     "captions console csv_cell files long_tail metrics ray_address typed",
     "arguments command following imported loggers seal yaml_text",
     "knobs lr_schedule settings settings_file",
-    "recipe run_settings",
+    "recipe run_settings strategies",
     "parts",
     "stage",
     "data engine stages",

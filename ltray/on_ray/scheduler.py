@@ -1,4 +1,4 @@
-"""Early stopping: Tune asks, the rules of `ltray.study.stopping_rules` answer from what the study holds."""
+"""Early stopping: Tune asks, the rules of `ltray.strategies.stopping_rules` answer from what the study holds."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,8 +7,8 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from ltray.on_ray.trial import error_of, is_finite
+from ltray.strategies.stopping_rules import Rule
 from ltray.study.progress import TrialProgress
-from ltray.study.stopping_rules import Rule
 
 EPOCHS = "total_epochs"  # our own counter: Tune's starts again at 1 in a resumed trial
 

@@ -6,6 +6,8 @@ One table says all of it. A pair that is missing from it works.
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from ltray.strategies.stopping_rules import STOPPING_RULES
+
 # What a space can contain; not every sampler can draw all of it.
 CONTINUOUS = "a range"
 LISTED = "a list of values"
@@ -25,8 +27,8 @@ _WHOLE_RUNS = "gp learns from whole runs only, and early stopping leaves few of 
 _POPULATION = "pbt starts all trials before the first result, so that {} has nothing to learn from; use sampler=random"
 
 # Why a sampler and a rule for stopping exclude each other.
-RULES: dict[tuple[str, str], str] = {
-    **{("gp", rule): _WHOLE_RUNS for rule in ("asha", "hyperband", "median")},
+EXCLUDED: dict[tuple[str, str], str] = {
+    **{("gp", rule): _WHOLE_RUNS for rule, kind in STOPPING_RULES.items() if kind.stops},
     **{(sampler, "pbt"): _POPULATION.format(sampler) for sampler in ("tpe", "cmaes", "gp")},
     ("grid", "pbt"): "pbt changes settings while it trains, so that no point of the grid would be tried to its end; "
     "use sampler=random",
@@ -79,7 +81,7 @@ def refusal(
         )
     if objectives > 1 and sampler in SEVERAL_OBJECTIVES:
         return Refusal("search.objectives", f"there are {objectives} objectives, but {SEVERAL_OBJECTIVES[sampler]}")
-    if reason := RULES.get((sampler, rule)):
+    if reason := EXCLUDED.get((sampler, rule)):
         return Refusal("stop.rule", reason)
     if warm and sampler not in LEARNING:
         return Refusal("search.warm_start", f"{sampler} looks at no result; use sampler={LEARNING[0]}, or leave it out")

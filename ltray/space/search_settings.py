@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ltray.errors import UsageError, shown
-from ltray.knobs import HIGHEST_SEED, Above, Knobs, Value, knob
+from ltray.knobs import HIGHEST_SEED, Above, Knobs, Needs, Value, knob
 from ltray.metrics import OBJECTIVES, SECONDS, check_groups
 from ltray.ray_address import named_cluster
+from ltray.strategies.samplers import SAMPLERS
+from ltray.strategies.stopping_rules import STOPPING_RULES, rules_with
 
-RULES = ("asha", "hyperband", "median", "pbt", "none")
-_HALVING = ("rule", ("asha", "hyperband"))  # median compares whole runs at every epoch, pbt trains all to the end
-_POPULATION = ("rule", ("pbt",))
-
-SAMPLERS = ("tpe", "random", "qmc", "grid", "cmaes", "gp")
 PAPER_TRY = "paper"
 AUTO = "auto"
 MOST_EPOCHS = 1_000_000
@@ -28,7 +25,7 @@ class Search(Knobs):
     such as `{rescom.temperature: 0.1}`: the papers' with other values.
     """
 
-    sampler: str = knob("tpe", "", "who proposes settings", choices=SAMPLERS)
+    sampler: str = knob("tpe", "", "who proposes settings", choices=tuple(SAMPLERS))
     trials: int = knob(32, "", "settings to try", low=1, high=1_000_000)
     seed: int = knob(0, "", "seed of the proposals; the training seed is `seed`", low=0, high=HIGHEST_SEED)
     first_try: tuple[Any, ...] = knob((PAPER_TRY,), "", "settings that are tried first: paper, none, or a list")
@@ -97,21 +94,25 @@ def _tries(given: Any) -> tuple[Any, ...]:
     return tuple(tries)
 
 
+def _of_rules_with(setting: str) -> Needs:
+    return ("rule", rules_with(setting))
+
+
 @dataclass(frozen=True)
 class Stop(Knobs):
     """When a trial is ended before its last epoch, and by what trials are compared until then.
 
     `rungs` is `auto` or a list of epochs; see `ltray.study.trial_plan`. The rules stand in
-    `ltray.study.stopping_rules`, population based training in `ltray.study.population`.
+    `ltray.strategies.stopping_rules`, population based training in `ltray.study.population`.
     """
 
-    rule: str = knob("asha", "", "early stopping", choices=RULES)
+    rule: str = knob("asha", "", "early stopping", choices=tuple(STOPPING_RULES))
     fidelity: str = knob(
         "epochs",
         "",
         "what is compared at a rung: the first epochs of the whole run, or a short run with its own schedule",
         choices=("epochs", "short_runs"),
-        needs=_HALVING,
+        needs=_of_rules_with("fidelity"),
     )
     promotion: str = knob(
         "restart",
@@ -126,7 +127,7 @@ class Stop(Knobs):
         "epochs at which trials are compared; auto: found from the schedule",
         low=1,
         high=MOST_EPOCHS,
-        needs=_HALVING,
+        needs=_of_rules_with("rungs"),
     )
     first_rung: int = knob(
         0,
@@ -134,19 +135,26 @@ class Stop(Knobs):
         "epochs before the first decision; 0: found from the schedule",
         low=0,
         high=MOST_EPOCHS,
-        needs=("rule", ("asha", "hyperband", "median")),
+        needs=_of_rules_with("first_rung"),
     )
-    keep_one_in: int = knob(3, "η", "the share that goes on at each rung is 1/η", low=2, high=100, needs=_HALVING)
+    keep_one_in: int = knob(
+        3, "η", "the share that goes on at each rung is 1/η", low=2, high=100, needs=_of_rules_with("keep_one_in")
+    )
     exploit_every: int = knob(
         0,
         "",
         "epochs between two exchanges of a population; 0: a tenth of the run",
         low=0,
         high=MOST_EPOCHS,
-        needs=_POPULATION,
+        needs=_of_rules_with("exploit_every"),
     )
     exploit_share: float = knob(
-        0.25, "", "the worst share copies from the best share", low=0.01, high=0.5, needs=_POPULATION
+        0.25,
+        "",
+        "the worst share copies from the best share",
+        low=0.01,
+        high=0.5,
+        needs=_of_rules_with("exploit_share"),
     )
 
     @property

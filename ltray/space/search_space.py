@@ -19,6 +19,7 @@ from ltray.space.method_choice import Alternative, Draw
 from ltray.space.rows import Row, stated_keys
 from ltray.space.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 from ltray.space.space_file import SpaceReader
+from ltray.strategies.samplers import SAMPLERS
 
 METHODS, ROW = "methods", "row"
 
@@ -154,7 +155,7 @@ class SearchSpace:
         for row in bound_space.rows:
             row.check(classes)
         bound_space._check_first_trials()
-        return bound_space._with_whole_grid() if self.search.sampler == "grid" else bound_space
+        return bound_space._with_whole_grid() if SAMPLERS[self.search.sampler] is None else bound_space
 
     def check_builds(self, tail: LongTail) -> None:
         """Check that the methods can be built with every choice that is explored; see `legality`.

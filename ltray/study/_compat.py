@@ -20,7 +20,7 @@ REPLACED: Mapping[type[BaseSampler], tuple[str, ...]] = {
     QMCSampler: ("_find_sample_id",),
     CmaEsSampler: ("_restore_optimizer", "_init_optimizer", "_get_solution_trials"),
 }
-"""Methods of Optuna's samplers that `samplers` replaces."""
+"""Methods of Optuna's samplers that `ltray.strategies.samplers` replaces."""
 
 
 def check_samplers(replaced: Mapping[type[BaseSampler], tuple[str, ...]] = REPLACED) -> None:

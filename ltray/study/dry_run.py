@@ -14,8 +14,8 @@ from ltray.data.dataset import ImageData
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, check_shared
 from ltray.space.search_space import SearchSpace
+from ltray.strategies.stopping_rules import SuccessiveHalving
 from ltray.study.cost import TrialCost, expected_share, measure
-from ltray.study.stopping_rules import SuccessiveHalving
 from ltray.study.trial_plan import TrialPlan
 
 

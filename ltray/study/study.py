@@ -18,8 +18,9 @@ from ltray.run_settings import FILES
 from ltray.space.draws import FixedTrial, StudyTrial, given, lowest
 from ltray.space.rows import stated_keys
 from ltray.space.search_space import SearchSpace
+from ltray.strategies.samplers import GIVEN, Proposal, is_given, new_sampler
+from ltray.study._compat import silence_gaussian_process
 from ltray.study.progress import TrialProgress
-from ltray.study.samplers import GIVEN, Proposal, is_given, new_sampler
 from ltray.study.storage import MirroredStorage, one_transaction
 from ltray.study.study_file import FILE_NAME, only_study, open_database, told
 
@@ -117,8 +118,9 @@ def ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict[str
     A resumed search therefore proposes what an undisturbed one would.
     """
     own = own_trials(study)
-    if space.search.sampler != "grid":
-        study.sampler = new_sampler(space.search, _proposal(study, space, own))
+    silence_gaussian_process()
+    if sampler := new_sampler(space.search.sampler, _proposal(study, space, own)):
+        study.sampler = sampler
     elif not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         study.enqueue_trial(_next_grid_point(space, own), user_attrs={GIVEN: True})
     with one_transaction(study):
@@ -169,6 +171,7 @@ def _proposal(study: optuna.Study, space: SearchSpace, own: list[FrozenTrial]) -
         sampled=sum(not is_given(trial) for trial in own),
         ranges=walk.distributions,
         earlier=[trial for trial in study.get_trials(deepcopy=False) if ORIGIN in trial.user_attrs],
+        seed=space.search.seed,
     )
 
 

@@ -9,8 +9,8 @@ from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.space.search_settings import Stop
+from ltray.strategies.stopping_rules import STOPPING_RULES, Rule
 from ltray.study.population import Population
-from ltray.study.stopping_rules import HyperBand, MedianStopping, Rule, SuccessiveHalving
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class TrialPlan:
         """
         planned = [experiment.planned_epochs(tail) for experiment in experiments]
         experiment, epochs = experiments[0], max(planned)
-        short = stop.fidelity == "short_runs"
+        short, kind = stop.fidelity == "short_runs", STOPPING_RULES[stop.rule]
         # What follows the first method, such as tau-norm, comes after every rung: they lie within the shortest trial.
-        compared = planned if short or stop.rule == "pbt" else [e.knobs[0].epochs for e in experiments]
+        compared = planned if short or kind.population else [e.knobs[0].epochs for e in experiments]
         if stop.rule != "none" and min(compared) < max(compared):
             raise UsageError(
                 f"`stop.rule: {stop.rule}` compares trials at equal epochs, but they would have from {min(compared)} "
@@ -69,9 +69,9 @@ class TrialPlan:
         decays = _decays(experiment)
         rungs = rungs_of(stop, min(planned), decays)
         lengths = (max(knobs.epochs for knobs in experiment.knobs),)
-        population = _population(stop, epochs, seed) if stop.rule == "pbt" else None
-        warning = "" if stop.rule in ("none", "pbt") else _early(rungs, decays)
-        return cls(lengths, rungs, epochs, stop.promotion, _rule(stop, rungs), population, warning)
+        population = _population(stop, epochs, seed) if kind.population else None
+        warning = _early(rungs, decays) if kind.stops else ""
+        return cls(lengths, rungs, epochs, stop.promotion, kind.new(rungs, stop.keep_one_in), population, warning)
 
     @classmethod
     def _of_short_runs(cls, stop: Stop, experiment: Experiment, tail: LongTail) -> Self:
@@ -79,7 +79,8 @@ class TrialPlan:
         whole = max(knobs.epochs for knobs in experiment.knobs)
         lengths = (*rungs_of(stop, whole, ()), whole)
         ends = tuple(accumulate(experiment.shortened(length).planned_epochs(tail) for length in lengths))
-        return cls(lengths, ends[:-1], ends[-1], stop.promotion, _rule(stop, ends[:-1]))
+        rule = STOPPING_RULES[stop.rule].new(ends[:-1], stop.keep_one_in)
+        return cls(lengths, ends[:-1], ends[-1], stop.promotion, rule)
 
     @property
     def runs(self) -> dict[str, Any] | None:
@@ -91,17 +92,13 @@ class TrialPlan:
         if self.population:
             worst = f"the worst {self.population.share:.0%} copy the best"
             return f"one population; every {self.population.every} epochs {worst} and change what may change"
-        if stop.rule == "none":
-            return "no stopping"
-        if stop.rule == "median":
-            return f"stopped below the median from epoch {self.rungs[0] if self.rungs else self.epochs} on"
-        keep = f"{stop.rule}, 1 in {stop.keep_one_in} goes on"
         if len(self.lengths) == 1:
-            return f"early stopping at epochs {list(self.rungs)} ({keep})"
+            return STOPPING_RULES[stop.rule].describe(self.rungs, stop.keep_one_in, self.epochs)
         how = {
             "restart": "each from scratch",
             "continue": "each a warm restart from the weights of the one before",
         }[self.promotion]
+        keep = f"{stop.rule}, 1 in {stop.keep_one_in} goes on"
         return f"short runs of {_listed(self.lengths)} epochs with schedules of their own, {how} ({keep})"
 
 
@@ -110,14 +107,6 @@ def _population(stop: Stop, epochs: int, seed: int) -> Population:
     if every >= epochs:
         raise UsageError(f"`stop.exploit_every` must be below the {epochs} epochs of a run, but got {every}.")
     return Population(every, epochs, stop.exploit_share, seed)
-
-
-def _rule(stop: Stop, rungs: tuple[int, ...]) -> Rule | None:
-    if stop.rule == "asha":
-        return SuccessiveHalving(rungs, stop.keep_one_in)
-    if stop.rule == "hyperband":
-        return HyperBand(rungs, stop.keep_one_in)
-    return MedianStopping(rungs[0]) if stop.rule == "median" and rungs else None
 
 
 def rungs_of(stop: Stop, epochs: int, decays: Sequence[int]) -> tuple[int, ...]:

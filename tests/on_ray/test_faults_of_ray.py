@@ -15,7 +15,7 @@ from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.session import FAILURE
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.space.search_space import SearchSpace
-from ltray.study.stopping_rules import SuccessiveHalving
+from ltray.strategies.stopping_rules import SuccessiveHalving
 from ltray.study.study import REASON, begin, recorded_values
 
 METRIC = "val/acc_all"

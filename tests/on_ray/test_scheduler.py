@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import ASHAScheduler
 
 from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
+from ltray.strategies.stopping_rules import HyperBand, MedianStopping, SuccessiveHalving
 from ltray.study.progress import TrialProgress
-from ltray.study.stopping_rules import HyperBand, MedianStopping, SuccessiveHalving
 
 METRIC = "val/acc_all"
 RULES = [SuccessiveHalving((1, 3), 3), HyperBand((1, 3), 3), MedianStopping(2)]

@@ -7,8 +7,9 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.space.compatibility import CONDITIONAL, CONTINUOUS, LISTED, refusal
-from ltray.space.search_settings import SAMPLERS, Search, Stop
+from ltray.space.search_settings import Search, Stop
 from ltray.space.search_space import SearchSpace
+from ltray.strategies.samplers import SAMPLERS
 from ltray.study.study import ask, begin
 from tests.given import ROOT
 

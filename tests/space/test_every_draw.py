@@ -12,8 +12,8 @@ from ltray.following import World
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.space.catalog import known
-from ltray.space.search_settings import SAMPLERS
 from ltray.space.search_space import SearchSpace
+from ltray.strategies.samplers import SAMPLERS
 from ltray.study.study import ask, begin
 from tests.test_following import PROFILES as EVERY_PROFILE
 from tests.test_following import tails

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from ltray.engine.timing import StageTime
 from ltray.errors import UsageError
+from ltray.strategies.stopping_rules import SuccessiveHalving
 from ltray.study import dry_run as rehearsal
 from ltray.study.cost import LOG_BYTES, TrialCost
 from ltray.study.dry_run import Costed
-from ltray.study.stopping_rules import SuccessiveHalving
 
 CPU = torch.device("cpu")
 TRAINED = StageTime(epochs=10, steps=40, step=0.5, evaluation=2.0)  # 10 (40 · 0.5 + 2) = 220 s

@@ -9,8 +9,8 @@ import pytest
 from optuna.trial import TrialState
 
 from ltray.experiment import Experiment
-from ltray.space.search_settings import SAMPLERS
 from ltray.space.search_space import SearchSpace
+from ltray.strategies.samplers import SAMPLERS
 from ltray.study.redraw import redraw, undrawn
 from ltray.study.study import PAPER, SETTINGS, ask, begin, open_study, own_trials, proposed
 

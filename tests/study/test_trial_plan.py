@@ -7,7 +7,7 @@ from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.space.search_settings import Stop
 from ltray.space.search_space import SearchSpace
-from ltray.study.stopping_rules import HyperBand, MedianStopping, SuccessiveHalving
+from ltray.strategies.stopping_rules import HyperBand, MedianStopping, SuccessiveHalving
 from ltray.study.trial_plan import TrialPlan
 from tests.given import ROOT
 

@@ -5,7 +5,7 @@ A resumed search therefore proposes what an undisturbed one would from the same 
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
-from ltray.space.search_settings import Search
-from ltray.study._compat import silence_gaussian_process
+from ltray.errors import chosen
 
 GIVEN = "given"  # mark of a trial in the study
 
@@ -29,12 +28,19 @@ class Proposal:
         sampled: How many of them a sampler made; the others were given.
         ranges: What the study holds for a trial, where that is alike for all trials.
         earlier: Trials of earlier studies.
+        seed: Of the search's proposals.
     """
 
     number: int
     sampled: int
     ranges: Mapping[str, BaseDistribution]
     earlier: list[FrozenTrial]
+    seed: int
+
+    @property
+    def own_seed(self) -> int:
+        """A seed of this proposal alone."""
+        return (self.seed * 1_000_003 + self.number) % 2**32
 
 
 def is_given(trial: FrozenTrial) -> bool:
@@ -42,23 +48,20 @@ def is_given(trial: FrozenTrial) -> bool:
     return GIVEN in trial.user_attrs
 
 
-def new_sampler(search: Search, proposal: Proposal) -> BaseSampler:
-    """Build the sampler of one proposal."""
-    seed = (search.seed * 1_000_003 + proposal.number) % 2**32
+def new_sampler(name: str, proposal: Proposal) -> BaseSampler | None:
+    """Build the sampler of one proposal; None under "grid", whose points are not drawn.
+
+    Args:
+        name: A key of `SAMPLERS`.
+        proposal: What it is built from.
+
+    Raises:
+        UsageError: No sampler has this name.
+    """
+    build = chosen(name, SAMPLERS, "a sampler")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        match search.sampler:
-            case "random":
-                return RandomSampler(seed=seed)
-            case "qmc":
-                return QuasiRandom(proposal, seed=search.seed)
-            case "cmaes":
-                return Evolution(proposal, seed=seed)
-            case "gp":
-                return Gaussian(proposal, seed=seed)
-            case "tpe":
-                return TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
-    raise ValueError(f"{search.sampler} draws no single proposal")
+        return build(proposal) if build else None
 
 
 class QuasiRandom(QMCSampler):
@@ -68,8 +71,8 @@ class QuasiRandom(QMCSampler):
     kill in between loses a point. It also draws its first trial at random.
     """
 
-    def __init__(self, proposal: Proposal, *, seed: int) -> None:
-        super().__init__(qmc_type="sobol", scramble=True, seed=seed)
+    def __init__(self, proposal: Proposal) -> None:
+        super().__init__(qmc_type="sobol", scramble=True, seed=proposal.seed)
         self._proposal = proposal
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -83,9 +86,8 @@ class QuasiRandom(QMCSampler):
 class Gaussian(GPSampler):
     """A Gaussian process over the whole space; its first ten trials are random."""
 
-    def __init__(self, proposal: Proposal, *, seed: int) -> None:
-        silence_gaussian_process()
-        super().__init__(seed=seed)
+    def __init__(self, proposal: Proposal) -> None:
+        super().__init__(seed=proposal.own_seed)
         self._proposal = proposal
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -102,8 +104,8 @@ class Evolution(CmaEsSampler):
     stopped trial ranks below those that went on.
     """
 
-    def __init__(self, proposal: Proposal, *, seed: int) -> None:
-        super().__init__(seed=seed, consider_pruned_trials=True, source_trials=proposal.earlier or None)
+    def __init__(self, proposal: Proposal) -> None:
+        super().__init__(seed=proposal.own_seed, consider_pruned_trials=True, source_trials=proposal.earlier or None)
         self._proposal = proposal
         self._ended: list[FrozenTrial] = []
 
@@ -125,3 +127,18 @@ class Evolution(CmaEsSampler):
     def _get_solution_trials(self, trials: list[FrozenTrial], generation: int) -> list[FrozenTrial]:
         drawn = [t for t in super()._get_solution_trials(trials, generation) if not is_given(t)]
         return sorted(drawn, key=lambda t: (t.datetime_complete, t.number))
+
+
+def _tree_of_parzen_estimators(proposal: Proposal) -> BaseSampler:
+    return TPESampler(multivariate=True, group=True, constant_liar=True, seed=proposal.own_seed)
+
+
+SAMPLERS: Mapping[str, Callable[[Proposal], BaseSampler] | None] = {
+    "tpe": _tree_of_parzen_estimators,
+    "random": lambda proposal: RandomSampler(seed=proposal.own_seed),
+    "qmc": QuasiRandom,
+    "grid": None,
+    "cmaes": Evolution,
+    "gp": Gaussian,
+}
+"""What builds each sampler by its name; None: nothing is drawn, the study takes the next point of the grid."""

@@ -1,7 +1,7 @@
 """Which trials go on: rules over nothing but what the study records, so that a restart changes no decision."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Protocol
@@ -122,3 +122,53 @@ class MedianStopping:
         if epoch < self.first_rung or len(means) < LEAST_OTHERS:
             return True
         return max(value for at, value in records[number].items() if at <= epoch) >= median(means)
+
+
+@dataclass(frozen=True)
+class StoppingRule:
+    """What a name of `stop.rule` means.
+
+    Attributes:
+        settings: The settings of `stop:` that have an effect with it.
+        new: Builds the rule from the rungs (epochs, ascending) and η; None where it stops no trial.
+        describe: Returns in words what happens to a trial, from the rungs, η and the epochs of a run.
+        population: Whether trials train together and copy one another; see `ltray.study.population`.
+    """
+
+    settings: tuple[str, ...] = ()
+    new: Callable[[Sequence[int], int], Rule | None] = lambda rungs, keep_one_in: None
+    describe: Callable[[Sequence[int], int, int], str] = lambda rungs, keep_one_in, epochs: "no stopping"
+    population: bool = False
+
+    @property
+    def stops(self) -> bool:
+        """Whether it ends trials before their last epoch."""
+        return bool(self.settings) and not self.population
+
+
+def _halving(name: str, new: Callable[[Sequence[int], int], Rule]) -> StoppingRule:
+    def describe(rungs: Sequence[int], keep_one_in: int, epochs: int) -> str:
+        return f"early stopping at epochs {list(rungs)} ({name}, 1 in {keep_one_in} goes on)"
+
+    return StoppingRule(("fidelity", "rungs", "first_rung", "keep_one_in"), new, describe)
+
+
+def _below_median(rungs: Sequence[int], keep_one_in: int, epochs: int) -> str:
+    return f"stopped below the median from epoch {rungs[0] if rungs else epochs} on"
+
+
+STOPPING_RULES: Mapping[str, StoppingRule] = {
+    "asha": _halving("asha", SuccessiveHalving),
+    "hyperband": _halving("hyperband", HyperBand),
+    "median": StoppingRule(
+        ("first_rung",), lambda rungs, keep_one_in: MedianStopping(rungs[0]) if rungs else None, _below_median
+    ),
+    "pbt": StoppingRule(("exploit_every", "exploit_share"), population=True),
+    "none": StoppingRule(),
+}
+"""Every rule by its name in `stop.rule`."""
+
+
+def rules_with(setting: str) -> tuple[str, ...]:
+    """Return the names of the rules with which a setting of `stop:` has an effect."""
+    return tuple(name for name, rule in STOPPING_RULES.items() if setting in rule.settings)

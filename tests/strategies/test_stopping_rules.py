@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltray.study.stopping_rules import HyperBand, MedianStopping, SuccessiveHalving
+from ltray.errors import UsageError
+from ltray.space.search_settings import Stop
+from ltray.strategies.stopping_rules import STOPPING_RULES, HyperBand, MedianStopping, SuccessiveHalving
 
 RUNGS = (1, 3, 9)
 shares = st.integers(0, 100).map(lambda share: share / 100)
@@ -78,3 +80,27 @@ def test_a_decision_does_not_depend_on_the_order_of_the_records(rule, data):
     mixed = {n: dict(reversed(records[n].items())) for n in data.draw(st.permutations(range(count)))}
     for number in range(count):
         assert rule.should_continue(number, 3, records) == rule.should_continue(number, 3, mixed)
+
+
+@pytest.mark.parametrize("name", STOPPING_RULES)
+def test_every_rule_of_a_search_is_built_and_described_and_its_settings_are_those_of_stop(name):
+    kind, stop = STOPPING_RULES[name], Stop(rule=name)
+    rule = kind.new((1, 3), 3)
+    assert (rule is not None) == kind.stops
+    if rule:
+        assert rule.should_continue(0, 1, {0: {1: 0.5}})
+        assert not rule.should_continue(
+            9, 3, {n: dict.fromkeys(range(1, 4), 0.1 if n == 9 else 0.9) for n in range(10)}
+        )
+    assert kind.describe((1, 3), 3, 9)
+    assert set(kind.settings) < stop.specs().keys()
+    with_effect = {
+        setting for setting in stop.specs() if setting not in ("rule", "promotion") and stop.has_effect(setting)
+    }
+    assert with_effect == set(kind.settings)
+
+
+@pytest.mark.parametrize(("name", "hint"), [("asa", "Did you mean `asha`"), ("halving", "Known: "), ("", "Known: ")])
+def test_an_unknown_rule_is_refused(name, hint):
+    with pytest.raises(UsageError, match=f"`rule` must be one of .* but got {name!r}.*{hint}"):
+        Stop(rule=name)
