@@ -107,6 +107,17 @@ class Knobs:
         return {f.name: f.metadata["knob"] for f in dataclasses.fields(cls)}
 
     @classmethod
+    def redeclared(cls, name: str, default: Any, **changed: Any) -> Any:
+        """Declare a knob of this class in another one, with another default and what else differs there.
+
+        Args:
+            name: Name of the knob.
+            default: The default there.
+            changed: Fields of `Knob` that differ there.
+        """
+        return field(default=default, metadata={"knob": dataclasses.replace(cls.specs()[name], **changed)})
+
+    @classmethod
     def types(cls) -> dict[str, Any]:
         """Return each knob's annotated type by name."""
         hints = get_type_hints(cls)

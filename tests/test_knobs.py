@@ -1,5 +1,8 @@
 """One declaration per hyperparameter, and what is derived from it."""
 
+import ast
+import dataclasses
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,6 +14,7 @@ from ltray.knobs import Above, Knobs, Value, knob
 from ltray.methods import METHODS
 from ltray.methods.find import find_method
 from ltray.recipe import Recipe
+from tests.given import ROOT
 
 
 @dataclass(frozen=True)
@@ -168,3 +172,49 @@ def test_a_bound_holds_only_where_the_knob_has_an_effect():
         find_method("rescom").knobs.resolve("digits_lt", values)
     with pytest.raises(UsageError, match="hard_negatives <= 9"):
         find_method("rescom").knobs.resolve("digits_lt", {"queue_size": 3}).check_world(4)
+
+
+def declarations(files: Mapping[str, str]) -> dict[str, list[str]]:
+    """Where each `name: type = knob(…)` is, by what it declares apart from the default."""
+    found = defaultdict(list)
+    for path, source in files.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call):
+                call = node.value
+                if isinstance(call.func, ast.Name) and call.func.id == "knob":
+                    others = sorted(f"{keyword.arg}={ast.unparse(keyword.value)}" for keyword in call.keywords)
+                    declared = [ast.unparse(node.target), *map(ast.unparse, call.args[1:]), *others]
+                    found[", ".join(declared)].append(f"{path}:{node.lineno}")
+    return found
+
+
+def test_no_two_classes_declare_a_knob_in_the_same_words():
+    files = {str(path): path.read_text(encoding="utf-8") for path in sorted((ROOT / "ltray").rglob("*.py"))}
+    found = declarations(files)
+    assert len(found) > 150
+    assert {words: places for words, places in found.items() if len(places) > 1} == {}
+
+
+def test_a_declaration_in_the_same_words_is_seen_whatever_its_default():
+    twice = {
+        "a.py": "class A:\n    rate: float = knob(0.1, 'lr', 'peak', low=0.0, high=1.0)\n",
+        "b.py": "class B:\n    rate: float = knob(0.5, 'lr', 'peak', high=1.0, low=0.0)\n",
+        "c.py": "class C:\n    rate: float = knob(0.5, 'lr', 'peak', high=2.0, low=0.0)\n",
+    }
+    assert sorted(map(len, declarations(twice).values())) == [1, 2]
+
+
+def test_a_redeclared_knob_is_the_base_classes_with_what_differs():
+    @dataclass(frozen=True)
+    class Longer(Recipe):
+        epochs: int = Recipe.redeclared("epochs", 400)
+        batch_size: int = Recipe.redeclared("batch_size", 64, low=2, help="pairs a step")
+
+    assert (Longer().epochs, Longer().batch_size, Longer().learning_rate) == (400, 64, Recipe().learning_rate)
+    assert Longer.specs()["epochs"] == Recipe.specs()["epochs"]
+    changed = Longer.specs()["batch_size"]
+    assert (changed.low, changed.help) == (2, "pairs a step")
+    assert dataclasses.replace(changed, low=1, help=Recipe.specs()["batch_size"].help) == Recipe.specs()["batch_size"]
+    assert list(Longer.specs()) == list(Recipe.specs())
+    with pytest.raises(UsageError, match="`batch_size >= 2|2 <= batch_size"):
+        Longer(batch_size=1)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltray.following import EPOCHS, HALF_THE_IMAGES, MILESTONES
+from ltray.following import HALF_THE_IMAGES
 from ltray.knobs import Value, knob
 from ltray.parts.contrast import ContrastBatch
 from ltray.parts.pairs import EPSILON, log_sum_exp_of, positive_similarity
-from ltray.recipe import STEPS, Recipe
+from ltray.recipe import Recipe
 
 LARGE: dict[str, Value] = dict(
     temperature=0.2, queue_size=8192, projection_width=128, learning_rate=0.02, schedule="cosine"
@@ -36,14 +36,10 @@ class QueueKnobs(Recipe):
     values stand in. Its CIFAR code runs epoch 10 at 1.1·lr; here the warm-up ends before.
     """
 
-    epochs: int = knob(400, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
-    warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
-    milestones: tuple[int, ...] = knob(
-        (321, 361), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
-    )
-    learning_rate: float = knob(
-        0.05, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.01, 0.2), dynamic=True
-    )
+    epochs: int = Recipe.redeclared("epochs", 400)
+    warmup_epochs: int = Recipe.redeclared("warmup_epochs", 10)
+    milestones: tuple[int, ...] = Recipe.redeclared("milestones", (321, 361))
+    learning_rate: float = Recipe.redeclared("learning_rate", 0.05, search=(0.01, 0.2))
 
     temperature: float = knob(
         0.05,

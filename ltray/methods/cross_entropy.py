@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltray.knobs import Value, knob
 from ltray.parts.losses import adjusted_cross_entropy
-from ltray.recipe import STEPS, Recipe
+from ltray.recipe import Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 POLICIES = {"standard": "standard", "strong": "bcl_classify"}
@@ -25,8 +25,8 @@ class BaselineKnobs(Recipe):
     pretrained ResNet-152.
     """
 
-    weight_decay: float = knob(2e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3), dynamic=True)
-    decay: float = knob(0.01, "", "factor at each milestone", low=0.0, high=1.0, needs=STEPS)
+    weight_decay: float = Recipe.redeclared("weight_decay", 2e-4)
+    decay: float = Recipe.redeclared("decay", 0.01)
     augmentation: str = knob(
         "standard",
         "",

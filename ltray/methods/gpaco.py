@@ -14,6 +14,7 @@ from ltray.parts.heads import mlp
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import log_prior
 from ltray.parts.pairs import extended
+from ltray.recipe import Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 VIEWS = {
@@ -21,16 +22,13 @@ VIEWS = {
     "strong_strong": ("paco_query", "gpaco_stack"),
     "sim_sim": ("paco_key", "paco_key"),
 }
-VIEWS_HELP = "augmentations of the views: Auto- or RandAugment and SimCLR's, RandAugment twice, or SimCLR's twice"
 
 
 @dataclass(frozen=True)
 class GPaCoKnobs(CentreKnobs):
     """GPaCo's hyperparameters; values from the scripts of the official code."""
 
-    learning_rate: float = knob(
-        0.1, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.02, 0.3), dynamic=True
-    )
+    learning_rate: float = Recipe.redeclared("learning_rate", 0.1)
     smoothing: float = knob(
         0.0,
         "",
@@ -40,7 +38,12 @@ class GPaCoKnobs(CentreKnobs):
         tried=(0.0, 0.1),
         dynamic=True,
     )
-    views: str = knob("strong_sim", "", VIEWS_HELP, choices=tuple(VIEWS))
+    views: str = knob(
+        "strong_sim",
+        "",
+        "augmentations of the views: Auto- or RandAugment and SimCLR's, RandAugment twice, or SimCLR's twice",
+        choices=tuple(VIEWS),
+    )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         "default": dict(),

@@ -62,11 +62,8 @@ class LASKnobs(SecondStageKnobs):
         search=(0.05, 0.5),
         tried=(0.05, 0.1, 0.2, 0.5),
     )
-    long_epoch: bool = knob(
-        True,
-        "",
-        "whether an epoch has n_max·K draws (MiSLAS) instead of N (cRT, LWS)",
-        follows=Follow(f"off where n_max·K is above {MOST_DRAWS:,}", _fits_in_an_epoch, images_of),
+    long_epoch: bool = SecondStageKnobs.redeclared(
+        "long_epoch", True, follows=Follow(f"off where n_max·K is above {MOST_DRAWS:,}", _fits_in_an_epoch, images_of)
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {

@@ -7,11 +7,10 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import nn
 
-from ltray.following import EPOCHS, MILESTONES
-from ltray.knobs import Value, knob
+from ltray.knobs import Value
 from ltray.parts.adjusted_classifiers import ScaledClassifier
 from ltray.parts.precision import full_precision
-from ltray.recipe import STEPS
+from ltray.recipe import Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage
 from ltray.stages.second_stage import SecondStage, SecondStageKnobs
 
@@ -20,10 +19,8 @@ from ltray.stages.second_stage import SecondStage, SecondStageKnobs
 class LWSKnobs(SecondStageKnobs):
     """cRT's recipe with half its epochs."""
 
-    epochs: int = knob(5, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
-    milestones: tuple[int, ...] = knob(
-        (3, 4), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
-    )
+    epochs: int = Recipe.redeclared("epochs", 5)
+    milestones: tuple[int, ...] = Recipe.redeclared("milestones", (3, 4))
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         profile: dict(values, epochs=5) for profile, values in SecondStageKnobs.paper_values.items()

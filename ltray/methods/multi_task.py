@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltray.knobs import Value, knob
 from ltray.methods.centres import DIGITS, LARGE, QueueKnobs
-from ltray.methods.gpaco import VIEWS, VIEWS_HELP, TwoAnchorStage
+from ltray.methods.gpaco import VIEWS, GPaCoKnobs, TwoAnchorStage
 from ltray.parts.contrast import ContrastBatch
 from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights
 from ltray.parts.pairs import supervised_contrast
@@ -62,7 +62,7 @@ class MultiTaskKnobs(QueueKnobs):
         "loss of the classifier; cross_entropy is the code's `MultiTaskBLoss`",
         choices=("balanced_softmax", "cross_entropy"),
     )
-    views: str = knob("strong_sim", "", VIEWS_HELP, choices=tuple(VIEWS))
+    views: str = GPaCoKnobs.redeclared("views", "strong_sim")
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         "default": dict(),

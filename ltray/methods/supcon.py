@@ -7,14 +7,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ltray.following import EPOCHS, HALF_THE_IMAGES, MILESTONES
+from ltray.following import HALF_THE_IMAGES
 from ltray.knobs import Value, knob
+from ltray.methods.rescom.method import ResComKnobs
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import projector
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.parts.pairs import extended, supervised_contrast
-from ltray.recipe import STEPS, Recipe
+from ltray.recipe import Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 LARGE: dict[str, Value] = dict(
@@ -31,11 +32,9 @@ class ContrastiveBaselineKnobs(Recipe):
     the large sets' queue is one of the sizes of its Figure 4.
     """
 
-    epochs: int = knob(400, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
-    warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
-    milestones: tuple[int, ...] = knob(
-        (320, 360), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
-    )
+    epochs: int = Recipe.redeclared("epochs", 400)
+    warmup_epochs: int = Recipe.redeclared("warmup_epochs", 10)
+    milestones: tuple[int, ...] = Recipe.redeclared("milestones", (320, 360))
 
     temperature: float = knob(
         0.2,
@@ -48,17 +47,7 @@ class ContrastiveBaselineKnobs(Recipe):
         tried=(0.2,),
         dynamic=True,
     )
-    contrastive_weight: float = knob(
-        0.5,
-        "λ",
-        "weight of the contrastive term",
-        low=0.0,
-        high=100.0,
-        log=True,
-        search=(0.1, 2.0),
-        tried=(0.5,),
-        dynamic=True,
-    )
+    contrastive_weight: float = ResComKnobs.redeclared("contrastive_weight", 0.5)
     queue_size: int = knob(
         1024,
         "",
@@ -80,7 +69,7 @@ class ContrastiveBaselineKnobs(Recipe):
 class SupConKnobs(ContrastiveBaselineKnobs):
     """SupCon + Balanced Softmax; `queue_size=0` is SupCon as published, pairs of the batch alone."""
 
-    siamese_balanced_softmax: bool = knob(False, "SiamBS", "classify both views; off: view 1 only")
+    siamese_balanced_softmax: bool = ResComKnobs.redeclared("siamese_balanced_softmax", False)
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         "default": dict(),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from ltray.knobs import Above, Knob, knob
+from ltray.knobs import Above, Knob
 from ltray.network import Network
 from ltray.recipe import Recipe
 from ltray.stage import BuildContext, Stage
@@ -17,9 +17,11 @@ ROWS = 4096  # images at a time: float64 scores of 8,142 classes stay below 300 
 class PostHocKnobs(Recipe):
     """A recipe without epochs."""
 
-    epochs: int = knob(0, "", "nothing is trained", low=0, high=0)
-    warmup_epochs: int = knob(0, "", "nothing is trained", low=0, high=0, in_epochs=True)
-    milestones: tuple[int, ...] = knob((), "", "nothing is trained", low=0, in_epochs=True)
+    epochs: int = Recipe.redeclared("epochs", 0, help="nothing is trained", high=0, follows=None)
+    warmup_epochs: int = Recipe.redeclared("warmup_epochs", 0, help="nothing is trained", high=0, at_most=None)
+    milestones: tuple[int, ...] = Recipe.redeclared(
+        "milestones", (), help="nothing is trained", needs=None, follows=None
+    )
 
     @classmethod
     def specs(cls) -> dict[str, Knob]:

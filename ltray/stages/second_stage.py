@@ -8,11 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ltray.following import EPOCHS, MILESTONES
 from ltray.knobs import Value, knob
-from ltray.lr_schedule import SCHEDULES
 from ltray.network import Backbone, Network
-from ltray.recipe import STEPS, Recipe
+from ltray.recipe import Recipe
 from ltray.stage import Batch, BuildContext, Stage, View
 
 
@@ -20,12 +18,10 @@ from ltray.stage import Batch, BuildContext, Stage, View
 class SecondStageKnobs(Recipe):
     """The second stage of Kang et al., Decoupling Representation and Classifier, ICLR 2020."""
 
-    epochs: int = knob(10, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
-    warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
-    schedule: str = knob("cosine_annealing", "", "the learning rate after the warm-up", choices=tuple(SCHEDULES))
-    milestones: tuple[int, ...] = knob(
-        (6, 8), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
-    )
+    epochs: int = Recipe.redeclared("epochs", 10)
+    warmup_epochs: int = Recipe.redeclared("warmup_epochs", 0)
+    schedule: str = Recipe.redeclared("schedule", "cosine_annealing")
+    milestones: tuple[int, ...] = Recipe.redeclared("milestones", (6, 8))
     features: str = knob(
         "shifting",
         "",

@@ -7,7 +7,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ltray.following import BATCH
 from ltray.knobs import Value, knob
 from ltray.methods.bcl.losses import contrast
 from ltray.methods.bcl.prototypes import Prototypes, new_prototypes
@@ -28,18 +27,8 @@ class BCLKnobs(Recipe):
     Places-LT is not in the paper: our choice, 30 epochs of a pretrained ResNet-152.
     """
 
-    learning_rate: float = knob(
-        0.15, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.01, 0.5), dynamic=True
-    )
-    batch_size: int = knob(
-        256,
-        "B",
-        "images a step, over all workers",
-        low=1,
-        high=65_536,
-        search=(16, 32, 64, 128, 256, 512),
-        follows=BATCH,
-    )
+    learning_rate: float = Recipe.redeclared("learning_rate", 0.15, search=(0.01, 0.5))
+    batch_size: int = Recipe.redeclared("batch_size", 256)
     classification_weight: float = knob(
         2.0,
         "λ",

@@ -7,7 +7,6 @@ from typing import ClassVar
 from ltray.following import (
     BATCH,
     EPOCHS,
-    MILESTONES,
     Facts,
     Follow,
     at_most_images,
@@ -17,8 +16,7 @@ from ltray.following import (
     scaled_with,
 )
 from ltray.knobs import Value, knob
-from ltray.lr_schedule import SCHEDULES
-from ltray.recipe import STEPS, Recipe
+from ltray.recipe import Recipe
 
 SMALLEST_PART = 10
 IMAGES_A_CLUSTER = 20
@@ -53,35 +51,28 @@ class DLSAKnobs(Recipe):
     the knobs that start with `classifier_` train each classifier.
     """
 
-    epochs: int = knob(50, "", "passes over the open images for each Flow Filter", low=1, high=10_000, follows=EPOCHS)
-    batch_size: int = knob(
+    epochs: int = Recipe.redeclared("epochs", 50, help="passes over the open images for each Flow Filter", low=1)
+    batch_size: int = Recipe.redeclared(
+        "batch_size",
         256,
-        "B",
-        "pairs a step, over all workers",
+        help="pairs a step, over all workers",
         low=2,
-        high=65_536,
         search=(64, 128, 256, 512, 1024),
         follows=batch(steps=5),
     )
-    learning_rate: float = knob(
+    learning_rate: float = Recipe.redeclared(
+        "learning_rate",
         0.2,
-        "lr",
-        "of the Flow Filters",
-        low=1e-8,
-        high=100.0,
-        log=True,
+        help="of the Flow Filters",
         search=(0.02, 0.5),
         tried=(0.1, 0.2),
-        dynamic=True,
         follows=scaled_with("batch_size"),
     )
-    weight_decay: float = knob(0.0, "wd", "L2 penalty", low=0.0, high=1.0, log=True, dynamic=True)
-    momentum: float = knob(0.0, "μ", "momentum of SGD", low=0.0, high=0.9999, dynamic=True)
-    warmup_epochs: int = knob(0, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
-    schedule: str = knob("constant", "", "the learning rate after the warm-up", choices=tuple(SCHEDULES))
-    milestones: tuple[int, ...] = knob(
-        (30, 40), "", "epochs at which `step` decays", low=0, in_epochs=True, needs=STEPS, follows=MILESTONES
-    )
+    weight_decay: float = Recipe.redeclared("weight_decay", 0.0, search=None)
+    momentum: float = Recipe.redeclared("momentum", 0.0)
+    warmup_epochs: int = Recipe.redeclared("warmup_epochs", 0)
+    schedule: str = Recipe.redeclared("schedule", "constant")
+    milestones: tuple[int, ...] = Recipe.redeclared("milestones", (30, 40))
 
     depth: int = knob(
         1,

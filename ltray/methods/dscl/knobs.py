@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from ltray.following import BATCH, at_most_images, scaled_with
 from ltray.knobs import Value, knob
-from ltray.lr_schedule import SCHEDULES
 from ltray.parts.momentum import MomentumKnobs
 from ltray.recipe import Recipe
 from ltray.stages.second_stage import SecondStageKnobs
@@ -23,22 +22,9 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     follow the image size and the training set, and the linear stage's rate its batch.
     """
 
-    batch_size: int = knob(
-        256,
-        "B",
-        "images a step, over all workers",
-        low=1,
-        high=65_536,
-        search=(16, 32, 64, 128, 256, 512),
-        follows=BATCH,
-    )
-    warmup_epochs: int = knob(10, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
-    schedule: str = knob(
-        "cosine_per_step",
-        "",
-        "the learning rate after the warm-up",
-        choices=tuple(SCHEDULES),
-    )
+    batch_size: int = Recipe.redeclared("batch_size", 256)
+    warmup_epochs: int = Recipe.redeclared("warmup_epochs", 10)
+    schedule: str = Recipe.redeclared("schedule", "cosine_per_step")
 
     alpha: float = knob(
         1.0 / 9.0,

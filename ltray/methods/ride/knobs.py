@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ltray.following import BATCH, BEFORE_THE_END
-from ltray.knobs import Above, Value, knob
+from ltray.knobs import Value, knob
 from ltray.methods.cross_entropy import BaselineKnobs
+from ltray.recipe import Recipe
 
 MOST_EXPERTS = 8
 SEVERAL = ("experts", tuple(range(2, MOST_EXPERTS + 1)))
@@ -20,8 +21,8 @@ def _top_choices(knobs: "RIDEKnobs", classes: int) -> int:
 class RIDEKnobs(BaselineKnobs):
     """The experts, their diversity, and the routing stage."""
 
-    weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3), dynamic=True)
-    nesterov: bool = knob(True, "", "Nesterov's form of momentum", needs=("momentum", Above(0.0)))
+    weight_decay: float = Recipe.redeclared("weight_decay", 5e-4)
+    nesterov: bool = Recipe.redeclared("nesterov", True)
     experts: int = knob(
         3,
         "E",
