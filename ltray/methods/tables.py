@@ -1,9 +1,9 @@
-"""What the declarations say of methods and knobs, as rows and as Markdown."""
+"""Methods, knobs and other settings as rows and as Markdown, from their declarations."""
 
 from typing import Any
 
 from ltray.following import World
-from ltray.knobs import Knob
+from ltray.knobs import Above, Knob, Knobs, Needs
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.network import Network
@@ -23,6 +23,7 @@ KNOB_HEADINGS = (
     "per data set",
     "follows the data unless stated",
 )
+FIELD_HEADINGS = ("setting", "symbol", "what it does", "legal", "default", "has an effect with")
 
 
 def method_rows() -> list[tuple[str, ...]]:
@@ -64,6 +65,14 @@ def knob_rows(method: Method) -> list[tuple[str, ...]]:
     return rows
 
 
+def field_rows(declared: type[Knobs]) -> list[tuple[str, ...]]:
+    """Return one row a setting of a data set, a search or a run, under `FIELD_HEADINGS`."""
+    return [
+        (f"`{name}`", spec.symbol, spec.help, _legal(spec), _text(getattr(declared, name)), _needed(spec.needs))
+        for name, spec in declared.specs().items()
+    ]
+
+
 def markdown() -> str:
     """Return docs/methods.md."""
     parts = [
@@ -75,10 +84,10 @@ def markdown() -> str:
         "by the rule in the last column; training and the dry run of a search print what that changed. A value that is",
         "stated is never changed: one that is illegal is an error.",
         "",
-        *_markdown_table(METHOD_HEADINGS, method_rows()),
+        *markdown_table(METHOD_HEADINGS, method_rows()),
     ]
     for method in METHODS.values():
-        parts += ["", f"## {method.name}", "", method.paper, "", *_markdown_table(KNOB_HEADINGS, knob_rows(method))]
+        parts += ["", f"## {method.name}", "", method.paper, "", *markdown_table(KNOB_HEADINGS, knob_rows(method))]
     return "\n".join(parts) + "\n"
 
 
@@ -101,8 +110,8 @@ def _legal(spec: Knob) -> str:
     if spec.choices is not None:
         return _list(spec.choices)
     upper = spec.at_most if isinstance(spec.at_most, str) else "a bound by other knobs" if spec.at_most else None
-    ends = [f"≥ {spec.low:g}"] if spec.low is not None else []
-    ends += [f"≤ {spec.high:g}"] if spec.high is not None else []
+    ends = [f"≥ {spec.low:.10g}"] if spec.low is not None else []
+    ends += [f"≤ {spec.high:.10g}"] if spec.high is not None else []
     return ", ".join(ends + ([f"≤ {upper}"] if upper else []))
 
 
@@ -125,6 +134,14 @@ def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _markdown_table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _needed(needs: Needs | None) -> str:
+    if needs is None:
+        return ""
+    other, values = needs
+    return f"`{other}` " + (f"above {values.limit:g}" if isinstance(values, Above) else _list(values))
+
+
+def markdown_table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """Return the lines of a Markdown table."""
     lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
     return lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]

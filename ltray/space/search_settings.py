@@ -25,10 +25,12 @@ class Search(Knobs):
     such as `{rescom.temperature: 0.1}`: the papers' with other values.
     """
 
-    sampler: str = knob("tpe", "", "who proposes settings", choices=tuple(SAMPLERS))
+    sampler: str = knob("tpe", "", "the algorithm that proposes settings", choices=tuple(SAMPLERS))
     trials: int = knob(32, "", "settings to try", low=1, high=1_000_000)
     seed: int = knob(0, "", "seed of the proposals; the training seed is `seed`", low=0, high=HIGHEST_SEED)
-    first_try: tuple[Any, ...] = knob((PAPER_TRY,), "", "settings that are tried first: paper, none, or a list")
+    first_try: tuple[Any, ...] = knob(
+        (PAPER_TRY,), "", "settings that are tried first (points to evaluate): paper, none, or a list"
+    )
     objectives: tuple[str, ...] = knob(
         (AUTO,),
         "",
@@ -132,18 +134,23 @@ class Stop(Knobs):
     first_rung: int = knob(
         0,
         "",
-        "epochs before the first decision; 0: found from the schedule",
+        "epochs before the first decision (grace period); 0: found from the schedule",
         low=0,
         high=MOST_EPOCHS,
         needs=_of_rules_with("first_rung"),
     )
     keep_one_in: int = knob(
-        3, "η", "the share that goes on at each rung is 1/η", low=2, high=100, needs=_of_rules_with("keep_one_in")
+        3,
+        "η",
+        "reduction factor: the best 1/η of the trials continue after each rung",
+        low=2,
+        high=100,
+        needs=_of_rules_with("keep_one_in"),
     )
     exploit_every: int = knob(
         0,
         "",
-        "epochs between two exchanges of a population; 0: a tenth of the run",
+        "epochs between two exchanges of a population (perturbation interval); 0: a tenth of the run",
         low=0,
         high=MOST_EPOCHS,
         needs=_of_rules_with("exploit_every"),
@@ -151,7 +158,7 @@ class Stop(Knobs):
     exploit_share: float = knob(
         0.25,
         "",
-        "the worst share copies from the best share",
+        "share of the population that copies from the best share (quantile fraction)",
         low=0.01,
         high=0.5,
         needs=_of_rules_with("exploit_share"),
