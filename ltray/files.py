@@ -19,6 +19,14 @@ from ltray.printable import printable
 
 TEXT_LIMIT = 256 << 20  # bytes of a text file that is read into memory
 _LENGTH_IN_MEBIBYTES = 20  # shift
+_LASTING = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some of the quota there",
+    errno.EROFS: "make its file system writable",
+    errno.EACCES: "fix its permissions",
+    errno.EFBIG: "raise the limit of a file's size (`ulimit -f`)",
+}
+"""Errors that another try would meet again, and what helps against each."""
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -142,6 +150,28 @@ def atomic_write(target: Path, content: str | bytes) -> None:
         if isinstance(error, OSError) and error.filename is None:  # a full disk names no file
             error.filename = str(target)
         raise
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn an error of the file system that another try would meet again, such as a full disk, into a sentence.
+
+    Args:
+        folder: What is written to in the block, for errors that name no file.
+
+    Raises:
+        UsageError: The disk is full, or refuses what is written in another lasting way.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = _LASTING.get(error.errno or 0)
+        if remedy is None:
+            raise
+        raise UsageError(
+            f"{printable(error.filename or folder)}: cannot be written: {os.strerror(error.errno or 0)}. "
+            f"{remedy[0].upper()}{remedy[1:]}; the same command then continues."
+        ) from error
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from ltray.data.dataset import ImageData
 from ltray.data.pin import Pins
 from ltray.errors import UsageError, shown
 from ltray.experiment import OBJECTIVE, Experiment, complete_keys
+from ltray.files import writing
 from ltray.following import World
 from ltray.given_files import recorded_files
 from ltray.loggers.tensorboard import TensorBoardLogger
@@ -184,9 +185,12 @@ def _follow(
         for last, _ in chain(unseen, reports):
             if FAILURE in last:
                 return str(last[FAILURE])
-            board.epoch(last, int(last["total_epochs"]))
-            append_history(folder, last)
+            with writing(folder):
+                board.epoch(last, int(last["total_epochs"]))
+                append_history(folder, last)
             console.print(_line(last, planned, experiment.selection, experiment.objective))
+    except UsageError as error:
+        return str(error)
     except Exception as error:
         return f"{last_line(str(error) or type(error).__name__)} (in full under {folder})"
     board.finish({k: v for k, v in experiment.settings().items() if not k.startswith("dataset.")}, last)

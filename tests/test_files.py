@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ltray.errors import UsageError
-from ltray.files import atomic_write, digest_of, locking, read_json, read_text, reading
+from ltray.files import atomic_write, digest_of, locking, read_json, read_text, reading, writing
+from ltray.printable import printable
 from ltray.run_folder import held
 
 
@@ -116,3 +117,27 @@ def test_a_file_system_without_locks_is_not_taken_for_a_folder_in_use(
 def test_a_lock_that_is_held_elsewhere_passes(tmp_path: Path) -> None:
     with pytest.raises(BlockingIOError), locking(tmp_path / "lock"):
         raise BlockingIOError(errno.EAGAIN, "held")
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.ENOSPC, "Free some space"), (errno.EDQUOT, "quota"), (errno.EROFS, "writable"), (errno.EFBIG, "ulimit")],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_what_another_try_would_meet_again_is_a_sentence_that_names_what_to_free(
+    tmp_path: Path, number: int, remedy: str, named: bool
+) -> None:
+    place = tmp_path / "a\nb" if named else tmp_path
+    # As pyarrow words it, which names no file.
+    error = OSError(number, "Error writing bytes to file", *([str(place)] if named else []))
+    with pytest.raises(UsageError) as raised, writing(tmp_path):
+        raise error
+    said = str(raised.value)
+    assert said.startswith(f"{printable(place)}: cannot be written: {os.strerror(number)}. ") and remedy in said
+    assert said.endswith("the same command then continues.") and "\n" not in said
+
+
+@pytest.mark.parametrize("error", [OSError("x"), OSError(errno.ECONNRESET, "reset"), RuntimeError("x")])
+def test_what_may_pass_is_left_to_the_next_try(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error)), writing(tmp_path):
+        raise error

@@ -91,12 +91,14 @@ class Checkpoint:
         return dict(self.stages) | dict(self.average)
 
     def save(self, folder: Path) -> Path:
-        """Write `checkpoint.pt`, then `summary.json` that vouches for it, each renamed into place."""
+        """Write `checkpoint.pt`, then `summary.json` that vouches for it, each renamed into place.
+
+        Raises:
+            OSError: They cannot be written, with the file's name.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / FILE_NAME
-        temporary = target.with_suffix(f".{os.getpid()}.tmp")
-        torch.save(self.plain(), temporary)
-        os.replace(temporary, target)
+        _write(self.plain(), target)
         summary = {BYTES: target.stat().st_size, WEIGHTS_DIGEST: digest_of(target), METRICS: dict(self.metrics)}
         write_sealed(folder / SUMMARY_NAME, summary)
         return target
@@ -129,6 +131,21 @@ class Checkpoint:
     def from_plain(cls, saved: Mapping[str, Any]) -> "Checkpoint":
         """Build from what `plain` returned."""
         return cls(position=Position(**saved["position"]), **{name: saved[name] for name in _PLAIN})
+
+
+def _write(content: Mapping[str, Any], target: Path) -> None:
+    """Write a file of weights under a temporary name, then rename it; an error has the file's name."""
+    temporary = target.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+        os.replace(temporary, target)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        cause = error.__context__ if isinstance(error, RuntimeError) else error  # torch raises one of its own over it
+        if isinstance(cause, OSError):
+            raise OSError(cause.errno, cause.strerror, str(target)) from error
+        raise
 
 
 _PLAIN = ("stages", "optimizer", "settings", "context", "metrics", "average")

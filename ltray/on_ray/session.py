@@ -14,11 +14,12 @@ import psutil
 import torch
 
 from ltray.data.pin import Pins
-from ltray.distributed import rank, world_size
+from ltray.distributed import rank
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.train_step import NotFinite
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
+from ltray.files import writing
 from ltray.study.short_runs import train_runs
 
 TEMPORARY = "ltray-checkpoint-"
@@ -33,10 +34,15 @@ class RaySession:
         api: The module `ray.train` or `ray.tune`; both have `report`, `get_checkpoint` and
             `Checkpoint`.
         earlier: A checkpoint that an earlier driver left, used where Ray itself has none.
+        folder: Where Ray keeps what is reported, for errors.
+        raises: Whether a mistake of the user is raised, as Ray Train wants it: of several workers one may be alone with
+            it, and a report waits for all, or for one that failed before it. Tune would try again, and is told.
     """
 
     api: ModuleType
-    earlier: Path | None = None
+    earlier: Path | None
+    folder: Path
+    raises: bool
 
     def resume(self) -> Checkpoint | None:
         """Return Ray's newest checkpoint of this run, or the earlier process's."""
@@ -47,11 +53,15 @@ class RaySession:
         return Checkpoint.load(self.earlier) if self.earlier else None
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Hand metrics to Ray; rank 0 adds the checkpoint."""
+        """Hand metrics to Ray; rank 0 adds the checkpoint.
+
+        Raises:
+            UsageError: The checkpoint cannot be written, such as to a full disk.
+        """
         if rank() != 0:
             self.api.report(dict(metrics))
             return
-        with temporary_folder() as folder:
+        with writing(self.folder), temporary_folder() as folder:
             checkpoint.save(folder)
             self.api.report(dict(metrics), checkpoint=self.api.Checkpoint.from_directory(str(folder)))
 
@@ -81,8 +91,7 @@ def train_and_report(
     """Train; what would come again is reported as the run's failure and not retried.
 
     A loss that is not finite: every worker sees the same loss and reports alike. Settings, data or files that cannot
-    be used: of several workers one may be alone with that, and a report waits for all, so that it is raised there;
-    `run_workers` ends the run by it.
+    be used, a full disk: where the session raises it, `run_workers` ends the run by it.
 
     Args:
         settings: Flat settings of the experiment to train.
@@ -101,6 +110,6 @@ def train_and_report(
     except NotFinite as error:
         session.api.report({FAILURE: str(error)})
     except UsageError as error:
-        if world_size() > 1:
+        if session.raises:
             raise
         session.api.report({FAILURE: str(error)})

@@ -11,6 +11,8 @@ from typing import Any
 import ray.tune
 import torch
 
+from ltray.errors import UsageError
+from ltray.files import writing
 from ltray.on_ray.last_line import last_line
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
 from ltray.on_ray.tries import INTERRUPTED
@@ -72,7 +74,7 @@ def _alone(config: Mapping[str, Any]) -> None:
     known = resumable(Path(config["trials"]), config["number"])
     if ray.tune.get_checkpoint() is None:
         _report_again(known[-1:])
-    session = RaySession(ray.tune, known[-1][0] if known else None)
+    session = RaySession(ray.tune, known[-1][0] if known else None, Path(config["trials"]), raises=False)
     train_and_report(config["settings"], session, device, pins=config["pins"], runs=config["runs"])
 
 
@@ -97,13 +99,15 @@ def _with_workers(config: Mapping[str, Any]) -> None:
     )
     try:
         _report_again(known)
-        with closing(reports):
+        with closing(reports), writing(trials):
             for metrics, path in reports:
                 checkpoint = ray.tune.Checkpoint.from_directory(str(path)) if path else None
                 if survived:  # this process's output reaches nobody
                     metrics |= {INTERRUPTED: "; ".join(survived)}
                     survived.clear()
                 ray.tune.report(metrics, checkpoint=checkpoint)  # does not return where Tune stops the trial
+    except UsageError as error:
+        ray.tune.report({FAILURE: str(error)})
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # Tune has copies of all that was reported
 

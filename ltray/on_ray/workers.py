@@ -103,13 +103,13 @@ def train_worker(config: dict[str, Any]) -> None:
     """Train one worker's share of an experiment; what Ray Train runs on every worker.
 
     Args:
-        config: "settings" of the experiment, "folder" to work in, "threads" to compute with,
-            the checkpoint of an "earlier" driver, or None, the "pins" of the data, and the "runs" of a trial of
+        config: "settings" of the experiment, "folder" to work in, the run's own as "storage", "threads" to compute
+            with, the checkpoint of an "earlier" driver, or None, the "pins" of the data, and the "runs" of a trial of
             several.
     """
     os.chdir(config["folder"])
     torch.set_num_threads(config["threads"])
-    session = RaySession(ray.train, config["earlier"])
+    session = RaySession(ray.train, config["earlier"], Path(config["storage"]), raises=True)
     device = ray.train.torch.get_device()
     train_and_report(config["settings"], session, device, pins=config["pins"], runs=config["runs"])
 
@@ -159,6 +159,7 @@ def run_workers(
         train_loop_config={
             "settings": settings,
             "folder": os.getcwd(),
+            "storage": str(folder.resolve()),
             "threads": max(int(resources["CPU"]), 1),
             "earlier": earlier,
             "pins": pins,

@@ -1,5 +1,8 @@
 """Checkpoints: whole or not there, and nothing but plain data inside."""
 
+import errno
+import resource
+
 import pytest
 import torch
 
@@ -69,3 +72,29 @@ def test_the_position_counts_epochs_and_keeps_the_first_best_one_of_a_stage():
     assert position == Position(stage=0, epoch=4, total_epochs=4, best=0.6, best_epoch=2)
     assert position.at_stage(1) == Position(stage=1, epoch=0, total_epochs=4, best=-1.0, best_epoch=2)
     assert position.at_stage(1).after_epoch(0.1) == Position(stage=1, epoch=1, total_epochs=5, best=0.1, best_epoch=5)
+
+
+@pytest.mark.parametrize("limit", [0, 100, 2000])
+def test_a_disk_that_is_full_is_told_with_the_files_name_and_nothing_is_left(tmp_path, limit):
+    """Torch says "unexpected pos 576 vs 534" of it."""
+    target = checkpoint().save(tmp_path / "old")
+    before = target.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            checkpoint().save(tmp_path / "old")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.errno == errno.EFBIG and raised.value.filename == str(target)
+    assert target.read_bytes() == before and len(list((tmp_path / "old").iterdir())) == 2
+
+
+def test_another_error_of_torch_stays_what_it_is(tmp_path, monkeypatch):
+    def fail(*words):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        checkpoint().save(tmp_path)
+    assert list(tmp_path.iterdir()) == []

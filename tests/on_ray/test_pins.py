@@ -70,7 +70,8 @@ def worker(experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("LTRAY_DATA", str(data))
         reported: list[dict[str, str]] = []
         api = SimpleNamespace(report=reported.append, get_checkpoint=lambda: None)
-        train_and_report(experiment.settings(), RaySession(api), torch.device("cpu"), pins=pins, runs=runs)  # type: ignore[arg-type]
+        session = RaySession(api, None, tmp_path, raises=False)  # type: ignore[arg-type]
+        train_and_report(experiment.settings(), session, torch.device("cpu"), pins=pins, runs=runs)
         return "".join(report[FAILURE] for report in reported)
 
     return work

@@ -1,15 +1,18 @@
 """A trial whose settings, data or files cannot be used fails at once, with its sentence, and is not tried again."""
 
+import errno
 import os
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
+from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 
 from ltray.data.pin import Pins
 from ltray.errors import UsageError
-from ltray.on_ray.session import FAILURE, train_and_report
+from ltray.experiment import Experiment
+from ltray.on_ray.session import FAILURE, RaySession, train_and_report
 from ltray.on_ray.workers import _Relay
 from tests.on_ray import commands
 
@@ -19,8 +22,8 @@ SETTINGS = {"dataset": "digits-lt", "methods": ["rescom"]}
 class Session:
     """Keeps what is reported."""
 
-    def __init__(self):
-        self.reported = []
+    def __init__(self, raises=False):
+        self.reported, self.raises = [], raises
         self.api = SimpleNamespace(report=self.reported.append)
 
 
@@ -32,25 +35,21 @@ def test_a_trial_that_cannot_be_built_reports_why_and_returns(wrong):
     assert next(iter(wrong)).partition(".")[2] in report[FAILURE]
 
 
-def test_one_of_several_workers_raises_since_a_report_waits_for_all(monkeypatch):
-    monkeypatch.setattr("ltray.on_ray.session.world_size", lambda: 2)
-    session = Session()
+def test_a_worker_of_ray_train_raises_since_a_report_waits_for_all():
+    session = Session(raises=True)
     with pytest.raises(UsageError, match="hard_positives"):
         train_and_report(SETTINGS | {"rescom.hard_positives": 99}, session, torch.device("cpu"), pins=Pins({}))
     assert session.reported == []
 
 
-class Wrapped(Exception):
+def wrapped(cause):
     """As Ray Train wraps what a worker raised."""
-
-    def __init__(self, cause):
-        super().__init__(str(cause))
-        self._base_exc = cause
+    return UserExceptionWithTraceback(cause, "a traceback")
 
 
 @pytest.mark.parametrize(
     "raised",
-    [{0: Wrapped(UsageError("no images"))}, {0: Wrapped(OSError("lost")), 1: UsageError("no images")}],
+    [{0: wrapped(UsageError("no images"))}, {0: wrapped(OSError("lost")), 1: UsageError("no images")}],
 )
 def test_what_a_worker_cannot_use_ends_the_run(raised):
     put = []
@@ -60,8 +59,36 @@ def test_what_a_worker_cannot_use_ends_the_run(raised):
 
 def test_a_worker_that_dies_is_left_to_the_retries():
     put = []
-    _Relay(SimpleNamespace(put=put.append)).after_exception(None, {0: Wrapped(OSError("lost")), 1: RuntimeError()})
+    _Relay(SimpleNamespace(put=put.append)).after_exception(None, {0: wrapped(OSError("lost")), 1: RuntimeError()})
     assert put == []
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_full_disk_ends_a_run_at_once_and_names_the_folder(raises, tmp_path, monkeypatch):
+    """In a worker it is raised: Ray Train waits for ever for a report after one that failed."""
+
+    def full(metrics, checkpoint):
+        raise OSError(errno.ENOSPC, "Error writing bytes to file. Detail: [errno 28] No space left on device")
+
+    reported = []
+
+    def report(metrics, checkpoint=None):
+        (full if checkpoint else lambda metrics, checkpoint: reported.append(metrics))(metrics, checkpoint)
+
+    api = SimpleNamespace(report=report, Checkpoint=SimpleNamespace(from_directory=str))
+    session = RaySession(api, None, tmp_path, raises=raises)
+    saved = SimpleNamespace(save=lambda folder: None)
+    monkeypatch.setattr(Experiment, "train", lambda self, session, *words, **named: session.report({}, saved))
+    settings = Experiment.from_settings({"dataset": "digits-lt", "methods": ["cross_entropy"]}).settings()
+    pins = SimpleNamespace(of=lambda dataset: None)
+    said = f"{tmp_path}: cannot be written: No space left on device. Free some space there"
+    if raises:
+        with pytest.raises(UsageError, match=said):
+            train_and_report(settings, session, torch.device("cpu"), pins=pins)
+        assert reported == []
+    else:
+        train_and_report(settings, session, torch.device("cpu"), pins=pins)
+        assert reported[0][FAILURE].startswith(said)
 
 
 SPACE = """
