@@ -1,9 +1,10 @@
-"""The files that a run is given, the checkpoint of `--from` and a file of weights: known by content, not by place."""
+"""What a run is given, data, a checkpoint and a file of weights, is known by its content, not by its place."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ltray.data.definition import PLACES
 from ltray.engine.checkpoint import FILE_NAME
 from ltray.errors import UsageError
 from ltray.files import digest_of, reading
@@ -56,6 +57,28 @@ def reconciled(
         there = _replaced(there, known["settings"][name], place)
     digests = {**before, **now}  # a run of an earlier version recorded none: its places are compared
     return (there | {GIVEN_FILES: digests}, {**config, GIVEN_FILES: digests}) if digests else (there, dict(config))
+
+
+def at_new_places(known: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's configuration with the places of its data set, whose digest is the same, as a command has them.
+
+    Args:
+        known: What the run folder holds.
+        config: What the command has.
+    """
+    there: Any = dict(known)
+    for key in (f"dataset.{name}" for name in PLACES):
+        before, now = known["settings"].get(key), config["settings"].get(key)
+        if before is not None and now is not None:
+            there = _moved(there, key, before, now)
+    return dict(there)
+
+
+def _moved(content: Any, key: str, old: str, new: str) -> Any:
+    """Return a configuration with a setting's value replaced wherever it has the old one."""
+    if isinstance(content, dict):
+        return {k: new if k == key and value == old else _moved(value, key, old, new) for k, value in content.items()}
+    return [_moved(value, key, old, new) for value in content] if isinstance(content, list) else content
 
 
 def _replaced(content: Any, old: str, new: str) -> Any:

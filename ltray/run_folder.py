@@ -16,7 +16,7 @@ import yaml
 from ltray.engine.checkpoint import FILE_NAME, SUMMARY_NAME, check_weights_digest, metrics_of
 from ltray.errors import UsageError
 from ltray.files import is_there, locking, read_text, reading
-from ltray.given_files import reconciled
+from ltray.given_files import at_new_places, reconciled
 from ltray.metrics import CHECKPOINT_SCORE
 from ltray.printable import printable
 from ltray.seal import LIST, append_sealed, check_listed, read_lines, read_sealed, write_listed, write_sealed
@@ -66,7 +66,7 @@ def claim(
     Args:
         folder: The run folder; made if absent.
         config: The resolved settings.
-        environment: What `env.json` holds.
+        environment: What `env.json` holds; where the data's digest is the same, their places may differ.
         may_differ: Top-level keys of `config` that a continued run may change.
 
     Returns:
@@ -85,6 +85,9 @@ def claim(
         )
     else:
         there, config = reconciled(folder, known, config)
+        digest = (read_environment(folder) or {}).get("data_digest")
+        if digest and digest == environment.get("data_digest"):
+            there = at_new_places(there, config)
         for key in sorted((config.keys() | there.keys()) - set(may_differ)):
             if config.get(key) != there.get(key):
                 raise UsageError(

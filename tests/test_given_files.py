@@ -3,13 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ltray import train, tune
+from ltray.data.definition import PLACES
 from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
 from ltray.given_files import recorded_files
@@ -138,3 +142,41 @@ def test_paths_are_absolute_from_the_first_and_names_stay(
     assert RunSettings.check_value(name, "~/b") == "/home/someone/b"
     assert RunSettings.check_value("weights", "imagenet") == "imagenet"
     assert RunSettings.check_value(name, "") == ""
+
+
+DEFINITION = {f"dataset.{name}": "" for name in PLACES} | {"dataset.folder": "/old/images", "dataset": "pets"}
+
+
+def data_of(**places: str) -> dict[str, Any]:
+    """The configuration of a search on a data set, with the places given; a row of it has another data set."""
+    settings = DEFINITION | {f"dataset.{name}": place for name, place in places.items()}
+    return {
+        "settings": settings,
+        "alternatives": {"bcl": settings},
+        "rows": [settings, {"dataset.folder": "/other", "output": "/old/images"}],
+    }
+
+
+@given(st.fixed_dictionaries({name: st.text("/ab.", max_size=4) for name in PLACES}))
+def test_a_run_continues_on_the_same_data_at_other_places_and_on_no_other(places: dict[str, str]) -> None:
+    with TemporaryDirectory() as room:
+        folder, same, other = Path(room) / "run", {"data_digest": "a1"}, {"data_digest": "b2"}
+        claim(folder, data_of(), same, may_differ=())
+        now = data_of(**places)
+        if now != data_of():
+            for digest in (other, {"data_digest": ""}, {}):
+                with pytest.raises(UsageError, match="dataset.* is .* there and .* now"):
+                    claim(folder, now, digest, may_differ=())
+        assert claim(folder, now, same, may_differ=())
+        assert read_config(folder) == now
+        with pytest.raises(UsageError, match="`dataset` is 'pets' there"):
+            claim(folder, {**now, "settings": now["settings"] | {"dataset": "zoo"}}, same, may_differ=())
+        with pytest.raises(UsageError, match="`rows` is "):  # another row's data set is compared as before
+            claim(folder, {**now, "rows": [now["settings"], {"dataset.folder": "/third"}]}, same, may_differ=())
+
+
+def test_an_unknown_digest_is_no_evidence(tmp_path: Path) -> None:
+    for digest in ({}, {"data_digest": ""}):
+        claim(tmp_path / str(digest), data_of(), digest, may_differ=())
+        with pytest.raises(UsageError, match="`dataset.folder` is '/old/images' there and '/new' now"):
+            claim(tmp_path / str(digest), data_of(folder="/new"), digest, may_differ=())
