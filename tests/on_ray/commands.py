@@ -82,6 +82,8 @@ def started(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=start_new_session,
+            # A shell that runs the tests in the background ignores Ctrl-C, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         deadline = time.monotonic() + 400
         while not reached(log.read_text()):
