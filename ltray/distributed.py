@@ -83,6 +83,20 @@ def from_first(value: Tensor) -> Tensor:
     return value
 
 
+def own_rows(whole: Tensor) -> Tensor:
+    """Return this worker's rows of one random draw for the images of all workers.
+
+    Args:
+        whole: A row for each image of the whole batch, (W·B, …); rank 0's is used on every worker. Drawn in this size,
+            it is also what a single process draws.
+
+    Returns:
+        (B, …).
+    """
+    rows = whole.shape[0] // world_size()
+    return from_first(whole)[rank() * rows : (rank() + 1) * rows]
+
+
 def data_parallel(module: nn.Module) -> nn.Module:
     """Return a module whose gradients are averaged over the workers in every backward pass.
 

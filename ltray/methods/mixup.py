@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Beta
 
-from ltray.distributed import from_first, gather, rank, world_size
+from ltray.distributed import from_first, gather, own_rows, world_size
 from ltray.knobs import Value, knob
 from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
 from ltray.parts.precision import full_precision
@@ -94,8 +94,7 @@ class Mixup(Stage):
         images, labels = batch["image"], batch.labels
         rows, device = len(labels), labels.device
         share = from_first(self.blend.sample().to(device))
-        order = from_first(torch.randperm(rows * world_size()).to(device))
-        mine = order[rank() * rows : (rank() + 1) * rows]
+        mine = own_rows(torch.randperm(rows * world_size()).to(device))
         scores = self.network(mix(images, gather(images)[mine], share))
         return {"classification": mixed_cross_entropy(scores, labels, gather(labels)[mine], share)}
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltray.distributed import data_parallel, rank, total, world_size
+from ltray.distributed import data_parallel, own_rows, rank, total, world_size
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.network import Backbone, Network
@@ -129,3 +129,16 @@ def test_buffers_begin_as_rank_0_has_them_and_stay_the_workers_own(two_workers) 
 def test_one_worker_is_the_module_itself() -> None:
     module = Counting()
     assert data_parallel(module) is module
+
+
+def _own_draws() -> tuple[Tensor, Tensor]:
+    torch.manual_seed(rank())
+    whole = torch.randn(6, 2)
+    return whole, own_rows(whole)
+
+
+def test_draws_for_the_whole_batch_do_not_depend_on_the_workers(two_workers):
+    whole, alone = _own_draws()
+    assert torch.equal(whole, alone)
+    (_, first), (other, second) = two_workers.run(_own_draws)
+    assert torch.equal(torch.cat([first, second]), whole) and not torch.equal(other, whole)

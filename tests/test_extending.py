@@ -1,0 +1,135 @@
+"""docs/extending.md, followed: every block goes where its first line says, in a copy of ltray, and every check runs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ltray.methods.__main__ import main as methods_command
+from tests.given import ROOT
+from tests.other_package import forget
+
+PAGE = ROOT / "docs" / "extending.md"
+UNFINISHED = shutil.ignore_patterns("*.pyc.*", "tmp.*")  # what other processes may be writing; compiled files save time
+METHOD = ("mypackage/vs_loss.py", "search_spaces/vs_loss.yaml", "ltray/methods/__init__.py")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One piece of code of the page: what its first line says, and the rest."""
+
+    title: str
+    text: str
+
+    @property
+    def file(self) -> str:
+        """The file that it is, or goes into."""
+        return self.title.partition(",")[0]
+
+    @property
+    def place(self) -> str:
+        """Where in the file it goes: "in NAME", "above NAME", or "" where it is the file."""
+        return self.title.partition(", ")[2]
+
+    @property
+    def lines(self) -> int:
+        """Lines that are not blank."""
+        return sum(bool(line.strip()) for line in self.text.splitlines())
+
+
+def blocks() -> list[Block]:
+    """The page's code, in its order."""
+    found = re.findall(r"^```(?:python|yaml)\n# ([^\n]*)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    assert len(found) == len(re.findall(r"^```(?:python|yaml)$", PAGE.read_text(encoding="utf-8"), re.M))
+    return [Block(title, text) for title, text in found]
+
+
+def inserted(source: str, place: str, text: str) -> str:
+    """A file's text with a block above or in what it names."""
+    how, _, name = place.partition(" ")
+    lines = source.splitlines(keepends=True)
+    at = [number for number, line in enumerate(lines) if line.startswith(name)]
+    assert len(at) == 1, f"{place}: found {len(at)} times"
+    start = at[0]
+    if how == "above":
+        while lines[start - 1].startswith("@"):
+            start -= 1
+    else:
+        assert how == "in"
+        line = lines[start].rstrip("\n")
+        if line.endswith(")"):  # a tuple or an import on one line
+            if "import" in line:
+                return "".join([*lines[: start + 1], text, *lines[start + 1 :]])
+            lines[start] = f"{line[:-1]}, {text.strip()})\n"
+            return "".join(lines)
+        start += 1
+    return "".join([*lines[:start], text, *lines[start:]])
+
+
+def write(folder: Path, *, inside: bool) -> None:
+    """Put the page's blocks into a folder: those of one's own package, or those that change ltray."""
+    for block in blocks():
+        if not block.title.startswith("check") and block.file.startswith(("ltray/", "search_spaces/")) == inside:
+            file = folder / block.file
+            file.parent.mkdir(exist_ok=True)
+            new = inserted(file.read_text(encoding="utf-8"), block.place, block.text) if block.place else block.text
+            file.write_text(new, encoding="utf-8")
+
+
+def checks(*, inside: bool) -> list[str]:
+    """The code of the page's quick checks, by whether it needs what was added to ltray."""
+    found = [block.text for block in blocks() if block.title.startswith("check:")]
+    return [text for text in found if ("mypackage" in text or "my-digits" in text) != inside]
+
+
+def run(folder: Path, code: str) -> None:
+    """Run code in a process of its own that finds the folder's packages first."""
+    (folder / "check.py").write_text(code, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": f"{folder}:{ROOT}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "check.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def test_the_checks_of_what_is_in_a_package_of_one_s_own_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, inside=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert len(checks(inside=False)) == 4
+    for code in checks(inside=False):
+        exec(code, {"__name__": "check"})
+    assert methods_command(["mypackage.vs_loss:METHOD"]) == 0
+    forget("mypackage")
+
+
+def test_the_checks_of_what_is_added_to_ltray_pass(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "ltray", tmp_path / "ltray", ignore=UNFINISHED)
+    for name in ("datasets", "search_spaces"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    write(tmp_path, inside=False)
+    write(tmp_path, inside=True)
+    shutil.move(tmp_path / "mypackage" / "vs_loss.py", tmp_path / "ltray" / "methods" / "vs_loss.py")
+    assert len(checks(inside=True)) == 7
+    run(tmp_path, "\n".join(checks(inside=True)))
+
+
+@pytest.mark.slow
+def test_two_workers_of_the_page_s_method_end_like_one(tmp_path: Path) -> None:
+    write(tmp_path, inside=False)
+    (check,) = [block for block in blocks() if block.title.startswith("check, slow")]
+    run(tmp_path, check.text)
+
+
+def test_the_page_counts_what_the_method_took() -> None:
+    by_file = {name: sum(b.lines for b in blocks() if b.file == name) for name in METHOD}
+    module, space, entries = by_file.values()
+    assert (
+        f"1 file with {module} lines that are not blank, and no change of ltray; to make it part of ltray, {entries} "
+        f"lines in one existing file and a search space of {space} lines."
+    ) in " ".join(PAGE.read_text(encoding="utf-8").split())
