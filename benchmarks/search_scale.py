@@ -27,6 +27,7 @@ from ltray.on_ray.callbacks.progress import ProgressCallback
 from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper
+from ltray.on_ray.tasks import TASK
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.stopping_rules import SuccessiveHalving
 from ltray.study.study import open_study
@@ -93,7 +94,7 @@ class Driver:
         config = self.clock.time("proposal", self.searcher.suggest, name)
         if not isinstance(config, dict):
             return None
-        trial = SimulatedTrial(name, config, str(self.folder / "trials" / f"{config['number']:04d}"))
+        trial = SimulatedTrial(name, config, str(self.folder / "trials" / config[TASK].name))
         self.scheduler.on_trial_add(None, trial)
         self.clock.time("watch", self._tell, "on_trial_start", trial)
         return trial

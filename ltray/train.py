@@ -161,23 +161,22 @@ def _follow(
     from ltray.on_ray import cluster
     from ltray.on_ray.last_line import last_line
     from ltray.on_ray.session import FAILURE
+    from ltray.on_ray.tasks import Placement
     from ltray.on_ray.workers import run_workers
 
     def tell(words: str) -> None:
         console.print(words, style="yellow", soft_wrap=True)
 
     board = TensorBoardLogger(folder)
+    pins = Pins({experiment.dataset: data.pin})
     known = whole_checkpoints(folder)
     check_newest(known)
     unseen = [(metrics, path) for path, metrics in unrecorded(folder)]
     reports = run_workers(
         experiment.settings(),
-        count=resources.workers,
-        resources=cluster.worker_resources(resources),
+        Placement(Path.cwd(), resources.workers, cluster.worker_resources(resources), resources.retries, pins),
         folder=folder,
-        retries=resources.retries,
         earlier=known[-1][0] if known else None,
-        pins=Pins({experiment.dataset: data.pin}),
         tell=tell,
     )
     last: Mapping[str, Any] = {}

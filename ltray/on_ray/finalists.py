@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.pins import pins_of
 from ltray.on_ray.session import FAILURE
+from ltray.on_ray.tasks import FinalistTask, Placement
 from ltray.on_ray.trainer import cause_of_death
 from ltray.on_ray.tries import INTERRUPTED, Tries, interruption
 from ltray.on_ray.workers import run_workers
@@ -130,18 +131,12 @@ class _Wave:
             num_gpus=self.resources.get("GPU", 0) if alone else 0,
             max_retries=0,  # `_end` decides
         )
-        return task.remote(
-            {
-                "settings": finalist.run_settings(cell),
-                "folder": str(finalist.folder(self.folder.resolve(), cell)),
-                "working": os.getcwd(),
-                "workers": self.space.trial.workers,
-                "resources": dict(self.resources),
-                "retries": self.space.trial.retries,
-                "pins": self.pins,
-                "stamps": {"trial": finalist.key, "paper": finalist.paper},
-            }
+        placement = Placement(
+            Path.cwd(), self.space.trial.workers, dict(self.resources), self.space.trial.retries, self.pins
         )
+        stamps = {"trial": finalist.key, "paper": finalist.paper}
+        folder = finalist.folder(self.folder.resolve(), cell)
+        return task.remote(FinalistTask(finalist.run_settings(cell), folder, placement, stamps))
 
     def _end(self, task: Any, finalist: Finalist, cell: Cell) -> list[str] | None:
         """Say how a run ended; return why it crashed, nothing where it did not, None where it is to start again."""
@@ -175,48 +170,45 @@ class _Wave:
 
 
 @ray.remote
-def _train(config: Mapping[str, Any]) -> dict[str, Any]:
+def _train(task: FinalistTask) -> dict[str, Any]:
     """Train one run from its newest checkpoint and evaluate its best one, once."""
-    os.chdir(config["working"])
-    folder = Path(config["folder"])
-    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(task.placement.working)
+    task.folder.mkdir(parents=True, exist_ok=True)
     try:
-        found = _alone(config, folder) if config["workers"] == 1 else _with_workers(config, folder)
+        found = _alone(task) if task.placement.workers == 1 else _with_workers(task)
     except (NotFinite, UsageError) as error:
-        failure = {FAILURE: str(error)} | dict(config["stamps"])
-        write_sealed(folder / FAILURE_FILE, failure)
+        failure = {FAILURE: str(error)} | dict(task.stamps)
+        write_sealed(task.folder / FAILURE_FILE, failure)
         return failure
-    for checkpoint in folder.glob(CHECKPOINT):  # the best one stands in best/ now
+    for checkpoint in task.folder.glob(CHECKPOINT):  # the best one stands in best/ now
         shutil.rmtree(checkpoint)
     return found
 
 
-def _alone(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    torch.set_num_threads(max(int(config["resources"]["CPU"]), 1))
-    device = torch.device("cuda" if "GPU" in config["resources"] else "cpu")
-    experiment = Experiment.from_settings(config["settings"], complete=True)
-    experiment.train(FolderSession(folder), device, pin=config["pins"].of(experiment.dataset))
-    return keep_evaluated(folder, checkpoint_of(folder), device, stamps=config["stamps"])
+def _alone(task: FinalistTask) -> dict[str, Any]:
+    torch.set_num_threads(task.placement.threads)
+    experiment = Experiment.from_settings(task.settings, complete=True)
+    pin = task.placement.pins.of(experiment.dataset)
+    experiment.train(FolderSession(task.folder), task.placement.device, pin=pin)
+    return keep_evaluated(task.folder, checkpoint_of(task.folder), task.placement.device, stamps=task.stamps)
 
 
-def _with_workers(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _with_workers(task: FinalistTask) -> dict[str, Any]:
+    folder = task.folder
     for _, metrics in unrecorded(folder):
         append_history(folder, metrics)
     known = whole_checkpoints(folder)
     survived: list[str] = []
     reports = run_workers(
-        dict(config["settings"]),
-        count=config["workers"],
-        resources=dict(config["resources"]),
+        task.settings,
+        task.placement,
         folder=folder,
-        retries=config["retries"],
         earlier=known[-1][0] if known else None,
-        pins=config["pins"],
         tell=survived.append,
     )
     for metrics, _ in reports:
         if FAILURE in metrics:
             raise NotFinite(metrics[FAILURE])
         append_history(folder, metrics)
-    found = evaluate_where_trained(folder, checkpoint_of(folder), config["resources"], stamps=config["stamps"])
+    found = evaluate_where_trained(folder, checkpoint_of(folder), task.placement.resources, stamps=task.stamps)
     return found | {INTERRUPTED: survived}

@@ -16,6 +16,7 @@ from ltray.experiment import Experiment
 from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper
+from ltray.on_ray.tasks import task_of
 from ltray.on_ray.trial import checkpoints, copies_folder, resumable
 from ltray.study._compat import live
 from ltray.study.population import Copy, Population
@@ -135,7 +136,7 @@ class PBTScheduler(RuleScheduler):
         decision = super().on_trial_result(tune_controller, trial, result)
         if decision == TrialScheduler.STOP or result[EPOCHS] not in self._population.ends:
             return decision
-        if self._search.compared(trial.config["number"]) >= result[EPOCHS]:
+        if self._search.compared(task_of(trial).number) >= result[EPOCHS]:
             return decision
         self._closing.ended.add(trial.trial_id)
         return str(TrialScheduler.STOP)

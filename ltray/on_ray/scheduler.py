@@ -6,6 +6,7 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from ltray.on_ray.tasks import task_of
 from ltray.on_ray.trial import error_of, is_finite
 from ltray.strategies.stopping_rules import Rule
 from ltray.study.progress import TrialProgress
@@ -51,7 +52,7 @@ class RuleScheduler(FIFOScheduler):
         """Decide whether a trial goes on."""
         if not is_finite(result.get(self._watched)):
             return str(TrialScheduler.STOP)
-        number, epoch = trial.config["number"], int(result[EPOCHS])
+        number, epoch = task_of(trial).number, int(result[EPOCHS])
         self._record(number, epoch, result)
         if self._goes_on(number, epoch):
             self._continued[number] = max(epoch, self._continued.get(number, 0))
@@ -69,7 +70,7 @@ class RuleScheduler(FIFOScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Record the last value, which comes only here; one that is not finite leaves no mark."""
         if is_finite(result.get(self._watched)):
-            self._record(trial.config["number"], int(result[EPOCHS]), result)
+            self._record(task_of(trial).number, int(result[EPOCHS]), result)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Keep why a trial crashed, whether it is retried or not: Tune asks this before it tells the searcher."""

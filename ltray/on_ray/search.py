@@ -1,6 +1,5 @@
 """A whole search: Optuna proposes, Tune runs, the study remembers."""
 
-import os
 import time
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,8 @@ from ltray.on_ray.pins import pins_of
 from ltray.on_ray.scheduler import RuleScheduler
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper, signals_to
-from ltray.on_ray.trial import resumable, run_trial, trial_folder_name
+from ltray.on_ray.tasks import SEARCH, Placement, SearchTask, task_of
+from ltray.on_ray.trial import resumable, run_trial
 from ltray.run_folder import TRIALS, check_newest
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
@@ -150,15 +150,15 @@ def _run_trials(
     stopper.last_words[:0] = [close, partial(write_tables, space, study, folder, console)]
     tuner = ray.tune.Tuner(
         ray.tune.with_resources(run_trial, _resources(space)),
-        param_space=_shared(space, folder) | {"runs": plan.runs},
+        param_space={SEARCH: _search_task(space, plan, folder)},
         tune_config=ray.tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
             num_samples=-1 if plan.population else left,  # a member comes once a generation
             max_concurrent_trials=at_once,
             reuse_actors=True,
-            trial_name_creator=lambda trial: f"{trial.config['number']:04d}",
-            trial_dirname_creator=lambda trial: trial_folder_name(trial.config["number"], trial.config["attempt"]),
+            trial_name_creator=lambda trial: task_of(trial).name,
+            trial_dirname_creator=lambda trial: task_of(trial).folder_name,
         ),
         run_config=ray.tune.RunConfig(
             name=TRIALS,
@@ -185,16 +185,10 @@ def _resources(space: SearchSpace) -> dict[str, float]:
     return {name.lower(): amount for name, amount in cluster.worker_resources(space.trial).items()}
 
 
-def _shared(space: SearchSpace, folder: Path) -> dict[str, Any]:
-    """Return the part of `run_trial`'s configuration that all trials share."""
-    return {
-        "trials": str(folder.resolve() / TRIALS),
-        "folder": os.getcwd(),
-        "workers": space.trial.workers,
-        "resources": cluster.worker_resources(space.trial),
-        "retries": space.trial.retries,
-        "pins": pins_of(space.experiments()),
-    }
+def _search_task(space: SearchSpace, plan: TrialPlan, folder: Path) -> SearchTask:
+    pins, resources = pins_of(space.experiments()), cluster.worker_resources(space.trial)
+    placement = Placement(Path.cwd(), space.trial.workers, resources, space.trial.retries, pins)
+    return SearchTask(folder.resolve() / TRIALS, placement, plan.runs)
 
 
 def _announce(space: SearchSpace, plan: TrialPlan, console: Console, *, at_once: int) -> None:

@@ -13,6 +13,7 @@ from ray.tune.search import Searcher
 from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.shutdown import GracefulStopper
+from ltray.on_ray.tasks import TASK, TrialTask
 from ltray.on_ray.trial import failure_of, is_finite
 from ltray.space.search_space import SearchSpace
 from ltray.study._compat import as_recorded, live
@@ -82,7 +83,7 @@ class StudySearch(Searcher):
         else:
             return str(Searcher.FINISHED)
         self._trials[trial_id] = trial
-        return {"number": trial.number, "attempt": attempt, "settings": as_read(settings, self._space)}
+        return {TASK: TrialTask(trial.number, attempt, as_read(settings, self._space))}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Record an epoch after which the trial continues, and that early stopping decided so."""

@@ -20,7 +20,7 @@ from ltray.engine.train_step import NotFinite
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.files import writing
-from ltray.study.short_runs import train_runs
+from ltray.study.short_runs import ShortRuns, train_runs
 
 TEMPORARY = "ltray-checkpoint-"
 FAILURE = "failure"  # the key under which a run reports why it cannot go on
@@ -86,7 +86,7 @@ def train_and_report(
     device: torch.device,
     *,
     pins: Pins,
-    runs: Mapping[str, Any] | None = None,
+    runs: ShortRuns | None = None,
 ) -> None:
     """Train; what would come again is reported as the run's failure and not retried.
 
@@ -98,13 +98,13 @@ def train_and_report(
         session: Where it reports.
         device: Where to train.
         pins: The data sets as the command has them; a node that has another one ends the run.
-        runs: "lengths" and "promotion" of `ltray.study.short_runs.train_runs`, for a trial of several runs.
+        runs: Of a trial of several runs; None: it is one.
     """
     try:
         experiment = Experiment.from_settings(settings, complete=True)
         pin = pins.of(experiment.dataset)
         if runs:
-            train_runs(experiment, **runs, session=session, device=device, pin=pin)
+            train_runs(experiment, runs, session=session, device=device, pin=pin)
         else:
             experiment.train(session, device, pin=pin)
     except NotFinite as error:

@@ -15,19 +15,15 @@ from ltray.errors import UsageError
 from ltray.files import writing
 from ltray.on_ray.last_line import last_line
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
+from ltray.on_ray.tasks import SEARCH, TASK, SearchTask, TrialTask
 from ltray.on_ray.tries import INTERRUPTED
 from ltray.on_ray.workers import run_workers
 from ltray.run_folder import whole_checkpoints
 
 
-def trial_folder_name(number: int, attempt: int) -> str:
-    """Name the folder of a trial: `0007`, or `0007.1` where the search was resumed once."""
-    return f"{number:04d}" + (f".{attempt}" if attempt else "")
-
-
 def attempts(trials: Path, number: int) -> list[Path]:
     """Return the folders of a trial, oldest first."""
-    found = [trials / trial_folder_name(number, 0), *trials.glob(f"{number:04d}.*")]
+    found = [trials / f"{number:04d}", *trials.glob(f"{number:04d}.*")]
     return sorted((p for p in found if p.is_dir()), key=lambda p: int(p.suffix[1:] or 0))
 
 
@@ -57,29 +53,28 @@ def run_trial(config: Mapping[str, Any]) -> None:
     """Train one trial from its newest checkpoint, reporting every epoch to Tune.
 
     Args:
-        config: "number" of the trial, its "settings", the "trials" folder, the "folder" to
-            work in, "workers", "resources" of each, "retries", the "pins" of the data, and the "runs"
-            of a trial of several, or None.
+        config: The `TrialTask` under `TASK`, the `SearchTask` under `SEARCH`.
     """
-    os.chdir(config["folder"])
-    if config["workers"] == 1:
-        _alone(config)
+    task: TrialTask = config[TASK]
+    search: SearchTask = config[SEARCH]
+    os.chdir(search.placement.working)
+    if search.placement.workers == 1:
+        _alone(task, search)
     else:
-        _with_workers(config)
+        _with_workers(task, search)
 
 
-def _alone(config: Mapping[str, Any]) -> None:
-    torch.set_num_threads(max(int(config["resources"]["CPU"]), 1))
-    device = torch.device("cuda" if "GPU" in config["resources"] else "cpu")
-    known = resumable(Path(config["trials"]), config["number"])
+def _alone(task: TrialTask, search: SearchTask) -> None:
+    torch.set_num_threads(search.placement.threads)
+    known = resumable(search.trials, task.number)
     if ray.tune.get_checkpoint() is None:
         _report_again(known[-1:])
-    session = RaySession(ray.tune, known[-1][0] if known else None, Path(config["trials"]), raises=False)
-    train_and_report(config["settings"], session, device, pins=config["pins"], runs=config["runs"])
+    session = RaySession(ray.tune, known[-1][0] if known else None, search.trials, raises=False)
+    train_and_report(task.settings, session, search.placement.device, pins=search.placement.pins, runs=search.runs)
 
 
-def _with_workers(config: Mapping[str, Any]) -> None:
-    trials, number = Path(config["trials"]), config["number"]
+def _with_workers(task: TrialTask, search: SearchTask) -> None:
+    trials, number = search.trials, task.number
     folder = workers_folder(trials.parent, number)
     known = resumable(trials, number)[-1:]
     # The newest may not have reached Tune's folder when the driver died.
@@ -87,14 +82,11 @@ def _with_workers(config: Mapping[str, Any]) -> None:
     known += [item for item in whole_checkpoints(folder) if item[1]["total_epochs"] > reported]
     survived: list[str] = []
     reports = run_workers(
-        dict(config["settings"]),
-        count=config["workers"],
-        resources=dict(config["resources"]),
+        task.settings,
+        search.placement,
         folder=folder,
-        retries=config["retries"],
-        pins=config["pins"],
-        runs=config["runs"],
         earlier=known[-1][0] if known else None,
+        runs=search.runs,
         tell=survived.append,
     )
     try:

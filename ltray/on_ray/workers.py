@@ -21,7 +21,6 @@ from ray.util.placement_group import (
 )
 from ray.util.queue import Empty, Queue
 
-from ltray.data.pin import Pins
 from ltray.engine.checkpoint import metrics_of
 from ltray.errors import UsageError
 from ltray.metrics import CHECKPOINT_SCORE
@@ -33,9 +32,11 @@ from ltray.on_ray._compat_train import (
     raised_by_worker,
 )
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
+from ltray.on_ray.tasks import TASK, Placement, WorkerTask
 from ltray.on_ray.torch_backend import ConfinedTorchConfig
 from ltray.on_ray.trainer import Failure, ProgressPolicy
 from ltray.on_ray.tries import interruption
+from ltray.study.short_runs import ShortRuns
 
 ABORT_WITHIN = 20.0  # seconds
 Report = tuple[dict[str, Any], Path | None]
@@ -103,28 +104,24 @@ def train_worker(config: dict[str, Any]) -> None:
     """Train one worker's share of an experiment; what Ray Train runs on every worker.
 
     Args:
-        config: "settings" of the experiment, "folder" to work in, the run's own as "storage", "threads" to compute
-            with, the checkpoint of an "earlier" driver, or None, the "pins" of the data, and the "runs" of a trial of
-            several.
+        config: The `WorkerTask` under `TASK`.
     """
-    os.chdir(config["folder"])
-    torch.set_num_threads(config["threads"])
-    session = RaySession(ray.train, config["earlier"], Path(config["storage"]), raises=True)
+    task: WorkerTask = config[TASK]
+    os.chdir(task.placement.working)
+    torch.set_num_threads(task.placement.threads)
+    session = RaySession(ray.train, task.earlier, task.folder, raises=True)
     device = ray.train.torch.get_device()
-    train_and_report(config["settings"], session, device, pins=config["pins"], runs=config["runs"])
+    train_and_report(task.settings, session, device, pins=task.placement.pins, runs=task.runs)
 
 
 def run_workers(
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
+    placement: Placement,
     *,
-    count: int,
-    resources: dict[str, float],
     folder: Path,
-    retries: int,
     earlier: Path | None,
-    pins: Pins,
     tell: Callable[[str], object],
-    runs: Mapping[str, Any] | None = None,
+    runs: ShortRuns | None = None,
 ) -> Generator[Report, None, None]:
     """Train on several workers, yielding (metrics, checkpoint folder) after every epoch.
 
@@ -132,12 +129,9 @@ def run_workers(
 
     Args:
         settings: Flat settings of the experiment.
-        count: Number of workers, W.
-        resources: What each worker takes; see `worker_resources`.
+        placement: Where and how the workers compute.
         folder: Where Ray keeps the run's checkpoints.
-        retries: Failures without a new epoch in between after which the workers start again from their checkpoint.
         earlier: The checkpoint to go on from.
-        pins: The data sets as the command has them.
         tell: Gets a line on every failure that the run survives.
         runs: Of a trial of several runs; see `train_and_report`.
 
@@ -154,19 +148,13 @@ def run_workers(
     reports = Queue(maxsize=1, actor_options={"num_cpus": 0})
     trainer = Trainer(
         train_worker,
-        policy=ProgressPolicy(reports, retries),
+        policy=ProgressPolicy(reports, placement.retries),
         torch_config=ConfinedTorchConfig(),
-        train_loop_config={
-            "settings": settings,
-            "folder": os.getcwd(),
-            "storage": str(folder.resolve()),
-            "threads": max(int(resources["CPU"]), 1),
-            "earlier": earlier,
-            "pins": pins,
-            "runs": runs,
-        },
+        train_loop_config={TASK: WorkerTask(dict(settings), folder.resolve(), placement, earlier, runs)},
         scaling_config=ray.train.ScalingConfig(
-            num_workers=count, use_gpu="GPU" in resources, resources_per_worker=resources
+            num_workers=placement.workers,
+            use_gpu="GPU" in placement.resources,
+            resources_per_worker=dict(placement.resources),
         ),
         run_config=ray.train.RunConfig(
             name=folder.name,

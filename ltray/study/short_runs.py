@@ -1,7 +1,7 @@
 """A trial of several runs, each longer than the one before: short runs that a search compares."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -15,11 +15,23 @@ RUN, RUN_EPOCH, TOTAL = "run", "run_epoch", "total_epochs"
 A_RUN = 1000.0  # in the score of a checkpoint: more than stages and accuracies of a run can add up to
 
 
+@dataclass(frozen=True)
+class ShortRuns:
+    """The runs of a trial of several.
+
+    Attributes:
+        lengths: `epochs` of each run, ascending.
+        promotion: "restart" or "continue"; see `train_runs`.
+    """
+
+    lengths: tuple[int, ...]
+    promotion: str
+
+
 def train_runs(
     experiment: Experiment,
-    lengths: Sequence[int],
+    runs: ShortRuns,
     *,
-    promotion: str,
     session: Session,
     device: torch.device,
     pin: Pin | None = None,
@@ -32,9 +44,8 @@ def train_runs(
 
     Args:
         experiment: The last, whole run.
-        lengths: `epochs` of each run, ascending.
-        promotion: "restart": a run starts from scratch, as if there had been no other;
-            "continue": it starts from the weights, queues and averages that the run before
+        runs: Their lengths and what a longer one starts from. "restart": from scratch, as if there
+            had been no other; "continue": it starts from the weights, queues and averages that the run before
             ended with, its optimiser and its schedule from the start (a warm restart).
         session: Gets metrics and a checkpoint after every epoch of every run.
         device: Where to train.
@@ -43,9 +54,9 @@ def train_runs(
     saved = session.resume()
     first = int(saved.metrics[RUN]) if saved else 0
     last = saved
-    for index, epochs in enumerate(lengths[first:], start=first):
-        own = _RunOfSeveral(session, lengths, run=index, saved=saved if index == first else None, last=last)
-        start = last if promotion == "continue" and index > first else None
+    for index, epochs in enumerate(runs.lengths[first:], start=first):
+        own = _RunOfSeveral(session, runs.lengths, run=index, saved=saved if index == first else None, last=last)
+        start = last if runs.promotion == "continue" and index > first else None
         experiment.shortened(epochs).train(own, device, start=start, pin=pin)
         last = own.last
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Self
+from typing import Self
 
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
@@ -11,6 +11,7 @@ from ltray.long_tail import LongTail
 from ltray.space.search_settings import Stop
 from ltray.strategies.stopping_rules import STOPPING_RULES, Rule
 from ltray.study.population import Population
+from ltray.study.short_runs import ShortRuns
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ class TrialPlan:
         return cls(lengths, ends[:-1], ends[-1], stop.promotion, rule)
 
     @property
-    def runs(self) -> dict[str, Any] | None:
-        """Return what `ltray.study.short_runs.train_runs` needs to know; None for a trial of one run."""
-        return {"lengths": self.lengths, "promotion": self.promotion} if len(self.lengths) > 1 else None
+    def runs(self) -> ShortRuns | None:
+        """Return the runs of a trial of several; None for a trial of one run."""
+        return ShortRuns(self.lengths, self.promotion) if len(self.lengths) > 1 else None
 
     def describe(self, stop: Stop) -> str:
         """Return in words what happens to a trial."""

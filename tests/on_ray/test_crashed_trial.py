@@ -9,6 +9,7 @@ import pytest
 from ltray.on_ray.scheduler import RuleScheduler
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper
+from ltray.on_ray.tasks import TASK, TrialTask
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import REASON, open_study
 from tests.on_ray import commands
@@ -36,7 +37,7 @@ def test_why_a_trial_crashed_is_written_before_it_is_told(tmp_path, words):
     study, errors = open_study(tmp_path, space), {}
     searcher = StudySearch(study, space, metric="val/acc_all", trials=2, stopper=GracefulStopper(), errors=errors)
     scheduler = RuleScheduler(None, metric="val/acc_all", recorded={}, errors=errors)
-    trial = SimpleNamespace(trial_id="a", error_file=str(tmp_path / "error.txt"), config={"number": 0})
+    trial = SimpleNamespace(trial_id="a", error_file=str(tmp_path / "error.txt"), config={TASK: TrialTask(0, 0, {})})
     searcher.suggest("a")
     scheduler.on_trial_error(None, trial)  # the order of Tune's controller
     searcher.on_trial_complete("a", None, error=True)

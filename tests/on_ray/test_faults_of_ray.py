@@ -1,6 +1,7 @@
 """Defects of Ray's own parts, shown on those parts and mended in ours: one scenario each, no cluster."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import optuna
@@ -14,6 +15,7 @@ from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.session import FAILURE
 from ltray.on_ray.shutdown import GracefulStopper
+from ltray.on_ray.tasks import TASK, TrialTask
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.stopping_rules import SuccessiveHalving
 from ltray.study.study import REASON, begin, recorded_values
@@ -104,9 +106,8 @@ def test_trials_of_a_dead_driver_go_on_and_the_stock_class_leaves_them_running(s
         assert [t.state for t in search.study.trials] == [TrialState.RUNNING, TrialState.COMPLETE]
     else:
         again = StudySearch(search.study, search.searcher._space, metric=METRIC, trials=9, stopper=GracefulStopper())
-        config = again.suggest("b")
-        assert (config["number"], config["attempt"]) == (0, 1)
-        assert config["settings"] == first["settings"]
+        assert again.suggest("b") == {TASK: replace(first[TASK], attempt=1)}
+        assert first[TASK].number == 0
         again.on_trial_result("b", epoch_result(1, 0.3))  # the epoch of its newest checkpoint is reported once more
         again.on_trial_complete("b", epoch_result(9, 0.5))
         assert [t.state for t in search.study.trials] == [TrialState.COMPLETE]
@@ -130,7 +131,7 @@ def test_a_run_that_says_why_it_cannot_go_on_fails_with_that_reason(tmp_path):
 
 
 def trial(number):
-    return SimpleNamespace(config={"number": number}, trial_id=f"id-{number}")
+    return SimpleNamespace(config={TASK: TrialTask(number, 0, {})}, trial_id=f"id-{number}")
 
 
 def stock_scheduler(recorded):

@@ -12,7 +12,8 @@ from ray.tune.search import Searcher
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.on_ray.pbt import PBTScheduler, PopulationSearch
 from ltray.on_ray.shutdown import GracefulStopper
-from ltray.on_ray.trial import resumable, trial_folder_name
+from ltray.on_ray.tasks import task_of
+from ltray.on_ray.trial import resumable
 from ltray.study.population import Population
 from ltray.study.study import COPIES, SETTINGS
 
@@ -60,7 +61,7 @@ class Driver:
 
     def member(self, trial):
         """Train one member, an epoch each time it is asked."""
-        number = trial.config["number"]
+        number = task_of(trial).number
         known = resumable(self.trials, number)
         weight, epoch = torch.tensor(float(number)), 0
         if known:  # reported once more, as RaySession does
@@ -72,7 +73,7 @@ class Driver:
             epoch += 1
             metrics = {METRIC: float(weight) / 10 + epoch / 100, "total_epochs": epoch, "planned_epochs": EPOCHS}
             metrics |= {f"{METRIC}_best": metrics[METRIC], "checkpoint_score": metrics[METRIC]}
-            folder = self.trials / trial_folder_name(number, trial.config["attempt"]) / f"checkpoint_{epoch:06d}"
+            folder = self.trials / task_of(trial).folder_name / f"checkpoint_{epoch:06d}"
             Checkpoint(Position(0, epoch, epoch), {"w": weight}, {}, {}, {}, metrics).save(folder)
             if self.report(trial, epoch, metrics):
                 return

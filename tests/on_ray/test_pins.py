@@ -24,12 +24,14 @@ from ltray.experiment import Experiment
 from ltray.on_ray import finalists
 from ltray.on_ray.pins import pins_of
 from ltray.on_ray.session import FAILURE, RaySession, train_and_report
+from ltray.on_ray.tasks import FinalistTask, Placement
+from ltray.study.short_runs import ShortRuns
 from tests.data.folders_and_commands import fill
 
 pytestmark = pytest.mark.ffcv
 
 PETS = "name: pets\nsource: folder\nfolder: pets\nprotocol: paper\ntest_per_class: 1\n"
-RUNS = {"lengths": [1, 2], "promotion": "restart"}
+RUNS = ShortRuns((1, 2), "restart")
 NODE = socket.gethostname()
 
 
@@ -66,7 +68,7 @@ Worker = Callable[..., str]
 def worker(experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
     """Work as a worker on a node with another LTRAY_DATA; return what it reports as the run's failure."""
 
-    def work(pins: Pins, data: Path, runs: dict[str, Any] | None = None) -> str:
+    def work(pins: Pins, data: Path, runs: ShortRuns | None = None) -> str:
         monkeypatch.setenv("LTRAY_DATA", str(data))
         reported: list[dict[str, str]] = []
         api = SimpleNamespace(report=reported.append, get_checkpoint=lambda: None)
@@ -89,7 +91,7 @@ def changed(experiment: Experiment, data: Path, **fields: str) -> Path:
 
 @pytest.mark.parametrize("runs", [None, RUNS])
 def test_the_same_data_elsewhere_are_trained_on(
-    experiment: Experiment, worker: Worker, begun: list[object], tmp_path: Path, runs: dict[str, Any] | None
+    experiment: Experiment, worker: Worker, begun: list[object], tmp_path: Path, runs: ShortRuns | None
 ) -> None:
     assert worker(pins_of([experiment]), changed(experiment, tmp_path / "second"), runs) == ""
     assert len(begun) == (2 if runs else 1)
@@ -129,10 +131,10 @@ def test_a_node_that_converts_other_originals_ends_the_run(
 def test_a_finalist_compares_too(
     experiment: Experiment, begun: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = {"settings": experiment.settings(), "resources": {"CPU": 1}, "pins": pins_of([experiment])}
+    placement = Placement(tmp_path, 1, {"CPU": 1}, 0, pins_of([experiment]))
     monkeypatch.setenv("LTRAY_DATA", str(changed(experiment, tmp_path / "second", fingerprint="0" * 64)))
     with pytest.raises(UsageError, match="the originals of node"):
-        finalists._alone(config, tmp_path)
+        finalists._alone(FinalistTask(experiment.settings(), tmp_path, placement, {}))
     assert begun == []
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import ASHAScheduler
 
 from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
+from ltray.on_ray.tasks import TASK, TrialTask
 from ltray.strategies.stopping_rules import HyperBand, MedianStopping, SuccessiveHalving
 from ltray.study.progress import TrialProgress
 
@@ -18,7 +19,7 @@ RULES = [SuccessiveHalving((1, 3), 3), HyperBand((1, 3), 3), MedianStopping(2)]
 
 
 def trial(number):
-    return SimpleNamespace(config={"number": number}, trial_id=f"id-{number}")
+    return SimpleNamespace(config={TASK: TrialTask(number, 0, {})}, trial_id=f"id-{number}")
 
 
 def report(scheduler, number, epoch, value):

@@ -1,6 +1,7 @@
 """A search that closes: running trials end with their epoch, or at once, and stay open in the study."""
 
 import signal
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -10,6 +11,7 @@ from ltray.on_ray.callbacks.budget import BudgetCallback
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper, signals_to
+from ltray.on_ray.tasks import TASK
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
 from ltray.study.study import open_study
@@ -72,7 +74,7 @@ def test_a_trial_that_closing_ended_stays_open_and_is_the_first_to_go_on(space, 
     assert searcher.suggest("b") == "FINISHED"
     assert [(t.state.name, t.intermediate_values) for t in study.get_trials()] == [("RUNNING", {2: 0.5})]
     again = StudySearch(study, space, metric="val/acc_all", trials=9, stopper=GracefulStopper())
-    assert again.suggest("c") == first | {"attempt": 1}
+    assert again.suggest("c") == {TASK: replace(first[TASK], attempt=1)}
 
 
 def test_a_trial_that_ends_whole_while_the_search_closes_is_complete(space, tmp_path):

@@ -16,6 +16,7 @@ from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper
+from ltray.on_ray.tasks import TASK
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import PROGRESS, open_study
 from tests.on_ray import commands
@@ -46,7 +47,7 @@ def drive(space: SearchSpace, folder: Path) -> None:
     study = open_study(folder, space)
     searcher = StudySearch(study, space, metric="val/acc_all", trials=5, stopper=GracefulStopper())
     while isinstance(config := searcher.suggest("t"), dict):
-        temperature = config["settings"]["rescom.temperature"]
+        temperature = config[TASK].settings["rescom.temperature"]
         result = {}
         # Every third trial is stopped early, every fifth has a NaN, as functions of its setting.
         for epoch in (1, 2, 3)[: 2 if round(1e6 * temperature) % 3 == 0 else 3]:

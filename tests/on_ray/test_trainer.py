@@ -15,6 +15,7 @@ from ltray.experiment import Experiment
 from ltray.on_ray import cluster, workers
 from ltray.on_ray._compat_train import PlacementGroupCleanerCallback, Trainer
 from ltray.on_ray.pins import pins_of
+from ltray.on_ray.tasks import Placement
 from ltray.on_ray.torch_backend import ConfinedTorchConfig
 from ltray.on_ray.trainer import ProgressPolicy
 from ltray.run_folder import read_history
@@ -103,12 +104,9 @@ def test_what_a_killed_controller_had_reserved_is_freed(tmp_path: Path, monkeypa
     try:
         reports = workers.run_workers(
             settings,
-            count=1,
-            resources={"CPU": 1.0},
+            Placement(Path.cwd(), 1, {"CPU": 1.0}, 0, pins_of([Experiment.from_settings(settings)])),
             folder=tmp_path / "run",
-            retries=0,
             earlier=None,
-            pins=pins_of([Experiment.from_settings(settings)]),
             tell=print,
         )
         next(reports)

@@ -9,7 +9,7 @@ import ltray.experiment
 from ltray.data.dataset import open_data
 from ltray.engine.memory_session import MemorySession
 from ltray.metrics import CHECKPOINT_SCORE
-from ltray.study.short_runs import train_runs
+from ltray.study.short_runs import ShortRuns, train_runs
 from ltray.testing import contract
 
 SETTINGS = {"methods": ["rescom", "tau_norm"], "rescom.epochs": 2, "rescom.milestones": [1], "rescom.warmup_epochs": 0}
@@ -24,7 +24,7 @@ def memory_data(monkeypatch):
 
 def run(session, promotion, settings=SETTINGS):
     experiment = contract.small_experiment(settings)
-    train_runs(experiment, LENGTHS, promotion=promotion, session=session, device=contract.CPU)
+    train_runs(experiment, ShortRuns(LENGTHS, promotion), session=session, device=contract.CPU)
     return [{k: v for k, v in report.items() if k not in CLOCKS} for report in session.reports]
 
 

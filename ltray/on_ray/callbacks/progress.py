@@ -17,6 +17,7 @@ from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.callbacks.forgive_failures import last_epoch
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.shutdown import GracefulStopper
+from ltray.on_ray.tasks import task_of
 from ltray.on_ray.trial import error_of, failure_of
 from ltray.on_ray.tries import INTERRUPTED, interruption
 
@@ -75,16 +76,16 @@ class ProgressCallback(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial begins, or goes on after a failure."""
-        self._running.setdefault(trial.config["number"], {})
+        self._running.setdefault(task_of(trial).number, {})
         if trial.trial_id not in self._boards:
             self._boards[trial.trial_id] = TensorBoardLogger(Path(trial.path))
-            self._say(f"trial {trial.config['number']} starts: {self._settings(trial)}")
+            self._say(f"trial {task_of(trial).number} starts: {self._settings(trial)}")
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **i: Any) -> None:
         """A trial has finished an epoch."""
         if EPOCHS not in result:
             return
-        number = trial.config["number"]
+        number = task_of(trial).number
         if INTERRUPTED in result:  # what the trial's own workers survived
             self._say(f"trial {number}: {result[INTERRUPTED]}")
         self._running[number] = result
@@ -96,7 +97,7 @@ class ProgressCallback(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has ended by itself or was stopped."""
         result = trial.last_result or {}
-        number = trial.config["number"]
+        number = task_of(trial).number
         reason = failure_of(result)
         if trial.trial_id in self._closing.ended:
             self._boards.pop(trial.trial_id).close()
@@ -111,14 +112,14 @@ class ProgressCallback(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has failed for good."""
-        number = trial.config["number"]
+        number = task_of(trial).number
         self._end(trial, f"failed: {error_of(trial)} (in full: {trial.error_file})")
         self._running.pop(number, None)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has failed and continues from its checkpoint."""
         left = trial.max_failures - trial.num_failures
-        who = f"trial {trial.config['number']}"
+        who = f"trial {task_of(trial).number}"
         self._say(interruption(who, error_of(trial), epoch=last_epoch(trial), left=left))
 
     def close(self) -> None:
@@ -131,14 +132,14 @@ class ProgressCallback(Callback):
         board = self._boards.pop(trial.trial_id, None)
         if board:
             board.finish(self._explored_of(trial), trial.last_result or {})
-        self._say(f"trial {trial.config['number']} {how}  [{self._done} of {self._of} done]")
+        self._say(f"trial {task_of(trial).number} {how}  [{self._done} of {self._of} done]")
 
     def _settings(self, trial: Any) -> str:
         return ", ".join(f"{self._explored[k]}={_short(v)}" for k, v in self._explored_of(trial).items())
 
     def _explored_of(self, trial: Any) -> dict[str, Any]:
         """Return the explored settings that this trial has; a method's knobs are not another's."""
-        settings = trial.config["settings"]
+        settings = task_of(trial).settings
         return {key: settings[key] for key in self._explored if key in settings}
 
     def _say(self, line: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import ray.tune
 
+from ltray.on_ray.tasks import task_of
 from ltray.on_ray.trial import workers_folder
 from ltray.on_ray.workers import free
 
@@ -21,8 +22,8 @@ class ReleaseResourcesCallback(ray.tune.Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The trial starts again, and reserves anew."""
-        free(workers_folder(self._run, trial.config["number"]))
+        free(workers_folder(self._run, task_of(trial).number))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The trial has failed for good."""
-        free(workers_folder(self._run, trial.config["number"]))
+        free(workers_folder(self._run, task_of(trial).number))

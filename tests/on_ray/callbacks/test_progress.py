@@ -10,6 +10,7 @@ from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.callbacks.progress import ProgressCallback
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.shutdown import GracefulStopper
+from ltray.on_ray.tasks import TASK, TrialTask
 
 METRIC = "val/acc_few"
 
@@ -23,7 +24,7 @@ def new_trial(number, tmp_path):
     settings = {"rescom.temperature": 0.123456789, "rescom.effective_number_beta": 0.99999}
     return SimpleNamespace(
         trial_id=f"t{number}",
-        config={"number": number, "settings": settings},
+        config={TASK: TrialTask(number, 0, settings)},
         path=str(tmp_path / str(number)),
         last_result={},
     )

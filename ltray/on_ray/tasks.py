@@ -1,0 +1,126 @@
+"""What the processes of a run are given: frozen, and pickled by Ray on the way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ltray.data.pin import Pins
+from ltray.study.short_runs import ShortRuns
+
+TASK, SEARCH = "task", "search"
+"""Keys of the two tasks in the dictionary that Tune hands to a trial: what is its own, and what all trials share."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and how a run computes.
+
+    Attributes:
+        working: The folder to work in, from which relative paths are understood.
+        workers: Number of worker processes, W.
+        resources: What each worker takes, by Ray's names: "CPU", "GPU".
+        retries: Crashes without a new epoch in between that the run survives.
+        pins: The data sets as the command has them.
+    """
+
+    working: Path
+    workers: int
+    resources: Mapping[str, float]
+    retries: int
+    pins: Pins
+
+    @property
+    def threads(self) -> int:
+        """Threads that a worker computes with."""
+        return max(int(self.resources["CPU"]), 1)
+
+    @property
+    def device(self) -> torch.device:
+        """Where a run in a single process computes."""
+        return torch.device("cuda" if "GPU" in self.resources else "cpu")
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """What a trial has to itself.
+
+    Attributes:
+        number: Its number in the study.
+        attempt: How often a search that was resumed took it up again.
+        settings: Flat settings of its experiment.
+    """
+
+    number: int
+    attempt: int
+    settings: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Its number as folders have it: `0007`."""
+        return f"{self.number:04d}"
+
+    @property
+    def folder_name(self) -> str:
+        """Name of its folder: `0007`, or `0007.1` where the search was resumed once."""
+        return self.name + (f".{self.attempt}" if self.attempt else "")
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """What all trials of a search share.
+
+    Attributes:
+        trials: The folder of their folders.
+        placement: Where and how each computes.
+        runs: The runs of a trial of several; None: a trial is one run.
+    """
+
+    trials: Path
+    placement: Placement
+    runs: ShortRuns | None
+
+
+@dataclass(frozen=True)
+class FinalistTask:
+    """One training of a finalist.
+
+    Attributes:
+        settings: Flat settings of its experiment.
+        folder: Its folder.
+        placement: Where and how it computes.
+        stamps: What its results say besides.
+    """
+
+    settings: Mapping[str, Any]
+    folder: Path
+    placement: Placement
+    stamps: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class WorkerTask:
+    """What every worker of a run of several is given.
+
+    Attributes:
+        settings: Flat settings of the experiment.
+        folder: Where Ray keeps the run's checkpoints, for errors.
+        placement: Where and how it computes.
+        earlier: The checkpoint of an earlier driver, or None.
+        runs: The runs of a trial of several, or None.
+    """
+
+    settings: Mapping[str, Any]
+    folder: Path
+    placement: Placement
+    earlier: Path | None
+    runs: ShortRuns | None
+
+
+def task_of(trial: Any) -> TrialTask:
+    """Return the task of one of Tune's trials."""
+    task = trial.config[TASK]
+    assert isinstance(task, TrialTask)
+    return task
