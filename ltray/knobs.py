@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, cast, get_type_hints
 
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.following import Facts, Follow, World, classes_of, epochs_of
+from ltray.imported import dotted_path_hint, is_dotted_path
 from ltray.typed import as_type
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
@@ -29,7 +30,18 @@ class Above:
         return value > self.limit
 
 
-Needs = tuple[str, tuple[Value, ...] | Above]
+@dataclass(frozen=True)
+class OrDotted:
+    """Some choices of another setting, and every dotted path, with which one has an effect."""
+
+    choices: tuple[str, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.choices or is_dotted_path(value)
+
+
+Wanted = tuple[Value, ...] | Above | OrDotted
+Needs = tuple[str, Wanted]
 """Another setting of the same class, and its values with which a setting has an effect."""
 
 
@@ -44,6 +56,7 @@ class Knob:
         high: Largest legal value, inclusive.
         log: Whether a search should draw it on a logarithmic scale.
         choices: The legal values of a categorical knob.
+        dotted: Whether a dotted path (`mypackage.mymodule:NAME`) may stand in for one of the choices.
         at_most: A further upper bound: the name of another knob of the same class, or a
             function of (knobs, number of classes).
         search: The range (low, high) worth exploring, or the values of a grid; what
@@ -66,6 +79,7 @@ class Knob:
     high: float | None = None
     log: bool = False
     choices: tuple[Value, ...] | None = None
+    dotted: bool = False
     at_most: Bound | None = None
     search: tuple[Value, ...] | None = None
     tried: tuple[Value, ...] = ()
@@ -310,9 +324,12 @@ class Knobs:
         value: Value = as_type(name, cls.types()[name], given)
         items = value if isinstance(value, tuple) else (value,)
         for item in items:
-            if spec.choices is not None and item not in spec.choices:
-                hint = did_you_mean(str(item), map(str, spec.choices))
-                raise UsageError(f"`{name}` must be one of {list(spec.choices)}, but got {shown(item)}.{hint}")
+            if spec.choices is None or item in spec.choices or (spec.dotted and is_dotted_path(item)):
+                continue
+            hint = did_you_mean(str(item), map(str, spec.choices))
+            if spec.dotted and "." in str(item):
+                hint = dotted_path_hint("One")
+            raise UsageError(f"`{name}` must be one of {list(spec.choices)}, but got {shown(item)}.{hint}")
         for number in items:
             if isinstance(number, str):
                 continue
@@ -322,9 +339,11 @@ class Knobs:
         return value
 
 
-def _wanted(prefix: str, other: str, values: tuple[Value, ...] | Above) -> str:
+def _wanted(prefix: str, other: str, values: Wanted) -> str:
     if isinstance(values, Above):
         return f"{prefix}{other} above {values.limit:g}"
+    if isinstance(values, OrDotted):
+        values = values.choices
     return " or ".join(f"{prefix}{other}={value}" for value in values)
 
 

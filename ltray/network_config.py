@@ -12,7 +12,7 @@ from ltray.data.definition import DatasetDefinition
 from ltray.errors import UsageError, did_you_mean
 from ltray.long_tail import LongTail
 from ltray.network import Network
-from ltray.parts.backbones import BACKBONES, new_backbone
+from ltray.parts.backbones import check_backbone, new_backbone
 from ltray.parts.heads import new_classifier
 from ltray.parts.pretrained import (
     FROZEN,
@@ -37,7 +37,7 @@ class RunNetwork:
     """The network that the first method of a run builds; all fields are "" where none builds one.
 
     Attributes:
-        backbone: A name of `BACKBONES`.
+        backbone: A name of `BACKBONES`, or a dotted path.
         weights: "random", "imagenet" (torchvision's first published ones), or a file.
         frozen: "nothing", or "early_convolutions" (PaCo on Places-LT).
     """
@@ -70,8 +70,7 @@ class RunNetwork:
         large = dataset.image_size > SMALL_VIEW
         usual, pretrained = PAPERS.get(dataset.profile, ("resnet50", RANDOM)) if large else ("resnet32", RANDOM)
         backbone = str(given.get("backbone", usual))
-        if backbone not in BACKBONES:
-            raise UsageError(f"`backbone` is {backbone!r}, which is not known.{did_you_mean(backbone, BACKBONES)}")
+        check_backbone(backbone)
         weights = str(given.get("weights", pretrained if has_published_weights(backbone) else RANDOM))
         frozen = builders[0].frozen.get(dataset.profile, "nothing") if weights != RANDOM else "nothing"
         found = cls(backbone, weights, str(given.get("frozen", frozen)))

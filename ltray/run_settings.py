@@ -17,7 +17,7 @@ class RunSettings(Knobs):
     """What a run sets besides its data set, its methods and their knobs; "" where the run finds it itself."""
 
     seed: int = knob(0, "", "seed of weights, order and augmentation", low=0, high=HIGHEST_SEED)
-    backbone: str = knob("", "", "network of the first method that builds one")
+    backbone: str = knob("", "", "network of the first method that builds one, or a dotted path")
     weights: str = knob("", "", "random, imagenet, or a file")
     frozen: str = knob("", "", "what of given weights is not trained")
     start: str = knob("", "", "folder of a checkpoint to take the first network from")

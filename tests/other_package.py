@@ -38,6 +38,78 @@ class Smooth(Stage):
 METHOD = Method("smooth", "nobody's paper", SmoothKnobs, lambda knobs, context: [Smooth(knobs, context)])
 '''
 
+SOURCE = """
+from functools import partial
+
+import numpy as np
+
+from ltray.data.originals import ArrayOriginals, Source
+
+
+def _squares(seed, counts):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    pixels = np.random.default_rng(seed).integers(0, 80, (len(labels), 8, 8, 3)) + 80 * labels[:, None, None, None]
+    return ArrayOriginals(pixels.astype(np.uint8), labels, "squares")
+
+
+def open_squares(definition):
+    pools = {"train": partial(_squares, 0, (12, 6, 3)), "test": partial(_squares, 1, (4, 4, 4))}
+    return Source(("dark", "grey", "light"), "squares of noise", pools)
+
+
+def open_nothing(definition):
+    return None
+
+
+def open_elsewhere(definition):
+    raise FileNotFoundError("no squares here")
+"""
+
+NETS = """
+from torch import nn
+
+from ltray.network import Backbone
+
+
+class Tiny(Backbone):
+    width, stride = 8, 4
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 8, 4, stride=4)
+
+    def feature_map(self, images):
+        return self.convolution(images).relu()
+
+
+class Unfinished(Backbone):
+    pass
+
+
+def tiny():
+    return Tiny()
+
+
+NUMBER = 7
+"""
+
+POLICIES = """
+from ltray.data.transforms.geometry import PaddedCrop
+from ltray.data.transforms.policies import PolicyTemplate
+from ltray.data.transforms.pixels import LARGEST
+
+
+class Invert:
+    def __call__(self, levels, keys, *, salt):
+        return LARGEST - levels
+
+
+INVERTED = PolicyTemplate(lambda size, flip: PaddedCrop(size, padding=0, flip=False), (Invert(),))
+PLAIN = PolicyTemplate(lambda size, flip: PaddedCrop(size, padding=0, flip=False), ())
+BY_SIZE = (INVERTED, PLAIN)
+THREE = (INVERTED, PLAIN, PLAIN)
+"""
+
 
 def forget(package: str) -> None:
     """Let the next import read a package's files again."""
@@ -56,7 +128,7 @@ def written(folder: Path, package: str, **modules: str) -> None:
 @pytest.fixture
 def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A package that Python finds, with the module `smooth`; its name."""
-    written(tmp_path, "otherpackage", smooth=METHOD)
+    written(tmp_path, "otherpackage", smooth=METHOD, squares=SOURCE, nets=NETS, policies=POLICIES)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "otherpackage"
     forget("otherpackage")

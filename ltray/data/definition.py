@@ -11,7 +11,8 @@ from typing import Any, Self
 from ltray.arguments import check_place, why_no_place
 from ltray.data.encoding import SMALL, Storage
 from ltray.errors import UsageError, did_you_mean, shown
-from ltray.knobs import HIGHEST_SEED, Above, Knobs, Value, knob
+from ltray.imported import is_dotted_path
+from ltray.knobs import HIGHEST_SEED, Above, Knobs, OrDotted, Value, knob
 from ltray.printable import printable
 from ltray.settings_file import SettingsFile
 
@@ -27,7 +28,7 @@ PLACES = ("folder", "train_list", "validation_list", "test_list", "class_names",
 # The published data sets that methods state values for; any other starts from "default".
 PROFILES = ("default", "cifar10_lt", "cifar100_lt", "digits_lt", "imagenet_lt", "inat18", "places_lt")
 
-_LISTED = ("source", ("lists", "parquet"))
+_LISTED = ("source", OrDotted(("lists", "parquet")))
 _PARQUET = ("source", ("parquet",))
 _LARGE = ("image_size", Above(SMALL))
 
@@ -42,12 +43,12 @@ class DatasetDefinition(Knobs):
     """
 
     name: str = knob("", "", "what results and folders call the data set")
-    source: str = knob("", "", "where the original images come from", choices=SOURCES)
+    source: str = knob("", "", "where the original images come from", choices=SOURCES, dotted=True)
     folder: str = knob(
         "",
         "",
         "folder of the originals; empty: where the source finds or downloads them",
-        needs=("source", tuple(name for name in SOURCES if name != "digits")),
+        needs=("source", OrDotted(tuple(name for name in SOURCES if name != "digits"))),
     )
     train_list: str = knob("", "", "list file or Parquet pattern of the training images", needs=_LISTED)
     validation_list: str = knob("", "", "the same for an official validation set; empty: there is none", needs=_LISTED)
@@ -152,7 +153,7 @@ class DatasetDefinition(Knobs):
         if self.source in BUNDLED:
             return f"{self.store or self.source}-{self.storage.key}"
         lists = (self.train_list, self.validation_list, self.test_list, self.class_names)
-        originals = (self.source, os.path.realpath(self.place), lists, self.image_column, self.label_column)
+        originals = (self.source, self._real_place, lists, self.image_column, self.label_column)
         digest = hashlib.sha256(repr(originals).encode()).hexdigest()
         return f"{self.store or self.name}-{self.storage.key}-{digest[:8]}"
 
@@ -164,8 +165,12 @@ class DatasetDefinition(Knobs):
 
     def identity(self) -> list[str]:
         """Return what tells its originals from those of another data set."""
-        place = "" if self.source in BUNDLED else str(self.place.resolve())
-        return [place, *self.originals]
+        return ["" if self.source in BUNDLED else self._real_place, *self.originals]
+
+    @property
+    def _real_place(self) -> str:
+        """The folder without links; "" where a source of another package is not told one."""
+        return "" if is_dotted_path(self.source) and not self.folder else os.path.realpath(self.place)
 
     @property
     def place(self) -> Path:

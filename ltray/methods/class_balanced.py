@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ltray.errors import UsageError
 from ltray.knobs import knob
-from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
+from ltray.methods.cross_entropy import BaselineKnobs, policy_of
 from ltray.parts.margin_losses import class_balanced_weights, weighted_cross_entropy
 from ltray.parts.precision import full_precision
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
@@ -72,7 +72,7 @@ class ClassBalanced(Stage):
     def __init__(self, knobs: ClassBalancedKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.knobs = knobs
-        self.views = (View("image", POLICIES[knobs.augmentation]),)
+        self.views = (View("image", policy_of(knobs.augmentation)),)
         self.network = context.new_network("linear")
         self.register_buffer("weight", class_balanced_weights(context.tail, knobs.beta), persistent=False)
         if knobs.loss != "softmax":

@@ -15,6 +15,11 @@ from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 POLICIES = {"standard": "standard", "strong": "bcl_classify"}
 
 
+def policy_of(augmentation: str) -> str:
+    """Return the augmentation policy that the knob `augmentation` names: one of two words, or a dotted path."""
+    return POLICIES.get(augmentation, augmentation)
+
+
 @dataclass(frozen=True)
 class BaselineKnobs(Recipe):
     """How the one-view baselines train.
@@ -32,6 +37,7 @@ class BaselineKnobs(Recipe):
         "",
         "standard: crop and flip; strong: AutoAugment and Cutout at 32 pixels, RandAugment above",
         choices=tuple(POLICIES),
+        dotted=True,
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
@@ -66,7 +72,7 @@ class OneView(Stage):
 
     def __init__(self, knobs: BaselineKnobs, context: BuildContext, adjustment: Tensor) -> None:
         super().__init__(knobs)
-        self.views = (View("image", POLICIES[knobs.augmentation]),)
+        self.views = (View("image", policy_of(knobs.augmentation)),)
         self.network = context.new_network("linear")
         self.register_buffer("adjustment", adjustment, persistent=False)
 

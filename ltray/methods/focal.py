@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ltray.knobs import Above, knob
-from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
+from ltray.methods.cross_entropy import BaselineKnobs, policy_of
 from ltray.parts.margin_losses import class_balanced_weights
 from ltray.parts.precision import full_precision
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
@@ -78,7 +78,7 @@ class Focal(Stage):
     def __init__(self, knobs: FocalKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.knobs = knobs
-        self.views = (View("image", POLICIES[knobs.augmentation]),)
+        self.views = (View("image", policy_of(knobs.augmentation)),)
         self.network = context.new_network("linear")
         self.register_buffer("weight", class_balanced_weights(context.tail, knobs.beta), persistent=False)
 

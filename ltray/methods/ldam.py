@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltray.following import BEFORE_THE_END
 from ltray.knobs import Value, knob
-from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
+from ltray.methods.cross_entropy import BaselineKnobs, policy_of
 from ltray.network import Network
 from ltray.parts.heads import CosineClassifier
 from ltray.parts.margin_losses import (
@@ -60,7 +60,7 @@ class LDAM(Stage):
     def __init__(self, knobs: LDAMKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.knobs = knobs
-        self.views = (View("image", POLICIES[knobs.augmentation]),)
+        self.views = (View("image", policy_of(knobs.augmentation)),)
         backbone = context.new_network("cosine").backbone
         self.network = Network(backbone, CosineClassifier(backbone.width, context.tail.classes, scale=knobs.scale))
         self.register_buffer("margins", knobs.scale * ldam_margins(context.tail, knobs.margin), persistent=False)

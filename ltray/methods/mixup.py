@@ -11,7 +11,7 @@ from torch.distributions import Beta
 
 from ltray.distributed import from_first, gather, own_rows, world_size
 from ltray.knobs import Value, knob
-from ltray.methods.cross_entropy import POLICIES, BaselineKnobs
+from ltray.methods.cross_entropy import BaselineKnobs, policy_of
 from ltray.parts.precision import full_precision
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
@@ -83,7 +83,7 @@ class Mixup(Stage):
 
     def __init__(self, knobs: MixupKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
-        self.views = (View("image", POLICIES[knobs.augmentation]),)
+        self.views = (View("image", policy_of(knobs.augmentation)),)
         self.network = context.new_network("linear")
         self.blend = Beta(
             torch.tensor(knobs.alpha, dtype=torch.float64), torch.tensor(knobs.alpha, dtype=torch.float64)

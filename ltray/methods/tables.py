@@ -108,7 +108,7 @@ def _sees_images(stage: Stage) -> bool:
 
 def _legal(spec: Knob) -> str:
     if spec.choices is not None:
-        return _list(spec.choices)
+        return _list(spec.choices) + (", or a dotted path" if spec.dotted else "")
     upper = spec.at_most if isinstance(spec.at_most, str) else "a bound by other knobs" if spec.at_most else None
     ends = [f"≥ {spec.low:.10g}"] if spec.low is not None else []
     ends += [f"≤ {spec.high:.10g}"] if spec.high is not None else []

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
-from ltray.errors import UsageError, did_you_mean
+from ltray.errors import UsageError, did_you_mean, shown
+from ltray.imported import dotted_path_hint, imported, is_dotted_path
 from ltray.network import Backbone
 from ltray.parts.resnet32 import ResNet32
 from ltray.parts.torchvision_backbones import TORCHVISION
@@ -13,12 +14,42 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {"resnet32": ResNet32} | {
 }
 
 
-def new_backbone(name: str) -> Backbone:
-    """Build an untrained backbone by name.
+def check_backbone(name: str) -> None:
+    """Check that a backbone can be built.
+
+    Args:
+        name: A key of `BACKBONES`, or the dotted path of another package's: "mypackage.nets:tiny".
 
     Raises:
-        UsageError: No backbone has this name.
+        UsageError: No backbone has this name, or see `ltray.imported.imported`.
     """
+    _builder(name)
+
+
+def new_backbone(name: str) -> Backbone:
+    """Build an untrained backbone.
+
+    Args:
+        name: A key of `BACKBONES`, or the dotted path of a class or function without arguments that gives a `Backbone`.
+
+    Raises:
+        UsageError: See `check_backbone`; or what was built is not a `Backbone`.
+    """
+    built = _builder(name)()
+    sizes = [getattr(built, size, None) for size in ("width", "stride")]
+    if not isinstance(built, Backbone) or not all(isinstance(size, int) for size in sizes):
+        raise UsageError(
+            f"`backbone` {name!r} must give a ltray.network.Backbone with integers `width` and `stride`, but gave "
+            f"{shown(built)}."
+        )
+    return built
+
+
+def _builder(name: str) -> Callable[[], Backbone]:
+    if is_dotted_path(name):
+        builder: Callable[[], Backbone] = imported(name, callable, "a class or function that gives a Backbone")
+        return builder
     if name not in BACKBONES:
-        raise UsageError(f"`backbone` must be a known name, but got {name!r}.{did_you_mean(name, BACKBONES)}")
-    return BACKBONES[name]()
+        hint = dotted_path_hint("A backbone") if "." in name else did_you_mean(name, BACKBONES)
+        raise UsageError(f"`backbone` is {shown(name)}, which is not known.{hint}")
+    return BACKBONES[name]

@@ -12,7 +12,7 @@ from ltray.engine.loop import train
 from ltray.engine.session import Run
 from ltray.engine.train_step import NotFinite
 from ltray.errors import UsageError
-from ltray.knobs import Above, Value
+from ltray.knobs import Above, OrDotted, Value
 from ltray.network import Backbone, Network
 from ltray.parts.heads import new_classifier
 from ltray.recipe import Recipe
@@ -164,7 +164,8 @@ def met(knobs: Recipe, name: str) -> Recipe | None:
     if needs is None or knobs.has_effect(name):
         return knobs
     other, values = needs
-    for value in _above(values, knobs, other) if isinstance(values, Above) else values:
+    wanted = values.choices if isinstance(values, OrDotted) else values
+    for value in _above(wanted, knobs, other) if isinstance(wanted, Above) else wanted:
         changed = _with(knobs, other, value)
         enabled = None if changed is None else met(changed, other)
         if enabled is not None and enabled.has_effect(name):

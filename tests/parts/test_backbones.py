@@ -7,9 +7,13 @@ import torch.nn.functional as F
 from torchvision import models
 
 from ltray.errors import UsageError
+from ltray.long_tail import LongTail
 from ltray.parts.backbones import BACKBONES, new_backbone
 from ltray.parts.resnet32 import BasicBlock, ResNet32
+from ltray.testing.contract import small_experiment
+from tests.other_package import other_package
 
+__all__ = ["other_package"]
 CLOSE = dict(rtol=1e-9, atol=1e-11)
 GRADIENT = dict(rtol=1e-7, atol=1e-10)
 
@@ -134,3 +138,30 @@ def test_a_feature_is_the_average_of_the_feature_map() -> None:
     backbone, images = ResNet32().eval(), torch.randn(2, 3, 32, 32)
     pooled = F.adaptive_avg_pool2d(backbone.feature_map(images), 1).flatten(1)
     torch.testing.assert_close(backbone(images), pooled)
+
+
+@pytest.mark.parametrize("name", ["tiny", "Tiny"])
+def test_a_backbone_of_another_package_is_built_by_its_dotted_path(other_package: str, name: str) -> None:
+    network = small_experiment({"methods": ["cross_entropy"], "backbone": f"{other_package}.nets:{name}"})
+    built = network.network.new("linear", LongTail((3, 2, 1)), load=True)
+    assert built(torch.zeros(5, 3, 8, 8)).shape == (5, 3)
+    assert network.settings()["backbone"] == f"{other_package}.nets:{name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("otherpackage.nets:Unfinished", "must give a ltray.network.Backbone with integers `width` and `stride`"),
+        ("otherpackage.nets:nn", "is the module `torch.nn`, but must be a class or function"),
+        ("otherpackage.nets:tinny", "Did you mean `tiny`"),
+        ("otherpackage.nets.tiny", "A backbone of another package is named by its dotted path"),
+        ("resnet23", "is 'resnet23', which is not known. Did you mean `resnet32`"),
+        ("builtins:dict", "must give a ltray.network.Backbone .*but gave {}"),
+    ],
+)
+def test_what_is_no_backbone_is_refused(other_package: str, name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        new_backbone(name)
+    if "must give" not in words:  # found before anything is built
+        with pytest.raises(UsageError, match=words):
+            small_experiment({"methods": ["cross_entropy"], "backbone": name})

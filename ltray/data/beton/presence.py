@@ -12,6 +12,7 @@ from ltray.data.sources.list_file import ListFile
 from ltray.data.sources.lists import find_list
 from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
+from ltray.imported import is_dotted_path
 
 
 def open_if_here(definition: DatasetDefinition) -> Source | None:
@@ -24,6 +25,10 @@ def open_if_here(definition: DatasetDefinition) -> Source | None:
         return None
     try:
         return open_source(definition)
+    except FileNotFoundError:
+        if is_dotted_path(definition.source):
+            return None
+        raise
     except UsageError:
         if definition.source == "lists" and not _any_listed(definition):
             return None

@@ -9,8 +9,11 @@ from ltray.data.sources.digits import open_digits
 from ltray.data.sources.folder import open_folder
 from ltray.data.sources.lists import open_lists
 from ltray.data.sources.parquet import open_parquet
+from ltray.errors import UsageError, shown
+from ltray.imported import imported, is_dotted_path
 
-OPEN: Mapping[str, Callable[[DatasetDefinition], Source]] = {
+Opener = Callable[[DatasetDefinition], Source]
+OPEN: Mapping[str, Opener] = {
     "cifar10": open_cifar,
     "cifar100": open_cifar,
     "digits": open_digits,
@@ -21,5 +24,19 @@ OPEN: Mapping[str, Callable[[DatasetDefinition], Source]] = {
 
 
 def open_source(definition: DatasetDefinition) -> Source:
-    """Describe where a definition's originals are; reads no pixels."""
-    return OPEN[definition.source](definition)
+    """Describe where a definition's originals are; reads no pixels.
+
+    Raises:
+        UsageError: They cannot be used, or the dotted path of another package's source names no such function.
+        FileNotFoundError: A source of another package finds nothing on this machine.
+    """
+    if not is_dotted_path(definition.source):
+        return OPEN[definition.source](definition)
+    opener: Opener = imported(definition.source, callable, "a function that takes a DatasetDefinition")
+    found = opener(definition)
+    if not isinstance(found, Source):
+        raise UsageError(
+            f"{definition.name}: `source` {shown(definition.source)} must return a ltray.data.originals.Source, but "
+            f"returned {shown(found)}."
+        )
+    return found

@@ -15,6 +15,7 @@ from ltray.data.transforms.patches import patches
 from ltray.data.transforms.pixels import LARGEST, Operation
 from ltray.data.transforms.randaugment import RandAugment
 from ltray.errors import UsageError, did_you_mean
+from ltray.imported import dotted_path_hint, imported, is_dotted_path
 
 __all__ = ["POLICIES", "Policy", "PolicyTemplate", "evaluation", "patches", "policy"]
 
@@ -148,21 +149,35 @@ def policy(name: str, *, image_size: int, mean: Sequence[float], std: Sequence[f
     """Return the policy of this name for views of this size.
 
     Args:
-        name: A key of `POLICIES`.
+        name: A key of `POLICIES`, or the dotted path of another package's: a `PolicyTemplate`, or two of them, up to
+            `SMALL` pixels and above.
         image_size: Side of the view in pixels.
         mean: Mean of each channel of the data set, in [0, 1].
         std: Standard deviation of each channel, in [0, 1].
         flip: Whether images may be mirrored; not where left and right carry meaning, as in digits and text.
 
     Raises:
-        UsageError: No policy has this name.
+        UsageError: No policy has this name, or see `ltray.imported.imported`.
     """
-    if name not in POLICIES:
-        raise UsageError(f"`{name}` is not an augmentation policy.{did_you_mean(name, POLICIES)}")
-    small, large = POLICIES[name]
+    small, large = _templates(name)
     recipe = small if image_size <= SMALL else large
     operations = tuple(operation for operation in recipe.operations if flip or not isinstance(operation, Mirror))
     return Policy(name, recipe.cut(image_size, flip), operations, tuple(mean), tuple(std))
+
+
+def _templates(name: str) -> tuple[PolicyTemplate, PolicyTemplate]:
+    if is_dotted_path(name):
+        found = imported(name, _is_policy, "a PolicyTemplate, or a pair of them")
+        return found if isinstance(found, tuple) else (found, found)
+    if name not in POLICIES:
+        hint = dotted_path_hint("A policy") if "." in name else did_you_mean(name, POLICIES)
+        raise UsageError(f"`{name}` is not an augmentation policy.{hint}")
+    return POLICIES[name]
+
+
+def _is_policy(found: object) -> bool:
+    pair = found if isinstance(found, tuple) else (found, found)
+    return len(pair) == 2 and all(isinstance(one, PolicyTemplate) for one in pair)
 
 
 def evaluation(images: Tensor, *, image_size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:

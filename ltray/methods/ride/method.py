@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ltray.methods.cross_entropy import POLICIES
+from ltray.methods.cross_entropy import policy_of
 from ltray.methods.ride.experts import ExpertBackbone, ExpertClassifier, expert_backbone
 from ltray.methods.ride.knobs import RIDEKnobs
 from ltray.methods.ride.losses import (
@@ -32,7 +32,7 @@ class RIDE(Stage):
     def __init__(self, knobs: RIDEKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.knobs = knobs
-        self.views = (View("image", POLICIES[knobs.augmentation]),)
+        self.views = (View("image", policy_of(knobs.augmentation)),)
         backbone = expert_backbone(context.new_network("cosine").backbone, knobs.experts, narrow=knobs.narrow)
         classifier = ExpertClassifier(knobs.experts, backbone.each, context.tail.classes, scale=knobs.scale)
         self.network = Network(backbone, classifier)

@@ -10,7 +10,11 @@ from ltray.data.transforms.counter_rng import keys
 from ltray.data.transforms.geometry import Mirror
 from ltray.data.transforms.policies import POLICIES, Policy, evaluation, patches, policy
 from ltray.errors import UsageError
+from ltray.long_tail import LongTail
+from ltray.testing.contract import small_experiment
+from tests.other_package import other_package
 
+__all__ = ["other_package"]
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 SIZES = (32, 96)
 
@@ -140,3 +144,37 @@ def test_the_gpu_makes_the_same_views(name: str, size: int, pictures: Callable[[
     cut_there, boxes_there = patches(half.cuda(), sample_keys, count=3, size=16, scale=(0.05, 0.6))
     assert torch.equal(boxes, boxes_there.cpu())
     assert int((cut.int() - cut_there.cpu().int()).abs().max()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "level"), [("INVERTED", 8, 235.0), ("BY_SIZE", 8, 235.0), ("BY_SIZE", 80, 20.0)]
+)
+def test_a_policy_of_another_package_is_used_by_its_dotted_path(
+    other_package: str, name: str, size: int, level: float
+) -> None:
+    found = policy(f"{other_package}.policies:{name}", image_size=size, mean=(0.0,) * 3, std=(1 / 255,) * 3)
+    images, keys = torch.full((2, 3, size, size), 20, dtype=torch.uint8), torch.arange(2)
+    made = found.photometric(found.geometric(images, keys), keys)
+    torch.testing.assert_close(made, torch.full_like(made, level))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("otherpackage.policies:THREE", "is an object of the type `tuple`, but must be a PolicyTemplate, or a pair"),
+        ("otherpackage.policies:INVERTD", "Did you mean `INVERTED`"),
+        ("otherpackage.policies.INVERTED", "A policy of another package is named by its dotted path"),
+        ("standrd", "`standrd` is not an augmentation policy. Did you mean `standard`"),
+    ],
+)
+def test_what_is_no_policy_is_refused(other_package: str, name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        policy(name, image_size=8, mean=(0.5,) * 3, std=(0.5,) * 3)
+
+
+def test_the_baselines_take_it_as_their_augmentation(other_package: str) -> None:
+    path = f"{other_package}.policies:INVERTED"
+    for method in ("cross_entropy", "focal", "ldam", "mixup", "class_balanced", "ride"):
+        experiment = small_experiment({"methods": [method], f"{method}.augmentation": path})
+        stages = experiment.stages(LongTail((8, 4, 2)))
+        assert [view.augmentation for view in stages[0].views] == [path]
