@@ -3,7 +3,7 @@
 from typing import Any
 
 from ltray.following import World
-from ltray.knobs import Above, Knob, Knobs, Needs
+from ltray.knobs import Above, Knob, Knobs, Needs, OrDotted
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.network import Network
@@ -138,6 +138,8 @@ def _needed(needs: Needs | None) -> str:
     if needs is None:
         return ""
     other, values = needs
+    if isinstance(values, OrDotted):
+        return f"`{other}` {_list(values.choices)}, or a dotted path"
     return f"`{other}` " + (f"above {values.limit:g}" if isinstance(values, Above) else _list(values))
 
 
