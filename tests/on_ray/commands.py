@@ -12,6 +12,7 @@ from pathlib import Path
 import optuna
 import psutil
 
+LIMIT = 1500  # seconds that a command may take; on 2 busy cores some take a third of it, on free ones a twentieth
 SMALL = ["dataset.largest_class=40", "dataset.imbalance_factor=8"]
 SPACE = """
 dataset: digits-lt
@@ -61,7 +62,7 @@ def run(module: str, *words: str, data: Path, code: int = 0) -> str:
         env=environment(data),
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=LIMIT,
     )
     printed = done.stdout + done.stderr
     assert done.returncode == code, printed
@@ -85,7 +86,7 @@ def started(
             # A shell that runs the tests in the background ignores Ctrl-C, and children inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        deadline = time.monotonic() + 400
+        deadline = time.monotonic() + LIMIT
         while not reached(log.read_text()):
             assert process.poll() is None, f"ended before it was interrupted:\n{log.read_text()}"
             assert time.monotonic() < deadline, f"never got there:\n{log.read_text()}"
@@ -99,7 +100,7 @@ def run_until(
     """Start a command, signal it once its output has `reached` a point; return output and exit code."""
     with started(module, *words, data=data, reached=reached) as (process, log):
         process.send_signal(how)
-        code = process.wait(timeout=120)
+        code = process.wait(timeout=LIMIT)
     return log.read_text(), code
 
 
@@ -132,5 +133,5 @@ def run_with_a_worker_killed(
     with started(module, *words, data=data, reached=reached) as (process, log):
         time.sleep(delay)
         kill(process, name)
-        assert process.wait(timeout=400) == 0, log.read_text()
+        assert process.wait(timeout=LIMIT) == 0, log.read_text()
     return log.read_text()

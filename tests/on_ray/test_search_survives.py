@@ -102,7 +102,7 @@ def killed_in_trial_1(words, folder, name):
     ):
         time.sleep(random.Random(str(folder)).uniform(0.0, 3.0))
         commands.kill(process, name)
-        code = process.wait(timeout=300)
+        code = process.wait(timeout=commands.LIMIT)
     printed = log.read_text()
     assert "Traceback" not in printed
     return code, printed
@@ -132,7 +132,7 @@ def test_a_second_command_on_the_folder_is_refused(space, tmp_path):
         printed = commands.run("tune", *words, data=tmp_path, code=2)
         assert f"in use by process {process.pid} on " in printed
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=120) == 130
+        assert process.wait(timeout=commands.LIMIT) == 130
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_an_interrupted_search_saves_everything_and_goes_on(space, undisturbed, 
         for number in signals:
             os.killpg(process.pid, number)  # as a terminal does: Ray's processes get it too
             time.sleep(0.3)
-        code = process.wait(timeout=120)
+        code = process.wait(timeout=commands.LIMIT)
     printed = log.read_text()
     assert code == 130, printed
     assert "the same command continues" in printed and "Traceback" not in printed
@@ -214,6 +214,6 @@ def test_a_trial_of_two_workers_whose_process_is_killed_gets_its_cores_again(spa
             while log.read_text().count("tries left without progress") < count:
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.1)
-        assert process.wait(timeout=400) == 0, log.read_text()
+        assert process.wait(timeout=commands.LIMIT) == 0, log.read_text()
     assert [state for _, state, *_ in outcome(tmp_path / "run")] == ["COMPLETE"]
     assert sorted(outcome(tmp_path / "run")[0][3]) == [1, 2, 3, 4]
