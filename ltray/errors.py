@@ -12,6 +12,10 @@ class UsageError(ValueError):
     """Bad usage or configuration: commands print its text without a traceback and exit with 2."""
 
 
+class CannotWrite(UsageError):
+    """A file system that takes no more, such as a full disk: the same command continues once it does."""
+
+
 def shown(value: Any) -> str:
     """Return a value as messages show it: its `repr`, cut where it is long."""
     if isinstance(value, int) and value.bit_length() > 4 * SHOWN:  # Python refuses to write the longest ones

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ltray.errors import UsageError
+from ltray.errors import CannotWrite, UsageError
 from ltray.printable import printable
 
 TEXT_LIMIT = 256 << 20  # bytes of a text file that is read into memory
@@ -160,7 +160,7 @@ def writing(folder: Path) -> Iterator[None]:
         folder: What is written to in the block, for errors that name no file.
 
     Raises:
-        UsageError: The disk is full, or refuses what is written in another lasting way.
+        CannotWrite: The disk is full, or refuses what is written in another lasting way.
     """
     try:
         yield
@@ -168,7 +168,7 @@ def writing(folder: Path) -> Iterator[None]:
         remedy = _LASTING.get(error.errno or 0)
         if remedy is None:
             raise
-        raise UsageError(
+        raise CannotWrite(
             f"{printable(error.filename or folder)}: cannot be written: {os.strerror(error.errno or 0)}. "
             f"{remedy[0].upper()}{remedy[1:]}; the same command then continues."
         ) from error

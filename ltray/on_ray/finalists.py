@@ -13,12 +13,12 @@ from rich.console import Console
 
 from ltray.data.pin import Pins
 from ltray.engine.train_step import NotFinite
-from ltray.errors import UsageError
+from ltray.errors import CannotWrite, UsageError
 from ltray.experiment import Experiment
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.pins import pins_of
-from ltray.on_ray.session import FAILURE
+from ltray.on_ray.session import FAILURE, LATER
 from ltray.on_ray.tasks import FinalistTask, Placement
 from ltray.on_ray.trainer import cause_of_death
 from ltray.on_ray.tries import INTERRUPTED, Tries, interruption
@@ -145,7 +145,7 @@ class _Wave:
             found = ray.get(task)
         except ray.exceptions.RayError as error:
             origin = getattr(error, "cause", None) or error
-            cause = cause_of_death(origin)
+            cause = str(origin) if isinstance(origin, UsageError) else cause_of_death(origin)
             if self._starts_again(name, cause, origin, finalist.folder(self.folder, cell)):
                 return None
             self.console.print(f"{name} crashed: {cause}", style="red", soft_wrap=True)
@@ -176,6 +176,8 @@ def _train(task: FinalistTask) -> dict[str, Any]:
     task.folder.mkdir(parents=True, exist_ok=True)
     try:
         found = _alone(task) if task.placement.workers == 1 else _with_workers(task)
+    except CannotWrite:
+        raise  # it says nothing of the run, which the next command takes up again
     except (NotFinite, UsageError) as error:
         failure = {FAILURE: str(error)} | dict(task.stamps)
         write_sealed(task.folder / FAILURE_FILE, failure)
@@ -208,7 +210,7 @@ def _with_workers(task: FinalistTask) -> dict[str, Any]:
     )
     for metrics, _ in reports:
         if FAILURE in metrics:
-            raise NotFinite(metrics[FAILURE])
+            raise CannotWrite(metrics[FAILURE]) if LATER in metrics else NotFinite(metrics[FAILURE])
         append_history(folder, metrics)
     found = evaluate_where_trained(folder, checkpoint_of(folder), task.placement.resources, stamps=task.stamps)
     return found | {INTERRUPTED: survived}

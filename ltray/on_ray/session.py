@@ -24,6 +24,7 @@ from ltray.study.short_runs import ShortRuns, train_runs
 
 TEMPORARY = "ltray-checkpoint-"
 FAILURE = "failure"  # the key under which a run reports why it cannot go on
+LATER = "later"  # the key that it adds where the same command may later continue it: the disk was full
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class RaySession:
         """Hand metrics to Ray; rank 0 adds the checkpoint.
 
         Raises:
-            UsageError: The checkpoint cannot be written, such as to a full disk.
+            CannotWrite: The checkpoint cannot be written, such as to a full disk.
         """
         if rank() != 0:
             self.api.report(dict(metrics))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ltray.engine.checkpoint import Checkpoint
+from ltray.files import writing
 from ltray.loggers.tensorboard import TensorBoardLogger
 from ltray.run_folder import append_history, best_checkpoint, whole_checkpoints
 
@@ -27,13 +28,18 @@ class FolderSession:
         return Checkpoint.load(known[-1][0]) if known else None
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Write metrics and checkpoint, and remove checkpoints that are neither newest nor best."""
+        """Write metrics and checkpoint, and remove checkpoints that are neither newest nor best.
+
+        Raises:
+            CannotWrite: The disk is full, or refuses them in another lasting way.
+        """
         epoch = int(metrics["total_epochs"])
-        # History first: after a crash in between, the epoch is run again and stands there twice.
-        append_history(self._folder, metrics)
-        self._board.epoch(metrics, epoch)
         newest = self._folder / f"checkpoint_{epoch:06d}"
-        checkpoint.save(newest)
+        with writing(self._folder):
+            # History first: after a crash in between, the epoch is run again and stands there twice.
+            append_history(self._folder, metrics)
+            self._board.epoch(metrics, epoch)
+            checkpoint.save(newest)
         best = best_checkpoint(whole_checkpoints(self._folder))
         for folder in self._folder.glob("checkpoint_*"):
             if folder not in (newest, best):

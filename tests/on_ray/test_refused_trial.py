@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -10,9 +11,10 @@ import torch
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 
 from ltray.data.pin import Pins
-from ltray.errors import UsageError
+from ltray.errors import CannotWrite, UsageError
 from ltray.experiment import Experiment
-from ltray.on_ray.session import FAILURE, RaySession, train_and_report
+from ltray.on_ray import finalists
+from ltray.on_ray.session import FAILURE, LATER, RaySession, train_and_report
 from ltray.on_ray.workers import _Relay
 from tests.on_ray import commands
 
@@ -55,6 +57,32 @@ def test_what_a_worker_cannot_use_ends_the_run(raised):
     put = []
     _Relay(SimpleNamespace(put=put.append)).after_exception(None, raised)
     assert [message for message in put if message] == [({FAILURE: "no images"}, None)]
+
+
+def test_a_full_disk_says_that_the_run_may_later_continue():
+    put = []
+    _Relay(SimpleNamespace(put=put.append)).after_exception(None, {0: wrapped(CannotWrite("the disk is full"))})
+    assert put[0] == ({FAILURE: "the disk is full", LATER: True}, None)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_no_result_of_a_finalist(workers, tmp_path, monkeypatch):
+    """It would be read as the run's end by every later command."""
+
+    def full(task):
+        raise CannotWrite("the disk is full")
+
+    def reports(*words, **named):
+        yield {FAILURE: "the disk is full", LATER: True}, None
+
+    monkeypatch.setattr(finalists, "_alone", full)
+    monkeypatch.setattr(finalists, "run_workers", reports)
+    monkeypatch.setattr(finalists, "unrecorded", lambda folder: [])
+    placement = SimpleNamespace(workers=workers, working=Path.cwd(), resources={})
+    task = SimpleNamespace(folder=tmp_path / "run", placement=placement, settings={}, stamps={})
+    with pytest.raises(CannotWrite, match="the disk is full"):
+        finalists._train._function(task)
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_a_worker_that_dies_is_left_to_the_retries():
