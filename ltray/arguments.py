@@ -39,13 +39,13 @@ class _Once(argparse.Action):
 def why_no_place(text: str) -> str:
     """Return what is wrong with a path whatever lies there, with a remedy, or ""."""
     if not text.strip():
-        return "is empty; name a file or folder"
+        return "is empty; give a file or folder"
     if address := _ADDRESS.match(text):
         if address[1].lower() == "file":
-            return f"is an address; write the path alone: /{address[2].lstrip('/')}"
-        return "is an address, but only this machine's file system is read and written; mount it and name its folder"
+            return f"is a URL; write only the path: /{address[2].lstrip('/')}"
+        return "is a URL, but ltray uses only the file system of this machine; mount the storage and use its folder"
     if "\0" in text:
-        return "holds a NUL character, which no path can; name another place"
+        return "contains a NUL character, which is not possible in a path; use another path"
     longest = max(len(os.fsencode(part)) for part in text.split("/"))
     if longest > LONGEST_NAME or len(os.fsencode(text)) > LONGEST_PATH:
         return f"is too long: a name may have {LONGEST_NAME} bytes, a path {LONGEST_PATH:,}; name another place"
@@ -110,11 +110,11 @@ def check_writable(path: Path, name: str, *, folder: bool = False) -> None:
     """
     above = [path, *path.absolute().parents]
     if path.exists() and not (path.is_dir() if folder else path.is_file()):
-        raise UsageError(f"`{name}` {shown(str(path))}: is not a {'folder' if folder else 'file'}; name another place.")
+        raise UsageError(f"`{name}` {shown(str(path))}: is not a {'folder' if folder else 'file'}; use another path.")
     if path.is_symlink() and not path.exists():
-        raise UsageError(f"`{name}` {shown(str(path))}: is a link to nothing; name another place.")
+        raise UsageError(f"`{name}` {shown(str(path))}: is a broken link; use another path.")
     there = next(place for place in (above if folder else above[1:]) if place.exists())
     if not there.is_dir():
-        raise UsageError(f"`{name}` {shown(str(path))}: {there} is not a folder; name another place.")
+        raise UsageError(f"`{name}` {shown(str(path))}: {there} is not a folder; use another path.")
     if not os.access(there, os.W_OK | os.X_OK) or os.statvfs(there).f_flag & os.ST_RDONLY:
-        raise UsageError(f"`{name}` {shown(str(path))}: {there} cannot be written to; name another place.")
+        raise UsageError(f"`{name}` {shown(str(path))}: {there} cannot be written to; use another path.")

@@ -56,7 +56,7 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
 def _remedy(error: OSError) -> str:
     """Return what helps against an error of the file system, as a clause."""
     if isinstance(error, PermissionError):
-        return "fix its permissions, or name another place"
+        return "fix its permissions, or use another path"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "free some space, or name another place; what was finished is kept"
-    return "name another place"
+        return "free some space, or use another path; completed parts are kept"
+    return "use another path"

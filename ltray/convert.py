@@ -42,7 +42,10 @@ def main(words: list[str]) -> int:
         written = convert(definition, progress=ProgressBars(), root=given.output, skip=skip, deep=given.deep)
     except OSError as error:  # the disk filled up, or went away
         place = f"{printable(str(error.filename))}: " if error.filename else ""
-        print(f"error: {place}{reason(error)}; what is done is kept, and the same command continues", file=sys.stderr)
+        print(
+            f"error: {place}{reason(error)}; completed parts are kept; run the same command again to continue",
+            file=sys.stderr,
+        )
         return FAILED
     seconds = time.monotonic() - started
     folder = folder_of(definition, given.output)
@@ -50,15 +53,15 @@ def main(words: list[str]) -> int:
     print(f"{definition.name}: {'converted' if written else 'already converted'} ({seconds:.1f} s) in {folder}")
     for line in survey(stored):
         print(line)
-    _tell_findings(folder)
+    _print_findings(folder)
     if given.verify:
         _verify(stored)
     if own:
         file, fresh = draft_definition.write(definition, stored, settings)
-        print(f"data-set file, {'look it through' if fresh else 'kept as you edited it'}: {file}")
+        print(f"data-set file ({'please check it' if fresh else 'with your edits'}): {file}")
         print(f"next: python -m ltray.train --methods bcl --dataset {shlex.quote(str(file))}")
     elif given.output:
-        print(f"to train on it from there: export LTRAY_DATA={shlex.quote(str(given.output.resolve()))}")
+        print(f"to use it in later commands: export LTRAY_DATA={shlex.quote(str(given.output.resolve()))}")
     return DONE
 
 
@@ -69,24 +72,27 @@ def _parser() -> Parser:
     parser.add_argument("dataset", type=name_or_path, metavar="DATASET|FOLDER")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="fields of the data-set file: folder=/data")
     parser.add_argument(
-        "--output", type=path_argument, metavar="DIR", help="instead of $LTRAY_DATA or the user's cache"
+        "--output",
+        type=path_argument,
+        metavar="DIR",
+        help="folder for the converted files (default: $LTRAY_DATA, else the user's cache)",
     )
-    parser.add_argument("--verify", action="store_true", help="read every converted image back and compare")
+    parser.add_argument("--verify", action="store_true", help="read and compare every converted image")
     parser.add_argument(
         "--deep",
         action="store_true",
-        help="compare the contents of all originals with what was converted, also of those that look unchanged",
+        help="compare the contents of all originals with the converted files, even if size and time are unchanged",
     )
     parser.add_argument(
         "--on-error",
         choices=("stop", "skip"),
         default="stop",
-        help="what to do about images that cannot be used: list them and stop (default), or leave them out",
+        help="treatment of images that cannot be used: list them and stop (default), or leave them out",
     )
     return parser
 
 
-def _tell_findings(folder: Path) -> None:
+def _print_findings(folder: Path) -> None:
     """Print the report's headings that tell anything; its lists can be long."""
     report = folder / REPORT
     if report.is_file():
@@ -99,7 +105,7 @@ def _tell_findings(folder: Path) -> None:
         for line in telling:
             print(line)
         if telling:
-            print(f"all of it, image by image: {report}")
+            print(f"details for each image: {report}")
 
 
 def _verify(stored: Mapping[str, Sidecar]) -> None:
@@ -109,7 +115,7 @@ def _verify(stored: Mapping[str, Sidecar]) -> None:
     for pool, sidecar in stored.items():
         with ProgressBars().bar(f"{pool}: verifying", len(sidecar.labels)) as advance:
             verify(sidecar, advance)
-    print("verified: every image reads back as it was written")
+    print("verified: every converted image is equal to the one that was written")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from ltray.published.check import Comparison, compare
 from ltray.published.table import claim_table
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.intervals import mean_interval
-from ltray.results.ledger import note_look, run_of, words_of
+from ltray.results.ledger import describe_look, note_look, run_of
 from ltray.results.predictions import Predictions, TrainedModel
 from ltray.run_folder import EVALUATION, checkpoint_of, evaluation_at
 
@@ -102,30 +102,32 @@ def _print(findings: Findings, console: Console, *, classes: bool) -> None:
     dataset = trained.experiment.dataset
     methods = " + ".join(method.name for method in trained.experiment.methods)
     epoch = trained.checkpoint.position.total_epochs
-    say(console, f"{methods} on {dataset.name}, epoch {epoch}: {findings.checkpoint}")
+    print_line(console, f"{methods} on {dataset.name}, epoch {epoch}: {findings.checkpoint}")
     for note in trained.data.notes:
-        say(console, note)
+        print_line(console, note)
     metrics = assessment.metrics()
-    say(console, f"{_where(findings)}: {accuracy_line(metrics, assessment.split)}")
+    print_line(console, f"{_where(findings)}: {accuracy_line(metrics, assessment.split)}")
     objective = trained.experiment.objective
     error = assessment.evaluation.standard_error(objective, assessment.tail)
-    say(console, f"  standard error of {title(objective)}, from the number of images: ± {100 * error:.1f} points")
+    print_line(console, f"  standard error of {title(objective)} from the number of images: ± {100 * error:.1f} points")
     measures = "  ".join(f"{word} {100 * metrics[f'{assessment.split}/{key}']:.1f}" for key, word in MEASURES.items())
     chosen = "  ".join(f"{symbol} = {value:.4g}" for symbol, value in trained.chosen().items())
-    say(console, f"  {measures} (of 100; ECE over 15 bins){f'  chosen on these images: {chosen}' if chosen else ''}")
+    print_line(
+        console, f"  {measures} (of 100; ECE over 15 bins){f'  chosen on these images: {chosen}' if chosen else ''}"
+    )
     if findings.look:
         style = "yellow" if findings.look > 1 else None
-        console.print(f"this is the {words_of(findings.look)}", style=style)
+        console.print(f"this is the {describe_look(findings.look)}", style=style)
     if findings.recorded and assessment.split == "val":
         known = accuracy_line(findings.recorded["metrics"], "test")
-        say(console, f"test images, as evaluated at the run's end: {known}")
+        print_line(console, f"test images, evaluated at the end of the run: {known}")
     if findings.comparisons:
         console.print(claim_table({"this model": findings.comparisons}))
     if classes:
         console.print(_class_table(findings))
 
 
-def say(console: Console, line: str) -> None:
+def print_line(console: Console, line: str) -> None:
     """Print a line as it is."""
     console.print(line, soft_wrap=True)
 
@@ -135,7 +137,7 @@ def _where(findings: Findings) -> str:
     if findings.assessment.split == "val":
         return f"{count} validation images"
     selected = findings.trained.experiment.dataset.protocol == "paper"
-    return f"{count} test images{' (protocol paper: they also selected)' if selected else ''}"
+    return f"{count} test images{' (protocol paper: epochs were also selected on them)' if selected else ''}"
 
 
 def _class_table(findings: Findings) -> Table:
@@ -168,10 +170,10 @@ def _parser() -> Parser:
         "run", type=path_argument, metavar="RUN|CHECKPOINT", help="folder of a run, a search or a checkpoint"
     )
     parser.add_argument(
-        "--test", action="store_true", help="look at the test images; looks are counted in the run folder"
+        "--test", action="store_true", help="use the test images; each look at them is counted in the run folder"
     )
     parser.add_argument("--classes", action="store_true", help="print the accuracy of each class")
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
     return parser
 
 

@@ -90,9 +90,9 @@ class Experiment:
         _check_sequence(methods)
         check_objective(objective)
         if methods[0].needs_network and not start:
-            raise UsageError(f"`{methods[0].name}` continues from a trained network: name a run with --from.")
+            raise UsageError(f"`{methods[0].name}` continues from a trained network: give a run with --from.")
         if start and not methods[0].needs_network:
-            raise UsageError(f"`{methods[0].name}` trains a network from the start: a run to continue has no effect.")
+            raise UsageError(f"`{methods[0].name}` trains a new network: a run to continue has no effect.")
         run_network = RunNetwork.resolve(network, dataset, methods)
         return cls(dataset, methods, knobs, own.seed, run_network, start, objective, stated)
 
@@ -110,7 +110,9 @@ class Experiment:
         """Return what `following` changed, a line each: "rescom.hard_negatives 30 (the paper's 400; …)"."""
         papers = [method.knobs.resolve(self.dataset.profile, {}) for method in self.methods]
         runs = zip(self.methods, self.knobs, before.knobs, papers, strict=True)
-        return [f"{m.name}.{line}" for m, now, usual, paper in runs for line in now.told(usual, world, paper)]
+        return [
+            f"{m.name}.{line}" for m, now, usual, paper in runs for line in now.described_changes(usual, world, paper)
+        ]
 
     def settings(self) -> dict[str, Any]:
         """Return the complete flat settings; `from_settings` of them gives an equal experiment.
@@ -285,12 +287,11 @@ def _check_sequence(methods: Sequence[Method]) -> None:
         UsageError: None is named, or one that trains a network from the start comes after another.
     """
     if not methods:
-        raise UsageError("`methods` must name at least one method.")
+        raise UsageError("`methods` must contain at least one method.")
     for before, method in pairwise(methods):
         if not method.needs_network:
             raise UsageError(
-                f"`{method.name}` trains a network from the start, so `{before.name}` before it has no effect: leave "
-                "one of them out."
+                f"`{method.name}` trains a new network, so `{before.name}` before it has no effect: remove one of them."
             )
 
 
@@ -307,8 +308,8 @@ def check_shared(what: str, batch_size: Any, workers: int) -> None:
     """
     if batch_size % workers:
         raise UsageError(
-            f"{what} is {batch_size}, which {workers} workers cannot share equally; "
-            f"{max(batch_size // workers, 1) * workers} works."
+            f"{what} is {batch_size}, which {workers} workers cannot share equally; use "
+            f"{max(batch_size // workers, 1) * workers}."
         )
 
 
@@ -384,7 +385,7 @@ def _read(folder: Path) -> Checkpoint:
     try:
         return Checkpoint.load(folder)
     except FileNotFoundError as error:
-        raise UsageError(f"{folder}: holds no checkpoint.") from error
+        raise UsageError(f"{folder}: contains no checkpoint.") from error
 
 
 def _untrained(origin: Mapping[str, Any]) -> Network:

@@ -16,9 +16,9 @@ from typing import Any
 
 from ltray.errors import CannotWrite, UsageError
 from ltray.printable import printable
+from ltray.quantities import file_size
 
 TEXT_LIMIT = 256 << 20  # bytes of a text file that is read into memory
-_LENGTH_IN_MEBIBYTES = 20  # shift
 _LASTING = {
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some of the quota there",
@@ -26,7 +26,7 @@ _LASTING = {
     errno.EACCES: "fix its permissions",
     errno.EFBIG: "raise the limit of a file's size (`ulimit -f`)",
 }
-"""Errors that another try would meet again, and what helps against each."""
+"""Errors that a retry does not remove, and the remedy for each."""
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -66,10 +66,7 @@ def read_bytes(path: Path | str, *, limit: int = TEXT_LIMIT) -> bytes:
     """
     size = check_regular(path).st_size
     if size > limit:
-        raise UsageError(
-            f"{printable(path)}: has {size >> _LENGTH_IN_MEBIBYTES:,} MiB; "
-            f"at most {limit >> _LENGTH_IN_MEBIBYTES:,} MiB are read."
-        )
+        raise UsageError(f"{printable(path)}: has {file_size(size)}; at most {file_size(limit)} are read.")
     with reading(path):
         return Path(path).read_bytes()
 
@@ -191,8 +188,8 @@ def locking(path: Path) -> Iterator[None]:
         if error.errno not in _NO_LOCKS:
             raise
         raise UsageError(
-            f"{printable(path)}: cannot be locked: {reason(error)}. Two commands could write here at once: name a "
-            "folder on a file system with locks."
+            f"{printable(path)}: cannot be locked: {reason(error)}. Without locks two commands could write here at "
+            "the same time: use a folder on a file system with locks."
         ) from error
 
 

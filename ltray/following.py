@@ -59,7 +59,7 @@ class Follow:
     """How a knob's default follows the data.
 
     Attributes:
-        words: The rule in words, for tables: "at most half as many as training images".
+        words: The rule in words, for tables: "at most half of the number of training images".
         rule: Returns the value for (usual value, facts); it must return legal values unchanged.
         of: Says what decided, for messages: "567 training images".
     """
@@ -132,7 +132,7 @@ def batch(steps: int = STEPS) -> Follow:
         return max((1 << (most.bit_length() - 1)) // workers, 1) * workers
 
     return Follow(
-        f"an epoch has at least {steps} steps (a batch at least {SMALLEST_BATCH} images)", rule, _shared_batch
+        f"an epoch has at least {steps} steps (and a batch at least {SMALLEST_BATCH} images)", rule, _shared_batch
     )
 
 
@@ -158,14 +158,14 @@ def _within_run(value: tuple[int, ...], facts: Facts) -> tuple[int, ...]:
 
 
 EPOCHS = Follow(
-    f"at most {PASSES:,} images in all, and 10 epochs at least; the schedule shrinks with it", _run_length, images_of
+    f"at most {PASSES:,} images in total, but at least 10 epochs; the schedule is scaled", _run_length, images_of
 )
 BATCH = batch()
-MILESTONES = Follow("those within the run", _within_run, epochs_of)
+MILESTONES = Follow("milestones within the run", _within_run, epochs_of)
 BEFORE_THE_END = Follow(
     "before the last epoch", lambda value, facts: min(value, max(facts.now["epochs"] - 1, 1)), epochs_of
 )
-HALF_THE_IMAGES = at_most_images("at most half as many as training images", lambda images, facts: images / 2)
+HALF_THE_IMAGES = at_most_images("at most half of the number of training images", lambda images, facts: images / 2)
 
 
 def divisions(images: int, proportion: float, least: int) -> int:

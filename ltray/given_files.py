@@ -51,8 +51,8 @@ def reconciled(
         place = config["settings"][name]
         if before[name] != now[name]:
             raise UsageError(
-                f"{printable(folder)}: holds a run that was begun with another content of `{name}`: {printable(place)} "
-                "is not the same file. Restore it, or name another folder with --output."
+                f"{printable(folder)}: contains a run that was begun with a different content of `{name}`: "
+                f"{printable(place)} has changed. Restore the file, or use another folder with --output."
             )
         there = _replaced(there, known["settings"][name], place)
     digests = {**before, **now}  # a run of an earlier version recorded none: its places are compared

@@ -27,7 +27,7 @@ def is_dotted_path(name: object) -> bool:
 
 def dotted_path_hint(setting: str) -> str:
     """Return the sentence that follows the refusal of an unknown name."""
-    return f" {setting} of another package is named by its dotted path, such as `{EXAMPLE}`."
+    return f" {setting} of another package is given by its dotted path, such as `{EXAMPLE}`."
 
 
 def imported(path: str, fits: Callable[[Any], bool], kind: str) -> Any:
@@ -57,7 +57,7 @@ def imported(path: str, fits: Callable[[Any], bool], kind: str) -> Any:
 def _check_form(path: str, module: str, name: str) -> None:
     if module.endswith(".py") or "/" in module:
         raise UsageError(
-            f"{shown(path)}: names a file; write the module as an import statement does, such as `{EXAMPLE}`, and add "
+            f"{shown(path)}: is a file; write the module as in an import statement, such as `{EXAMPLE}`, and add "
             "the folder that holds its package to PYTHONPATH."
         )
     if not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):

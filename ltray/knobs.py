@@ -234,7 +234,7 @@ class Knobs:
             if unmet is not None:
                 raise UsageError(
                     f"`{prefix}{name}` has no effect with {prefix}{unmet[0]}={getattr(self, unmet[0])}, but got "
-                    f"{shown(getattr(self, name))}: leave it out, or set {_wanted(prefix, *unmet)}."
+                    f"{shown(getattr(self, name))}: remove it, or set {_wanted(prefix, *unmet)}."
                 )
 
     def following(self, world: World, stated: Collection[str]) -> Self:
@@ -258,7 +258,7 @@ class Knobs:
                 now[name] = bound
         return type(self)(**now)
 
-    def told(self, before: Self, world: World, paper: Self) -> list[str]:
+    def described_changes(self, before: Self, world: World, paper: Self) -> list[str]:
         """Return what `following` changed, a line each: "hard_negatives 30 (the paper's 400; 4 classes allow 30)".
 
         Args:
@@ -304,7 +304,8 @@ class Knobs:
             if bound is not None and getattr(self, name) > bound:
                 raise UsageError(
                     f"`{name} <= {bound:g}` must hold with {classes} classes, but got {name}={getattr(self, name)}. "
-                    f"Set {owner and owner + '.'}{name}={bound:g} or less, or leave it out: it then follows the data."
+                    f"Set {owner and owner + '.'}{name}={bound:g} or less, or remove it: the value then follows the "
+                    "data."
                 )
 
     def _check_order(self, name: str, other: str) -> None:

@@ -36,7 +36,7 @@ class LongTail:
             raise UsageError(f"Every class needs a training image, but classes {empty[:10]} have none.")
 
         if self.listed and len(self.listed) != len(self.counts):
-            raise UsageError(f"{len(self.counts)} classes train, but {len(self.listed)} are listed.")
+            raise UsageError(f"the training images have {len(self.counts)} classes, but {len(self.listed)} are listed.")
 
     @property
     def classes(self) -> int:
@@ -95,4 +95,4 @@ class LongTail:
         named = ", ".join(f"{name} {len(labels)}" for name, labels in self.groups().items())
         if not self.listed or self.listed == self.counts:
             return f"{named} classes"
-        return f"{named} classes, counted on the whole training list of {sum(self.listed):,} images"
+        return f"{named} classes, counted on the complete training list of {sum(self.listed):,} images"

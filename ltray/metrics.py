@@ -58,8 +58,8 @@ def _of_group(group: str, counts: str) -> CountedMetric:
 COUNTED: Mapping[str, CountedMetric] = {
     "acc_all": CountedMetric(
         "accuracy all",
-        "images classified right / images",
-        "top-1 accuracy, as every paper's 'All'",
+        "correctly classified images / images",
+        "top-1 accuracy, 'All' in the papers",
         value=ClassCounts.accuracy,
         error=ClassCounts.accuracy_error,
     ),
@@ -83,13 +83,13 @@ COUNTED: Mapping[str, CountedMetric] = {
     "worst_class": CountedMetric(
         "worst class",
         "min of r_k over the evaluated classes",
-        "Sagawa et al., Distributionally Robust Neural Networks, 2020, with classes for groups",
+        "Sagawa et al., Distributionally Robust Neural Networks, 2020, with classes as groups",
         value=ClassCounts.lowest_recall,
         error=ClassCounts.lowest_recall_error,
     ),
     "geometric_mean": CountedMetric(
         "geometric mean",
-        "(product of r_k)^(1/K) over the K evaluated classes; 0 where one class has 0",
+        "(product of r_k)^(1/K) over the K evaluated classes; 0 if one class has 0",
         "Kubat and Matwin, Addressing the Curse of Imbalanced Training Sets, 1997",
         value=ClassCounts.geometric_mean,
         error=ClassCounts.geometric_mean_error,
@@ -174,8 +174,8 @@ def check_groups(objective: str, groups: Collection[str]) -> None:
     group = COUNTED[objective].group if objective in COUNTED else ""
     if group and group not in groups:
         raise UsageError(
-            f"The objective `{objective}` does not exist: no class of this data is {group}-shot. "
-            f"There are: {', '.join(groups)}."
+            f"The objective `{objective}` does not exist: no class of this data is {group}-shot. Existing groups: "
+            f"{', '.join(groups)}."
         )
 
 

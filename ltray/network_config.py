@@ -63,8 +63,8 @@ class RunNetwork:
             for name, value in given.items():
                 if value != "":
                     raise UsageError(
-                        f"`{name}` has no effect: `{methods[0].name}` continues the network it is given, "
-                        f"but got {value!r}."
+                        f"`{name}` has no effect: `{methods[0].name}` continues from a given network, but got "
+                        f"{value!r}."
                     )
             return cls()
         large = dataset.image_size > SMALL_VIEW
@@ -81,7 +81,7 @@ class RunNetwork:
         size = IMAGE_SIZES.get(self.backbone, dataset.image_size)
         if dataset.image_size != size:
             raise UsageError(
-                f"`backbone` {self.backbone!r} takes images of {size} pixels, but `dataset.image_size` is "
+                f"`backbone` {self.backbone!r} needs images of {size} pixels, but `dataset.image_size` is "
                 f"{dataset.image_size}."
             )
         if self.weights != RANDOM:
@@ -91,7 +91,7 @@ class RunNetwork:
                 f"`frozen` must be one of {list(FROZEN)}, but got {self.frozen!r}.{did_you_mean(self.frozen, FROZEN)}"
             )
         if self.frozen != "nothing" and self.weights == RANDOM:
-            raise UsageError(f"`frozen` is {self.frozen!r}, which would keep random weights: set `weights` too.")
+            raise UsageError(f"`frozen` is {self.frozen!r}, which would freeze random weights: also set `weights`.")
 
     def new(self, kind: str, tail: LongTail, *, load: bool) -> Network:
         """Build the network.

@@ -10,7 +10,7 @@ from ltray.experiment import OBJECTIVE, Experiment
 from ltray.metrics import BALANCED, default_objective, title
 
 
-def announced_objective(experiment: Experiment, data: ImageData, console: Console) -> str:
+def print_objective(experiment: Experiment, data: ImageData, console: Console) -> str:
     """Return the default objective of a new run or search, and print why where it is not accuracy.
 
     Under the `paper` protocol it is accuracy, as the papers select.
@@ -26,7 +26,7 @@ def announced_objective(experiment: Experiment, data: ImageData, console: Consol
         return objective
     console.print(
         f"The validation images are not balanced ({min(counts):,} to {max(counts):,} a class): models are compared by "
-        f"{title(objective)}, to which every class contributes equally ({OBJECTIVE}={objective}).",
+        f"{title(objective)}, in which every class has equal weight ({OBJECTIVE}={objective}).",
         soft_wrap=True,
     )
     return objective

@@ -30,12 +30,13 @@ from ltray.results.predictions import Predictions, TrainedModel
 from ltray.run_folder import SCORES, checkpoint_of
 
 BATCH = 64
-COLDEST, HOTTEST = 0.01, 100.0  # where the temperature is looked for, as in the method `temperature`
+NOT_CALIBRATED = "not calibrated"
+COLDEST, HOTTEST = 0.01, 100.0  # the range that is searched for the temperature, as in the method `temperature`
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one file.
+    """The prediction for one file.
 
     Attributes:
         path: The file.
@@ -62,7 +63,7 @@ def main(words: list[str]) -> int:
     if not files:
         kinds = " ".join(SUFFIXES)
         raise UsageError(
-            f"no image in {', '.join(map(printable, options.images))}; files of these kinds count: {kinds}."
+            f"no image in {', '.join(map(printable, options.images))}; ltray reads these file types: {kinds}."
         )
     trained = TrainedModel.open(checkpoint, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     check_class_names(trained)
@@ -77,26 +78,25 @@ def check_class_names(trained: TrainedModel) -> None:
     """Compare the model's class names with those of the originals, where these are on this machine.
 
     Raises:
-        UsageError: They are others now.
+        UsageError: The names differ.
     """
     dataset, names = trained.experiment.dataset, tuple(trained.checkpoint.context["class_names"])
     try:
         source = open_if_here(dataset)
     except UsageError:
-        return  # no data set any more: the model's names are all there is
+        return  # the data set is not here: there is nothing to compare with
     if source is not None and source.class_names != names:
         raise UsageError(
-            f"{dataset.name}: since the model was trained, {names_differ(names, source.class_names)}; put the names "
-            "back, or train again."
+            f"{dataset.name}: since the model was trained, {names_differ(names, source.class_names)}; restore the "
+            "names, or train again."
         )
 
 
 def temperature_of(trained: TrainedModel, checkpoint: Path) -> tuple[float, str]:
-    """Return what scores are divided by before the softmax, and where that comes from.
+    """Return the temperature that scores are divided by before the softmax, and its source.
 
-    A model that ends in the method `temperature` has done it already; else the best
-    temperature on the validation logits saved with the checkpoint is taken. Classes keep
-    their order.
+    The scores of a model that ends with the method `temperature` are already divided by it. For other models
+    it is the best temperature on the validation logits in the checkpoint. The order of classes does not change.
     """
     if "T" in trained.stage.chosen():
         return 1.0, "the model's own temperature"
@@ -105,18 +105,18 @@ def temperature_of(trained: TrainedModel, checkpoint: Path) -> tuple[float, str]
         known = Predictions.load(scores)
         if known.split == "val":
             return best_temperature(known.logits, known.labels, lowest=COLDEST, highest=HOTTEST), "validation images"
-    return 1.0, "none: not calibrated"
+    return 1.0, NOT_CALIBRATED
 
 
 @torch.no_grad()
 def predict(trained: TrainedModel, files: Sequence[Path], *, temperature: float, top: int) -> Iterator[Prediction]:
-    """Classify image files, each in its turn.
+    """Classify image files in the given order.
 
     Args:
         trained: The model.
-        files: The files; one that is no image gives a `Prediction` with its error.
+        files: The files; a file that is not an image gives a `Prediction` with an error.
         temperature: T of the softmax.
-        top: Classes to name.
+        top: Number of classes to list.
     """
     trained.stage.eval()
     for start in range(0, len(files), BATCH):
@@ -167,7 +167,7 @@ def _write(found: Sequence[Prediction], file: TextIO, *, form: str, stamps: Mapp
 
 
 def _write_csv(found: Sequence[Prediction], file: TextIO) -> None:
-    """Write a row a file and class, `path,rank,class,probability,error`."""
+    """Write one row per file and class, `path,rank,class,probability,error`."""
     rows = csv.writer(file, lineterminator="\n")
     rows.writerow(("path", "rank", "class", "probability", "error"))
     for one in found:
@@ -188,8 +188,9 @@ def _print_table(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str,
         words = "  ".join(f"{name} ({100 * share:.1f} %)" for name, share in pairs)
         shown.add_row(str(one.path), Text(one.error, "red") if one.error else words)
     console.print(shown)
-    line = f"temperature {stamps['temperature']:.3g}, from {stamps['temperature_from']}"
-    console.print(line)
+    source = stamps["temperature_from"]
+    origin = f"({source})" if source == NOT_CALIBRATED else f"from {source}"
+    console.print(f"temperature {stamps['temperature']:.3g} {origin}")
 
 
 def _parser() -> Parser:
@@ -200,9 +201,11 @@ def _parser() -> Parser:
     parser.add_argument(
         "images", type=path_argument, nargs="+", metavar="IMAGES", help="image files, or folders of them"
     )
-    parser.add_argument("--top", type=count_argument, default=5, metavar="K", help="classes to name (default: 5)")
+    parser.add_argument(
+        "--top", type=count_argument, default=5, metavar="K", help="number of classes to list (default: 5)"
+    )
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table", help="(default: table)")
-    parser.add_argument("--output", type=path_argument, metavar="FILE", help="where to write; default: standard output")
+    parser.add_argument("--output", type=path_argument, metavar="FILE", help="output file (default: standard output)")
     return parser
 
 

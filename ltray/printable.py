@@ -43,8 +43,3 @@ def _escape(match: re.Match[str]) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # PEP 383: an undecodable byte, moved up
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-
-
-def plural(count: int, thing: str) -> str:
-    """Return "1 image", "1,200 images"."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"

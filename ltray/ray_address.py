@@ -9,7 +9,7 @@ from ltray.errors import UsageError
 from ltray.printable import printable
 
 VARIABLE = "RAY_ADDRESS"
-UNSET_IT = f"unset {VARIABLE} to use this machine alone"
+UNSET_IT = f"unset {VARIABLE} to use only this machine"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Address:
         if not (_is_host(bare, bracketed=bare != host) and 0 < number < 65536):
             raise UsageError(
                 f"{shown}: not an address of a Ray cluster. Write host:port, such as 192.0.2.7:6379 or "
-                f"[2001:db8::7]:6379, or `auto` for the cluster of this machine; or {UNSET_IT}."
+                f"[2001:db8::7]:6379, or `auto` for your cluster on this machine; or {UNSET_IT}."
             )
         return cls(bare, number)
 
@@ -83,7 +83,7 @@ def _other_protocol(scheme: str) -> str:
     if scheme == "ray":
         return (
             f"Ray Client is not supported. Submit the command with {submit}; or run it on a machine of the cluster "
-            f"with {VARIABLE}=host:port, the port being that of `ray start --head` (6379 by default); or {UNSET_IT}."
+            f"with {VARIABLE}=host:port, with the port of `ray start --head` (default: 6379); or {UNSET_IT}."
         )
     if scheme in ("http", "https"):
         return f"this is the address of a job server. Submit the command with {submit}, or {UNSET_IT}."

@@ -28,7 +28,7 @@ class Recipe(Knobs):
     batch_size: int = knob(
         128,
         "B",
-        "images a step, over all workers",
+        "images per step, over all workers",
         low=1,
         high=65_536,
         search=(16, 32, 64, 128, 256, 512),
@@ -39,12 +39,12 @@ class Recipe(Knobs):
     )
     weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3), dynamic=True)
     momentum: float = knob(0.9, "μ", "momentum of SGD", low=0.0, high=0.9999, dynamic=True)
-    nesterov: bool = knob(False, "", "Nesterov's form of momentum", needs=("momentum", Above(0.0)))
+    nesterov: bool = knob(False, "", "Nesterov momentum", needs=("momentum", Above(0.0)))
     warmup_epochs: int = knob(5, "", "epochs of linear warm-up", low=0, at_most="epochs", in_epochs=True)
     schedule: str = knob(
         "step",
         "",
-        "the learning rate after the warm-up",
+        "learning-rate schedule after the warm-up",
         choices=tuple(SCHEDULES),
     )
     milestones: tuple[int, ...] = knob(
@@ -54,11 +54,11 @@ class Recipe(Knobs):
     average_decay: float = knob(
         0.0,
         "",
-        "decay a step of the weights' moving average, by which a run is then judged and which it leaves; 0: none",
+        "decay per step of the moving average of the weights, which is then evaluated and saved; 0: no average",
         low=0.0,
         high=0.99999,
     )
-    precision: str = knob("float32", "", "arithmetic of the forward pass", choices=tuple(PRECISIONS))
+    precision: str = knob("float32", "", "number format of the forward pass", choices=tuple(PRECISIONS))
 
     @classmethod
     def resolve(cls, profile: str, given: Mapping[str, Any], *, complete: bool = False) -> Self:

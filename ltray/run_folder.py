@@ -24,7 +24,7 @@ from ltray.seal import LIST, append_sealed, check_listed, read_lines, read_seale
 CONFIG, ENVIRONMENT, BEST, EVALUATION = "config.yaml", "env.json", "best", "evaluation.json"
 HISTORY, LOCK = "history.jsonl", ".lock"
 LAST_EPOCH = "last_epoch"  # in `evaluation.json`: the last line that the history has
-FOREIGN = "It was not written by this version of ltray.train or ltray.tune, or was changed since."
+FOREIGN = "It was not written by this version of ltray.train or ltray.tune, or was changed later."
 SCORES, TRIALS, IMPORTANCE, TEST_READS = "selection.npz", "trials", "importance.csv", "test_reads.json"
 SYSTEM_FILES = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", ".nfs*", ".directory", "@eaDir")
 """What file systems and file managers leave in a folder; it holds nothing of the user's."""
@@ -49,8 +49,8 @@ def held(folder: Path) -> Iterator[None]:
         except OSError as error:
             file.seek(0)
             raise UsageError(
-                f"{folder}: in use by {file.read().strip() or 'another process'}. Wait for it, end it, or name another "
-                "folder with --output."
+                f"{folder}: in use by {file.read().strip() or 'another process'}. Wait until it ends, end it, or use "
+                "another folder with --output."
             ) from error
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
@@ -80,9 +80,7 @@ def claim(
         folder.mkdir(parents=True, exist_ok=True)
         write_sealed(folder / ENVIRONMENT, environment)
     elif "settings" not in known:
-        raise UsageError(
-            f"{printable(folder / CONFIG)}: lacks `settings`. {FOREIGN} Name another folder with --output."
-        )
+        raise UsageError(f"{printable(folder / CONFIG)}: lacks `settings`. {FOREIGN} Use another folder with --output.")
     else:
         there, config = reconciled(folder, known, config)
         digest = (read_environment(folder) or {}).get("data_digest")
@@ -91,8 +89,9 @@ def claim(
         for key in sorted((config.keys() | there.keys()) - set(may_differ)):
             if config.get(key) != there.get(key):
                 raise UsageError(
-                    f"{folder}: holds a run with other settings: {_difference(there.get(key), config.get(key), key)}. "
-                    "Name another folder with --output, or remove this one."
+                    f"{folder}: contains a run with different settings: "
+                    f"{_difference(there.get(key), config.get(key), key)}. Use another folder with --output, or "
+                    "remove this one."
                 )
     write_listed(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
     return known is not None
@@ -112,7 +111,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     with reading(path, "not valid YAML"):
         content = yaml.safe_load(text)
     if not isinstance(content, dict):
-        raise UsageError(f"{printable(path)}: holds no settings by name. {FOREIGN}")
+        raise UsageError(f"{printable(path)}: has no `key: value` settings. {FOREIGN}")
     return content
 
 
@@ -303,14 +302,14 @@ def check_best_is_ours(folder: Path) -> None:
     target = folder / BEST
     if not os.path.lexists(target):
         return
-    remedy = "Move it elsewhere; the same command then continues."
+    remedy = "Move it, then run the same command to continue."
     if target.is_symlink() or not target.is_dir():
-        raise UsageError(f"{printable(target)}: is not a folder that ltray has made. {remedy}")
+        raise UsageError(f"{printable(target)}: is not a folder that ltray created. {remedy}")
     names = sorted(path.name for path in target.iterdir())
     foreign = [name for name in names if not any(fnmatch(name, known) for known in _BEST_FILES)]
     if foreign or (names and EVALUATION not in names):
-        what = f"holds {printable(foreign[0])}, which ltray has not written" if foreign else f"holds no {EVALUATION}"
-        raise UsageError(f"{printable(target)}: {what}; a better model would replace it. {remedy}")
+        what = f"holds {printable(foreign[0])}, which ltray did not write" if foreign else f"holds no {EVALUATION}"
+        raise UsageError(f"{printable(target)}: {what}; ltray would replace it by a better model. {remedy}")
 
 
 def _difference(before: Any, after: Any, key: str) -> str:

@@ -19,9 +19,9 @@ class RunSettings(Knobs):
     seed: int = knob(0, "", "seed of weights, order and augmentation", low=0, high=HIGHEST_SEED)
     backbone: str = knob("", "", "network of the first method that builds one, or a dotted path")
     weights: str = knob("", "", "random, imagenet, or a file")
-    frozen: str = knob("", "", "what of given weights is not trained")
-    start: str = knob("", "", "folder of a checkpoint to take the first network from")
-    objective: str = knob(BALANCED, "", "the metric that epochs and trials are compared on")
+    frozen: str = knob("", "", "part of the pretrained weights that is not trained")
+    start: str = knob("", "", "folder of a checkpoint to continue from")
+    objective: str = knob(BALANCED, "", "metric by which epochs and trials are compared")
 
     @classmethod
     def check_value(cls, name: str, given: Any) -> Value:

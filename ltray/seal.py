@@ -19,7 +19,7 @@ FORMAT, DIGEST = "format", "sha256"
 CURRENT_FORMAT = 2  # 1: without digests
 LIST = "digests.json"
 _FILES = "files"
-DAMAGED = "it was damaged, or changed by something else than ltray"
+DAMAGED = "it was damaged, or changed by another program"
 
 
 def seal(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def check_listed(path: Path) -> None:
     if found not in digests:
         raise UsageError(
             f"{printable(path)}: differs from its digest in {LIST}: {DAMAGED}; restore it from a copy, or delete "
-            f"{LIST} to have the folder read without this check."
+            f"{LIST} to read the folder without this check."
         )
 
 
@@ -151,7 +151,7 @@ def _listed(folder: Path) -> dict[str, list[str]]:
     path = folder / LIST
     if not is_there(path):
         return {}
-    files = read_sealed(path, remedy=f"delete {LIST} to have the folder read without this check").get(_FILES)
+    files = read_sealed(path, remedy=f"delete {LIST} to read the folder without this check").get(_FILES)
     if not isinstance(files, dict):
         raise UsageError(f"{printable(path)}: lacks `{_FILES}`: {DAMAGED}.")
     return files

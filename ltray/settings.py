@@ -74,7 +74,7 @@ def full_key(key: str, owners: Mapping[str, Iterable[str]]) -> str:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise UsageError(f"`{key}` could be any of {', '.join(f'`{m}`' for m in matches)}; write one of them in full.")
+        raise UsageError(f"`{key}` could be any of {', '.join(f'`{m}`' for m in matches)}; write the full name.")
     known = dotted if "." in key else dotted + [name.rpartition(".")[2] for name in dotted]
     owner = key.rpartition(".")[0]
     if owner in owners and owner:

@@ -21,11 +21,11 @@ from ltray.files import writing
 from ltray.following import World
 from ltray.given_files import recorded_files
 from ltray.loggers.tensorboard import TensorBoardLogger
-from ltray.objective import announced_objective, recorded_objective
+from ltray.objective import print_objective, recorded_objective
 from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.final_evaluation import accuracy_line
-from ltray.results.ledger import LOOK, declare_end_of, number_of, words_of
+from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
 from ltray.results.paths import tensorboard_command
 from ltray.results.recorded_data import check_for
 from ltray.run_folder import (
@@ -54,11 +54,13 @@ def main(words: list[str]) -> int:
     assignments = [*(word for word in options.methods if "=" in word), *options.settings]
     options.methods = [word for word in options.methods if "=" not in word]
     if not options.methods:
-        raise UsageError("`--methods` must name at least one method.")
+        raise UsageError("`--methods` needs at least one method.")
     given = complete_keys(parse_assignments(assignments), options.methods)
     for key, flag in (("dataset", "--dataset"), ("methods", "--methods"), ("start", "--from")):
         if key in given:
-            raise UsageError(f"`{key}` is set with {flag}, but got {shown(given[key])}; give it there.")
+            raise UsageError(
+                f"`{key}` is set with the option {flag}, but got {shown(given[key])} as a setting; use the option."
+            )
     experiment = Experiment.from_settings(
         {"dataset": options.dataset, "methods": options.methods} | start_setting(options.start) | given
     )
@@ -78,7 +80,7 @@ def main(words: list[str]) -> int:
     data = experiment.opened(torch.device("cpu"), check=check, digest=digest)
     console.print(data.describe())
     if OBJECTIVE not in given:
-        objective = recorded_objective(known) if known else announced_objective(experiment, data, console)
+        objective = recorded_objective(known) if known else print_objective(experiment, data, console)
         experiment = replace(experiment, objective=objective)
     experiment = _suited(experiment, data, resources, known, console)
     return train(experiment, data, resources, folder, console)
@@ -123,7 +125,7 @@ def train(experiment: Experiment, data: ImageData, resources: TrialResources, fo
             if not failure:
                 _evaluate(experiment, folder, cluster.worker_resources(resources), console)
         except KeyboardInterrupt:
-            console.print(f"interrupted; the same command continues the run in {folder}")
+            console.print(f"interrupted; run the same command again to continue the run in {folder}")
             exit_soon()
             return INTERRUPTED
     if failure:
@@ -164,7 +166,7 @@ def _follow(
     from ltray.on_ray.tasks import Placement
     from ltray.on_ray.workers import run_workers
 
-    def tell(words: str) -> None:
+    def print_line(words: str) -> None:
         console.print(words, style="yellow", soft_wrap=True)
 
     board = TensorBoardLogger(folder)
@@ -191,7 +193,7 @@ def _follow(
     except UsageError as error:
         return str(error)
     except Exception as error:
-        return f"{last_line(str(error) or type(error).__name__)} (in full under {folder})"
+        return f"{last_line(str(error) or type(error).__name__)} (complete message in {folder})"
     board.finish({k: v for k, v in experiment.settings().items() if not k.startswith("dataset.")}, last)
     return None
 
@@ -218,7 +220,7 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
     console.print(
         f"test: {accuracy}  (best epoch {known['epoch']}{chosen}, chosen on "
         f"{'the test set itself' if known['protocol'] == 'paper' else 'validation images'} by {experiment.objective}, "
-        f"seed {known['seed']}; {words_of(number_of(known))})",
+        f"seed {known['seed']}; {describe_look(number_of(known))})",
         soft_wrap=True,
     )
     console.print(f"best checkpoint: {folder / BEST}   curves: {tensorboard_command(folder.parent)}", soft_wrap=True)
@@ -227,14 +229,20 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
 def _parser() -> Parser:
     parser = Parser(
         prog="python -m ltray.train",
-        description="Train a method, or several that continue from one another, on 1 to N workers.",
+        description="Train a method, or several methods in sequence, on 1 to N workers.",
         epilog=f"example: {EXAMPLE}",
     )
-    parser.add_argument("--dataset", type=name_or_path, required=True, metavar="D", help="a name or file of datasets/")
+    parser.add_argument(
+        "--dataset",
+        type=name_or_path,
+        required=True,
+        metavar="D",
+        help="name of a data set in datasets/, or a data-set file",
+    )
     parser.add_argument("--methods", required=True, nargs="+", metavar="M", help="methods, in order")
     parser.add_argument("--workers", type=count_argument, default=1, metavar="N", help="worker processes (default: 1)")
     parser.add_argument(
-        "--cpus-per-worker", type=count_argument, default=1, metavar="N", help="CPU cores each (default: 1)"
+        "--cpus-per-worker", type=count_argument, default=1, metavar="N", help="CPU cores of each worker (default: 1)"
     )
     parser.add_argument(
         "--from", dest="start", type=path_argument, metavar="RUN", help="run or checkpoint to continue from"

@@ -13,7 +13,7 @@ from ltray.console import new_console
 from ltray.data.dataset import ImageData
 from ltray.errors import UsageError, shown
 from ltray.given_files import recorded_files
-from ltray.objective import announced_objective, recorded_objective
+from ltray.objective import print_objective, recorded_objective
 from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.finalists import check_asked
@@ -23,7 +23,7 @@ from ltray.settings import parse_assignments, plain
 from ltray.space import catalog
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget
-from ltray.study.dry_run import check_workers, rehearse
+from ltray.study.dry_run import check_workers, print_dry_run
 from ltray.study.population import check_population
 from ltray.study.trial_plan import TrialPlan
 from ltray.study.warm_start import Earlier, earlier_searches
@@ -43,21 +43,21 @@ def main(words: list[str]) -> int:
     path = catalog.find(options.space)
     given = parse_assignments(options.settings)
     if options.start and "start" in given:
-        raise UsageError(f"`start` is set with --from, but got {shown(given['start'])}, too; keep one of them.")
+        raise UsageError(f"`start` is set with --from, but also given as {shown(given['start'])}; keep one of them.")
     overrides = start_setting(options.start) | given
     space = SearchSpace.read(path, overrides)
     folder = options.output or Path("runs") / f"{path.stem}-{space.base.dataset.name}"
     check_writable(folder, "--output", folder=True)
     check_output(folder)
     if options.resume and read_config(folder) is None:
-        raise UsageError(f"{folder}: nothing to resume: no search was begun there.")
+        raise UsageError(f"{folder}: nothing to resume: the folder contains no search.")
     budget = None if options.budget is None else Budget.parse(options.budget)
     device = torch.device("cuda" if options.dry_run and torch.cuda.is_available() else "cpu")
     opened = _opened(space, console, device, folder=folder, dry=options.dry_run)  # kept, so that no file is replaced
     data = opened[0]
     if space.objective_by_data:
         known = read_config(folder)
-        objective = recorded_objective(known) if known else announced_objective(space.base, data, console)
+        objective = recorded_objective(known) if known else print_objective(space.base, data, console)
         space = SearchSpace.read(path, overrides | {"search.objectives": [objective]})
     space.search.check_groups(data.tail.groups())
     space = _bound(space, data, read_config(folder), console)
@@ -65,7 +65,7 @@ def main(words: list[str]) -> int:
     if options.dry_run:
         for one in earlier:
             console.print(one.describe(), soft_wrap=True)
-        rehearse(space, data, folder, console, plan=plan)
+        print_dry_run(space, data, folder, console, plan=plan)
         console.print("nothing was written; without --dry-run this search would start")
         return DONE
     known = read_config(folder)
@@ -156,18 +156,18 @@ def _copy(words: list[str]) -> int:
     parser.add_argument(
         "target", nargs="?", type=path_argument, metavar="TARGET", help="file or folder (default: this folder)"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     options = parser.parse_args(words)
     target = catalog.copy(options.name, options.target, overwrite=options.overwrite)
-    new_console().print(f"{target}: edit it, then: python -m ltray.tune {target}")
+    new_console().print(f"{target}: edit the file, then run: python -m ltray.tune {target}")
     return DONE
 
 
 def _parser() -> Parser:
     parser = Parser(
         prog="python -m ltray.tune",
-        description="Search the settings of a method. The same command again continues an interrupted search. "
-        "`ls` lists the search spaces that come with ltray, `cp NAME [TARGET]` copies one to be edited.",
+        description="Search the settings of a method. Run the same command again to continue an interrupted search. "
+        "`ls` lists the search spaces of ltray, `cp NAME [TARGET]` copies one for editing.",
         epilog="example: python -m ltray.tune search_spaces/rescom.yaml search.trials=16 epochs=20",
     )
     parser.add_argument(
@@ -179,17 +179,17 @@ def _parser() -> Parser:
     )
     parser.add_argument("--output", type=path_argument, metavar="DIR", help="folder (default: runs/<space>-<dataset>)")
     parser.add_argument(
-        "--dry-run", action="store_true", help="check everything, print space, hours and disk; run and write nothing"
+        "--dry-run",
+        action="store_true",
+        help="check the settings; print the space, hours and disk use; run and write nothing",
     )
     parser.add_argument(
         "--budget",
         metavar="B",
-        help="what the search may spend in all, such as 2h or 90min (wall clock), 8gpuh or 8cpuh (summed over trials), "
-        "40trials; then running trials end with their epoch, and a larger budget goes on with them",
+        help="limit of the search: 2h or 90min (wall clock), 8gpuh or 8cpuh (sum over trials), or 40trials; "
+        "running trials then stop at the end of their epoch, and a larger budget continues them",
     )
-    parser.add_argument(
-        "--resume", action="store_true", help="insist on continuing: fail where there is nothing to continue"
-    )
+    parser.add_argument("--resume", action="store_true", help="fail if there is nothing to continue")
     return parser
 
 

@@ -51,7 +51,7 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "dataset", type=name_or_path, metavar="DATASET", help="a data-set file, or the name of one in datasets/"
     )
-    parser.add_argument("method", metavar="METHOD", help="its first stage's views are shown")
+    parser.add_argument("method", metavar="METHOD", help="method whose first stage's views are drawn")
     parser.add_argument("--output", type=path_argument, metavar="PNG", help="default: views-METHOD-DATASET.png")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="knobs, data-set fields and seed")
     given = parser.parse_intermixed_args(words)
@@ -71,10 +71,10 @@ def main(words: list[str]) -> int:
         sheet.save(output, format="png")
     except OSError as error:
         raise UsageError(
-            f"`--output {printable(output)}` cannot be written: {error.strerror}; name a PNG file."
+            f"`--output {printable(output)}` cannot be written: {error.strerror}; use the path of a PNG file."
         ) from error
     named = ", ".join(f"{view.name} ({view.augmentation})" for view in views)
-    print(f"{printable(output)}: {len(images)} images of {definition.name}; {method.name} sees {named}")
+    print(f"{printable(output)}: {len(images)} images of {definition.name}; the views of {method.name} are {named}")
     return DONE
 
 
@@ -108,7 +108,7 @@ def _first_readable(originals: Originals, indices: Indices, storage: Storage) ->
             said = f"{originals.name(index)}: {reason(error)}"
             continue
         return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].contiguous()
-    raise UsageError(f"No image of a class can be read; the last one is {said}.")
+    raise UsageError(f"No image of any class can be read; the last error is: {said}.")
 
 
 def first_views(
@@ -127,7 +127,7 @@ def first_views(
     setting = BuildContext(tail, new_network, new_network("linear"), definition.image_size)
     stage = method.stages(method.knobs.resolve(definition.profile, knobs), setting)[0]
     if stage.source == "features":
-        raise UsageError(f"`{method.name}` begins with features of a frozen network: it sees no views of images.")
+        raise UsageError(f"`{method.name}` begins with features of a frozen network: it has no views of images.")
     return stage.views
 
 

@@ -73,7 +73,7 @@ def parse(text: str) -> Parsed:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(part for part in (error.context, error.problem) if part)
         raise NotPlainYaml(said, mark.line + 1 if mark else 0) from error
-    except yaml.YAMLError as error:  # a character that no YAML may hold
+    except yaml.YAMLError as error:  # a character that is not valid in YAML
         raise NotPlainYaml(" ".join(str(error).split())) from error
     found = Parsed(None)
     if node is not None:
@@ -185,7 +185,7 @@ def _items(node: MappingNode) -> dict[str, tuple[int, Node]]:
     for key, value in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key, ScalarNode) or not key.value:
-            raise NotPlainYaml("a key must be a plain word", line)
+            raise NotPlainYaml("a key must be plain text", line)
         if key.value in own:
             raise NotPlainYaml(f"duplicate key `{key.value}`; first in line {own[key.value][0]}", line)
         own[key.value] = line, value
@@ -195,6 +195,6 @@ def _items(node: MappingNode) -> dict[str, tuple[int, Node]]:
     found: dict[str, tuple[int, Node]] = {}
     for mapping in reversed(merged.value if isinstance(merged, SequenceNode) else [merged]):
         if not isinstance(mapping, MappingNode):
-            raise NotPlainYaml(f"`{MERGE}` must name a mapping, or a list of mappings", line)
+            raise NotPlainYaml(f"`{MERGE}` must be a mapping, or a list of mappings", line)
         found |= _items(mapping)
     return found | own

@@ -45,9 +45,9 @@ def test_ones_own_folder_in_one_line(folder: Path, capsys: pytest.CaptureFixture
     assert "train: 33 images, 1 left out" in told
     assert "1 picture found more than once, 1 of them in different classes" in told
     assert "cat ████" in told and "imbalance factor 10.5" in told
-    assert "tiny classes" in told and "owl (2)" in told
-    assert "verified: every image reads back as it was written" in told
-    report = Path(told.partition("image by image: ")[2].partition("\n")[0]).read_text()
+    assert "very small classes" in told and "owl (2)" in told
+    assert "verified: every converted image is equal to the one that was written" in told
+    report = Path(told.partition("details for each image: ")[2].partition("\n")[0]).read_text()
     assert "/My: Pets \\xdf/cat/00.png = " in report and "/dog/s\\xe4me.png" in report
     file = Path(told.rpartition("--dataset ")[2].strip())
     definition = DatasetDefinition.read(file)

@@ -31,7 +31,7 @@ def test_every_look_at_the_test_images_is_counted(finished_run, capsys):
     assert found["metrics"] == recorded["metrics"]
     assert found["test_look"] == 2  # the run's own was the first
     main([str(finished_run), "--test"])
-    assert "this is the third look at the test images: do not choose anything by it" in capsys.readouterr().out
+    assert "this is the third look at the test images: do not use it to choose anything" in capsys.readouterr().out
 
 
 def test_the_first_look_with_a_checkpoint_without_evaluation_is_not_warned_of(
@@ -50,7 +50,7 @@ def test_the_first_look_with_a_checkpoint_without_evaluation_is_not_warned_of(
 def test_people_read_measures_classes_and_the_runs_own_test_figures(finished_run, capsys):
     main([str(finished_run), "--classes"])
     printed = capsys.readouterr().out
-    assert "200 validation images: all" in printed and "as evaluated at the run's end" in printed
+    assert "200 validation images: all" in printed and "evaluated at the end of the run" in printed
     assert "MCC" in printed and "NMI" in printed and "ECE" in printed
     assert "accuracy of each class" in printed
 

@@ -13,7 +13,7 @@ from tests.given import ROOT
 PACKAGE = ROOT / "ltray"
 # Lowest first. What stands on one floor does not know its neighbours.
 FLOORS = (
-    "class_counts errors printable distributed provenance network signals",
+    "class_counts errors printable quantities distributed provenance network signals",
     "captions console csv_cell files long_tail metrics ray_address typed",
     "arguments command following imported loggers seal yaml_text",
     "knobs lr_schedule settings settings_file",
@@ -157,7 +157,7 @@ def test_every_door_is_in_use() -> None:
         ("methods/bcl.py", "from ltray.engine.loop import train"),
         ("engine/loop.py", "def f():\n    import ltray.data.splits"),
         ("engine/loop.py", "from ltray.stages.post_hoc import PostHoc"),
-        ("space/draws.py", "from ltray.objective import announced_objective"),
+        ("space/draws.py", "from ltray.objective import print_objective"),
         ("report/page.py", "from ltray.report.__main__ import main\nfrom ltray.on_ray import cluster"),
         ("experiment.py", "from ltray.on_ray import cluster"),
         ("experiment.py", "import ray.train"),

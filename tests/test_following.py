@@ -87,7 +87,7 @@ def test_the_defaults_are_legal_and_sensible_for_any_data(tail, name, profile, w
     if name in ("paco", "gpaco", "supcon", "moco", "multi_task"):
         assert knobs.queue_size <= max(tail.total // 2, 1)
     paper = method.knobs.resolve(profile, {})
-    for line in knobs.told(usual, world, paper):
+    for line in knobs.described_changes(usual, world, paper):
         stated = getattr(paper, line.split()[0])
         number = ", ".join(map(str, stated)) if isinstance(stated, tuple) else f"{stated:g}"
         assert re.search(rf"\(the paper's {re.escape(number)}( of {paper.epochs} epochs)?; ", line), line
@@ -148,7 +148,7 @@ def test_what_follows_is_told_and_kept_by_the_record():
 def test_one_epoch_is_singular(epochs, said):
     before = Recipe(epochs=epochs, warmup_epochs=0)
     world = World(10)
-    (line,) = before.following(world, {"epochs"}).told(before, world, Recipe())
+    (line,) = before.following(world, {"epochs"}).described_changes(before, world, Recipe())
     assert said in line
 
 

@@ -69,7 +69,7 @@ def test_a_run_continues_from_a_network_that_was_moved_and_not_from_another_one(
     checkpoint = Checkpoint.load(moved / "best")
     weights = {name: value + 1 if value.is_floating_point() else value for name, value in checkpoint.stages.items()}
     Checkpoint(**{**vars(checkpoint), "stages": weights}).save(moved / "best")
-    with pytest.raises(UsageError, match="begun with another content of `start`: .*moved/best is not the same file"):
+    with pytest.raises(UsageError, match="begun with a different content of `start`: .*moved/best has changed"):
         command(moved)
 
 
@@ -99,7 +99,7 @@ def test_a_file_that_is_gone_keeps_its_digest(tmp_path: Path) -> None:
     file.unlink()
     assert claim(folder, config_of(file), {}, may_differ=())
     file.write_bytes(b"others")
-    with pytest.raises(UsageError, match="another content of `weights`"):
+    with pytest.raises(UsageError, match="a different content of `weights`"):
         claim(folder, config_of(file), {}, may_differ=())
 
 

@@ -70,8 +70,8 @@ def test_nothing_else_is_imported() -> None:
         ("outside.needs_name:NUMBER", r"failed: ImportError: cannot import name 'nothing_of_the_kind'"),
         ("outside.divides:NUMBER", r"failed: ZeroDivisionError: division by zero .*divides\.py, line 2"),
         ("outside.silent:NUMBER", r"failed: ValueError: .*silent\.py, line 1"),
-        ("outside/sound.py:NUMBER", r"names a file; write the module .*PYTHONPATH"),
-        ("sound.py:NUMBER", "names a file"),
+        ("outside/sound.py:NUMBER", r"is a file; write the module .*PYTHONPATH"),
+        ("sound.py:NUMBER", "is a file"),
         ("__main__:NUMBER", "worker processes cannot import"),
         ("outside.sound:", "is not a dotted path; write module:name"),
         (":NUMBER", "is not a dotted path"),
@@ -99,6 +99,6 @@ def test_a_keyboard_interrupt_passes(tmp_path: Path) -> None:
 @given(st.text())
 def test_any_text_ends_in_an_object_or_a_sentence(text: str) -> None:
     if is_dotted_path(text) and not re.match(r"\w+(\.\w+)*:\w+\Z", text):
-        with pytest.raises(UsageError, match="is not a dotted path|names a file"):
+        with pytest.raises(UsageError, match="is not a dotted path|is a file"):
             imported(text, is_number, "a number")
     assert is_dotted_path(text) == (":" in text)

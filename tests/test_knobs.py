@@ -143,7 +143,7 @@ class Chained(Knobs):
         (
             {"seeds": 7},
             "seeds",
-            "`x.seeds` has no effect with x.best=0, but got 7: leave it out, or set x.best above 0",
+            "`x.seeds` has no effect with x.best=0, but got 7: remove it, or set x.best above 0",
         ),
     ],
 )

@@ -43,10 +43,10 @@ def test_the_defaults_are_the_papers() -> None:
     ("settings", "message"),
     [
         (dict(backbone="resnet5"), "Did you mean `resnet50`"),
-        (dict(backbone="vit_b_16", dataset__image_size=96), "takes images of 224 pixels"),
+        (dict(backbone="vit_b_16", dataset__image_size=96), "needs images of 224 pixels"),
         (dict(backbone="resnet32", weights="imagenet"), "for torchvision's backbones"),
         (dict(backbone="resnext101_32x4d", weights="imagenet"), "no ImageNet weights"),
-        (dict(frozen="early_convolutions"), "would keep random weights"),
+        (dict(frozen="early_convolutions"), "would freeze random weights"),
         (dict(weights="w.pt", frozen="early_convolution"), "Did you mean `early_convolutions`"),
         (dict(methods=["crt"], start="somewhere", backbone="resnet50"), "`backbone` has no effect"),
         (dict(methods=["tau_norm"], start="somewhere", weights="imagenet"), "`weights` has no effect"),

@@ -75,8 +75,8 @@ def test_a_search_over_unbalanced_validation_images_says_what_it_compares_by(
     assert tune(["space.yaml", "--dry-run"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert (
-        "not balanced (1 to 10 a class): models are compared by balanced accuracy, to which every class contrib"
-        in printed
+        "not balanced (1 to 10 a class): models are compared by balanced accuracy, in which every class has equal "
+        "weight" in printed
     )
     for said in ("search.objectives=[acc_all]", "dataset.protocol=paper"):
         assert tune(["space.yaml", "--dry-run", said]) == 0
@@ -90,6 +90,9 @@ def test_the_table_says_how_exactly_the_images_tell_the_best_value() -> None:
     console = Console(file=io.StringIO(), width=120)
     console.print(render(table, {}, selection="val", most=5, objective="balanced_accuracy"))
     printed = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
-    assert "standard error of the best trial's value: ± 8.1 points (33 images); a smaller lead may be chance" in printed
+    assert (
+        "standard error of the best trial's value: ± 8.1 points (33 images); a smaller difference is not significant"
+        in printed
+    )
     assert " balanced accuracy " in printed and " 40.0 " in printed
     assert precision_of_best(table, "val/acc_all") == ""  # a search of an older version has no such column

@@ -47,7 +47,7 @@ def test_files_get_the_predictions_of_the_data_set(finished_run, images, capsys)
     trained = TrainedModel.open(finished_run / "best", torch.device("cpu"))
     logits = trained.on_test().logits[:12]
     rows = {Path(row["path"]).stem: row for row in found["predictions"]}
-    assert code == 1 and rows["bad"] == {"path": str(images / "bad.png"), "error": "not an image of a known kind"}
+    assert code == 1 and rows["bad"] == {"path": str(images / "bad.png"), "error": "not an image of a supported format"}
     shares = torch.softmax(logits.double() / found["temperature"], dim=1)
     for place in range(12):
         classes = rows[f"{place:02d}"]["classes"]
@@ -62,7 +62,7 @@ def test_probabilities_are_calibrated_where_validation_logits_were_saved(finishe
     assert found["temperature_from"] == "validation images" and found["temperature"] != 1.0
     (finished_run / "best" / "selection.npz").unlink()
     _, plain = as_json(capsys, finished_run, images / "00.png")
-    assert (plain["temperature"], plain["temperature_from"]) == (1.0, "none: not calibrated")
+    assert (plain["temperature"], plain["temperature_from"]) == (1.0, "not calibrated")
     assert [c["class"] for c in plain["predictions"][0]["classes"]] == [
         c["class"] for c in found["predictions"][0]["classes"]
     ]
@@ -171,7 +171,7 @@ def test_scores_are_calibrated_on_validation_images_and_never_on_test_images(spl
     (tmp_path / "selection.npz").write_bytes(Predictions(split, logits, labels, tail).as_bytes())
     best = best_temperature(logits, labels, lowest=0.01, highest=100.0)
     assert best > 1.5
-    expected = (best, "validation images") if split == "val" else (1.0, "none: not calibrated")
+    expected = (best, "validation images") if split == "val" else (1.0, "not calibrated")
     assert temperature_of(model(logits), tmp_path) == (pytest.approx(expected[0]), expected[1])
     assert temperature_of(model(logits, chosen={"T": 2.0}), tmp_path) == (1.0, "the model's own temperature")
 

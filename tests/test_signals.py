@@ -11,6 +11,7 @@ import os, signal, time
 from contextlib import nullcontext
 from ltray.command import run
 from ltray.errors import UsageError
+from ltray.quantities import file_size
 {closing}
 
 def main(words):

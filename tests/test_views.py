@@ -67,5 +67,5 @@ def test_mistakes_are_told(words: list[str], message: str) -> None:
 
 def test_an_image_that_cannot_be_read_is_named_with_the_reason_alone() -> None:
     gone = SimpleNamespace(name=str, read=lambda index: open(f"/nowhere/{index}.png", "rb"))
-    with pytest.raises(UsageError, match=r"the last one is 7: No such file or directory\.$"):
+    with pytest.raises(UsageError, match=r"the last error is: 7: No such file or directory\.$"):
         views._first_readable(gone, np.array([3, 7]), DatasetDefinition.read("digits-lt").storage)

@@ -122,9 +122,9 @@ class ImageData:
         """
         if digest and self.digest != digest:
             raise UsageError(
-                f"{self.definition.name}: the run was trained on other data: its digest is {digest[:12]}… there and "
-                f"{self.digest[:12]}… now. Put the originals back as they were and convert them again, or begin a new "
-                "run in another folder."
+                f"{self.definition.name}: the run was trained on different data: its digest is {digest[:12]}… there "
+                f"and {self.digest[:12]}… now. Restore the originals and convert them again, or begin a new run in "
+                "another folder."
             )
 
     @cached_property
@@ -281,8 +281,8 @@ def _as_they_are(definition: DatasetDefinition, device: torch.device) -> Opened:
     described = open_if_here(definition)
     if described is None:
         raise UsageError(
-            f"{definition.name}: neither converted nor on this machine; a dry run writes nothing, so convert it first: "
-            f"python -m ltray.convert."
+            f"{definition.name}: the data set is neither converted nor on this machine, and a dry run writes nothing. "
+            "Convert it first: python -m ltray.convert."
         )
     every = {name: read() for name, read in described.pools.items()}
     pools = usable(definition, described, folder_of(definition))
@@ -293,7 +293,7 @@ def _as_they_are(definition: DatasetDefinition, device: torch.device) -> Opened:
         images=lambda split: open_sampled(
             pools[split.pool], split.indices, definition.storage, view=definition.image_size, device=device
         ),
-        origin=f"{described.origin}, not converted yet as it is now",
+        origin=f"{described.origin}, not yet converted in its present state",
         left_out=sum(len(every[name].labels) - len(pool.labels) for name, pool in pools.items()),
     )
 

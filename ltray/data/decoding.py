@@ -24,7 +24,7 @@ class Decoded:
     Attributes:
         pixels: The image (H, W, 3).
         jpeg: The file itself where it is a JPEG that decodes to exactly `pixels`, else None.
-        notes: What had to be changed: "turned by EXIF", "CMYK", "16 bit", ….
+        notes: What had to be changed: "rotated by EXIF", "CMYK", "16 bit", ….
     """
 
     pixels: Pixels
@@ -57,7 +57,7 @@ def decode(content: bytes | Pixels, *, longest: int | None = None) -> Decoded:
             with Image.open(io.BytesIO(content)) as image:
                 return _decoded(image, content, longest)
     except UnidentifiedImageError as error:
-        raise OSError("not an image of a known kind") from error
+        raise OSError("not an image of a supported format") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"too many pixels to decode safely: {error}") from error
     except (OSError, ValueError):
@@ -78,12 +78,12 @@ def _decoded(image: Image.Image, content: bytes, longest: int | None) -> Decoded
     image.load()
     turned = ImageOps.exif_transpose(image)
     if turned.size != image.size or image.getexif().get(0x0112, 1) != 1:
-        notes.append("turned by EXIF")
+        notes.append("rotated by EXIF")
         untouched = False
     if turned.mode != "RGB":
         notes.append(MODES.get(turned.mode, turned.mode))
     if min(size) < TINY:
-        notes.append(f"tiny: {size[0]} x {size[1]} pixels")
+        notes.append(f"very small: {size[0]} x {size[1]} pixels")
     pixels = np.array(_rgb(turned), dtype=np.uint8)
     return Decoded(pixels, content if untouched else None, tuple(notes))
 
@@ -95,7 +95,7 @@ def _rgb(image: Image.Image) -> Image.Image:
             raise ValueError(f"grey values from {values.min()} to {values.max()} do not fit 16 bits")
         return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        raise ValueError("floating-point pixels have no agreed range")
+        raise ValueError("floating-point pixels have no defined range")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, WHITE), layer).convert("RGB")

@@ -51,30 +51,44 @@ class DatasetDefinition(Knobs):
         needs=("source", OrDotted(tuple(name for name in SOURCES if name != "digits"))),
     )
     train_list: str = knob("", "", "list file or Parquet pattern of the training images", needs=_LISTED)
-    validation_list: str = knob("", "", "the same for an official validation set; empty: there is none", needs=_LISTED)
-    test_list: str = knob("", "", "the same for the test set; empty: cut one with `test_per_class`", needs=_LISTED)
+    validation_list: str = knob("", "", "the same for an official validation set; empty: no such set", needs=_LISTED)
+    test_list: str = knob(
+        "", "", "the same for the test set; empty: take it from the source with `test_per_class`", needs=_LISTED
+    )
     class_names: str = knob(
-        "", "", "file with a class name a line; empty: from the lists or folders", needs=("source", ("lists",))
+        "",
+        "",
+        "file with one class name per line; empty: names from the lists or folders",
+        needs=("source", ("lists",)),
     )
     image_column: str = knob("", "", "Parquet column of the images; empty: the usual names", needs=_PARQUET)
     label_column: str = knob("", "", "Parquet column of the labels; empty: the usual names", needs=_PARQUET)
     store: str = knob("", "", "name of the converted files' folder below $LTRAY_DATA, or its path; . is the file's own")
     image_size: int = knob(32, "", "side of a view in pixels", low=4, high=2048)
     longest_side: int = knob(
-        500, "", "cap of a stored image's longer side, for views above 64 pixels", low=32, high=65_535, needs=_LARGE
+        500,
+        "",
+        "largest longer side of a stored image in pixels, for views above 64 pixels",
+        low=32,
+        high=65_535,
+        needs=_LARGE,
     )
     jpeg_quality: int = knob(
         90, "", "quality of stored JPEGs, for views above 64 pixels", low=1, high=100, needs=_LARGE
     )
-    profile: str = knob("default", "", "the line of the methods' `paper_values` that holds for it", choices=PROFILES)
-    flip: bool = knob(True, "", "whether a mirrored image is still of its class")
-    mean: tuple[float, ...] = knob((0.4914, 0.4822, 0.4465), "", "mean a channel, of 1", low=0.0, high=1.0)
-    std: tuple[float, ...] = knob((0.2023, 0.1994, 0.2010), "", "standard deviation a channel", low=1e-3, high=1.0)
-    imbalance_kind: str = knob("natural", "", "how the class counts fall", choices=KINDS)
+    profile: str = knob("default", "", "key of the methods' `paper_values` for this data set", choices=PROFILES)
+    flip: bool = knob(True, "", "whether a mirrored image has the same class")
+    mean: tuple[float, ...] = knob(
+        (0.4914, 0.4822, 0.4465), "", "mean of each channel, on a scale of 0 to 1", low=0.0, high=1.0
+    )
+    std: tuple[float, ...] = knob(
+        (0.2023, 0.1994, 0.2010), "", "standard deviation of each channel", low=1e-3, high=1.0
+    )
+    imbalance_kind: str = knob("natural", "", "shape of the class counts", choices=KINDS)
     imbalance_factor: float = knob(
         1.0,
         "IF",
-        "largest over smallest class; 0.01 is understood as 100",
+        "largest class count / smallest class count; 0.01 means 100",
         low=1e-6,
         high=1e6,
         needs=("imbalance_kind", ("exp", "step", "pareto")),
@@ -98,33 +112,31 @@ class DatasetDefinition(Knobs):
     reference_list: str = knob(
         "", "", "list file whose class counts `power` starts from", needs=("imbalance_kind", ("power",))
     )
-    largest_class: int = knob(
-        0, "n_max", "images of the largest class at most; 0: all there are", low=0, high=MOST_IMAGES
-    )
-    data_seed: int = knob(0, "", "which images the long-tailed subset keeps", low=0, high=HIGHEST_SEED)
+    largest_class: int = knob(0, "n_max", "largest number of images of a class; 0: no limit", low=0, high=MOST_IMAGES)
+    data_seed: int = knob(0, "", "seed of the choice of images in the long-tailed subset", low=0, high=HIGHEST_SEED)
     test_per_class: int = knob(
-        0, "", "test images a class cut from the source; 0: the source's own test", low=0, high=MOST_IMAGES
+        0, "", "test images per class, taken from the source; 0: the test set of the source", low=0, high=MOST_IMAGES
     )
     validation_per_class: int = knob(
         0,
         "",
-        "validation images a class (protocol `honest`)",
+        "validation images per class (protocol `honest`)",
         low=0,
         high=MOST_IMAGES,
     )
     protocol: str = knob(
         "honest",
         "",
-        "select on validation images, or on the test set as most official code does",
+        "honest: select on validation images; paper: on the test set, as most official code does",
         choices=("honest", "paper"),
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if "/" in self.name:
-            raise UsageError(f"`name` is part of file names and must not hold a slash, but got {self.name!r}.")
+            raise UsageError(f"`name` is part of file names and must not contain a slash, but got {self.name!r}.")
         if self.name in (".", "..") or len(os.fsencode(self.name)) > LONGEST_NAME or printable(self.name) != self.name:
-            raise UsageError(f"`name` is part of file names: a short word, but got {shown(self.name)}.")
+            raise UsageError(f"`name` is part of file names and must be a short word, but got {shown(self.name)}.")
         if 0.0 < self.imbalance_factor < 1.0:
             object.__setattr__(self, "imbalance_factor", 1.0 / self.imbalance_factor)
         for name in ("mean", "std"):
@@ -265,7 +277,7 @@ def _placed(values: Mapping[str, Any], beside: Path) -> dict[str, Any]:
     if here.is_dir() and there.is_dir() and not here.samefile(there):
         raise UsageError(
             f"`folder: {stated}` may mean {here} (from the working directory) or {there} (from the data-set file); "
-            "write one of them in full."
+            "write the full path of one of them."
         )
     return {**values, "folder": str(there if there.is_dir() else here)}
 
@@ -294,5 +306,5 @@ def _listed(key: str, stated: Path, places: Sequence[Path]) -> str:
     there = [path for path in candidates if path.is_file()]
     for other in there[1:]:
         if not other.samefile(there[0]):
-            raise UsageError(f"`{key}: {stated}` may mean {there[0]} or {other}; write one of them in full.")
+            raise UsageError(f"`{key}: {stated}` may mean {there[0]} or {other}; write the full path of one of them.")
     return str(there[0] if there else candidates[1])

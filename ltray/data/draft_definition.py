@@ -46,7 +46,7 @@ def draft(folder: Path, settings: Mapping[str, Any]) -> DatasetDefinition:
     for key in settings:
         DatasetDefinition.check_name(key)
         if key in KNOWN:
-            raise UsageError(f"`{key}` has no effect beside a folder of images; a data-set file may state it.")
+            raise UsageError(f"`{key}` has no effect with a folder of images; write it into a data-set file.")
     place = folder.resolve()
     known: dict[str, Any] = {"name": _slug(place.name), "source": "folder", "folder": str(place), "protocol": "paper"}
     known["image_size"] = LARGE  # until the images are looked at: settings of large ones may turn out without effect
@@ -158,15 +158,15 @@ def _suggested(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -
         "name": (definition.name, ""),
         "source": ("folder", ""),
         "folder": (definition.folder, ""),
-        "store": (".", "the .beton files lie beside this file"),
-        "image_size": (definition.image_size, "side of what the network sees, from the median image"),
-        "profile": (profile, "whose hyperparameters methods start from: the published set nearest in size"),
-        "flip": (True, "false where a mirrored image is of another class, as in digits and text"),
+        "store": (".", "the .beton files are in the folder of this file"),
+        "image_size": (definition.image_size, "side of the network's input, from the median image"),
+        "profile": (profile, "published data set of similar size, whose hyperparameters are the defaults"),
+        "flip": (True, "false if a mirrored image has another class, as with digits and text"),
         "mean": (list(train.mean), ""),
         "std": (list(train.std), ""),
         "imbalance_kind": ("natural", ""),
     }
     for name, count in held_out.items():
         if count:
-            fields[name] = (count, "at most; small classes keep most of their images for training")
+            fields[name] = (count, "upper limit; small classes keep most of their images for training")
     return fields | {"protocol": ("honest", "")}

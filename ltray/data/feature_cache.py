@@ -42,7 +42,7 @@ class FeatureCache:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, EOFError) as error:
-            warnings.warn(f"{path}: computed anew, since it cannot be read: {error}.", stacklevel=2)
+            warnings.warn(f"{path}: computed again, because it cannot be read: {error}.", stacklevel=2)
             return None
         return found
 
@@ -62,7 +62,7 @@ class FeatureCache:
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink()
-            warnings.warn(f"{path}: features are not kept for other runs: {error}.", stacklevel=2)
+            warnings.warn(f"{path}: features are not cached for other runs: {error}.", stacklevel=2)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npy"

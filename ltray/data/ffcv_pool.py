@@ -36,7 +36,7 @@ def open_beton(sidecar: Sidecar, indices: Indices, *, view: int, device: torch.d
     """
     file = BetonFile(sidecar)
     if len(indices) and not (0 <= indices.min() and indices.max() < len(file)):
-        raise IndexError(f"{sidecar.beton} has {len(file)} images; asked for {indices.min()} to {indices.max()}.")
+        raise IndexError(f"{sidecar.beton} has {len(file)} images; requested are {indices.min()} to {indices.max()}.")
     return open_stored(file, indices, view=view, device=device, square=bool(sidecar.options["square"]))
 
 

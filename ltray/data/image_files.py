@@ -170,4 +170,4 @@ def _refuse(error: OSError) -> None:
 
 def _unreadable(error: OSError) -> UsageError:
     place = printable(str(error.filename))
-    return UsageError(f"{place}: cannot be read: {reason(error)}; it may hold images, so fix its permissions.")
+    return UsageError(f"{place}: cannot be read: {reason(error)}; it may contain images, so fix its permissions.")

@@ -71,7 +71,7 @@ def class_counts(kind: str, *, largest: int, classes: int, factor: float, shape:
     counts = SHAPES[kind](largest, classes, factor, shape)
     if min(counts) < 1:
         raise UsageError(
-            f"`imbalance_factor: {factor:g}` leaves classes without images where the largest has {largest}; "
-            f"at most {largest} works."
+            f"`imbalance_factor: {factor:g}` leaves classes without images, because the largest class has {largest}; "
+            f"use at most {largest}."
         )
     return counts

@@ -44,7 +44,7 @@ class Plan:
         if batch % workers:
             raise UsageError(
                 f"`batch_size` must be a multiple of the number of workers, but got batch_size={batch}, "
-                f"workers={workers}; {max(batch // workers, 1) * workers} works."
+                f"workers={workers}; use {max(batch // workers, 1) * workers}."
             )
         positions = torch.arange(len(labels)) if selected is None else selected.cpu()
         if len(positions) < workers:

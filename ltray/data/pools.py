@@ -95,7 +95,9 @@ def decode_originals(originals: Originals, indices: Indices, storage: Storage, d
     """
     side = storage.square
     if not side:
-        raise UsageError("Images of a data set with `image_size` above 64 differ in size; read them from FFCV files.")
+        raise UsageError(
+            "Images of a data set with `image_size` above 64 have different sizes; read them from FFCV files."
+        )
     images = torch.empty(len(indices), side, side, 3, dtype=torch.uint8)
     for place in np.argsort(indices):  # in the order of the source, which reads neighbours together
         index = int(indices[place])

@@ -39,7 +39,7 @@ class SampledImages:
             except (OSError, ValueError) as error:
                 said = f"{originals.name(index)}: {reason(error)}"
         if not self._stored:
-            raise UsageError(f"None of {SAMPLE} images can be used; the last one is {said}.")
+            raise UsageError(f"None of {SAMPLE} images can be used; the last error is: {said}.")
         sizes = np.array([one.pixels.shape[:2] for one in self._stored], dtype=np.int64)
         self.heights, self.widths = sizes[np.arange(len(indices)) % len(sizes)].T
 

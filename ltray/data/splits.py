@@ -83,7 +83,7 @@ def cut(
     elif "test" in labels:
         test = _whole("test", labels)
     else:
-        raise UsageError(f"{definition.name}: the source has no test set of its own; set `test_per_class`.")
+        raise UsageError(f"{definition.name}: the source has no test set; set `test_per_class`.")
     if definition.protocol == "honest" and validation is None:
         raise UsageError(
             f"{definition.name}: `protocol: honest` needs validation images; set `validation_per_class`, "

@@ -52,7 +52,7 @@ class ViewMaker:
         names = [views[index].name for index in self._whole]
         for view in views:
             if isinstance(view, Patches) and view.of not in names:
-                raise UsageError(f"Patches `{view.name}` are cut from `{view.of}`, which is not among {names}.")
+                raise UsageError(f"Patches `{view.name}` are taken from `{view.of}`, which is not one of {names}.")
 
     def of_images(self, images: Tensor, position: EpochPosition) -> Made:
         """Make the views of images of one size.
@@ -108,7 +108,7 @@ class ViewMaker:
     def _cut(self, index: int) -> ResizedCrop:
         cut = self._policies[index].cut
         if not isinstance(cut, ResizedCrop):
-            raise UsageError(f"`{self.views[index].augmentation}` cannot cut views from images that differ in size.")
+            raise UsageError(f"`{self.views[index].augmentation}` cannot make views from images of different sizes.")
         return cut
 
     def _finished(self, whole: dict[str, Tensor], keys: list[Tensor]) -> Made:

@@ -20,7 +20,7 @@ from ltray.seal import unseal, write_sealed
 FILE_NAME = "checkpoint.pt"
 SUMMARY_NAME = "summary.json"
 BYTES, WEIGHTS_DIGEST, METRICS = "bytes", "checkpoint_sha256", "metrics"
-REMEDY = "delete this checkpoint's folder to go on from an earlier one"
+REMEDY = "delete the folder of this checkpoint to continue from an earlier one"
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Checkpoint:
                 return cls.from_plain(torch.load(path, map_location=device, weights_only=True))
             except pickle.UnpicklingError as error:  # its text is a page on how to run the code in the file
                 raise UsageError(
-                    f"{printable(path)}: is not a checkpoint of ltray: it holds more than weights only, or is damaged."
+                    f"{printable(path)}: is not a checkpoint of ltray: it contains more than weights, or is damaged."
                 ) from error
 
     def plain(self) -> dict[str, Any]:

@@ -102,10 +102,12 @@ def check_average(method: str, stages: Sequence[Stage]) -> None:
     """
     asked = [stage for stage in stages if stage.recipe.average_decay]
     if asked and not any(stage.recipe.epochs for stage in asked):
-        raise UsageError(f"`{method}.average_decay` has no effect: `{method}` trains no weights. Leave it out.")
+        raise UsageError(
+            f"`{method}.average_decay` has no effect: `{method}` does not train weights. Remove the setting."
+        )
     for stage in asked:
         if type(stage).end_epoch is not Stage.end_epoch:
             raise UsageError(
                 f"`{method}.average_decay` must be 0, but got {stage.recipe.average_decay}: {type(stage).__name__} "
-                "goes back to the weights of its best epoch, which an average would overwrite."
+                "restores the weights of its best epoch, which an average would overwrite."
             )

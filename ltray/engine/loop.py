@@ -144,7 +144,9 @@ def _evaluate(stage: Stage, data: Data, average: WeightAverage | None, run: Run)
         found = evaluate(stage, data.selection(), classes=data.tail.classes, device=run.device)
     metrics = found.metrics(data.tail, run.selection)
     if run.metric not in metrics:
-        raise UsageError(f"The objective `{run.objective}` has no value: no image that selects is of such a class.")
+        raise UsageError(
+            f"The objective `{run.objective}` has no value: none of the images that select has such a class."
+        )
     return metrics | {standard_error_key(run.metric): found.standard_error(run.objective, data.tail)}
 
 

@@ -46,11 +46,11 @@ def _check(stage: Stage, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     workers, asked = world_size(), stage.recipe.batch_size
     if asked > workers:
         raise UsageError(
-            f"{type(stage).__name__} has BatchNorm, which needs 2 images a step on each worker, but it has fewer than "
-            f"{2 * workers} images to train on: add images."
+            f"{type(stage).__name__} has BatchNorm, which needs 2 images per step on each worker, but the training "
+            f"set has fewer than {2 * workers} images: add training images."
         )
     shared = f" on {workers} workers" if workers > 1 else ""
     raise UsageError(
-        f"{type(stage).__name__} has BatchNorm, which needs 2 images a step on each worker, but got a batch size of "
+        f"{type(stage).__name__} has BatchNorm, which needs 2 images per step on each worker, but got a batch size of "
         f"{asked}{shared}: set it to {2 * workers} or more."
     )

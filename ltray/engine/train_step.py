@@ -77,4 +77,4 @@ def check_finite(sums: Mapping[str, Tensor], epoch: int, step: int) -> None:
     """
     for name, value in sums.items():
         if not torch.isfinite(total(value)):
-            raise NotFinite(f"loss/{name} is not finite in epoch {epoch + 1} at or before step {step + 1}.")
+            raise NotFinite(f"loss/{name} is not finite in epoch {epoch + 1}, at or before step {step + 1}.")

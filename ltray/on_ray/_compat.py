@@ -109,7 +109,7 @@ def ended_process(node: Node | None = None) -> str:
     known = node.all_processes if node else {}
     for kind, name in (("gcs_server", "control service (GCS)"), ("raylet", "node service (raylet)")):
         if any(one.process.poll() is not None for one in known.get(kind, ())):
-            return f"its {name} has ended"
+            return f"its {name} has exited"
     return ""
 
 

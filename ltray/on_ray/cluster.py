@@ -59,8 +59,8 @@ def connect() -> None:
 def _start() -> None:
     for cluster in running_clusters():
         print(
-            f"a Ray cluster of yours runs on this machine at {cluster.address}; this command starts its own. "
-            f"To join that one: {cluster.export()}",
+            f"your Ray cluster at {cluster.address} runs on this machine, but this command starts a separate one. To "
+            f"join your cluster: {cluster.export()}",
             file=sys.stderr,
             flush=True,
         )
@@ -130,8 +130,9 @@ def trials_at_once(asked: TrialResources) -> int:
     if room < asked.workers:
         there = "; ".join(str({name: node.get(name, 0.0) for name in each}) for node in nodes)
         raise UsageError(
-            f"The cluster has too little: {asked.workers} x {each} are asked for, and its nodes have {there}. Lower "
-            "trial.workers (of ltray.train: --workers), trial.cpus_per_worker or trial.gpus_per_worker."
+            f"The cluster has not enough resources: {asked.workers} x {each} are requested, and its nodes have "
+            f"{there}. Lower trial.workers (in ltray.train: --workers), trial.cpus_per_worker or "
+            "trial.gpus_per_worker."
         )
     return room // asked.workers
 
@@ -149,4 +150,4 @@ def check_budget(budget: Budget | None, asked: TrialResources) -> None:
         UsageError: It counts GPU hours, and they use no GPU.
     """
     if budget and budget.unit == "gpuh" and "GPU" not in worker_resources(asked):
-        raise UsageError(f"--budget: trials use no GPU here, so {budget} would never be spent. Give CPU hours (cpuh).")
+        raise UsageError(f"--budget: trials use no GPU here, so {budget} would have no effect. Use CPU hours (cpuh).")

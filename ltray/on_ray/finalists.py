@@ -82,7 +82,7 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
                 alive = [one for one in alive if one.key != key]
                 console.print(
                     f"finalist {key} is dropped after {done} of {len(order)} rounds: on the images that select it is "
-                    "behind the best finalist by more than chance explains",
+                    "significantly worse than the best finalist",
                     soft_wrap=True,
                 )
     return crashed

@@ -17,11 +17,11 @@ from ltray.report.render import REPORT, write_report
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.finalist_table import render_finalists, write_finalists
 from ltray.results.finalists import choose
-from ltray.results.ledger import LOOK, declare_end_of, number_of, words_of
+from ltray.results.importance_table import print_importance
+from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
 from ltray.results.paths import dashboard_command, tensorboard_command
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import BEST_SHOWN, history, render, trial_table, write_table
-from ltray.results.what_moved import tell_what_moved
 from ltray.run_folder import BEST, TRIALS, complete_best, read_evaluation
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import TrialProgress
@@ -48,7 +48,7 @@ def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: 
         else:
             _evaluate_best(space, study, folder, console)
     except KeyboardInterrupt:
-        console.print(f"interrupted; the same command continues in {folder}")
+        console.print(f"interrupted; run the same command again to continue in {folder}")
         return INTERRUPTED
     record = RunRecord.read(folder)
     claims = claims_of(record)
@@ -71,7 +71,7 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
         "seed": space.base.seed,
         "data_seed": space.base.dataset.data_seed,
         "protocol": space.base.dataset.protocol,
-        "fidelity": space.stop.fidelity_in_words,
+        "fidelity": space.stop.fidelity_label,
     }
     selection = space.base.selection
     table = trial_table(study, epochs, stamps, selection=selection)
@@ -82,7 +82,7 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
         most = len(space.rows) or BEST_SHOWN
         console.print(render(table, space.headings(), selection=selection, most=most, objective=space.base.objective))
         if space.dimensions:
-            tell_what_moved(table, space, folder, console)
+            print_importance(table, space, folder, console)
     write_report([RunRecord.read(folder)], folder / REPORT)
     return leader(study) is not None
 
@@ -106,7 +106,7 @@ def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, consol
         look = declare_end_of(folder, space.base, f"trial {number}, epoch {reached.best_epoch}")
         known = evaluate_where_trained(folder, checkpoint, resources, stamps={"trial": number, LOOK: look})
     accuracy = accuracy_line(known["metrics"], "test", space.base.objective)
-    console.print(f"test accuracy of trial {number} ({words_of(number_of(known))}): {accuracy}", soft_wrap=True)
+    console.print(f"test accuracy of trial {number} ({describe_look(number_of(known))}): {accuracy}", soft_wrap=True)
 
 
 def _compare_finalists(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> int:
@@ -122,5 +122,5 @@ def _compare_finalists(space: SearchSpace, study: optuna.Study, folder: Path, co
         console.print("no finalist finished with a valid result", style="red")
         return FAILED
     console.print(render_finalists(table))
-    console.print(f"test accuracies of all finalists together: {words_of(look)}", soft_wrap=True)
+    console.print(f"test accuracies of all finalists together: {describe_look(look)}", soft_wrap=True)
     return FAILED if crashed else DONE

@@ -44,7 +44,9 @@ def _greet(address: Address) -> None:
         connection = socket.create_connection((address.host, address.port), timeout=CONNECT_WITHIN)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host name that is none
         reason = "no answer within 5 s" if isinstance(error, TimeoutError) else getattr(error, "strerror", "") or error
-        raise UsageError(f"{shown}: no Ray cluster answers there ({reason}). Start it, or {UNSET_IT}.") from error
+        raise UsageError(
+            f"{shown}: no Ray cluster answers at this address ({reason}). Start the cluster, or {UNSET_IT}."
+        ) from error
     if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):  # whose greeting is another one
         connection.close()
         return
@@ -56,13 +58,14 @@ def _greet(address: Address) -> None:
             greeting += more
     if not greeting:
         raise UsageError(
-            f"{shown}: something listens there, but does not answer as a Ray cluster within {GREET_WITHIN:.0f} s. Name "
+            f"{shown}: the service at this address does not answer as a Ray cluster within {GREET_WITHIN:.0f} s. Use "
             f"the address that `ray start --head` printed, or {UNSET_IT}."
         )
     if len(greeting) < HEADER_LENGTH or greeting[3] != SETTINGS_TYPE:
         raise UsageError(
-            f"{shown}: what listens there is not a Ray cluster (it answers {printable(greeting.decode('latin-1'))!r}). "
-            f"Name the address that `ray start --head` printed, or {UNSET_IT}."
+            f"{shown}: the service at this address is not a Ray cluster (it answers "
+            f"{printable(greeting.decode('latin-1'))!r}). Use the address that `ray start --head` printed, or "
+            f"{UNSET_IT}."
         )
 
 
@@ -100,13 +103,13 @@ def problem_of(answer: dict[str, Any], address: Address) -> str:
     if error == "silent":
         return (
             f"{VARIABLE}={address}: a gRPC server answers, but not as a Ray cluster, within {ANSWER_WITHIN:.0f} s. "
-            f"Name the address that `ray start --head` printed, or {UNSET_IT}."
+            f"Use the address that `ray start --head` printed, or {UNSET_IT}."
         )
     if error:
         return f"{VARIABLE}={address}: not a Ray cluster that can be joined: {printable(text)}. Or {UNSET_IT}."
     if answer["cluster"] != answer["here"]:
         return (
-            f"The cluster at {address} runs {answer['cluster']}, this command {answer['here']}. Install the same "
+            f"The cluster at {address} uses {answer['cluster']}, this command uses {answer['here']}. Install the same "
             f"versions on both, or {UNSET_IT}."
         )
     if not answer["local"]:
@@ -120,8 +123,8 @@ def problem_of(answer: dict[str, Any], address: Address) -> str:
 def _about_token(address: Address) -> str:
     if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
         return (
-            f"The cluster at {address} asks for a token: export RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH, where "
-            "the token is not in ~/.ray/auth_token)."
+            f"The cluster at {address} requires a token: export RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH, if the "
+            "token is not in ~/.ray/auth_token)."
         )
     source = (
         "of RAY_AUTH_TOKEN"

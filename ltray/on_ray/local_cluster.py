@@ -47,7 +47,7 @@ def start() -> None:
     folder = private_folder()
     token_file.provide()
     try:
-        with environment(OURS), patient_start(START_WITHIN, _tell_still_starting):
+        with environment(OURS), patient_start(START_WITHIN, _print_still_starting):
             ray.init(
                 address="local",  # also looks for no other cluster: a file of a dead one would be waited for
                 include_dashboard=False,
@@ -60,8 +60,8 @@ def start() -> None:
             )
     except Exception as error:  # Ray has no class for it
         print(
-            f"failed: Ray did not start on this machine: {reason(error)}. Free memory and space on the disk, "
-            f"in {printable(folder)} and in /dev/shm, and run the same command again",
+            f"failed: Ray did not start on this machine: {reason(error)}. Free memory and disk space (in "
+            f"{printable(folder)} and in /dev/shm), and run the same command again",
             file=sys.stderr,
         )
         raise SystemExit(FAILED) from error
@@ -83,15 +83,16 @@ def private_folder() -> Path:
     length = len(os.fsencode(f"{folder}{LONGEST_SOCKET}"))
     if length > SOCKET_PATH_LIMIT:
         raise UsageError(
-            f"{shown}: too long for the paths of Ray's sockets, {length} bytes of at most {SOCKET_PATH_LIMIT}. Name a "
-            "shorter folder: export RAY_TMPDIR=/tmp"
+            f"{shown}: too long for the paths of Ray's sockets: {length} bytes, at most {SOCKET_PATH_LIMIT} are "
+            "possible. Use a shorter folder: export RAY_TMPDIR=/tmp"
         )
     try:
         parent.mkdir(mode=0o700, exist_ok=True)
         status = parent.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             raise UsageError(
-                f"{printable(parent)}: another user's, or not a folder. Name another one: export RAY_TMPDIR=DIR"
+                f"{printable(parent)}: belongs to another user, or is not a folder. Use another folder: export "
+                "RAY_TMPDIR=DIR"
             )
         parent.chmod(0o700)
         folder.mkdir(exist_ok=True)
@@ -99,14 +100,14 @@ def private_folder() -> Path:
             file.write(b"there is room")
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{shown}: Ray's files cannot be written there ({reason(error)}). Name another: export RAY_TMPDIR=DIR"
+            f"{shown}: Ray's files cannot be written there ({reason(error)}). Use another folder: export RAY_TMPDIR=DIR"
         ) from error
     return folder
 
 
-def _tell_still_starting() -> None:
+def _print_still_starting() -> None:
     print(
-        f"Ray is still starting, as on a machine that has much else to do; it has {START_WITHIN / 60:.0f} minutes",
+        f"Ray is still starting; this takes longer on a busy machine. The limit is {START_WITHIN / 60:.0f} minutes",
         file=sys.stderr,
         flush=True,
     )

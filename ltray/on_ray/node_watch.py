@@ -34,7 +34,8 @@ def follow_node() -> None:
             time.sleep(0.5)  # it may be this process itself that is ending Ray
             if ray.is_initialized():
                 print(
-                    f"failed: Ray has gone: {gone}; the same command continues from the last checkpoints",
+                    f"failed: Ray has stopped: {gone}; run the same command again to continue from the last "
+                    "checkpoints",
                     file=sys.stderr,
                     flush=True,
                 )
@@ -62,7 +63,7 @@ def joined_watch(control: str, own_node: str) -> Callable[[], str]:
             )
         answered = time.monotonic()
         dead = dead + 1 if _is_dead(own_node) else 0
-        return "its node service (raylet) on this machine has ended" * (dead > 1)
+        return "its node service (raylet) on this machine has exited" * (dead > 1)
 
     return look
 

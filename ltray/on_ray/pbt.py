@@ -46,7 +46,7 @@ class PopulationSearch(StudySearch):
         self, *arguments: Any, population: Population, trials_folder: Path, say: Callable[[str], None], **named: Any
     ) -> None:
         super().__init__(*arguments, **named)
-        self._population, self._folder, self._say = population, trials_folder, say
+        self._population, self._folder, self._print_line = population, trials_folder, say
         for trial in self._study.get_trials(deepcopy=False):
             drop_what_was_given_up(trial, trials_folder)
         self._decide()
@@ -85,7 +85,9 @@ class PopulationSearch(StudySearch):
         for member in self._left:
             drop_what_was_given_up(member, self._folder)
         for number, copied in copies.items():
-            self._say(f"trial {number} copies trial {copied.source} at epoch {epoch}: {_changes(settings, copied)}")
+            self._print_line(
+                f"trial {number} copies trial {copied.source} at epoch {epoch}: {_changes(settings, copied)}"
+            )
 
     def _copies(
         self, members: list[FrozenTrial], settings: Mapping[int, Mapping[str, Any]], epoch: int
@@ -150,7 +152,7 @@ def copy_checkpoint(trials: Path, number: int, copied: Copy, epoch: int) -> None
     folder, metrics = resumable(trials, copied.source)[-1]
     if metrics["total_epochs"] != epoch:
         raise RuntimeError(
-            f"{folder}: is of epoch {metrics['total_epochs']:g}, but trial {number} copies epoch {epoch}."
+            f"{folder}: is a checkpoint of epoch {metrics['total_epochs']:g}, but trial {number} copies epoch {epoch}."
         )
     source = Checkpoint.load(folder)
     own = replace(
@@ -176,4 +178,7 @@ def drop_what_was_given_up(trial: FrozenTrial, trials: Path) -> None:
 def _changes(settings: Mapping[int, Mapping[str, Any]], copied: Copy) -> str:
     before = settings[copied.source]
     changed = {key: value for key, value in copied.settings.items() if before.get(key) != value}
-    return ", ".join(f"{k.rpartition('.')[2]} {before[k]:.4g} → {v:.4g}" for k, v in changed.items()) or "nothing else"
+    return (
+        ", ".join(f"{k.rpartition('.')[2]} {before[k]:.4g} → {v:.4g}" for k, v in changed.items())
+        or "no setting changes"
+    )

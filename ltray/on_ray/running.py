@@ -49,13 +49,13 @@ def only_cluster(clusters: Iterable[Running]) -> Running:
     known = list(clusters)
     if not known:
         raise UsageError(
-            f"{VARIABLE}=auto: no Ray cluster of yours runs on this machine. Start one (`ray start --head`, or "
+            f"{VARIABLE}=auto: you have no Ray cluster on this machine. Start one (`ray start --head`, or "
             f"cluster/README.md), or {UNSET_IT}."
         )
     if len(known) > 1:
         raise UsageError(
-            f"{VARIABLE}=auto: several Ray clusters of yours run on this machine, at "
-            f"{', '.join(str(one.address) for one in known)}. Name one of these addresses, or {UNSET_IT}."
+            f"{VARIABLE}=auto: you have several Ray clusters on this machine, at "
+            f"{', '.join(str(one.address) for one in known)}. Use one of these addresses, or {UNSET_IT}."
         )
     return known[0]
 

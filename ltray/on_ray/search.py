@@ -29,7 +29,7 @@ from ltray.run_folder import TRIALS, check_newest
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
 from ltray.study.study import leader, open_study, progress_of, proposed, recorded_values, unfinished
-from ltray.study.study_file import FILE_NAME, told
+from ltray.study.study_file import FILE_NAME, reporting_errors
 from ltray.study.trial_plan import TrialPlan
 from ltray.study.warm_start import learn_from_earlier
 
@@ -61,7 +61,7 @@ def search(space: SearchSpace, plan: TrialPlan, folder: Path, console: Console, 
     Raises:
         UsageError: The study, or a checkpoint that a trial goes on from, is damaged or cannot be written.
     """
-    with told(folder / FILE_NAME):
+    with reporting_errors(folder / FILE_NAME):
         return _search(space, plan, folder, console, budget=budget)
 
 
@@ -70,25 +70,25 @@ def _search(space: SearchSpace, plan: TrialPlan, folder: Path, console: Console,
     for trial in unfinished(study):
         check_newest(resumable(folder / TRIALS, trial.number))
 
-    def tell_interrupted() -> None:
-        console.print(f"interrupted; the same command continues the search in {folder}")
+    def print_interrupted() -> None:
+        console.print(f"interrupted; run the same command again to continue the search in {folder}")
 
-    stopper = GracefulStopper([tell_interrupted])
+    stopper = GracefulStopper([print_interrupted])
     try:
         if budget and budget.is_spent(Spent.read(folder)):
-            stopper.after_this_epoch(budget.spent_words)
+            stopper.after_this_epoch(budget.spent_message)
         elif trials_left(study, space, budget):
             _run_trials(space, study, folder, console=console, plan=plan, stopper=stopper, budget=budget)
         found = write_tables(space, study, folder, console)
         still_open = trials_left(study, space, None)
         if stopper.interrupted and still_open:
-            tell_interrupted()
+            print_interrupted()
             stopper.last_words.clear()
             return INTERRUPTED
         if budget and still_open:
             console.print(
-                f"{stopper.reason or budget.spent_words}: {still_open} of {space.search.trials} trials are left; "
-                "a larger --budget goes on with them",
+                f"{stopper.reason or budget.spent_message}: {still_open} of {space.search.trials} trials are left; a "
+                "larger --budget continues them",
             )
         if not found:
             console.print("no trial finished with a valid result", style="red")
@@ -122,7 +122,7 @@ def _run_trials(
     started = time.monotonic()
     each = {name: amount * space.trial.workers for name, amount in cluster.worker_resources(space.trial).items()}
     metric = space.base.metric
-    _announce(space, plan, console, at_once=min(at_once, left))
+    _print_plan(space, plan, console, at_once=min(at_once, left))
     errors: dict[str, str] = {}  # the scheduler sees a crashed trial, the searcher only its name
     named: dict[str, Any] = {"metric": metric, "trials": _trials(space, budget), "stopper": stopper, "errors": errors}
     watched: dict[str, Any] = {"metric": metric, "recorded": recorded_values(study), "errors": errors}
@@ -191,7 +191,7 @@ def _search_task(space: SearchSpace, plan: TrialPlan, folder: Path) -> SearchTas
     return SearchTask(folder.resolve() / TRIALS, placement, plan.runs)
 
 
-def _announce(space: SearchSpace, plan: TrialPlan, console: Console, *, at_once: int) -> None:
+def _print_plan(space: SearchSpace, plan: TrialPlan, console: Console, *, at_once: int) -> None:
     order = "in the order of the rows" if space.rows else space.search.sampler
     console.print(
         f"{space.search.trials} trials of {plan.epochs} epochs, {at_once} at a time, {order}; "

@@ -96,7 +96,7 @@ class StudySearch(Searcher):
             return
         reason = self._errors.get(trial_id) if error else None
         # A trial that has ended takes no more words: they come before it is told.
-        reason = reason or ("the process ended without a result" if result is None else self._failure(result))
+        reason = reason or ("the process exited without a result" if result is None else self._failure(result))
         if error or reason:
             if reason:
                 trial.set_user_attr(REASON, reason)

@@ -1,4 +1,4 @@
-"""How a search ends before its last trial: its budget is spent, or it is interrupted."""
+"""The end of a search before its last trial: the budget is used up, or the search is interrupted."""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -67,9 +67,9 @@ class GracefulStopper(Stopper):
         if not self.reason:
             return ""
         if self._now:
-            return f"{self.reason}: running trials end at once"
-        return f"{self.reason}: running trials end with their epoch" + (
-            "; Ctrl-C again ends them at once" if self.interrupted else ""
+            return f"{self.reason}: running trials stop at once"
+        return f"{self.reason}: running trials stop at the end of their epoch" + (
+            "; Ctrl-C again stops them at once" if self.interrupted else ""
         )
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:

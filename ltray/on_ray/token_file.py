@@ -33,7 +33,9 @@ def provide() -> None:
     """
     mode = os.environ.get(MODE, "token").lower()
     if mode == "disabled":
-        _say(f"{MODE}=disabled: every user of this machine can run code in this command's Ray cluster; unset it")
+        _print_line(
+            f"{MODE}=disabled: every user of this machine can run code in this command's cluster; unset the variable"
+        )
         return
     check()
     if os.environ.get(TOKEN) or os.environ.get(TOKEN_PATH):
@@ -65,13 +67,17 @@ def check() -> None:
         present = _has_token(Path(path))
         readable = present and Path(path).stat().st_mode & OTHERS
     except (OSError, ValueError) as error:  # ValueError: a NUL character; also what `_has_token` says of a folder
-        raise UsageError(f"{TOKEN_PATH}={printable(path)}: {reason(error)}. Name the cluster's token file.") from error
+        raise UsageError(
+            f"{TOKEN_PATH}={printable(path)}: {reason(error)}. Set it to the cluster's token file."
+        ) from error
     if not present:
         raise UsageError(
-            f"{TOKEN_PATH}={printable(path)}: no such file, or an empty one. Name the cluster's token file."
+            f"{TOKEN_PATH}={printable(path)}: the file does not exist or is empty. Set it to the cluster's token file."
         )
     if readable:
-        _say(f"{TOKEN_PATH}={printable(path)}: other users of this machine can read the token: chmod 600 it")
+        _print_line(
+            f"{TOKEN_PATH}={printable(path)}: other users of this machine can read the token; run chmod 600 on it"
+        )
 
 
 def check_present() -> None:
@@ -85,7 +91,7 @@ def check_present() -> None:
         return
     if not found():
         raise UsageError(
-            f"{MODE}=token, and there is no token in {printable(default_file())}: copy the cluster's token there with "
+            f"{MODE}=token, but there is no token in {printable(default_file())}: copy the cluster's token there with "
             f"permissions 600, or export {TOKEN_PATH}=FILE."
         )
     _close_to_others(default_file())
@@ -136,14 +142,16 @@ def _close_to_others(file: Path) -> None:
     if not status.st_mode & OTHERS:
         return
     if status.st_uid != os.getuid():
-        _say(f"{printable(file)}: other users of this machine can read the token, and the file is another user's")
+        _print_line(
+            f"{printable(file)}: other users of this machine can read the token, and the file belongs to another user"
+        )
         return
     file.chmod(PRIVATE)
-    _say(
-        f"{printable(file)}: other users of this machine could read the token; the permissions are 600 now. If others "
-        "may have read it, remove the file while no cluster runs: the next start makes a new one"
+    _print_line(
+        f"{printable(file)}: other users of this machine could read the token; its permissions are now 600. If "
+        "somebody may have read it, remove the file while no cluster runs: the next start makes a new token"
     )
 
 
-def _say(words: str) -> None:
+def _print_line(words: str) -> None:
     print(words, file=sys.stderr, flush=True)

@@ -81,7 +81,7 @@ def is_users(error: TrainingFailedError) -> bool:
 def cause_of(error: TrainingFailedError) -> str:
     """Return in one line why a run failed, without Ray's guesses and stacks."""
     if isinstance(error, PreemptionError):
-        return "a node of its workers is taken away"
+        return "a node of its workers was removed"
     if isinstance(error, ControllerError):
         return f"the workers did not start ({reason(error.controller_failure)[:300]})"
     failures = _failures(error)
@@ -98,9 +98,9 @@ def cause_of_death(error: BaseException) -> str:
     found = EXIT.search(text)
     if found:
         detail = found[2].split(" The process receives")[0]
-        return f"its process ended ({found[1]}: {detail[:200].rstrip(' .')})"
+        return f"its process exited ({found[1]}: {detail[:200].rstrip(' .')})"
     if isinstance(error, RayActorError):
-        return f"its process ended ({text[:200].rstrip(' .')})"
+        return f"its process exited ({text[:200].rstrip(' .')})"
     return f"{type(error).__name__}: {reason(error)[:300]}"
 
 

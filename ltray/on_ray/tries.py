@@ -44,6 +44,6 @@ def interruption(who: str, reason: str, *, epoch: int, left: int | None) -> str:
         epoch: The last epoch it has finished; 0: none.
         left: Failures without progress that it survives from here on; None: this one does not count.
     """
-    start = f"continues from epoch {epoch}" if epoch > 0 else "starts again from the beginning"
-    count = "does not count as a failure" if left is None else f"tries left without progress: {left}"
+    start = f"continues from epoch {epoch}" if epoch > 0 else "restarts from the beginning"
+    count = "does not count as a failure" if left is None else f"retries left: {left}"
     return f"{who} was interrupted: {reason}; it {start} ({count})"

@@ -1,9 +1,9 @@
 """The papers' published figures, a row each, as data.
 
-`contrastive.json` holds the tables of ResCom, PaCo and BCL, `decoupled.json` those of DSCL,
+`contrastive.json` contains the tables of ResCom, PaCo and BCL, `decoupled.json` those of DSCL,
 DLSA and the baselines' repositories, `foundation.json` those of ProCo and LIFT: figures and what
 they were measured on, nothing else. A row of a method that ltray has states its settings, any
-other row what ltray lacks.
+other row states what is not in ltray.
 """
 
 import json
@@ -24,12 +24,12 @@ class Claim:
         dataset: The data set, by ltray's name.
         imbalance_factor: Largest over smallest class.
         backbone: As printed.
-        network: ltray's name of the backbone, or None where it has none.
+        network: ltray's name of the backbone, or None if there is none.
         epochs: Of the (first) training; None where the source does not say.
         method: As printed.
-        methods: The same in ltray's methods; empty where ltray lacks one, see `lacks`.
+        methods: The same as methods of ltray; empty if one is not in ltray, see `lacks`.
         settings: Knobs in which rows of the method differ, by full name: another value is another row.
-        variant: What sets the row apart from every setting of ltray, in words.
+        variant: How the row differs from every setting of ltray, as text.
         chosen_on: Images on which the reported epoch was chosen: "test", "validation", or
             None where that is not known.
         all: Top-1 accuracy in percent, over images, or None.
@@ -40,12 +40,12 @@ class Claim:
         nmi: Normalised mutual information of 100, or None.
         ece: Expected calibration error of 100, or None.
         note: What else matters for reading it.
-        recipe: Knobs that the row sets unlike the method's plain setting, but in which rows do not differ.
-        lacks: What ltray would need for this row; empty where it has the methods.
+        recipe: Knobs that the row sets differently from the method's default, but equally in all rows.
+        lacks: Parts of this row that are not in ltray; empty if ltray has its methods.
         width: Features of the network before its classifier, or None where the source does not say;
             the usual network of the backbone's name is then assumed.
         parameters: Of the network without classifier, or None likewise.
-        subset: Which training images, in words; empty for the official list, or the official draw
+        subset: The training images, as text; empty for the official list, or the official draw
             (data seed 0) of a data set that is cut.
     """
 

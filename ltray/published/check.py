@@ -1,4 +1,4 @@
-"""A result beside its claim: within noise, below, above, or not comparable and why."""
+"""Comparison of a result with a published figure: within noise, below, above, or not comparable and why."""
 
 import math
 from collections.abc import Mapping
@@ -12,27 +12,27 @@ from ltray.results.intervals import LEVEL, Interval
 
 WITHIN, BELOW, ABOVE, NOT = "within noise", "below", "above", "not comparable"
 MEANING = {
-    WITHIN: "seeds alone can explain the difference",
-    BELOW: "ours is lower by more than seeds explain in 95 of 100 cases",
-    ABOVE: "ours is higher by more than seeds explain in 95 of 100 cases",
-    NOT: "measured under other or unknown conditions: the difference does not show which is better",
+    WITHIN: "the difference is not significant: different seeds can cause it",
+    BELOW: "ours is significantly lower: different seeds cause such a difference in less than 5 % of cases",
+    ABOVE: "ours is significantly higher: different seeds cause such a difference in less than 5 % of cases",
+    NOT: "measured under other or unknown conditions, so the difference does not show which is better",
 }
-"""What each verdict means, for a reader who knows no statistics."""
-MOST_KNOBS = 3  # named in a verdict; of more the number
+"""Meaning of each verdict, for readers without knowledge of statistics."""
+MOST_KNOBS = 3  # listed in a verdict; with more knobs, only their number
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A claim and what a result says to it.
+    """A published figure compared with a result.
 
     Attributes:
         claim: The published figure.
         verdict: One of the four.
         reasons: Why it is not comparable; empty otherwise.
         difference: Our mean minus the claim, in points.
-        expected: Where one more run like ours would fall in 95 % of cases, a share of 1.
-        recipe: Knobs that differ from the paper's setting although the row is the same, in words.
-        basis: Where the spread comes from, where our own runs cannot say; empty otherwise.
+        expected: 95 % prediction interval of one more run like ours, as a share of 1.
+        recipe: Knobs that differ from the paper's setting although the row is the same, as text.
+        basis: Source of the spread if our own runs do not give one; empty otherwise.
     """
 
     claim: Claim
@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def words(self) -> str:
-        """The verdict with its reasons, or with what qualifies it."""
+        """The verdict with its reasons or its qualifications."""
         if self.reasons:
             return f"{self.verdict}: {'; '.join(self.reasons)}"
         knobs = (
@@ -58,10 +58,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Where a published run may lie for a result to agree with it.
+    """Interval of published figures that agree with a result.
 
     Attributes:
-        interval: About our mean.
+        interval: Interval around our mean.
         basis: As in `Comparison`.
     """
 
@@ -72,11 +72,11 @@ class Agreement:
 def agreement(accuracy: Interval, listed: Spread) -> Agreement:
     """Return the 95 % prediction interval of one more run: mean ± t·s·√(1 + 1/n) of n runs.
 
-    The published figure is one run, taken to vary as ours do.
+    The published figure is one run; its variance is assumed to equal that of our runs.
 
     Args:
         accuracy: Mean of our runs with its Student-t interval, a share of 1.
-        listed: The spread to use where there is one run.
+        listed: The spread to use if there is only one run.
     """
     from scipy.stats import t as student
 
@@ -93,12 +93,12 @@ def _about(mean: float, half: float, count: int) -> Interval:
 
 
 def compare(settings: Mapping[str, Any], accuracy: Interval, *, subsets: int = 1) -> list[Comparison]:
-    """Return every claim on the same methods, data set and imbalance factor, those that can be compared first.
+    """Return every claim on the same methods, data set and imbalance factor; comparable ones first.
 
     Args:
-        settings: Complete flat settings of the runs; seeds apart they are alike.
+        settings: Complete flat settings of the runs; only the seeds may differ.
         accuracy: Test accuracy over all images, a share of 1, over our runs, with its Student-t interval.
-        subsets: Of how many draws of the training images (data seeds) the mean is taken.
+        subsets: Number of draws of the training images (data seeds) in the mean.
     """
     factor = settings["dataset.imbalance_factor"]
     cut = settings["dataset.imbalance_kind"] in ("exp", "step", "pareto")

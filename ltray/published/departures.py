@@ -1,4 +1,4 @@
-"""In what a run differs from the one that a published figure is of."""
+"""Differences between a run and the run of a published figure."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -14,18 +14,18 @@ from ltray.network_config import NETWORK_SETTINGS, RunNetwork
 from ltray.parts.backbones import new_backbone
 from ltray.published import Claim, published
 
-# Fields of a data set that decide which images train and test; the factor is looked at on its own.
+# Fields of a data set that determine the training and test images; the factor is compared separately.
 SAME_IMAGES = ("source", "image_size", "imbalance_kind", "largest_class", "test_per_class", "train_list", "test_list")
 ROUNDED = 0.05  # published numbers of parameters are rounded, and some count the classifier
 
 
 def other_row(claim: Claim, settings: Mapping[str, Any], *, subsets: int) -> list[str]:
-    """Return what makes a run another one than the claim's, in words; nothing where it is the same.
+    """Return the differences between a run and the claim's row, as text; nothing if there are none.
 
     Args:
         claim: The published figure.
         settings: Complete flat settings of the run.
-        subsets: Of how many draws of the training images the result is a mean.
+        subsets: Number of draws of the training images in the mean.
     """
     reasons = [*_selection(claim, settings), *_epochs(claim, settings), *_network(claim, settings)]
     plain = _plain(claim, settings)
@@ -34,12 +34,12 @@ def other_row(claim: Claim, settings: Mapping[str, Any], *, subsets: int) -> lis
         if settings.get(name) != theirs:
             reasons.append(f"their {name}: {theirs}, ours: {settings.get(name)}")
     if claim.variant:
-        reasons.append(f"a variant that ltray lacks: {claim.variant}")
+        reasons.append(f"a variant that is not in ltray: {claim.variant}")
     return [*reasons, *_images(claim, settings, subsets)]
 
 
 def other_recipe(claim: Claim, settings: Mapping[str, Any]) -> list[str]:
-    """Return the knobs in which a run of the claim's row leaves the paper's recipe, in words."""
+    """Return the knobs in which a run of the claim's row differs from the paper's recipe, as text."""
     told = _told_apart(claim.methods) | claim.settings.keys() | {f"{name}.epochs" for name in claim.methods[:1]}
     plain = _plain(claim, settings) | dict(claim.recipe)
     return [
@@ -56,7 +56,7 @@ def _selection(claim: Claim, settings: Mapping[str, Any]) -> Iterator[str]:
     elif claim.chosen_on == "validation" and not honest:
         yield "their epoch was chosen on validation images, ours on the test set (protocol: paper)"
     elif claim.chosen_on is None:
-        yield "the source does not say on which images its epoch was chosen"
+        yield "the source does not state the images on which its epoch was chosen"
 
 
 def _epochs(claim: Claim, settings: Mapping[str, Any]) -> Iterator[str]:
@@ -87,22 +87,22 @@ def _network(claim: Claim, settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _images(claim: Claim, settings: Mapping[str, Any], subsets: int) -> Iterator[str]:
-    """Yield where the images differ: the claim's subset, the draw, the shipped definition of the data set's name."""
+    """Yield differences in the images: the claim's subset, the draw, the definition of the data set."""
     if claim.subset:
-        yield f"their training images are others: {claim.subset}"
+        yield f"their training images differ: {claim.subset}"
     if settings["dataset.data_seed"] != 0 and subsets == 1 and settings["dataset.imbalance_kind"] != "natural":
-        yield f"other training images: data_seed={settings['dataset.data_seed']}, the official draw is 0"
+        yield f"different training images: data_seed={settings['dataset.data_seed']}, the official draw is 0"
     try:
         shipped = DatasetDefinition.read(find(settings["dataset"])).as_dict()
     except UsageError:
-        yield "the data set is not one that ltray ships"
+        yield "the data set is not one of those in ltray"
         return
     for name in SAME_IMAGES:
         ours, theirs = settings[f"dataset.{name}"], shipped[name]
-        if name in LISTS:  # a path says where a user keeps the official list; its name which list it is
+        if name in LISTS:  # the path of an official list depends on the user; its file name identifies it
             ours, theirs = PurePath(ours).name, PurePath(str(theirs)).name
         if ours != theirs:
-            yield f"other data: their {name}: {theirs}, ours: {ours}"
+            yield f"different data: their {name}: {theirs}, ours: {ours}"
 
 
 def _usual_network(claim: Claim, settings: Mapping[str, Any]) -> RunNetwork:
@@ -133,7 +133,7 @@ def _told_apart(methods: tuple[str, ...]) -> frozenset[str]:
 
 @cache
 def _size(backbone: str) -> tuple[int, int]:
-    """Return the width of a backbone and its number of parameters, without making them."""
+    """Return the width of a backbone and its number of parameters, without allocating them."""
     with torch.device("meta"):
         body = new_backbone(backbone)
     return body.width, sum(parameter.numel() for parameter in body.parameters())

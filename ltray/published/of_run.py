@@ -1,4 +1,4 @@
-"""The claims that a run folder's results are set beside."""
+"""Published figures that the results of a run folder are compared with."""
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ from ltray.run_folder import read_evaluation
 def claims_of(record: RunRecord) -> dict[str, list[Comparison]]:
     """Return the published figures for a run, or for a search's winner and the papers' settings, by name.
 
-    Results without any claim are left out.
+    Results without a published figure are left out.
     """
     if record.finalists is None or record.finalist_runs is None:
         return _of_evaluation(record)

@@ -1,4 +1,4 @@
-"""How much runs with different seeds spread, where a result is a single run and cannot say so itself."""
+"""Spread of runs with different seeds, for results of a single run, which have no spread of their own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ FAMILIES = {
     "several experts": ("ride", "ride_distilled"),
     "second stages": ("crt", "lws", "las", "tau_norm", "post_hoc_adjustment", "temperature", "dlsa"),
 }
-"""Methods whose runs are taken to spread alike."""
+"""Methods whose runs are assumed to have the same spread."""
 TEST_IMAGES = {
     "cifar10-lt": 10_000,
     "cifar100-lt": 10_000,
@@ -39,7 +39,7 @@ class Spread:
     Attributes:
         points: Standard deviation of the test accuracy over all classes, in points.
         freedom: Degrees of freedom of that estimate.
-        source: Where it comes from, in words.
+        source: Its source, as text.
     """
 
     points: float
@@ -49,16 +49,16 @@ class Spread:
 
 @dataclass(frozen=True)
 class Measured:
-    """What runs of a family spread on a data set.
+    """The spread of runs of a family on a data set.
 
     Attributes:
         dataset: The data set.
         family: A key of `FAMILIES`.
         points: Spread as in `Spread`, pooled over the family's methods.
-        ratio: The same over what chance among the test images alone would give, √(p(1 − p)/N).
+        ratio: The spread divided by the standard error from the test images alone, √(p(1 − p)/N).
         freedom: Degrees of freedom; methods that continue the same runs count once.
-        short: What was cut, in words, where the runs were shorter or smaller than the data set's usual ones;
-            such a row is approximate, and no run of full length takes its points as they are.
+        short: Description of the reduction if the runs were shorter or smaller than usual for the data set;
+            such a row is approximate, and its points are not used for runs of full length.
     """
 
     dataset: str
@@ -70,7 +70,7 @@ class Measured:
 
     @property
     def where(self) -> str:
-        """The data set, with what was cut."""
+        """The data set, with the reduction."""
         return f"{self.dataset} ({self.short})" if self.short else self.dataset
 
 
@@ -79,26 +79,26 @@ MEASURED = (  # the digits: docs/comparison.md, 3 seeds of each method, pooled o
     Measured("digits-lt", "contrastive methods", 4.74, 2.16, 16),
     Measured("digits-lt", "several experts", 1.25, 0.71, 2),
     Measured("digits-lt", "second stages", 6.98, 3.61, 2),
-    # focal loss at two learning rates, 4 seeds each; docs/protocol.md says how
+    # focal loss at two learning rates, 4 seeds each; see docs/protocol.md
     Measured("cifar10-lt", "classifier losses", 1.38, 0.88, 6, "302 training images, 4 epochs, 400 test images"),
 )
 
 
 def family_of(methods: Sequence[str]) -> str:
-    """Return the family of a sequence of methods: that of the last one, which makes the classifier."""
+    """Return the family of a sequence of methods: that of the last one, which determines the classifier."""
     return next(family for family, names in FAMILIES.items() if methods[-1] in names)
 
 
 def listed_spread(dataset: str, methods: Sequence[str], accuracy: float) -> Spread:
-    """Return what one run would be expected to spread.
+    """Return the expected spread of a single run.
 
-    Where the data set was not measured with whole runs, chance among its test images is multiplied by the family's
-    ratio, at least 1: the largest that was measured, on other data sets or with short runs, to be cautious.
+    If the data set was not measured with complete runs, the standard error from its test images is multiplied by the
+    family's ratio, at least 1: the largest ratio that was measured, on other data sets or with short runs.
 
     Args:
         dataset: A key of `TEST_IMAGES`.
         methods: In the order in which they continue from one another.
-        accuracy: Of the run, a share of 1.
+        accuracy: Accuracy of the run, as a share of 1.
     """
     family = family_of(methods)
     rows = [row for row in MEASURED if row.family == family]

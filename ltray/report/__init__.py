@@ -1,1 +1,1 @@
-"""The report of runs and searches as one HTML page that needs nothing else."""
+"""The report of runs and searches as one HTML page without external resources."""

@@ -1,4 +1,4 @@
-"""`python -m ltray.report RUN…`: an HTML page and a summary in the terminal of runs and searches."""
+"""`python -m ltray.report RUN…`: an HTML page and a summary on the terminal, for runs and searches."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ltray.report.render import REPORT, write_report
 from ltray.report.summary import headline
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.finalist_table import render_finalists
-from ltray.results.ledger import number_of, words_of
+from ltray.results.ledger import describe_look, number_of
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import BEST_SHOWN, render
 
@@ -44,7 +44,7 @@ def _summarise(record: RunRecord, console: Console) -> None:
         console.print(render_finalists(record.finalists))
     elif record.evaluation:
         found = accuracy_line(record.evaluation["metrics"], "test", record.objectives[0])
-        console.print(f"test ({words_of(number_of(record.evaluation))}): {found}")
+        console.print(f"test ({describe_look(number_of(record.evaluation))}): {found}")
     claims = claims_of(record)
     if claims:
         console.print(claim_table(claims))
@@ -53,7 +53,7 @@ def _summarise(record: RunRecord, console: Console) -> None:
 def _parser() -> Parser:
     parser = Parser(
         prog="python -m ltray.report",
-        description="Report runs and searches, together where several are named.",
+        description="Report runs and searches. Several folders give one common report.",
     )
     parser.add_argument(
         "runs", nargs="+", type=path_argument, metavar="RUN", help="folder of ltray.train or ltray.tune"
@@ -62,7 +62,7 @@ def _parser() -> Parser:
         "--output",
         type=path_argument,
         metavar="FILE",
-        help="default: report.html in the run's folder; of several, here",
+        help="default: report.html in the run folder; for several runs, in the working directory",
     )
     return parser
 

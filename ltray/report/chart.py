@@ -11,14 +11,14 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 38
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values and how it is written.
+    """A range of values, its scale and its label.
 
     Attributes:
         low: Lower end.
         high: Upper end, above `low`.
         label: What it measures.
         log: Whether it is logarithmic.
-        names: Names of the places 0, 1, … instead of numbers.
+        names: Names at the positions 0, 1, … instead of numbers.
     """
 
     low: float
@@ -29,7 +29,7 @@ class Axis:
 
     @classmethod
     def around(cls, values: Iterable[float], label: str = "", *, log: bool = False) -> "Axis":
-        """Return an axis with some room around finite values."""
+        """Return an axis that covers the finite values, with a margin."""
         known = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
         low, high = min(known), max(known)
         if log and low > 0:
@@ -40,17 +40,17 @@ class Axis:
 
     @classmethod
     def of_names(cls, names: Sequence[str], label: str = "") -> "Axis":
-        """Return an axis with a place for each name."""
+        """Return an axis with one position for each name."""
         return cls(-0.5, len(names) - 0.5, label, names=tuple(names))
 
     def share(self, value: float) -> float:
-        """Return where a value lies, 0 at the lower end and 1 at the upper one."""
+        """Return the position of a value: 0 at the lower end, 1 at the upper end."""
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self, most: int = 5) -> list[tuple[float, str]]:
-        """Return the places of at most `most` + 1 marks, or of every name, with their words."""
+        """Return the positions of at most `most` + 1 ticks, or of every name, with their labels."""
         if self.names:
             return [(float(place), name) for place, name in enumerate(self.names)]
         if self.log and self.high / self.low >= 10:
@@ -80,10 +80,10 @@ class Chart:
     Attributes:
         x: Horizontal axis.
         y: Vertical axis; its lower end is at the bottom.
-        title: What a screen reader says.
-        width: In units of the drawing; it shrinks and grows with the page.
+        title: Title, for screen readers.
+        width: In units of the drawing; it is scaled with the page.
         height: In the same units.
-        left: Room for the words of the vertical axis.
+        left: Width of the labels of the vertical axis.
     """
 
     x: Axis
@@ -95,7 +95,7 @@ class Chart:
     _marks: list[str] = field(default_factory=list)
 
     def at(self, x: float, y: float) -> Point:
-        """Return the place of a point in the drawing."""
+        """Return the position of a point in the drawing."""
         wide, tall = self.width - self.left - RIGHT, self.height - TOP - BOTTOM
         return round(self.left + wide * self.x.share(x), 2), round(TOP + tall * (1 - self.y.share(y)), 2)
 
@@ -110,7 +110,7 @@ class Chart:
         self._marks.append(f'<circle class="dot {kind}" cx="{px:g}" cy="{py:g}" r="{size:g}">{_hint(hint)}</circle>')
 
     def rule(self, *, x: float | None = None, y: float | None = None, kind: str = "rule") -> None:
-        """Add a line across the whole area at a value of one axis."""
+        """Add a line across the complete area at a value of one axis."""
         (x1, y1), (x2, y2) = (
             (self.at(x, self.y.low), self.at(x, self.y.high))
             if x is not None
@@ -119,7 +119,7 @@ class Chart:
         self._marks.append(f'<line class="{kind}" x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"/>')
 
     def bar(self, low: Point, high: Point, *, kind: str, hint: str = "") -> None:
-        """Add a straight stroke between two points: an interval, a bar."""
+        """Add a straight line between two points: an interval, a bar."""
         (x1, y1), (x2, y2) = self.at(*low), self.at(*high)
         self._marks.append(f'<line class="{kind}" x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}">{_hint(hint)}</line>')
 

@@ -1,23 +1,27 @@
-"""What a search found beside its best trial: the front of several objectives, the knobs that moved it."""
+"""What a search found in addition to its best trial: the Pareto front and the hyperparameter importance."""
 
 from typing import Any
 
 import pandas as pd
 
 from ltray.metrics import SECONDS, title
-from ltray.report import marks
+from ltray.report import figures
+from ltray.report.formatting import cell, percent, symbol
 from ltray.report.page import grid, key, paragraph, section, table
-from ltray.report.words import cell, percent, symbol
-from ltray.results.importance import untold
+from ltray.results.importance import reason_unavailable
+from ltray.results.importance_table import NOT_SIGNIFICANT
 from ltray.results.run_record import RunRecord
-from ltray.results.tables import FRONT
-from ltray.results.what_moved import NOT_BEYOND_CHANCE
+from ltray.results.tables import FRONT, trial_label
 
-WORDS = "Whole runs that no other one beats in every objective; each stands for its best epoch by the first."
+IMPORTANCE_HEADING = "Hyperparameter importance"
+FRONT_CAPTION = (
+    "Complete trials that no other trial dominates. The values are those of the trial's best epoch by the first "
+    "objective."
+)
 
 
 def front(record: RunRecord) -> str:
-    """Return the trials that no other one beats in every objective: drawn, and as a table."""
+    """Return the Pareto front as charts and as a table."""
     trials, objectives = record.trials, record.objectives
     columns = {name: name if name == "seconds" else f"{record.selection}/{name}" for name in objectives}
     if trials is None or FRONT not in trials or not set(columns.values()) <= set(trials):
@@ -28,13 +32,13 @@ def front(record: RunRecord) -> str:
     first, others = columns[objectives[0]], objectives[1:]
     labels = [(_label(other), _label(objectives[0])) for other in others]
     charts = [
-        marks.front(known, x=columns[other], y=first, labels=pair, line=len(others) == 1)
+        figures.front(known, x=columns[other], y=first, labels=pair, line=len(others) == 1)
         for other, pair in zip(others, labels, strict=True)
     ]
     best = known[known[FRONT]].sort_values(first, ascending=False, kind="stable")
     rows = [
         [
-            f"paper {row['trial']}" if row["paper"] else str(row["trial"]),
+            trial_label(row["trial"], row["paper"]),
             *(f"{row[c]:.1f}" if name == "seconds" else percent(row[c]) for name, c in columns.items()),
             *(cell(row.get(knob)) for knob in record.varied),
         ]
@@ -42,10 +46,10 @@ def front(record: RunRecord) -> str:
     ]
     headings = ["trial", *map(_label, objectives), *(symbol(k) or k.rpartition(".")[2] for k in record.varied)]
     return section(
-        "The front",
-        paragraph(WORDS),
+        "Pareto front",
+        paragraph(FRONT_CAPTION),
         grid(charts, 2),
-        key([("blue", "the front"), ("grey", "beaten by another"), ("orange", "papers' setting")]),
+        key([("blue", "Pareto front"), ("grey", "dominated"), ("orange", "papers' setting")]),
         table(headings, rows),
     )
 
@@ -54,28 +58,28 @@ def _label(objective: str) -> str:
     return "training time, s" if objective == SECONDS else f"{title(objective)}, %"
 
 
-def moved(record: RunRecord) -> str:
-    """Return the knobs' importance for each group of classes, or why there is none."""
+def importance(record: RunRecord) -> str:
+    """Return the importance of the knobs for each group of classes, or why it cannot be computed."""
     if record.trials is None or not len(record.trials) or not record.explored:
         return ""
-    reason, found = untold(record.trials, record.rule), record.importance
+    reason, found = reason_unavailable(record.trials, record.rule), record.importance
     if not reason and found is None:
-        return ""  # the search has not come to its end
+        return ""  # the search has not ended
     if not reason and found is not None and not found["beyond_chance"].any():
-        reason = NOT_BEYOND_CHANCE.format(len(record.trials))
+        reason = NOT_SIGNIFICANT.format(len(record.trials))
     if reason or found is None:
-        return section("What moved it", paragraph(f"{reason[0].upper()}{reason[1:]}.", "soft"))
+        return section(IMPORTANCE_HEADING, paragraph(f"{reason[0].upper()}{reason[1:]}.", "soft"))
     words = (
-        "What set the best trials apart, in % (PED-ANOVA): how far their settings differ from those of all. "
-        "A dot: not told from chance, as 5 % of searches with shuffled results would show as much."
+        "Importance in % (PED-ANOVA): how far the settings of the best trials differ from those of all trials. "
+        "A dot means not significant: 5 % of searches with shuffled results would reach the same importance."
     )
     if found["variance"].notna().any():
-        words += " Beside it the share of the variance (fANOVA)."
-    return section("What moved it", paragraph(words), _importance(found))
+        words += " The last columns are the share of the variance (fANOVA)."
+    return section(IMPORTANCE_HEADING, paragraph(words), _importance_table(found))
 
 
-def _importance(found: pd.DataFrame) -> str:
-    """Return a row a knob, a column a group."""
+def _importance_table(found: pd.DataFrame) -> str:
+    """Return a table with a row for each knob and a column for each group."""
     groups = list(dict.fromkeys(found["group"]))
     of: dict[str, Any] = {group: found[found["group"] == group].set_index("knob") for group in groups}
     varied = [group for group in groups if of[group]["variance"].notna().any()]

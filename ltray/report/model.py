@@ -1,13 +1,13 @@
-"""The model that was kept: its classes, what τ would change, where it comes from."""
+"""The model in `best/`: accuracy of each class, effect of τ, provenance."""
 
 import json
 import math
 from html import escape
 
-from ltray.report import marks
+from ltray.report import figures
+from ltray.report.formatting import plain
 from ltray.report.page import folded, grid, key, paragraph, section, table
-from ltray.report.words import plain
-from ltray.results.ledger import number_of, words_of
+from ltray.results.ledger import describe_look, number_of
 from ltray.results.predictions import Predictions
 from ltray.results.run_record import RunRecord
 from ltray.results.tau_curve import TauCurve, adjustment_curve, norm_curve
@@ -15,31 +15,31 @@ from ltray.run_folder import BEST, SCORES
 
 
 def classes(record: RunRecord) -> str:
-    """Return the test accuracy of each class, and the further measures of the kept model."""
+    """Return the test accuracy of each class, and the other metrics of the model in `best/`."""
     evaluation, scores = record.evaluation, record.folder / BEST / SCORES
     if not evaluation or not scores.is_file():
         return ""
     tail = Predictions.load(scores).tail
     accuracy = [c / s if s else math.nan for c, s in zip(evaluation["correct"], evaluation["seen"], strict=True)]
     metrics = evaluation["metrics"]
-    figures = [(n, metrics.get(f"test/{n.lower()}")) for n in ("MCC", "NMI", "ECE")]
-    words = ", ".join(f"{n} {100 * v:.1f}" for n, v in figures if v is not None)
+    measures = [(n, metrics.get(f"test/{n.lower()}")) for n in ("MCC", "NMI", "ECE")]
+    words = ", ".join(f"{n} {100 * v:.1f}" for n, v in measures if v is not None)
     chosen = "".join(f", {symbol} = {value:.4g}" for symbol, value in evaluation.get("chosen", {}).items())
-    look = words_of(number_of(evaluation))
+    look = describe_look(number_of(evaluation))
     run = f" of {evaluation['run']}" if "run" in evaluation else ""
     return section(
         "Classes",
         paragraph(
             f"Test accuracy of the model in best/{run}, epoch {evaluation['epoch']}{chosen}: {look}. {words} (of 100)."
         ),
-        marks.per_class(accuracy, tail.counts, tail.groups()),
+        figures.per_class(accuracy, tail.counts, tail.groups()),
         key([("blue", "many (> 100)"), ("green", "medium (20 to 100)"), ("orange", "few (< 20)")]),
         paragraph(f"Groups: {tail.in_groups()}.", "soft"),
     )
 
 
 def post_hoc(record: RunRecord) -> str:
-    """Return the curves of τ of the kept model, from its saved logits."""
+    """Return accuracy over τ of the model in `best/`, from its saved logits."""
     path = record.folder / BEST / SCORES
     if not path.is_file():
         return ""
@@ -51,21 +51,24 @@ def post_hoc(record: RunRecord) -> str:
     charts = [f"<h3>{escape(name)}</h3>{_tau(curve)}" for name, curve in curves.items() if curve is not None]
     where = "the test set (selected on test)" if scores.split == "test" else "validation images"
     words = (
-        f"Accuracy on {where} over τ, exact from saved logits and without training. τ is chosen on these same images, "
-        "so its gain is an upper estimate; ltray.train --methods post_hoc_adjustment --from RUN makes it a model."
+        f"Accuracy on {where} over τ, computed exactly from the saved logits, without training. τ is chosen on the "
+        "same images, so the gain is an optimistic estimate. To get a model with this τ, run ltray.train --methods "
+        "post_hoc_adjustment --from RUN."
     )
     legend = key([("ink", "all"), ("blue", "many"), ("green", "medium"), ("orange", "few")])
-    return section("What τ would change", paragraph(words), grid(charts, 2), legend)
+    return section("Effect of τ", paragraph(words), grid(charts, 2), legend)
 
 
 def _tau(curve: TauCurve) -> str:
     gain = f"{100 * (curve.accuracy - curve.plain):+.1f} points"
-    words = f"As it is: {100 * curve.plain:.1f} %. Best at τ = {curve.best:.3g}: {100 * curve.accuracy:.1f} % ({gain})."
-    return paragraph(words, "soft") + marks.tau_curve(curve.lines, best=curve.best)
+    words = (
+        f"Without τ: {100 * curve.plain:.1f} %. Best at τ = {curve.best:.3g}: {100 * curve.accuracy:.1f} % ({gain})."
+    )
+    return paragraph(words, "soft") + figures.tau_curve(curve.lines, best=curve.best)
 
 
 def provenance(record: RunRecord) -> str:
-    """Return versions, hardware, digests, seeds and the whole configuration."""
+    """Return versions, hardware, digests, seeds and the complete configuration."""
     environment = record.environment
     rows = [[name, plain(value)] for name, value in environment.items()]
     settings = {k: record.settings.get(k) for k in ("seed", "dataset.data_seed", "dataset.protocol", "backbone")}

@@ -1,4 +1,4 @@
-"""The page itself: style, tiles, tables, sections. Every word from outside is escaped."""
+"""The parts of the page: style, tiles, tables, sections. All text from files is escaped."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -10,7 +10,7 @@ STYLE = Path(__file__).with_name("style.css")
 
 
 def page(title: str, body: Iterable[str]) -> str:
-    """Return a whole page that loads nothing from anywhere."""
+    """Return a complete page without external resources."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -32,7 +32,7 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def tiles(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return (value, what it is) as a row of tiles."""
+    """Return pairs of a value and its meaning as a row of tiles."""
     return (
         '<div class="tiles">'
         + "".join(f'<div class="tile"><b>{escape(v)}</b><span>{escape(w)}</span></div>' for v, w in pairs)
@@ -43,12 +43,12 @@ def tiles(pairs: Iterable[tuple[str, str]]) -> str:
 def table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, words: Iterable[int] = (), kinds: Sequence[str] = ()
 ) -> str:
-    """Return a table that scrolls sideways on a narrow screen.
+    """Return a table that scrolls horizontally on a narrow screen.
 
     Args:
         headings: Of the columns.
         rows: Their cells; "better" and "worse" are coloured.
-        words: Columns that hold words and stand to the left.
+        words: Columns of text, which are aligned to the left.
         kinds: Class of each row.
     """
     left = set(words)
@@ -71,7 +71,7 @@ def key(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def grid(parts: Iterable[str], columns: int) -> str:
-    """Return parts beside one another where the screen is wide enough."""
+    """Return parts in columns where the screen is wide enough."""
     return f'<div class="grid{columns}">' + "".join(f"<div>{part}</div>" for part in parts) + "</div>"
 
 

@@ -1,4 +1,4 @@
-"""The report: what one or several runs were, what they found, and how far that can be believed."""
+"""The report: settings, results and their uncertainty, of one or several runs."""
 
 from collections.abc import Sequence
 from html import escape
@@ -13,7 +13,7 @@ REPORT = "report.html"
 
 
 def write_report(records: Sequence[RunRecord], path: Path) -> Path:
-    """Write the report of some run folders as one HTML file that loads nothing.
+    """Write the report of one or several run folders as one HTML file without external resources.
 
     Args:
         records: At least one.
@@ -32,7 +32,7 @@ def write_report(records: Sequence[RunRecord], path: Path) -> Path:
 
 
 def of_run(record: RunRecord) -> list[str]:
-    """Return the sections of one run or search, those without content left out."""
+    """Return the sections of one run or search, without the empty ones."""
     parts = [
         f'<p class="soft">{escape(summary.headline(record))}</p>',
         tiles(summary.key_figures(record)),
@@ -40,7 +40,7 @@ def of_run(record: RunRecord) -> list[str]:
         findings.front(record),
         summary.claims(record),
         search.explored(record),
-        findings.moved(record),
+        findings.importance(record),
         search.slices(record),
         search.curves(record),
         search.trials(record),
@@ -52,7 +52,7 @@ def of_run(record: RunRecord) -> list[str]:
 
 
 def overview(records: Sequence[RunRecord]) -> str:
-    """Return a table that sets the runs side by side."""
+    """Return a table that compares the runs."""
     headings = ("run", "methods", "data", "protocol", "selected on, %", "test all, %", "many", "medium", "few")
     rows = [summary.overview_row(record) for record in records]
     return f"<section>{table(headings, rows, words=(0, 1, 2, 3))}</section>"

@@ -1,13 +1,13 @@
-"""What a search tried: knobs, slices, curves, trials."""
+"""The sections on the trials of a search: knobs, accuracy over each knob, curves, table."""
 
 from ltray.metrics import BALANCED, METRICS, heading, shown_keys, title
-from ltray.report import marks
+from ltray.report import figures
+from ltray.report.formatting import cell, percent, symbol
 from ltray.report.page import folded, grid, key, paragraph, section, table
-from ltray.report.words import cell, percent, symbol
 from ltray.results.run_record import RunRecord
-from ltray.results.tables import precision_of_best, state_of
+from ltray.results.tables import precision_of_best, state_of, trial_label
 
-SHOWN = 15  # trials in the open part of the table
+SHOWN = 15  # trials in the visible part of the table
 
 
 def explored(record: RunRecord) -> str:
@@ -17,12 +17,10 @@ def explored(record: RunRecord) -> str:
     best = record.trials.iloc[0]
     papers = record.trials[record.trials["paper"]]
     rows = []
-    for knob, words in record.explored.items():  # of several methods each knob stands in its own papers' setting
+    for knob, words in record.explored.items():  # a knob is in the papers' setting of its method alone
         known = papers[knob].dropna().tolist() if knob in papers else []
         rows.append([knob, symbol(knob), words, cell(known[0]) if known else "–", cell(best.get(knob))])
-    return section(
-        "What was searched", table(["knob", "symbol", "range", "papers'", "best trial"], rows, words=(0, 1, 2))
-    )
+    return section("Explored knobs", table(["knob", "symbol", "range", "papers'", "best trial"], rows, words=(0, 1, 2)))
 
 
 def slices(record: RunRecord) -> str:
@@ -32,14 +30,14 @@ def slices(record: RunRecord) -> str:
         return ""
     known = record.trials[record.trials[metric].notna()]
     charts = [
-        marks.slice_of(known, knob, metric, label=symbol(knob) or knob.rpartition(".")[2], log="(log)" in words)
+        figures.slice_of(known, knob, metric, label=symbol(knob) or knob.rpartition(".")[2], log="(log)" in words)
         for knob, words in record.explored.items()
         if knob in known and known[knob].notna().any()
     ]
     if not len(known) or not charts:
         return ""
-    legend = [("blue", "whole run"), ("hollow", "stopped early"), ("orange", "papers' setting")]
-    values = paragraph("Members of a population stand at the values that they ended with.", "soft")
+    legend = [("blue", "complete trial"), ("hollow", "stopped early"), ("orange", "papers' setting")]
+    values = paragraph("Members of a population are drawn at their last values.", "soft")
     words = _of_group(record) + (values if record.rule == "pbt" else "")
     return section("Accuracy over each knob", words, grid(charts, 3), key(legend))
 
@@ -52,9 +50,9 @@ def curves(record: RunRecord) -> str:
         return ""
     best = int(record.trials.iloc[0]["trial"]) if record.trials is not None and len(record.trials) else 0
     papers = [int(n) for n in record.trials[record.trials["paper"]]["trial"]] if record.trials is not None else []
-    drawn = marks.learning_curves(history[history[metric].notna()], metric, best=best, papers=papers)
+    drawn = figures.learning_curves(history[history[metric].notna()], metric, best=best, papers=papers)
     legend = [("blue", f"best trial {best}"), ("orange", "papers' setting"), ("grey", "other trials")]
-    legend += [("", "dotted: where trials were stopped")] if record.is_search else []
+    legend += [("", "dotted lines: epochs at which trials were stopped")] if record.is_search else []
     return section("Learning curves", _of_group(record), drawn, key(legend) if record.is_search else "")
 
 
@@ -72,7 +70,7 @@ def trials(record: RunRecord) -> str:
     ]
     rows, kinds = [], []
     for place, row in record.trials.iterrows():
-        name = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
+        name = trial_label(row["trial"], row["paper"])
         accuracy = [percent(row[f"{record.selection}/{key}"]) for key in metrics]
         rows.append([name, *accuracy, str(row["epochs"]), state_of(row), *(cell(row.get(k)) for k in record.varied)])
         kinds.append("first" if place == 0 else "paper" if row["paper"] else "")
@@ -82,12 +80,12 @@ def trials(record: RunRecord) -> str:
     where = "the test set" if record.protocol == "paper" else "validation images"
     caption = f"Accuracy on {where} in %, of each trial's best epoch."
     if error := precision_of_best(record.trials, record.metric):
-        caption += f" Standard error of the best trial's value: {error}; a smaller lead may be chance."
+        caption += f" Standard error of the best trial's value: {error}; a smaller difference is not significant."
     return section("Trials", paragraph(caption, "soft"), open_part, rest)
 
 
 def _of_group(record: RunRecord) -> str:
-    """Return of which classes the accuracy is that the search followed, where these are not all."""
+    """Return which metric the charts show, where it is not the accuracy over all images."""
     first = record.objectives[0]
     group = METRICS[first].group
     words = f"Accuracy of the {group}-shot classes" if group else title(first).capitalize()

@@ -1,4 +1,4 @@
-"""What to see first: methods and data, key figures, finalists."""
+"""The first part of the page: methods and data, key figures, finalists, published figures."""
 
 import pandas as pd
 
@@ -6,16 +6,16 @@ from ltray.metrics import heading, shown_accuracies, shown_keys
 from ltray.published.of_run import claims_of
 from ltray.published.table import HEADINGS, claim_rows
 from ltray.published.table import meanings as claim_meanings
-from ltray.report import marks
+from ltray.report import figures
+from ltray.report.formatting import SELECTED_ON_TEST, percent, spread_of
 from ltray.report.page import grid, key, paragraph, section, table
-from ltray.report.words import SELECTED_ON_TEST, percent, spread_of
 from ltray.results.finalist_table import against, meanings, methods_of, name_of, selected_on, shift_of, spread
-from ltray.results.ledger import LOOK, words_of
+from ltray.results.ledger import LOOK, describe_look
 from ltray.results.run_record import RunRecord
 
 
 def headline(record: RunRecord) -> str:
-    """Return methods, data and protocol in a line."""
+    """Return methods, data and protocol in one line."""
     settings = record.settings
     what = f"search over {len(record.explored)} knobs" if record.is_search else "training run"
     stamp = SELECTED_ON_TEST if record.protocol == "paper" else "selected on validation images"
@@ -23,7 +23,7 @@ def headline(record: RunRecord) -> str:
 
 
 def key_figures(record: RunRecord) -> list[tuple[str, str]]:
-    """Return the few numbers to see first."""
+    """Return the key figures."""
     found = []
     if record.trials is not None and len(record.trials):
         states = record.trials["state"].value_counts()
@@ -31,13 +31,13 @@ def key_figures(record: RunRecord) -> list[tuple[str, str]]:
         found.append((str(len(record.trials)), f"trials ({words})"))
     if record.finalists is not None:
         best = record.finalists.iloc[0]
-        chosen = f"{selected_on(best)}, winner {name_of(best)} over fresh seeds"
+        chosen = f"{selected_on(best)}, winner {name_of(best)}, mean over new seeds"
         found.append((f"{spread(best, 'selection')} %", chosen))
         first = record.objectives[0]
-        words = "test, the same runs" if heading(first) == "all" else f"test {heading(first)}, the same runs"
+        words = "test, same runs" if heading(first) == "all" else f"test {heading(first)}, same runs"
         found.append((f"{spread(best, f'test/{first}')} %", words))
         if not best["paper"]:
-            found.append((str(best["verdict"]), f"against the papers' setting: {shift_of(best)} points on test"))
+            found.append((str(best["verdict"]), f"compared with the papers' setting: {shift_of(best)} points on test"))
     elif record.evaluation:
         shown = shown_accuracies(record.evaluation["metrics"], "test", record.objectives[0])
         found += [(f"{percent(value)} %", f"test {name}") for name, value in shown.items()]
@@ -59,15 +59,15 @@ def overview_row(record: RunRecord) -> list[str]:
 
 
 def finalists(record: RunRecord) -> str:
-    """Return the finalists: dots, intervals, differences from the papers' setting."""
+    """Return the finalists: charts, intervals, differences from the papers' setting."""
     if record.finalists is None or record.finalist_runs is None:
         return ""
     found, runs = record.finalists, record.finalist_runs
     metrics = [key for key in shown_keys(found.iloc[0]["objective"]) if f"test/{key}_mean" in found]
     seen, test = selected_on(found.iloc[0]), f"test/{found.iloc[0]['objective']}"
     several = ["methods"] if methods_of(found) else []
-    figures = ["runs", seen, *(f"test {heading(key)}" for key in metrics), against(found)]
-    headings = ["finalist", *several, *figures, "verdict", "state"]
+    columns = ["runs", seen, *(f"test {heading(key)}" for key in metrics), against(found)]
+    headings = ["finalist", *several, *columns, "verdict", "state"]
     rows = []
     for _, row in found.iterrows():
         verdict = "the papers' setting" if row["paper"] else str(row["verdict"])
@@ -77,13 +77,13 @@ def finalists(record: RunRecord) -> str:
             [name_of(row), *(row[name] for name in several), str(row["runs"]), *accuracy, shift_of(row), verdict, state]
         )
     kinds = ["first" if row["winner"] else "paper" if row["paper"] else "" for _, row in found.iterrows()]
-    charts = [f"<h3>{seen}</h3>" + marks.finalist_dots(found, runs, metric="selection")]
+    charts = [f"<h3>{seen}</h3>" + figures.finalist_dots(found, runs, metric="selection")]
     if record.protocol != "paper":
-        charts.append("<h3>test</h3>" + marks.finalist_dots(found, runs, metric=test))
+        charts.append("<h3>test</h3>" + figures.finalist_dots(found, runs, metric=test))
     return section(
         "Finalists",
-        paragraph(_finalist_words(found)),
-        _look_words(found),
+        paragraph(_finalist_caption(found)),
+        _look_caption(found),
         grid(charts, 2),
         key([("blue", "mean and 95 % interval"), ("orange", "papers' setting"), ("grey", "single runs")]),
         table(
@@ -92,37 +92,40 @@ def finalists(record: RunRecord) -> str:
     )
 
 
-def _look_words(found: pd.DataFrame) -> str:
-    """Return which look at the test images the finalists were; nothing where an earlier version did not count."""
+def _look_caption(found: pd.DataFrame) -> str:
+    """Return which look at the test images the finalists are; empty for runs of versions that did not count looks."""
     return (
-        paragraph(f"Test accuracies of all finalists together: {words_of(int(found.iloc[0][LOOK]))}.")
+        paragraph(f"Test accuracies of all finalists together: {describe_look(int(found.iloc[0][LOOK]))}.")
         if LOOK in found
         else ""
     )
 
 
-def _finalist_words(found: pd.DataFrame) -> str:
+def _finalist_caption(found: pd.DataFrame) -> str:
     first = found.iloc[0]
     unit = f"{first['seeds']} training seeds"
     if first["data_seeds"] > 1:
         unit = f"{first['data_seeds']} data seeds (each with {unit})"
-    chosen = "The winner is chosen on validation means; each run read the test set once, and it chose nothing"
+    chosen = (
+        "The winner has the highest mean on validation images. Each run read the test set once; nothing was chosen "
+        "on it"
+    )
     if first["protocol"] == "paper":
-        chosen = "The winner is chosen on the test set itself"
+        chosen = "The winner has the highest mean on the test set itself"
     kinds = "".join(f"{words[0].upper()}{words[1:]}. " for words in meanings(found))
     stopped = (found["state"] != "finished").any()
-    early = " A setting stopped early was behind the best one by more than chance explains, or its run crashed."
+    early = " A setting was stopped early if it was significantly worse than the best one, or if its run crashed."
     return (
         f"Each setting was trained again on {unit} that the search did not use. {chosen}. Differences are paired by "
-        f"seed. {kinds}Where no setting truly differs from the papers', at most 5 "
-        "of 100 searches call any of them better, and at most 5 any of them worse. (≥ +0.1): the lead, in points, is "
-        "at least this large. ±: the true mean lies in this range in 95 of 100 searches, also for the winner."
-        f"{early if stopped else ''}"
+        f"seed. {kinds}If no setting truly differs from the papers' setting, at most 5 of 100 searches report any "
+        "setting as better, and at most 5 report any as worse. (≥ +0.1): the true difference in points is at least "
+        "this large. ±: the true mean is in this range in 95 of 100 searches, also for the "
+        f"winner.{early if stopped else ''}"
     )
 
 
 def claims(record: RunRecord) -> str:
-    """Return the published figures beside the run's own."""
+    """Return the published figures and the run's own."""
     found = claims_of(record)
     if not found:
         return ""

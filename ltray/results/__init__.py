@@ -1,1 +1,1 @@
-"""What runs and searches leave behind: folders, tables, finalists, what moved the result."""
+"""What runs and searches leave behind: folders, tables, finalists, hyperparameter importance."""

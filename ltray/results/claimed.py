@@ -1,4 +1,4 @@
-"""Which folders a command may take for a run: none that holds what ltray has not written."""
+"""Which folders a command may use for a run: none that contains files which ltray did not write."""
 
 import os
 from fnmatch import fnmatch
@@ -18,50 +18,50 @@ from ltray.run_folder import (
 )
 from ltray.seal import LIST
 
-# What a command that was killed while it took a folder leaves there.
+# Files that a command leaves in a folder when it is killed during its first writes.
 _BEGUN = (LOCK, ENVIRONMENT, LIST, f".{CONFIG}.*.tmp", f".{ENVIRONMENT}.*.tmp", f".{LIST}.*.tmp")
-_NAMED = 3  # files of a foreign folder that the error names
+_NAMED = 3  # number of foreign files that the error lists
 
 
 def check_output(folder: Path) -> None:
     """Refuse a folder before anything is written to it.
 
     Args:
-        folder: What `--output` names, or the default. It may be absent, empty, or hold a run.
+        folder: The folder of `--output`, or the default. It may be absent, empty, or contain a run.
 
     Raises:
-        UsageError: It is no folder, holds something else than a run, or lies inside a run.
+        UsageError: It is not a folder, contains something other than a run, or is inside a run.
     """
     name = printable(folder)
     if encodable(str(folder.resolve())) != str(folder.resolve()):
         raise UsageError(
-            f"{printable(folder.resolve())}: its path holds bytes that are not UTF-8, which Ray and TensorBoard cannot "
-            "write to. Name another folder with --output, or rename the one above it."
+            f"{printable(folder.resolve())}: the path contains bytes that are not UTF-8; Ray and "
+            "TensorBoard cannot write to it. Use another folder with --output, or rename its parent folder."
         )
     if os.path.lexists(folder) and not folder.is_dir():
-        raise UsageError(f"{name}: is not a folder. Name another one with --output.")
+        raise UsageError(f"{name}: is not a folder. Use another path with --output.")
     for above in folder.resolve().parents:
         if _is_run(above):
-            raise UsageError(f"{name}: lies inside the run {printable(above)}. Name another folder with --output.")
+            raise UsageError(f"{name}: is inside the run {printable(above)}. Use another folder with --output.")
     if not folder.is_dir():
         return
     if (folder / CONFIG).exists():
         read_config(folder)
         if not (folder / BEST / EVALUATION).is_file():
-            check_best_is_ours(folder)  # files that a user adds to ours matter once it is replaced
+            check_best_is_ours(folder)  # files that a user added are checked when the folder is replaced
         return
     foreign = sorted(p.name for p in folder.iterdir() if not _any(p.name, _BEGUN + SYSTEM_FILES))
     if foreign:
         more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
         listed = ", ".join(printable(one) for one in foreign[:_NAMED])
         raise UsageError(
-            f"{name}: is not a run folder: it holds no {CONFIG}, but {listed}{more}. Name an empty or a new folder "
-            "with --output."
+            f"{name}: is not a run folder: it does not contain {CONFIG}, but contains {listed}{more}. Use an empty "
+            "or a new folder with --output."
         )
 
 
 def _is_run(folder: Path) -> bool:
-    """Return whether a folder holds a run; one that cannot be read is taken for none."""
+    """Return whether a folder contains a run; False where the folder cannot be read."""
     try:
         config = read_config(folder)
     except (UsageError, OSError):

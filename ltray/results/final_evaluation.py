@@ -1,4 +1,4 @@
-"""How a run ends: its best checkpoint is evaluated on the test set, once, and kept."""
+"""The end of a run: its best checkpoint is evaluated on the test set, once, and copied to `best/`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,19 +14,19 @@ from ltray.run_folder import LAST_EPOCH, check_best_is_ours, keep_best, read_his
 def keep_evaluated(
     folder: Path, checkpoint: Path, device: torch.device, *, stamps: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint on the test set and keep it, its figures and its validation logits in `best/`.
+    """Evaluate a checkpoint on the test set; write it, its metrics and its validation logits to `best/`.
 
     Args:
         folder: The run folder.
         checkpoint: The checkpoint's folder.
         device: Where to compute.
-        stamps: What `evaluation.json` is to say besides.
+        stamps: Further entries of `evaluation.json`.
 
     Returns:
         The content of `evaluation.json`.
 
     Raises:
-        UsageError: `best/` holds what was not written here.
+        UsageError: `best/` contains files that ltray did not write.
     """
     check_best_is_ours(folder)
     trained = TrainedModel.open(checkpoint, device)
@@ -52,6 +52,6 @@ def keep_evaluated(
 
 
 def accuracy_line(metrics: Mapping[str, float], prefix: str, objective: str = BALANCED) -> str:
-    """Return `all 70.0 %  many 100.0 %  …` of the metrics under a prefix, with the objective where it is another."""
+    """Return `all 70.0 %  many 100.0 %  …` of the metrics under a prefix, and the objective if it is another one."""
     shown = shown_accuracies(metrics, prefix, objective)
     return "  ".join(f"{name} {100 * value:.1f} %" for name, value in shown.items())

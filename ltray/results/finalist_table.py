@@ -1,4 +1,4 @@
-"""The finalists in numbers: means with intervals, differences from the papers' setting, a winner."""
+"""The tables of finalists: means with intervals, differences from the papers' setting, the winner."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from ltray.results.finalists import PAPERS, Cell, Finalist, Results, paired, rea
 from ltray.results.intervals import MEANING, SAME, UNJUDGED, Interval
 from ltray.results.ledger import LOOK
 from ltray.results.multiple_comparisons import Difference, differences, mean_intervals
-from ltray.results.tables import write_table
+from ltray.results.tables import trial_label, write_table
 from ltray.run_folder import BEST, keep_best, read_evaluation
 from ltray.space.search_space import SearchSpace
 
@@ -23,13 +23,13 @@ OF_PAPERS = "of_papers"
 def write_finalists(
     space: SearchSpace, finalists: Sequence[Finalist], folder: Path, *, look: int = 1
 ) -> pd.DataFrame | None:
-    """Write `finalists` (a row each) and `finalist_runs` (a row a run), and keep the winner's best run in `best/`.
+    """Write `finalists` (a row each) and `finalist_runs` (a row per run), and keep the winner's best run in `best/`.
 
     Args:
         space: The search space.
         finalists: All of them.
         folder: The run folder.
-        look: Which look at the test images of the search they are together, from 1.
+        look: Number of the look at the test images that all finalists together are, from 1.
 
     Returns:
         The summary, or None where no run was valid.
@@ -55,7 +55,7 @@ def write_finalists(
 
 
 def run_table(finalists: Sequence[Finalist], results: Results) -> pd.DataFrame:
-    """Return one row a finished run: seeds, accuracy on validation and test images, calibration, protocol."""
+    """Return one row per finished run: seeds, accuracy on validation and test images, calibration, protocol."""
     rows = []
     for one in finalists:
         for (seed, data_seed), found in sorted(results[one.key].items()):
@@ -74,10 +74,10 @@ def summary(
     protocol: str,
     objective: str = BALANCED,
 ) -> pd.DataFrame:
-    """Return one row a finalist, best validation mean first.
+    """Return one row per finalist, best validation mean first.
 
     Intervals and verdicts hold over all finalists together (`multiple_comparisons`). The first
-    valid row is the winner; the test set has no say in that, unless the protocol selects on it.
+    valid row is the winner; the test set does not influence that, unless the protocol selects on it.
 
     Args:
         finalists: All of them; their order has no effect.
@@ -123,7 +123,7 @@ def _means(results: Results, order: Sequence[Sequence[Cell]], kind: str, name: s
 def _differences(
     finalists: Sequence[Finalist], results: Results, order: Sequence[Sequence[Cell]], metric: str
 ) -> dict[str, Difference]:
-    """Return every finalist's difference from the papers' setting, which lies at nothing from itself."""
+    """Return every finalist's difference from the papers' setting, whose difference from itself is 0."""
     paper = next(one.key for one in finalists if one.paper)
     of = {key: values(own, "metrics", metric) for key, own in results.items()}
     found = differences({key: paired(of[key], of[paper], order) for key in of if key != paper})
@@ -158,41 +158,42 @@ def render_finalists(table: pd.DataFrame) -> Table:
 
 
 def meanings(table: pd.DataFrame) -> list[str]:
-    """Return a line a kind of verdict in the summary: what it means."""
+    """Return the meaning of each verdict in the summary, one line each."""
     given = set(table["verdict"])
     return [f"{verdict}: {meaning}" for verdict, meaning in MEANING.items() if verdict in given]
 
 
 def selected_on(row: Mapping[Any, Any] | pd.Series) -> str:
-    """Return the heading of the column that the winner is chosen by."""
+    """Return the heading of the column by which the winner is chosen."""
     group = heading(row["objective"])
     where = "selected on test" if row["protocol"] == "paper" else "validation"
     return where if group == "all" else f"{where} {group}"
 
 
 def against(table: pd.DataFrame) -> str:
-    """Return the heading of the column of differences: of several papers' settings it says which one."""
+    """Return the heading of the column of differences; with several papers' settings it names the trial."""
     group = heading(table.iloc[0]["objective"])
     several = OF_PAPERS in table and table[OF_PAPERS].sum() > 1
-    reference = name_of(table[table["paper"]].iloc[0]) if several else "papers'"
-    return f"test: − {reference}" if group == "all" else f"test {group}: − {reference}"
+    trial = table[table["paper"]].iloc[0]["trial"]
+    reference = f"trial {int(trial)}" if several and trial != PAPERS else "paper's setting"
+    return f"test − {reference}" if group == "all" else f"test {group} − {reference}"
 
 
 def methods_of(table: pd.DataFrame) -> bool:
-    """Return whether finalists are of different methods, so that a table has to say of which."""
+    """Return whether finalists have different methods, so that a table needs a column for them."""
     return "methods" in table and table["methods"].nunique() > 1
 
 
 def name_of(row: Mapping[Any, Any] | pd.Series) -> str:
-    """Return what tables call a finalist."""
+    """Return the name of a finalist in tables."""
     if row["trial"] == PAPERS:
         return PAPERS
     number = str(int(row["trial"]))
-    return f"paper {number}" if row["paper"] or row.get(OF_PAPERS, False) else number
+    return trial_label(number, row["paper"] or row.get(OF_PAPERS, False))
 
 
 def shift_of(row: Mapping[Any, Any] | pd.Series) -> str:
-    """Return a difference from the papers' setting in points, with what its verdict rests on.
+    """Return a difference from the papers' setting in points, with the bound that its verdict is based on.
 
     `+1.9 (≥ +0.1)` of a better one, `-1.9 (≤ -0.1)` of a worse one, `+0.5 ± 1.7` of any other.
     """
@@ -205,7 +206,7 @@ def shift_of(row: Mapping[Any, Any] | pd.Series) -> str:
 
 
 def spread(row: Mapping[Any, Any] | pd.Series, name: str, *, signed: bool = False) -> str:
-    """Return `71.2 ± 0.8` of a column's mean and interval, in percent; `71.2` where one run gives no interval."""
+    """Return `71.2 ± 0.8` of a column's mean and interval, in percent; `71.2` where a single run has no interval."""
     mean, half = row[f"{name}_mean"], (row[f"{name}_high"] - row[f"{name}_low"]) / 2
     if pd.isna(mean):
         return "–"

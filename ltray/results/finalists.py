@@ -1,4 +1,4 @@
-"""Finalists: which settings are trained again on fresh seeds, on which seeds, and what came out."""
+"""Finalists: settings that are trained again on new seeds, the seeds, and the results."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from ltray.space.search_space import SearchSpace
 from ltray.study.study import PAPER, SETTINGS, as_read
 
 FOLDER, FAILURE_FILE = "finalists", "failure.json"
-PAPERS = "paper"  # key of the papers' setting where no trial had it
+PAPERS = "paper"  # key of the papers' setting if no trial has it
 ROUNDS_BEFORE_DROPPING = 3
 
 Cell = tuple[int, int]
@@ -36,9 +36,9 @@ class Finalist:
     """A setting that is trained again.
 
     Attributes:
-        key: The trial's number as folders have it, or "paper".
+        key: The trial's number as in folder names, or "paper".
         settings: Flat settings of the trial.
-        paper: Whether it is the papers' setting, which the others are compared with; one of all.
+        paper: Whether it is the papers' setting that the others are compared with; true for exactly one.
         of_papers: Whether it is the papers' setting of one of several methods.
     """
 
@@ -49,7 +49,7 @@ class Finalist:
 
     @property
     def methods(self) -> str:
-        """Its methods, in order."""
+        """The methods, in order."""
         return ", ".join(find_method(reference).name for reference in self.settings.get("methods", ()))
 
     def run_settings(self, cell: Cell) -> dict[str, Any]:
@@ -85,14 +85,14 @@ def choose(study: optuna.Study, space: SearchSpace) -> list[Finalist]:
 def rounds(asked: Finalists, *, seed: int, data_seed: int) -> list[list[Cell]]:
     """Return the runs of each finalist, in the order in which they are made.
 
-    A round is what an interval counts as one observation: a training seed, or, where
-    several data seeds are asked for, a data seed with all its training seeds; runs on the
-    same images are not independent in the data. Training seeds and data seeds are crossed.
+    A round is one observation of a confidence interval: a training seed or, with several data
+    seeds, a data seed with all its training seeds, because runs on the same images are not
+    independent. Training seeds and data seeds are crossed.
 
     Args:
         asked: The block.
-        seed: Training seed of the search, which no run gets.
-        data_seed: Data seed of the search, which no run gets where fresh ones are asked for.
+        seed: Training seed of the search; no run uses it.
+        data_seed: Data seed of the search; no run uses it if there are several data seeds.
     """
     seeds = _fresh(seed, asked.seeds)
     if asked.data_seeds == 1:
@@ -101,40 +101,40 @@ def rounds(asked: Finalists, *, seed: int, data_seed: int) -> list[list[Cell]]:
 
 
 def _fresh(seed: int, count: int) -> list[int]:
-    """Return the seeds that follow a seed; after the highest one come the lowest."""
+    """Return the seeds that follow a seed; the lowest seed follows the highest."""
     return [(seed + 1 + i) % (HIGHEST_SEED + 1) for i in range(count)]
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
-    """Return what a finished run says: its evaluation, or `{"failure": reason}`; None for one to be run."""
+    """Return the result of a finished run, its evaluation or `{"failure": reason}`; None if the run is not finished."""
     path = folder / FAILURE_FILE
     return read_sealed(path) if is_there(path) else read_evaluation(folder)
 
 
 def read_runs(one: Finalist, order: Sequence[Sequence[Cell]], search: Path) -> dict[Cell, dict[str, Any]]:
-    """Return what the finished runs of a finalist say, by cell."""
+    """Return the results of a finalist's finished runs, by cell."""
     found = {cell: read_run(one.folder(search, cell)) for cells in order for cell in cells}
     return {cell: result for cell, result in found.items() if result is not None}
 
 
 def check_asked(space: SearchSpace, *, check: Check = "trust") -> None:
-    """Refuse finalists that would mean nothing.
+    """Refuse finalists that would have no meaning.
 
     Args:
         space: The search space.
-        check: How its data set is opened.
+        check: How the data set is opened.
 
     Raises:
         UsageError: Trials have no setting to train again, or data seeds choose the same images.
     """
     if space.finalists.best and space.stop.rule == "pbt":
         raise UsageError(
-            "`finalists.best` has no meaning under `stop.rule: pbt`: a member of a population changes its settings "
-            "while it trains, so that there is no setting to train again. Set finalists.best=0."
+            "`finalists.best` cannot be used with `stop.rule: pbt`: a member of a population changes its settings "
+            "during training, so that there is no single setting to train again. Set finalists.best=0."
         )
     if space.finalists.best and space.stop.promotion == "continue":
         raise UsageError(
-            "`finalists` are trained as one whole run each, but with stop.promotion=continue a trial is a chain of "
+            "each finalist is trained in one complete run, but with stop.promotion=continue a trial is a sequence of "
             "warm restarts: set stop.promotion=restart, or finalists.best=0."
         )
     asked = space.finalists.data_seeds
@@ -147,13 +147,13 @@ def check_asked(space: SearchSpace, *, check: Check = "trust") -> None:
         digests.append(experiment.open_data(torch.device("cpu"), check=check).digest)
     if digests[0] == digests[1]:
         raise UsageError(
-            f"`finalists.data_seeds={asked}` has no effect: the data seed changes no image of "
+            f"`finalists.data_seeds={asked}` has no effect: the data seed does not change the images of "
             f"{space.base.dataset.name}. Set finalists.data_seeds=1."
         )
 
 
 Results = Mapping[str, Mapping[Cell, Mapping[str, Any]]]
-"""Evaluations by finalist and cell; a failed run holds no "metrics"."""
+"""Evaluations by finalist and cell; a failed run has no "metrics"."""
 
 
 def values(own: Mapping[Cell, Mapping[str, Any]], kind: str, name: str) -> dict[Cell, float]:
@@ -168,34 +168,34 @@ def values(own: Mapping[Cell, Mapping[str, Any]], kind: str, name: str) -> dict[
 
 
 def round_means(of: Mapping[Cell, float], order: Sequence[Sequence[Cell]]) -> list[float]:
-    """Return the mean of each round's runs: what an interval counts as one observation."""
+    """Return the mean of each round's runs, which is one observation of an interval."""
     known = [[of[cell] for cell in cells if cell in of] for cells in order]
     return [mean(some) for some in known if some]
 
 
 def paired(one: Mapping[Cell, float], other: Mapping[Cell, float], order: Sequence[Sequence[Cell]]) -> list[float]:
-    """Return the mean difference of each round, over the runs that both have."""
+    """Return the mean difference of each round, over the runs that both finalists have."""
     return round_means({cell: one[cell] - other[cell] for cell in one if cell in other}, order)
 
 
 def looks(order: Sequence[Sequence[Cell]]) -> int:
-    """Return after how many rounds, of all, finalists may be dropped."""
+    """Return the number of rounds after which finalists may be dropped."""
     return max(len(order) - ROUNDS_BEFORE_DROPPING, 1)
 
 
 def clear_losers(results: Results, order: Sequence[Sequence[Cell]], *, metric: str, looks: int = 1) -> list[str]:
-    """Return the finalists that lie behind the leader beyond chance.
+    """Return the finalists that are significantly worse than the leader.
 
-    The leader has the highest mean. Over all looks together, the truly best finalist is among
-    them in at most 5 % of searches: each look has an equal share of that, and allows for every
-    other finalist that the best one may be compared with. The metric is the one that selects,
-    never the test set's unless the protocol selects there.
+    The leader has the highest mean. Over all decisions together, the truly best finalist is dropped in
+    at most 5 % of searches: each decision has an equal share of this error, corrected for the number
+    of finalists that the best one may be compared with. The metric is that of the images that select;
+    it is a test metric only if the protocol selects on the test set.
 
     Args:
-        results: Of the finalists that still run.
+        results: Results of the finalists that have not been dropped.
         order: The rounds that all of them have finished.
-        metric: Of the selection, such as "val/acc_all".
-        looks: How many such decisions a search takes.
+        metric: Metric of the selection, such as "val/acc_all".
+        looks: Number of such decisions in a search.
     """
     if len(order) < ROUNDS_BEFORE_DROPPING:
         return []

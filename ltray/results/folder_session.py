@@ -1,4 +1,4 @@
-"""A session that keeps a run in a folder: history, TensorBoard events, newest and best checkpoint."""
+"""A session that writes a run to a folder: history, TensorBoard events, newest and best checkpoint."""
 
 import shutil
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from ltray.run_folder import append_history, best_checkpoint, whole_checkpoints
 
 
 class FolderSession:
-    """The engine's `Session` for a run in one process; started again on the same folder, it goes on.
+    """The engine's `Session` for a run in one process; it continues a run that is in the folder.
 
     Args:
         folder: The run folder; made if absent.

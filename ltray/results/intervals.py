@@ -1,4 +1,4 @@
-"""Means over repeated runs, with the interval that says how far they can be believed."""
+"""Means over repeated runs, with confidence intervals."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ LEVEL = 0.95
 BETTER, SAME, WORSE = "better", "no difference found", "worse"
 UNJUDGED = "too few runs to judge"
 MEANING = {
-    BETTER: "higher on test images than the papers' setting, by more than chance explains",
-    WORSE: "lower on test images than the papers' setting, by more than chance explains",
-    SAME: "these runs cannot tell which is better, more seeds may; it does not mean that they are equal",
-    UNJUDGED: "fewer than two runs on the same seeds as the papers' setting",
+    BETTER: "accuracy on test images is significantly higher than that of the papers' setting",
+    WORSE: "accuracy on test images is significantly lower than that of the papers' setting",
+    SAME: "the difference is not significant; more seeds may show one, so it does not mean that the settings are equal",
+    UNJUDGED: "fewer than two runs have the same seeds as runs of the papers' setting",
 }
-"""What each verdict on a finalist means, for a reader who knows no statistics."""
+"""Meaning of each verdict on a finalist, for readers without knowledge of statistics."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Interval:
         return (self.high - self.low) / 2
 
     def verdict(self) -> str:
-        """Return in words what an interval of differences says: better, worse, or neither."""
+        """Return the verdict of an interval of differences: better, worse, or neither."""
         return BETTER if self.low > 0 else WORSE if self.high < 0 else SAME
 
 
@@ -49,14 +49,14 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     """Return the mean of independent values with its Student-t interval.
 
     Args:
-        values: One a run; NaN is not allowed.
+        values: One per run; NaN is not allowed.
         level: Confidence of the interval.
     """
     count = len(values)
     mean = float(np.mean(values)) if count else math.nan
     if count < 2:
         return Interval(mean, -math.inf, math.inf, count)
-    from scipy.stats import t as student  # here: it takes longer than all else that commands import
+    from scipy.stats import t as student  # imported here: scipy takes longer than everything else that commands import
 
     half = float(student.ppf((1 + level) / 2, count - 1) * np.std(values, ddof=1) / math.sqrt(count))
     return Interval(mean, mean - half, mean + half, count)

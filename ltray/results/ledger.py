@@ -1,8 +1,9 @@
-"""The ledger of a run folder: how often its test images were looked at, and for what.
+"""The ledger of a run folder: every look at its test images, and the purpose.
 
-A test set that is looked at again and again selects. So looks are counted for the whole search, not for each of its
-checkpoints: the evaluation of the best trial, the finalists together, each `ltray.evaluate --test`. What is declared
-before it begins is one look, however many models it reads: the finalists, or all epochs under `protocol: paper`.
+Repeated looks at a test set become a selection on it. Therefore looks are counted for the complete search, not for
+each checkpoint: the evaluation of the best trial, the finalists together, each `ltray.evaluate --test`. An evaluation
+that is declared before it begins is one look, for any number of models: the finalists, or all epochs under
+`protocol: paper`.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from ltray.run_folder import BEST, CONFIG, EVALUATION, TEST_READS
 from ltray.seal import append_sealed, read_lines, read_sealed
 
 LEDGER = "test_looks.jsonl"
-LOOK = "test_look"  # what an `evaluation.json` calls the number of its look
+LOOK = "test_look"  # key of the look's number in `evaluation.json`
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
@@ -27,7 +28,7 @@ class Look:
 
     Attributes:
         what: What was evaluated: "trial 7, epoch 20", "finalists: 4 settings x 5 runs".
-        time: When, in ISO 8601 with the time zone; "" where an earlier version of ltray did not keep it.
+        time: When, in ISO 8601 with the time zone; "" if an earlier version of ltray did not record it.
     """
 
     what: str
@@ -40,8 +41,8 @@ _OLD = Look("the model in best/", "")
 def looks(folder: Path) -> list[Look]:
     """Return the looks of a run folder, oldest first.
 
-    A run folder of an earlier version has no ledger: its evaluation at its end counts as one look, or it counted
-    the readings of the model in `best/`.
+    A run folder of an earlier version has no ledger: its last evaluation counts as one look, or as the number
+    of readings of the model in `best/` that it recorded.
 
     Raises:
         UsageError: The ledger is damaged.
@@ -66,7 +67,7 @@ def note_look(folder: Path, what: str) -> int:
 
 
 def declare_look(folder: Path, what: str) -> int:
-    """Return the number of a look that was declared with the same words, or add it: a continued run declares once."""
+    """Return the number of the look with this description; add it if it is new (a continued run has one look)."""
     for number, look in enumerate(looks(folder), start=1):
         if look.what == what:
             return number
@@ -76,11 +77,11 @@ def declare_look(folder: Path, what: str) -> int:
 def declare_end_of(folder: Path, experiment: Experiment, what: str) -> int:
     """Declare the evaluation at the end of a run or search; return the number of the look that it is part of.
 
-    Under `protocol: paper` that is the look of all epochs, since each of them was compared on test images.
+    Under `protocol: paper` this is the look of all epochs, because each epoch was compared on test images.
 
     Args:
         folder: The run folder.
-        experiment: Of the run, or what all trials have in common.
+        experiment: The experiment of the run, or the common part of all trials.
         what: What is evaluated: "trial 7, epoch 20".
     """
     selected = "protocol paper: every epoch is compared on test images"
@@ -88,9 +89,9 @@ def declare_end_of(folder: Path, experiment: Experiment, what: str) -> int:
 
 
 def run_of(checkpoint: Path) -> Path:
-    """Return the run folder that a checkpoint belongs to, or its own folder where it belongs to none.
+    """Return the run folder that contains a checkpoint, or the checkpoint's own folder if there is none.
 
-    The outermost one counts: a trial and a finalist are parts of their search.
+    The outermost run folder is returned, because trials and finalists are parts of their search.
 
     Args:
         checkpoint: Folder of a checkpoint.
@@ -107,16 +108,16 @@ def ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
-def words_of(number: int) -> str:
-    """Return what stands beside a test figure: which look at the test images it is.
+def describe_look(number: int) -> str:
+    """Return the description of a look that is printed with a test metric.
 
     Args:
-        number: Of the look, from 1.
+        number: Number of the look, from 1.
     """
     text = f"{ordinal(number)} look at the test images"
-    return text if number == 1 else f"{text}: do not choose anything by it"
+    return text if number == 1 else f"{text}: do not use it to choose anything"
 
 
 def number_of(evaluation: Mapping[str, Any]) -> int:
-    """Return the number of the look that an `evaluation.json` is of; 1 where an earlier version wrote it."""
+    """Return the number of the look that an `evaluation.json` records; 1 if an earlier version wrote it."""
     return int(evaluation.get(LOOK, 1))

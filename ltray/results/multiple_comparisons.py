@@ -1,12 +1,12 @@
-"""Several settings judged at once: intervals and verdicts that hold over all of them together.
+"""Simultaneous comparison of several settings: intervals and verdicts with an error rate over all of them.
 
-Whoever compares ten settings with one finds a lucky one more often than whoever compares one, and
-the winner of ten looks better than it is. Two things allow for that here.
+A comparison of ten settings with a reference finds a false difference more often than a comparison of one, and
+the observed mean of the winner is biased upwards. Two corrections are made here.
 
-* The critical value is that of the largest of several t statistics (one-sided; C. W. Dunnett, "A multiple
+* The critical value is that of the maximum of several t statistics (one-sided; C. W. Dunnett, "A multiple
   comparison procedure for comparing several treatments with a control", 1955).
-* A handful of seeds measures a spread badly, so settings learn theirs from each other, the more so
-  the more alike they spread (`moderated_spreads`).
+* A few seeds estimate a variance badly, so the variances of the settings are combined, with more weight on
+  the pooled variance where they are similar (`moderated_spreads`).
 
 `benchmarks/verdicts.py` measures error rates, coverage and power with known truth.
 """
@@ -32,7 +32,7 @@ NODES, QUANTILES = 41, 400
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a setting lies from the one that it is compared with.
+    """Difference of a setting from the reference.
 
     Attributes:
         interval: The mean difference; the interval covers the true one in 95 % of searches,
@@ -46,27 +46,27 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """Better, worse, or neither, as the bounds have it."""
+        """Better, worse, or neither, by the bounds."""
         return self.bounds.verdict()
 
 
 def mean_intervals(values: Mapping[str, Sequence[float]]) -> dict[str, Interval]:
     """Return each setting's mean with an interval that covers the true one in 95 % of searches.
 
-    That holds for whichever setting is chosen by these values, the highest for instance.
+    This also holds for a setting that is chosen by these values, such as the highest one.
 
     Args:
-        values: One a round, by setting; settings may have different numbers of rounds.
+        values: One per round, by setting; settings may have different numbers of rounds.
     """
     known, variances, counts = _spreads_of(values)
     return _intervals(values, dict(zip(known, chosen_margins(variances, counts, 0.0)[0].tolist(), strict=True)))
 
 
 def differences(values: Mapping[str, Sequence[float]], error: float = ERROR) -> dict[str, Difference]:
-    """Return how far each setting lies from a common reference.
+    """Return the difference of each setting from a common reference.
 
     Args:
-        values: Paired differences from the reference, one a round, by setting.
+        values: Paired differences from the reference, one per round, by setting.
         error: Largest share of searches in which a bound may be wrong, of each side.
     """
     known, variances, counts = _spreads_of(values)
@@ -78,10 +78,10 @@ def differences(values: Mapping[str, Sequence[float]], error: float = ERROR) -> 
 
 
 def chosen_margins(variances: np.ndarray, counts: np.ndarray, correlation: float) -> np.ndarray:
-    """Return half the widths of intervals that hold for a setting that was chosen by its mean.
+    """Return the half widths of intervals that are valid for a setting that was chosen by its mean.
 
-    Chosen, it errs to one side: the one-sided value of the largest of all. Alone, it errs to
-    either side, with no more than its own rounds to know the spread from.
+    The larger of two critical values is used: the one-sided value of the maximum over all settings, because a
+    chosen setting errs to one side; and the two-sided value of one setting with its own rounds alone.
 
     Args:
         variances: Of one round, searches × settings.
@@ -92,7 +92,7 @@ def chosen_margins(variances: np.ndarray, counts: np.ndarray, correlation: float
 
 
 def difference_margins(variances: np.ndarray, counts: np.ndarray, error: float = ERROR) -> np.ndarray:
-    """Return how far the bounds of differences from a common reference lie from their means.
+    """Return the distance of the bounds of differences from their means.
 
     Args:
         variances: Of one round's difference, searches × settings.
@@ -105,7 +105,7 @@ def difference_margins(variances: np.ndarray, counts: np.ndarray, error: float =
 def _margins(
     variances: np.ndarray, counts: np.ndarray, correlation: float, *, together: float, alone: float
 ) -> np.ndarray:
-    """Return critical values times standard errors: of all settings together, and of each one alone at least."""
+    """Return critical values times standard errors: the larger of the simultaneous and the single value."""
     value, freedom = moderated(variances, counts - 1, SHARED)
     kinds, place = np.unique(freedom, return_inverse=True)
     critical = np.array([critical_value(len(counts), float(one), correlation, together) for one in kinds])
@@ -114,7 +114,7 @@ def _margins(
 
 
 def _intervals(values: Mapping[str, Sequence[float]], margins: Mapping[str, float]) -> dict[str, Interval]:
-    """Return the mean of each setting's values with its margin to either side, endless where it has none."""
+    """Return the mean of each setting's values with its margin on both sides, infinite if it has none."""
     found = {}
     for key, own in values.items():
         middle = mean(own)
@@ -124,7 +124,7 @@ def _intervals(values: Mapping[str, Sequence[float]], margins: Mapping[str, floa
 
 
 def mean(values: Sequence[float]) -> float:
-    """Return the mean, NaN of none; its sum is exact, so that no order of rounds matters."""
+    """Return the mean, NaN without values; the sum is exact, so that the order of rounds has no effect."""
     return math.fsum(values) / len(values) if values else math.nan
 
 
@@ -146,7 +146,7 @@ def critical_value(count: int, freedom: float, correlation: float, error: float)
         correlation: Of any two of their numerators, in [0, 1).
         error: Probability, in (0, 0.5).
     """
-    from scipy.optimize import brentq  # here: scipy takes longer than all else that commands import
+    from scipy.optimize import brentq  # imported here, because it takes longer than all other imports
     from scipy.stats import t as student
 
     alone = float(student.ppf(1 - error, freedom))
@@ -169,7 +169,7 @@ def _exceeded(value: float, count: int, freedom: float, correlation: float) -> f
 
 @cache
 def _spreads(freedom: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return quantiles of the estimated over the true spread, closest where it is small, and their shares."""
+    """Return quantiles of the ratio of estimated and true spread, dense at small ratios, and their shares."""
     from scipy.stats import chi2
 
     place = (np.arange(QUANTILES) + 0.5) / QUANTILES

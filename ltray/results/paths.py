@@ -1,4 +1,4 @@
-"""Commands with paths in them, as they can be pasted into a shell."""
+"""Commands with paths, in a form that can be pasted into a shell."""
 
 import os
 import shlex

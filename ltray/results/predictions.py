@@ -1,4 +1,4 @@
-"""A trained model on one split: its logits, and every measure that follows from them."""
+"""A trained model on one split: its logits, and the metrics computed from them."""
 
 import io
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from ltray.parts.calibration import reliability
 from ltray.seal import check_listed
 from ltray.stage import EvaluationLoader, Stage
 
-LARGE = 1 << 26  # bytes of logits above which a file keeps them as float16
+LARGE = 1 << 26  # bytes of logits above which they are stored as float16
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Predictions:
         logits: Scores (N, K), float32.
         labels: Class indices (N,), int64.
         tail: Training counts, and those of the whole training list.
-        norms: |w_k| (K,) of a linear classifier that gave the logits, else None.
+        norms: |w_k| (K,) of the linear classifier that computed the logits, else None.
         bias: Its bias (K,), else None.
     """
 
@@ -51,7 +51,7 @@ class Predictions:
         return Evaluation.of(self.logits, self.labels)
 
     def metrics(self) -> dict[str, float]:
-        """Return `<split>/acc_<group>`, `/mcc`, `/nmi` and `/ece` (15 bins, of 1, not of 100)."""
+        """Return `<split>/acc_<group>`, `/mcc`, `/nmi` and `/ece` (15 bins; all as shares of 1)."""
         predictions = self.logits.argmax(dim=1)
         confidence = torch.softmax(self.logits, dim=1).amax(dim=1)
         return self.evaluation.metrics(self.tail, self.split) | {
@@ -61,7 +61,7 @@ class Predictions:
         }
 
     def as_bytes(self) -> bytes:
-        """Return everything as the content of an .npz file."""
+        """Return all attributes as the content of an .npz file."""
         logits = self.logits.numpy()
         if logits.nbytes > LARGE:
             logits = logits.astype(np.float16)
@@ -74,7 +74,7 @@ class Predictions:
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":
-        """Read a file of what `as_bytes` returned.
+        """Read a file with the content that `as_bytes` returns.
 
         Raises:
             UsageError: It is damaged.
@@ -82,7 +82,9 @@ class Predictions:
         check_listed(path)
         with reading(path), np.load(path, allow_pickle=False) as saved:
             logits = torch.from_numpy(saved["logits"].astype(np.float32))
-            listed = tuple(saved["listed"].tolist()) if "listed" in saved else ()  # older files group by what trains
+            listed = (
+                tuple(saved["listed"].tolist()) if "listed" in saved else ()
+            )  # older files: groups by training images
             tail = LongTail(tuple(saved["counts"].tolist()), listed)
             linear = {name: torch.from_numpy(saved[name]) for name in ("norms", "bias") if name in saved}
             return cls(str(saved["split"]), logits, torch.from_numpy(saved["labels"]), tail, **linear)
@@ -90,14 +92,14 @@ class Predictions:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A checkpoint brought back to life.
+    """A model restored from a checkpoint.
 
     Attributes:
-        checkpoint: What was saved.
-        experiment: What it was trained by.
-        stages: The stages it has come through; the last one's `logits` are its prediction.
-        device: Where it computes.
-        check: What is done about originals that have changed since they were converted.
+        checkpoint: The saved checkpoint.
+        experiment: The experiment that trained it.
+        stages: The stages up to the checkpoint; the `logits` of the last one are the prediction.
+        device: Device for the computation.
+        check: How to treat originals that have changed since their conversion.
     """
 
     checkpoint: Checkpoint
@@ -115,7 +117,7 @@ class TrainedModel:
 
     @property
     def stage(self) -> Stage:
-        """The stage that predicts."""
+        """The last stage, which predicts."""
         return self.stages[-1]
 
     def chosen(self) -> dict[str, float]:
@@ -127,7 +129,7 @@ class TrainedModel:
         """The data set it was trained on.
 
         Raises:
-            UsageError: It is not what it was.
+            UsageError: It has changed since the training.
         """
         digest = self.checkpoint.context.get("data_digest", "")
         return self.experiment.open_data(self.device, check=self.check, digest=digest)

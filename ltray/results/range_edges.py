@@ -1,4 +1,4 @@
-"""Knobs whose best values lie at the edge of their range, and where to look next."""
+"""Knobs whose best values are at an end of their range, and a wider range."""
 
 import math
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ import pandas as pd
 
 from ltray.space.dimension import Dimension
 
-NEAR, BEST = 0.1, 3  # the best value within a tenth of the range; of the best three the middle one within a fifth
-WIDER = 0.5  # how much wider than the old range, on its own scale, the suggested one is
+NEAR, BEST = 0.1, 3  # the best value within a tenth of the range; the median of the best three within a fifth
+WIDER = 0.5  # how much wider the suggested range is, on the scale of the old one
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A knob that may be better outside of its range.
+    """A knob whose best value may be outside its range.
 
     Attributes:
         key: The knob's full name.
         end: "lower" or "upper".
         best: Its value in the best trial.
-        suggestion: What to write instead, such as "{from: 0.02, to: 0.5, log: true}".
+        suggestion: A wider range, such as "{from: 0.02, to: 0.5, log: true}".
     """
 
     key: str
@@ -32,13 +32,13 @@ class Edge:
 
 
 def edges(table: pd.DataFrame, explored: Sequence[Dimension], *, metric: str) -> list[Edge]:
-    """Return the knobs whose best values lie at an edge that is not the knob's legal bound.
+    """Return the knobs whose best values are at an end of the range that is not the knob's legal bound.
 
-    One best trial may lie there by chance. The best must lie within a tenth of the range from
-    its end, and the middle one of the best three within a fifth.
+    A single best trial may be there by chance. The best value must be within a tenth of the range from
+    its end, and the median of the best three within a fifth.
 
     Args:
-        table: One row a trial; see `ltray.results.importance.importances`.
+        table: One row per trial; see `ltray.results.importance.importances`.
         explored: The explored knobs.
         metric: Column by which trials are ranked.
     """
@@ -67,7 +67,7 @@ def _edge(dimension: Dimension, best: Sequence[Any]) -> Edge | None:
 
 
 def _points(dimension: Dimension) -> list[float] | None:
-    """Return the ends of a range or the ascending values of a list; None for values without an order."""
+    """Return the ends of a range or the sorted values of a list; None for values without an order."""
     points = dimension.ends
     if any(isinstance(point, bool) or not isinstance(point, int | float) for point in points) or len(points) < 2:
         return None
@@ -75,7 +75,7 @@ def _points(dimension: Dimension) -> list[float] | None:
 
 
 def _share(dimension: Dimension, points: Sequence[float], value: float) -> float:
-    """Return where in the range a value lies, 0 to 1 on the range's own scale; of a list by its place."""
+    """Return the position of a value in the range, 0 to 1 on the range's scale; in a list, by index."""
     if dimension.among is not None:
         return min(range(len(points)), key=lambda i: abs(points[i] - value)) / (len(points) - 1)
     low, high, at = ((math.log(v) if dimension.log else v) for v in (points[0], points[1], value))
@@ -83,7 +83,7 @@ def _share(dimension: Dimension, points: Sequence[float], value: float) -> float
 
 
 def _wider(dimension: Dimension, points: Sequence[float], end: str) -> str:
-    """Return the range or list with more beyond its end, within the legal bounds; "" where there is no room."""
+    """Return a range or list that is wider at one end, within the legal bounds; "" if that is not possible."""
     steps = points if end == "upper" else points[::-1]
     last, before = steps[-1], steps[-2]
     by_ratio = dimension.log or (dimension.among is not None and before > 0 and last > 0)

@@ -1,4 +1,4 @@
-"""What a run folder says of the data that its run rests on."""
+"""The data that the run in a folder was trained on, as recorded there."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from ltray.run_folder import ENVIRONMENT, read_config
 
 
 def check_for(folder: Path, *, dry: bool = False) -> tuple[Check, str]:
-    """Return how a command opens the data of the run in a folder, and the digest that the data must have.
+    """Return how to open the data of the run in a folder, and the digest that the data must have.
 
     Args:
-        folder: The run folder, whether a run was begun there or not.
+        folder: The run folder; it need not contain a run.
         dry: Whether nothing may be written.
 
     Raises:
-        UsageError: A run was begun there, and what it says of its data cannot be read.
+        UsageError: The folder contains a run whose record of the data cannot be read.
     """
     digest = ""
     if read_config(folder) is not None:

@@ -1,4 +1,4 @@
-"""What a run folder says of itself, read back: for reports and comparisons."""
+"""The content of a run folder, read for reports and comparisons."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,15 +32,15 @@ class RunRecord:
     """A finished or interrupted run or search.
 
     Attributes:
-        folder: Where it lies.
+        folder: The run folder.
         config: Its resolved settings.
         environment: Versions, hardware, digest of the data.
         trials: `results.parquet` of a search, else None.
-        history: One row a trial and epoch; a single run is trial 0.
+        history: One row per trial and epoch; a single run is trial 0.
         finalists: `finalists.parquet`, or None.
         finalist_runs: `finalist_runs.parquet`, or None.
         evaluation: Of the model in `best/`, or None.
-        importance: `importance.csv`, a row a group and knob, or None.
+        importance: `importance.csv`, one row per group and knob, or None.
         looks: The looks at the test images, oldest first.
     """
 
@@ -60,7 +60,7 @@ class RunRecord:
         """Read a run folder.
 
         Raises:
-            UsageError: It is none, or lacks what every run of this version has.
+            UsageError: It is not a run folder, or lacks content that every run of this version has.
         """
         config = read_config(folder)
         if config is None:
@@ -90,13 +90,13 @@ class RunRecord:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Flat settings of the run, or what all trials of the search share."""
+        """Flat settings of the run, or those common to all trials of the search."""
         found: Mapping[str, Any] = self.config["settings"]
         return found
 
     @property
     def explored(self) -> Mapping[str, str]:
-        """Ranges of the explored knobs, in words, by full name."""
+        """Ranges of the explored knobs as text, by full name."""
         found: Mapping[str, str] = self.config.get("explore", {})
         return found
 
@@ -107,12 +107,12 @@ class RunRecord:
 
     @property
     def methods(self) -> str:
-        """The methods in words: a sequence, or the sequences of which a search chose."""
+        """The methods as text: a sequence, or the sequences that a search chooses from."""
         return " | ".join(self.config.get("alternatives", ())) or " + ".join(method_names(self.settings))
 
     @property
     def rule(self) -> str:
-        """The search's rule of early stopping."""
+        """The early-stopping rule of the search."""
         return str(self.config.get("stop", {}).get("rule", "none"))
 
     @property
@@ -122,7 +122,7 @@ class RunRecord:
 
     @property
     def protocol(self) -> str:
-        """Honest, or paper: selected on test."""
+        """The protocol: "honest", or "paper" (selected on the test set)."""
         return str(self.settings["dataset.protocol"])
 
     @property
@@ -132,7 +132,7 @@ class RunRecord:
 
     @property
     def objectives(self) -> Sequence[str]:
-        """What was maximised, the leading one first: the accuracy that best epochs are chosen by."""
+        """The objectives; the first one is the metric by which best epochs are chosen."""
         first = str(self.settings.get(OBJECTIVE, Experiment.objective))
         found: Sequence[str] = self.config.get("search", {}).get("objectives", [first])
         return found
@@ -144,11 +144,12 @@ class RunRecord:
 
 
 def _check_end(path: Path, epochs: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any] | None) -> None:
-    """Refuse a history that lost its end: of a line without its end alone nobody could tell."""
+    """Refuse a history without its last epochs: a missing line end alone would not show it."""
     last, needed = epochs[-1]["total_epochs"] if epochs else 0, (evaluation or {}).get(LAST_EPOCH, 0)
     if last < needed:
         raise UsageError(
-            f"{printable(path)}: ends with epoch {last}, but the run had {needed}: it was cut; restore it from a copy."
+            f"{printable(path)}: ends at epoch {last}, but the run reached epoch {needed}: it is truncated; restore "
+            "it from a copy."
         )
 
 
@@ -162,11 +163,11 @@ def _check_settings(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def _table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame | None:
-    """Read a table where there is one.
+    """Read a table if the file exists.
 
     Args:
         path: A Parquet or CSV file.
-        columns: What it must have, unless it is empty.
+        columns: Required columns, unless the table is empty.
     """
     if not is_there(path):
         return None

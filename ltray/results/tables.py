@@ -1,4 +1,4 @@
-"""The tables of a search: one row a trial, one row a trial and epoch."""
+"""The tables of a search: one row per trial, one row per trial and epoch."""
 
 import io
 import json
@@ -20,13 +20,13 @@ from ltray.study.study import COPIES, NAME, PAPER, REASON, SETTINGS, front
 
 STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}
 FRONT = "front"
-COPIED = "copied"  # of a member of a population: whom it copied, and after which epochs
-PAPER_UNTIL = "paper_until"  # the epoch after which a member with the papers' setting gave it up
-BEST_SHOWN = 12  # trials in the table on the terminal; of explicit rows all are shown
-MOST_COLUMNS = 8  # what 140 columns of a terminal have room for
-"""Of more settings the terminal's table shows each trial's own in one column."""
+COPIED = "copied"  # of a member of a population: which trials it copied, and after which epochs
+PAPER_UNTIL = "paper_until"  # the epoch after which a member left the papers' setting
+BEST_SHOWN = 12  # trials in the table on the terminal; explicit rows are all shown
+MOST_COLUMNS = 8  # as many as fit into 140 columns of a terminal
+"""With more settings, the table on the terminal lists the settings of each trial in one column."""
 OWN_STAMPS = {"seed": "seed", "data_seed": "dataset.data_seed"}
-"""The setting by which a trial overrules a stamp."""
+"""The setting of a trial that replaces a stamp."""
 
 
 def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
@@ -34,8 +34,9 @@ def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
 
     Args:
         folders: The folders of each trial's attempts, by trial number. An epoch that two
-            attempts report is the same epoch, run again from the same checkpoint. Epochs of a
-            trial of several runs are counted over all; "run" and "run_epoch" say which one.
+            attempts report is the same epoch, repeated from the same checkpoint. Epochs of a
+            trial of several runs are counted over all of them; "run" and "run_epoch" give the
+            position within a run.
     """
     rows: dict[tuple[int, int], dict[str, Any]] = {}
     for number, attempts in folders.items():
@@ -52,14 +53,15 @@ def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
 def trial_table(
     study: optuna.Study, epochs: pd.DataFrame, stamps: Mapping[str, Any], *, selection: str
 ) -> pd.DataFrame:
-    """Return one row a trial, best by the first objective first: state, settings, metrics of its best epoch.
+    """Return one row per trial, sorted by the first objective: state, settings, metrics of its best epoch.
 
-    With several objectives the column `front` marks the trials that no other one beats in all.
+    With several objectives the column `front` marks the Pareto front.
 
     Args:
         study: The study.
         epochs: `history` of its trials.
-        stamps: What rows say alike unless their settings differ in it: seed, data_seed, protocol.
+        stamps: Columns with the same value in all rows, unless a trial's settings contain it: seed, data_seed,
+            protocol.
         selection: "val" or "test".
     """
     rows = [_row(trial, epochs, stamps) for trial in study.get_trials(deepcopy=False) if SETTINGS in trial.user_attrs]
@@ -83,14 +85,14 @@ def _row(trial: Any, epochs: pd.DataFrame, stamps: Mapping[str, Any]) -> dict[st
         "trial": trial.number,
         NAME: trial.user_attrs.get(NAME, ""),
         "state": STATES[trial.state.name],
-        "paper": paper and not copies,  # what it goes on with after a copy is another's setting
+        "paper": paper and not copies,  # after a copy it continues with the setting of another trial
         "epochs": int(own["epoch"].max()) if len(own) else 0,
         "reason": trial.user_attrs.get(REASON, ""),
     }
     if copies:
         row[COPIED] = ", ".join(f"{source} at {epoch}" for epoch, source in copies)
         row |= {PAPER_UNTIL: copies[0][0]} if paper else {}
-        # what was given up is history, not this trial's result
+        # epochs before the copy are history, not this trial's result
         own = own[own["epoch"] > copies[-1][0]]
     if len(own):
         best = {str(k): v for k, v in own.loc[[own[CHECKPOINT_SCORE].idxmax()]].to_dict("records")[0].items()}
@@ -108,9 +110,9 @@ def _cell(value: Any) -> Any:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet, or CSV by the name's ending, and list its digest.
+    """Write a table as Parquet or CSV, depending on the suffix, and list its digest.
 
-    Bytes of names that are not UTF-8 are escaped in both; CSV has `csv_cell`s.
+    Bytes of names that are not UTF-8 are escaped in both; CSV files contain `csv_cell`s.
     """
     text = table.select_dtypes(exclude=["number", "bool"]).columns
     cell = encodable if path.suffix == ".parquet" else csv_cell
@@ -124,7 +126,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def precision_of_best(table: pd.DataFrame, metric: str) -> str:
-    """Return how exactly the images that select tell the best trial's value: "± 8.0 points (33 images)", or "".
+    """Return the standard error of the best trial's value: "± 8.0 points (33 images)", or "".
 
     Args:
         table: What `trial_table` returned.
@@ -140,19 +142,21 @@ def precision_of_best(table: pd.DataFrame, metric: str) -> str:
 def render(
     table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, most: int, objective: str = BALANCED
 ) -> Table:
-    """Return the best trials, and the papers' setting wherever it ranks, for the terminal.
+    """Return the best trials, and the papers' setting at any rank, as a table for the terminal.
 
     Args:
         table: What `trial_table` returned.
         explored: Column heading of each explored knob, by its full name.
         selection: "val" or "test".
-        most: Rows to show at the most, besides the papers' setting.
+        most: Largest number of rows, not counting the papers' setting.
         objective: The first objective.
     """
     error = precision_of_best(table, f"{selection}/{objective}")
     shown = Table(
         title=f"accuracy on {'the test set' if selection == 'test' else 'validation images'}, %",
-        caption=f"standard error of the best trial's value: {error}; a smaller lead may be chance" if error else None,
+        caption=f"standard error of the best trial's value: {error}; a smaller difference is not significant"
+        if error
+        else None,
         caption_justify="left",
     )
     metrics = [key for key in shown_keys(objective) if f"{selection}/{key}" in table]
@@ -171,27 +175,32 @@ def render(
         found = {name: _value(row.get(key)) for key, name in explored.items()}
         pairs = ", ".join(f"{name}={value}" for name, value in found.items() if value)
         values = [pairs] if together else list(found.values())
-        number = f"paper {row['trial']}" if row["paper"] else str(row["trial"])
+        number = trial_label(row["trial"], row["paper"])
         price = ["●" if row[FRONT] else "", f"{row['seconds']:.1f}"] if cost else []
         cells = [number, *(row[n] for n in names), *accuracy, *price, str(row["epochs"]), state_of(row), *values]
         shown.add_row(*cells, style="bold" if row.name == 0 else None)
     return shown
 
 
+def trial_label(number: int | str, paper: bool) -> str:
+    """Return how tables name a trial: `7`, or `0 (paper's setting)`."""
+    return f"{number} (paper's setting)" if paper else str(number)
+
+
 def state_of(row: Mapping[Any, Any] | pd.Series) -> str:
-    """Return a trial's state as tables for people say it: why it failed, what a member of a population gave up."""
+    """Return a trial's state as printed tables show it, with the reason of a failure or the copies of a population."""
     if row["reason"]:
         return f"failed: {row['reason']}"
     words = [row["state"]]
     if not pd.isna(row.get(PAPER_UNTIL)):
-        words.append(f"papers' until epoch {row[PAPER_UNTIL]:.0f}")
+        words.append(f"papers' setting until epoch {row[PAPER_UNTIL]:.0f}")
     if not pd.isna(row.get(COPIED)):
         words.append("copied trial " + row[COPIED].replace(" at ", " at epoch ", 1))
     return ", ".join(words)
 
 
 def _value(cell: Any) -> str:
-    """Return a knob's value in words; nothing where the trial's method lacks the knob."""
+    """Return a knob's value as text; empty where the trial's method does not have the knob."""
     if isinstance(cell, float):
         return "" if pd.isna(cell) else f"{cell:.6g}"
     return "" if cell is None else str(cell)

@@ -1,4 +1,4 @@
-"""Post-hoc curves of τ, exact and from saved logits: no training, no image read again."""
+"""Post-hoc curves of τ, computed exactly from saved logits, without training or reading images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from ltray.results.predictions import Predictions
 from ltray.stages.post_hoc import ROWS
 
 POINTS = 151
-HIGHEST_SHIFT, HIGHEST_NORM = 3.0, 2.0  # the ranges that the methods search
+HIGHEST_SHIFT, HIGHEST_NORM = 3.0, 2.0  # the ranges in which the methods search
 
 
 @dataclass(frozen=True)
 class TauCurve:
-    """Accuracy of a classifier that τ changes, on the images it is chosen on.
+    """Accuracy of a classifier over τ, on the images on which τ is chosen.
 
     Attributes:
-        split: These images, "val" or "test".
+        split: Split of these images, "val" or "test".
         lines: (τ, share) by "all", "many", "medium", "few".
-        best: The τ with the most correct images; the middle of the widest such interval.
+        best: The τ with the most correct images: the middle of the widest such interval.
         accuracy: Share of correct images there.
-        plain: Share of correct images of the model as it is.
+        plain: Share of correct images of the model without τ.
     """
 
     split: str
@@ -38,12 +38,12 @@ class TauCurve:
 def adjustment_curve(scores: Predictions) -> TauCurve:
     """Compute the curve of post-hoc logit adjustment, scores z − τ·log π.
 
-    Each image is right on one interval of τ, so that every point is exact, and so is the best τ.
+    Each image is classified correctly on one interval of τ, so every point and the best τ are exact.
 
     Source: Menon et al., ICLR 2021 (arXiv:2007.07314), eq. 9.
 
     Args:
-        scores: Logits of a model that was not adjusted yet.
+        scores: Logits of a model without adjustment.
     """
     slopes = log_prior(scores.tail)
     ends = [correct_range(rows.double(), slopes, own) for rows, own in _parts(scores.logits, scores.labels)]
@@ -82,7 +82,7 @@ def _curve(scores: Predictions, ends: Sequence[tuple[Tensor, Tensor]], *, highes
 
 
 def _class_mean(inside: Tensor, labels: Tensor, classes: Sequence[int]) -> Tensor | None:
-    """Return the mean over classes of their images' shares (points,); None of no image."""
+    """Return the mean over classes of their shares of correct images (points,); None without images."""
     known = [inside[:, labels == label].double().mean(dim=1) for label in classes if bool((labels == label).any())]
     return torch.stack(known).mean(dim=0) if known else None
 

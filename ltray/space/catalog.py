@@ -44,7 +44,7 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
 def listing() -> Table:
     """Return a table of the search spaces: what each searches, on which data set, and what it is for."""
     table = Table()
-    for heading in ("name", "methods", "data set", "explores", "what it is"):
+    for heading in ("name", "methods", "data set", "explores", "description"):
         table.add_column(heading, no_wrap=heading == "name")
     for name, path in known().items():
         table.add_row(name, *_row(path))
@@ -92,7 +92,7 @@ def copy(name: str, target: Path | None, *, overwrite: bool) -> Path:
     if target.is_dir():
         target = target / source.name
     if target.exists() and not overwrite:
-        raise UsageError(f"{target}: exists already. Name another file, or replace it with --overwrite.")
+        raise UsageError(f"{target}: exists already. Use another file name, or --overwrite to replace it.")
     _read(source)  # what is no search space is not copied as one
     first, _, rest = read_text(source).partition("\n")
     if first.startswith(COMMAND):

@@ -15,22 +15,24 @@ CONDITIONAL = "knobs that depend on a choice"
 
 # Why a sampler cannot draw a space; a bound that moves with other knobs suits all (draws.py).
 SPACES: dict[tuple[str, str], str] = {
-    ("grid", CONTINUOUS): "grid tries every combination and needs values: write `among: [...]`",
-    ("cmaes", LISTED): "cmaes draws from a normal distribution, which has no place for a list of values: "
-    "write {from, to}, fix the knob, or use sampler=tpe",
+    ("grid", CONTINUOUS): "grid tries every combination and needs lists of values: write `among: [...]`",
+    (
+        "cmaes",
+        LISTED,
+    ): "cmaes cannot draw from a list of values: write {from, to}, fix the knob, or use sampler=tpe",
     ("cmaes", CONDITIONAL): "cmaes draws all knobs of one fixed space together; use sampler=tpe",
     ("gp", CONDITIONAL): "gp models all knobs of one fixed space together; use sampler=tpe",
     ("qmc", CONDITIONAL): "qmc fills one fixed space evenly; use sampler=random",
 }
 
-_WHOLE_RUNS = "gp learns from whole runs only, and early stopping leaves few of them; use sampler=tpe or stop.rule=none"
-_POPULATION = "pbt starts all trials before the first result, so that {} has nothing to learn from; use sampler=random"
+_WHOLE_RUNS = "gp uses complete trials only, and early stopping leaves few of them; use sampler=tpe or stop.rule=none"
+_POPULATION = "pbt starts all trials before the first result, so that {} has no results to use; use sampler=random"
 
 # Why a sampler and a rule for stopping exclude each other.
 EXCLUDED: dict[tuple[str, str], str] = {
     **{("gp", rule): _WHOLE_RUNS for rule, kind in STOPPING_RULES.items() if kind.stops},
     **{(sampler, "pbt"): _POPULATION.format(sampler) for sampler in ("tpe", "cmaes", "gp")},
-    ("grid", "pbt"): "pbt changes settings while it trains, so that no point of the grid would be tried to its end; "
+    ("grid", "pbt"): "pbt changes settings during training, so that no point of the grid would be trained completely; "
     "use sampler=random",
 }
 
@@ -84,5 +86,5 @@ def refusal(
     if reason := EXCLUDED.get((sampler, rule)):
         return Refusal("stop.rule", reason)
     if warm and sampler not in LEARNING:
-        return Refusal("search.warm_start", f"{sampler} looks at no result; use sampler={LEARNING[0]}, or leave it out")
+        return Refusal("search.warm_start", f"{sampler} does not use results; use sampler={LEARNING[0]}, or remove it")
     return None

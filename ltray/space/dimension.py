@@ -53,7 +53,7 @@ class Dimension:
         """
         spec, kind = method.knobs.specs()[name], method.knobs.types()[name]
         if trains_nothing(method) and name in Recipe.specs():
-            raise UsageError(f"{where}`{method.name}` trains nothing: its `{name}` has no effect.")
+            raise UsageError(f"{where}`{method.name}` does not train: its `{name}` has no effect.")
         auto = content == AUTO
         if auto:
             content = _own_range(f"{method.name}.{name}", spec, kind, where)
@@ -63,9 +63,9 @@ class Dimension:
             raise UsageError(f"{where}must be `auto`, a list, {{from, to}} or {{among}}, but got {shown(content)}.")
         for key in content:
             if key == "among" and ("from" in content or "to" in content):
-                raise UsageError(f"{where}`among` lists values and `from`, `to` span a range; keep one of them.")
+                raise UsageError(f"{where}`among` is a list of values and `from`, `to` are a range; keep one of them.")
             if key not in KEYS:
-                raise UsageError(f"{where}`{key}` is not a part of a range.{did_you_mean(str(key), KEYS)}")
+                raise UsageError(f"{where}`{key}` is not a key of a range.{did_you_mean(str(key), KEYS)}")
         auto = auto or _flag(content, "follow", where)
         low, high, among = content.get("from"), content.get("to"), content.get("among")
         values = _values(among, where) if "among" in content else _ends(low, high, kind, where)
@@ -214,7 +214,7 @@ def trains_nothing(method: Method) -> bool:
 def _own_range(key: str, spec: Knob, kind: Any, where: str) -> dict[str, Any]:
     search = spec.search or spec.choices or ((False, True) if kind is bool else None)
     if search is None:
-        raise UsageError(f"{where}`{key}` declares no range worth exploring; write {{from, to}} or {{among}}.")
+        raise UsageError(f"{where}`{key}` has no default range to explore; write {{from, to}} or {{among}}.")
     if kind in (int, float) and len(search) == 2:
         return {"from": search[0], "to": search[1], "log": spec.log}
     return {"among": list(search)}
@@ -228,7 +228,7 @@ def _values(among: Any, where: str) -> list[Any]:
 
 def _log(content: Mapping[str, Any], where: str) -> bool:
     if "among" in content:
-        raise UsageError(f"{where}`log` has no effect with `among`: it belongs to `from` and `to`.")
+        raise UsageError(f"{where}`log` has no effect with `among`; it is used with `from` and `to`.")
     return _flag(content, "log", where)
 
 
@@ -242,7 +242,7 @@ def _flag(content: Mapping[str, Any], key: str, where: str) -> bool:
 
 def _ends(low: Any, high: Any, kind: Any, where: str) -> list[Any]:
     if kind not in (int, float):
-        raise UsageError(f"{where}only numbers have a range; write `among: [...]`.")
+        raise UsageError(f"{where}only numbers can have a range; write `among: [...]`.")
     if low is None or high is None:
         raise UsageError(f"{where}a range needs `from` and `to`, but got from={low}, to={high}.")
     try:

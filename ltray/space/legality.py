@@ -29,14 +29,14 @@ def check_ranges(alternative: Alternative, classes: int, *, with_paper: bool) ->
         if bound is not None and dimension.lowest > bound:
             raise UsageError(
                 f"{dimension.where}`{dimension.key}` starts at {dimension.lowest}, but other knobs of the space "
-                f"allow at most {bound:g}. Lower `from`, or raise the other knob's."
+                f"allow at most {bound:g}. Lower `from`, or raise the range of the other knob."
             )
         _check_effect(alternative, dimension)
         paper = alternative.paper_value(dimension)
         if with_paper and not dimension.contains(paper):
             raise UsageError(
-                f"{dimension.where}`{dimension.key}` leaves out the papers' value {paper!r}, which is to be the "
-                "first trial. Widen the range, or set search.first_try=none."
+                f"{dimension.where}`{dimension.key}` does not contain the papers' value {paper!r}, which is the first "
+                "trial. Widen the range, or set search.first_try=none."
             )
     _check_fixed(alternative, classes)
 
@@ -92,7 +92,7 @@ def _check_effect(alternative: Alternative, dimension: Dimension) -> None:
     if explored is None or not explored.ever(wanted):
         raise UsageError(
             f"{dimension.where}`{dimension.key}` has no effect with "
-            f"{other}={getattr(alternative.knobs(dimension.method), other)}. Leave it out, or explore or fix `{other}`."
+            f"{other}={getattr(alternative.knobs(dimension.method), other)}. Remove it, or explore or fix `{other}`."
         )
 
 
@@ -109,6 +109,6 @@ def _check_fixed(alternative: Alternative, classes: int) -> None:
                 if bound is not None and value > bound:
                     raise UsageError(
                         f"{dimension.where}`{dimension.key}` starts at {dimension.lowest}, where at most {bound:g} is "
-                        f"legal for `{name}`, which is fixed at {value}. Raise `from`, lower `{name}`, or leave "
-                        f"`{name}` out: it then follows `{dimension.name}`."
+                        f"legal for `{name}`, which is fixed at {value}. Raise `from`, lower `{name}`, or remove "
+                        f"`{name}`: its value then follows `{dimension.name}`."
                     )

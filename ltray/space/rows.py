@@ -69,6 +69,6 @@ def check_distinct(rows: Sequence[Row]) -> None:
     for index, row in enumerate(rows):
         for other in rows[:index]:
             if row.name and row.name == other.name:
-                raise UsageError(f"{row.where}two rows are called `{row.name}`; give each a name of its own.")
+                raise UsageError(f"{row.where}two rows have the name `{row.name}`; give each row a different name.")
             if row.resolved(keys) == other.resolved(keys):
-                raise UsageError(f"{row.where}this row is the same setting as the one of {other.where.rstrip(': ')}.")
+                raise UsageError(f"{row.where}this row has the same settings as the row in {other.where.rstrip(': ')}.")

@@ -25,20 +25,18 @@ class Search(Knobs):
     such as `{rescom.temperature: 0.1}`: the papers' with other values.
     """
 
-    sampler: str = knob("tpe", "", "the algorithm that proposes settings", choices=tuple(SAMPLERS))
-    trials: int = knob(32, "", "settings to try", low=1, high=1_000_000)
+    sampler: str = knob("tpe", "", "sampler: the algorithm that proposes settings", choices=tuple(SAMPLERS))
+    trials: int = knob(32, "", "number of trials, each with its own setting", low=1, high=1_000_000)
     seed: int = knob(0, "", "seed of the proposals; the training seed is `seed`", low=0, high=HIGHEST_SEED)
-    first_try: tuple[Any, ...] = knob(
-        (PAPER_TRY,), "", "settings that are tried first (points to evaluate): paper, none, or a list"
-    )
+    first_try: tuple[Any, ...] = knob((PAPER_TRY,), "", "points to evaluate first: paper, none, or a list of settings")
     objectives: tuple[str, ...] = knob(
         (AUTO,),
         "",
-        "what is maximised, the leading one first; `seconds` is minimised; auto: acc_all, or balanced_accuracy where "
+        "metrics to maximise, the first one decides; `seconds` is minimised; auto: acc_all, or balanced_accuracy if "
         "the images that select are not balanced",
         choices=(AUTO, *OBJECTIVES),
     )
-    warm_start: tuple[str, ...] = knob((), "", "folders of earlier searches whose results are learned from")
+    warm_start: tuple[str, ...] = knob((), "", "folders of earlier searches whose results the sampler uses")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,7 +57,7 @@ class Search(Knobs):
 
     @property
     def is_open(self) -> bool:
-        """Whether the data is still to decide the objective."""
+        """Whether the objective depends on the data."""
         return self.objectives == (AUTO,)
 
     def directions(self) -> list[Literal["minimize", "maximize"]]:
@@ -67,13 +65,13 @@ class Search(Knobs):
         return ["minimize" if objective == SECONDS else "maximize" for objective in self.objectives]
 
     def check_groups(self, groups: Collection[str]) -> None:
-        """Check that the data has the classes which the objectives are about.
+        """Check that the data has the classes of the objectives.
 
         Args:
-            groups: Those of many, medium and few that have classes.
+            groups: The groups among many, medium and few that have classes.
 
         Raises:
-            UsageError: It has not.
+            UsageError: It does not.
         """
         for objective in self.objectives:
             check_groups(objective, groups)
@@ -90,7 +88,7 @@ def _tries(given: Any) -> tuple[Any, ...]:
                 f"{{rescom.temperature: 0.1}}, but got {shown(item)}."
             )
     if not isinstance(tries, list | tuple):
-        raise UsageError(f"`first_try` must be a list where it gives settings: [{shown(given)}].")
+        raise UsageError(f"settings in `first_try` must be in a list: [{shown(given)}].")
     if any(item in tries[:index] for index, item in enumerate(tries)):
         raise UsageError(f"`first_try` repeats a setting: {shown(tries)}; leave one out.")
     return tuple(tries)
@@ -102,31 +100,31 @@ def _of_rules_with(setting: str) -> Needs:
 
 @dataclass(frozen=True)
 class Stop(Knobs):
-    """When a trial is ended before its last epoch, and by what trials are compared until then.
+    """When a trial is stopped before its last epoch, and how trials are compared.
 
-    `rungs` is `auto` or a list of epochs; see `ltray.study.trial_plan`. The rules stand in
+    `rungs` is `auto` or a list of epochs; see `ltray.study.trial_plan`. The rules are in
     `ltray.strategies.stopping_rules`, population based training in `ltray.study.population`.
     """
 
-    rule: str = knob("asha", "", "early stopping", choices=tuple(STOPPING_RULES))
+    rule: str = knob("asha", "", "rule of early stopping", choices=tuple(STOPPING_RULES))
     fidelity: str = knob(
         "epochs",
         "",
-        "what is compared at a rung: the first epochs of the whole run, or a short run with its own schedule",
+        "what is compared at a rung: the first epochs of the complete run, or a short run with its own schedule",
         choices=("epochs", "short_runs"),
         needs=_of_rules_with("fidelity"),
     )
     promotion: str = knob(
         "restart",
         "",
-        "the longer run after a short one: from scratch, or a warm restart from its weights",
+        "how the longer run begins after a short one: from scratch, or as a warm restart from its weights",
         choices=("restart", "continue"),
         needs=("fidelity", ("short_runs",)),
     )
     rungs: tuple[int, ...] = knob(
         (),
         "",
-        "epochs at which trials are compared; auto: found from the schedule",
+        "epochs at which trials are compared; auto: determined by the schedule",
         low=1,
         high=MOST_EPOCHS,
         needs=_of_rules_with("rungs"),
@@ -134,7 +132,7 @@ class Stop(Knobs):
     first_rung: int = knob(
         0,
         "",
-        "epochs before the first decision (grace period); 0: found from the schedule",
+        "epochs before the first decision (grace period); 0: determined by the schedule",
         low=0,
         high=MOST_EPOCHS,
         needs=_of_rules_with("first_rung"),
@@ -158,15 +156,15 @@ class Stop(Knobs):
     exploit_share: float = knob(
         0.25,
         "",
-        "share of the population that copies from the best share (quantile fraction)",
+        "share of the population that copies from the same share of the best (quantile fraction)",
         low=0.01,
         high=0.5,
         needs=_of_rules_with("exploit_share"),
     )
 
     @property
-    def fidelity_in_words(self) -> str:
-        """Return what a row of results says of how its trial was trained."""
+    def fidelity_label(self) -> str:
+        """The entry of the results table on how a trial was trained."""
         return "epochs" if self.fidelity == "epochs" else f"short_runs, {self.promotion}"
 
     @classmethod
@@ -187,21 +185,21 @@ class Stop(Knobs):
 
 @dataclass(frozen=True)
 class TrialResources(Knobs):
-    """What one trial occupies."""
+    """Resources of one trial."""
 
     workers: int = knob(1, "W", "worker processes of one trial", low=1, high=4096)
     cpus_per_worker: int = knob(1, "", "CPU cores of each worker", low=1, high=1024)
     gpus_per_worker: float = knob(
-        -1.0, "", "GPUs of each worker; -1: one where the cluster has any", low=-1.0, high=64.0
+        -1.0, "", "GPUs of each worker; -1: one if the cluster has GPUs, else none", low=-1.0, high=64.0
     )
-    retries: int = knob(1, "", "crashes without a new epoch in between that a trial survives", low=0, high=100)
+    retries: int = knob(1, "", "retries of a trial after crashes without a new epoch in between", low=0, high=100)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         gpus = self.gpus_per_worker
         if gpus != -1 and not 0 <= gpus <= 1 and not (gpus > 1 and gpus.is_integer()):
             raise UsageError(
-                "`gpus_per_worker` must be -1 (one where there are any), a share of one GPU in [0, 1] or a whole "
+                "`gpus_per_worker` must be -1 (one if the cluster has GPUs), a share of one GPU in [0, 1] or a whole "
                 f"number, but got {gpus:g}."
             )
 
@@ -209,13 +207,13 @@ class TrialResources(Knobs):
         """Check that a trial fits a cluster of this machine alone.
 
         Raises:
-            UsageError: It takes more CPU cores than there are.
+            UsageError: It needs more CPU cores than the machine has.
         """
         wanted, cores = self.workers * self.cpus_per_worker, os.cpu_count() or 1
         if wanted > cores and not named_cluster():
             raise UsageError(
-                f"A trial takes {wanted} CPU cores ({self.workers} workers with {self.cpus_per_worker} each), but this "
-                f"machine has {cores}. Lower trial.workers (of ltray.train: --workers) or trial.cpus_per_worker."
+                f"A trial needs {wanted} CPU cores ({self.workers} workers with {self.cpus_per_worker} each), but this "
+                f"machine has {cores}. Lower trial.workers (in ltray.train: --workers) or trial.cpus_per_worker."
             )
 
 
@@ -224,20 +222,27 @@ _ANY = ("best", Above(0))
 
 @dataclass(frozen=True)
 class Finalists(Knobs):
-    """What is trained again on fresh seeds once the search is done, beside the papers' setting."""
+    """Trials that are trained again on new seeds after the search, together with the papers' setting."""
 
-    best: int = knob(0, "k", "trials to train again, from the best down; 0: none", low=0, high=1000)
-    seeds: int = knob(5, "n", "fresh training seeds of each; never the search's own", low=2, high=1000, needs=_ANY)
+    best: int = knob(0, "k", "number of best trials to train again; 0: none", low=0, high=1000)
+    seeds: int = knob(
+        5,
+        "n",
+        "new training seeds of each finalist",
+        low=2,
+        high=1000,
+        needs=_ANY,
+    )
     data_seeds: int = knob(
         1,
         "m",
-        "data seeds, each with every training seed; 1: the search's own, more: all fresh",
+        "data seeds, each with every training seed; 1: that of the search; more: all new",
         low=1,
         high=1000,
         needs=_ANY,
     )
     drop_losers: bool = knob(
-        True, "", "whether a setting behind the leader beyond chance gets no further round", needs=_ANY
+        True, "", "whether a finalist that is significantly worse than the leader is stopped early", needs=_ANY
     )
 
     def __post_init__(self) -> None:

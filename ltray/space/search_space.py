@@ -235,7 +235,7 @@ class SearchSpace:
         if count > self.search.trials:
             raise UsageError(
                 f"{self.path}: the grid has {count} points, but search.trials is {self.search.trials}. Set "
-                f"search.trials={count}, or take values away."
+                f"search.trials={count}, or remove values."
             )
         return replace(self, search=replace(self.search, trials=count))
 

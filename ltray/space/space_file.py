@@ -45,7 +45,7 @@ class SpaceReader:
     def __init__(self, file: SettingsFile, overrides: Mapping[str, Any]) -> None:
         for key in file.values:
             if key not in KEYS:
-                raise UsageError(f"{file.where(key)}`{key}` is not a part of a search space.{did_you_mean(key, KEYS)}")
+                raise UsageError(f"{file.where(key)}`{key}` is not a key of a search space.{did_you_mean(key, KEYS)}")
         self.file = file
         given = dict(overrides)
         self.known: dict[str, Method] = {}
@@ -73,7 +73,7 @@ class SpaceReader:
         ranges = self._ranges(fixed)
         alternatives = tuple(self._alternative(sequence, fixed, ranges) for sequence in self.choices)
         if len(alternatives) == 1 and not alternatives[0].dimensions:
-            raise UsageError(f"{self.file.where(EXPLORE)}`explore` names no knob: there is nothing to search.")
+            raise UsageError(f"{self.file.where(EXPLORE)}`explore` is empty: there is nothing to search.")
         self._check_lengths(alternatives, blocks["stop"])
         explored = {d.key: d for alternative in alternatives for d in alternative.dimensions}
         blocks["search"] = self._with_first_tries(cast(Search, blocks["search"]), explored)
@@ -145,7 +145,7 @@ class SpaceReader:
         read = self._read(self._mapping("fix"), self.file_owners, lambda key: self.file.where(f"fix.{key}"))
         for key in (DATASET, METHOD_LIST):
             if key in read:
-                raise UsageError(f"{self.file.where(f'fix.{key}')}`{key}` has no effect below `fix`; state it outside.")
+                raise UsageError(f"{self.file.where(f'fix.{key}')}`{key}` has no effect in `fix`; write it outside.")
         fixed |= read
         return fixed | {k: v for k, v in self.overrides.items() if k.partition(".")[0] not in BLOCKS}
 
@@ -154,8 +154,8 @@ class SpaceReader:
         if OBJECTIVE in fixed:
             where = "" if OBJECTIVE in self.overrides else self.file.where(f"fix.{OBJECTIVE}")
             raise UsageError(
-                f"{where}`{OBJECTIVE}` is for ltray.train; the trials of a search follow "
-                f"its first objective: set search.objectives=[{fixed[OBJECTIVE]}]."
+                f"{where}`{OBJECTIVE}` is a setting of ltray.train; a search uses its first objective: set "
+                f"search.objectives=[{fixed[OBJECTIVE]}]."
             )
         follow = search.is_open or search.objectives[0] == Experiment.objective
         return {} if follow else {OBJECTIVE: search.objectives[0]}
@@ -203,13 +203,13 @@ class SpaceReader:
         for written, content, where, on_command_line in self._written_ranges():
             if written in knobs:
                 if content != AUTO:
-                    raise UsageError(f"{where}a whole method can be explored as `{written}: {AUTO}`, not {content!r}.")
+                    raise UsageError(f"{where}to explore a method, write `{written}: {AUTO}`, not {content!r}.")
                 names = worth_exploring(self.known[written])
                 whole |= {key: (where, AUTO) for name in names if (key := f"{written}.{name}") not in fixed}
                 continue
             for key in self._full_keys(written, knobs, where):
                 if key in fixed and (on_command_line or key not in self.overrides):
-                    raise UsageError(f"{where}`{key}` is explored and fixed; keep one of them.")
+                    raise UsageError(f"{where}`{key}` is in `explore` and in `fix`; keep one of them.")
                 note_once(seen[on_command_line], key, written, where)
                 if key not in fixed:  # or the command line fixes it
                     single[key] = (where, content)
@@ -252,8 +252,8 @@ class SpaceReader:
             return {}
         if not isinstance(value, dict):
             raise UsageError(
-                f"{self.file.where(key)}`{key}` must hold `key: value` lines, but holds {shown(value)}; leave it out "
-                "where nothing is to be set."
+                f"{self.file.where(key)}`{key}` must hold `key: value` lines, but holds {shown(value)}; remove the "
+                "key if there is nothing to set."
             )
         return value
 
@@ -262,11 +262,11 @@ class SpaceReader:
             return ()
         where, listed = self.file.where("rows"), self.file.values["rows"]
         if EXPLORE in self.file.values or self.ranges:
-            raise UsageError(f"{where}`rows` states every setting and `explore` draws them; keep one of them.")
+            raise UsageError(f"{where}`rows` lists the settings and `explore` draws them; keep one of the two.")
         if len(self.choices) > 1:
-            raise UsageError(f"{where}`rows` are settings of one sequence of methods; `methods` must not be a choice.")
+            raise UsageError(f"{where}`rows` need one sequence of methods; `methods` must not be a choice.")
         if not isinstance(listed, list) or not listed:
-            raise UsageError(f"{where}`rows` must be a list of settings, a trial each, but holds {listed!r}.")
+            raise UsageError(f"{where}`rows` must be a list of settings, one trial each, but holds {listed!r}.")
         shared = {**fixed, **self._methods_setting(self.choices[0])}
         rows = tuple(self._row(index, content, shared) for index, content in enumerate(listed))
         check_distinct(rows)
@@ -280,7 +280,7 @@ class SpaceReader:
         own = {key: value for key, value in content.items() if key != NAME}
         for key in own.keys() & SHARED:
             line = self.file.where(f"{part}.{key}")
-            raise UsageError(f"{line}`{key}` is the same for all rows of a file; state it outside of `rows`.")
+            raise UsageError(f"{line}`{key}` must be the same for all rows; write it outside of `rows`.")
         stated = self._read(own, self.file_owners, lambda key: self.file.where(f"{part}.{key}"))
         stated = {key: value for key, value in stated.items() if key not in self.overrides}  # which goes first
         return Row(content.get(NAME, ""), stated, self._experiment({**fixed, **stated}, part), where)
@@ -290,8 +290,8 @@ class SpaceReader:
         for key in DRAWING:
             if key in self._mapping("search") or f"search.{key}" in self.overrides:
                 raise UsageError(
-                    f"{self.file.where(f'search.{key}')}`search.{key}` means nothing beside `rows`, "
-                    "which run once each, in order. Remove it."
+                    f"{self.file.where(f'search.{key}')}`search.{key}` has no effect with `rows`, which run once "
+                    "each, in order. Remove it."
                 )
         blocks = dict(blocks) | {"search": replace(blocks["search"], trials=count, first_try="none")}
         if not self._mapping("stop") and not any(key.startswith("stop.") for key in self.overrides):
@@ -334,7 +334,7 @@ class SpaceReader:
 
     def _tried(self, key: str, value: Any, dimension: Dimension | None, where: str) -> Any:
         if dimension is None:
-            raise UsageError(f"{where}`{key}` is not explored, and only explored knobs can be tried.")
+            raise UsageError(f"{where}`{key}` is not explored; a first try can set explored knobs only.")
         try:
             return self.known[dimension.method].knobs.check_value(dimension.name, value)
         except UsageError as error:
@@ -348,7 +348,7 @@ class SpaceReader:
             if dimension.changes_length:
                 raise UsageError(
                     f"{dimension.where}`{dimension.key}` changes a trial's length, but `stop.rule` compares trials at "
-                    "equal epochs. Fix it, or set stop.rule=none."
+                    "equal epochs. Fix the knob, or set stop.rule=none."
                 )
         for name in ("epochs", "schedule"):
             values = {", ".join(a.methods): getattr(a.base.knobs[0], name) for a in alternatives}

@@ -37,7 +37,7 @@ def check_samplers(replaced: Mapping[type[BaseSampler], tuple[str, ...]] = REPLA
             if not callable(getattr(sampler, name, None)):
                 raise ImportError(
                     f"Optuna {optuna.__version__} has no {sampler.__name__}.{name}, which ltray replaces: install a "
-                    "version that requirements/constraints.txt or pyproject.toml of ltray names."
+                    "version listed in requirements/constraints.txt or pyproject.toml of ltray."
                 )
 
 

@@ -29,7 +29,7 @@ class Spent:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read a run folder's record; nothing is spent where there is none.
+        """Read the record in a run folder; zero if there is none.
 
         Raises:
             UsageError: It is damaged.
@@ -37,9 +37,9 @@ class Spent:
         path = folder / FILE_NAME
         if not path.exists():
             return cls()
-        remedy = "restore it from a copy, or delete it to begin to count again"
+        remedy = "restore it from a copy, or delete it to restart the count"
         content = read_sealed(path, remedy=remedy)
-        with reading(path, "is not a record of what a search has spent", remedy=remedy):
+        with reading(path, "is not a record of the budget that a search has used", remedy=remedy):
             return cls(**{name: float(value) for name, value in content.items()})
 
     def add(self, seconds: float, *, cpus: float, gpus: float) -> None:
@@ -87,9 +87,9 @@ class Budget:
         return f"{self.amount:g} {UNITS[self.unit]}"
 
     @property
-    def spent_words(self) -> str:
-        """What to say once it is spent."""
-        return f"the budget of {self} is spent"
+    def spent_message(self) -> str:
+        """Message when the budget is used up."""
+        return f"the budget of {self} is used up"
 
     @property
     def trials(self) -> int | None:

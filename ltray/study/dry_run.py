@@ -1,4 +1,4 @@
-"""`python -m ltray.tune --dry-run`: everything that can be told without training."""
+"""`python -m ltray.tune --dry-run`: everything that is known about a search without training."""
 
 import platform
 import shutil
@@ -13,6 +13,7 @@ from rich.table import Table
 from ltray.data.dataset import ImageData
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, check_shared
+from ltray.quantities import file_size, hours, number
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.stopping_rules import SuccessiveHalving
 from ltray.study.cost import TrialCost, expected_share, measure
@@ -21,31 +22,31 @@ from ltray.study.trial_plan import TrialPlan
 
 @dataclass(frozen=True)
 class Costed:
-    """A kind of trial and what it takes.
+    """A sequence of methods and the cost of one trial.
 
     Attributes:
-        name: Its methods.
-        cost: What one of them takes, measured with the papers' setting or the first row's.
+        name: The methods.
+        cost: The cost of one trial, measured with the papers' setting or the first row.
     """
 
     name: str
     cost: TrialCost
 
 
-def rehearse(space: SearchSpace, data: ImageData, folder: Path, console: Console, *, plan: TrialPlan) -> None:
-    """Print what a search would do, what it would take, and how that was measured.
+def print_dry_run(space: SearchSpace, data: ImageData, folder: Path, console: Console, *, plan: TrialPlan) -> None:
+    """Print what a search would do, its estimated cost, and how the cost was measured.
 
     Args:
         space: The space, bound to its classes.
-        data: Its data set, on the device to measure on.
-        folder: The run folder; it is not made.
+        data: The data set, on the device to measure on.
+        folder: The run folder; it is not created.
         console: Where to print.
-        plan: What a trial runs through.
+        plan: The epochs and runs of a trial.
 
     Raises:
-        UsageError: The disk has too little room.
+        UsageError: The disk does not have enough space.
     """
-    console.print(f"{len(space.rows)} rows, a trial each:" if space.rows else "explored:")
+    console.print(f"{len(space.rows)} rows, one trial each:" if space.rows else "explored:")
     console.print(resolved(space))
     _print_fixed(space, console)
     cores = space.trial.cpus_per_worker
@@ -64,7 +65,7 @@ def check_workers(space: SearchSpace) -> None:
     """Check that workers can share every batch and, on a cluster of this machine alone, that a trial fits.
 
     Raises:
-        UsageError: They cannot, or it does not.
+        UsageError: A batch cannot be shared, or a trial does not fit.
     """
     workers = space.trial.workers
     for dimension in space.dimensions:
@@ -72,7 +73,7 @@ def check_workers(space: SearchSpace) -> None:
             continue
         if dimension.among is None:
             raise UsageError(
-                f"{dimension.where}`{dimension.key}` has a range, but {workers} workers cannot share every batch of it "
+                f"{dimension.where}`{dimension.key}` has a range, but {workers} workers cannot share every batch "
                 "equally: write `among: [...]` with multiples of trial.workers."
             )
         for value in dimension.among:
@@ -92,7 +93,7 @@ def resolved(space: SearchSpace) -> Table:
             table.add_row(row.name, *(str(value) for value in row.resolved(list(space.headings())).values()))
         return table
     table = Table()
-    for heading in ("knob", "symbol", "range", "default", "papers' value", "what it does"):
+    for heading in ("knob", "symbol", "range", "default", "papers' value", "description"):
         table.add_column(heading, no_wrap=heading == "knob")
     papers = {key: value for alternative in space.alternatives for key, value in alternative.paper_params().items()}
     if len(space.alternatives) > 1:
@@ -116,7 +117,7 @@ def resolved(space: SearchSpace) -> Table:
 def _print_fixed(space: SearchSpace, console: Console) -> None:
     stated = {key: value for alternative in space.alternatives for key, value in alternative.fixed.items()}
     words = ", ".join(f"{key}={value}" for key, value in stated.items() if key != "methods")
-    console.print(f"fixed: {words}; everything else as the papers have it")
+    console.print(f"fixed: {words}; all other settings as in the papers")
 
 
 def _measurable(space: SearchSpace) -> list[Experiment]:
@@ -129,20 +130,28 @@ def _measured(experiment: Experiment, data: ImageData) -> Costed:
 
 
 def _print_costs(space: SearchSpace, costed: Sequence[Costed], console: Console) -> None:
-    table = Table(title=f"a trial, measured with {'the first row' if space.rows else 'the papers’ setting'}")
-    for heading in ("methods", "stage", "epochs", "steps an epoch", "seconds a step", "seconds an evaluation", "hours"):
+    table = Table(title=f"cost of a trial, measured with {'the first row' if space.rows else 'the papers’ setting'}")
+    for heading in (
+        "methods",
+        "stage",
+        "epochs",
+        "steps per epoch",
+        "seconds per step",
+        "seconds per evaluation",
+        "hours",
+    ):
         table.add_column(heading, justify="left" if heading == "methods" else "right")
     for item in costed:
         for index, stage in enumerate(item.cost.stages):
-            step = "–" if not stage.epochs else "not measured" if stage.step is None else f"{stage.step:.3g}"
+            step = "–" if not stage.epochs else "not measured" if stage.step is None else number(stage.step)
             table.add_row(
                 item.name if index == 0 else "",
                 str(index + 1),
                 str(stage.epochs),
                 str(stage.steps or "–"),
                 step,
-                f"{stage.evaluation:.3g}",
-                f"{stage.seconds / 3600:.3g}",
+                number(stage.evaluation),
+                number(stage.seconds / 3600),
             )
     console.print(table)
 
@@ -157,17 +166,17 @@ def _print_totals(
     # A trial of several short runs has more epochs than its whole run alone.
     seconds = sum(item.cost.seconds for item in costed) / len(costed) * plan.epochs / epochs
     whole = trials * seconds * each / 3600
-    lines = [f"{trials} trials of {plan.epochs} epochs: about {whole:.3g} {kind} hours without early stopping"]
+    lines = [f"{trials} trials of {plan.epochs} epochs: about {hours(whole, kind)} without early stopping"]
     lines.append(plan.describe(space.stop))
     if plan.warning:
         lines.append(plan.warning)
     if isinstance(plan.rule, SuccessiveHalving):
         share = expected_share(plan.rungs, plan.epochs, keep_one_in=space.stop.keep_one_in)
-        lines[1] += f": about {share * whole:.3g} {kind} hours; more where good trials come late"
+        lines[1] += f": about {hours(share * whole, kind)}; more if good trials come late"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{cores} core(s) of {platform.machine()}"
     lines.append(
-        f"estimates, from a few steps timed on {name} as it is busy now; other settings of a knob, other machines and "
-        "several workers take other times" + (", and so do other rows" if space.rows else "")
+        f"These are estimates from a few timed steps on {name} under its current load. Other settings of a knob, other "
+        f"machines{', other rows' if space.rows else ''} and several workers change the times."
     )
     for line in lines:
         console.print(line, soft_wrap=True)
@@ -181,9 +190,12 @@ def _print_disk(space: SearchSpace, costed: Sequence[Costed], folder: Path, cons
     place = next(parent for parent in (folder, *folder.resolve().parents) if parent.is_dir())
     free = shutil.disk_usage(place).free
     console.print(
-        f"disk: about {wanted / 1e6:,.0f} MB in {folder} (a checkpoint is {checkpoint / 1e6:,.1f} MB; a trial keeps "
-        f"its best and its newest, and its curves), {free / 1e6:,.0f} MB are free",
+        f"disk: about {file_size(wanted)} in {folder} (a checkpoint is {file_size(checkpoint)}; a trial keeps its "
+        f"best and its newest checkpoint, and its curves), {file_size(free)} free",
         soft_wrap=True,
     )
     if wanted > free:
-        raise UsageError(f"{folder}: the disk has too little room for this search; free some, or use --output.")
+        raise UsageError(
+            f"{folder}: not enough disk space for this search: it needs {file_size(wanted)}, but only "
+            f"{file_size(free)} are free. Free some space, or use another disk with --output."
+        )

@@ -83,7 +83,7 @@ def check_population(space: SearchSpace) -> None:
     """
     if not any(dimension.spec.dynamic for dimension in space.dimensions):
         raise UsageError(
-            "`stop.rule: pbt` changes settings in mid-training, but none that may change so is explored: "
+            "`stop.rule: pbt` changes settings during training, but no explored setting can change then: "
             f"{', '.join(d.key for d in space.dimensions) or 'there are only rows'}. Explore a rate, a temperature or "
             "a loss weight, or choose another rule."
         )

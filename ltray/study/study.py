@@ -22,7 +22,7 @@ from ltray.strategies.samplers import GIVEN, Proposal, is_given, new_sampler
 from ltray.study._compat import silence_gaussian_process
 from ltray.study.progress import TrialProgress
 from ltray.study.storage import MirroredStorage, one_transaction
-from ltray.study.study_file import FILE_NAME, only_study, open_database, told
+from ltray.study.study_file import FILE_NAME, only_study, open_database, reporting_errors
 
 PAPER, NAME, SETTINGS, REASON, ATTEMPT, ORIGIN = "paper", "name", "settings", "reason", "attempt", "origin"
 PROGRESS = "progress"  # what a trial has reached, as JSON; see `TrialProgress`
@@ -42,12 +42,12 @@ def open_study(folder: Path, space: SearchSpace, learn: Callable[[], Iterable[Fr
     path = folder.absolute() / FILE_NAME
     if not (path.exists() and path.stat().st_size) and any((folder / TRIALS).glob("[0-9]*")):
         raise UsageError(
-            f"{printable(path)}: is {'empty' if path.exists() else 'missing'}, but the search has trials in {TRIALS}/: "
-            "restore it from a copy, or begin anew with another --output."
+            f"{printable(path)}: is {'empty' if path.exists() else 'missing'}, but {TRIALS}/ contains trials of the "
+            "search: restore the file from a copy, or start a new search with another --output."
         )
     database = open_database(path)
     name = only_study(database, path) or encodable(folder.resolve().name)
-    with told(path), reading(path, "is damaged", remedy="restore it from a copy"):
+    with reporting_errors(path), reading(path, "is damaged", remedy="restore it from a copy"):
         study = optuna.create_study(
             storage=MirroredStorage(database),
             study_name=name,
@@ -71,8 +71,8 @@ def load_study(folder: Path) -> optuna.Study:
     database = open_database(path)
     name = only_study(database, path)
     if name is None:
-        raise UsageError(f"{printable(path)}: holds no study.")
-    with told(path), reading(path, "is damaged", remedy="restore it from a copy"):
+        raise UsageError(f"{printable(path)}: contains no study.")
+    with reporting_errors(path), reading(path, "is damaged", remedy="restore it from a copy"):
         return optuna.load_study(storage=MirroredStorage(database), study_name=name)
 
 
@@ -87,7 +87,7 @@ def _check_study(study: optuna.Study, space: SearchSpace, path: Path) -> None:
     if directions != space.search.directions() or (BEGUN in study.user_attrs and study.metric_names != objectives):
         found = ", ".join(f"{d} {name}" for d, name in zip(directions, study.metric_names or ["?"], strict=False))
         raise UsageError(
-            f"{printable(path)}: is not the study of this search: it is to {found}, the search has the objectives "
+            f"{printable(path)}: is not the study of this search: it has the objectives {found}, the search has "
             f"{', '.join(objectives)}."
         )
 
@@ -160,7 +160,7 @@ def _next_grid_point(space: SearchSpace, own: list[FrozenTrial]) -> dict[str, An
         space.suggest(walk)
         if walk.params not in known:
             return walk.params
-    raise LookupError("the grid has no further point")
+    raise LookupError("all points of the grid have been used")
 
 
 def _proposal(study: optuna.Study, space: SearchSpace, own: list[FrozenTrial]) -> Proposal:

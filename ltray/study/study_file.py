@@ -16,7 +16,7 @@ from ltray.printable import encodable, printable
 FILE_NAME = "study.sqlite3"
 LOCKED_FOR = 60.0  # seconds that a write waits for another process, such as a viewer
 _FIRST_TABLES = {"studies", "version_info"}  # of Optuna's; a killed command may have made no others
-_USABLE = "restore it from a copy; results.parquet, history.parquet and best/ do not depend on it"
+_USABLE = "restore it from a copy; results.parquet, history.parquet and best/ can be used without it"
 
 
 def url_of(path: Path) -> str:
@@ -40,13 +40,13 @@ def open_database(path: Path) -> optuna.storages.RDBStorage:
     def connect() -> sqlite3.Connection:  # a URL cannot name every path
         return sqlite3.connect(path, timeout=LOCKED_FOR, check_same_thread=False)
 
-    with told(path), reading(path, "cannot be opened as a study"):
+    with reporting_errors(path), reading(path, "cannot be opened as a study"):
         return optuna.storages.RDBStorage(url_of(path), engine_kwargs={"creator": connect})
 
 
 def _check(path: Path) -> None:
     check_regular(path)
-    with told(path), closing(sqlite3.connect(path, timeout=LOCKED_FOR)) as database:
+    with reporting_errors(path), closing(sqlite3.connect(path, timeout=LOCKED_FOR)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         faults = [words for (words,) in database.execute("PRAGMA integrity_check(1)") if words != "ok"]
     if faults:
@@ -61,15 +61,15 @@ def only_study(storage: optuna.storages.BaseStorage, path: Path) -> str | None:
     Raises:
         UsageError: There are several.
     """
-    with told(path):
+    with reporting_errors(path):
         names = [study.study_name for study in storage.get_all_studies()]
     if len(names) > 1:
-        raise UsageError(f"{printable(path)}: holds {len(names)} studies, but a search has one.")
+        raise UsageError(f"{printable(path)}: contains {len(names)} studies, but a search has exactly one.")
     return names[0] if names else None
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def reporting_errors(path: Path) -> Iterator[None]:
     """Turn an error of the database, raised anywhere below the block, into a sentence that names its file.
 
     Raises:
@@ -101,11 +101,11 @@ def _problem(error: BaseException) -> str:
     words = reason(error)
     if "locked" in words:
         return (
-            f"another process has locked it for more than {LOCKED_FOR:.0f} s: end that process; the same command then "
-            "continues"
+            f"another process has locked it for more than {LOCKED_FOR:.0f} s: end that process, then run the same "
+            "command to continue"
         )
     if "readonly" in words:
         return "cannot be written: fix its permissions, or those of its folder"
     if "full" in words:
-        return "cannot be written: the disk is full; the same command continues once there is space"
+        return "cannot be written: the disk is full; free some space, then run the same command to continue"
     return f"cannot be used as a study: {words}; {_USABLE}"

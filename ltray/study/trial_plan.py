@@ -62,8 +62,8 @@ class TrialPlan:
         compared = planned if short or kind.population else [e.knobs[0].epochs for e in experiments]
         if stop.rule != "none" and min(compared) < max(compared):
             raise UsageError(
-                f"`stop.rule: {stop.rule}` compares trials at equal epochs, but they would have from {min(compared)} "
-                f"to {max(compared)}. Give all of them the same `epochs`, or set stop.rule=none."
+                f"`stop.rule: {stop.rule}` compares trials at equal epochs, but their epochs would be from "
+                f"{min(compared)} to {max(compared)}. Give all of them the same `epochs`, or set stop.rule=none."
             )
         if short:
             return cls._of_short_runs(stop, experiment, tail)
@@ -92,15 +92,18 @@ class TrialPlan:
         """Return in words what happens to a trial."""
         if self.population:
             worst = f"the worst {self.population.share:.0%} copy the best"
-            return f"one population; every {self.population.every} epochs {worst} and change what may change"
+            return (
+                f"one population; every {self.population.every} epochs {worst} and change the settings that can change "
+                "during training"
+            )
         if len(self.lengths) == 1:
             return STOPPING_RULES[stop.rule].describe(self.rungs, stop.keep_one_in, self.epochs)
         how = {
             "restart": "each from scratch",
-            "continue": "each a warm restart from the weights of the one before",
+            "continue": "each a warm restart from the weights of the previous run",
         }[self.promotion]
-        keep = f"{stop.rule}, 1 in {stop.keep_one_in} goes on"
-        return f"short runs of {_listed(self.lengths)} epochs with schedules of their own, {how} ({keep})"
+        keep = f"{stop.rule}, the best 1 in {stop.keep_one_in} continue"
+        return f"short runs of {_listed(self.lengths)} epochs with their own schedules, {how} ({keep})"
 
 
 def _population(stop: Stop, epochs: int, seed: int) -> Population:
@@ -145,9 +148,9 @@ def _early(rungs: Sequence[int], decays: Sequence[int]) -> str:
     if not early:
         return ""
     return (
-        f"warning: early stopping at epochs {early} comes before the first learning-rate decay at epoch {decays[0]} "
-        "and ranks noise; use stop.rungs=auto without stop.first_rung, stop.fidelity=short_runs, schedule=cosine "
-        "or stop.rule=none"
+        f"warning: early stopping at epochs {early} is before the first learning-rate decay at epoch {decays[0]}, so "
+        "that the ranking is mostly noise; use stop.rungs=auto without stop.first_rung, stop.fidelity=short_runs, "
+        "schedule=cosine or stop.rule=none"
     )
 
 
@@ -160,9 +163,9 @@ def _check_shortens(experiment: Experiment, tail: LongTail) -> None:
     stages = [epochs for epochs in experiment.stage_epochs(tail) if epochs]
     if len(stages) != 1:
         raise UsageError(
-            f"`stop.fidelity: short_runs` needs methods with one stage that trains, but "
-            f"{', '.join(method.name for method in experiment.methods)} has {len(stages)}: how a short run divides "
-            "its epochs between stages would be arbitrary. Use stop.fidelity=epochs."
+            "`stop.fidelity: short_runs` needs methods with exactly one training stage, but "
+            f"{', '.join(method.name for method in experiment.methods)} has {len(stages)}: the division of a short "
+            "run's epochs between stages would be arbitrary. Use stop.fidelity=epochs."
         )
 
 

@@ -39,10 +39,10 @@ class Earlier:
 
     def describe(self) -> str:
         """Return a line for the user."""
-        line = f"learns from {len(self.trials)} trials of {self.folder}"
+        line = f"warm start from {len(self.trials)} trials of {self.folder}"
         if self.left_out:
             reasons = "; ".join(f"{count}: {reason}" for reason, count in self.left_out.items())
-            line += f"; left out {sum(self.left_out.values())} ({reasons})"
+            line += f"; {sum(self.left_out.values())} not used ({reasons})"
         return line
 
 
@@ -79,13 +79,13 @@ def earlier_searches(space: SearchSpace, folder: Path, *, digest: str) -> list[E
     places = [path.resolve() for path in [folder, *named]]
     for path in named:
         if places.count(path.resolve()) > 1:
-            raise UsageError(f"search.warm_start: {path} is this search itself or stands twice.")
+            raise UsageError(f"search.warm_start: {path} is this search itself or a duplicate.")
     found = [_read(space, path, digest=digest) for path in named]
     count = sum(len(one.trials) for one in found)
     if named and space.search.sampler == "cmaes" and count < CMAES_NEEDS:
         raise UsageError(
-            f"search.warm_start: cmaes begins where the best tenth of earlier trials lies and needs {CMAES_NEEDS} of "
-            f"them, but {count} lie in this space. Use sampler=tpe, or leave warm_start out."
+            f"search.warm_start: cmaes starts at the best tenth of the earlier trials and needs {CMAES_NEEDS} of "
+            f"them, but {count} are in this space. Use sampler=tpe, or remove warm_start."
         )
     return found
 
@@ -93,7 +93,7 @@ def earlier_searches(space: SearchSpace, folder: Path, *, digest: str) -> list[E
 def _read(space: SearchSpace, path: Path, *, digest: str) -> Earlier:
     config = read_config(path)
     if config is None or not (path / FILE_NAME).is_file():
-        raise UsageError(f"search.warm_start: {path} holds no search.")
+        raise UsageError(f"search.warm_start: {path} contains no search.")
     there = _environment(path)
     _same(path, "objectives", config["search"]["objectives"], list(space.search.objectives))
     _same(path, "data_digest", there["data_digest"], digest)
@@ -140,12 +140,12 @@ def _as_foreign(
 def _environment(folder: Path) -> dict[str, Any]:
     found = read_environment(folder)
     if found is None or not {"data_digest", "protocol"} <= found.keys():
-        raise UsageError(f"{printable(folder / ENVIRONMENT)}: lacks the digest or the protocol of the search's data.")
+        raise UsageError(f"{printable(folder / ENVIRONMENT)}: has no digest or no protocol of the search's data.")
     return found
 
 
 def _same(path: Path, key: str, before: Any, now: Any) -> None:
     if before != now:
         raise UsageError(
-            f"search.warm_start: {path} says nothing about this search: `{key}` is {before!r} there and {now!r} here."
+            f"search.warm_start: {path} cannot be used for this search: `{key}` is {before!r} there and {now!r} here."
         )

@@ -53,7 +53,7 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
         6: np.rot90(upright, -1), 7: np.rot90(upright, 2).transpose(1, 0, 2), 8: np.rot90(upright)
     }  # fmt: skip
     np.testing.assert_array_equal(image.pixels, turned[orientation])
-    assert image.notes == ("turned by EXIF",) and image.jpeg is None
+    assert image.notes == ("rotated by EXIF",) and image.jpeg is None
 
 
 def test_of_several_frames_the_first_is_taken() -> None:
@@ -69,7 +69,7 @@ def test_of_several_frames_the_first_is_taken() -> None:
         (b"no image at all", "not an image"),
         (saved(RGB, "png")[:200], "truncated|Truncated|broken"),
         (saved(RGB, "jpeg")[:300], "truncated|Truncated"),
-        (saved(Image.fromarray(np.asarray(GREY).astype(np.float32)), "tiff"), "no agreed range"),
+        (saved(Image.fromarray(np.asarray(GREY).astype(np.float32)), "tiff"), "no defined range"),
         (saved(Image.fromarray(np.asarray(GREY).astype(np.int32) - 9), "tiff"), "do not fit 16 bits"),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_damaged_file_is_computed_anew_and_said(tmp_path: Path) -> None:
     expected = open_data(tmp_path).without_augmentation().features(network())
     (file,) = tmp_path.glob("*.npy")
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.warns(UserWarning, match="computed anew"):
+    with pytest.warns(UserWarning, match="computed again"):
         assert torch.equal(open_data(tmp_path).without_augmentation().features(network()), expected)
     assert torch.equal(open_data(tmp_path).without_augmentation().features(network()), expected)
 
@@ -87,7 +87,7 @@ def test_a_flipped_bit_is_computed_anew_and_said(tmp_path: Path, place: int) -> 
     content = bytearray(file.read_bytes())
     content[place] ^= 1
     file.write_bytes(content)
-    with pytest.warns(UserWarning, match="computed anew"):
+    with pytest.warns(UserWarning, match="computed again"):
         assert torch.equal(open_data(tmp_path).without_augmentation().features(network()), expected)
 
 
@@ -101,7 +101,7 @@ def test_features_under_the_name_of_others_are_not_used(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.warns(UserWarning, match="not kept"):
+    with pytest.warns(UserWarning, match="not cached"):
         open_data(tmp_path / "file" / "below").without_augmentation().features(network())
 
 

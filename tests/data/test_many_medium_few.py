@@ -23,7 +23,7 @@ from ltray.run_folder import BEST, SCORES
 
 COUNTS = {"ant": 130, "bee": 104, "cat": 24, "dog": 21, "emu": 6}
 TRAIN, LISTED = (117, 91, 11, 9, 2), (127, 101, 21, 18, 4)  # three test images a class, then ten for validation
-WORDS = "many 2, medium 1, few 2 classes, counted on the whole training list of 271 images"
+WORDS = "many 2, medium 1, few 2 classes, counted on the complete training list of 271 images"
 GROUPS = {"ant": "many", "bee": "many", "cat": "medium", "dog": "few", "emu": "few"}
 
 

@@ -40,13 +40,13 @@ def test_a_folder_and_its_lists_are_absolute_once_they_are_read(images: str, lis
 def test_two_folders_or_lists_that_may_be_meant_are_refused(project: Path) -> None:
     for name in ("images", "sets/images"):
         (project / name).mkdir()
-    with pytest.raises(UsageError, match=r"`folder: images` may mean .*write one of them in full"):
+    with pytest.raises(UsageError, match=r"`folder: images` may mean .*write the full path of one of them"):
         DatasetDefinition.read("sets/mine.yaml")
     (project / "images").rmdir()
     (project / "images").symlink_to(project / "sets/images")  # the same one
     for name in ("train.txt", "images/train.txt"):
         (project / name).write_text("")
-    with pytest.raises(UsageError, match=r"`train_list: train.txt` may mean .*write one of them in full"):
+    with pytest.raises(UsageError, match=r"`train_list: train.txt` may mean .*write the full path of one of them"):
         DatasetDefinition.read("sets/mine.yaml")
 
 

@@ -95,7 +95,7 @@ MISTAKES = {
         wrote("mine.yaml", FOLDER.replace("folder: pets\n", "")),
         convert,
         ["mine.yaml"],
-        ["`folder` must say where"],
+        ["`folder` is missing"],
     ),
     "folder gone": (
         wrote("mine.yaml", FOLDER.replace("pets", "/gone")),
@@ -132,7 +132,7 @@ MISTAKES = {
         nothing,
         convert,
         ["pets", "source=lists"],
-        ["`source` has no effect beside a folder"],
+        ["`source` has no effect with a folder"],
     ),
     "unknown --on-error": (
         nothing,
@@ -214,7 +214,7 @@ MISTAKES = {
         ["digits-lt", "crt", "--output", "none/a.png"],
         ["none/a.png", "cannot be written"],
     ),
-    "views of nothing readable": (spoilt, views, ["mine.yaml", "crt"], ["No image of a class can be read", "dog/"]),
+    "views of nothing readable": (spoilt, views, ["mine.yaml", "crt"], ["No image of any class can be read", "dog/"]),
 }
 
 
@@ -252,7 +252,9 @@ def small_disk(here: Path) -> Iterator[Path]:
 def test_a_full_disk_is_told_before_anything_is_written(small_disk: Path, told: Told) -> None:
     code, message = told(convert.main, "pets", "--output", str(small_disk))
     assert code == command.BAD_USAGE
-    assert "kB are needed" in message and str(small_disk) in message and "--output to another disk" in message
+    assert (
+        "kB are needed" in message and str(small_disk) in message and "--output to a folder on another disk" in message
+    )
 
 
 def test_a_disk_that_fills_up_meanwhile_ends_the_run_in_words(
@@ -261,7 +263,7 @@ def test_a_disk_that_fills_up_meanwhile_ends_the_run_in_words(
     monkeypatch.setattr(conversion, "check_before", lambda *of: None)  # there was room when it looked
     code, message = told(convert.main, "pets", "--output", str(small_disk))
     assert code == command.FAILED and "Traceback" not in message
-    assert "No space left on device" in message and "the same command continues" in message
+    assert "No space left on device" in message and "run the same command again to continue" in message
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_the_next_stage_starts_from_the_average():
     ("settings", "words"),
     [
         ({"methods": ["cross_entropy", "tau_norm"], "tau_norm.average_decay": 0.9}, "no effect with epochs=0"),
-        ({"methods": ["cross_entropy", "dlsa"], "dlsa.average_decay": 0.9}, "goes back to the weights"),
+        ({"methods": ["cross_entropy", "dlsa"], "dlsa.average_decay": 0.9}, "restores the weights"),
     ],
 )
 def test_an_average_without_effect_is_refused(settings, words):

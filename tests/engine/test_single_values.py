@@ -35,7 +35,7 @@ def test_a_batch_of_one_image_trains_or_is_refused_in_words(name):
     stages = METHODS[name].stages(knobs, context)
     run = Run(seed=0, device=torch.device("cpu"), selection="test")
     if name in VECTORS:
-        with pytest.raises(UsageError, match="needs 2 images a step.*got a batch size of 1: set it to 2 or more"):
+        with pytest.raises(UsageError, match="needs 2 images per step.*got a batch size of 1: set it to 2 or more"):
             train(stages, data, reports, run)
     else:
         train(stages, data, reports, run)
@@ -60,7 +60,7 @@ def test_every_batch_norm_refuses_a_single_value_in_training_alone(layer, shape)
     with refusing_single_values(stage), pytest.raises(UsageError, match="batch size of 1"):
         stage(torch.ones(1, *shape))
     stage.recipe = replace(stage.recipe, batch_size=8)
-    with refusing_single_values(stage), pytest.raises(UsageError, match="fewer than 2 images to train on"):
+    with refusing_single_values(stage), pytest.raises(UsageError, match="fewer than 2 images: add training images"):
         stage(torch.ones(1, *shape))
     with refusing_single_values(stage):
         stage(torch.ones(2, *shape))

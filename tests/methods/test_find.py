@@ -62,7 +62,7 @@ def test_a_method_that_cannot_be_used_is_refused(
 
 @pytest.mark.parametrize("name", ["otherpackage.smooth.METHOD", "mypackage.gcl"])
 def test_a_path_without_its_colon_is_explained(name: str) -> None:
-    with pytest.raises(UsageError, match="A method of another package is named by its dotted path, such as `mypackage"):
+    with pytest.raises(UsageError, match="A method of another package is given by its dotted path, such as `mypackage"):
         find_method(name)
 
 

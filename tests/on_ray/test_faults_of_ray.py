@@ -124,7 +124,7 @@ def test_a_run_that_says_why_it_cannot_go_on_fails_with_that_reason(tmp_path):
     searcher.on_trial_complete("c", None)
     assert [t.state for t in study.trials] == [TrialState.FAIL] * 3
     assert study.trials[0].user_attrs[REASON] == "loss/contrast is not finite in epoch 2"
-    assert study.trials[2].user_attrs[REASON] == "the process ended without a result"
+    assert study.trials[2].user_attrs[REASON] == "the process exited without a result"
 
 
 # The scheduler.

@@ -108,7 +108,7 @@ def test_a_cluster_with_a_token_is_joined_with_it_only(
     monkeypatch.setattr(commands, "environment", lambda data: os.environ | given | {"LTRAY_DATA": str(data)})
     words = [*TRAIN, "epochs=1", "--output", str(tmp_path / "run")]
     for given, expected in (
-        ({}, f"The cluster at {guarded} asks for a token: export RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH"),
+        ({}, f"The cluster at {guarded} requires a token: export RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH"),
         (
             {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "cd" * 32},
             f"The cluster at {guarded} does not accept the token",
@@ -130,7 +130,7 @@ def test_a_control_service_that_dies_ends_the_command_in_a_sentence(short: Path,
         commands.kill(process, "gcs_server")
         assert process.wait(timeout=30) == 1
     printed = log.read_text()
-    assert "failed: Ray has gone: its control service (GCS) has ended; the same command continues" in printed
+    assert "failed: Ray has stopped: its control service (GCS) has exited; run the same command" in printed
     assert "Traceback" not in printed and ".cc:" not in printed and "rpc_client" not in printed
 
 
@@ -145,11 +145,11 @@ def test_a_worker_that_dies_again_and_again_is_told_and_ends_nothing(short: Path
             commands.kill(process, "RayTrainWorker")
         assert process.wait(timeout=400) == 0, log.read_text()
     told = re.findall(
-        r"the run was interrupted: worker 0: its process ended .*; it continues from epoch (\d+) \((.*)\)",
+        r"the run was interrupted: worker 0: its process exited .*; it continues from epoch (\d+) \((.*)\)",
         log.read_text(),
     )
     assert "(raylet)" not in log.read_text()
-    assert len(told) == 3 and {words for _, words in told} == {"tries left without progress: 0"}
+    assert len(told) == 3 and {words for _, words in told} == {"retries left: 0"}
     assert [row["total_epochs"] for row in read_history(tmp_path / "run")] == list(range(1, 61))
 
 

@@ -50,12 +50,12 @@ def test_nobody_there() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))  # bound and not listening: nobody can answer here
         address = Address("127.0.0.1", free.getsockname()[1])
-        assert "no Ray cluster answers there (Connection refused)" in refusal(address)
+        assert "no Ray cluster answers at this address (Connection refused)" in refusal(address)
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 63 + ".invalid"])
 def test_no_such_host(host: str) -> None:
-    assert "no Ray cluster answers there (" in refusal(Address(host, 6379))
+    assert "no Ray cluster answers at this address (" in refusal(Address(host, 6379))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_no_such_host(host: str) -> None:
 )
 def test_something_else_listens(answer: bytes) -> None:
     with server(answer) as address:
-        assert "what listens there is not a Ray cluster" in refusal(address)
+        assert "the service at this address is not a Ray cluster" in refusal(address)
 
 
 def test_a_port_that_never_answers_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_a_grpc_server_that_is_no_ray_is_given_up_in_time(monkeypatch: pytest.Mo
         (JOINABLE, ""),
         (
             JOINABLE | {"cluster": "Ray 2.9.0 on Python 3.10.1"},
-            "runs Ray 2.9.0 on Python 3.10.1, this command Ray 2.60.0",
+            "uses Ray 2.9.0 on Python 3.10.1, this command uses Ray 2.60.0",
         ),
         (JOINABLE | {"local": False}, "has no node on this machine.*ray start --address=127.0.0.1:6379"),
         ({"error": "silent"}, "a gRPC server answers, but not as a Ray cluster"),
@@ -101,7 +101,7 @@ def test_an_answer_is_judged(answer: dict[str, object], expected: str) -> None:
 def test_a_token_is_asked_for_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
-    asks = "asks for a token: export RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH"
+    asks = "requires a token: export RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH"
     assert asks in knock.problem_of({"error": "token"}, HERE)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     assert "does not accept the token in ~/.ray/auth_token" in knock.problem_of({"error": "token"}, HERE)

@@ -96,7 +96,7 @@ def test_a_refused_start_leaves_signals_and_environment_too(
 
     def fail(**options: Any) -> None:
         init(**options)
-        raise NotStarted("its node service (raylet) has ended (its logs: /tmp/x)")
+        raise NotStarted("its node service (raylet) has exited (its logs: /tmp/x)")
 
     monkeypatch.setattr(ray, "init", fail)
     before, ending = dict(os.environ), signal.getsignal(signal.SIGTERM)
@@ -105,7 +105,7 @@ def test_a_refused_start_leaves_signals_and_environment_too(
     assert dict(os.environ) == before and signal.getsignal(signal.SIGTERM) is ending
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
-        "failed: Ray did not start on this machine: its node service (raylet) has ended (its logs: /tmp"
+        "failed: Ray did not start on this machine: its node service (raylet) has exited (its logs: /tmp"
     )
     assert "run the same command again" in line
 
@@ -119,13 +119,13 @@ def test_a_cluster_of_the_user_is_mentioned_with_how_to_join_it(
     monkeypatch.setattr(cluster, "running_clusters", lambda: [found])
     cluster.connect()
     (line,) = capsys.readouterr().err.splitlines()
-    assert "runs on this machine at 192.0.2.7:6379; this command starts its own" in line
+    assert "runs on this machine, but this command starts a separate one" in line
     assert line.endswith("export RAY_ADDRESS=192.0.2.7:6379 RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH='a b'")
 
 
 def test_a_long_path_is_refused_before_ray_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", "/tmp/" + "x" * 60)
-    with pytest.raises(UsageError, match=r"TMPDIR=/tmp/x+: too long .* of at most 107.*export RAY_TMPDIR=/tmp"):
+    with pytest.raises(UsageError, match=r"TMPDIR=/tmp/x+: too long .* at most 107.*export RAY_TMPDIR=/tmp"):
         local_cluster.private_folder()
 
 
@@ -239,7 +239,7 @@ def test_a_node_that_never_comes_up_is_given_up_and_nothing_is_left(monkeypatch:
 @pytest.mark.parametrize(("kind", "name"), [("gcs_server", "control service"), ("raylet", "node service")])
 def test_a_process_that_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
     node = Starting(**{"gcs_server": None, "raylet": None, kind: 1})
-    with pytest.raises(NotStarted, match=f"its {name} .* has ended"):
+    with pytest.raises(NotStarted, match=f"its {name} .* has exited"):
         start(node, monkeypatch, limit=300, answers_after=9999, told=[])
     assert node.killed
 

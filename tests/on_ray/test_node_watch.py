@@ -37,7 +37,7 @@ def test_a_node_that_ray_calls_dead_twice_is(monkeypatch: pytest.MonkeyPatch) ->
         answers = iter([ALIVE, DEAD, ALIVE, DEAD, DEAD])
         monkeypatch.setattr(ray, "nodes", lambda: next(answers))
         assert [look() for _ in range(4)] == [""] * 4
-        assert "node service (raylet) on this machine has ended" in look()
+        assert "node service (raylet) on this machine has exited" in look()
 
 
 def test_a_control_service_may_restart_but_not_stay_away(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:

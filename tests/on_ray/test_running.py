@@ -70,9 +70,9 @@ def test_what_joining_needs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_auto_is_the_only_one() -> None:
     assert only_cluster([FIRST]) == FIRST
-    with pytest.raises(UsageError, match="RAY_ADDRESS=auto: no Ray cluster of yours runs on this machine"):
+    with pytest.raises(UsageError, match="RAY_ADDRESS=auto: you have no Ray cluster on this machine"):
         only_cluster([])
-    with pytest.raises(UsageError, match="several Ray clusters of yours .* 192.0.2.7:6379, 127.0.0.1:26379"):
+    with pytest.raises(UsageError, match="you have several Ray clusters .* 192.0.2.7:6379, 127.0.0.1:26379"):
         only_cluster([FIRST, SECOND])
 
 

@@ -110,7 +110,7 @@ def killed_in_trial_1(words, folder, name):
 
 def test_a_killed_worker_is_retried(space, undisturbed, tmp_path):
     code, printed = killed_in_trial_1([str(space), "--output", str(tmp_path / "run")], tmp_path, "ImplicitFunc")
-    assert code == 0 and "tries left without progress" in printed, printed
+    assert code == 0 and "retries left" in printed, printed
     assert_equal(undisturbed, tmp_path / "run")
 
 
@@ -149,10 +149,10 @@ def test_an_interrupted_search_saves_everything_and_goes_on(space, undisturbed, 
         code = process.wait(timeout=commands.LIMIT)
     printed = log.read_text()
     assert code == 130, printed
-    assert "the same command continues" in printed and "Traceback" not in printed
+    assert "run the same command again to continue" in printed and "Traceback" not in printed
     assert [state for _, state, *_ in outcome(tmp_path / "run")] == ["COMPLETE", "RUNNING"]
     if epoch:
-        assert "trial 1 stays open at epoch" in printed
+        assert "trial 1 is paused at epoch" in printed
         assert whole_checkpoints(tmp_path / "run" / "trials" / "0001")
     assert pd.read_csv(tmp_path / "run" / "results.csv")["state"].to_list() == ["complete", "interrupted"]
     commands.run("tune", *words, data=tmp_path)
@@ -162,14 +162,14 @@ def test_an_interrupted_search_saves_everything_and_goes_on(space, undisturbed, 
 def test_a_search_on_a_budget_stops_with_tables_and_a_larger_one_continues(space, undisturbed, tmp_path):
     words = [str(space), "--output", str(tmp_path / "run")]
     printed = commands.run("tune", *words, "--budget", "2trials", data=tmp_path)
-    assert "the budget of 2 trials is spent: 2 of 4 trials are left" in printed and "test accuracy" in printed
+    assert "the budget of 2 trials is used up: 2 of 4 trials are left" in printed and "test accuracy" in printed
     spent = json.loads((tmp_path / "run" / "spent.json").read_text())
     assert spent["cpu_seconds"] > 0 and spent["gpu_seconds"] == 0
     hours = (spent["cpu_seconds"] + 1) / 3600  # cores; used up in the first second of the next trial
     printed = commands.run("tune", *words, "--budget", f"{hours}cpuh", data=tmp_path)
-    assert "trial 2 stays open at epoch 1 of 4" in printed and "trial 3" not in printed
+    assert "trial 2 is paused at epoch 1 of 4" in printed and "trial 3" not in printed
     printed = commands.run("tune", *words, "--budget", f"{hours}cpuh", data=tmp_path)
-    assert "starts" not in printed and "a larger --budget goes on" in printed
+    assert "starts" not in printed and "a larger --budget continues" in printed
     printed = commands.run("tune", *words, "--budget", "0.1gpuh", data=tmp_path, code=2)
     assert "trials use no GPU here" in printed
     commands.run("tune", *words, "--budget", "9h", data=tmp_path)
@@ -211,7 +211,7 @@ def test_a_trial_of_two_workers_whose_process_is_killed_gets_its_cores_again(spa
         for count, delay in ((1, 4.0), (2, 15.0)):  # as its workers start, and as they train
             time.sleep(delay)
             commands.kill(process, "ImplicitFunc")
-            while log.read_text().count("tries left without progress") < count:
+            while log.read_text().count("retries left") < count:
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.1)
         assert process.wait(timeout=commands.LIMIT) == 0, log.read_text()

@@ -1,4 +1,4 @@
-"""A search that closes: running trials end with their epoch, or at once, and stay open in the study."""
+"""A search that closes: running trials stop at the end of their epoch, or at once, and stay open in the study."""
 
 import signal
 from dataclasses import replace
@@ -107,5 +107,5 @@ def test_the_meter_sums_over_running_trials_and_closes_the_search(tmp_path, monk
     assert meter.spent.gpu_seconds == 50.0 and meter.spent.cpu_seconds == 7500.0
     clock[0] += 40
     meter.on_step_end(4, [])
-    assert stopper.reason == "the budget of 2.1 CPU hours is spent"
+    assert stopper.reason == "the budget of 2.1 CPU hours is used up"
     assert Spent.read(tmp_path) == Spent(seconds=3710.0, cpu_seconds=7620.0, gpu_seconds=70.0)

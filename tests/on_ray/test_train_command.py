@@ -70,7 +70,7 @@ def test_an_interrupted_run_exits_with_130_and_continues_bit_for_bit(undisturbed
     printed, code = commands.run_until(
         "train", *words, data=tmp_path, reached=lambda text: "epoch 2/4" in text, how=how
     )
-    assert code == 130 and "the same command continues" in printed and "Traceback" not in printed
+    assert code == 130 and "run the same command again to continue" in printed and "Traceback" not in printed
     commands.run("train", *words, data=tmp_path)
     assert_equal(undisturbed[0], tmp_path / "run")
 

@@ -107,7 +107,9 @@ def test_a_users_mistake_is_not_tried_again(policy: ProgressPolicy) -> None:
 
 def test_a_cause_is_one_line_and_names_the_worker_that_died() -> None:
     both = WorkerGroupError("…", {0: UserExceptionWithTraceback(RuntimeError("Connection reset"), "…"), 3: Actor()})
-    expected = "its process ended (SYSTEM_ERROR: Worker unexpectedly exits with a connection error code 2. End of file)"
+    expected = (
+        "its process exited (SYSTEM_ERROR: Worker unexpectedly exits with a connection error code 2. End of file)"
+    )
     assert cause_of(both) == f"worker 3: {expected}"
     assert cause_of(raised(RuntimeError("CUDA out\nof memory."))) == "worker 0: RuntimeError: CUDA out of memory"
     assert "did not start" in cause_of(ControllerError(WorkerGroupStartupTimeoutError(2)))
@@ -115,9 +117,9 @@ def test_a_cause_is_one_line_and_names_the_worker_that_died() -> None:
 
 def test_what_a_user_reads() -> None:
     assert interruption("the run", "worker 0: x", epoch=4, left=0) == (
-        "the run was interrupted: worker 0: x; it continues from epoch 4 (tries left without progress: 0)"
+        "the run was interrupted: worker 0: x; it continues from epoch 4 (retries left: 0)"
     )
-    assert "starts again from the beginning (does not count" in interruption("trial 3", "x", epoch=0, left=None)
+    assert "restarts from the beginning (does not count" in interruption("trial 3", "x", epoch=0, left=None)
 
 
 def test_tunes_count_of_failures_begins_anew_with_a_new_epoch() -> None:

@@ -36,7 +36,7 @@ def test_the_search_leaves_tables_and_one_test_evaluation(undisturbed):
     history = pd.read_parquet(folder / "history.parquet")
     assert history.groupby("trial")["epoch"].max().to_dict() == table.set_index("trial")["epochs"].to_dict()
     assert (folder / "best" / "evaluation.json").is_file()
-    assert "test accuracy of trial" in printed and "paper 0" in printed
+    assert "test accuracy of trial" in printed and "0 (paper's setting)" in printed
     assert len(list(folder.glob("trials/*/events.out.tfevents.*"))) >= 4
 
 
@@ -67,7 +67,7 @@ def test_ctrl_c_saves_everything_and_exits_with_130(space, tmp_path):
         "tune", *words, data=tmp_path, reached=lambda text: "trial 1 starts" in text, how=signal.SIGINT
     )
     assert code == 130
-    assert "the same command continues" in printed and "Traceback" not in printed
+    assert "run the same command again to continue" in printed and "Traceback" not in printed
     states = [state for _, state, _, _ in outcome(tmp_path / "run")]
     assert states == ["COMPLETE", "RUNNING"]
 

@@ -69,7 +69,7 @@ def test_a_comparable_result_is_judged_by_where_one_more_run_would_fall(low: flo
         ({"dataset__protocol": "honest"}, "ours on validation images (protocol: honest)"),
         ({"bcl__epochs": 20}, "their epochs: 200, ours: 20"),
         ({"backbone": "resnet50"}, "their network: ResNet-32, ours: resnet50"),
-        ({"dataset__largest_class": 40}, "other data: their largest_class: 0, ours: 40"),
+        ({"dataset__largest_class": 40}, "different data: their largest_class: 0, ours: 40"),
     ],
 )
 def test_what_cannot_be_compared_says_why(given: dict[str, Any], words: str):
@@ -147,11 +147,11 @@ def test_short_runs_on_the_same_data_set_lend_their_ratio_at_most_and_are_named(
         ({"width": 128}, "their ResNet-32 has 128 features, ours 64 features and 0.46 M parameters"),
         (
             {"subset": "the first images of each class"},
-            "their training images are others: the first images of each class",
+            "their training images differ: the first images of each class",
         ),
-        ({"variant": "with RandAugment"}, "a variant that ltray lacks: with RandAugment"),
+        ({"variant": "with RandAugment"}, "a variant that is not in ltray: with RandAugment"),
         ({"epochs": None}, "the source does not state its epochs, ours: 200"),
-        ({"chosen_on": None}, "the source does not say on which images its epoch was chosen"),
+        ({"chosen_on": None}, "the source does not state the images on which its epoch was chosen"),
     ],
 )
 def test_a_published_row_of_another_network_or_subset_is_another_row(row: dict[str, Any], words: str):
@@ -176,7 +176,7 @@ def test_a_setting_in_which_rows_differ_is_another_row_and_any_other_a_recipe():
 def test_another_draw_of_the_images_is_no_reason_where_several_are_averaged():
     one = settings(dataset__data_seed=3)
     reasons = of_table_3(compare(one, mean_interval([0.5, 0.51]))).reasons
-    assert reasons == ("other training images: data_seed=3, the official draw is 0",)
+    assert reasons == ("different training images: data_seed=3, the official draw is 0",)
     assert of_table_3(compare(one, mean_interval([0.5, 0.51]), subsets=2)).reasons == ()
 
 
@@ -217,7 +217,7 @@ def test_every_field_that_decides_which_images_there_are_sets_a_result_apart(fie
     here = settings()
     claim = of_table_3(compare(here, mean_interval([0.5]))).claim
     before, other = here[f"dataset.{field}"], here | {f"dataset.{field}": value}
-    assert other_row(claim, other, subsets=1) == [f"other data: their {field}: {before}, ours: {value}"]
+    assert other_row(claim, other, subsets=1) == [f"different data: their {field}: {before}, ours: {value}"]
 
 
 def of_lists(**given: Any) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def reasons_of_table_5(here: dict[str, Any]) -> tuple[str, ...]:
 def test_another_list_is_other_data_and_the_official_one_in_another_folder_is_not(field: str, tmp_path: Path):
     official = Path(of_lists()[f"dataset.{field}"]).name
     mine = reasons_of_table_5(of_lists(**{f"dataset.{field}": "mine.txt"}))
-    assert mine == (*reasons_of_table_5(of_lists()), f"other data: their {field}: {official}, ours: mine.txt")
+    assert mine == (*reasons_of_table_5(of_lists()), f"different data: their {field}: {official}, ours: mine.txt")
     (tmp_path / official).write_text("train/a.png 0\n")
     moved = of_lists(dataset__folder=str(tmp_path))
     assert Path(moved[f"dataset.{field}"]) == tmp_path / official

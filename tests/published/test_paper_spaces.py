@@ -111,7 +111,7 @@ def test_dscls_patches_and_pacos_weights_are_the_published_ones() -> None:
     assert weights == stated("paco-table14")
 
 
-UNKNOWN = "the source does not say on which images its epoch was chosen"
+UNKNOWN = "the source does not state the images on which its epoch was chosen"
 TITLES = {"ResCom": "rescom", "BCL": "bcl", "PaCo": "paco", "DSCL": "dscl", "DLSA": "dlsa"}
 
 

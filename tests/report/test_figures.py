@@ -11,7 +11,7 @@ import torch
 
 from ltray.evaluate import _class_table
 from ltray.long_tail import LongTail
-from ltray.report import marks, model, search, summary
+from ltray.report import figures, model, search, summary
 from ltray.results.predictions import Predictions
 from ltray.results.run_record import RunRecord
 from ltray.results.tau_curve import TauCurve
@@ -56,7 +56,7 @@ def test_each_class_has_its_own_accuracy_in_percent_the_most_frequent_first():
 
 
 def test_a_dot_a_class_stands_in_its_place_with_its_percent_and_group():
-    drawn = marks.per_class([0.25, 0.75, 2 / 3, float("nan")], TAIL.counts, TAIL.groups())
+    drawn = figures.per_class([0.25, 0.75, 2 / 3, float("nan")], TAIL.counts, TAIL.groups())
     hints = re.findall(r"class \d+: [^<\"]*", drawn)
     assert hints == [
         "class 1: 75.0 %, 300 training images",
@@ -76,9 +76,9 @@ def test_the_page_of_classes_divides_right_by_seen_images(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("accuracy", "gain"), [(0.65, "+5.0 points"), (0.58, "-2.0 points")])
-def test_the_gain_of_the_best_tau_is_in_points_over_the_model_as_it_is(accuracy: float, gain: str):
+def test_the_gain_of_the_best_tau_is_in_points_over_the_model_without_it(accuracy: float, gain: str):
     curve = TauCurve("val", {"all": [(0.0, 0.6), (3.0, 0.65)]}, best=1.234, accuracy=accuracy, plain=0.6)
-    words = f"As it is: 60.0 %. Best at τ = 1.23: {100 * accuracy:.1f} % ({gain})."
+    words = f"Without τ: 60.0 %. Best at τ = 1.23: {100 * accuracy:.1f} % ({gain})."
     assert words in model._tau(curve)
 
 
@@ -99,7 +99,7 @@ def test_the_table_of_trials_is_in_percent_under_its_groups(tmp_path: Path):
     page = search.trials(record(tmp_path, trials=pd.DataFrame([row]), config=config))
     heads, cells = (re.findall(rf"<{tag}(?: [^>]*)?>(.*?)</{tag}>", page) for tag in ("th", "td"))
     assert heads[:6] == ["trial", "all", "many", "medium", "few", "epochs"]
-    assert cells[:6] == ["paper 4", "61.2", "80.0", "50.0", "34.5", "9"] and cells[-1] == "0.85"
+    assert cells[:6] == ["4 (paper&#x27;s setting)", "61.2", "80.0", "50.0", "34.5", "9"] and cells[-1] == "0.85"
     assert "Accuracy on validation images in %" in page
 
 

@@ -111,13 +111,13 @@ def test_a_search_gets_every_section_from_its_files(search):
     checker, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
     assert checker.headings == [
         "Finalists",
-        "What was searched",
-        "What moved it",
+        "Explored knobs",
+        "Hyperparameter importance",
         "Accuracy over each knob",
         "Learning curves",
         "Trials",
         "Classes",
-        "What τ would change",
+        "Effect of τ",
         "Provenance",
     ]
     assert "a&lt;b&gt;search" in text and "loss &lt;b&gt;is&lt;/b&gt; NaN" in text
@@ -125,9 +125,9 @@ def test_a_search_gets_every_section_from_its_files(search):
     assert "prefers-color-scheme: dark" in text and 'name="viewport"' in text
 
 
-def test_the_knobs_that_moved_each_group_stand_in_the_report_and_chance_is_a_dot(search):
+def test_the_report_lists_the_importance_for_each_group_and_a_dot_where_it_is_not_significant(search):
     _, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
-    rows = re.findall(r"<tr>(.*?)</tr>", section_of(text, "What moved it"))
+    rows = re.findall(r"<tr>(.*?)</tr>", section_of(text, "Hyperparameter importance"))
     cells = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in rows]
     assert cells[0] == ["knob", "symbol", "all", "many", "few"]
     assert cells[1][0] == "cross_entropy.learning_rate" and cells[1][2:] == ["90", "·", "70"]
@@ -135,18 +135,23 @@ def test_the_knobs_that_moved_each_group_stand_in_the_report_and_chance_is_a_dot
 
 @pytest.mark.parametrize(
     ("rule", "trials", "sentence"),
-    [("pbt", 30, "Which knobs matter cannot be told of a population"), ("asha", 9, "Too few trials to tell which")],
+    [
+        ("pbt", 30, "Hyperparameter importance cannot be computed for a population"),
+        ("asha", 9, "Too few trials for hyperparameter importance"),
+    ],
 )
-def test_the_report_says_why_the_knobs_cannot_be_told_apart(search, rule, trials, sentence):
+def test_the_report_gives_the_reason_why_there_is_no_importance(search, rule, trials, sentence):
     config = yaml.safe_load((search / "config.yaml").read_text()) | {"stop": {"rule": rule}}
     (search / "config.yaml").write_text(yaml.safe_dump(config))
     pd.read_parquet(search / "results.parquet").head(trials).to_parquet(search / "results.parquet")
     _, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
-    assert sentence in section_of(text, "What moved it") and "<table>" not in section_of(text, "What moved it")
+    assert sentence in section_of(text, "Hyperparameter importance") and "<table>" not in section_of(
+        text, "Hyperparameter importance"
+    )
 
 
 @pytest.mark.parametrize("second", ["seconds", "acc_few"])
-def test_the_front_of_several_objectives_is_drawn_and_listed_best_first(search, second):
+def test_the_pareto_front_is_drawn_and_listed_best_first(search, second):
     config = yaml.safe_load((search / "config.yaml").read_text())
     config["search"]["objectives"] = ["acc_all", second]
     (search / "config.yaml").write_text(yaml.safe_dump(config))
@@ -154,12 +159,12 @@ def test_the_front_of_several_objectives_is_drawn_and_listed_best_first(search, 
     trials.loc[trials["trial"].isin([0, 4]), "front"] = True
     trials.to_parquet(search / "results.parquet")
     checker, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
-    front = section_of(text, "The front")
+    front = section_of(text, "Pareto front")
     complete = int((trials["state"] == "complete").sum())
     assert front.count("<circle") == complete and front.count('r="5"') == 2 and front.count("<polyline") == 1
     best = trials[trials["front"]].sort_values("val/acc_all", ascending=False)
     listed = re.findall(r"<tr><td.*?>(.*?)</td>", front)
-    assert listed == [f"paper {n}" if n == 0 else str(n) for n in best["trial"]]
+    assert listed == [f"{n} (paper&#x27;s setting)" if n == 0 else str(n) for n in best["trial"]]
     assert ("12.5" in front) == (second == "seconds")
 
 
@@ -175,7 +180,7 @@ def test_a_search_over_methods_names_them_and_says_which_one_each_trial_had(sear
     trials.to_parquet(search / "results.parquet")
     _, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
     assert "cross_entropy | ldam, tau_norm on digits-lt" in text
-    assert "<td>0.25</td>" in section_of(text, "What was searched")
+    assert "<td>0.25</td>" in section_of(text, "Explored knobs")
     listed = section_of(text, "Trials")
     assert "<th>methods</th>" in listed and listed.count("<td>ldam, tau_norm</td>") == 15
 
@@ -184,7 +189,7 @@ def test_a_single_run_needs_no_search(finished_run):
     settings = read_evaluation(finished_run)["settings"]
     (finished_run / "config.yaml").write_text(yaml.safe_dump({"settings": settings}))
     checker, text = checked(write_report([RunRecord.read(finished_run)], finished_run / "report.html"))
-    assert checker.headings == ["Learning curves", "Classes", "What τ would change", "Provenance"]
+    assert checker.headings == ["Learning curves", "Classes", "Effect of τ", "Provenance"]
     assert "training run: cross_entropy on digits-lt" in text
 
 
@@ -209,7 +214,9 @@ def test_a_search_without_a_result_is_reported_too(search, left):
         (search / name).unlink()
     shutil.rmtree(search / "best")
     checker, _ = checked(write_report([RunRecord.read(search)], search / "report.html"))
-    assert checker.headings == (["What was searched", "What moved it", "Trials"] if left else []) + ["Provenance"]
+    assert checker.headings == (["Explored knobs", "Hyperparameter importance", "Trials"] if left else []) + [
+        "Provenance"
+    ]
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
@@ -224,7 +231,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
     [
         ("trainer: foreign\n", "lacks `settings`. It was not written by this version"),
         ("settings: {dataset: digits-lt, methods: [bcl]}\n", "lacks `dataset.protocol` among its `settings`"),
-        ("- a list\n", "holds no settings by name"),
+        ("- a list\n", "has no `key: value` settings"),
         ("{", "not valid YAML"),
     ],
 )

@@ -42,7 +42,9 @@ def test_new_and_empty_folders_and_runs_are_taken(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["photo.jpg", ".git", "best", "env.json.bak", "config.yml", "trials", ".hidden"])
 def test_a_folder_that_is_no_run_is_refused_and_left_as_it_is(folder: Path, name: str) -> None:
     (folder / name).mkdir()
-    with pytest.raises(UsageError, match=f"run: is not a run folder: it holds no config.yaml, but {name}. Name an"):
+    with pytest.raises(
+        UsageError, match=f"run: is not a run folder: it does not contain config.yaml, but contains {name}. Use an"
+    ):
         check_output(folder)
     assert os.listdir(folder) == [name]
 
@@ -50,7 +52,7 @@ def test_a_folder_that_is_no_run_is_refused_and_left_as_it_is(folder: Path, name
 def test_the_first_of_many_names_are_listed_escaped(folder: Path) -> None:
     for name in ("a\x1b[2J", "b", "c", "d", "e"):
         (folder / name).touch()
-    with pytest.raises(UsageError, match=r"but a\\x1b\[2J, b, c and 2 more\."):
+    with pytest.raises(UsageError, match=r"but contains a\\x1b\[2J, b, c and 2 more\."):
         check_output(folder)
 
 
@@ -75,7 +77,7 @@ def test_a_file_a_link_to_nothing_and_a_place_inside_a_run_are_refused(folder: P
             check_output(folder / name)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     for inside in (folder / "trials" / "0001", folder / "new"):
-        with pytest.raises(UsageError, match=f"lies inside the run {folder}"):
+        with pytest.raises(UsageError, match=f"is inside the run {folder}"):
             check_output(inside)
 
 
@@ -126,7 +128,7 @@ def test_a_best_that_is_not_ours_is_not_removed(finished_run: Path, make) -> Non
         lambda: check_best_is_ours(finished_run),
         lambda: keep_evaluated(finished_run, sorted(finished_run.glob("checkpoint_*"))[0], contract.CPU),
     ):
-        with pytest.raises(UsageError, match=r"best: .*Move it elsewhere; the same command then continues\."):
+        with pytest.raises(UsageError, match=r"best: .*Move it, then run the same command to continue\."):
             replace()
     assert {path: path.read_bytes() for path in sorted(finished_run.rglob("*")) if path.is_file()} == before
 

@@ -65,7 +65,7 @@ def test_a_pair_of_runs_shows_a_difference_that_means_alone_hide():
     assert best["selection_low"] < 0.56 < best["selection_mean"]  # the intervals of the means overlap
     assert list(table["verdict"]) == ["better", ""]
     text = " ".join(str(c) for column in render_finalists(table).columns for c in column.cells)
-    assert "better" in text and "paper 0" in text
+    assert "better" in text and "0 (paper's setting)" in text
 
 
 def test_the_winner_is_chosen_on_validation_whatever_the_test_set_says():
@@ -83,7 +83,7 @@ def test_another_objective_decides_where_it_was_searched_for():
     table = summary([GOOD, PAPERS], found, order, protocol="honest", objective="acc_few")
     assert table["trial"].tolist() == ["0000", "0003"] and table["verdict"][1] == "worse"
     headings = [str(column.header) for column in render_finalists(table).columns]
-    assert "validation few" in headings and "test few: − papers'" in headings
+    assert "validation few" in headings and "test few − paper's setting" in headings
 
 
 def test_noise_is_called_no_difference():
@@ -181,8 +181,8 @@ def test_of_several_papers_settings_the_best_is_compared_with_and_the_tables_say
     assert table["trial"].tolist() == ["0002", "0000", "0001"] and table["methods"][2] == "ldam, tau_norm"
     assert table["verdict"].tolist() == ["better", "", "worse"]
     shown = render_finalists(table)
-    assert [str(column.header) for column in shown.columns][-2] == "test: − paper 0"
-    assert list(shown.columns[0].cells) == ["paper 2", "paper 0", "paper 1"]
+    assert [str(column.header) for column in shown.columns][-2] == "test − trial 0"
+    assert list(shown.columns[0].cells) == ["2 (paper's setting)", "0 (paper's setting)", "1 (paper's setting)"]
     assert list(shown.columns[1].cells) == ["paco, tau_norm", "bcl, tau_norm", "ldam, tau_norm"]
 
 
@@ -196,21 +196,21 @@ def test_data_seeds_that_change_nothing_are_refused(space: SearchSpace, monkeypa
     asked = replace(space, finalists=Finalists(best=1, seeds=2, data_seeds=2))
     digest = SimpleNamespace(digest="same")
     monkeypatch.setattr("ltray.experiment.Experiment.open_data", lambda *_, **__: digest)
-    with pytest.raises(UsageError, match="the data seed changes no image of digits-lt"):
+    with pytest.raises(UsageError, match="the data seed does not change the images of digits-lt"):
         check_asked(asked)
     check_asked(space)  # one data seed: nothing to ask
 
 
 def test_finalists_of_a_population_are_refused(space: SearchSpace):
     population = replace(space, stop=Stop(rule="pbt"))
-    with pytest.raises(UsageError, match="no setting to train again"):
+    with pytest.raises(UsageError, match="no single setting to train again"):
         check_asked(population)
     check_asked(replace(population, finalists=Finalists()))
 
 
 def test_finalists_of_warm_restarts_are_refused(space: SearchSpace):
     chained = replace(space, stop=Stop(fidelity="short_runs", promotion="continue"))
-    with pytest.raises(UsageError, match="trained as one whole run each"):
+    with pytest.raises(UsageError, match="each finalist is trained in one complete run"):
         check_asked(chained)
     check_asked(replace(chained, finalists=Finalists()))
 
@@ -269,12 +269,12 @@ def test_the_terminal_shows_ours_minus_the_papers_in_points_under_the_right_head
     shown = render_finalists(summary([GOOD, PAPERS], found, order, protocol=protocol))
     columns = {str(column.header): list(column.cells) for column in shown.columns}
     selected = "validation" if protocol == "honest" else "selected on test"
-    assert list(columns) == ["finalist", "runs", selected, "test all", "test few", "test: − papers'", ""]
-    assert columns["finalist"] == ["3", "paper 0"] and columns["runs"] == ["3", "3"]
+    assert list(columns) == ["finalist", "runs", selected, "test all", "test few", "test − paper's setting", ""]
+    assert columns["finalist"] == ["3", "0 (paper's setting)"] and columns["runs"] == ["3", "3"]
     means = {name: [cell.partition(" ")[0] for cell in cells] for name, cells in columns.items()}
     assert means[selected] == (["72.0", "62.0"] if protocol == "honest" else ["81.0", "50.0"])
     assert means["test all"] == ["77.0", "62.0"] and means["test few"] == ["38.5", "31.0"]
-    assert columns["test: − papers'"] == ["+15.0 (≥ +15.0)", ""] and columns[""] == ["better", ""]
+    assert columns["test − paper's setting"] == ["+15.0 (≥ +15.0)", ""] and columns[""] == ["better", ""]
 
 
 def test_a_table_of_runs_keeps_both_accuracies_as_shares():

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from ltray.methods.find import find_method
 from ltray.results.importance import Importance, importances
+from ltray.results.importance_table import print_importance, render_importance
 from ltray.results.range_edges import edges
-from ltray.results.what_moved import render_importance, tell_what_moved
 from ltray.space.dimension import Dimension
 from ltray.space.search_space import SearchSpace
 
@@ -60,7 +60,7 @@ def test_the_knob_that_matters_is_found_for_each_group(stopped):
     found = {one.group: one for one in importances(searched(60, stopped=stopped), SPACE, selection="val", rule="none")}
     assert list(found) == ["all", "many", "few"]
     assert next(iter(found["all"].shares)) == "rescom.temperature"
-    assert found["all"].beyond_chance >= {"rescom.temperature"}
+    assert found["all"].significant >= {"rescom.temperature"}
     assert sum(found["all"].shares.values()) == pytest.approx(1.0)
     if not stopped:
         assert next(iter(found["few"].shares)) == "rescom.contrastive_weight"
@@ -71,19 +71,19 @@ def test_the_knob_that_matters_is_found_for_each_group(stopped):
 
 
 @pytest.mark.slow
-def test_what_moves_nothing_is_rarely_called_beyond_chance():
+def test_a_knob_without_effect_is_rarely_significant():
     called = [
-        len(importances(searched(29, seed=s), SPACE, selection="val", rule="none")[1].beyond_chance) for s in range(8)
+        len(importances(searched(29, seed=s), SPACE, selection="val", rule="none")[1].significant) for s in range(8)
     ]
     assert sum(called) <= 6  # of 32: 1.6 are to be expected
 
 
-def test_few_trials_are_said_to_be_few():
-    assert "too few trials to tell which knobs matter: 9 tried" in importances(
+def test_few_trials_have_no_importance():
+    assert "too few trials for hyperparameter importance: 9 trials" in importances(
         searched(9), SPACE, selection="val", rule="none"
     )
     few_complete = searched(40, stopped=0.95)
-    assert "40 tried, 2 of them to the end" in importances(few_complete, SPACE, selection="val", rule="none")
+    assert "40 trials, 2 of them complete" in importances(few_complete, SPACE, selection="val", rule="none")
 
 
 def test_failed_trials_and_missing_knobs_do_no_harm():
@@ -103,7 +103,7 @@ def test_a_group_in_which_all_trials_are_alike_is_left_out():
     found = importances(table, SPACE, selection="val", rule="none")
     assert [one.group for one in found] == ["all", "few"] and found[0].variance
     table["val/acc_all"] = table["val/acc_few"] = 0.5
-    assert "all trials came to the same" in importances(table, SPACE, selection="val", rule="none")
+    assert "all trials have the same" in importances(table, SPACE, selection="val", rule="none")
 
 
 def best_at(name, values, others):
@@ -166,9 +166,9 @@ def test_no_warning_at_a_legal_bound_or_by_chance(name, content, best):
 
 
 @pytest.mark.parametrize(
-    ("moved", "printed", "absent"), [(True, "PED-ANOVA", "chance after"), (False, "chance after 29", "PED")]
+    ("moved", "printed", "absent"), [(True, "PED-ANOVA", "significant after"), (False, "significant after 29", "PED")]
 )
-def test_a_search_says_what_moved_it_or_that_this_cannot_be_told(tmp_path, moved, printed, absent):
+def test_a_search_prints_the_importance_or_that_no_knob_is_significant(tmp_path, moved, printed, absent):
     path = tmp_path / "space.yaml"
     path.write_text(
         "dataset: digits-lt\nmethods: [rescom]\nexplore:\n  rescom.temperature: {from: 0.05, to: 0.5, log: true}\n"
@@ -179,14 +179,14 @@ def test_a_search_says_what_moved_it_or_that_this_cannot_be_told(tmp_path, moved
     if not moved:
         table["val/acc_all"] = [(7 * number % 29) / 29 for number in range(29)]
     console = Console(file=io.StringIO(), width=150)
-    tell_what_moved(table, space, tmp_path, console)
+    print_importance(table, space, tmp_path, console)
     said = console.file.getvalue()
     assert printed in said and absent not in said
     kept = pd.read_csv(tmp_path / "importance.csv")
     assert kept["knob"].tolist().count("rescom.temperature") == 1 and kept["share"].sum() == pytest.approx(1.0)
 
 
-def test_a_population_is_said_to_tell_nothing(tmp_path):
+def test_a_population_has_no_importance(tmp_path):
     path = tmp_path / "space.yaml"
     path.write_text(
         "dataset: digits-lt\nmethods: [rescom]\nsearch: {sampler: random}\nstop: {rule: pbt}\n"
@@ -196,9 +196,9 @@ def test_a_population_is_said_to_tell_nothing(tmp_path):
     table["rescom.temperature"] = table["val/acc_all"].max() - table["val/acc_all"] + 0.05  # best at the lower end
     assert edges(table, space.dimensions, metric="val/acc_all")
     console = Console(file=io.StringIO(), width=500)
-    tell_what_moved(table, space, tmp_path, console)
+    print_importance(table, space, tmp_path, console)
     said = console.file.getvalue()
-    assert said.startswith("which knobs matter cannot be told of a population") and said.count("\n") == 1
+    assert said.startswith("hyperparameter importance cannot be computed for a population") and said.count("\n") == 1
     assert not (tmp_path / "importance.csv").exists()
 
 
@@ -224,7 +224,7 @@ def test_a_knob_on_a_log_scale_weighs_as_its_logarithm_does_on_a_linear_one(knob
     logs = table.assign(**{knob.key: table[knob.key].map(math.log)})
     linear = replace(knob, low=low, high=high, integer=False, log=False)
     assert [found] == importances(logs, [linear, noise], selection="val", rule="none")
-    assert knob.key in found.beyond_chance and found.shares[knob.key] > 0.8
+    assert knob.key in found.significant and found.shares[knob.key] > 0.8
     (other,) = importances(table, [replace(knob, log=False), noise], selection="val", rule="none")
     assert other.shares != found.shares and other.variance != found.variance
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from ltray.errors import UsageError
-from ltray.results.ledger import LEDGER, declare_end_of, declare_look, looks, note_look, ordinal, run_of, words_of
+from ltray.results.ledger import LEDGER, declare_end_of, declare_look, describe_look, looks, note_look, ordinal, run_of
 from ltray.run_folder import BEST, CONFIG, EVALUATION, TEST_READS
 from ltray.seal import write_sealed
 
@@ -71,8 +71,8 @@ def test_a_trial_and_a_finalist_belong_to_their_search(tmp_path: Path) -> None:
 
 
 def test_words() -> None:
-    assert words_of(1) == "first look at the test images"
-    assert words_of(2) == "second look at the test images: do not choose anything by it"
+    assert describe_look(1) == "first look at the test images"
+    assert describe_look(2) == "second look at the test images: do not use it to choose anything"
     assert [ordinal(n) for n in (10, 11, 12, 21, 22, 101, 111)] == [
         "tenth", "11th", "12th", "21st", "22nd", "101st", "111th",
     ]  # fmt: skip

@@ -82,7 +82,7 @@ search: {trials: 4, first_try: TRY}
     [
         ("[{projection_width: 32}]", r"rescom.projection_width=32 is not in 64, 128"),
         ("[{projection_width: 48}]", r"rescom.projection_width=48 is not in 64, 128"),
-        ("paper", r"`rescom.projection_width` leaves out the papers' value 32"),
+        ("paper", r"`rescom.projection_width` does not contain the papers' value 32"),
     ],
 )
 def test_a_first_try_and_the_papers_setting_must_be_among_the_listed(tmp_path: Any, tries: str, sentence: str):

@@ -102,8 +102,8 @@ def test_the_command_line_narrows_the_choice(tmp_path):
         ("  epochs: 9", "  rescom.epochs: 9", r"space.yaml:3: .* but `epochs` is 30 in ldam, 9 in rescom"),
         ("  schedule: cosine", "  ldam.schedule: cosine", r"`schedule` is cosine in ldam, step in rescom"),
         ("ldam.margin", "ladm.margin", r"space.yaml:7: `ladm.margin` is not a setting. Did you mean `ldam.margin`"),
-        ("rescom: auto", "rescom: 7", r"space.yaml:5: a whole method can be explored as `rescom: auto`"),
-        ("ldam.margin: auto", "tau_norm.weight_decay: auto", r"space.yaml:7: `tau_norm` trains nothing"),
+        ("rescom: auto", "rescom: 7", r"space.yaml:5: to explore a method, write `rescom: auto`"),
+        ("ldam.margin: auto", "tau_norm.weight_decay: auto", r"space.yaml:7: `tau_norm` does not train"),
         (
             "rescom.batch_size: 32",
             "rescom.hard_mining: false",
@@ -125,5 +125,5 @@ def test_rungs_lie_within_the_shortest_alternative_whatever_follows_it(tmp_path)
     space = read(tmp_path, **{"stop.first_rung": 3})
     plan = TrialPlan.of(space.stop, space.experiments(), LongTail((5,) * 10))
     assert plan.rungs == (3,) and plan.epochs == 10
-    with pytest.raises(UsageError, match="compares trials at equal epochs, but they would have from 4 to 9"):
+    with pytest.raises(UsageError, match="compares trials at equal epochs, but their epochs would be from 4 to 9"):
         TrialPlan.of(space.stop, [*space.experiments(), space.experiments()[0].shortened(4)], LongTail((5,) * 10))

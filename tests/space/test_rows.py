@@ -82,7 +82,7 @@ def test_the_command_line_goes_before_rows(tmp_path):
     assert [(row.experiment.knobs[0].epochs, row.experiment.knobs[0].temperature) for row in space.rows] == [
         (2, 0.1)
     ] * 4
-    with pytest.raises(UsageError, match=r"space.yaml:6: this row is the same setting as the one of .*space.yaml:5"):
+    with pytest.raises(UsageError, match=r"space.yaml:6: this row has the same settings as the row in .*space.yaml:5"):
         read(tmp_path, **{"rescom.hard_mining": True})
 
 
@@ -111,9 +111,9 @@ def test_the_table_names_rows_and_shows_their_own_seed(tmp_path):
         ("rescom.hard_mining", "rescom.hard_minig", r"space.yaml:7: .*Did you mean `rescom.hard_mining`"),
         ("hard_mining: false", "hard_mining: 0.5", r"space.yaml:7: `hard_mining` must be bool, but got 0.5"),
         ("queue_size: 2", "queue_size: 0", r"space.yaml:8: `1 <= queue_size <= 1024` must hold"),
-        ("seed: 3", "dataset.protocol: paper", r"space.yaml:11: `dataset.protocol` is the same for all rows"),
-        ("seed: 3", "methods: [bcl]", r"space.yaml:11: `methods` is the same for all rows"),
-        ("name: without mining", "name: all on", r"space.yaml:6: two rows are called `all on`"),
+        ("seed: 3", "dataset.protocol: paper", r"space.yaml:11: `dataset.protocol` must be the same for all rows"),
+        ("seed: 3", "methods: [bcl]", r"space.yaml:11: `methods` must be the same for all rows"),
+        ("name: without mining", "name: all on", r"space.yaml:6: two rows have the name `all on`"),
         (
             "name: without mining",
             "name: [a]",
@@ -124,9 +124,9 @@ def test_the_table_names_rows_and_shows_their_own_seed(tmp_path):
             "rescom.epochs: 4\n    rescom.epochs: 5",
             r"space.yaml:11: .*duplicate key `resc",
         ),
-        ("fix:", "explore: {rescom.temperature: auto}\nfix:", r"space.yaml:4: `rows` states every setting"),
-        ("fix:", "search: {first_try: paper}\nfix:", r"space.yaml:12: `search.first_try` means nothing beside `rows`"),
-        ("fix:", "search:\n  trials: 2\nfix:", r"space.yaml:13: `search.trials` means nothing beside `rows`"),
+        ("fix:", "explore: {rescom.temperature: auto}\nfix:", r"space.yaml:4: `rows` lists the settings"),
+        ("fix:", "search: {first_try: paper}\nfix:", r"space.yaml:12: `search.first_try` has no effect with `rows`"),
+        ("fix:", "search:\n  trials: 2\nfix:", r"space.yaml:13: `search.trials` has no effect with `rows`"),
     ],
 )
 def test_a_mistake_names_file_line_and_cure(tmp_path, before, after, sentence):

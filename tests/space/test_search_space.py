@@ -70,9 +70,9 @@ def test_auto_takes_the_range_of_the_declaration(tmp_path):
     ("before", "after", "sentence"),
     [
         ("rescom.temperature", "rescom.temprature", r"space.yaml:5: .*Did you mean `rescom.temperature`"),
-        ("explore:", "exploer:", r"space.yaml:4: `exploer` is not a part of a search space. Did you mean `explore`"),
+        ("explore:", "exploer:", r"space.yaml:4: `exploer` is not a key of a search space. Did you mean `explore`"),
         ("[rescom]", "[recsom]", r"space.yaml:3: `recsom` is not a method. Did you mean `rescom`"),
-        ("from: 0.05", "form: 0.05", r"space.yaml:5: `form` is not a part of a range. Did you mean `from`"),
+        ("from: 0.05", "form: 0.05", r"space.yaml:5: `form` is not a key of a range. Did you mean `from`"),
         ("to: 0.5,", "to: 0.05,", r"space.yaml:5: `from < to` must hold, but got from=0.05, to=0.05"),
         ("to: 0.5,", "to: 5.0,", r"space.yaml:5: `0.001 <= temperature <= 1` must hold, but got temperature=5.0"),
         ("from: 0.05", "from: warm", r"space.yaml:5: `from` must be float, but got 'warm'"),
@@ -85,7 +85,7 @@ def test_auto_takes_the_range_of_the_declaration(tmp_path):
         ("trials: 4", "trails: 4", r"space.yaml:10: `trails` is not a knob of Search. Did you mean `trials`"),
         ("trials: 4", "trials: none", r"space.yaml:10: `trials` must be int, but got 'none'"),
         ("digits-lt", "digit-lt", r"Did you mean `digits-lt`"),
-        ("rescom.epochs: 9", "rescom.queue_size: 9", r"space.yaml:6: `rescom.queue_size` is explored and fixed"),
+        ("rescom.epochs: 9", "rescom.queue_size: 9", r"space.yaml:6: `rescom.queue_size` is in `explore` and in `fix`"),
         ("rescom.queue_size: {", "rescom.epochs: {", r"changes a trial's length, but `stop.rule` compares"),
     ],
 )
@@ -104,7 +104,7 @@ def test_a_range_that_other_knobs_rule_out_is_refused(tmp_path):
 
 def test_a_range_without_the_papers_value_is_refused(tmp_path):
     text = GOOD.replace("{from: 0.05, to: 0.5, log: true}", "{from: 0.3, to: 0.5}")
-    with pytest.raises(UsageError, match="leaves out the papers' value 0.2"):
+    with pytest.raises(UsageError, match="does not contain the papers' value 0.2"):
         read(tmp_path, text).bind(classes=10)
     read(tmp_path, text, **{"search.first_try": "none"}).bind(classes=10)
 

@@ -70,5 +70,5 @@ def test_a_budget_is_spent_at_its_last_second_and_not_before(text, seconds, word
         spent = Spent()
         spent.add(stretch, cpus=4, gpus=2)
         assert budget.is_spent(spent) == is_spent
-    assert budget.spent_words == f"the budget of {words} is spent" and budget.trials is None
+    assert budget.spent_message == f"the budget of {words} is used up" and budget.trials is None
     assert Budget.parse("40trials").trials == 40

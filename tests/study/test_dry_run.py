@@ -59,7 +59,7 @@ def test_early_stopping_takes_its_share_of_the_hours():
     asha = plan(SuccessiveHalving((1, 3), 3))
     printed = said(lambda c: rehearsal._print_totals(SPACE, [Costed("bcl", COST)], c, plan=asha, device=CPU))
     # (1 + 2 / 3 + 8 / 9) / 11 of 12.33 h
-    assert "stops: about 2.87 CPU hours; more where good trials come late" in printed
+    assert "stops: about 2.87 CPU hours; more if good trials come late" in printed
 
 
 def test_the_table_of_costs_is_in_seconds_a_step_and_hours_a_stage():
@@ -79,8 +79,8 @@ def test_disk_is_what_all_trials_leave_and_the_best_model(tmp_path: Path, monkey
     monkeypatch.setattr(rehearsal.shutil, "disk_usage", lambda place: SimpleNamespace(free=wanted))
     costed = [Costed("bcl", COST)]
     printed = said(lambda c: rehearsal._print_disk(SPACE, costed, tmp_path / "new", c))
-    assert "disk: about 605 MB in " in printed and "(a checkpoint is 3.0 MB;" in printed
-    assert "605 MB are free" in printed
+    assert "disk: about 577 MiB in " in printed and "(a checkpoint is 2.86 MiB;" in printed
+    assert "577 MiB free" in printed
     monkeypatch.setattr(rehearsal.shutil, "disk_usage", lambda place: SimpleNamespace(free=wanted - 1))
-    with pytest.raises(UsageError, match="the disk has too little room for this search"):
+    with pytest.raises(UsageError, match="not enough disk space for this search"):
         said(lambda c: rehearsal._print_disk(SPACE, costed, tmp_path / "new", c))

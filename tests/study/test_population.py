@@ -93,7 +93,7 @@ def test_a_dependent_bound_is_met_after_a_change(space):
 
 def test_a_space_without_anything_that_may_change_is_refused(tmp_path):
     lines = "\n  rescom.queue_size: {from: 2, to: 32}\n"
-    with pytest.raises(UsageError, match="changes settings in mid-training, but none that may change so is explored"):
+    with pytest.raises(UsageError, match="changes settings during training, but no explored setting can change then"):
         check_population(space_of(tmp_path, lines))
     with pytest.raises(UsageError, match="needs a population"):
         check_population(space_of(tmp_path, trials=1))
@@ -128,9 +128,9 @@ def test_a_member_that_gave_up_the_papers_setting_is_no_longer_the_papers_and_th
             epochs.append({"trial": number, "epoch": epoch} | metrics)
     table = trial_table(study, pd.DataFrame(epochs), {}, selection="val").set_index("trial", drop=False)
     assert table["paper"].to_dict() == {0: False, 1: True, 2: False}
-    assert state_of(table.loc[0]) == "complete, papers' until epoch 2, copied trial 1 at epoch 2, 1 at 3"
+    assert state_of(table.loc[0]) == "complete, papers' setting until epoch 2, copied trial 1 at epoch 2, 1 at 3"
     assert [state_of(table.loc[number]) for number in (1, 2)] == ["complete", "complete"]
     assert table["best_epoch"].to_dict() == {0: 4, 1: 1, 2: 1}  # what was given up is not its own
     console = Console(file=io.StringIO(), width=160)
     console.print(render(table, {"rescom.temperature": "τ"}, selection="val", most=5))
-    assert "papers' until epoch 2, copied trial 1 at epoch 2, 1 at 3" in console.file.getvalue()
+    assert "papers' setting until epoch 2, copied trial 1 at epoch 2, 1 at 3" in console.file.getvalue()

@@ -204,10 +204,10 @@ def a_folder(path: Path) -> None:
 WRONG = {
     foreign: "is an SQLite database, but not a study of Optuna",
     newer: "compatible with the table schema .* updating optuna",
-    second: "holds 2 studies, but a search has one",
+    second: "contains 2 studies, but a search has exactly one",
     text: "file is not a database",
-    empty: "is empty, but the search has trials in trials/: restore it from a copy",
-    missing: "is missing, but the search has trials",
+    empty: "is empty, but trials/ contains trials of the search: restore the file from a copy",
+    missing: "is missing, but trials/ contains trials",
     a_folder: "is a folder, not a file",
 }
 
@@ -236,19 +236,22 @@ def test_a_locked_study_is_named(
         database.execute("BEGIN EXCLUSIVE")
         with pytest.raises(UsageError, match="another process has locked it for more than 0 s: end that process"):
             open_study(tmp_path / "search", space)
-        with pytest.raises(UsageError, match="has locked it"), study_file.told(path):
+        with pytest.raises(UsageError, match="has locked it"), study_file.reporting_errors(path):
             ask(running, space)
 
 
 def test_other_errors_pass(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), study_file.told(tmp_path):
+    with pytest.raises(ZeroDivisionError), study_file.reporting_errors(tmp_path):
         raise ZeroDivisionError
-    with pytest.raises(UsageError, match="cannot be written: the disk is full"), study_file.told(tmp_path):
+    with pytest.raises(UsageError, match="cannot be written: the disk is full"), study_file.reporting_errors(tmp_path):
         try:
             raise sqlite3.OperationalError("database or disk is full")
         except sqlite3.Error as error:
             raise optuna.exceptions.StorageInternalError("commit") from error
-    with pytest.raises(UsageError, match="cannot be written: fix its permissions"), study_file.told(tmp_path):
+    with (
+        pytest.raises(UsageError, match="cannot be written: fix its permissions"),
+        study_file.reporting_errors(tmp_path),
+    ):
         raise sqlalchemy.exc.OperationalError("x", {}, sqlite3.OperationalError("attempt to write a readonly database"))
 
 

@@ -43,7 +43,7 @@ def test_rungs_of_a_step_schedule_lie_right_after_its_decays():
 @pytest.mark.parametrize("stop", [dict(first_rung=4), dict(rungs=[8, 9])])
 def test_a_rung_before_the_first_decay_is_warned_about(stop):
     stepped = plan(stop, rescom__schedule="step", rescom__milestones=[8, 15])
-    assert "comes before the first learning-rate decay at epoch 8" in stepped.warning
+    assert "is before the first learning-rate decay at epoch 8" in stepped.warning
 
 
 def test_short_runs_cost_their_sum_and_are_compared_at_their_ends():
@@ -62,7 +62,7 @@ def test_short_runs_of_a_method_with_a_post_hoc_step_count_it():
 
 @pytest.mark.parametrize("methods", [("dscl",), ("rescom", "crt")])
 def test_short_runs_of_several_trained_stages_are_refused(methods):
-    with pytest.raises(UsageError, match="needs methods with one stage that trains"):
+    with pytest.raises(UsageError, match="needs methods with exactly one training stage"):
         plan(dict(fidelity="short_runs"), methods=methods)
 
 
@@ -122,7 +122,7 @@ def test_trials_of_different_length_are_not_compared():
     settings = {"dataset": "digits-lt", "methods": ["rescom"], "rescom.warmup_epochs": 0}
     short, whole = (Experiment.from_settings(settings | {"rescom.epochs": epochs}) for epochs in (5, 20))
     post_hoc = Experiment.from_settings(settings | {"methods": ["rescom", "tau_norm"], "rescom.epochs": 20})
-    with pytest.raises(UsageError, match="compares trials at equal epochs, but they would have from 5 to 20"):
+    with pytest.raises(UsageError, match="compares trials at equal epochs, but their epochs would be from 5 to 20"):
         TrialPlan.of(Stop(), [short, whole], TAIL)
     assert TrialPlan.of(Stop(rule="none"), [short, whole], TAIL).epochs == 20
     assert TrialPlan.of(Stop(), [whole, post_hoc], TAIL).epochs == 21

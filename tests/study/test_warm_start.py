@@ -1,4 +1,4 @@
-"""A search learns from earlier ones about the same thing, and only from those."""
+"""A search warm start from earlier ones about the same thing, and only from those."""
 
 import io
 import json
@@ -68,7 +68,7 @@ def peaked(tmp_path_factory):
 
 def test_complete_trials_are_learned_from_and_never_counted_as_own(earlier, tmp_path):
     study, space, printed = begun(tmp_path / "new", **{"search.warm_start": [str(earlier)]})
-    assert f"learns from 9 trials of {earlier}" in printed
+    assert f"warm start from 9 trials of {earlier}" in printed
     foreign = [trial for trial in study.get_trials() if ORIGIN in trial.user_attrs]
     assert len(foreign) == 9 and all(trial.state == TrialState.COMPLETE for trial in foreign)
     assert foreign[0].user_attrs[ORIGIN] == f"{earlier}, trial 0"
@@ -130,19 +130,19 @@ def test_a_search_about_something_else_is_refused_with_the_difference(earlier, t
 
 
 def test_another_training_seed_is_no_difference(earlier, tmp_path):
-    assert "learns from 9" in begun(tmp_path / "new", **{"search.warm_start": [str(earlier)], "seed": 4})[2]
+    assert "warm start from 9" in begun(tmp_path / "new", **{"search.warm_start": [str(earlier)], "seed": 4})[2]
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc"])
 def test_a_sampler_that_looks_at_no_result_has_no_use_for_a_warm_start(earlier, tmp_path, sampler):
-    with pytest.raises(UsageError, match=f"`search.warm_start`: {sampler} looks at no result"):
+    with pytest.raises(UsageError, match=f"`search.warm_start`: {sampler} does not use results"):
         begun(tmp_path / "new", **{"search.warm_start": [str(earlier)], "search.sampler": sampler})
 
 
 def test_what_is_no_search_or_named_twice_is_refused(earlier, tmp_path):
-    with pytest.raises(UsageError, match="holds no search"):
+    with pytest.raises(UsageError, match="contains no search"):
         begun(tmp_path / "new", **{"search.warm_start": [str(tmp_path)]})
-    with pytest.raises(UsageError, match="stands twice"):
+    with pytest.raises(UsageError, match="a duplicate"):
         begun(tmp_path / "twice", **{"search.warm_start": [str(earlier), str(earlier / ".")]})
 
 
@@ -154,5 +154,5 @@ def test_cmaes_begins_where_the_best_earlier_trials_lie(peaked, tmp_path):
 
 
 def test_cmaes_refuses_a_handful_of_earlier_trials(earlier, tmp_path):
-    with pytest.raises(UsageError, match="needs 10 of them, but 9 lie in this space"):
+    with pytest.raises(UsageError, match="needs 10 of them, but 9 are in this space"):
         begun(tmp_path / "new", **{"search.warm_start": [str(earlier)], "search.sampler": "cmaes"})

@@ -71,8 +71,7 @@ class Completion:
         sidecar = Sidecar.read(beton)
         if digest_of(sidecar_path(beton)) != self.sidecars[pool]:
             raise UsageError(
-                f"{beton}: its sidecar {sidecar_path(beton).name} is not the one that was written with it; "
-                f"delete it and {CURE}."
+                f"{beton}: its sidecar {sidecar_path(beton).name} does not belong to it; delete the file and {CURE}."
             )
         return sidecar
 
@@ -106,7 +105,7 @@ def hold_for_replacing(folder: Path) -> IO[str]:
     except BlockingIOError as error:
         held.close()
         raise UsageError(
-            f"{folder}: a running command reads these files, and its data would change under it. Wait for it or end "
-            "it, then convert again; or convert into another folder with --output."
+            f"{folder}: a running command reads these files. Wait until it ends, or end it, then convert again; or "
+            "convert to another folder with --output."
         ) from error
     return held

@@ -150,7 +150,7 @@ def _alone(folder: Path) -> Iterator[None]:
         lock = (folder / ".lock").open("a")
     except OSError as error:
         raise UsageError(
-            f"{folder}: cannot be written to: {error.strerror}; set --output or LTRAY_DATA to a folder that can."
+            f"{folder}: cannot be written: {error.strerror}; set --output or LTRAY_DATA to a writable folder."
         ) from error
     with lock:
         with locking(folder / ".lock"):
@@ -193,8 +193,8 @@ class _Conversion:
                 found[pool] = originals, prepared
             if look(self.definition, self.source).glance != self.looked.glance:
                 raise UsageError(
-                    f"{self.source.origin}: files were changed while they were being read; convert again when nothing "
-                    "writes to them any more."
+                    f"{self.source.origin}: files changed while they were read; convert again when no other program "
+                    "writes to them."
                 )
             inventory = self._inventory(found)
             self._report(found)
@@ -248,7 +248,7 @@ class _Conversion:
             shown = ", ".join(empty[: report.SHOWN]) + (", …" if len(empty) > report.SHOWN else "")
             raise UsageError(
                 f"{self.source.origin}: {len(empty)} of {len(names)} classes have no training image that can be used: "
-                f"{shown}; add some, or leave the class out."
+                f"{shown}; add images, or remove the class."
             )
 
     def _write(

@@ -23,7 +23,7 @@ CURE = "convert the data set again"
 RECENT = 2_000_000_000  # nanoseconds: a file changed again this soon may keep its modification time
 
 Stamp = tuple[int, int]
-"""Size in bytes and modification time in nanoseconds; (-1, -1) of a file that cannot be looked at."""
+"""Size in bytes and modification time in nanoseconds; (-1, -1) for a file that cannot be accessed."""
 Stamps = Mapping[str, Stamp]
 """The stamp of each file, by its path from the source's root."""
 

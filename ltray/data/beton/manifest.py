@@ -30,8 +30,8 @@ class Sidecar:
         counts: Images a class.
         labels: Label of every image, in the file's order.
         image_sizes: Smallest and largest (width, height).
-        mean: Pixel mean a channel, of 1.
-        std: Pixel standard deviation a channel, of 1.
+        mean: Pixel mean of each channel, on a scale of 0 to 1.
+        std: Pixel standard deviation of each channel, of 1.
         origin: Where the originals came from, in words.
         fingerprint: Of the originals' names, labels and contents, all pools together; see `inventory`.
         options: How the images are stored.
@@ -104,7 +104,7 @@ class Sidecar:
             if size != self.bytes:
                 raise UsageError(f"{self.beton}: has {size:,} bytes instead of {self.bytes:,}; {cure}.")
             if digest_of_ends(self.beton) != self.ends or (whole and digest_of(self.beton) != self.sha256):
-                raise UsageError(f"{self.beton}: damaged, its digest is not the one in its sidecar; {cure}.")
+                raise UsageError(f"{self.beton}: damaged, its digest differs from the one in its sidecar; {cure}.")
         except OSError as error:
             raise UsageError(f"{self.beton}: cannot be read ({error}); {cure}.") from error
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ltray.data.beton.manifest import Sidecar
 from ltray.errors import UsageError
 from ltray.files import locking
+from ltray.quantities import file_size
 
 
 def at_hand(sidecar: Sidecar) -> Sidecar:
@@ -71,8 +72,12 @@ def _copied(sidecar: Sidecar, root: Path) -> Sidecar:
                 return mine
         except UsageError:
             pass  # absent, or of an earlier conversion: copied below
-        if shutil.disk_usage(folder).free < sidecar.bytes:
-            raise UsageError(f"LTRAY_LOCAL={root}: {sidecar.bytes / 1e9:.1f} GB are needed for {sidecar.beton.name}.")
+        free = shutil.disk_usage(folder).free
+        if free < sidecar.bytes:
+            raise UsageError(
+                f"LTRAY_LOCAL={root}: {sidecar.beton.name} needs {file_size(sidecar.bytes)}, but only "
+                f"{file_size(free)} are free; free some space, or set LTRAY_LOCAL to another disk."
+            )
         partial = mine.beton.with_name(f".{mine.beton.name}.partial")
         shutil.copyfile(sidecar.beton, partial)
         os.replace(partial, mine.beton)

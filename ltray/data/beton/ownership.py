@@ -50,15 +50,15 @@ class Ownership:
         holds = _holds(folder, definition)
         if known and known.dataset != definition.name and not _alike(known.holds, holds):
             raise UsageError(
-                f"{folder}: holds the converted files of the data set `{known.dataset}`, which differ from those of "
-                f"`{definition.name}`; {_OTHER}."
+                f"{folder}: contains the converted files of the data set `{known.dataset}`, which differ from those "
+                f"of `{definition.name}`; {_OTHER}."
             )
         own = known.files if known else dict.fromkeys(_of_earlier_versions(folder), "")
         for name in names:
             if name not in own and os.path.lexists(folder / name):
                 raise UsageError(
-                    f"{printable(folder / name)}: was not written by ltray.convert, which needs the name; "
-                    f"move it away, or {_OTHER}."
+                    f"{printable(folder / name)}: was not written by ltray.convert, but ltray.convert needs this "
+                    f"name; move the file, or {_OTHER}."
                 )
         if known is None and not Path(definition.store).is_absolute():
             _check_empty(folder, own)
@@ -98,11 +98,11 @@ class Ownership:
         path = folder / MARK
         if not os.path.lexists(path):
             return None
-        with reading(path, "not a mark of ltray.convert", remedy="delete it and convert the data set again"):
+        with reading(path, "not a marker file of ltray.convert", remedy="delete it and convert the data set again"):
             found = read_json(path)
             files = {str(name): str(digest) for name, digest in found["files"].items()}
             if found["owner"] != "ltray" or any(Path(name).name != name for name in files):
-                raise ValueError("it names files that are not in this folder")
+                raise ValueError("it lists files that are not in this folder")
             return cls(folder, str(found["dataset"]), dict(found["holds"]), files)
 
     def _write(self) -> None:
@@ -131,8 +131,8 @@ def _check_empty(folder: Path, own: Iterable[str]) -> None:
     others = sorted({path.name for path in folder.iterdir() if not path.name.startswith(".")} - set(own))
     if others:
         raise UsageError(
-            f"{printable(folder)}: is not empty and was not made by ltray.convert (it holds {printable(others[0])}); "
-            f"empty it, or {_OTHER}."
+            f"{printable(folder)}: is not empty and was not made by ltray.convert (it contains "
+            f"{printable(others[0])}); empty it, or {_OTHER}."
         )
 
 
@@ -158,7 +158,9 @@ def new_work_folder(path: Path) -> None:
     if is_work_folder(path):
         return
     if os.path.lexists(path) and (path.is_symlink() or not path.is_dir() or any(path.iterdir())):
-        raise UsageError(f"{printable(path)}: was not made by ltray.convert, which needs the name; move it away.")
+        raise UsageError(
+            f"{printable(path)}: was not written by ltray.convert, but ltray.convert needs this name; move it."
+        )
     path.mkdir(exist_ok=True)
     (path / WORK_MARK).touch()
 

@@ -83,8 +83,8 @@ def _run_all(pool: ProcessPoolExecutor, chunks: list[range], *, advance: Callabl
         except BrokenProcessPool as error:
             among = sorted([*running.values(), *waiting[-1:]], key=lambda one: one.start)
             raise UsageError(
-                f"A process died while it read images {among[0].start} to {among[-1].stop - 1}; "
-                "was there too little memory?"
+                f"A process crashed while it read images {among[0].start} to {among[-1].stop - 1}. A likely cause is "
+                "too little memory."
             ) from error
 
 

@@ -45,7 +45,7 @@ def library() -> ctypes.CDLL:
     places = package.submodule_search_locations if package else None
     files = [file for place in places or () for file in Path(place).glob("_libffcv*")]
     if not files:
-        raise UsageError("FFCV is not installed: `make setup` installs it and says what it needs.")
+        raise UsageError("FFCV is not installed: `make setup` installs it and lists its requirements.")
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # images are spread over threads, not their rows
     loaded = ctypes.CDLL(str(files[0]))
     pointer, number, flag = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_bool
@@ -90,7 +90,9 @@ class BetonFile:
         self._lengths: NDArray[np.int64] = table["length"][places].astype(np.int64)
         sound = np.array_equal(table["start"][places], image["start"])
         if not sound or not np.array_equal(samples["label"], np.asarray(sidecar.labels)):
-            raise RuntimeError(f"{self.path}: its images or labels are not the sidecar's; convert the data set again.")
+            raise RuntimeError(
+                f"{self.path}: its images or labels differ from the sidecar; convert the data set again."
+            )
 
     def __len__(self) -> int:
         return len(self._starts)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ltray.data.beton.chunks import Prepared
 from ltray.data.originals import Originals
-from ltray.printable import plural, printable
+from ltray.printable import printable
+from ltray.quantities import plural
 
 SHOWN = 10  # lines of a list that a message shows
 
@@ -52,7 +53,7 @@ def duplicates(found: Found) -> dict[str, list[Same]]:
 def _of_duplicates(where: str, groups: Sequence[Same]) -> str:
     wrong = sum(group.classes > 1 for group in groups)
     more = f", {wrong:,} of them in different classes" if wrong else ""
-    leak = "; they train and evaluate" if where.startswith("train and ") else ""
+    leak = "; they are in training and evaluation" if where.startswith("train and ") else ""
     return f"{where}: {plural(len(groups), 'picture')} found more than once{more}{leak}"
 
 

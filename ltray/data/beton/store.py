@@ -74,12 +74,12 @@ def converted(definition: DatasetDefinition, *, progress: bool = False, check: C
         changed, notes = compared(definition, folder, progress=progress)
         if changed and check == "compare":
             raise UsageError(
-                f"{folder}: the originals of {definition.name} have changed since they were converted: {changed}. Put "
-                "them back as they were; or begin a new run, which converts them again."
+                f"{folder}: the originals of {definition.name} have changed since their conversion: {changed}. "
+                "Restore them, or begin a new run, which converts them again."
             )
         if changed:
             _convert_elsewhere(definition, progress)
-            notes = (f"{definition.name}: converted again, since its originals have changed: {changed}",)
+            notes = (f"{definition.name}: converted again, because its originals have changed: {changed}",)
     held = hold_for_reading(folder)
     return Converted({pool: at_hand(sidecar) for pool, sidecar in sidecars(definition, folder).items()}, notes, held)
 
@@ -120,7 +120,7 @@ def sidecars(definition: DatasetDefinition, folder: Path) -> dict[str, Sidecar]:
     for sidecar in found.values():
         _check_form(sidecar, definition)
         if sidecar.fingerprint != found["train"].fingerprint:
-            raise UsageError(f"{sidecar.beton}: is of other originals than train.beton; convert the data set again.")
+            raise UsageError(f"{sidecar.beton}: has other originals than train.beton; convert the data set again.")
     return found
 
 
@@ -169,7 +169,7 @@ def compared(
     source = open_if_here(definition)
     if source is None:
         return "", (
-            f"{definition.name}: its originals are not on this machine; the digests of its converted files are checked",
+            f"{definition.name}: the originals are not on this machine; the digests of the converted files are checked",
         )
     looked = look(definition, source)
     if looked.glance == read_glance(folder):
@@ -191,7 +191,7 @@ def _check_form(sidecar: Sidecar, definition: DatasetDefinition) -> None:
         )
         raise UsageError(
             f"{sidecar.beton}: its images are stored as {stored}, but `image_size`, `longest_side` and "
-            f"`jpeg_quality` of {definition.name} now mean {asked}; convert the data set again."
+            f"`jpeg_quality` of {definition.name} now require {asked}; convert the data set again."
         )
 
 
@@ -204,4 +204,6 @@ def _convert_elsewhere(definition: DatasetDefinition, progress: bool) -> None:
     if done.returncode == BAD_USAGE:
         raise UsageError(done.stdout.strip())
     if done.returncode:
-        raise RuntimeError(f"The conversion of {definition.name} ended with exit code {done.returncode}; see above.")
+        raise RuntimeError(
+            f"The conversion of {definition.name} failed with exit code {done.returncode}; see the messages above."
+        )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ltray.data.beton.manifest import Sidecar
 from ltray.long_tail import FEW_BELOW
+from ltray.quantities import file_size
 
 BAR = 40  # columns of the longest bar
 LISTED = 24  # classes that are shown; of more, the head, the middle and the tail
@@ -18,7 +19,7 @@ def survey(sidecars: Mapping[str, Sidecar]) -> Iterable[str]:
         up_to = f" to {largest[0]} x {largest[1]}" if largest != smallest else ""
         yield (
             f"{pool}: {sum(sidecar.counts):,} images{left_out}, stored at {smallest[0]} x {smallest[1]}{up_to} pixels, "
-            f"{sidecar.bytes / 1e6:,.1f} MB"
+            f"{file_size(sidecar.bytes)}"
         )
     yield from bars(train.class_names, train.counts)
     tiny = [f"{name} ({count})" for name, count in zip(train.class_names, train.counts, strict=True) if count < 5]
@@ -26,7 +27,7 @@ def survey(sidecars: Mapping[str, Sidecar]) -> Iterable[str]:
     factor = max(train.counts) / max(min(train.counts), 1)
     yield f"imbalance factor {factor:.1f}; classes below {FEW_BELOW} images: {few}"
     if tiny:
-        yield f"tiny classes, hard to learn and to evaluate: {', '.join(tiny[:10])}{' …' if len(tiny) > 10 else ''}"
+        yield f"very small classes, hard to learn and evaluate: {', '.join(tiny[:10])}{' …' if len(tiny) > 10 else ''}"
 
 
 def bars(names: Sequence[str], counts: Sequence[int]) -> Iterable[str]:

@@ -30,5 +30,5 @@ def verify(sidecar: Sidecar, advance: Callable[[int], None]) -> None:
         raise UsageError(str(error)) from error
     if content.hexdigest() != sidecar.content:
         raise UsageError(
-            f"{sidecar.beton}: its images are not those that were written; delete it and convert it again."
+            f"{sidecar.beton}: its images differ from those that were written; delete the file and convert again."
         )

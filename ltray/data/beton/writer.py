@@ -111,12 +111,12 @@ class BetonWriter:
         if not self._process.is_alive():
             raise UsageError(
                 f"{printable(target)}: a process died while it wrote this file ({_end_of(self._process.exitcode)}); "
-                f"was there too little memory? {REMEDY}"
+                f"a likely cause is too little memory. {REMEDY}"
             )
         if silent >= SILENCE:
             raise UsageError(
-                f"{printable(target)}: the process that writes this file wrote nothing for {SILENCE:.0f} s; was one of "
-                f"its workers killed? {REMEDY}"
+                f"{printable(target)}: the process that writes this file wrote nothing for {SILENCE:.0f} s; perhaps "
+                f"one of its workers was killed. {REMEDY}"
             )
 
 

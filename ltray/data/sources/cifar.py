@@ -35,7 +35,7 @@ def open_cifar(definition: DatasetDefinition) -> Source:
     if definition.folder:
         raise UsageError(
             f"`folder: {definition.folder}` must hold {kind}-train.parquet and {kind}-test.parquet; "
-            "leave `folder` out to download CIFAR."
+            "remove `folder` to download CIFAR."
         )
     return _download_source(kind)
 

@@ -34,11 +34,13 @@ def by_shown_name(names: Iterable[str], where: str) -> dict[str, str]:
     for name in names:
         look = _look(shown(name))
         if not look:
-            raise UsageError(f"{where}: a class has the name {ascii(name)}, which shows nothing; give it a name.")
+            raise UsageError(
+                f"{where}: a class has the name {ascii(name)}, which has no visible character; rename the class."
+            )
         if look in alike:
             raise UsageError(
-                f"{where}: two classes are shown as `{shown(name)}`: {ascii(alike[look])} and {ascii(name)}; "
-                "rename one, or make them one class."
+                f"{where}: two class names look the same, `{shown(name)}`: {ascii(alike[look])} and {ascii(name)}; "
+                "rename one, or merge the classes."
             )
         alike[look] = found[shown(name)] = name
     return found
@@ -61,7 +63,7 @@ def differing_in_case(names: Iterable[str]) -> Iterator[str]:
         folded[name.casefold()].append(name)
     for several in folded.values():
         if len(several) > 1:
-            yield f"classes that differ in upper and lower case only: {some(several)}"
+            yield f"classes that differ only in upper and lower case: {some(several)}"
 
 
 def check_known(names: Sequence[str], others: Mapping[str, Iterable[str]], where: str) -> None:
@@ -83,8 +85,8 @@ def check_known(names: Sequence[str], others: Mapping[str, Iterable[str]], where
             near = next((alike[name.casefold()] for name in strangers if name.casefold() in alike), "")
             hint = f" (train has `{near}`, in other case)" if near else ""
             raise UsageError(
-                f"{where}: {pool} has classes that train has not: {some(strangers)}{hint}; add training images of "
-                f"them, or leave them out of {pool}."
+                f"{where}: {pool} has classes that train does not have: {some(strangers)}{hint}; add training images "
+                f"of these classes, or remove them from {pool}."
             )
 
 

@@ -15,7 +15,7 @@ from ltray.data.originals import Source
 from ltray.data.sources.class_names import by_shown_name, check_known, differing_in_case, some, without_images
 from ltray.data.sources.folder_layout import Layout, find_layout, merged_subfolders
 from ltray.errors import UsageError
-from ltray.printable import plural
+from ltray.quantities import plural
 
 
 def open_folder(definition: DatasetDefinition) -> Source:
@@ -25,7 +25,9 @@ def open_folder(definition: DatasetDefinition) -> Source:
         UsageError: It holds no classes, its splits do not have the same ones, or two are shown alike.
     """
     if not definition.folder:
-        raise UsageError(f"{definition.name}: `folder` must say where the images are; add it, or folder=/your/images.")
+        raise UsageError(
+            f"{definition.name}: `folder` is missing: it is the path of the images; add it, or folder=/your/images."
+        )
     root = definition.place
     layout = find_layout(root)
     contents = {pool: _contents(pool, layout) for pool in layout.classes}
@@ -34,7 +36,7 @@ def open_folder(definition: DatasetDefinition) -> Source:
     if len(names) < 2:
         raise UsageError(
             f"{layout.places['train']}: needs a folder of images for each of at least two classes, but has "
-            f"{len(names)}; files of these kinds count: " + " ".join(SUFFIXES)
+            f"{len(names)}; supported file types: " + " ".join(SUFFIXES)
         )
     others = {pool: classes for pool, classes in found.items() if pool != "train"}
     check_known(names, others, str(root))
@@ -63,18 +65,18 @@ def _left_alone(pool: str, place: Path, contents: Mapping[str, Contents]) -> Ite
     """Yield what a split's folder holds besides images of classes."""
     others: Counter[str] = sum((one.others for one in contents.values()), Counter())
     if others:
-        yield f"{pool}: {plural(others.total(), 'file')} of other kinds left alone: {_kinds(others)}"
+        yield f"{pool}: {plural(others.total(), 'file')} of other types ignored: {_kinds(others)}"
     loose = len(images_in(place))
     if loose:
-        yield f"{pool}: {plural(loose, 'image')} outside class folders left alone, in {place}"
+        yield f"{pool}: {plural(loose, 'image')} outside class folders ignored, in {place}"
     empty = [
         f"{name} ({_kinds(one.others) if one.others else 'empty'})" for name, one in contents.items() if not one.images
     ]
     if empty:
-        yield f"{pool}: {plural(len(empty), 'folder')} without an image, taken for no class: {some(empty)}"
+        yield f"{pool}: {plural(len(empty), 'folder')} without an image, not used as classes: {some(empty)}"
     left = sorted({*left_in(place), *(name for one in contents.values() for name in one.left)})
     if left:
-        yield f"{pool}: left alone, since systems and tools make them: {some(left)}"
+        yield f"{pool}: ignored, because systems and tools create them: {some(left)}"
 
 
 def _kinds(others: Counter[str]) -> str:

@@ -61,9 +61,11 @@ def find_layout(root: Path) -> Layout:
         UsageError: No folder, splits without a training part, or a nesting that may mean two things.
     """
     if not root.is_dir():
-        raise UsageError(f"`folder: {root}` is not a folder on this machine; say where the images are: folder=/path.")
+        raise UsageError(
+            f"`folder: {root}` is not a folder on this machine; give the path of the images: folder=/path."
+        )
     place = _inside_wrappers(root)
-    notes = [f"classes are looked for in {place}: {root} holds no other images"] if place != root else []
+    notes = [f"classes are read from {place}: {root} contains no other images"] if place != root else []
     filled = [folder for folder in folders_in(place) if holds_images(folder)]
     splits = [folder for folder in filled if split_of(folder.name)]
     nested = [folder for folder in splits if any(map(holds_images, folders_in(folder)))]
@@ -72,7 +74,7 @@ def find_layout(root: Path) -> Layout:
     if nested or (flat and not others):
         return _by_split(place, nested=nested, flat=flat, others=others, notes=notes)
     if flat:
-        notes.append(f"{_are(flat)} taken for a class, not for a split: the images lie in the folder itself")
+        notes.append(f"{_are(flat)} used as a class, not as a split: the images are in the folder itself")
     inside = _splits_inside(place, filled)
     if inside:
         return Layout(inside.classes, inside.places, (*notes, *inside.notes))
@@ -101,22 +103,22 @@ def _by_split(root: Path, *, nested: list[Path], flat: list[Path], others: list[
     """
     if not nested:
         raise UsageError(
-            f"{root}: {_are(flat)} taken for a split, but the images lie in the folder itself; "
-            "put them into a folder for each class: train/cat, train/dog."
+            f"{root}: {_are(flat)} used as a split, but the images are in the folder itself; put them into one folder "
+            "per class: train/cat, train/dog."
         )
     found = _pools(nested, root)
     _test_from_validation(found)
     if "train" not in found:
-        raise UsageError(f"{root}: has {_names(nested)}, but no train folder that holds class folders.")
+        raise UsageError(f"{root}: has {_names(nested)}, but no train folder that contains class folders.")
     if others and set(found) == {"train"}:
         raise UsageError(
             f"{root}: `{found['train'].name}` may be the training split, or a class as {_names(others)}; put the "
-            "classes into a folder of their own, or move the other folders away."
+            "classes into a separate folder, or move the other folders."
         )
     if flat:
-        notes.append(f"{_are(flat)} left out: images without a folder of their class")
+        notes.append(f"{_are(flat)} ignored: images without a class folder")
     if others:
-        notes.append(f"left out, beside the splits: {_names(others)}")
+        notes.append(f"ignored, next to the splits: {_names(others)}")
     return Layout.of_pools(found, notes)
 
 
@@ -142,12 +144,12 @@ def _splits_inside(root: Path, classes: list[Path]) -> Layout | None:
             pools.setdefault(pool, []).append((folder.name, place))
     _test_from_validation(pools)
     if "train" not in pools:
-        raise UsageError(f"{root}: its classes hold the splits inside, but none of them for training.")
+        raise UsageError(f"{root}: the splits are inside the classes, but no class has a training split.")
     example = split[0] / inside[split[0]][0].name
     return Layout(
         {pool: tuple(several) for pool, several in pools.items()},
         dict.fromkeys(pools, root),
-        (f"the splits lie inside the classes, as {example}: {', '.join(sorted(pools))}",),
+        (f"the splits are inside the classes, as {example}: {', '.join(sorted(pools))}",),
     )
 
 
@@ -199,4 +201,4 @@ def merged_subfolders(classes: Iterable[tuple[str, Path]]) -> Iterator[str]:
         if len(below) > 1:
             deep.append(f"{name} ({some(below)})")
     if deep:
-        yield f"images in folders below a class's own folder are of this class: {some(deep)}"
+        yield f"images in subfolders of a class folder belong to this class: {some(deep)}"

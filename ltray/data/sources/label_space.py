@@ -103,12 +103,12 @@ def label_space(
     if absent and (stated or not named):
         raise UsageError(
             f"{files[0].where}: {len(absent):,} of {len(classes.order):,} classes have no training image: "
-            f"{some(absent)}; labels count from 0, and every class up to the last needs training images."
+            f"{some(absent)}; labels start at 0, and every class up to the last one needs training images."
         )
     if len(names) < 2:
-        raise UsageError(f"{files[0].where}: has images of one class only, `{names[0]}`; at least two are needed.")
+        raise UsageError(f"{files[0].where}: has images of only one class, `{names[0]}`; at least two are needed.")
     if absent:
-        classes.notes.append(f"{files[0].where}: classes without an image left out: {some(absent)}")
+        classes.notes.append(f"{files[0].where}: classes without images left out: {some(absent)}")
     label = {name: number for number, name in enumerate(names)}
     return LabelSpace(
         names,
@@ -131,8 +131,8 @@ def _by_number(files: Sequence[Labelled], usual: Mapping[int, str]) -> _Classes:
         if last >= images:
             wrong = next(file for file in train if last in file.used())
             raise UsageError(
-                f"{wrong.first(last)} has label {last:,}, but {images:,} training images are of at most {images:,} "
-                "classes: labels count from 0 without a gap."
+                f"{wrong.first(last)} has label {last:,}, but {images:,} training images have at most {images:,} "
+                "classes: labels start at 0 and have no gaps."
             )
         numbers = list(range(last + 1))
     names = usual if all(number in usual for number in numbers) else {}
@@ -203,7 +203,7 @@ def _borrowed(files: Sequence[Labelled], file: Labelled, common: Mapping[int, st
                 f"{file.where}: has numbers without names, and class {wrong} is `{names[wrong]}` in {named[0].where}, "
                 f"but `{shown(one.names[wrong])}` in {one.where}; add the names."
             )
-    return names, f"{file.where}: has numbers without names; taken for those of {named[0].where}"
+    return names, f"{file.where}: has numbers without names; they are used as those of {named[0].where}"
 
 
 def _rename(classes: _Classes, stated: Sequence[str], files: Sequence[Labelled]) -> None:

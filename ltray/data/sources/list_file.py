@@ -10,7 +10,8 @@ import numpy as np
 from ltray.data.sources.label_space import Labelled, Numbers
 from ltray.errors import UsageError
 from ltray.files import read_bytes, read_json, reading
-from ltray.printable import plural, printable
+from ltray.printable import printable
+from ltray.quantities import plural
 
 LIMIT = 4 << 30  # bytes of a list file; COCO's largest has 0.5 GB
 DIGITS = 18  # of a label; more do not fit 64 bits
@@ -47,7 +48,7 @@ class ListFile:
         Raises:
             UsageError: The file is absent or not of a known format; with its line.
         """
-        with reading(path, remedy="list files are looked for here and below `folder`"):
+        with reading(path, remedy="list files are searched here and below `folder`"):
             path.stat()
         listed = _from_json(path) if path.suffix.lower() == ".json" else _from_lines(path)
         if not listed.images:
@@ -69,7 +70,7 @@ class ListFile:
 def _from_lines(path: Path) -> ListFile:
     content = read_bytes(path, limit=LIMIT)
     if b"\0" in content:
-        raise UsageError(f"{path}: is not a text file in UTF-8 (UTF-16 perhaps); save it as UTF-8.")
+        raise UsageError(f"{path}: is not a text file in UTF-8 (perhaps UTF-16); save it as UTF-8.")
     # Bytes that are not UTF-8 stay what they are: so they name the file that has the same bytes in its name.
     text = content.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
     images: list[str] = []
@@ -93,12 +94,12 @@ def _label(words: list[str], where: str, line: str) -> int:
     label = words[-1]
     if len(words) == 2 and label.isascii() and label.isdecimal() and not f"{words[0]} ".startswith("# "):
         if len(label) > DIGITS:
-            raise UsageError(f"{where}: label {label[:40]} is too large; labels count from 0 without a gap.")
+            raise UsageError(f"{where}: label {label[:40]} is too large; labels start at 0 and have no gaps.")
         return int(label)
     if len(words) == 2 and label.isascii() and label[0] == "-" and label[1:].isdecimal():
-        raise UsageError(f"{where}: label {label} is negative; labels count from 0 (are these images without labels?).")
+        raise UsageError(f"{where}: label {label} is negative; labels start at 0. Perhaps these images have no labels.")
     raise UsageError(
-        f"{where}: must be `path label` with a label from 0 on, separated by a space or tab, but is "
+        f"{where}: must be `path label`, separated by a space or tab, with a label of 0 or more, but is "
         f"{printable(line.strip())[:80]!r}."
     )
 
@@ -145,7 +146,7 @@ def _joined(path: Path, images: list[str], notes: list[Any], categories: Any, un
     declared = None if categories is None else _declared(path, categories)
     kinds = {type(one) for one in [*ids, *(declared or ())]}
     if len(kinds) > 1:
-        raise UsageError(f"{path}: some category ids are numbers and some are text; write all of them in one way.")
+        raise UsageError(f"{path}: some category ids are numbers and some are text; use one type for all of them.")
     if declared is not None:
         for index, one in enumerate(ids):
             if one not in declared:
@@ -187,7 +188,7 @@ def _once(path: Path, images: list[str], ids: list[int], names: Mapping[int, str
         elif ids[known] != ids[index]:
             one, other = (names.get(ids[place], str(ids[place])) for place in (known, index))
             raise UsageError(
-                f"{path}: {image} is of two classes, {one} (annotation {known}) and {other} (annotation {index}); "
+                f"{path}: {image} has two classes, {one} (annotation {known}) and {other} (annotation {index}); "
                 "an image needs a single class."
             )
 
@@ -215,7 +216,7 @@ def _category(value: Any, path: Path, index: int, kind: str = "annotation") -> i
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 10**DIGITS:
         more = ": the images have no labels" if value == -1 else ""
         raise UsageError(
-            f"{path}, {kind} {index}: the category id must be a whole number from 0 on, or a word, but is "
+            f"{path}, {kind} {index}: the category id must be a whole number of at least 0, or a word, but is "
             f"{value!r}{more}."
         )
     return value

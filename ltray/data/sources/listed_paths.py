@@ -26,10 +26,10 @@ def check_present(where: str, root: Path, images: Sequence[str], paths: Sequence
     if any(map(os.path.isfile, paths[:5])):
         return
     if "://" in images[0]:
-        raise UsageError(f"{where} names {images[0]}, which is an address; download the images and list their files.")
+        raise UsageError(f"{where} names {images[0]}, which is a URL; download the images and list their files.")
     raise UsageError(
-        f"{where} names {images[0]}, but {paths[0]} does not exist; set `folder` to what the list's paths are "
-        f"relative to (now {root})."
+        f"{where} names {images[0]}, but {paths[0]} does not exist; set `folder` to the folder that the list's paths "
+        f"are relative to (now {root})."
     )
 
 

@@ -26,7 +26,7 @@ def open_lists(definition: DatasetDefinition) -> Source:
     """
     stated = {"train": definition.train_list, "validation": definition.validation_list, "test": definition.test_list}
     if not stated["train"]:
-        raise UsageError(f"{definition.name}: `train_list` must name the list file of the training images.")
+        raise UsageError(f"{definition.name}: `train_list` must be the list file of the training images.")
     root = definition.place
     lists = {pool: ListFile.read(find_list(root, name)) for pool, name in stated.items() if name}
     names = read_names(find_list(root, definition.class_names)) if definition.class_names else ()
@@ -104,7 +104,7 @@ def _check_folders(train: ListFile, listed: ListFile, folders: dict[int, str]) -
         if known != number and number in folders:
             raise UsageError(
                 f"{listed.path}, {listed.place(index)} has label {number}, but in {train.path} label {number} is "
-                f"`{folders[number]}` and `{folder}` is {known}; the lists must give a class the same number."
+                f"`{folders[number]}` and `{folder}` is {known}; a class must have the same number in all lists."
             )
 
 

@@ -35,7 +35,7 @@ def open_parquet(definition: DatasetDefinition) -> Source:
     listed = {"train": definition.train_list, "validation": definition.validation_list, "test": definition.test_list}
     files = {pool: _files(definition.place, pattern) for pool, pattern in listed.items() if pattern}
     if "train" not in files:
-        raise UsageError(f"{definition.name}: `train_list` must name the Parquet files of the training images.")
+        raise UsageError(f"{definition.name}: `train_list` must be the Parquet files of the training images.")
     return parquet_source(files, image=definition.image_column, label=definition.label_column, folder=definition.place)
 
 
@@ -72,7 +72,7 @@ def parquet_source(files: dict[str, list[Path]], *, image: str, label: str, fold
 def _files(folder: Path, pattern: str) -> list[Path]:
     found = sorted(folder.glob(pattern)) if not Path(pattern).is_absolute() else [Path(pattern)]
     if not found or not all(file.is_file() for file in found):
-        raise UsageError(f"No file {pattern} in {folder.resolve()}; Parquet files are looked for below `folder`.")
+        raise UsageError(f"No file {pattern} in {folder.resolve()}; Parquet files are searched below `folder`.")
     return found
 
 
@@ -106,7 +106,7 @@ def _column(known: Sequence[str], stated: str, usual: tuple[str, ...], what: str
 def _column_note(known: Sequence[str], label: str, file: Path) -> list[str]:
     """Return a note where another column may have been meant."""
     others = [f"`{name}`" for name in LABEL_COLUMNS if name in known and name != label]
-    more = f"; it has {', '.join(others)} too: `label_column` chooses" if others else ""
+    more = f"; it also has {', '.join(others)}; set `label_column` to use another column" if others else ""
     return [f"{file}: labels are read from `{label}`{more}"] if others else []
 
 

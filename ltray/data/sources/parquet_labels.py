@@ -55,8 +55,7 @@ def parquet_labels(files: Mapping[str, Sequence[Path]], column: str) -> list[Lab
         if plain:
             other = next(one for one in columns if _has_words(one))
             raise UsageError(
-                f"{plain.file}: `{column}` holds numbers without names, but {other.file} holds names; write both in "
-                "one way."
+                f"{plain.file}: `{column}` has numbers without names, but {other.file} has names; use one type in both."
             )
     return [_labelled(one, words) for one in columns]
 
@@ -119,7 +118,7 @@ def _check_numbers(file: Path, title: str, numbers: Sequence[int], names: Sequen
     last = len(names) if names else LARGEST
     wrong = next((row for row, number in enumerate(numbers) if not 0 <= number < last), None)
     if wrong is not None:
-        known = f"one of the {len(names):,} classes that the file names" if names else "a class number from 0 on"
+        known = f"one of the {len(names):,} classes listed in the file" if names else "a class number of at least 0"
         raise UsageError(f"{file}, row {wrong}: `{title}` is {numbers[wrong]}, not {known}.")
 
 

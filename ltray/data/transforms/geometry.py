@@ -49,7 +49,7 @@ class PaddedCrop:
         if int(room.min()) < 0:
             raise UsageError(
                 f"A crop of {self.size} pixels needs images of at least {self.size - 2 * self.padding} pixels a side, "
-                f"but got {height} x {width}. Convert the data set at a higher resolution."
+                f"but got {height} x {width}. Convert the data set with a higher resolution."
             )
         draws = uniform(keys, 3)
         corner = (draws[:, :2] * (room + 1)).long()

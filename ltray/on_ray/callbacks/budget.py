@@ -1,4 +1,4 @@
-"""Measures what a search spends, and closes it once its budget is spent."""
+"""Measures the budget that a search uses, and ends the search when the budget is used up."""
 
 import time
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class BudgetCallback(Callback):
 
     Args:
         folder: The run folder, which keeps the record.
-        stopper: Told once the budget is spent.
+        stopper: Called when the budget is used up.
         budget: The limit, or None.
         each: What one trial holds, all its workers together: {"CPU": …, "GPU": …}.
         started: `time.monotonic()` when the command began to use the cluster.
@@ -73,4 +73,4 @@ class BudgetCallback(Callback):
         self.spent.add(now - self._counted, cpus=held.get("CPU", 0.0), gpus=held.get("GPU", 0.0))
         self._counted = now
         if self._budget and self._budget.is_spent(self.spent):
-            self._closing.after_this_epoch(self._budget.spent_words)
+            self._closing.after_this_epoch(self._budget.spent_message)

@@ -71,7 +71,7 @@ class ProgressCallback(Callback):
         words = self._closing.words()
         if words != self._told:
             self._told = words
-            self._say(words)
+            self._print_line(words)
         self._refresh()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -87,7 +87,7 @@ class ProgressCallback(Callback):
             return
         number = task_of(trial).number
         if INTERRUPTED in result:  # what the trial's own workers survived
-            self._say(f"trial {number}: {result[INTERRUPTED]}")
+            self._print_line(f"trial {number}: {result[INTERRUPTED]}")
         self._running[number] = result
         self._boards[trial.trial_id].epoch(result, int(result[EPOCHS]))
         best = result.get(f"{self._metric}_best")
@@ -101,7 +101,7 @@ class ProgressCallback(Callback):
         reason = failure_of(result)
         if trial.trial_id in self._closing.ended:
             self._boards.pop(trial.trial_id).close()
-            self._say(f"trial {number} stays open at epoch {result[EPOCHS]} of {result[PLANNED_EPOCHS]}")
+            self._print_line(f"trial {number} is paused at epoch {result[EPOCHS]} of {result[PLANNED_EPOCHS]}")
         elif reason:
             self._end(trial, f"failed: {reason}")
         else:
@@ -142,7 +142,7 @@ class ProgressCallback(Callback):
         settings = task_of(trial).settings
         return {key: settings[key] for key in self._explored if key in settings}
 
-    def _say(self, line: str) -> None:
+    def _print_line(self, line: str) -> None:
         self._console.print(line, soft_wrap=True)
 
     def _refresh(self) -> None:

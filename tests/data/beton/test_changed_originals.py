@@ -78,7 +78,7 @@ def test_a_run_that_exists_stops_and_a_new_one_converts_again(pets: Path) -> Non
     assert opened("trust").digest == before  # a worker of a run that began before
     data = opened("convert")
     assert data.digest != before and sum(data.tail.counts) == 7
-    assert "converted again, since its originals have changed: 1 added" in data.describe()
+    assert "converted again, because its originals have changed: 1 added" in data.describe()
     assert "1 left out" in data.describe()
     assert opened("compare").digest == data.digest
 
@@ -88,7 +88,7 @@ def test_without_originals_the_converted_files_decide(pets: Path) -> None:
     shutil.rmtree(pets / "pets")
     for check in ("compare", "convert", "look"):
         data = opened(check)  # type: ignore[arg-type]
-        assert data.digest == before and "its originals are not on this machine" in data.describe()
+        assert data.digest == before and "the originals are not on this machine" in data.describe()
     (pets / "pets").mkdir()  # a mount point without its disk
     assert opened("compare").digest == before
 
@@ -123,7 +123,7 @@ def test_a_look_writes_nothing(pets: Path) -> None:
     before["pets/dog"] = listing(pets)["pets/dog"]
     data = opened("look")
     assert sum(data.tail.counts) == 7 and len(list(data.test())) == 1
-    assert "not converted yet as it is now" in data.describe()
+    assert "not yet converted in its present state" in data.describe()
     assert listing(pets) == before
 
 
@@ -183,7 +183,7 @@ def test_a_folder_of_somebody_else_is_refused(here: Path) -> None:
     folder = folder_of(definition)
     folder.mkdir(parents=True)
     (folder / "thesis.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"is not empty and was not made by ltray.convert \(it holds thesis.txt\)"):
+    with pytest.raises(UsageError, match=r"is not empty and was not made by ltray.convert \(it contains thesis.txt\)"):
         conversion.convert(definition, progress=QUIET)
 
 
@@ -192,7 +192,7 @@ def test_two_data_sets_do_not_share_a_folder(pets: Path) -> None:
     (pets / "others.yaml").write_text(
         PETS.replace("name: pets", "name: others").replace("folder: pets", "folder: others")
     )
-    with pytest.raises(UsageError, match="holds the converted files of the data set `pets`.*`others`"):
+    with pytest.raises(UsageError, match="contains the converted files of the data set `pets`.*`others`"):
         conversion.convert(DatasetDefinition.read("others.yaml"), progress=QUIET)
     (pets / "same.yaml").write_text(PETS.replace("name: pets", "name: same") + "largest_class: 2\n")
     assert not conversion.convert(DatasetDefinition.read("same.yaml"), progress=QUIET)  # the same images

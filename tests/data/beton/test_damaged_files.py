@@ -84,7 +84,7 @@ DAMAGE = [
     (gone, ["train.beton is missing", "convert the data set again"]),
     (sidecar_gone, ["train.json: not a readable sidecar", "convert the data set again"]),
     (sidecar_of_another, ["train.beton: ", "delete it and convert the data set again"]),
-    (other_size_wanted, ["stored as square 32", "now mean square 48", "convert the data set again"]),
+    (other_size_wanted, ["stored as square 32", "now require square 48", "convert the data set again"]),
 ]
 
 

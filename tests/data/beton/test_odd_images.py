@@ -90,7 +90,7 @@ HANDLED: dict[str, tuple[Make, str]] = {
     "palette.png": (plain("png", RGB.quantize(8)), "palette"),
     "clear palette.png": (clear_palette, "palette"),
     "clear.png": (over_white, "transparency"),
-    "turned.jpg": (lying_on_its_side, "turned by EXIF"),
+    "turned.jpg": (lying_on_its_side, "rotated by EXIF"),
     "1x1.png": (plain("png", RGB.resize((1, 1))), "tiny: 1 x 1 pixels"),
     "wide.png": (wide, "tiny: 4000 x 3 pixels"),
     "moving.gif": (frames("gif"), "first of several frames"),
@@ -127,7 +127,7 @@ def huge(path: Path) -> None:
 
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty.jpg": (content(b""), "the file is empty"),
-    "text.png": (content(b"no image"), "not an image of a known kind"),
+    "text.png": (content(b"no image"), "not an image of a supported format"),
     "cut.jpg": (cut("jpeg"), "truncated"),
     "cut.png": (cut("png"), "cut.png: "),
     "huge.png": (huge, "too many pixels to decode safely"),
@@ -196,5 +196,5 @@ def test_what_cannot_be_used_is_named_with_the_reason(
 
 def test_what_is_no_image_of_a_class_is_counted(converted: tuple[Path, dict[str, Pixels], list[str]]) -> None:
     report = converted[2]
-    assert "train: 2 files of other kinds left alone: .txt 1, .heic 1" in report
-    assert any(line.startswith("train: 1 image outside class folders left alone") for line in report)
+    assert "train: 2 files of other types ignored: .txt 1, .heic 1" in report
+    assert any(line.startswith("train: 1 image outside class folders ignored") for line in report)

@@ -31,5 +31,7 @@ def test_a_worker_that_dies_before_it_reads_anything_is_noticed(
     resource_tracker.ensure_running()  # it starts by the same program
     monkeypatch.setattr(spawn, "get_executable", lambda: program.encode())
     prepared, storage = Prepared(tmp_path, 3 * CHUNK), DatasetDefinition.read("digits-lt").storage
-    with pytest.raises(UsageError, match=r"A process died while it read images 0 to \d+; was there too little memory"):
+    with pytest.raises(
+        UsageError, match=r"A process crashed while it read images 0 to \d+. A likely cause is too little memory"
+    ):
         prepare(LargeOpener(), prepared, storage=storage, workers=2, advance=lambda count: None)

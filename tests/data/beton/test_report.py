@@ -22,8 +22,8 @@ def test_a_picture_that_trains_and_evaluates_is_named(order: tuple[str, str]) ->
     pools = {"train": pool("abc", [0, 1, 1]), "test": pool("xb", [0, 0])}
     lines = report({name: pools[name] for name in order}).splitlines()
     assert (
-        "train and test: 1 picture found more than once, 1 of them in different classes; they train and evaluate"
-        in lines
+        "train and test: 1 picture found more than once, 1 of them in different classes; they are in training and "
+        "evaluation" in lines
     )
     assert any("b\\xdf1.png" in line and line.count("=") == 1 for line in lines)
 

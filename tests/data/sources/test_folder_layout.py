@@ -73,7 +73,7 @@ def test_what_systems_and_tools_leave_is_neither_image_nor_class_at_any_depth(pl
 
 def test_folders_of_systems_are_named_where_they_might_have_been_classes(tmp_path: Path) -> None:
     put(tmp_path, *PETS, "lost+found/1.png", "cat/@eaDir/1.png", ".git/1.png")
-    assert "train: left alone, since systems and tools make them: @eaDir, lost+found" in opened(tmp_path).notes
+    assert "train: ignored, because systems and tools create them: @eaDir, lost+found" in opened(tmp_path).notes
 
 
 def test_other_users_leftovers_are_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], dict[str, list[str]], tuple[str, ...]]
     "a class called train": (
         ("bus/1.png", "streetcar/1.png", "train/1.png"),
         {"train": ["bus/1.png", "streetcar/1.png", "train/1.png"]},
-        ("`train` is taken for a class, not for a split",),
+        ("`train` is used as a class, not as a split",),
     ),
     "splits of other spellings": (
         ("Train_Set/cat/1.png", "Train_Set/dog/1.png", "Validation-Images/cat/2.png", "test data/dog/3.png"),
@@ -130,47 +130,47 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], dict[str, list[str]], tuple[str, ...]]
             "validation": ["dog/val/3.png"],
             "test": ["cat/test/2.png", "dog/test/2.png"],
         },
-        ("the splits lie inside the classes", "cat/test: test, train, validation"),
+        ("the splits are inside the classes", "cat/test: test, train, validation"),
     ),
     "a wrapper": (
         ("photos/photos/cat/1.png", "photos/photos/dog/1.png", "notes.txt"),
         {"train": ["photos/photos/cat/1.png", "photos/photos/dog/1.png"]},
-        ("classes are looked for in", "photos/photos"),
+        ("classes are read from", "photos/photos"),
     ),
     "a wrapper of splits, and labels of another tool": (
         ("images/train/cat/1.png", "images/train/dog/1.png", "images/val/cat/2.png", "labels/train/1.txt"),
         {"train": ["images/train/cat/1.png", "images/train/dog/1.png"], "test": ["images/val/cat/2.png"]},
-        ("classes are looked for in", "images"),
+        ("classes are read from", "images"),
     ),
     "a taxonomy": (
         ("animal/cat/1.png", "animal/dog/2.png", "plant/1.png"),
         {"train": ["animal/cat/1.png", "animal/dog/2.png", "plant/1.png"]},
-        ("train: images in folders below a class's own folder are of this class: animal (cat, dog)",),
+        ("train: images in subfolders of a class folder belong to this class: animal (cat, dog)",),
     ),
     "test images without classes": (
         ("train/cat/1.png", "train/dog/1.png", "test/1.png", "test/2.png"),
         {"train": ["train/cat/1.png", "train/dog/1.png"]},
-        ("`test` is left out: images without a folder of their class",),
+        ("`test` is ignored: images without a class folder",),
     ),
-    "more beside the splits": (
+    "more next to the splits": (
         ("train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "extra/1.png"),
         {"train": ["train/cat/1.png", "train/dog/1.png"], "test": ["val/cat/1.png"]},
-        ("left out, beside the splits: extra",),
+        ("ignored, next to the splits: extra",),
     ),
     "a class that vanishes": (
         ("cat/1.png", "dog/1.png", "emu/", "fox/1.heic", "fox/2.HEIC"),
         {"train": ["cat/1.png", "dog/1.png"]},
-        ("train: 2 folders without an image, taken for no class: emu (empty), fox (.heic 2)",),
+        ("train: 2 folders without an image, not used as classes: emu (empty), fox (.heic 2)",),
     ),
     "loose images": (
         ("train/cat/1.png", "train/dog/1.png", "train/2.png", "test/dog/4.png"),
         {"train": ["train/cat/1.png", "train/dog/1.png"], "test": ["test/dog/4.png"]},
-        ("train: 1 image outside class folders left alone",),
+        ("train: 1 image outside class folders ignored",),
     ),
     "classes of one name but for case": (
         ("Cat/1.png", "cat/1.png", "dog/1.png"),
         {"train": ["Cat/1.png", "cat/1.png", "dog/1.png"]},
-        ("classes that differ in upper and lower case only: Cat, cat",),
+        ("classes that differ only in upper and lower case: Cat, cat",),
     ),
 }
 
@@ -194,7 +194,7 @@ UNCLEAR: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "splits without classes": (
         ("train/1.png", "test/1.png"),
-        "`test`, `train` are taken for a split, but the images lie",
+        "`test`, `train` are used as a split, but the images are",
     ),
     "a split twice": (
         ("train/cat/1.png", "train/dog/1.png", "training/cat/1.png"),
@@ -206,19 +206,19 @@ UNCLEAR: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "a class empty in train": (
         ("train/cat/1.png", "train/dog/1.png", "train/emu/", "test/emu/1.png"),
-        "test has classes that train has not: emu",
+        "test has classes that train does not have: emu",
     ),
     "a class in other case": (
         ("train/cat/1.png", "train/dog/1.png", "test/Cat/1.png"),
-        r"test has classes that train has not: Cat \(train has `cat`, in other case\)",
+        r"test has classes that train does not have: Cat \(train has `cat`, in other case\)",
     ),
     "two spellings of one letter": (
         ("caf\u00e9/1.png", "cafe\u0301/1.png"),
-        r"two classes are shown as `caf\u00e9`: 'caf(e\\u0301|\\xe9)' and",
+        r"two class names look the same, `caf\u00e9`: 'caf(e\\u0301|\\xe9)' and",
     ),
-    "a space behind a name": (("cat/1.png", "cat /1.png"), "two classes are shown as `cat`: 'cat' and 'cat '"),
-    "no width": (("cat/1.png", "c\u200bat/1.png"), "two classes are shown as"),
-    "a name of spaces": (("cat/1.png", " /1.png"), "the name ' ', which shows nothing"),
+    "a space behind a name": (("cat/1.png", "cat /1.png"), "two class names look the same, `cat`: 'cat' and 'cat '"),
+    "no width": (("cat/1.png", "c\u200bat/1.png"), "two class names look the same"),
+    "a name of spaces": (("cat/1.png", " /1.png"), "the name ' ', which has no visible character"),
 }
 
 
@@ -244,7 +244,7 @@ def test_names_that_are_not_utf_8_are_shown_escaped(tmp_path: Path) -> None:
     assert source.class_names == ("dog\\x1b[31m", "k\\xf6nig")
     assert images(source, tmp_path)[1].startswith(koenig)
     put(tmp_path, "k\\xf6nig/1.png")
-    with pytest.raises(UsageError, match="two classes are shown as"):
+    with pytest.raises(UsageError, match="two class names look the same"):
         opened(tmp_path)
 
 

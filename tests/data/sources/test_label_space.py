@@ -67,7 +67,7 @@ def test_a_parquet_pool_with_other_names_in_its_metadata_shifts_no_class(
             "category `dog` has the id 1 in .*train.json, but 7 in .*test.json",
         ),
         ({"dog": 1, "emu": 5}, ("dog", "emu"), "category `emu` has the id 90210 in .*train.json, but 5 in"),
-        ({"dog": 1, "emu": 2, "fox": 3}, ("fox",), "test has classes that train has not: fox"),
+        ({"dog": 1, "emu": 2, "fox": 3}, ("fox",), "test has classes that train does not have: fox"),
     ],
 )
 def test_json_lists_that_contradict_one_another_are_refused_by_class(
@@ -82,7 +82,7 @@ def test_category_ids_may_be_sparse_or_words_and_unused_ones_are_named(tmp_path:
     train = coco(tmp_path, "train", PETS, IDS | {"gnu": 5}, ("gnu", "emu", "cat", "dog"))
     source = opened(tmp_path, train)
     assert source.class_names == ("cat", "dog", "emu") and classes(source, "train") == list(PETS)
-    assert source.notes == (f"{tmp_path}/train.json: classes without an image left out: gnu",)
+    assert source.notes == (f"{tmp_path}/train.json: classes without images left out: gnu",)
     words = {name: f"id-{name}" for name in IDS}
     source = opened(tmp_path, train, coco(tmp_path, "test", ("emu", "dog"), words, ("dog", "emu")))
     assert classes(source, "test") == ["emu", "dog"]
@@ -115,13 +115,13 @@ JSON: dict[str, tuple[Mapping[str, object], str]] = {
     ),
     "two categories of one name": (
         {"categories": [{"id": 0, "name": "cat"}, {"id": 1, "name": " cat"}]},
-        "two classes are shown as `cat`",
+        "two class names look the same, `cat`",
     ),
     "a category without a name": ({"categories": [{"id": 0}]}, "KeyError 'name'"),
     "a category called null": ({"categories": [{"id": 0, "name": None}]}, "category 0 must have a name"),
     "an image of two classes": (
         {"annotations": [{"image_id": 1, "category_id": 0}, {"image_id": 1, "category_id": 1}]},
-        r"train/a.png is of two classes, cat \(annotation 0\) and dog \(annotation 1\)",
+        r"train/a.png has two classes, cat \(annotation 0\) and dog \(annotation 1\)",
     ),
     "an image without a path": ({"images": [{"id": 1, "file_name": None}]}, "`file_name` of 1 must be a path"),
     "two images of one id": (
@@ -174,9 +174,9 @@ def test_a_label_far_out_is_refused_at_once_and_in_little_memory(tmp_path: Path,
 @pytest.mark.parametrize("source", ["lines", "parquet"])
 def test_a_gap_and_a_class_only_of_the_test_set_are_refused(tmp_path: Path, source: str) -> None:
     write = lines if source == "lines" else parquet
-    with pytest.raises(UsageError, match=r"1 of 3 classes have no training image: 1; labels count from 0"):
+    with pytest.raises(UsageError, match=r"1 of 3 classes have no training image: 1; labels start at 0"):
         opened(tmp_path, write(tmp_path, "train", [0, 2, 2]))
-    with pytest.raises(UsageError, match=r"train\..*: test has classes that train has not: 2"):
+    with pytest.raises(UsageError, match=r"train\..*: test has classes that train does not have: 2"):
         opened(tmp_path, write(tmp_path, "train", [0, 1, 1]), write(tmp_path, "test", [0, 2]))
     source_ = opened(tmp_path, write(tmp_path, "train", [0, 1, 2]), write(tmp_path, "test", [2, 2]))
     assert classes(source_, "test") == ["2", "2"]

@@ -57,7 +57,7 @@ def test_absolute_paths_and_names_with_odd_bytes_are_found(tmp_path: Path) -> No
         ("train/0.png 0\ntrain/1.png 1\n".encode("utf-16"), "is not a text file in UTF-8"),
         (
             b"https://images.example/0.png 0\nhttps://images.example/1.png 1\n",
-            "which is an address; download the images",
+            "which is a URL; download the images",
         ),
         (b"train/0.png 0\ntrain/1.png 1\n./train/0.png 1\n", r"line 3: train/0.png has label 1, but label 0 in line 1"),
     ],
@@ -100,7 +100,7 @@ def test_names_of_classes_come_in_several_forms(tmp_path: Path, content: str, na
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("cat\ncat \n", "two classes are shown as `cat`"),
+        ("cat\ncat \n", "two class names look the same, `cat`"),
         ("cat\n", r"train.txt, line 2: train/1.png has label 1, but of 1 classes the last is 0"),
         ("cat\ndog\nemu\n", "1 of 3 classes have no training image: emu"),
         ("", "has no names"),

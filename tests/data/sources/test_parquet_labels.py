@@ -30,10 +30,10 @@ PARQUET: dict[str, tuple[object, object, str]] = {
         "row 1: `label` is 18446744073709551615, not a class number",
     ),
     "no name": (["cat", " "], None, "row 1: `label` is ' '; a class needs a name"),
-    "one name twice": (["cat", "cat "], None, "two classes are shown as `cat`"),
-    "names twice": ([0, 1], ["cat", "cat"], "two classes are shown as `cat`"),
+    "one name twice": (["cat", "cat "], None, "two class names look the same, `cat`"),
+    "names twice": ([0, 1], ["cat", "cat"], "two class names look the same, `cat`"),
     "names that are none": ([0, 1], [1, 2], "the class names of `label` must be text"),
-    "a single class": ([0, 0], None, "images of one class only, `0`"),
+    "a single class": ([0, 0], None, "images of only one class, `0`"),
 }
 
 
@@ -49,13 +49,13 @@ def test_parquet_files_that_do_not_fit_one_another_are_refused_or_said(tmp_path:
     named = parquet(tmp_path, "train", [0, 1, 2], ["cat", "dog", "emu"])
     source = opened(tmp_path, named, parquet(tmp_path, "test", [2, 1]))
     assert classes(source, "test") == ["emu", "dog"]
-    assert "test.parquet: has numbers without names; taken for those of" in source.notes[0]
+    assert "test.parquet: has numbers without names; they are used as those of" in source.notes[0]
     with pytest.raises(UsageError, match="test.parquet, row 1 has label 7, which is not one of the 3 classes"):
         opened(tmp_path, named, parquet(tmp_path, "test", [2, 7]))
-    with pytest.raises(UsageError, match="test has classes that train has not: fox"):
+    with pytest.raises(UsageError, match="test has classes that train does not have: fox"):
         opened(tmp_path, named, parquet(tmp_path, "test", ["cat", "fox"]))
     words = parquet(tmp_path, "train", ["cat", "dog"])
-    with pytest.raises(UsageError, match="test.parquet: `label` holds numbers without names, but .*train.parquet"):
+    with pytest.raises(UsageError, match="test.parquet: `label` has numbers without names, but .*train.parquet"):
         opened(tmp_path, words, parquet(tmp_path, "test", [0, 1]))
     parquet(tmp_path, "a-0", [0, 1], ["cat", "dog"])
     parquet(tmp_path, "a-1", [0, 1], ["dog", "emu"])
@@ -69,7 +69,7 @@ def test_parquet_files_that_do_not_fit_one_another_are_refused_or_said(tmp_path:
 def test_damaged_metadata_other_columns_and_columns_of_pixels_are_said(tmp_path: Path) -> None:
     table = pa.table({"image": [b"x"] * 2, "label": [0, 1], "fine_label": [1, 0]})
     pq.write_table(table, tmp_path / "train.parquet")
-    note = "labels are read from `label`; it has `fine_label` too: `label_column` chooses"
+    note = "labels are read from `label`; it also has `fine_label`; set `label_column` to use another column"
     assert note in opened(tmp_path, "train.parquet").notes[0]
     assert opened(tmp_path, "train.parquet", label_column="fine_label").pools["train"]().labels.tolist() == [1, 0]
     pq.write_table(table.replace_schema_metadata({b"huggingface": b"{"}), tmp_path / "train.parquet")

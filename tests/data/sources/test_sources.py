@@ -80,7 +80,7 @@ def test_numbered_classes_are_in_the_order_of_their_numbers(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("names", "said"),
-    [(("train/a", "train/b", "test/c"), "classes that train has not: c"), (("test/a",), "but no train folder")],
+    [(("train/a", "train/b", "test/c"), "classes that train does not have: c"), (("test/a",), "but no train folder")],
 )
 def test_folders_that_are_no_data_set_are_refused(tmp_path: Path, names: tuple[str, ...], said: str) -> None:
     for name in names:
@@ -142,7 +142,7 @@ def test_a_reference_list_gives_the_counts_of_a_power(tmp_path: Path) -> None:
     [
         ("airfield/a 0.png 0\nairfield/a 1.png\n", r"train.txt:2: must be `path label`"),
         ("", "lists no images"),
-        ("nowhere/a.png 0\nnowhere/b.png 1\n", "set `folder` to what the list's paths are relative to"),
+        ("nowhere/a.png 0\nnowhere/b.png 1\n", "set `folder` to the folder that the list's paths are relative to"),
     ],
 )
 def test_broken_lists_are_refused_with_their_line(tmp_path: Path, text: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""The charts of a report, each from plain numbers."""
+"""The charts of a report, drawn from tables of results."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,16 @@ from ltray.results.finalist_table import name_of
 from ltray.study.short_runs import RUN
 
 PERCENT = 100.0
-NAMED = 12  # classes up to which each has a mark of its own
+NAMED = 12  # up to this number of classes, the axis names each one
 
 
 def learning_curves(history: pd.DataFrame, metric: str, *, best: int | None, papers: Sequence[int]) -> str:
-    """Draw a metric by epoch, a line a trial; ends of stopped trials mark the rungs.
+    """Draw a metric by epoch, one line per trial; dotted lines mark the epochs at which trials were stopped.
 
     Args:
-        history: One row a trial and epoch; a trial of several runs has a line for each.
+        history: One row per trial and epoch; a trial of several runs has one line for each run.
         metric: Column to draw, a share of 1.
-        best: Trial to stand out.
+        best: Trial to emphasise.
         papers: Trials of the papers' setting.
     """
     runs = history[RUN] if RUN in history else pd.Series(0, index=history.index)
@@ -54,7 +54,7 @@ def slice_of(trials: pd.DataFrame, knob: str, metric: str, *, label: str, log: b
         trials: Results; those without the metric are left out.
         knob: Column of the knob.
         metric: Column to draw, a share of 1.
-        label: What the axis says.
+        label: Label of the axis.
         log: Whether the knob was drawn on a logarithmic scale.
     """
     known = trials[trials[metric].notna() & trials[knob].notna()]
@@ -73,18 +73,18 @@ def slice_of(trials: pd.DataFrame, knob: str, metric: str, *, label: str, log: b
 
 
 def front(trials: pd.DataFrame, *, x: str, y: str, labels: tuple[str, str], line: bool) -> str:
-    """Draw every whole run by two objectives, those on the front standing out.
+    """Draw every complete trial by two objectives and emphasise the Pareto front.
 
     Args:
         trials: Results with both columns and `front`; accuracies are shares of 1.
         x: Column of the horizontal axis.
         y: Column of the vertical axis.
-        labels: What the two axes say.
-        line: Whether to join the front's dots; of more than two objectives it has no order.
+        labels: Labels of the two axes.
+        line: Whether to connect the dots of the front; with more than two objectives it has no order.
     """
     scale = {name: 1.0 if name == "seconds" else PERCENT for name in (x, y)}
     across, up = (Axis.around(trials[name] * scale[name], label) for name, label in zip((x, y), labels, strict=True))
-    chart = Chart(across, up, f"front: {labels[1]} over {labels[0]}", height=280)
+    chart = Chart(across, up, f"Pareto front: {labels[1]} over {labels[0]}", height=280)
     best = trials[trials["front"]].sort_values(x)
     if line:
         chart.line([(scale[x] * a, scale[y] * b) for a, b in zip(best[x], best[y], strict=True)], "front")
@@ -101,7 +101,7 @@ def finalist_dots(finalists: pd.DataFrame, runs: pd.DataFrame, *, metric: str) -
 
     Args:
         finalists: The summary, best first.
-        runs: One row a run.
+        runs: One row per run.
         metric: "selection" for the images that select, or "test/acc_all".
     """
     known = finalists[finalists[f"{metric}_mean"].notna()]
@@ -111,7 +111,7 @@ def finalist_dots(finalists: pd.DataFrame, runs: pd.DataFrame, *, metric: str) -
         spread += [_ends(row, metric)[i] for i in (0, 1) if math.isfinite(row[f"{metric}_low"])]
     names = [name_of(row) for _, row in known.iterrows()][::-1]
     height = 60 + 34 * len(names)
-    chart = Chart(Axis.around(spread, "accuracy, %"), Axis.of_names(names), "finalists", height=height, left=64)
+    chart = Chart(Axis.around(spread, "accuracy, %"), Axis.of_names(names), "finalists", height=height, left=128)
     for place, (_, row) in enumerate(reversed(list(known.iterrows()))):
         own = runs[runs["trial"] == row["trial"]]
         for _, run in own[own[column].notna()].iterrows():
@@ -132,7 +132,7 @@ def finalist_dots(finalists: pd.DataFrame, runs: pd.DataFrame, *, metric: str) -
 
 
 def _ends(row: "pd.Series[Any]", metric: str) -> tuple[float, float]:
-    """Return an interval's ends in percent, within what an accuracy can be."""
+    """Return the ends of an interval in percent, limited to 0 to 100."""
     low, high = (min(max(PERCENT * row[f"{metric}_{end}"], 0.0), PERCENT) for end in ("low", "high"))
     return low, high
 
@@ -142,7 +142,7 @@ def _selection_column(row: "pd.Series[Any]") -> str:
 
 
 def per_class(accuracy: Sequence[float], counts: Sequence[int], groups: Mapping[str, Sequence[int]]) -> str:
-    """Draw the accuracy of each class, the most frequent ones to the left.
+    """Draw the accuracy of each class; the most frequent class is on the left.
 
     Args:
         accuracy: Share of correct images by class; NaN for a class without images.
@@ -170,7 +170,7 @@ def tau_curve(curves: Mapping[str, Sequence[tuple[float, float]]], *, best: floa
     """Draw accuracy over τ for all classes and for each group, with the best τ marked."""
     points = [p for line in curves.values() for p in line]
     x = Axis(min(p[0] for p in points), max(p[0] for p in points), "τ")
-    chart = Chart(x, Axis.around([PERCENT * p[1] for p in points], "accuracy, %"), "accuracy over tau")
+    chart = Chart(x, Axis.around([PERCENT * p[1] for p in points], "accuracy, %"), "accuracy over τ")
     chart.rule(x=best)
     for group, line in curves.items():
         chart.line([(tau, PERCENT * value) for tau, value in line], group, group)

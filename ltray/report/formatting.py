@@ -1,4 +1,4 @@
-"""Values as a report writes them."""
+"""Values as text, as a report shows them."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def percent(share: Any) -> str:
 
 
 def spread_of(row: Any, name: str) -> str:
-    """Return mean and interval of a column, or a dash where a run has none."""
+    """Return mean and interval of a column, or a dash where the table lacks the column."""
     return spread(row, name) if f"{name}_mean" in row else "–"
 
 
@@ -34,5 +34,5 @@ def cell(value: Any) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return a value of env.json as a line."""
+    """Return a value of env.json as one line."""
     return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)

@@ -1,4 +1,4 @@
-"""What a search says of its space at the end: which knobs mattered, and which ranges were too narrow."""
+"""What a search prints about its space at the end: the importance of each knob, and ranges that are too narrow."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ from ltray.results.tables import write_table
 from ltray.run_folder import IMPORTANCE
 from ltray.space.search_space import SearchSpace
 
-NOT_BEYOND_CHANCE = "which knobs matter cannot be told from chance after {} trials"
+NOT_SIGNIFICANT = "hyperparameter importance: no knob is significant after {} trials"
 
 
-def tell_what_moved(table: pd.DataFrame, space: SearchSpace, folder: Path, console: Console) -> None:
-    """Print the knobs' importance and the ranges to widen; keep the former as `importance.csv`.
+def print_importance(table: pd.DataFrame, space: SearchSpace, folder: Path, console: Console) -> None:
+    """Print the importance of the knobs and the ranges to widen; write the importance to `importance.csv`.
 
     Args:
         table: What `trial_table` returned.
@@ -30,32 +30,32 @@ def tell_what_moved(table: pd.DataFrame, space: SearchSpace, folder: Path, conso
     found = importances(table, space.dimensions, selection=selection, rule=space.stop.rule, objective=objective)
     if isinstance(found, list):
         write_table(importance_table(found), folder / IMPORTANCE)
-        if any(one.beyond_chance for one in found):
+        if any(one.significant for one in found):
             console.print(render_importance(found, space.headings()))
         else:
-            found = NOT_BEYOND_CHANCE.format(len(table))
+            found = NOT_SIGNIFICANT.format(len(table))
     if isinstance(found, str):
         console.print(found, style="dim", soft_wrap=True)
     if space.stop.rule == "pbt":
-        return  # nor does a best value at an end say that it was best there
+        return  # a member had several values, so that its last one may lie at an end by chance
     for edge in edges(table, space.dimensions, metric=space.base.metric):
         console.print(
-            f"{edge.key}: the best values lie at the {edge.end} end of its range (best {edge.best:.6g}); "
-            f"a wider one is {edge.suggestion}",
+            f"{edge.key}: the best values are at the {edge.end} end of the range (best {edge.best:.6g}); "
+            f"a wider range is {edge.suggestion}",
             style="yellow",
             soft_wrap=True,
         )
 
 
 def importance_table(found: Sequence[Importance]) -> pd.DataFrame:
-    """Return one row a group and knob: "share", "beyond_chance", "variance" (None where fANOVA does not apply)."""
+    """Return one row per group and knob: "share", "beyond_chance", "variance" (None where fANOVA is not used)."""
     return pd.DataFrame(
         [
             {
                 "group": one.group,
                 "knob": key,
                 "share": share,
-                "beyond_chance": key in one.beyond_chance,
+                "beyond_chance": key in one.significant,
                 "variance": one.variance.get(key) if one.variance else None,
             }
             for one in found
@@ -65,14 +65,14 @@ def importance_table(found: Sequence[Importance]) -> pd.DataFrame:
 
 
 def render_importance(found: Sequence[Importance], headings: Mapping[str, str]) -> Table:
-    """Return the importance for the terminal, a line a knob.
+    """Return the importance as a table for the terminal, with a row for each knob.
 
     Args:
         found: What `importances` returned.
         headings: Column heading of each knob in the trials' table, by its full name.
     """
     shown = Table(
-        title="what set the best trials apart, % (PED-ANOVA)", caption="·  not told from chance", caption_justify="left"
+        title="hyperparameter importance, % (PED-ANOVA)", caption="·  not significant", caption_justify="left"
     )
     shown.add_column("knob", justify="left")
     for one in found:
@@ -83,6 +83,6 @@ def render_importance(found: Sequence[Importance], headings: Mapping[str, str]) 
     for key in found[0].shares:
         symbol = headings.get(key, "")
         name = key if symbol in ("", key.rpartition(".")[2]) else f"{key} ({symbol})"
-        shares = [f"{100 * one.shares[key]:.0f}" if key in one.beyond_chance else "·" for one in found]
+        shares = [f"{100 * one.shares[key]:.0f}" if key in one.significant else "·" for one in found]
         shown.add_row(name, *shares, *(f"{100 * one.variance.get(key, 0.0):.0f}" for one in variances if one.variance))
     return shown
