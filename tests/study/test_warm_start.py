@@ -103,7 +103,7 @@ def test_trials_outside_of_the_new_space_are_left_out_and_counted(earlier, tmp_p
     study, _, printed = begun(tmp_path / "new", text, **{"search.warm_start": [str(earlier)]})
     inside = [t for t in study.get_trials() if ORIGIN in t.user_attrs]
     assert 0 < len(inside) < 9 and all(t.params["rescom.temperature"] >= 0.15 for t in inside)
-    assert f"left out {9 - len(inside)} (" in printed and "is not in 0.15 … 0.5" in printed
+    assert f"{9 - len(inside)} not used (" in printed and "is not in 0.15 … 0.5" in printed
 
 
 def test_a_knob_explored_there_and_fixed_here_must_have_that_value(earlier, tmp_path):
