@@ -167,7 +167,7 @@ def writing(folder: Path) -> Iterator[None]:
             raise
         raise CannotWrite(
             f"{printable(error.filename or folder)}: cannot be written: {os.strerror(error.errno or 0)}. "
-            f"{remedy[0].upper()}{remedy[1:]}; the same command then continues."
+            f"{remedy[0].upper()}{remedy[1:]}; then run the same command to continue."
         ) from error
 
 

@@ -134,7 +134,7 @@ def test_what_another_try_would_meet_again_is_a_sentence_that_names_what_to_free
         raise error
     said = str(raised.value)
     assert said.startswith(f"{printable(place)}: cannot be written: {os.strerror(number)}. ") and remedy in said
-    assert said.endswith("the same command then continues.") and "\n" not in said
+    assert said.endswith("then run the same command to continue.") and "\n" not in said
 
 
 @pytest.mark.parametrize("error", [OSError("x"), OSError(errno.ECONNRESET, "reset"), RuntimeError("x")])

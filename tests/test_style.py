@@ -110,3 +110,57 @@ def test_an_offender_is_named(pattern: re.Pattern[str], words: list[str]) -> Non
     # In pieces, or this file would be an offender.
     (found,) = offenders(pattern, {"a.txt": f"first\n{''.join(words)}\n"})
     assert found.startswith("a.txt:2: ")
+
+
+# Pictures and personified code where the field has a term. In pieces: this file must pass, too.
+IDIOMS = re.compile(
+    r"what[ _]moved|\bthe[ ]front\b(?! of)|told[ ]from chance|beyond[ ]chance|stands[ ]twice|is[ ]no YAML"
+    r"|without[ ]a word"
+    r"|\bmend(?:s|ed)?[ ](?:it|its|them|the)\b|\b(?:paper)[ ]0\b|, from[ ]none|MB[ ]are free|\d[.]\d+e[+]\d\d[ ]\w+ hours"
+    r"|cannot[ ]be told|the[ ]same command (?:then )?continues|was[ ]there too little|\bby more[ ]than chance",
+    re.IGNORECASE,
+)
+STYLE_GUIDES = ("CONTRIBUTING.md", "CHANGELOG.md")  # they list the former words beside the new ones
+
+
+def prose(name: str, text: str) -> str:
+    """The text of a file that people read: a page, or the strings and docstrings of a module, line by line."""
+    if not name.endswith(".py"):
+        return text
+    strings = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
+    return "\n".join(re.sub(r"\s+", " ", node.value) for node in strings if isinstance(node.value, str))
+
+
+def idioms(files: dict[str, str]) -> list[str]:
+    """`path: phrase` of every idiom in the strings, docstrings, pages and settings files of the project."""
+    kinds = (".py", ".md", ".yaml")
+    read = {
+        name: prose(name, text) for name, text in files.items() if name.endswith(kinds) and name not in STYLE_GUIDES
+    }
+    return [f"{name}: {match.group()}" for name, text in read.items() for match in IDIOMS.finditer(text)]
+
+
+def test_texts_use_the_terms_of_the_field() -> None:
+    package = {name: text for name, text in FILES.items() if not name.startswith("tests/")}
+    assert len(package) > 150
+    assert idioms(package) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["What mov", "ed it"],
+        ["not told fr", "om chance"],
+        ["`x` stands tw", "ice"],
+        ["the process ended without", " a word"],
+        ["mend ", "its permissions"],
+        ["temperature 1, from", " none"],
+        ["1.16e+0", "3 CPU hours"],
+        ["74,271 MB", " are free"],
+    ],
+)
+@pytest.mark.parametrize("shape", ['"""{}"""', 'print(f"a {{b}} {}")', "def f():\n    '''A.\n\n    {}\n    '''\n"])
+def test_an_idiom_is_named(words: list[str], shape: str) -> None:
+    assert idioms({"a.py": shape.format("".join(words))}) != []
+    assert idioms({"a.md": "".join(words)}) != []
+    assert idioms({"a.py": f"# {''.join(words)}\nx = 1\n"}) == []

@@ -46,7 +46,7 @@ def run(*command: str | Path, environment: dict[str, str]) -> None:
     if done.returncode != 0:
         raise SetupError(
             f"`{shlex.join(map(str, command))}` failed with exit code {done.returncode}; its message stands above.\n"
-            "Mend the cause (network? disk space?) and run the same command again; what is downloaded stays."
+            "Remove the cause (network? disk space?) and run the same command again; what is downloaded stays."
         )
 
 

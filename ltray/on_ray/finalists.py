@@ -47,7 +47,7 @@ Run = tuple[Finalist, Cell]
 def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Path, console: Console) -> list[str]:
     """Train every finalist on its seeds, or what is left of that; finished runs are not repeated.
 
-    After three rounds a finalist that is behind the leader beyond chance gets no further round;
+    After three rounds a finalist that is significantly worse than the leader gets no further round;
     the papers' setting always runs to the end, since the others are compared with it.
 
     Args:

@@ -80,7 +80,7 @@ def front(trials: pd.DataFrame, *, x: str, y: str, labels: tuple[str, str], line
         x: Column of the horizontal axis.
         y: Column of the vertical axis.
         labels: Labels of the two axes.
-        line: Whether to connect the dots of the front; with more than two objectives it has no order.
+        line: Whether to connect the dots of the Pareto front; with more than two objectives it has no order.
     """
     scale = {name: 1.0 if name == "seconds" else PERCENT for name in (x, y)}
     across, up = (Axis.around(trials[name] * scale[name], label) for name, label in zip((x, y), labels, strict=True))

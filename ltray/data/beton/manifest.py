@@ -1,7 +1,7 @@
 """The JSON file beside every .beton: what is in it, and whether it is still that.
 
-FFCV trusts its files: a cut allocation table crashes the process, a damaged pixel is read
-without a word. So nothing is opened before its sidecar agrees.
+FFCV does not check its files: a truncated allocation table crashes the process, a damaged pixel is read
+without an error. Therefore a file is compared with its sidecar before it is opened.
 """
 
 import dataclasses

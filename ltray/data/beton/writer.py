@@ -27,7 +27,7 @@ from ltray.printable import printable
 SMALLEST_PAGE, LARGEST_PAGE = 1 << 21, 1 << 31  # FFCV: 2 MiB <= page size < 4 GiB, a power of two
 SILENCE = 300.0  # seconds without a written image after which the writer counts as hung
 CHUNK = 64  # images a worker takes at a time; progress comes in these steps
-REMEDY = "What is done is kept, and the same command continues."
+REMEDY = "Completed parts are kept; run the same command again to continue."
 
 
 @dataclass(frozen=True)
