@@ -13,7 +13,7 @@ class UsageError(ValueError):
 
 
 class CannotWrite(UsageError):
-    """A file system that takes no more, such as a full disk: the same command continues once it does."""
+    """A file system that takes no more, such as a full disk: run the same command again to continue once it does."""
 
 
 def shown(value: Any) -> str:

@@ -110,9 +110,7 @@ class Experiment:
         """Return what `following` changed, a line each: "rescom.hard_negatives 30 (the paper's 400; …)"."""
         papers = [method.knobs.resolve(self.dataset.profile, {}) for method in self.methods]
         runs = zip(self.methods, self.knobs, before.knobs, papers, strict=True)
-        return [
-            f"{m.name}.{line}" for m, now, usual, paper in runs for line in now.described_changes(usual, world, paper)
-        ]
+        return [f"{m.name}.{line}" for m, now, old, paper in runs for line in now.described_changes(old, world, paper)]
 
     def settings(self) -> dict[str, Any]:
         """Return the complete flat settings; `from_settings` of them gives an equal experiment.

@@ -16,8 +16,8 @@ FILES = ("start", "weights")  # settings that name a file or a folder
 class RunSettings(Knobs):
     """What a run sets besides its data set, its methods and their knobs; "" where the run finds it itself."""
 
-    seed: int = knob(0, "", "seed of weights, order and augmentation", low=0, high=HIGHEST_SEED)
-    backbone: str = knob("", "", "network of the first method that builds one, or a dotted path")
+    seed: int = knob(0, "", "seed of weights, order of images and augmentation", low=0, high=HIGHEST_SEED)
+    backbone: str = knob("", "", "backbone of the first method that builds a network, or a dotted path")
     weights: str = knob("", "", "random, imagenet, or a file")
     frozen: str = knob("", "", "part of the pretrained weights that is not trained")
     start: str = knob("", "", "folder of a checkpoint to continue from")

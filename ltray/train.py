@@ -179,7 +179,7 @@ def _follow(
         Placement(Path.cwd(), resources.workers, cluster.worker_resources(resources), resources.retries, pins),
         folder=folder,
         earlier=known[-1][0] if known else None,
-        tell=tell,
+        tell=print_line,
     )
     last: Mapping[str, Any] = {}
     try:

@@ -42,12 +42,12 @@ class DatasetDefinition(Knobs):
     factor and seed.
     """
 
-    name: str = knob("", "", "what results and folders call the data set")
-    source: str = knob("", "", "where the original images come from", choices=SOURCES, dotted=True)
+    name: str = knob("", "", "name of the data set in results and folders")
+    source: str = knob("", "", "source of the original images", choices=SOURCES, dotted=True)
     folder: str = knob(
         "",
         "",
-        "folder of the originals; empty: where the source finds or downloads them",
+        "folder of the originals; empty: the default folder of the source, or a download",
         needs=("source", OrDotted(tuple(name for name in SOURCES if name != "digits"))),
     )
     train_list: str = knob("", "", "list file or Parquet pattern of the training images", needs=_LISTED)

@@ -154,7 +154,7 @@ def test_a_backbone_of_another_package_is_built_by_its_dotted_path(other_package
         ("otherpackage.nets:Unfinished", "must give a ltray.network.Backbone with integers `width` and `stride`"),
         ("otherpackage.nets:nn", "is the module `torch.nn`, but must be a class or function"),
         ("otherpackage.nets:tinny", "Did you mean `tiny`"),
-        ("otherpackage.nets.tiny", "A backbone of another package is named by its dotted path"),
+        ("otherpackage.nets.tiny", "A backbone of another package is given by its dotted path"),
         ("resnet23", "is 'resnet23', which is not known. Did you mean `resnet32`"),
         ("builtins:dict", "must give a ltray.network.Backbone .*but gave {}"),
     ],

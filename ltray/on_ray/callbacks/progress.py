@@ -79,7 +79,7 @@ class ProgressCallback(Callback):
         self._running.setdefault(task_of(trial).number, {})
         if trial.trial_id not in self._boards:
             self._boards[trial.trial_id] = TensorBoardLogger(Path(trial.path))
-            self._say(f"trial {task_of(trial).number} starts: {self._settings(trial)}")
+            self._print_line(f"trial {task_of(trial).number} starts: {self._settings(trial)}")
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **i: Any) -> None:
         """A trial has finished an epoch."""
@@ -113,14 +113,14 @@ class ProgressCallback(Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has failed for good."""
         number = task_of(trial).number
-        self._end(trial, f"failed: {error_of(trial)} (in full: {trial.error_file})")
+        self._end(trial, f"failed: {error_of(trial)} (complete message: {trial.error_file})")
         self._running.pop(number, None)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has failed and continues from its checkpoint."""
         left = trial.max_failures - trial.num_failures
         who = f"trial {task_of(trial).number}"
-        self._say(interruption(who, error_of(trial), epoch=last_epoch(trial), left=left))
+        self._print_line(interruption(who, error_of(trial), epoch=last_epoch(trial), left=left))
 
     def close(self) -> None:
         """Take the live table down."""
@@ -132,7 +132,7 @@ class ProgressCallback(Callback):
         board = self._boards.pop(trial.trial_id, None)
         if board:
             board.finish(self._explored_of(trial), trial.last_result or {})
-        self._say(f"trial {task_of(trial).number} {how}  [{self._done} of {self._of} done]")
+        self._print_line(f"trial {task_of(trial).number} {how}  [{self._done} of {self._of} done]")
 
     def _settings(self, trial: Any) -> str:
         return ", ".join(f"{self._explored[k]}={_short(v)}" for k, v in self._explored_of(trial).items())

@@ -163,7 +163,7 @@ def test_a_policy_of_another_package_is_used_by_its_dotted_path(
     [
         ("otherpackage.policies:THREE", "is an object of the type `tuple`, but must be a PolicyTemplate, or a pair"),
         ("otherpackage.policies:INVERTD", "Did you mean `INVERTED`"),
-        ("otherpackage.policies.INVERTED", "A policy of another package is named by its dotted path"),
+        ("otherpackage.policies.INVERTED", "A policy of another package is given by its dotted path"),
         ("standrd", "`standrd` is not an augmentation policy. Did you mean `standard`"),
     ],
 )
