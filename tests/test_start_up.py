@@ -5,6 +5,10 @@ import sys
 
 import pytest
 
+import ltray
+from ltray.methods import METHODS
+from ltray.stage import Stage
+
 SLOW = ("ray", "ffcv", "numba", "torchvision", "sklearn", "scipy.stats", "matplotlib")
 
 
@@ -24,3 +28,13 @@ def test_a_command_that_trains_or_evaluates_waits_for_torch_only(module: str) ->
 
 def test_a_conversion_does_without_torch() -> None:
     assert imported_by("ltray.convert").isdisjoint({*SLOW, "torch", "pandas"})
+
+
+def test_ltray_itself_loads_its_names_when_they_are_used() -> None:
+    assert imported_by("ltray").isdisjoint({*SLOW, "torch", "numpy", "pandas", "ltray.stage"})
+    assert set(ltray.__all__) <= set(dir(ltray))
+    for name in ltray.__all__:
+        assert getattr(ltray, name) is not None
+    assert (ltray.METHODS, ltray.Stage) == (METHODS, Stage)
+    with pytest.raises(AttributeError, match="has no attribute 'METHOD'"):
+        ltray.METHOD  # noqa: B018
