@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import IO, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ltray.data.at_rest import TrainingSetAtRest
 from ltray.data.beton.changes import fingerprint_of
+from ltray.data.beton.in_use import Hold
 from ltray.data.beton.left_out import usable
 from ltray.data.beton.presence import open_if_here
 from ltray.data.beton.store import Check, Converted, converted, converted_already, folder_of
@@ -59,7 +60,7 @@ class Opened:
     left_out: int = 0
     stored: str = ""
     notes: tuple[str, ...] = ()
-    held: IO[str] | None = None
+    held: Hold | None = None
 
 
 class ImageData:

@@ -1,20 +1,16 @@
 """The marker of a finished conversion, written last: which files it consists of, and the digests of their sidecars."""
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from ltray.data.beton.manifest import Sidecar, sidecar_path
 from ltray.errors import UsageError
 from ltray.files import atomic_write, digest_of, read_json, reading
 
 COMPLETE = "complete"
-IN_USE = ".in-use"  # held shared by whoever reads the files, exclusively by a conversion that replaces them
 FORMAT = 2
 CURE = "convert the data set again"
 
@@ -78,34 +74,3 @@ class Completion:
 
 def _seal(known: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
-
-
-def hold_for_reading(folder: Path) -> IO[str] | None:
-    """Keep conversions from replacing the files of a folder while the returned file is open.
-
-    Returns:
-        The open file; None where the file system has no locks.
-    """
-    with suppress(OSError):
-        held = (folder / IN_USE).open("r")
-        fcntl.flock(held, fcntl.LOCK_SH)
-        return held
-    return None
-
-
-def hold_for_replacing(folder: Path) -> IO[str]:
-    """Keep others from reading the files of a folder while the returned file is open.
-
-    Raises:
-        UsageError: Somebody reads them.
-    """
-    held = (folder / IN_USE).open("a+")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        held.close()
-        raise UsageError(
-            f"{folder}: a running command reads these files. Wait until it ends, or end it, then convert again; or "
-            "convert to another folder with --output."
-        ) from error
-    return held

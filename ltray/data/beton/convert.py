@@ -21,8 +21,9 @@ from ltray import __version__
 from ltray.data.beton import report
 from ltray.data.beton.changes import OriginalsState, keys_of, look
 from ltray.data.beton.chunks import Prepared
-from ltray.data.beton.completion import COMPLETE, Completion, hold_for_replacing
+from ltray.data.beton.completion import COMPLETE, Completion
 from ltray.data.beton.disk_space import check_before, check_free
+from ltray.data.beton.in_use import hold_for_replacing
 from ltray.data.beton.inventory import FILE_NAME, Inventory, PoolRecord
 from ltray.data.beton.left_out import LeftOut, left_out_before
 from ltray.data.beton.manifest import Sidecar, digest_of_ends, sidecar_path

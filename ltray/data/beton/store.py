@@ -8,10 +8,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from ltray.data.beton.changes import OriginalsState, difference, look, taken
-from ltray.data.beton.completion import Completion, hold_for_reading
+from ltray.data.beton.completion import Completion
+from ltray.data.beton.in_use import Hold, hold_for_reading
 from ltray.data.beton.inventory import Inventory, read_glance
 from ltray.data.beton.manifest import Sidecar
 from ltray.data.beton.node_copy import at_hand
@@ -40,12 +41,12 @@ class Converted:
     Attributes:
         pools: The checked sidecar of each pool.
         notes: What a user should know about them, in sentences.
-        held: Keeps conversions from replacing the files while it is open; None where the file system has no locks.
+        held: Keeps conversions from replacing the files while it is referenced; None where there are no locks.
     """
 
     pools: Mapping[str, Sidecar]
     notes: tuple[str, ...]
-    held: IO[str] | None
+    held: Hold | None
 
 
 def folder_of(definition: DatasetDefinition, root: Path | None = None) -> Path:

@@ -1,6 +1,7 @@
 """Converted files and originals that part: noticed by whoever opens them, and what others made is left alone."""
 
 import getpass
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from ltray import command, convert, tune, views
 from ltray.data.beton import convert as conversion
-from ltray.data.beton.completion import hold_for_reading
+from ltray.data.beton.in_use import hold_for_reading, hold_for_replacing
 from ltray.data.beton.ownership import WORK_MARK
 from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.store import Check, folder_of
@@ -147,6 +148,25 @@ def test_files_in_use_are_not_replaced(pets: Path) -> None:
     with held, pytest.raises(UsageError, match="a running command reads these files"):
         conversion.convert(definition, progress=QUIET)
     assert opened("trust").tail.counts == (3, 3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_files_are_in_use_as_long_as_somebody_refers_to_their_lock(tmp_path: Path) -> None:
+    hold_for_replacing(tmp_path).close()  # makes the file that is locked
+    first, second = hold_for_reading(tmp_path), hold_for_reading(tmp_path)
+    assert first and second
+    del first
+    with pytest.raises(UsageError, match="a running command reads these files"):
+        hold_for_replacing(tmp_path)
+    del second  # without a warning of a file that was not closed
+    with hold_for_replacing(tmp_path):
+        descriptors = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+        for _ in range(3):
+            with pytest.raises(UsageError):
+                hold_for_replacing(tmp_path)
+        if descriptors:
+            assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert hold_for_reading(tmp_path / "missing") is None
 
 
 def test_what_others_made_stays(pets: Path) -> None:

@@ -1,0 +1,68 @@
+"""Converted files in use: no conversion replaces them while a command reads them."""
+
+import fcntl
+import os
+import weakref
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ltray.errors import UsageError
+
+IN_USE = ".in-use"  # held shared by whoever reads the files, exclusively by a conversion that replaces them
+
+
+class Hold:
+    """A lock on a folder's converted files; it ends with `close`, with a `with` block, or with its last reference.
+
+    Args:
+        path: The file to lock.
+        flags: How it is opened; see `os.open`.
+        lock: What is asked of `fcntl.flock`.
+
+    Raises:
+        OSError: The file cannot be opened or locked.
+    """
+
+    def __init__(self, path: Path, flags: int, lock: int) -> None:
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        # Not an open file: Python warns of one that is closed with its last reference, which is meant here.
+        self.close = weakref.finalize(self, os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, lock)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def hold_for_reading(folder: Path) -> Hold | None:
+    """Keep conversions from replacing the files of a folder as long as the returned lock is referenced.
+
+    Returns:
+        The lock; None where the file system has no locks.
+    """
+    try:
+        return Hold(folder / IN_USE, os.O_RDONLY, fcntl.LOCK_SH)
+    except OSError:
+        return None
+
+
+def hold_for_replacing(folder: Path) -> Hold:
+    """Keep others from reading the files of a folder as long as the returned lock is referenced.
+
+    Raises:
+        UsageError: Somebody reads them.
+    """
+    try:
+        return Hold(folder / IN_USE, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(
+            f"{folder}: a running command reads these files, and its data would change under it. Wait for it or end "
+            "it, then convert again; or convert into another folder with --output."
+        ) from error
