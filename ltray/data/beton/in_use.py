@@ -28,11 +28,7 @@ class Hold:
         descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
         # Not an open file: Python warns of one that is closed with its last reference, which is meant here.
         self.close = weakref.finalize(self, os.close, descriptor)
-        try:
-            fcntl.flock(descriptor, lock)
-        except BaseException:
-            self.close()
-            raise
+        fcntl.flock(descriptor, lock)
 
     def __enter__(self) -> Self:
         return self
