@@ -153,8 +153,8 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     other.mkdir()
     Image.new("RGB", (30, 20), "red").save(other / "red.png")
     RGB.save(place.parent / "loose.png")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.stderr", open(os.devnull, "w"))
+    with open(os.devnull, "w") as nowhere, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stderr", nowhere)
         assert main([str(place.parent), "image_size=96", "--output", str(root), "--on-error", "skip", "--verify"]) == 0
     (folder,) = (path.parent for path in root.rglob("train.beton"))
     return folder, expected, (folder / "report.txt").read_text().splitlines()
