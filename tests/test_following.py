@@ -89,7 +89,13 @@ def test_the_defaults_are_legal_and_sensible_for_any_data(tail, name, profile, w
     paper = method.knobs.resolve(profile, {})
     for line in knobs.described_changes(usual, world, paper):
         stated = getattr(paper, line.split()[0])
-        number = ", ".join(map(str, stated)) if isinstance(stated, tuple) else f"{stated:g}"
+        number = (
+            ", ".join(map(str, stated))
+            if isinstance(stated, tuple)
+            else f"{stated:g}"
+            if isinstance(stated, float)
+            else str(stated)
+        )
         assert re.search(rf"\(the paper's {re.escape(number)}( of {paper.epochs} epochs)?; ", line), line
 
 

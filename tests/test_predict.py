@@ -184,7 +184,7 @@ def test_people_read_percent_and_programs_shares_of_one(capsys: pytest.CaptureFi
         file = io.StringIO()
         command._write(found, file, form=form, stamps=stamps)
         written[form] = file.getvalue()
-    assert "cat (91.2 %)  dog (8.8 %)" in written["table"] and "temperature 1.5, from validation" in written["table"]
+    assert "cat (91.2 %)  dog (8.8 %)" in written["table"] and "temperature 1.5 from validation" in written["table"]
     assert written["csv"].splitlines() == [
         "path,rank,class,probability,error",
         "a.png,1,cat,0.912346,",

@@ -10,7 +10,7 @@ import pytest
 from optuna.samplers import QMCSampler
 from packaging.requirements import Requirement
 
-from ltray.study import samplers
+from ltray.strategies import samplers
 from ltray.study._compat import REPLACED, check_samplers
 
 ROOT = Path(__file__).resolve().parents[1]

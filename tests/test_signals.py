@@ -28,13 +28,13 @@ def main(words):
 
 run(main)
 """
-CLOSING = "from ltray.on_ray.shutdown import Closing, signals_to"
+CLOSING = "from ltray.on_ray.shutdown import GracefulStopper, signals_to"
 
 
 @pytest.mark.parametrize(
     ("closing", "within", "name"),
-    [("", "nullcontext()", "SIGTERM"), (CLOSING, "signals_to(Closing())", "SIGTERM")]
-    + [(CLOSING, "signals_to(Closing())", "SIGINT")],
+    [("", "nullcontext()", "SIGTERM"), (CLOSING, "signals_to(GracefulStopper())", "SIGTERM")]
+    + [(CLOSING, "signals_to(GracefulStopper())", "SIGINT")],
 )
 def test_a_forked_process_ends_by_its_signal_and_the_command_goes_its_own_way(
     closing: str, within: str, name: str

@@ -137,7 +137,7 @@ class StoppingRule:
 
     settings: tuple[str, ...] = ()
     new: Callable[[Sequence[int], int], Rule | None] = lambda rungs, keep_one_in: None
-    describe: Callable[[Sequence[int], int, int], str] = lambda rungs, keep_one_in, epochs: "no stopping"
+    describe: Callable[[Sequence[int], int, int], str] = lambda rungs, keep_one_in, epochs: "no early stopping"
     population: bool = False
 
     @property

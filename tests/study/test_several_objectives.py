@@ -15,6 +15,7 @@ from ltray.experiment import Experiment
 from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper
+from ltray.on_ray.tasks import TASK
 from ltray.results.tables import render, trial_table
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import TrialProgress
@@ -61,7 +62,7 @@ def test_a_trials_objectives_are_metrics_of_one_epoch_also_over_a_restart(space)
     first.on_trial_result("a", report(1, 0.4, 0.9, 2.0))  # few at its best, all not
     first.on_trial_result("a", report(2, 0.7, 0.3, 2.0))
     again = searcher_of(study, space)  # the driver died
-    assert again.suggest("b")["attempt"] == 1
+    assert again.suggest("b")[TASK].attempt == 1
     again.on_trial_result("b", report(2, 0.7, 0.3, 2.0))  # reported once more, counted once
     again.on_trial_complete("b", report(3, 0.6, 0.5, 4.0))
     (trial,) = [t for t in study.get_trials() if t.state.name == "COMPLETE"]
