@@ -34,5 +34,5 @@ def test_a_pareto_tail_of_shape_six_looks_like_imagenet_lt() -> None:
 
 
 def test_a_class_without_images_is_refused() -> None:
-    with pytest.raises(UsageError, match="at most 50 works"):
+    with pytest.raises(UsageError, match="use at most 50"):
         class_counts("exp", largest=50, classes=5, factor=100.0, shape=6.0)

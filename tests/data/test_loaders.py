@@ -206,7 +206,7 @@ def test_selection_is_the_test_set_under_the_paper_protocol(data: ImageData) -> 
 
 def test_a_batch_that_workers_cannot_share_is_refused_with_a_cure(data: ImageData, workers: Workers) -> None:
     workers.become(0, 4)
-    with pytest.raises(UsageError, match="batch_size=10, workers=4; 8 works"):
+    with pytest.raises(UsageError, match="batch_size=10, workers=4; use 8"):
         data.training(OneStage(10), None, seed=0)
 
 

@@ -253,7 +253,7 @@ def test_a_full_disk_is_told_before_anything_is_written(small_disk: Path, told: 
     code, message = told(convert.main, "pets", "--output", str(small_disk))
     assert code == command.BAD_USAGE
     assert (
-        "kB are needed" in message and str(small_disk) in message and "--output to a folder on another disk" in message
+        "iB are needed" in message and str(small_disk) in message and "--output to a folder on another disk" in message
     )
 
 

@@ -55,7 +55,7 @@ def test_pickled_code_is_refused(tmp_path):
             return (print, ("executed",))
 
     torch.save({"position": Foreign()}, tmp_path / FILE_NAME)
-    with pytest.raises(Exception, match="[Ww]eights.?only"):
+    with pytest.raises(Exception, match="contains more than weights"):
         Checkpoint.load(tmp_path)
 
 

@@ -16,7 +16,7 @@ def test_a_loss_that_is_not_finite_ends_the_run():
     # Every step multiplies the weights by 1 - lr·wd = -99.
     knobs = {"learning_rate": 100.0, "weight_decay": 1.0, "warmup_epochs": 0, "epochs": 4}
     settings = {"methods": ["rescom"]} | {f"rescom.{name}": value for name, value in knobs.items()}
-    with pytest.raises(NotFinite, match=r"loss/\w+ is not finite in epoch \d+ at or before step \d+"):
+    with pytest.raises(NotFinite, match=r"loss/\w+ is not finite in epoch \d+, at or before step \d+"):
         contract.run(contract.small_experiment(settings), MemorySession())
 
 
