@@ -48,7 +48,7 @@ BROKEN_YAML: tuple[tuple[bytes | str, str], ...] = (
     ("name: !!binary aGk=\n", "tag"),
     ("name: !own a\n", "tag"),
     ("!!map {name: !!int x}\n", "tag"),
-    ("? [a]\n: b\n", "plain word"),
+    ("? [a]\n: b\n", "plain text"),
     ("? {a: b}\n: c\n", "plain word"),
     (": a\n", "not valid YAML"),
     ("<<: 3\n", "`<<`"),
