@@ -129,18 +129,32 @@ def reason(error: BaseException) -> str:
 
 
 def atomic_write(target: Path, content: str | bytes) -> None:
-    """Write a file under a temporary name beside it, then rename it: a reader sees all of it or nothing.
+    """Write a file so that a reader sees all of it or nothing.
 
     Args:
         target: The file; replaced where it exists.
         content: Bytes, or text that is written as UTF-8.
 
     Raises:
-        OSError: It cannot be written; the temporary file is removed.
+        OSError: It cannot be written.
+    """
+    with replacing(target) as temporary:
+        temporary.write_bytes(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Let the block write a file under a temporary name beside it, then rename it; remove it if the block fails.
+
+    Args:
+        target: The file; replaced where it exists.
+
+    Raises:
+        OSError: It cannot be written.
     """
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
+        yield temporary
         os.replace(temporary, target)
     except BaseException as error:
         temporary.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ltray.errors import UsageError
-from ltray.files import digest_of, read_text, reading
+from ltray.files import digest_of, read_text, reading, replacing
 from ltray.printable import printable
 from ltray.seal import unseal, write_sealed
 
@@ -134,14 +134,11 @@ class Checkpoint:
 
 
 def _write(content: Mapping[str, Any], target: Path) -> None:
-    """Write a file of weights under a temporary name, then rename it; an error has the file's name."""
-    temporary = target.with_suffix(f".{os.getpid()}.tmp")
+    """Write a file of weights; an error has the file's name."""
     try:
-        with temporary.open("wb") as file:
+        with replacing(target) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
-        os.replace(temporary, target)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         cause = error.__context__ if isinstance(error, RuntimeError) else error  # torch raises one of its own over it
         if isinstance(cause, OSError):
             raise OSError(cause.errno, cause.strerror, str(target)) from error
