@@ -11,6 +11,7 @@ from ltray.arguments import Parser, check_writable, name_or_path, path_argument
 from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.data.dataset import ImageData
+from ltray.data.pin import Pins
 from ltray.errors import UsageError, shown
 from ltray.given_files import recorded_files
 from ltray.objective import print_objective, recorded_objective
@@ -74,7 +75,8 @@ def main(words: list[str]) -> int:
 
         join_cluster(space, budget)  # it may refuse, which must not leave a folder, or other resources in one
     with held(folder):
-        return _search(space, data, folder, console, plan=plan, budget=budget)
+        pins = Pins({one.definition: one.pin for one in opened})
+        return _search(space, data, folder, console, plan=plan, pins=pins, budget=budget)
 
 
 def _opened(space: SearchSpace, console: Console, device: torch.device, *, folder: Path, dry: bool) -> list[ImageData]:
@@ -103,7 +105,7 @@ def _bound(space: SearchSpace, data: ImageData, known: Mapping[str, Any] | None,
 
 
 def _checked(space: SearchSpace, data: ImageData, folder: Path, *, dry: bool) -> tuple[TrialPlan, list[Earlier]]:
-    """Check all that needs no folder, since a refusal must not leave one; return the trials' course, and what is known.
+    """Check all that needs no folder, since a refusal must not leave one; return the trials' plan, and what is known.
 
     Raises:
         UsageError: Something that would fail once the search runs.
@@ -122,7 +124,14 @@ def _checked(space: SearchSpace, data: ImageData, folder: Path, *, dry: bool) ->
 
 
 def _search(
-    space: SearchSpace, data: ImageData, folder: Path, console: Console, *, plan: TrialPlan, budget: Budget | None
+    space: SearchSpace,
+    data: ImageData,
+    folder: Path,
+    console: Console,
+    *,
+    plan: TrialPlan,
+    pins: Pins,
+    budget: Budget | None,
 ) -> int:
     config = {
         **space.as_dict(),
@@ -139,7 +148,7 @@ def _search(
 
     from ltray.on_ray.search import search
 
-    return search(space, plan, folder, console, budget=budget)
+    return search(space, plan, folder, console, pins=pins, budget=budget)
 
 
 def _list(words: list[str]) -> int:

@@ -10,6 +10,7 @@ import ray.tune
 from rich.console import Console
 
 from ltray.command import FAILED, INTERRUPTED
+from ltray.data.pin import Pins
 from ltray.metrics import CHECKPOINT_SCORE
 from ltray.on_ray import cluster
 from ltray.on_ray.callbacks.budget import BudgetCallback
@@ -19,7 +20,6 @@ from ltray.on_ray.callbacks.progress import ProgressCallback
 from ltray.on_ray.callbacks.release_resources import ReleaseResourcesCallback
 from ltray.on_ray.finish import conclude, write_tables
 from ltray.on_ray.pbt import PBTScheduler, PopulationSearch
-from ltray.on_ray.pins import pins_of
 from ltray.on_ray.scheduler import RuleScheduler
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper, signals_to
@@ -45,7 +45,9 @@ def join_cluster(space: SearchSpace, budget: Budget | None) -> int:
     return cluster.trials_at_once(space.trial)
 
 
-def search(space: SearchSpace, plan: TrialPlan, folder: Path, console: Console, *, budget: Budget | None = None) -> int:
+def search(
+    space: SearchSpace, plan: TrialPlan, folder: Path, console: Console, *, pins: Pins, budget: Budget | None
+) -> int:
     """Run a search, or what is left of it, and leave its tables and its best model.
 
     Args:
@@ -53,6 +55,7 @@ def search(space: SearchSpace, plan: TrialPlan, folder: Path, console: Console, 
         plan: What every trial runs through.
         folder: The run folder.
         console: Where to report.
+        pins: The data sets of all trials, as the command opened them.
         budget: What the search may spend in all, by this and earlier commands; None: all its trials.
 
     Returns:
@@ -62,10 +65,12 @@ def search(space: SearchSpace, plan: TrialPlan, folder: Path, console: Console, 
         UsageError: The study, or a checkpoint that a trial goes on from, is damaged or cannot be written.
     """
     with reporting_errors(folder / FILE_NAME):
-        return _search(space, plan, folder, console, budget=budget)
+        return _search(space, plan, folder, console, pins=pins, budget=budget)
 
 
-def _search(space: SearchSpace, plan: TrialPlan, folder: Path, console: Console, *, budget: Budget | None) -> int:
+def _search(
+    space: SearchSpace, plan: TrialPlan, folder: Path, console: Console, *, pins: Pins, budget: Budget | None
+) -> int:
     study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
     for trial in unfinished(study):
         check_newest(resumable(folder / TRIALS, trial.number))
@@ -78,7 +83,7 @@ def _search(space: SearchSpace, plan: TrialPlan, folder: Path, console: Console,
         if budget and budget.is_spent(Spent.read(folder)):
             stopper.after_this_epoch(budget.spent_message)
         elif trials_left(study, space, budget):
-            _run_trials(space, study, folder, console=console, plan=plan, stopper=stopper, budget=budget)
+            _run_trials(space, study, folder, console=console, plan=plan, pins=pins, stopper=stopper, budget=budget)
         found = write_tables(space, study, folder, console)
         still_open = trials_left(study, space, None)
         if stopper.interrupted and still_open:
@@ -114,6 +119,7 @@ def _run_trials(
     *,
     console: Console,
     plan: TrialPlan,
+    pins: Pins,
     stopper: GracefulStopper,
     budget: Budget | None,
 ) -> None:
@@ -150,7 +156,7 @@ def _run_trials(
     stopper.last_words[:0] = [close, partial(write_tables, space, study, folder, console)]
     tuner = ray.tune.Tuner(
         ray.tune.with_resources(run_trial, _resources(space)),
-        param_space={SEARCH: _search_task(space, plan, folder)},
+        param_space={SEARCH: _search_task(space, plan, folder, pins)},
         tune_config=ray.tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
@@ -185,8 +191,8 @@ def _resources(space: SearchSpace) -> dict[str, float]:
     return {name.lower(): amount for name, amount in cluster.worker_resources(space.trial).items()}
 
 
-def _search_task(space: SearchSpace, plan: TrialPlan, folder: Path) -> SearchTask:
-    pins, resources = pins_of(space.experiments()), cluster.worker_resources(space.trial)
+def _search_task(space: SearchSpace, plan: TrialPlan, folder: Path, pins: Pins) -> SearchTask:
+    resources = cluster.worker_resources(space.trial)
     placement = Placement(Path.cwd(), space.trial.workers, resources, space.trial.retries, pins)
     return SearchTask(folder.resolve() / TRIALS, placement, plan.runs)
 
