@@ -16,6 +16,11 @@ PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": t
 STEPS: Needs = ("schedule", ("step",))
 
 
+# A few hundred images need many small steps; it is our choice, no paper has the digits.
+DIGITS: Mapping[str, Value] = dict(epochs=30, batch_size=16, learning_rate=0.05, warmup_epochs=2, milestones=(24, 27))
+"""How the methods that train a network from the start do so on the profile `digits_lt`."""
+
+
 @dataclass(frozen=True)
 class Recipe(Knobs):
     """Epochs, batch and SGD; methods add their own knobs by inheriting from it.

@@ -10,22 +10,14 @@ from ltray.following import HALF_THE_IMAGES
 from ltray.knobs import Value, knob
 from ltray.parts.contrast import ContrastBatch
 from ltray.parts.pairs import EPSILON, log_sum_exp_of, positive_similarity
-from ltray.recipe import Recipe
+from ltray.recipe import DIGITS, Recipe
 
 LARGE: dict[str, Value] = dict(
     temperature=0.2, queue_size=8192, projection_width=128, learning_rate=0.02, schedule="cosine"
 )
 # At CIFAR's τ = 0.05 a class centre meets samples with e^20 in its softmax: more steps than the digits have
 # go by before it is told from other centres. 0.2 is the large sets' τ.
-DIGITS: dict[str, Value] = dict(
-    epochs=30,
-    batch_size=16,
-    learning_rate=0.05,
-    warmup_epochs=2,
-    milestones=(24, 27),
-    temperature=0.2,
-    queue_size=128,
-)
+QUEUE_DIGITS: dict[str, Value] = dict(DIGITS, temperature=0.2, queue_size=128)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,19 @@ from ltray.methods.bcl.prototypes import Prototypes, new_prototypes
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import CosineClassifier, projector
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
-from ltray.recipe import Recipe
+from ltray.recipe import DIGITS, Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
+
+LARGE: dict[str, Value] = dict(
+    schedule="cosine",
+    classification_weight=1.0,
+    contrastive_weight=0.35,
+    temperature=0.07,
+    hidden_width=2048,
+    projection_width=1024,
+    classifier="cosine",
+)
+"""What ImageNet-LT, Places-LT and iNaturalist have in common."""
 
 
 @dataclass(frozen=True)
@@ -119,49 +130,11 @@ class BCLKnobs(Recipe):
         "default": dict(),
         "cifar10_lt": dict(),
         "cifar100_lt": dict(),
-        "imagenet_lt": dict(
-            epochs=90,
-            learning_rate=0.1,
-            warmup_epochs=0,
-            schedule="cosine",
-            classification_weight=1.0,
-            contrastive_weight=0.35,
-            temperature=0.07,
-            hidden_width=2048,
-            projection_width=1024,
-            classifier="cosine",
-        ),
-        "places_lt": dict(
-            epochs=30,
-            learning_rate=0.02,
-            warmup_epochs=5,
-            schedule="cosine",
-            classification_weight=1.0,
-            contrastive_weight=0.35,
-            temperature=0.07,
-            hidden_width=2048,
-            projection_width=1024,
-            classifier="cosine",
-        ),
-        "inat18": dict(
-            epochs=100,
-            learning_rate=0.2,
-            weight_decay=1e-4,
-            warmup_epochs=0,
-            schedule="cosine",
-            classification_weight=1.0,
-            contrastive_weight=0.35,
-            temperature=0.07,
-            hidden_width=2048,
-            projection_width=1024,
-            classifier="cosine",
-        ),
+        "imagenet_lt": dict(LARGE, epochs=90, learning_rate=0.1, warmup_epochs=0),
+        "places_lt": dict(LARGE, epochs=30, learning_rate=0.02, warmup_epochs=5),
+        "inat18": dict(LARGE, epochs=100, learning_rate=0.2, weight_decay=1e-4, warmup_epochs=0),
         "digits_lt": dict(
-            epochs=30,
-            batch_size=16,
-            learning_rate=0.05,
-            warmup_epochs=2,
-            milestones=(24, 27),
+            DIGITS,
             classification_weight=1.0,
             contrastive_weight=0.35,
             hidden_width=64,

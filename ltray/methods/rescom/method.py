@@ -14,10 +14,16 @@ from ltray.parts.contrast import ContrastBatch, similarity, unit
 from ltray.parts.heads import projector
 from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights, log_prior
 from ltray.parts.queues import SLOTS, ClassQueue
-from ltray.recipe import Recipe
+from ltray.recipe import DIGITS, Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 LARGEST_QUEUE = 131_072
+
+
+LARGE: dict[str, Value] = dict(
+    batch_size=256, warmup_epochs=10, schedule="cosine_to_floor", hard_negatives=500, projection_width=128
+)
+"""What ImageNet-LT, Places-LT and iNaturalist have in common."""
 
 
 @dataclass(frozen=True)
@@ -126,44 +132,10 @@ class ResComKnobs(Recipe):
         "cifar100_lt": dict(
             epochs=400, warmup_epochs=10, milestones=(320, 360), effective_number_beta=0.999999, queue_size=10
         ),
-        "imagenet_lt": dict(
-            epochs=400,
-            batch_size=256,
-            learning_rate=0.06,
-            warmup_epochs=10,
-            schedule="cosine_to_floor",
-            hard_negatives=500,
-            projection_width=128,
-        ),
-        "places_lt": dict(
-            epochs=30,
-            batch_size=256,
-            learning_rate=0.02,
-            warmup_epochs=10,
-            schedule="cosine_to_floor",
-            hard_negatives=500,
-            projection_width=128,
-        ),
-        "inat18": dict(
-            epochs=400,
-            batch_size=256,
-            learning_rate=0.08,
-            weight_decay=1e-4,
-            warmup_epochs=10,
-            schedule="cosine_to_floor",
-            queue_size=2,
-            hard_negatives=500,
-            projection_width=128,
-        ),
-        "digits_lt": dict(
-            epochs=30,
-            batch_size=16,
-            learning_rate=0.05,
-            warmup_epochs=2,
-            milestones=(24, 27),
-            queue_size=16,
-            hard_negatives=64,
-        ),
+        "imagenet_lt": dict(LARGE, epochs=400, learning_rate=0.06),
+        "places_lt": dict(LARGE, epochs=30, learning_rate=0.02),
+        "inat18": dict(LARGE, epochs=400, learning_rate=0.08, weight_decay=1e-4, queue_size=2),
+        "digits_lt": dict(DIGITS, queue_size=16, hard_negatives=64),
     }
 
 
