@@ -33,23 +33,23 @@ class Findings:
     Attributes:
         checkpoint: The checkpoint's folder.
         trained: The model.
-        assessment: Its logits on the split asked for.
+        predictions: Its logits on the split asked for.
         look: Which look at the test images this is in the model's run or search, from 1; 0: none.
         recorded: The run's own evaluation on test images at its end, where it has one.
     """
 
     checkpoint: Path
     trained: TrainedModel
-    assessment: Predictions
+    predictions: Predictions
     look: int
     recorded: Mapping[str, Any] | None
 
     @property
     def comparisons(self) -> list[Comparison]:
         """The published figures beside the test accuracy; none for validation images."""
-        if self.assessment.split != "test":
+        if self.predictions.split != "test":
             return []
-        accuracy = mean_interval([self.assessment.metrics()["test/acc_all"]])
+        accuracy = mean_interval([self.predictions.metrics()["test/acc_all"]])
         return compare(self.trained.experiment.settings(), accuracy)
 
 
@@ -60,9 +60,9 @@ def main(words: list[str]) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trained = TrainedModel.open(checkpoint, device, check="compare")
     recorded = evaluation_at(checkpoint / EVALUATION) if is_there(checkpoint / EVALUATION) else None
-    assessment = trained.on_test() if options.test else trained.on_selection()
-    look = _note(checkpoint) if assessment.split == "test" else 0
-    findings = Findings(checkpoint, trained, assessment, look, recorded)
+    predictions = trained.on_test() if options.test else trained.on_selection()
+    look = _note(checkpoint) if predictions.split == "test" else 0
+    findings = Findings(checkpoint, trained, predictions, look, recorded)
     if options.json:
         print(json.dumps(as_json(findings), indent=1))
     else:
@@ -72,10 +72,10 @@ def main(words: list[str]) -> int:
 
 def as_json(findings: Findings) -> dict[str, Any]:
     """Return everything an evaluation found as plain values; shares are of 1."""
-    trained, assessment = findings.trained, findings.assessment
-    names, tail = trained.checkpoint.context["class_names"], assessment.tail
+    trained, predictions = findings.trained, findings.predictions
+    names, tail = trained.checkpoint.context["class_names"], predictions.tail
     groups, counts = tail.group_of(), tail.counts
-    accuracy, seen = assessment.evaluation.per_class().tolist(), assessment.evaluation.seen.tolist()
+    accuracy, seen = predictions.evaluation.per_class().tolist(), predictions.evaluation.seen.tolist()
     rows = [
         {"class": name, "group": group, "training_images": n, "images": images, "accuracy": share if images else None}
         for name, group, n, images, share in zip(names, groups, counts, seen, accuracy, strict=True)
@@ -83,10 +83,10 @@ def as_json(findings: Findings) -> dict[str, Any]:
     return {
         "checkpoint": str(findings.checkpoint),
         "epoch": trained.checkpoint.position.total_epochs,
-        "split": assessment.split,
+        "split": predictions.split,
         "protocol": trained.experiment.dataset.protocol,
-        "images": len(assessment.labels),
-        "metrics": assessment.metrics(),
+        "images": len(predictions.labels),
+        "metrics": predictions.metrics(),
         "chosen": trained.chosen(),
         "test_look": findings.look,
         "classes": rows,
@@ -98,19 +98,19 @@ def as_json(findings: Findings) -> dict[str, Any]:
 
 
 def _print(findings: Findings, console: Console, *, classes: bool) -> None:
-    trained, assessment = findings.trained, findings.assessment
+    trained, predictions = findings.trained, findings.predictions
     dataset = trained.experiment.dataset
     methods = " + ".join(method.name for method in trained.experiment.methods)
     epoch = trained.checkpoint.position.total_epochs
     print_line(console, f"{methods} on {dataset.name}, epoch {epoch}: {findings.checkpoint}")
     for note in trained.data.notes:
         print_line(console, note)
-    metrics = assessment.metrics()
-    print_line(console, f"{_where(findings)}: {accuracy_line(metrics, assessment.split)}")
+    metrics = predictions.metrics()
+    print_line(console, f"{_where(findings)}: {accuracy_line(metrics, predictions.split)}")
     objective = trained.experiment.objective
-    error = assessment.evaluation.standard_error(objective, assessment.tail)
+    error = predictions.evaluation.standard_error(objective, predictions.tail)
     print_line(console, f"  standard error of {title(objective)} from the number of images: ± {100 * error:.1f} points")
-    measures = "  ".join(f"{word} {100 * metrics[f'{assessment.split}/{key}']:.1f}" for key, word in MEASURES.items())
+    measures = "  ".join(f"{word} {100 * metrics[f'{predictions.split}/{key}']:.1f}" for key, word in MEASURES.items())
     chosen = "  ".join(f"{symbol} = {value:.4g}" for symbol, value in trained.chosen().items())
     print_line(
         console, f"  {measures} (of 100; ECE over 15 bins){f'  chosen on these images: {chosen}' if chosen else ''}"
@@ -118,7 +118,7 @@ def _print(findings: Findings, console: Console, *, classes: bool) -> None:
     if findings.look:
         style = "yellow" if findings.look > 1 else None
         console.print(f"this is the {describe_look(findings.look)}", style=style)
-    if findings.recorded and assessment.split == "val":
+    if findings.recorded and predictions.split == "val":
         known = accuracy_line(findings.recorded["metrics"], "test")
         print_line(console, f"test images, evaluated at the end of the run: {known}")
     if findings.comparisons:
@@ -133,8 +133,8 @@ def print_line(console: Console, line: str) -> None:
 
 
 def _where(findings: Findings) -> str:
-    count = f"{len(findings.assessment.labels):,}"
-    if findings.assessment.split == "val":
+    count = f"{len(findings.predictions.labels):,}"
+    if findings.predictions.split == "val":
         return f"{count} validation images"
     selected = findings.trained.experiment.dataset.protocol == "paper"
     return f"{count} test images{' (protocol paper: epochs were also selected on them)' if selected else ''}"
@@ -143,7 +143,7 @@ def _where(findings: Findings) -> str:
 def _class_table(findings: Findings) -> Table:
     shown = Table(
         title="accuracy of each class, the most frequent first",
-        caption=f"groups: {findings.assessment.tail.in_groups()}",
+        caption=f"groups: {findings.predictions.tail.in_groups()}",
     )
     for heading in ("class", "group", "training images", "images", "accuracy, %"):
         shown.add_column(heading, justify="left" if heading in ("class", "group") else "right")

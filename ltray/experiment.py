@@ -19,7 +19,7 @@ from ltray.engine.session import Run, Session
 from ltray.errors import UsageError, did_you_mean
 from ltray.following import World
 from ltray.long_tail import LongTail
-from ltray.methods.find import find_method, methods_by_name
+from ltray.methods.find import find_methods, methods_by_name
 from ltray.metrics import BALANCED, check_groups, check_objective
 from ltray.network import Network
 from ltray.network_config import NETWORK_SETTINGS, RunNetwork
@@ -75,7 +75,7 @@ class Experiment:
             UsageError: An unknown key or an illegal value.
         """
         given = dict(settings)
-        methods = _methods(given.pop("methods"))
+        methods = find_methods(given.pop("methods"))
         reference, fields = given.pop("dataset"), _owned(given, "dataset")
         dataset = DatasetDefinition(**fields) if "name" in fields else DatasetDefinition.read(reference, fields)
         given_knobs = {m.name: _owned(given, m.name) for m in methods}
@@ -264,14 +264,14 @@ class Experiment:
         torch.manual_seed(self.seed)  # after the start, which is built with the seed of its own run
         stages: list[Stage] = []
         for method, knobs in zip(self.methods, self.knobs, strict=True):
-            setting = BuildContext(
+            context = BuildContext(
                 tail,
                 lambda kind: self.network.new(kind, tail, load=load),
                 network,
                 self.dataset.image_size,
                 pretrained=self.network.weights != RANDOM,
             )
-            built = method.stages(knobs, setting)
+            built = method.stages(knobs, context)
             check_average(method.name, built)
             stages += built
             network = stages[-1].network
@@ -309,11 +309,6 @@ def check_shared(what: str, batch_size: Any, workers: int) -> None:
             f"{what} is {batch_size}, which {workers} workers cannot share equally; use "
             f"{max(batch_size // workers, 1) * workers}."
         )
-
-
-def _methods(references: Sequence[Any]) -> tuple[Method, ...]:
-    known = methods_by_name(references)
-    return tuple(known[find_method(reference).name] for reference in references)
 
 
 def typed_setting(key: str, value: Any, methods: Mapping[str, Method]) -> Any:

@@ -70,20 +70,17 @@ def at_new_places(known: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
     for key in (f"dataset.{name}" for name in PLACES):
         before, now = known["settings"].get(key), config["settings"].get(key)
         if before is not None and now is not None:
-            there = _moved(there, key, before, now)
+            there = _replaced(there, before, now, key)
     return dict(there)
 
 
-def _moved(content: Any, key: str, old: str, new: str) -> Any:
-    """Return a configuration with a setting's value replaced wherever it has the old one."""
+def _replaced(content: Any, old: str, new: str, key: str = "") -> Any:
+    """Return a configuration with a value replaced where it stands: as the value of one key, or ("") anywhere."""
     if isinstance(content, dict):
-        return {k: new if k == key and value == old else _moved(value, key, old, new) for k, value in content.items()}
-    return [_moved(value, key, old, new) for value in content] if isinstance(content, list) else content
-
-
-def _replaced(content: Any, old: str, new: str) -> Any:
-    if isinstance(content, dict):
-        return {key: _replaced(value, old, new) for key, value in content.items()}
+        return {
+            name: new if value == old and key in ("", name) else _replaced(value, old, new, key)
+            for name, value in content.items()
+        }
     if isinstance(content, list):
-        return [_replaced(value, old, new) for value in content]
-    return new if content == old else content
+        return [_replaced(value, old, new, key) for value in content]
+    return new if content == old and not key else content

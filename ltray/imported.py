@@ -25,9 +25,17 @@ def is_dotted_path(name: object) -> bool:
     return isinstance(name, str) and COLON in name
 
 
-def dotted_path_hint(setting: str) -> str:
-    """Return the sentence that follows the refusal of an unknown name."""
-    return f" {setting} of another package is given by its dotted path, such as `{EXAMPLE}`."
+def nearest_or_dotted_path(name: object, known: Iterable[str], kind: str) -> str:
+    """Return the sentence that follows the refusal of a name: the nearest known one, or how a dotted path is written.
+
+    Args:
+        name: What the user wrote.
+        known: Every name that would have been right.
+        kind: What is named, at the beginning of a sentence: "A method".
+    """
+    if isinstance(name, str) and "." in name:
+        return f" {kind} of another package is given by its dotted path, such as `{EXAMPLE}`."
+    return did_you_mean(str(name), known)
 
 
 def imported(path: str, fits: Callable[[Any], bool], kind: str) -> Any:

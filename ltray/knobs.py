@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, cast, get_type_hints
 
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.following import Facts, Follow, World, classes_of, epochs_of
-from ltray.imported import dotted_path_hint, is_dotted_path
+from ltray.imported import is_dotted_path, nearest_or_dotted_path
 from ltray.typed import as_type
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
@@ -327,9 +327,8 @@ class Knobs:
         for item in items:
             if spec.choices is None or item in spec.choices or (spec.dotted and is_dotted_path(item)):
                 continue
-            hint = did_you_mean(str(item), map(str, spec.choices))
-            if spec.dotted and "." in str(item):
-                hint = dotted_path_hint("One")
+            names = list(map(str, spec.choices))
+            hint = nearest_or_dotted_path(item, names, "One") if spec.dotted else did_you_mean(str(item), names)
             raise UsageError(f"`{name}` must be one of {list(spec.choices)}, but got {shown(item)}.{hint}")
         for number in items:
             if isinstance(number, str):

@@ -32,6 +32,11 @@ _BEST_FILES = (FILE_NAME, SUMMARY_NAME, EVALUATION, SCORES, TEST_READS, LIST, *S
 _SCRATCH = ".ltray-"  # begins the names of folders that a killed command may leave
 
 
+def trial_name(number: int) -> str:
+    """Return how folders and tables call a trial of a search: `0007`."""
+    return f"{number:04d}"
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Hold a run folder, made if absent, against other commands.

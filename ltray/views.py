@@ -124,8 +124,8 @@ def first_views(
         backbone = new_backbone("resnet32")
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
 
-    setting = BuildContext(tail, new_network, new_network("linear"), definition.image_size)
-    stage = method.stages(method.knobs.resolve(definition.profile, knobs), setting)[0]
+    context = BuildContext(tail, new_network, new_network("linear"), definition.image_size)
+    stage = method.stages(method.knobs.resolve(definition.profile, knobs), context)[0]
     if stage.source == "features":
         raise UsageError(f"`{method.name}` begins with features of a frozen network: it has no views of images.")
     return stage.views

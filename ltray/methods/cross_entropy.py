@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltray.knobs import Value, knob
 from ltray.parts.losses import adjusted_cross_entropy
-from ltray.recipe import Recipe
+from ltray.recipe import DIGITS, Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 POLICIES = {"standard": "standard", "strong": "bcl_classify"}
@@ -53,9 +53,7 @@ class BaselineKnobs(Recipe):
         "inat18": dict(
             epochs=90, batch_size=512, learning_rate=0.2, weight_decay=1e-4, warmup_epochs=0, schedule="cosine"
         ),
-        "digits_lt": dict(
-            epochs=30, batch_size=16, learning_rate=0.05, warmup_epochs=2, milestones=(24, 27), decay=0.1
-        ),
+        "digits_lt": dict(DIGITS, decay=0.1),
     }
 
 

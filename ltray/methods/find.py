@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ltray.errors import UsageError, did_you_mean, shown
-from ltray.imported import dotted_path_hint, imported, is_dotted_path
+from ltray.errors import UsageError, shown
+from ltray.imported import imported, is_dotted_path, nearest_or_dotted_path
 from ltray.methods import METHODS
 from ltray.recipe import Recipe
 from ltray.stage import Method
@@ -28,27 +28,32 @@ def find_method(reference: Any) -> Method:
     if is_dotted_path(reference):
         return _of_another_package(reference)
     if not isinstance(reference, str) or reference not in METHODS:
-        near = did_you_mean(str(reference), METHODS)
-        hint = dotted_path_hint("A method") if isinstance(reference, str) and "." in reference else ""
-        raise UsageError(f"`{shown(reference)[1:-1]}` is not a method.{hint or near}")
+        hint = nearest_or_dotted_path(reference, METHODS, "A method")
+        raise UsageError(f"`{shown(reference)[1:-1]}` is not a method.{hint}")
     return METHODS[reference]
 
 
-def methods_by_name(references: Iterable[Any]) -> dict[str, Method]:
-    """Return methods by their names, by which keys and results call them.
+def find_methods(references: Iterable[Any]) -> tuple[Method, ...]:
+    """Return methods in the order of their names or dotted paths.
 
     Raises:
-        UsageError: One cannot be found, or two have one name.
+        UsageError: One cannot be found, or two have one name, by which keys and results call them.
     """
+    methods = tuple(map(find_method, references))
     found: dict[str, Method] = {}
-    for method in map(find_method, references):
+    for method in methods:
         other = found.setdefault(method.name, method)
         if other.reference != method.reference:
             raise UsageError(
                 f"`{other.reference}` and `{method.reference}` are both named `{method.name}`, so that keys such as "
                 f"`{method.name}.epochs` could mean either; rename one of them, or leave it out."
             )
-    return found
+    return methods
+
+
+def methods_by_name(references: Iterable[Any]) -> dict[str, Method]:
+    """Return methods by their names; see `find_methods`."""
+    return {method.name: method for method in find_methods(references)}
 
 
 def _of_another_package(path: str) -> Method:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ltray.knobs import Value, knob
-from ltray.methods.centres import DIGITS, LARGE, CentreKnobs, QueueKnobs, centre_contrast
+from ltray.methods.centres import LARGE, QUEUE_DIGITS, CentreKnobs, QueueKnobs, centre_contrast
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import mlp
 from ltray.parts.key_queue import KeyQueue
@@ -52,7 +52,7 @@ class GPaCoKnobs(CentreKnobs):
         "imagenet_lt": LARGE | dict(alpha=0.045, learning_rate=0.04, views="strong_strong"),
         "places_lt": LARGE | dict(alpha=0.02, epochs=30, warmup_epochs=5, views="sim_sim"),
         "inat18": LARGE | dict(alpha=0.05, learning_rate=0.04, weight_decay=1e-4),
-        "digits_lt": DIGITS,
+        "digits_lt": QUEUE_DIGITS,
     }
 
 

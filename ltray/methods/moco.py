@@ -9,12 +9,13 @@ from torch import Tensor
 
 from ltray.following import HALF_THE_IMAGES
 from ltray.knobs import Value, knob
-from ltray.methods.supcon import DIGITS, LARGE, ContrastiveBaselineKnobs
+from ltray.methods.supcon import LARGE, ContrastiveBaselineKnobs
 from ltray.parts.contrast import similarity, unit
 from ltray.parts.heads import projector
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.parts.momentum import MomentumCopy, MomentumKnobs
+from ltray.recipe import DIGITS
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 
@@ -41,7 +42,7 @@ class MoCoKnobs(ContrastiveBaselineKnobs, MomentumKnobs):
         "imagenet_lt": LARGE,
         "places_lt": LARGE | dict(epochs=30, learning_rate=0.02),
         "inat18": LARGE | dict(learning_rate=0.08, weight_decay=1e-4),
-        "digits_lt": DIGITS | dict(queue_size=128),
+        "digits_lt": dict(DIGITS, queue_size=128),
     }
 
 

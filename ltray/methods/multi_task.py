@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ltray.knobs import Value, knob
-from ltray.methods.centres import DIGITS, LARGE, QueueKnobs
+from ltray.methods.centres import LARGE, QUEUE_DIGITS, QueueKnobs
 from ltray.methods.gpaco import VIEWS, GPaCoKnobs, TwoAnchorStage
 from ltray.parts.contrast import ContrastBatch
 from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights
@@ -71,7 +71,7 @@ class MultiTaskKnobs(QueueKnobs):
         "imagenet_lt": LARGE | dict(learning_rate=0.06, views="strong_strong"),
         "places_lt": LARGE | dict(epochs=30, warmup_epochs=5, views="sim_sim"),
         "inat18": LARGE | dict(learning_rate=0.04, weight_decay=1e-4),
-        "digits_lt": DIGITS,
+        "digits_lt": QUEUE_DIGITS,
     }
 
 

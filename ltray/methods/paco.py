@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ltray.distributed import gather
 from ltray.knobs import Value, knob
-from ltray.methods.centres import DIGITS, LARGE, CentreKnobs, centre_contrast
+from ltray.methods.centres import LARGE, QUEUE_DIGITS, CentreKnobs, centre_contrast
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import projector
 from ltray.parts.key_queue import KeyQueue
@@ -38,7 +38,7 @@ class PaCoKnobs(CentreKnobs, MomentumKnobs):
         "imagenet_lt": LARGE | dict(alpha=0.05),
         "places_lt": LARGE | dict(alpha=0.05, epochs=30, warmup_epochs=5, views="sim_sim"),
         "inat18": LARGE | dict(alpha=0.05, weight_decay=1e-4),
-        "digits_lt": DIGITS,
+        "digits_lt": QUEUE_DIGITS,
     }
 
 

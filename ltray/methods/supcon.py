@@ -15,13 +15,12 @@ from ltray.parts.heads import projector
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.parts.pairs import extended, supervised_contrast
-from ltray.recipe import Recipe
+from ltray.recipe import DIGITS, Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 LARGE: dict[str, Value] = dict(
     batch_size=256, learning_rate=0.06, schedule="cosine_to_floor", queue_size=4096, projection_width=128
 )
-DIGITS: dict[str, Value] = dict(epochs=30, batch_size=16, learning_rate=0.05, warmup_epochs=2, milestones=(24, 27))
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class SupConKnobs(ContrastiveBaselineKnobs):
         "imagenet_lt": LARGE,
         "places_lt": LARGE | dict(epochs=30, learning_rate=0.02),
         "inat18": LARGE | dict(learning_rate=0.08, weight_decay=1e-4),
-        "digits_lt": DIGITS | dict(queue_size=128),
+        "digits_lt": dict(DIGITS, queue_size=128),
     }
 
 

@@ -22,7 +22,7 @@ from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
 from ltray.results.paths import dashboard_command, tensorboard_command
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import BEST_SHOWN, history, render, trial_table, write_table
-from ltray.run_folder import BEST, TRIALS, complete_best, read_evaluation
+from ltray.run_folder import BEST, TRIALS, complete_best, read_evaluation, trial_name
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import TrialProgress
 from ltray.study.study import PROGRESS, leader, own_trials
@@ -96,7 +96,7 @@ def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, consol
     if known is None or known.get("trial") != number:
         reached = TrialProgress.read(best.user_attrs.get(PROGRESS))
         checkpoint = complete_best(
-            folder / TRIALS / f"{number:04d}",
+            folder / TRIALS / trial_name(number),
             checkpoints(folder / TRIALS, number),
             [{CHECKPOINT_SCORE: reached.score, "total_epochs": reached.best_epoch}],
         )

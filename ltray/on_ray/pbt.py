@@ -54,13 +54,13 @@ class PopulationSearch(StudySearch):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next member; None while all wait for those that are running."""
         found = super().suggest(trial_id)
-        waits = found == Searcher.FINISHED and not self._closing.reason and unfinished(self._study)
+        waits = found == Searcher.FINISHED and not self._stopper.reason and unfinished(self._study)
         return None if waits else found
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the study how a member ended, or end the generation with it."""
         super().on_trial_complete(trial_id, result, error)
-        if not self._closing.reason:
+        if not self._stopper.reason:
             self._decide()
 
     def compared(self, number: int) -> int:
@@ -131,7 +131,7 @@ class PBTScheduler(RuleScheduler):
         self, population: Population, search: PopulationSearch, stopper: GracefulStopper, **arguments: Any
     ) -> None:
         super().__init__(None, **arguments)
-        self._population, self._search, self._closing = population, search, stopper
+        self._population, self._search, self._stopper = population, search, stopper
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide whether a member trains on."""
@@ -140,7 +140,7 @@ class PBTScheduler(RuleScheduler):
             return decision
         if self._search.compared(task_of(trial).number) >= result[EPOCHS]:
             return decision
-        self._closing.ended.add(trial.trial_id)
+        self._stopper.ended.add(trial.trial_id)
         return str(TrialScheduler.STOP)
 
 

@@ -50,7 +50,7 @@ class StudySearch(Searcher):
         super().__init__(metric=metric, mode="max")
         self._study = study
         self._space = space
-        self._of, self._closing, self._errors = trials, stopper, errors
+        self._of, self._stopper, self._errors = trials, stopper, errors
         self._undrawn, self._left = undrawn(study), unfinished(study)
         self._trials: dict[str, optuna.Trial] = {}
 
@@ -66,7 +66,7 @@ class StudySearch(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial: one that was left running, or a new proposal."""
-        if self._closing.reason:
+        if self._stopper.reason:
             return str(Searcher.FINISHED)
         if self._left:
             frozen = self._left.pop(0)
@@ -103,7 +103,7 @@ class StudySearch(Searcher):
             self._study.tell(trial, state=TrialState.FAIL)
             return
         assert result is not None
-        stays_open = trial_id in self._closing.ended
+        stays_open = trial_id in self._stopper.ended
         stopped = not stays_open and result[EPOCHS] < result[PLANNED_EPOCHS]
         # The last epoch comes only with the end.
         progress = self._record(trial, result, stopped=int(result[EPOCHS]) if stopped else 0)

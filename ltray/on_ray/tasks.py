@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ltray.data.pin import Pins
+from ltray.run_folder import trial_name
 from ltray.study.short_runs import ShortRuns
 
 TASK, SEARCH = "task", "search"
@@ -60,7 +61,7 @@ class TrialTask:
     @property
     def name(self) -> str:
         """Its number as folders have it: `0007`."""
-        return f"{self.number:04d}"
+        return trial_name(self.number)
 
     @property
     def folder_name(self) -> str:

@@ -18,18 +18,18 @@ from ltray.on_ray.session import FAILURE, RaySession, train_and_report
 from ltray.on_ray.tasks import SEARCH, TASK, SearchTask, TrialTask
 from ltray.on_ray.tries import INTERRUPTED
 from ltray.on_ray.workers import run_workers
-from ltray.run_folder import whole_checkpoints
+from ltray.run_folder import trial_name, whole_checkpoints
 
 
 def attempts(trials: Path, number: int) -> list[Path]:
     """Return the folders of a trial, oldest first."""
-    found = [trials / f"{number:04d}", *trials.glob(f"{number:04d}.*")]
+    found = [trials / trial_name(number), *trials.glob(f"{trial_name(number)}.*")]
     return sorted((p for p in found if p.is_dir()), key=lambda p: int(p.suffix[1:] or 0))
 
 
 def workers_folder(run: Path, number: int) -> Path:
     """Return where a trial of several workers keeps what Ray Train writes while it runs."""
-    return run / "workers" / f"{number:04d}"
+    return run / "workers" / trial_name(number)
 
 
 def checkpoints(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]]:
@@ -40,7 +40,7 @@ def checkpoints(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]
 
 def copies_folder(trials: Path, number: int) -> Path:
     """Return where the checkpoints lie that a member of a population copied."""
-    return trials.parent / "copies" / f"{number:04d}"
+    return trials.parent / "copies" / trial_name(number)
 
 
 def resumable(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]]:

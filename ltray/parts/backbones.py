@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
-from ltray.errors import UsageError, did_you_mean, shown
-from ltray.imported import dotted_path_hint, imported, is_dotted_path
+from ltray.errors import UsageError, shown
+from ltray.imported import imported, is_dotted_path, nearest_or_dotted_path
 from ltray.network import Backbone
 from ltray.parts.resnet32 import ResNet32
 from ltray.parts.torchvision_backbones import TORCHVISION
@@ -50,6 +50,6 @@ def _builder(name: str) -> Callable[[], Backbone]:
         builder: Callable[[], Backbone] = imported(name, callable, "a class or function that gives a Backbone")
         return builder
     if name not in BACKBONES:
-        hint = dotted_path_hint("A backbone") if "." in name else did_you_mean(name, BACKBONES)
+        hint = nearest_or_dotted_path(name, BACKBONES, "A backbone")
         raise UsageError(f"`backbone` is {shown(name)}, which is not known.{hint}")
     return BACKBONES[name]

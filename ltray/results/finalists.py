@@ -17,7 +17,7 @@ from ltray.files import is_there
 from ltray.knobs import HIGHEST_SEED
 from ltray.methods.find import find_method
 from ltray.results.multiple_comparisons import ERROR, differences, mean
-from ltray.run_folder import read_evaluation
+from ltray.run_folder import read_evaluation, trial_name
 from ltray.seal import read_sealed
 from ltray.space.search_settings import Finalists
 from ltray.space.search_space import SearchSpace
@@ -73,7 +73,7 @@ def choose(study: optuna.Study, space: SearchSpace) -> list[Finalist]:
     complete = [t for t in ranked if t.state == TrialState.COMPLETE and t not in papers]
     best = complete[: space.finalists.best]
     chosen = [
-        Finalist(f"{t.number:04d}", settings, t in papers, bool(t.user_attrs.get(PAPER)))
+        Finalist(trial_name(t.number), settings, t in papers, bool(t.user_attrs.get(PAPER)))
         for t in [*best, *papers]
         for settings in [as_read(json.loads(t.user_attrs[SETTINGS]), space)]
     ]

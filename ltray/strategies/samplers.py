@@ -38,6 +38,11 @@ class Proposal:
     seed: int
 
     @property
+    def varying(self) -> dict[str, BaseDistribution]:
+        """The ranges that hold more than one value."""
+        return {name: held for name, held in self.ranges.items() if not held.single()}
+
+    @property
     def own_seed(self) -> int:
         """A seed of this proposal alone."""
         return (self.seed * 1_000_003 + self.number) % 2**32
@@ -92,7 +97,7 @@ class Gaussian(GPSampler):
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return every knob that can vary."""
-        return {name: held for name, held in self._proposal.ranges.items() if not held.single()}
+        return self._proposal.varying
 
 
 class Evolution(CmaEsSampler):
@@ -111,7 +116,7 @@ class Evolution(CmaEsSampler):
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return every knob that can vary."""
-        return {name: held for name, held in self._proposal.ranges.items() if not held.single()}
+        return self._proposal.varying
 
     def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> None:
         self._ended = completed_trials

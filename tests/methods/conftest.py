@@ -47,7 +47,7 @@ NewContext = Callable[..., BuildContext]
 
 @pytest.fixture(scope="session")
 def new_context() -> NewContext:
-    """Return the builder of a Setting from class counts.
+    """Return the builder of a BuildContext from class counts.
 
     With `width` the backbone is the identity on features (B, width). `follow` names the
     classifier of a network to continue from.

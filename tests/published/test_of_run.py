@@ -91,8 +91,8 @@ def test_one_other_draw_of_the_images_is_other_data_and_a_mean_over_several_is_n
 
 @pytest.mark.parametrize("split", ["test", "val"])
 def test_an_evaluation_is_set_beside_claims_on_test_images_alone(split: str):
-    assessment = SimpleNamespace(split=split, metrics=lambda: {f"{split}/acc_all": 0.5, "test/acc_few": 0.1})
+    predictions = SimpleNamespace(split=split, metrics=lambda: {f"{split}/acc_all": 0.5, "test/acc_few": 0.1})
     trained = SimpleNamespace(experiment=SimpleNamespace(settings=lambda: SETTINGS))
-    found = Findings(Path(), trained, assessment, 1, None).comparisons  # type: ignore[arg-type]
+    found = Findings(Path(), trained, predictions, 1, None).comparisons  # type: ignore[arg-type]
     assert bool(found) == (split == "test")
     assert {round(one.difference, 6) for one in found if one.claim.where == "BCL, table 3"} <= {-1.93}

@@ -27,7 +27,7 @@ def record(folder: Path, **parts: Any) -> RunRecord:
     return RunRecord(folder=folder, **(known | parts))
 
 
-def assessment() -> Predictions:
+def predictions() -> Predictions:
     """Right are 1 of 4 images of class 0, 3 of 4 of class 1, 2 of 3 of class 2; class 3 has none."""
     labels = torch.tensor([0] * 4 + [1] * 4 + [2] * 3)
     guesses = torch.tensor([0, 1, 1, 1] + [1, 1, 1, 0] + [2, 2, 0])
@@ -43,7 +43,7 @@ def test_each_class_has_its_own_accuracy_in_percent_the_most_frequent_first():
         chosen=dict,
     )
     findings: Any = SimpleNamespace(
-        checkpoint=Path(), trained=trained, assessment=assessment(), look=0, recorded=None, comparisons=[]
+        checkpoint=Path(), trained=trained, predictions=predictions(), look=0, recorded=None, comparisons=[]
     )
     shown = _class_table(findings)
     assert str(shown.columns[4].header) == "accuracy, %"
@@ -67,7 +67,7 @@ def test_a_dot_a_class_stands_in_its_place_with_its_percent_and_group():
 
 def test_the_page_of_classes_divides_right_by_seen_images(tmp_path: Path):
     (tmp_path / "best").mkdir()
-    (tmp_path / "best" / "selection.npz").write_bytes(assessment().as_bytes())
+    (tmp_path / "best" / "selection.npz").write_bytes(predictions().as_bytes())
     metrics = {"test/mcc": 0.512, "test/nmi": 0.4, "test/ece": 0.031}
     evaluation = {"correct": [1, 3, 2, 0], "seen": [4, 4, 3, 0], "metrics": metrics, "epoch": 12}
     page = model.classes(record(tmp_path, evaluation=evaluation))

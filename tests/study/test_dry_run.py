@@ -12,7 +12,7 @@ from rich.console import Console
 from ltray.engine.timing import StageTime
 from ltray.errors import UsageError
 from ltray.strategies.stopping_rules import SuccessiveHalving
-from ltray.study import dry_run as rehearsal
+from ltray.study import dry_run
 from ltray.study.cost import LOG_BYTES, TrialCost
 from ltray.study.dry_run import Costed
 
@@ -46,18 +46,18 @@ def test_a_trial_takes_the_sum_of_its_stages_and_leaves_two_checkpoints():
 
 def test_hours_are_of_all_trials_on_all_their_cores():
     costed = [Costed("bcl", COST), Costed("ldam", TrialCost((TRAINED,), 1))]
-    one = said(lambda c: rehearsal._print_totals(SPACE, costed[:1], c, plan=plan(), device=CPU))
+    one = said(lambda c: dry_run._print_totals(SPACE, costed[:1], c, plan=plan(), device=CPU))
     # 100 · 222 s · 2 cores = 12.33 h
     assert one.startswith("100 trials of 11 epochs: about 12.3 CPU hours without early stopping\nstops\n")
-    both = said(lambda c: rehearsal._print_totals(SPACE, costed, c, plan=plan(), device=CPU))
+    both = said(lambda c: dry_run._print_totals(SPACE, costed, c, plan=plan(), device=CPU))
     assert "about 12.3 CPU hours" in both  # 221 s on the average
-    longer = said(lambda c: rehearsal._print_totals(SPACE, costed[:1], c, plan=plan(epochs=22), device=CPU))
+    longer = said(lambda c: dry_run._print_totals(SPACE, costed[:1], c, plan=plan(epochs=22), device=CPU))
     assert longer.startswith("100 trials of 22 epochs: about 24.7 CPU hours")
 
 
 def test_early_stopping_takes_its_share_of_the_hours():
     asha = plan(SuccessiveHalving((1, 3), 3))
-    printed = said(lambda c: rehearsal._print_totals(SPACE, [Costed("bcl", COST)], c, plan=asha, device=CPU))
+    printed = said(lambda c: dry_run._print_totals(SPACE, [Costed("bcl", COST)], c, plan=asha, device=CPU))
     # (1 + 2 / 3 + 8 / 9) / 11 of 12.33 h
     assert "stops: about 2.87 CPU hours; more if good trials come late" in printed
 
@@ -65,7 +65,7 @@ def test_early_stopping_takes_its_share_of_the_hours():
 def test_the_table_of_costs_is_in_seconds_a_step_and_hours_a_stage():
     features = StageTime(epochs=5, steps=0, step=None, evaluation=36.0)
     cost = TrialCost((TRAINED, features, PREPARED), 1)
-    printed = said(lambda c: rehearsal._print_costs(SPACE, [Costed("bcl, crt", cost)], c))
+    printed = said(lambda c: dry_run._print_costs(SPACE, [Costed("bcl, crt", cost)], c))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if line[0] == "│"]
     assert rows == [
         ["bcl, crt", "1", "10", "40", "0.5", "2", "0.0611"],
@@ -76,11 +76,11 @@ def test_the_table_of_costs_is_in_seconds_a_step_and_hours_a_stage():
 
 def test_disk_is_what_all_trials_leave_and_the_best_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     wanted = 100 * COST.disk + COST.checkpoint
-    monkeypatch.setattr(rehearsal.shutil, "disk_usage", lambda place: SimpleNamespace(free=wanted))
+    monkeypatch.setattr(dry_run.shutil, "disk_usage", lambda place: SimpleNamespace(free=wanted))
     costed = [Costed("bcl", COST)]
-    printed = said(lambda c: rehearsal._print_disk(SPACE, costed, tmp_path / "new", c))
+    printed = said(lambda c: dry_run._print_disk(SPACE, costed, tmp_path / "new", c))
     assert "disk: about 577 MiB in " in printed and "(a checkpoint is 2.86 MiB;" in printed
     assert "577 MiB free" in printed
-    monkeypatch.setattr(rehearsal.shutil, "disk_usage", lambda place: SimpleNamespace(free=wanted - 1))
+    monkeypatch.setattr(dry_run.shutil, "disk_usage", lambda place: SimpleNamespace(free=wanted - 1))
     with pytest.raises(UsageError, match="not enough disk space for this search"):
-        said(lambda c: rehearsal._print_disk(SPACE, costed, tmp_path / "new", c))
+        said(lambda c: dry_run._print_disk(SPACE, costed, tmp_path / "new", c))

@@ -101,7 +101,7 @@ def test_the_study_keeps_what_early_stopping_decided_with_the_value_it_decided_o
     searcher.on_trial_result("a", report(1, 0.4, 0.2, 1.0))
     searcher.on_trial_result("a", report(2, 0.6, 0.3, 1.0))
     assert (progress_of(study)[0].continued, progress_of(study)[0].value) == (2, 0.6)
-    searcher._closing.ended.add("a")  # interrupted: the trial stays open, and nothing was decided on this epoch
+    searcher._stopper.ended.add("a")  # interrupted: the trial stays open, and nothing was decided on this epoch
     searcher.on_trial_complete("a", report(2, 0.6, 0.3, 1.0) | {"total_epochs": 3, "val/acc_all": 0.5})
     known = progress_of(study)[0]
     assert (known.epoch, known.continued, known.stopped, known.value) == (3, 2, 0, 0.5)

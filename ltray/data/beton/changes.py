@@ -20,6 +20,7 @@ from ltray.data.beton.inventory import (
 )
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals, Source
+from ltray.data.sources.class_names import some
 
 NAMED = 3  # files that a sentence names
 
@@ -125,7 +126,7 @@ def names_differ(before: Sequence[str], now: Sequence[str]) -> str:
     gone, new = [n for n in before if n not in now], [n for n in now if n not in before]
     if not gone and not new:
         return "classes are in another order"
-    parts = [f"{what} {_some(names)}" for what, names in (("without", gone), ("with", new)) if names]
+    parts = [f"{what} {some(names, NAMED)}" for what, names in (("without", gone), ("with", new)) if names]
     return f"classes are other ones, {' and '.join(parts)}"
 
 
@@ -151,11 +152,7 @@ def _of_images(before: _Images, now: _Images) -> str:
     replaced = [key for key in both if before[key][1] != now[key][1]]
     other = [key for key in both if before[key][0] != now[key][0]]
     kinds = (("added", new), ("removed", gone), ("replaced", replaced), ("of another class", other))
-    return ", ".join(f"{len(keys):,} {what} ({_some(keys)})" for what, keys in kinds if keys)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+    return ", ".join(f"{len(keys):,} {what} ({some(keys, NAMED)})" for what, keys in kinds if keys)
 
 
 def fingerprint_of(class_names: tuple[str, ...], pools: Mapping[str, Originals]) -> str:

@@ -37,6 +37,7 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.encoding import Storage
 from ltray.data.originals import Originals, Source
 from ltray.data.sources import registry
+from ltray.data.sources.class_names import some
 from ltray.errors import UsageError
 from ltray.files import digest_of, locking
 
@@ -246,10 +247,9 @@ class _Conversion:
         names = self.source.class_names
         empty = [names[label] for label in np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)]
         if empty:
-            shown = ", ".join(empty[: report.SHOWN]) + (", …" if len(empty) > report.SHOWN else "")
             raise UsageError(
                 f"{self.source.origin}: {len(empty)} of {len(names)} classes have no training image that can be used: "
-                f"{shown}; add images, or remove the class."
+                f"{some(empty, report.SHOWN)}; add images, or remove the class."
             )
 
     def _write(

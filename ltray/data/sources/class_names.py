@@ -51,9 +51,9 @@ def _look(name: str) -> str:
     return " ".join("".join(letter for letter in name if unicodedata.category(letter) != "Cf").split())
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Sequence[str], most: int = SHOWN) -> str:
     """Return the first names, and whether there are more: "cat, dog, …"."""
-    return ", ".join([*names[:SHOWN], *(["…"] if len(names) > SHOWN else [])])
+    return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])
 
 
 def differing_in_case(names: Iterable[str]) -> Iterator[str]:

@@ -14,8 +14,8 @@ from ltray.data.transforms.geometry import AsItIs, Cut, Mirror, PaddedCrop, Resi
 from ltray.data.transforms.patches import patches
 from ltray.data.transforms.pixels import LARGEST, Operation
 from ltray.data.transforms.randaugment import RandAugment
-from ltray.errors import UsageError, did_you_mean
-from ltray.imported import dotted_path_hint, imported, is_dotted_path
+from ltray.errors import UsageError
+from ltray.imported import imported, is_dotted_path, nearest_or_dotted_path
 
 __all__ = ["POLICIES", "Policy", "PolicyTemplate", "evaluation", "patches", "policy"]
 
@@ -110,7 +110,7 @@ class Policy:
 
         Args:
             images: Stored images, uint8 (n, 3, H, W).
-            keys: One key a sample, from `randomness.keys` (n,), int64.
+            keys: One key a sample, from `counter_rng.keys` (n,), int64.
 
         Returns:
             uint8 (n, 3, S, S).
@@ -170,7 +170,7 @@ def _templates(name: str) -> tuple[PolicyTemplate, PolicyTemplate]:
         found = imported(name, _is_policy, "a PolicyTemplate, or a pair of them")
         return found if isinstance(found, tuple) else (found, found)
     if name not in POLICIES:
-        hint = dotted_path_hint("A policy") if "." in name else did_you_mean(name, POLICIES)
+        hint = nearest_or_dotted_path(name, POLICIES, "A policy")
         raise UsageError(f"`{name}` is not an augmentation policy.{hint}")
     return POLICIES[name]
 

@@ -34,7 +34,7 @@ class BudgetCallback(Callback):
         started: float,
     ) -> None:
         self.spent = Spent.read(folder)
-        self._folder, self._closing, self._budget, self._each = folder, stopper, budget, each
+        self._folder, self._stopper, self._budget, self._each = folder, stopper, budget, each
         self._running: set[str] = set()
         self._counted, self._written = started, 0.0
 
@@ -73,4 +73,4 @@ class BudgetCallback(Callback):
         self.spent.add(now - self._counted, cpus=held.get("CPU", 0.0), gpus=held.get("GPU", 0.0))
         self._counted = now
         if self._budget and self._budget.is_spent(self.spent):
-            self._closing.after_this_epoch(self._budget.spent_message)
+            self._stopper.after_this_epoch(self._budget.spent_message)

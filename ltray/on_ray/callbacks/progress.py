@@ -50,7 +50,7 @@ class ProgressCallback(Callback):
     ) -> None:
         self._console, self._explored, self._metric = console, explored, metric
         self._of, self._done = trials, done
-        self._closing, self._told = stopper, ""
+        self._stopper, self._told = stopper, ""
         self._boards: dict[str, TensorBoardLogger] = {}
         self._running: dict[int, dict[str, Any]] = {}
         self._best = best
@@ -68,7 +68,7 @@ class ProgressCallback(Callback):
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Tell once why the search closes."""
-        words = self._closing.words()
+        words = self._stopper.words()
         if words != self._told:
             self._told = words
             self._print_line(words)
@@ -99,7 +99,7 @@ class ProgressCallback(Callback):
         result = trial.last_result or {}
         number = task_of(trial).number
         reason = failure_of(result)
-        if trial.trial_id in self._closing.ended:
+        if trial.trial_id in self._stopper.ended:
             self._boards.pop(trial.trial_id).close()
             self._print_line(f"trial {number} is paused at epoch {result[EPOCHS]} of {result[PLANNED_EPOCHS]}")
         elif reason:
