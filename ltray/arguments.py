@@ -1,10 +1,9 @@
-"""What people write on a command line: options given once, and paths that are places of this machine's file system."""
+"""What people write on a command line: numbers, and paths that are places of this machine's file system."""
 
 import argparse
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 from ltray.errors import UsageError, shown
 from ltray.typed import as_type
@@ -12,28 +11,6 @@ from ltray.typed import as_type
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/(/.*)")
 LARGEST_COUNT = 1_000_000
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes that Linux takes
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that refuses an option that is given twice, instead of taking the last one."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.seen: set[str] = set()
-        for action in (None, "store"):
-            self.register("action", action, _Once)
-
-
-class _Once(argparse.Action):
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
-    ) -> None:
-        assert isinstance(parser, Parser)
-        if option and self.dest in parser.seen:
-            parser.error(f"argument {option}: given twice, the second time as {shown(str(values))}; keep one of them")
-        if option:
-            parser.seen.add(self.dest)
-        setattr(namespace, self.dest, values)
 
 
 def why_no_place(text: str) -> str:

@@ -1,6 +1,6 @@
 """`python -m ltray.convert DATASET|FOLDER`: write a data set's images as .beton files for FFCV.
 
-DATASET is a data-set file, or the name of one in datasets/. FOLDER is anybody's folder of
+DATASET is a data-set file, or the name of one that comes with ltray. FOLDER is anybody's folder of
 images, a folder a class, with or without train/val/test above them: it is converted and gets
 a data-set file of its own, ready for train and tune. A second run says that nothing is to be
 done; a killed one is continued by the same command.
@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ltray.arguments import Parser, name_or_path, path_argument
+from ltray.arguments import name_or_path, path_argument
 from ltray.command import DONE, FAILED, run
 from ltray.data import draft_definition
 from ltray.data.beton.convert import REPORT, convert
@@ -23,13 +23,15 @@ from ltray.data.beton.store import folder_of, sidecars
 from ltray.data.beton.survey import survey
 from ltray.data.definition import DatasetDefinition
 from ltray.files import reason
+from ltray.parser import Parser
 from ltray.printable import printable
+from ltray.program import called
 from ltray.settings import parse_assignments
 
 
 def main(words: list[str]) -> int:
     """Convert, say what was done, return the exit code."""
-    given = _parser().parse_args(words)
+    given = _parser().parse(words)
     settings = parse_assignments(given.settings)
     own = Path(given.dataset).is_dir()
     if own:
@@ -59,18 +61,16 @@ def main(words: list[str]) -> int:
     if own:
         file, fresh = draft_definition.write(definition, stored, settings)
         print(f"data-set file ({'please check it' if fresh else 'with your edits'}): {file}")
-        print(f"next: python -m ltray.train --methods bcl --dataset {shlex.quote(str(file))}")
+        print(f"next: {called('train')} --methods bcl --dataset {shlex.quote(str(file))}")
     elif given.output:
         print(f"to use it in later commands: export LTRAY_DATA={shlex.quote(str(given.output.resolve()))}")
     return DONE
 
 
 def _parser() -> Parser:
-    parser = Parser(
-        prog="python -m ltray.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=name_or_path, metavar="DATASET|FOLDER")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="fields of the data-set file: folder=/data")
+    parser.add_settings("fields of the data-set file: folder=/data")
     parser.add_argument(
         "--output",
         type=path_argument,

@@ -10,11 +10,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ltray.arguments import Parser, path_argument
+from ltray.arguments import path_argument
 from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.files import is_there
 from ltray.metrics import METRICS, title
+from ltray.parser import Parser
 from ltray.published.check import Comparison, compare
 from ltray.published.table import claim_table
 from ltray.results.final_evaluation import accuracy_line
@@ -55,7 +56,7 @@ class Findings:
 
 def main(words: list[str]) -> int:
     """Evaluate and print."""
-    options = _parser().parse_args(words)
+    options = _parser().parse(words)
     checkpoint = checkpoint_of(options.run)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trained = TrainedModel.open(checkpoint, device, check="compare")
@@ -163,7 +164,7 @@ def _note(checkpoint: Path) -> int:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m ltray.evaluate",
+        "evaluate",
         description="Evaluate a checkpoint on the images that select, or on the test set.",
     )
     parser.add_argument(

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from ltray.arguments import Parser, check_writable, count_argument, path_argument
+from ltray.arguments import check_writable, count_argument, path_argument
 from ltray.command import DONE, FAILED, run
 from ltray.console import new_console
 from ltray.csv_cell import csv_cell
@@ -25,6 +25,7 @@ from ltray.data.image_files import SUFFIXES, image_files
 from ltray.errors import UsageError
 from ltray.files import is_there
 from ltray.methods.temperature import best_temperature
+from ltray.parser import Parser
 from ltray.printable import printable
 from ltray.results.predictions import Predictions, TrainedModel
 from ltray.run_folder import SCORES, checkpoint_of
@@ -53,7 +54,7 @@ class Prediction:
 
 def main(words: list[str]) -> int:
     """Predict, print; exit code 1 where a file could not be read."""
-    options = _parser().parse_args(words)
+    options = _parser().parse(words)
     if options.output:
         check_writable(options.output, "--output")
     checkpoint = checkpoint_of(options.checkpoint)
@@ -194,7 +195,7 @@ def _print_table(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str,
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="python -m ltray.predict", description="Classify image files with a trained model.")
+    parser = Parser("predict", description="Classify image files with a trained model.")
     parser.add_argument(
         "checkpoint", type=path_argument, metavar="CHECKPOINT", help="folder of a checkpoint, run or search"
     )

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from ltray.arguments import Parser, check_writable, count_argument, name_or_path, path_argument
+from ltray.arguments import check_writable, count_argument, name_or_path, path_argument
 from ltray.command import DONE, FAILED, INTERRUPTED, run
 from ltray.console import new_console
 from ltray.data.dataset import ImageData
@@ -22,6 +22,7 @@ from ltray.following import World
 from ltray.given_files import recorded_files
 from ltray.loggers.tensorboard import TensorBoardLogger
 from ltray.objective import print_objective, recorded_objective
+from ltray.parser import Parser
 from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.final_evaluation import accuracy_line
@@ -49,13 +50,8 @@ EXAMPLE = "python -m ltray.train --methods bcl --dataset cifar100-lt --workers 2
 
 def main(words: list[str]) -> int:
     """Train, evaluate the best epoch on the test set once, and say where everything is."""
-    options = _parser().parse_intermixed_args(words)
-    # `--methods bcl epochs=2`: what holds a "=" is a setting, wherever it stands.
-    assignments = [*(word for word in options.methods if "=" in word), *options.settings]
-    options.methods = [word for word in options.methods if "=" not in word]
-    if not options.methods:
-        raise UsageError("`--methods` needs at least one method.")
-    given = complete_keys(parse_assignments(assignments), options.methods)
+    options = _parser().parse(words)
+    given = complete_keys(parse_assignments(options.settings), options.methods)
     for key, flag in (("dataset", "--dataset"), ("methods", "--methods"), ("start", "--from")):
         if key in given:
             raise UsageError(
@@ -228,7 +224,7 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m ltray.train",
+        "train",
         description="Train a method, or several methods in sequence, on 1 to N workers.",
         epilog=f"example: {EXAMPLE}",
     )
@@ -237,7 +233,7 @@ def _parser() -> Parser:
         type=name_or_path,
         required=True,
         metavar="D",
-        help="name of a data set in datasets/, or a data-set file",
+        help="name of a data set of ltray, or a data-set file",
     )
     parser.add_argument("--methods", required=True, nargs="+", metavar="M", help="methods, in order")
     parser.add_argument("--workers", type=count_argument, default=1, metavar="N", help="worker processes (default: 1)")
@@ -250,7 +246,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--output", type=path_argument, metavar="DIR", help="run folder (default: runs/<methods>-<dataset>)"
     )
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="knobs and data-set fields, such as epochs=2")
+    parser.add_settings("knobs and data-set fields, such as epochs=2")
     return parser
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from ltray.arguments import Parser, check_writable, name_or_path, path_argument
+from ltray.arguments import check_writable, name_or_path, path_argument
 from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.data.dataset import ImageData
@@ -15,6 +15,8 @@ from ltray.data.pin import Pins
 from ltray.errors import UsageError, shown
 from ltray.given_files import recorded_files
 from ltray.objective import print_objective, recorded_objective
+from ltray.parser import Parser
+from ltray.program import called
 from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.finalists import check_asked
@@ -39,7 +41,7 @@ def main(words: list[str]) -> int:
         return _list(words[1:])
     if words[:1] == ["cp"]:
         return _copy(words[1:])
-    options = _parser().parse_intermixed_args(words)
+    options = _parser().parse(words)
     console = new_console()
     path = catalog.find(options.space)
     given = parse_assignments(options.settings)
@@ -152,37 +154,33 @@ def _search(
 
 
 def _list(words: list[str]) -> int:
-    Parser(prog="python -m ltray.tune ls", description="List the search spaces.").parse_args(words)
+    Parser("tune ls", description="List the search spaces.").parse(words)
     new_console().print(catalog.listing())
     return DONE
 
 
 def _copy(words: list[str]) -> int:
-    parser = Parser(prog="python -m ltray.tune cp", description="Copy a search space to edit it.")
-    parser.add_argument(
-        "name", type=name_or_path, metavar="NAME", help="a name of `python -m ltray.tune ls`, or a file"
-    )
+    parser = Parser("tune cp", description="Copy a search space to edit it.")
+    parser.add_argument("name", type=name_or_path, metavar="NAME", help=f"a name of `{called('tune ls')}`, or a file")
     parser.add_argument(
         "target", nargs="?", type=path_argument, metavar="TARGET", help="file or folder (default: this folder)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    options = parser.parse_args(words)
+    options = parser.parse(words)
     target = catalog.copy(options.name, options.target, overwrite=options.overwrite)
-    new_console().print(f"{target}: edit the file, then run: python -m ltray.tune {target}")
+    new_console().print(f"{target}: edit the file, then run: {called('tune')} {target}")
     return DONE
 
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m ltray.tune",
+        "tune",
         description="Search the settings of a method. Run the same command again to continue an interrupted search. "
         "`ls` lists the search spaces of ltray, `cp NAME [TARGET]` copies one for editing.",
-        epilog="example: python -m ltray.tune search_spaces/rescom.yaml search.trials=16 epochs=20",
+        epilog="example: python -m ltray.tune rescom search.trials=16 epochs=20",
     )
-    parser.add_argument(
-        "space", type=name_or_path, metavar="SPACE", help="a file, or a name of `python -m ltray.tune ls`"
-    )
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="such as epochs=20 or search.trials=8")
+    parser.add_argument("space", type=name_or_path, metavar="SPACE", help=f"a file, or a name of `{called('tune ls')}`")
+    parser.add_settings("such as epochs=20 or search.trials=8")
     parser.add_argument(
         "--from", dest="start", type=path_argument, metavar="RUN", help="run or checkpoint to continue from"
     )

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
-from ltray.arguments import Parser, check_writable, name_or_path, path_argument
+from ltray.arguments import check_writable, name_or_path, path_argument
 from ltray.captions import caption, width
 from ltray.command import DONE, run
 from ltray.data.beton.left_out import usable
@@ -33,6 +33,7 @@ from ltray.files import reason
 from ltray.long_tail import LongTail
 from ltray.methods.find import find_method
 from ltray.network import Network
+from ltray.parser import Parser
 from ltray.parts.backbones import new_backbone
 from ltray.parts.heads import new_classifier
 from ltray.printable import printable
@@ -47,14 +48,14 @@ COLOURS = ("red", "lime", "blue", "yellow", "magenta", "cyan", "orange", "white"
 
 def main(words: list[str]) -> int:
     """Write the sheet, say where it is, return the exit code."""
-    parser = Parser(prog="python -m ltray.views", description=__doc__)
+    parser = Parser("views", description=__doc__)
     parser.add_argument(
-        "dataset", type=name_or_path, metavar="DATASET", help="a data-set file, or the name of one in datasets/"
+        "dataset", type=name_or_path, metavar="DATASET", help="a data-set file, or the name of a data set of ltray"
     )
     parser.add_argument("method", metavar="METHOD", help="method whose first stage's views are drawn")
     parser.add_argument("--output", type=path_argument, metavar="PNG", help="default: views-METHOD-DATASET.png")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="knobs, data-set fields and seed")
-    given = parser.parse_intermixed_args(words)
+    parser.add_settings("knobs, data-set fields and seed")
+    given = parser.parse(words)
     method = find_method(given.method)
     settings = complete_keys(parse_assignments(given.settings), [method.reference])
     definition = DatasetDefinition.read(given.dataset, _owned(settings, "dataset"))

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from ltray.arguments import Parser, why_no_place
+from ltray.arguments import why_no_place
 from ltray.command import run
 from ltray.errors import UsageError
+from ltray.parser import Parser
 
 
 def ends(main: object, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -83,10 +84,10 @@ def test_a_terminal_without_the_letter_is_no_traceback() -> None:
 
 @pytest.mark.parametrize("words", [["--output", "a", "--output", "a"], ["--output=a", "--output", "b"]])
 def test_an_option_that_is_given_twice_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    parser = Parser()
+    parser = Parser("train")
     parser.add_argument("--output")
     with pytest.raises(SystemExit, match="2"):
-        parser.parse_args(words)
+        parser.parse(words)
     assert f"argument --output: given twice, the second time as '{words[-1]}'; keep one" in capsys.readouterr().err
 
 

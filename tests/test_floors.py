@@ -13,8 +13,8 @@ from tests.given import ROOT
 PACKAGE = ROOT / "ltray"
 # Lowest first. What stands on one floor does not know its neighbours.
 FLOORS = (
-    "class_counts errors printable quantities distributed provenance network signals",
-    "captions console csv_cell files long_tail metrics ray_address typed",
+    "class_counts errors printable program quantities distributed provenance network signals",
+    "captions console csv_cell files long_tail metrics parser ray_address typed",
     "arguments command following imported loggers seal yaml_text",
     "knobs lr_schedule settings settings_file",
     "recipe run_settings strategies",
@@ -31,6 +31,7 @@ FLOORS = (
     "report",
     "on_ray testing",
     "convert evaluate predict train tune views",
+    "__main__",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 # A method knows the contract in stage.py, not who trains it or where its images come from.

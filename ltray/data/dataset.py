@@ -31,6 +31,7 @@ from ltray.data.splits import Indices, Split, Splits, cut
 from ltray.data.views import ViewMaker
 from ltray.errors import UsageError, chosen
 from ltray.long_tail import LongTail
+from ltray.program import called
 from ltray.stage import Loader, Stage, TrainingData
 
 
@@ -283,7 +284,7 @@ def _as_they_are(definition: DatasetDefinition, device: torch.device) -> Opened:
     if described is None:
         raise UsageError(
             f"{definition.name}: the data set is neither converted nor on this machine, and a dry run writes nothing. "
-            "Convert it first: python -m ltray.convert."
+            f"Convert it first: {called('convert')}."
         )
     every = {name: read() for name, read in described.pools.items()}
     pools = usable(definition, described, folder_of(definition))

@@ -14,6 +14,7 @@ from ltray.errors import UsageError, did_you_mean, shown
 from ltray.imported import is_dotted_path
 from ltray.knobs import HIGHEST_SEED, Above, Knobs, OrDotted, Value, knob
 from ltray.printable import printable
+from ltray.program import called
 from ltray.settings_file import SettingsFile
 
 SHIPPED = Path(__file__).resolve().parents[2] / "datasets"
@@ -255,7 +256,7 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
     if text in known:
         return known[text]
     if Path(text).is_dir():
-        raise UsageError(f"{text} is a folder, not a data-set file; `python -m ltray.convert {text}` makes one.")
+        raise UsageError(f"{text} is a folder, not a data-set file; `{called('convert')} {text}` makes one.")
     hint = did_you_mean(Path(text).stem, known)
     raise UsageError(f"{text}: no such file or folder, and no data set of this name in {SHIPPED}.{hint}")
 

@@ -2,28 +2,29 @@
 
 from rich.table import Table
 
-from ltray.arguments import Parser
 from ltray.command import DONE, run
 from ltray.console import new_console
 from ltray.methods.find import find_method
 from ltray.methods.tables import KNOB_HEADINGS, METHOD_HEADINGS, knob_rows, markdown, method_rows
+from ltray.parser import Parser
+from ltray.program import called
 
 
 def main(words: list[str]) -> int:
     """Print the table of methods, one method's knobs, or all of it as Markdown."""
-    parser = Parser(prog="python -m ltray.methods", description=__doc__)
+    parser = Parser("methods", description=__doc__)
     parser.add_argument(
         "name", nargs="?", metavar="NAME", help="a method's name or dotted path; without it, the list of methods"
     )
     parser.add_argument("--markdown", action="store_true", help="print docs/methods.md")
-    options = parser.parse_args(words)
+    options = parser.parse(words)
     if options.markdown:
         print(markdown(), end="")
         return DONE
     console = new_console()
     if options.name is None:
         console.print(_table("methods", METHOD_HEADINGS, method_rows()))
-        console.print("knobs of one: python -m ltray.methods NAME")
+        console.print(f"knobs of one: {called('methods')} NAME")
         return DONE
     method = find_method(options.name)
     console.print(method.paper)

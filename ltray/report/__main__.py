@@ -4,9 +4,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ltray.arguments import Parser, check_writable, path_argument
+from ltray.arguments import check_writable, path_argument
 from ltray.command import DONE, run
 from ltray.console import new_console
+from ltray.parser import Parser
 from ltray.published.of_run import claims_of
 from ltray.published.table import claim_table
 from ltray.report.render import REPORT, write_report
@@ -20,7 +21,7 @@ from ltray.results.tables import BEST_SHOWN, render
 
 def main(words: list[str]) -> int:
     """Write the page, print the summary."""
-    options = _parser().parse_args(words)
+    options = _parser().parse(words)
     console = new_console()
     if options.output:
         check_writable(options.output, "--output")
@@ -52,7 +53,7 @@ def _summarise(record: RunRecord, console: Console) -> None:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m ltray.report",
+        "report",
         description="Report runs and searches. Several folders give one common report.",
     )
     parser.add_argument(

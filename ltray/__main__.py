@@ -1,0 +1,64 @@
+"""`ltray COMMAND …`: every command of ltray under one name; alone, it lists them."""
+
+import argparse
+from importlib import import_module
+from typing import NoReturn
+
+from ltray import __version__
+from ltray.command import DONE, run
+from ltray.errors import UsageError, did_you_mean, shown
+from ltray.parser import Parser
+from ltray.program import PROGRAM, called
+
+# Each with the module whose `main` it is; they are imported when called, since some bring torch along.
+COMMANDS = {
+    "train": ("ltray.train", "train a method, or several that continue from one another"),
+    "tune": ("ltray.tune", "search the settings of a method; `ls` and `cp` for the shipped search spaces"),
+    "convert": ("ltray.convert", "write a data set's images as .beton files for FFCV"),
+    "views": ("ltray.views", "draw a contact sheet of the views that a method trains on"),
+    "evaluate": ("ltray.evaluate", "evaluate a checkpoint on validation images, or on the test set"),
+    "report": ("ltray.report.__main__", "write an HTML page of runs and searches"),
+    "predict": ("ltray.predict", "classify image files with a trained model"),
+    "methods": ("ltray.methods.__main__", "list the methods, or the knobs of one"),
+}
+
+
+def main(words: list[str]) -> int:
+    """Run the command that the first word names with the words behind it."""
+    if words and not words[0].startswith("-"):
+        if words[0] not in COMMANDS:
+            raise UsageError(f"{shown(words[0])} is not a command of ltray.{did_you_mean(words[0], COMMANDS)}")
+        module, _ = COMMANDS[words[0]]
+        return int(import_module(module).main(words[1:]))
+    parser = _parser()
+    parser.parse(words)
+    print(parser.format_help(), end="")
+    return DONE
+
+
+def program() -> NoReturn:
+    """Run `ltray`, the installed program; leave the process with the exit code.
+
+    Raises:
+        SystemExit: Always.
+    """
+    run(main)
+
+
+def _parser() -> Parser:
+    widest = max(map(len, COMMANDS))
+    lines = [f"  {name:<{widest}}  {summary}" for name, (_, summary) in COMMANDS.items()]
+    parser = Parser(
+        "",
+        usage=f"{called()} COMMAND …",
+        description="Long-tailed image recognition: train methods, search their settings.\n\ncommands:\n"
+        + "\n".join(lines),
+        epilog=f"`{called()} COMMAND --help` describes a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}", help="print the version")
+    return parser
+
+
+if __name__ == "__main__":
+    program()

@@ -1,0 +1,30 @@
+"""What a user types to call a command of ltray, as this process was called: sentences and help repeat it."""
+
+import re
+import sys
+from pathlib import Path
+
+PROGRAM = "ltray"
+
+
+def called(command: str = "") -> str:
+    """Return how this process calls one of ltray's commands.
+
+    Args:
+        command: Its name, with words that follow where they belong to it: "tune", "tune ls"; "": all commands' own.
+
+    Returns:
+        `ltray tune` where the installed program runs, `python -m ltray tune` where the package is run, and
+        `python -m ltray.tune`, which is right wherever ltray is imported, in every other process.
+    """
+    script = Path(sys.argv[0] if sys.argv else "")
+    if script.name == PROGRAM:
+        return f"{PROGRAM} {command}".rstrip()
+    if script.name == "__main__.py" and script.parent.name == PROGRAM:
+        return f"python -m {PROGRAM} {command}".rstrip()
+    return f"python -m {PROGRAM}.{command}" if command else f"python -m {PROGRAM}"
+
+
+def as_called(text: str) -> str:
+    """Return a text with each `python -m ltray.tune` in it as this process calls that command."""
+    return re.sub(rf"python -m {PROGRAM}\.(\w+)", lambda found: called(found[1]), text)
