@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ltray import __version__
+
 ROOT = Path(__file__).resolve().parents[1]
 GITHUB = ROOT / ".github"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -63,7 +65,7 @@ def test_the_citation_is_complete_and_agrees_with_the_package() -> None:
     assert citation["type"] == "software"
     assert citation["authors"] == PROJECT["authors"] == [{"name": "The ltray developers"}]
     assert citation["license"] == PROJECT["license"]
-    assert citation["version"] == PROJECT["version"]
+    assert citation["version"] == __version__
     assert set(citation["keywords"]) <= set(PROJECT["keywords"])
     # Text everywhere: 1.10 without quotes would be the number 1.1.
     assert all(isinstance(citation[key], str) for key in ("title", "message", "abstract", "version", "cff-version"))

@@ -17,7 +17,7 @@ from ltray.printable import printable
 from ltray.program import called
 from ltray.settings_file import SettingsFile
 
-SHIPPED = Path(__file__).resolve().parents[2] / "datasets"
+SHIPPED = (Path(__file__).parents[1] / "datasets").resolve()  # package data; in the repository a link
 BUNDLED = ("cifar10", "cifar100", "digits")
 SOURCES = (*BUNDLED, "folder", "lists", "parquet")
 KINDS = ("natural", "exp", "step", "pareto", "power")

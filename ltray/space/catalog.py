@@ -12,7 +12,7 @@ from ltray.methods.find import find_method
 from ltray.settings_file import SettingsFile
 from ltray.space.search_space import SearchSpace
 
-SHIPPED = Path(__file__).resolve().parents[2] / "search_spaces"
+SHIPPED = (Path(__file__).parents[1] / "search_spaces").resolve()  # package data; in the repository a link
 COMMAND = "# python -m ltray.tune "
 
 
