@@ -20,6 +20,7 @@ COMMANDS = {
     "report": ("ltray.report.__main__", "write an HTML page of runs and searches"),
     "predict": ("ltray.predict", "classify image files with a trained model"),
     "methods": ("ltray.methods.__main__", "list the methods, or the knobs of one"),
+    "space": ("ltray.space.__main__", "list every setting of a data set, a run and a search"),
 }
 
 

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from ltray.arguments import Parser
 from ltray.experiment import complete_keys
+from ltray.parser import Parser
 from ltray.settings import parse_assignments
 from ltray.space.search_space import SearchSpace
 from tests.given import ROOT
@@ -68,8 +68,7 @@ def accept(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> Namespace
 
         return parsed
 
-    for name in ("parse_intermixed_args", "parse_args"):
-        monkeypatch.setattr(Parser, name, ending(getattr(Parser, name)))
+    monkeypatch.setattr(Parser, "parse", ending(Parser.parse))
     package = importlib.util.find_spec(words[0])
     assert package, f"{words[0]} is not a module"
     module = f"{words[0]}.__main__" if package.submodule_search_locations else words[0]

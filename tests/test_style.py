@@ -31,7 +31,11 @@ def committed() -> dict[str, str]:
     for name in filter(None, names):
         try:
             files[name] = (ROOT / name).read_text(encoding="utf-8")
-        except (UnicodeDecodeError, FileNotFoundError):  # a picture, or a file just deleted
+        except (
+            UnicodeDecodeError,
+            FileNotFoundError,
+            IsADirectoryError,
+        ):  # a picture, just deleted, a link to a folder
             continue
     return files
 
