@@ -15,6 +15,7 @@ from ltray.data.beton.changes import fingerprint_of
 from ltray.data.beton.in_use import Hold
 from ltray.data.beton.left_out import usable
 from ltray.data.beton.presence import open_if_here
+from ltray.data.beton.reader import library
 from ltray.data.beton.store import Check, Converted, converted, converted_already, folder_of
 from ltray.data.data_folder import data_folder
 from ltray.data.definition import DatasetDefinition
@@ -248,13 +249,14 @@ def open_data(
         check: What is done about originals that have changed since they were converted.
 
     Raises:
-        UsageError: The data cannot be found, converted or trusted.
+        UsageError: The data cannot be found, converted or trusted, or FFCV is missing.
     """
     if device.type == "cpu":
         keep_freed_memory()
     if source == "memory":
-        opened = _from_originals(definition, device)
-    elif check == "look":
+        return ImageData(definition, _from_originals(definition, device), device)
+    library()
+    if check == "look":
         opened = _as_they_are(definition, device)
     else:
         opened = _from_betons(definition, device, progress, check)

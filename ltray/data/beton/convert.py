@@ -31,6 +31,7 @@ from ltray.data.beton.ownership import Ownership, is_work_folder, new_work_folde
 from ltray.data.beton.parent_watch import follow
 from ltray.data.beton.prepare import prepare
 from ltray.data.beton.progress import ProgressBars
+from ltray.data.beton.reader import library
 from ltray.data.beton.store import BAD_USAGE, folder_of, inventory_now, recorded
 from ltray.data.beton.writer import BetonWriter, Job
 from ltray.data.definition import DatasetDefinition
@@ -80,11 +81,12 @@ def convert(
         Whether anything had to be written.
 
     Raises:
-        UsageError: The originals cannot be found, an image cannot be used, the disk is full, a
+        UsageError: FFCV is missing, the originals cannot be found, an image cannot be used, the disk is full, a
             file in the folder is somebody else's, a process was killed.
         OSError: A file cannot be written.
         RuntimeError: FFCV's writer failed in another way.
     """
+    library()  # first, so that nothing is written where FFCV is missing
     folder = folder_of(definition, root)
     with _alone(folder):
         source = registry.open_source(definition)

@@ -32,6 +32,10 @@ FIELD = np.dtype([("type", "<u1"), ("name", "<u1", 16), ("arguments", "<u1", 102
 IMAGE = np.dtype([("mode", "<u1"), ("width", "<u2"), ("height", "<u2"), ("start", "<u8")])
 SAMPLE = np.dtype([("image", IMAGE), ("label", "<i8")], align=True)
 ALLOCATION = np.dtype([("sample", "<u8"), ("start", "<u8"), ("length", "<u8")])
+REMEDY = (
+    "Install a C++ compiler, pkg-config, OpenCV and libturbojpeg, then compile it with "
+    "`pip install --force-reinstall --no-cache-dir --no-deps ffcv`; in a checkout, `make setup` does all of this."
+)
 
 
 @functools.cache
@@ -39,15 +43,18 @@ def library() -> ctypes.CDLL:
     """Load FFCV's C++ library, without the Python package around it and what that imports.
 
     Raises:
-        UsageError: FFCV is not installed.
+        UsageError: FFCV is not installed, or a library that it was compiled with is missing.
     """
     package = importlib.util.find_spec("ffcv")
     places = package.submodule_search_locations if package else None
     files = [file for place in places or () for file in Path(place).glob("_libffcv*")]
     if not files:
-        raise UsageError("FFCV is not installed: `make setup` installs it and lists its requirements.")
+        raise UsageError(f"FFCV, which converts and reads images, is not installed. {REMEDY}")
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # images are spread over threads, not their rows
-    loaded = ctypes.CDLL(str(files[0]))
+    try:
+        loaded = ctypes.CDLL(str(files[0]))
+    except OSError as error:  # OpenCV was removed or replaced since FFCV was compiled
+        raise UsageError(f"FFCV, which converts and reads images, cannot be loaded: {error}. {REMEDY}") from error
     pointer, number, flag = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_bool
     loaded.imdecode.argtypes = [pointer, ctypes.c_uint64, number, number, pointer, *[number] * 6, flag, flag]
     return loaded
