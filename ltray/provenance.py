@@ -41,6 +41,8 @@ def commit() -> str | None:
         return subprocess.run(("git", "-C", str(here), *words), capture_output=True, text=True, check=True).stdout
 
     try:
+        if Path(git("rev-parse", "--show-toplevel").removesuffix("\n")) != here.parent:
+            return None  # an environment inside the repository of another project
         return git("rev-parse", "HEAD").strip() + ("+changes" if git("status", "--porcelain").strip() else "")
     except (OSError, subprocess.CalledProcessError):
         return None
