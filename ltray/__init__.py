@@ -4,31 +4,18 @@
 `SearchSpace` reads a search-space file. Each is loaded when it is first used: `import ltray` imports no torch.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ltray.lazy_names import exports
 
 if TYPE_CHECKING:
-    from ltray.methods import METHODS
-    from ltray.space.search_space import SearchSpace
-    from ltray.stage import Method, Stage, View
+    from ltray.errors import UsageError as UsageError
+    from ltray.methods import METHODS as METHODS
+    from ltray.space.search_space import SearchSpace as SearchSpace
+    from ltray.stage import Method as Method
+    from ltray.stage import Stage as Stage
+    from ltray.stage import View as View
+else:
+    __getattr__, __dir__ = exports(__name__)
 
 __version__ = "0.1.0"
-__all__ = ["METHODS", "Method", "SearchSpace", "Stage", "View", "__version__"]
-
-_MODULES = {
-    "METHODS": "ltray.methods",
-    "Method": "ltray.stage",
-    "SearchSpace": "ltray.space.search_space",
-    "Stage": "ltray.stage",
-    "View": "ltray.stage",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -272,6 +272,8 @@ class Experiment:
                 pretrained=self.network.weights != RANDOM,
             )
             built = method.stages(knobs, context)
+            if not built:
+                raise UsageError(f"`{method.name}`: its function `stages` returned no stage.")
             check_average(method.name, built)
             stages += built
             network = stages[-1].network

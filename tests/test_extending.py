@@ -126,7 +126,7 @@ def test_the_checks_of_what_is_added_to_ltray_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_workers_of_the_page_s_method_end_like_one(tmp_path: Path) -> None:
+def test_the_page_s_method_keeps_the_contract(tmp_path: Path) -> None:
     write(tmp_path, inside=False)
     (check,) = [block for block in blocks() if block.title.startswith("check, slow")]
     run(tmp_path, check.text)

@@ -13,7 +13,7 @@ from tests.given import ROOT
 PACKAGE = ROOT / "ltray"
 # Lowest first. What stands on one floor does not know its neighbours.
 FLOORS = (
-    "class_counts errors printable program quantities distributed provenance network signals",
+    "class_counts errors lazy_names printable program quantities distributed provenance network signals",
     "captions console csv_cell files long_tail metrics parser ray_address typed",
     "arguments command following imported loggers seal yaml_text",
     "knobs lr_schedule settings settings_file",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ltray.data.dataset import ImageData, open_data
 from ltray.engine.checkpoint import Checkpoint
-from ltray.engine.evaluation import evaluate
+from ltray.engine.evaluation import classify
 from ltray.engine.loop import train
 from ltray.engine.memory_session import MemorySession
 from ltray.engine.train_step import set_training_mode
@@ -223,6 +223,24 @@ def first_batch(experiment: Experiment, index: int) -> tuple[Stage, Batch]:
     return stage, next(iter(loader.epoch(0)))
 
 
+def check_losses(stage: Stage, batch: Batch) -> None:
+    """Check that `forward` returns named finite scalars.
+
+    Raises:
+        AssertionError: Anything else is returned.
+    """
+    terms = stage(batch)
+    assert isinstance(terms, dict) and terms, f"forward must return a dictionary of loss terms, but returned {terms!r}"
+    for name, value in terms.items():
+        scalar = isinstance(value, Tensor) and value.dim() == 0
+        assert scalar, f"the loss term {name!r} must be a scalar tensor, but is {_kind(value)}"
+        assert torch.isfinite(value), f"the loss term {name!r} is {value:g}"
+
+
+def _kind(value: object) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{value!r}"
+
+
 def check_gradients(stage: Stage, batch: Batch) -> None:
     """Check that every trained parameter receives a gradient, and every frozen one none.
 
@@ -239,15 +257,17 @@ def check_gradients(stage: Stage, batch: Batch) -> None:
 
 
 def check_evaluation_changes_nothing(experiment: Experiment, stage: Stage) -> None:
-    """Check that evaluating leaves `state_dict()` and the training modes as they were.
+    """Check that an evaluation gives a score for each image and class, and changes neither state nor training modes.
 
     Raises:
-        AssertionError: Something changed.
+        AssertionError: Something changed, or `logits` returns another shape.
     """
     data = open_small(experiment)
     before = {name: value.clone() for name, value in stage.state_dict().items()}
     modes = [module.training for module in stage.modules()]
-    evaluate(stage, data.selection(), classes=data.tail.classes, device=CPU)
+    scores, labels = classify(stage, data.selection())
+    expected = (len(labels), data.tail.classes)
+    assert scores.shape == expected, f"logits must return (images, classes) = {expected}, but returned {scores.shape}"
     assert_same_state(before, stage.state_dict(), "after an evaluation")
     assert modes == [module.training for module in stage.modules()], "training modes changed"
 

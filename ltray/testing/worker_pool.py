@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import multiprocessing
+import sys
 import tempfile
 import time
 import traceback
@@ -30,7 +31,8 @@ class WorkerPool:
     different collective operations. The processes are then ended, and the next call starts new ones, so
     that no call gets what belongs to another.
 
-    Warnings are treated as in this process when its workers start: errors where they are errors here.
+    Warnings are treated as in this process when its workers start: errors where they are errors here. Modules are found
+    where this process finds them at the time of the call.
 
     Args:
         workers: Number of processes.
@@ -70,6 +72,7 @@ class WorkerPool:
 
     def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Any]:
         for pipe in self._pipes:
+            pipe.send(sys.path)
             pipe.send((inspect.getfile(function), function.__name__, arguments))
         answers = self._answers(function.__name__, self.timeout)
         failures = [
@@ -136,6 +139,7 @@ def _serve(pipe: Connection, store: str, rank: int, workers: int, timeout: float
     pipe.send((None, "ready"))
     while True:
         try:
+            sys.path[:] = pipe.recv()  # before what follows is unpickled
             file, name, arguments = pipe.recv()
         except (EOFError, ConnectionResetError):
             return

@@ -6,21 +6,12 @@ import torch
 from ltray.errors import UsageError
 from ltray.methods import METHODS
 from ltray.testing import contract
+from ltray.testing.check import short_settings
 
 
 def small_settings(name):
     """Settings that train a method in a second or two: two epochs of every stage."""
-    method = METHODS[name]
-    # A method that continues from a network gets one from a short plain training.
-    methods = ["cross_entropy", name] if method.needs_network else [name]
-    knobs = {
-        f"{owner}.{knob}": 2
-        for owner in methods
-        for knob, value in METHODS[owner].knobs.resolve("digits_lt", {}).as_dict().items()
-        if knob == "epochs" or (knob.endswith("_epochs") and not METHODS[owner].knobs.specs()[knob].in_epochs)
-        if isinstance(value, int) and value > 2
-    }
-    return {"methods": methods} | knobs
+    return short_settings(METHODS[name])
 
 
 @pytest.fixture(params=sorted(METHODS))
