@@ -13,8 +13,8 @@ from rich.table import Table
 from ltray.arguments import path_argument
 from ltray.command import DONE, run
 from ltray.console import new_console
-from ltray.files import is_there
 from ltray.metrics import METRICS, title
+from ltray.model_folder import ModelFolder
 from ltray.parser import Parser
 from ltray.published.check import Comparison, compare
 from ltray.published.table import claim_table
@@ -22,7 +22,7 @@ from ltray.results.final_evaluation import accuracy_line
 from ltray.results.intervals import mean_interval
 from ltray.results.ledger import describe_look, note_look, run_of
 from ltray.results.predictions import Predictions, TrainedModel
-from ltray.run_folder import EVALUATION, checkpoint_of, evaluation_at
+from ltray.run_folder import checkpoint_of
 
 MEASURES = {key: one.title for key, one in METRICS.items() if not key.startswith("acc_")}
 
@@ -60,7 +60,7 @@ def main(words: list[str]) -> int:
     checkpoint = checkpoint_of(options.run)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trained = TrainedModel.open(checkpoint, device, check="compare")
-    recorded = evaluation_at(checkpoint / EVALUATION) if is_there(checkpoint / EVALUATION) else None
+    recorded = ModelFolder(checkpoint).evaluation()
     predictions = trained.on_test() if options.test else trained.on_selection()
     look = _note(checkpoint) if predictions.split == "test" else 0
     findings = Findings(checkpoint, trained, predictions, look, recorded)

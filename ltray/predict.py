@@ -25,10 +25,11 @@ from ltray.data.image_files import SUFFIXES, image_files
 from ltray.errors import UsageError
 from ltray.files import is_there
 from ltray.methods.temperature import best_temperature
+from ltray.model_folder import ModelFolder
 from ltray.parser import Parser
 from ltray.printable import printable
 from ltray.results.predictions import Predictions, TrainedModel
-from ltray.run_folder import SCORES, checkpoint_of
+from ltray.run_folder import checkpoint_of
 
 BATCH = 64
 NOT_CALIBRATED = "not calibrated"
@@ -101,7 +102,7 @@ def temperature_of(trained: TrainedModel, checkpoint: Path) -> tuple[float, str]
     """
     if "T" in trained.stage.chosen():
         return 1.0, "the model's own temperature"
-    scores = checkpoint / SCORES
+    scores = ModelFolder(checkpoint).scores_file
     if is_there(scores):
         known = Predictions.load(scores)
         if known.split == "val":

@@ -20,6 +20,7 @@ CURRENT_FORMAT = 2  # 1: without digests
 LIST = "digests.json"
 _FILES = "files"
 DAMAGED = "it was damaged, or changed by another program"
+FOREIGN = "It was not written by this version of ltray.train or ltray.tune, or was changed later."
 
 
 def seal(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from ltray.arguments import check_writable, count_argument, name_or_path, path_argument
+from ltray.checkpoints import check_newest, whole_checkpoints
 from ltray.command import DONE, FAILED, INTERRUPTED, run
 from ltray.console import new_console
 from ltray.data.dataset import ImageData
@@ -29,19 +30,7 @@ from ltray.results.final_evaluation import accuracy_line
 from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
 from ltray.results.paths import tensorboard_command
 from ltray.results.recorded_data import check_for
-from ltray.run_folder import (
-    BEST,
-    append_history,
-    check_newest,
-    checkpoint_of,
-    claim,
-    held,
-    read_config,
-    read_evaluation,
-    start_setting,
-    unrecorded,
-    whole_checkpoints,
-)
+from ltray.run_folder import RunFolder, checkpoint_of, start_setting
 from ltray.settings import parse_assignments
 from ltray.space.search_settings import TrialResources
 
@@ -68,7 +57,7 @@ def main(words: list[str]) -> int:
     check_writable(folder, "--output", folder=True)
     check_output(folder)
     resources.check_cores()
-    known = read_config(folder)
+    known = RunFolder(folder).config()
     if known is None:
         experiment.network.check_file()
     console = new_console()
@@ -98,6 +87,7 @@ def train(experiment: Experiment, data: ImageData, resources: TrialResources, fo
     Raises:
         UsageError: The folder holds another run or is in use, or the cluster cannot be joined or has too little room.
     """
+    run = RunFolder(folder)
     from ltray.on_ray import cluster
     from ltray.on_ray.forced_exit import exit_soon
 
@@ -106,15 +96,15 @@ def train(experiment: Experiment, data: ImageData, resources: TrialResources, fo
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
     planned = experiment.planned_epochs(data.tail)
     with ExitStack() as stack:
-        begun = read_config(folder) is not None
+        begun = run.config() is not None
         if begun:
-            stack.enter_context(held(folder))
+            stack.enter_context(run.held())
         stack.callback(cluster.disconnect)
         cluster.connect()
         cluster.trials_at_once(resources)
         if not begun:
-            stack.enter_context(held(folder))  # not before: a refusal must not leave a folder
-        if claim(folder, config, stamps, may_differ=("workers",)):
+            stack.enter_context(run.held())  # not before: a refusal must not leave a folder
+        if run.claim(config, stamps, may_differ=("workers",)):
             console.print(f"continues the run in {folder}")
         try:
             failure = _follow(experiment, data, resources, folder, console, planned)
@@ -156,6 +146,7 @@ def _follow(
     experiment: Experiment, data: ImageData, resources: TrialResources, folder: Path, console: Console, planned: int
 ) -> str | None:
     """Run the workers, reporting every epoch; return why the run failed, or None."""
+    run = RunFolder(folder)
     from ltray.on_ray import cluster
     from ltray.on_ray.last_line import last_line
     from ltray.on_ray.session import FAILURE
@@ -169,7 +160,7 @@ def _follow(
     pins = Pins({experiment.dataset: data.pin})
     known = whole_checkpoints(folder)
     check_newest(known)
-    unseen = [(metrics, path) for path, metrics in unrecorded(folder)]
+    unseen = [(metrics, path) for path, metrics in run.unrecorded()]
     reports = run_workers(
         experiment.settings(),
         Placement(Path.cwd(), resources.workers, cluster.worker_resources(resources), resources.retries, pins),
@@ -184,7 +175,7 @@ def _follow(
                 return str(last[FAILURE])
             with writing(folder):
                 board.epoch(last, int(last["total_epochs"]))
-                append_history(folder, last)
+                run.append_history(last)
             console.print(_line(last, planned, experiment.selection, experiment.objective))
     except UsageError as error:
         return str(error)
@@ -206,7 +197,8 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
     """Evaluate the best checkpoint on the test set, once."""
     from ltray.on_ray.final_evaluation import evaluate_where_trained
 
-    known = read_evaluation(folder)
+    run = RunFolder(folder)
+    known = run.best.evaluation()
     if known is None:
         checkpoint = checkpoint_of(folder)
         look = declare_end_of(folder, experiment, f"the run's best checkpoint, {checkpoint.name}")
@@ -219,7 +211,7 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
         f"seed {known['seed']}; {describe_look(number_of(known))})",
         soft_wrap=True,
     )
-    console.print(f"best checkpoint: {folder / BEST}   curves: {tensorboard_command(folder.parent)}", soft_wrap=True)
+    console.print(f"best checkpoint: {run.best.path}   curves: {tensorboard_command(folder.parent)}", soft_wrap=True)
 
 
 def _parser() -> Parser:

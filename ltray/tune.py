@@ -21,7 +21,7 @@ from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.finalists import check_asked
 from ltray.results.recorded_data import check_for
-from ltray.run_folder import claim, held, read_config, start_setting
+from ltray.run_folder import RunFolder, start_setting
 from ltray.settings import parse_assignments, plain
 from ltray.space import catalog
 from ltray.space.search_space import SearchSpace
@@ -52,18 +52,18 @@ def main(words: list[str]) -> int:
     folder = options.output or Path("runs") / f"{path.stem}-{space.base.dataset.name}"
     check_writable(folder, "--output", folder=True)
     check_output(folder)
-    if options.resume and read_config(folder) is None:
+    if options.resume and RunFolder(folder).config() is None:
         raise UsageError(f"{folder}: nothing to resume: the folder contains no search.")
     budget = None if options.budget is None else Budget.parse(options.budget)
     device = torch.device("cuda" if options.dry_run and torch.cuda.is_available() else "cpu")
     opened = _opened(space, console, device, folder=folder, dry=options.dry_run)  # kept, so that no file is replaced
     data = opened[0]
     if space.objective_by_data:
-        known = read_config(folder)
+        known = RunFolder(folder).config()
         objective = recorded_objective(known) if known else print_objective(space.base, data, console)
         space = SearchSpace.read(path, overrides | {"search.objectives": [objective]})
     space.search.check_groups(data.tail.groups())
-    space = _bound(space, data, read_config(folder), console)
+    space = _bound(space, data, RunFolder(folder).config(), console)
     plan, earlier = _checked(space, data, folder, dry=options.dry_run)
     if options.dry_run:
         for one in earlier:
@@ -71,12 +71,12 @@ def main(words: list[str]) -> int:
         print_dry_run(space, data, folder, console, plan=plan)
         console.print("nothing was written; without --dry-run this search would start")
         return DONE
-    known = read_config(folder)
+    known = RunFolder(folder).config()
     if known is None or known.get("trial") != space.trial.as_dict():
         from ltray.on_ray.search import join_cluster
 
         join_cluster(space, budget)  # it may refuse, which must not leave a folder, or other resources in one
-    with held(folder):
+    with RunFolder(folder).held():
         pins = Pins({one.definition: one.pin for one in opened})
         return _search(space, data, folder, console, plan=plan, pins=pins, budget=budget)
 
@@ -118,7 +118,7 @@ def _checked(space: SearchSpace, data: ImageData, folder: Path, *, dry: bool) ->
     if plan.population:
         check_population(space)
     check_asked(space, check="look" if dry else "trust")
-    if read_config(folder) is not None:
+    if RunFolder(folder).config() is not None:
         return plan, []  # what a begun search needed of other files, it has
     for experiment in space.experiments():
         experiment.network.check_file()
@@ -145,7 +145,7 @@ def _search(
     }
     config |= recorded_files(config["settings"])
     stamps = environment(data_digest=data.digest, protocol=space.base.dataset.protocol)
-    if claim(folder, config, stamps, may_differ=MAY_DIFFER):
+    if RunFolder(folder).claim(config, stamps, may_differ=MAY_DIFFER):
         console.print(f"continues the search in {folder}")
 
     from ltray.on_ray.search import search

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ltray.checkpoints import check_newest, whole_checkpoints
 from ltray.data.dataset import open_data
 from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
@@ -21,7 +22,7 @@ from ltray.results.folder_session import FolderSession
 from ltray.results.predictions import Predictions
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import write_table
-from ltray.run_folder import append_history, check_newest, checkpoint_of, claim, whole_checkpoints
+from ltray.run_folder import RunFolder, checkpoint_of
 from ltray.study.budget import Spent
 from ltray.testing import contract
 from tests.damage import Damage, damages
@@ -36,7 +37,7 @@ def run(short_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr("ltray.experiment.open_data", partial(open_data, source="memory"))
         keep_evaluated(folder, checkpoint_of(folder), contract.CPU)
     config = {"settings": Checkpoint.load(folder / "best").settings, "workers": {}}
-    claim(folder, config, {"commit": "abc", "data_digest": "d", "protocol": "honest"}, may_differ=())
+    RunFolder(folder).claim(config, {"commit": "abc", "data_digest": "d", "protocol": "honest"}, may_differ=())
     Spent(seconds=12.5).write(folder)
     columns = {"trial": [0], "name": [""], "paper": [True], "state": ["complete"], "reason": [""], "epochs": [3]}
     write_table(pd.DataFrame(columns | {"val/acc_all": [0.5]}), folder / "results.parquet")
@@ -128,7 +129,7 @@ def test_a_run_goes_on_from_a_whole_checkpoint_or_names_the_damaged_one(
 def test_the_best_of_what_is_left_is_not_the_best(short_run: Path, tmp_path: Path) -> None:
     shutil.copytree(short_run, tmp_path / "run")
     left = [path.name for path, _ in whole_checkpoints(tmp_path / "run")]
-    append_history(tmp_path / "run", {"total_epochs": 9, "checkpoint_score": 0.9})
+    RunFolder(tmp_path / "run").append_history({"total_epochs": 9, "checkpoint_score": 0.9})
     with pytest.raises(
         UsageError, match=f"the checkpoint of the best epoch, 9, is incomplete or .*: {', '.join(left)}"
     ):

@@ -7,8 +7,7 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.evaluate import main
-from ltray.results.ledger import LEDGER
-from ltray.run_folder import read_evaluation
+from ltray.run_folder import RunFolder
 
 
 def as_json(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> dict:
@@ -18,15 +17,15 @@ def as_json(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> di
 
 def test_validation_images_are_the_default_and_give_the_figures_of_the_run(finished_run, capsys):
     found = as_json(finished_run, capsys)
-    recorded = read_evaluation(finished_run)
+    recorded = RunFolder(finished_run).best.evaluation()
     assert found["split"] == "val" and found["test_look"] == 0 and found["claims"] == []
     assert found["metrics"] == recorded["selection"]
     assert len(found["classes"]) == 10 and found["classes"][0] == found["classes"][0] | {"class": "0", "images": 20}
-    assert not list(finished_run.rglob(LEDGER))
+    assert not list(finished_run.rglob(RunFolder(finished_run).looks_file.name))
 
 
 def test_every_look_at_the_test_images_is_counted(finished_run, capsys):
-    recorded = read_evaluation(finished_run)
+    recorded = RunFolder(finished_run).best.evaluation()
     found = as_json(finished_run, capsys, "--test")
     assert found["metrics"] == recorded["metrics"]
     assert found["test_look"] == 2  # the run's own was the first

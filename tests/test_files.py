@@ -12,7 +12,7 @@ import pytest
 from ltray.errors import UsageError
 from ltray.files import atomic_write, digest_of, locking, read_json, read_text, reading, writing
 from ltray.printable import printable
-from ltray.run_folder import held
+from ltray.run_folder import RunFolder
 
 
 def _fifo(path: Path) -> None:
@@ -110,7 +110,10 @@ def test_a_file_system_without_locks_is_not_taken_for_a_folder_in_use(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "lockf", no_locks)
-    with pytest.raises(UsageError, match="cannot be locked: .* on a file system with locks"), held(tmp_path / "run"):
+    with (
+        pytest.raises(UsageError, match="cannot be locked: .* on a file system with locks"),
+        RunFolder(tmp_path / "run").held(),
+    ):
         raise AssertionError("the folder was taken")
 
 

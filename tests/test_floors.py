@@ -21,7 +21,7 @@ FLOORS = (
     "parts",
     "stage",
     "data engine stages",
-    "given_files methods network_config",
+    "checkpoints given_files methods model_folder network_config",
     "run_folder",
     "experiment",
     "objective space",

@@ -11,19 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from ltray.checkpoints import whole_checkpoints
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.session import Session
 from ltray.errors import UsageError
 from ltray.metrics import CHECKPOINT_SCORE
 from ltray.results.folder_session import FolderSession
-from ltray.run_folder import (
-    checkpoint_of,
-    read_config,
-    read_environment,
-    read_evaluation,
-    read_history,
-    whole_checkpoints,
-)
+from ltray.run_folder import RunFolder, checkpoint_of
 from ltray.seal import CURRENT_FORMAT, LIST
 
 HISTORY = {
@@ -70,20 +64,20 @@ def recorded(folder: Path, number: int) -> Path:
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_recorded_run_folder_is_read(tmp_path: Path, number: int) -> None:
     run = recorded(tmp_path / "run", number)
-    config, evaluation = read_config(run), read_evaluation(run)
+    config, evaluation = RunFolder(run).config(), RunFolder(run).best.evaluation()
     assert config is not None and config["settings"] == {"dataset": "digits-lt", "methods": ["bcl"], "start": ""}
-    assert read_history(run) == [{"total_epochs": 1, "val/acc_all": 0.25, CHECKPOINT_SCORE: 0.25}]
+    assert RunFolder(run).history() == [{"total_epochs": 1, "val/acc_all": 0.25, CHECKPOINT_SCORE: 0.25}]
     assert evaluation == {"metrics": {"val/acc_all": 0.5}, "selection": {}, "settings": {}}
     assert Checkpoint.load(checkpoint_of(run)).plain() == CHECKPOINT
     assert CURRENT_FORMAT == 2, "add literal lines of the new format, and keep those of the former ones"
 
 
 READERS: Mapping[str, Callable[[Path], object]] = {
-    "history.jsonl": read_history,
-    "best/evaluation.json": read_evaluation,
+    "history.jsonl": lambda folder: RunFolder(folder).history(),
+    "best/evaluation.json": lambda folder: RunFolder(folder).best.evaluation(),
     "best/summary.json": checkpoint_of,
-    "env.json": read_environment,
-    LIST: read_config,
+    "env.json": lambda folder: RunFolder(folder).environment(),
+    LIST: lambda folder: RunFolder(folder).config(),
 }
 
 
@@ -142,7 +136,7 @@ def test_a_run_of_the_former_format_continues_bit_for_bit(
     assert ours.position == undisturbed.position and ours.position.total_epochs == 3
     assert ours.stages.keys() == undisturbed.stages.keys()
     assert all(torch.equal(value, undisturbed.stages[name]) for name, value in ours.stages.items())
-    assert [row["total_epochs"] for row in read_history(tmp_path)] == [1, 2, 3]
+    assert [row["total_epochs"] for row in RunFolder(tmp_path).history()] == [1, 2, 3]
 
 
 def test_nothing_is_lowered_that_would_hide_damage(short_run: Path, tmp_path: Path) -> None:
@@ -152,4 +146,4 @@ def test_nothing_is_lowered_that_would_hide_damage(short_run: Path, tmp_path: Pa
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps({k: v for k, v in one.items() if k != "sha256"}) + "\n" for one in lines))
     with pytest.raises(UsageError, match="differs from its digest"):
-        read_history(tmp_path / "run")
+        RunFolder(tmp_path / "run").history()

@@ -17,7 +17,7 @@ from ltray.data.definition import PLACES
 from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
 from ltray.given_files import recorded_files
-from ltray.run_folder import CONFIG, claim, read_config
+from ltray.run_folder import RunFolder
 from ltray.run_settings import RunSettings
 from ltray.space.catalog import find
 from ltray.space.search_space import SearchSpace
@@ -64,7 +64,7 @@ def test_a_run_continues_from_a_network_that_was_moved_and_not_from_another_one(
     assert command(first_run) == 1
     moved = first_run.rename(tmp_path / "moved")
     assert command(moved) == 1
-    known = read_config(tmp_path / "second")
+    known = RunFolder(tmp_path / "second").config()
     assert known is not None and known["settings"]["start"] == str(moved / "best")
     checkpoint = Checkpoint.load(moved / "best")
     weights = {name: value + 1 if value.is_floating_point() else value for name, value in checkpoint.stages.items()}
@@ -82,37 +82,37 @@ def test_a_file_of_weights_is_known_by_its_content_everywhere_in_a_configuration
     file, folder = tmp_path / "w.pt", tmp_path / "run"
     torch.save({"a": torch.zeros(2)}, file)
     begun = config_of(file, alternatives={"bcl": {"weights": str(file)}})
-    assert not claim(folder, begun, {}, may_differ=())
+    assert not RunFolder(folder).claim(begun, {}, may_differ=())
     copy = tmp_path / "copy.pt"
     file.rename(copy)
     now = config_of(copy, alternatives={"bcl": {"weights": str(copy)}})
-    assert claim(folder, now, {}, may_differ=())
-    assert read_config(folder) == now
+    assert RunFolder(folder).claim(now, {}, may_differ=())
+    assert RunFolder(folder).config() == now
     with pytest.raises(UsageError, match="`dataset` is 'digits-lt' there"):  # all else is compared as before
-        claim(folder, {**now, "settings": now["settings"] | {"dataset": "other"}}, {}, may_differ=())
+        RunFolder(folder).claim({**now, "settings": now["settings"] | {"dataset": "other"}}, {}, may_differ=())
 
 
 def test_a_file_that_is_gone_keeps_its_digest(tmp_path: Path) -> None:
     file, folder = tmp_path / "w.pt", tmp_path / "run"
     file.write_bytes(b"weights")
-    claim(folder, config_of(file), {}, may_differ=())
+    RunFolder(folder).claim(config_of(file), {}, may_differ=())
     file.unlink()
-    assert claim(folder, config_of(file), {}, may_differ=())
+    assert RunFolder(folder).claim(config_of(file), {}, may_differ=())
     file.write_bytes(b"others")
     with pytest.raises(UsageError, match="a different content of `weights`"):
-        claim(folder, config_of(file), {}, may_differ=())
+        RunFolder(folder).claim(config_of(file), {}, may_differ=())
 
 
 def test_a_run_of_an_earlier_version_which_recorded_no_digest_is_compared_by_place(tmp_path: Path) -> None:
     file, folder = tmp_path / "w.pt", tmp_path / "run"
     file.write_bytes(b"weights")
     earlier = {"settings": config_of(file)["settings"]}
-    claim(folder, earlier, {}, may_differ=())
-    assert claim(folder, config_of(file), {}, may_differ=())
-    assert yaml.safe_load((folder / CONFIG).read_text())["given_files"]
-    claim(tmp_path / "two", earlier, {}, may_differ=())
+    RunFolder(folder).claim(earlier, {}, may_differ=())
+    assert RunFolder(folder).claim(config_of(file), {}, may_differ=())
+    assert yaml.safe_load(RunFolder(folder).config_file.read_text())["given_files"]
+    RunFolder(tmp_path / "two").claim(earlier, {}, may_differ=())
     with pytest.raises(UsageError, match="`weights` is"):
-        claim(tmp_path / "two", config_of(file.rename(tmp_path / "moved.pt")), {}, may_differ=())
+        RunFolder(tmp_path / "two").claim(config_of(file.rename(tmp_path / "moved.pt")), {}, may_differ=())
 
 
 def test_a_trial_is_given_what_the_command_has_read(
@@ -161,22 +161,24 @@ def data_of(**places: str) -> dict[str, Any]:
 def test_a_run_continues_on_the_same_data_at_other_places_and_on_no_other(places: dict[str, str]) -> None:
     with TemporaryDirectory() as room:
         folder, same, other = Path(room) / "run", {"data_digest": "a1"}, {"data_digest": "b2"}
-        claim(folder, data_of(), same, may_differ=())
+        RunFolder(folder).claim(data_of(), same, may_differ=())
         now = data_of(**places)
         if now != data_of():
             for digest in (other, {"data_digest": ""}, {}):
                 with pytest.raises(UsageError, match="dataset.* is .* there and .* now"):
-                    claim(folder, now, digest, may_differ=())
-        assert claim(folder, now, same, may_differ=())
-        assert read_config(folder) == now
+                    RunFolder(folder).claim(now, digest, may_differ=())
+        assert RunFolder(folder).claim(now, same, may_differ=())
+        assert RunFolder(folder).config() == now
         with pytest.raises(UsageError, match="`dataset` is 'pets' there"):
-            claim(folder, {**now, "settings": now["settings"] | {"dataset": "zoo"}}, same, may_differ=())
+            RunFolder(folder).claim({**now, "settings": now["settings"] | {"dataset": "zoo"}}, same, may_differ=())
         with pytest.raises(UsageError, match="`rows` is "):  # another row's data set is compared as before
-            claim(folder, {**now, "rows": [now["settings"], {"dataset.folder": "/third"}]}, same, may_differ=())
+            RunFolder(folder).claim(
+                {**now, "rows": [now["settings"], {"dataset.folder": "/third"}]}, same, may_differ=()
+            )
 
 
 def test_an_unknown_digest_is_no_evidence(tmp_path: Path) -> None:
     for digest in ({}, {"data_digest": ""}):
-        claim(tmp_path / str(digest), data_of(), digest, may_differ=())
+        RunFolder(tmp_path / str(digest)).claim(data_of(), digest, may_differ=())
         with pytest.raises(UsageError, match="`dataset.folder` is '/old/images' there and '/new' now"):
-            claim(tmp_path / str(digest), data_of(folder="/new"), digest, may_differ=())
+            RunFolder(tmp_path / str(digest)).claim(data_of(folder="/new"), digest, may_differ=())

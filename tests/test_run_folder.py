@@ -1,21 +1,25 @@
 """Run folders: one command at a time holds one, and a dead one holds nothing."""
 
+import ast
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.errors import UsageError
-from ltray.run_folder import append_history, held, unrecorded
+from ltray.model_folder import ModelFolder
+from ltray.run_folder import RESULTS_FILE, RunFolder
+from tests.given import ROOT
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ltray.run_folder import append_history, held, unrecorded
-with held(Path(sys.argv[1])):
+from ltray.run_folder import RunFolder
+with RunFolder(Path(sys.argv[1])).held():
     print("held", flush=True)
     time.sleep(600)
 """
@@ -25,16 +29,16 @@ def test_a_folder_in_use_is_refused_and_a_killed_process_lets_it_go(tmp_path):
     folder = tmp_path / "run"
     with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(UsageError, match=f"in use by process {holder.pid} on "), held(folder):
+        with pytest.raises(UsageError, match=f"in use by process {holder.pid} on "), RunFolder(folder).held():
             pass
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-        with held(folder):
+        with RunFolder(folder).held():
             assert f"process {os.getpid()} " in (folder / ".lock").read_text()
 
 
 def test_a_child_process_does_not_keep_the_folder(tmp_path):
-    with held(tmp_path):
+    with RunFolder(tmp_path).held():
         child = os.fork()
         if child == 0:
             signal.pause()
@@ -54,6 +58,18 @@ def test_epochs_that_only_a_checkpoint_holds_are_found_in_order(tmp_path):
         checkpoint = Checkpoint(Position(), stages={}, optimizer={}, settings={}, metrics=metrics)
         checkpoint.save(tmp_path / f"checkpoint_{epoch}")
         if epoch == 1:
-            append_history(tmp_path, metrics)
+            RunFolder(tmp_path).append_history(metrics)
     (tmp_path / "checkpoint_3" / "checkpoint.pt").write_bytes(b"half")
-    assert unrecorded(tmp_path) == [(tmp_path / "checkpoint_2", {"total_epochs": 2, "val/acc_all": 0.2})]
+    assert RunFolder(tmp_path).unrecorded() == [(tmp_path / "checkpoint_2", {"total_epochs": 2, "val/acc_all": 0.2})]
+
+
+def test_the_names_of_its_files_are_written_in_one_place():
+    """Elsewhere a path is a property of `RunFolder` or `ModelFolder`, so that a file has one name."""
+    own = [RunFolder(Path("run")), ModelFolder(Path("run"))]
+    paths = [getattr(folder, name) for folder in own for name in vars(type(folder)) if name != "path"]
+    names = {path.name for path in paths if isinstance(path, Path) and path.suffix} | {RESULTS_FILE}
+    assert len(names) >= 15
+    homes = {ROOT / "ltray/run_folder.py", ROOT / "ltray/model_folder.py"}
+    for file in set((ROOT / "ltray").rglob("*.py")) - homes:
+        literals = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}
+        assert not names & literals, f"{file}: {names & literals}"

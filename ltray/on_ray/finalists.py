@@ -11,6 +11,7 @@ import ray
 import torch
 from rich.console import Console
 
+from ltray.checkpoints import check_newest, whole_checkpoints
 from ltray.data.pin import Pins
 from ltray.engine.train_step import NotFinite
 from ltray.errors import CannotWrite, UsageError
@@ -25,7 +26,6 @@ from ltray.on_ray.tries import INTERRUPTED, Tries, interruption
 from ltray.on_ray.workers import run_workers
 from ltray.results.final_evaluation import accuracy_line, keep_evaluated
 from ltray.results.finalists import (
-    FAILURE_FILE,
     ROUNDS_BEFORE_DROPPING,
     Cell,
     Finalist,
@@ -36,7 +36,7 @@ from ltray.results.finalists import (
     rounds,
 )
 from ltray.results.folder_session import FolderSession
-from ltray.run_folder import append_history, check_newest, checkpoint_of, unrecorded, whole_checkpoints
+from ltray.run_folder import RunFolder, checkpoint_of
 from ltray.seal import write_sealed
 from ltray.space.search_space import SearchSpace
 
@@ -180,7 +180,7 @@ def _train(task: FinalistTask) -> dict[str, Any]:
         raise  # it says nothing of the run, which the next command takes up again
     except (NotFinite, UsageError) as error:
         failure = {FAILURE: str(error)} | dict(task.stamps)
-        write_sealed(task.folder / FAILURE_FILE, failure)
+        write_sealed(RunFolder(task.folder).failure_file, failure)
         return failure
     for checkpoint in task.folder.glob(CHECKPOINT):  # the best one stands in best/ now
         shutil.rmtree(checkpoint)
@@ -197,8 +197,8 @@ def _alone(task: FinalistTask) -> dict[str, Any]:
 
 def _with_workers(task: FinalistTask) -> dict[str, Any]:
     folder = task.folder
-    for _, metrics in unrecorded(folder):
-        append_history(folder, metrics)
+    for _, metrics in RunFolder(folder).unrecorded():
+        RunFolder(folder).append_history(metrics)
     known = whole_checkpoints(folder)
     survived: list[str] = []
     reports = run_workers(
@@ -211,6 +211,6 @@ def _with_workers(task: FinalistTask) -> dict[str, Any]:
     for metrics, _ in reports:
         if FAILURE in metrics:
             raise CannotWrite(metrics[FAILURE]) if LATER in metrics else NotFinite(metrics[FAILURE])
-        append_history(folder, metrics)
+        RunFolder(folder).append_history(metrics)
     found = evaluate_where_trained(folder, checkpoint_of(folder), task.placement.resources, stamps=task.stamps)
     return found | {INTERRUPTED: survived}

@@ -5,6 +5,7 @@ from pathlib import Path
 import optuna
 from rich.console import Console
 
+from ltray.checkpoints import complete_best
 from ltray.command import DONE, FAILED, INTERRUPTED
 from ltray.metrics import CHECKPOINT_SCORE
 from ltray.on_ray import cluster
@@ -13,7 +14,7 @@ from ltray.on_ray.finalists import run_finalists
 from ltray.on_ray.trial import attempts, checkpoints
 from ltray.published.of_run import claims_of
 from ltray.published.table import claim_table
-from ltray.report.render import REPORT, write_report
+from ltray.report.render import write_report
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.finalist_table import render_finalists, write_finalists
 from ltray.results.finalists import choose
@@ -22,7 +23,7 @@ from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
 from ltray.results.paths import dashboard_command, tensorboard_command
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import BEST_SHOWN, history, render, trial_table, write_table
-from ltray.run_folder import BEST, TRIALS, complete_best, read_evaluation, trial_name
+from ltray.run_folder import RunFolder, trial_name
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import TrialProgress
 from ltray.study.study import PROGRESS, leader, own_trials
@@ -41,6 +42,7 @@ def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: 
     Returns:
         The exit code.
     """
+    run = RunFolder(folder)
     code = DONE
     try:
         if space.finalists.best and done:
@@ -55,8 +57,8 @@ def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: 
     if claims:
         console.print(claim_table(claims))
     console.print(
-        f"report: {write_report([record], folder / REPORT)}   best model: {folder / BEST}\n"
-        f"table: {folder / 'results.csv'}\n"
+        f"report: {write_report([record], run.report_file)}   best model: {run.best.path}\n"
+        f"table: {run.results_table.with_suffix('.csv')}\n"
         f"curves: {tensorboard_command(folder)}   study: {dashboard_command(folder)}",
         soft_wrap=True,
     )
@@ -65,8 +67,9 @@ def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: 
 
 def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> bool:
     """Write the tables and the report, print the trials; return whether any is complete."""
+    run = RunFolder(folder)
     trials = [trial.number for trial in own_trials(study)]
-    epochs = history({number: attempts(folder / TRIALS, number) for number in trials})
+    epochs = history({number: attempts(run.trials, number) for number in trials})
     stamps = {
         "seed": space.base.seed,
         "data_seed": space.base.dataset.data_seed,
@@ -75,29 +78,30 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
     }
     selection = space.base.selection
     table = trial_table(study, epochs, stamps, selection=selection)
-    write_table(epochs, folder / "history.parquet")
-    write_table(table, folder / "results.parquet")
-    write_table(table, folder / "results.csv")
+    write_table(epochs, run.epochs_table)
+    write_table(table, run.results_table)
+    write_table(table, run.results_table.with_suffix(".csv"))
     if f"{selection}/acc_all" in table:
         most = len(space.rows) or BEST_SHOWN
         console.print(render(table, space.headings(), selection=selection, most=most, objective=space.base.objective))
         if space.dimensions:
             print_importance(table, space, folder, console)
-    write_report([RunRecord.read(folder)], folder / REPORT)
+    write_report([RunRecord.read(folder)], run.report_file)
     return leader(study) is not None
 
 
 def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> None:
     """Evaluate the best complete trial's best checkpoint on the test set, once."""
+    run = RunFolder(folder)
     best = leader(study)
     assert best is not None, "a trial is complete"
     number = best.number
-    known = read_evaluation(folder)
+    known = run.best.evaluation()
     if known is None or known.get("trial") != number:
         reached = TrialProgress.read(best.user_attrs.get(PROGRESS))
         checkpoint = complete_best(
-            folder / TRIALS / trial_name(number),
-            checkpoints(folder / TRIALS, number),
+            run.trials / trial_name(number),
+            checkpoints(run.trials, number),
             [{CHECKPOINT_SCORE: reached.score, "total_epochs": reached.best_epoch}],
         )
         assert checkpoint is not None, f"trial {number} is complete"

@@ -9,6 +9,7 @@ import optuna
 import ray.tune
 from rich.console import Console
 
+from ltray.checkpoints import check_newest
 from ltray.command import FAILED, INTERRUPTED
 from ltray.data.pin import Pins
 from ltray.metrics import CHECKPOINT_SCORE
@@ -25,11 +26,11 @@ from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper, signals_to
 from ltray.on_ray.tasks import SEARCH, Placement, SearchTask, task_of
 from ltray.on_ray.trial import resumable, run_trial
-from ltray.run_folder import TRIALS, check_newest
+from ltray.run_folder import RunFolder
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
 from ltray.study.study import leader, open_study, progress_of, proposed, recorded_values, unfinished
-from ltray.study.study_file import FILE_NAME, reporting_errors
+from ltray.study.study_file import reporting_errors
 from ltray.study.trial_plan import TrialPlan
 from ltray.study.warm_start import learn_from_earlier
 
@@ -64,7 +65,7 @@ def search(
     Raises:
         UsageError: The study, or a checkpoint that a trial goes on from, is damaged or cannot be written.
     """
-    with reporting_errors(folder / FILE_NAME):
+    with reporting_errors(RunFolder(folder).study_file):
         return _search(space, plan, folder, console, pins=pins, budget=budget)
 
 
@@ -73,7 +74,7 @@ def _search(
 ) -> int:
     study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
     for trial in unfinished(study):
-        check_newest(resumable(folder / TRIALS, trial.number))
+        check_newest(resumable(RunFolder(folder).trials, trial.number))
 
     def print_interrupted() -> None:
         console.print(f"interrupted; run the same command again to continue the search in {folder}")
@@ -135,7 +136,7 @@ def _run_trials(
     watched["progress"] = progress_of(study)
     searcher, scheduler = StudySearch(study, space, **named), RuleScheduler(plan.rule, **watched)
     if plan.population:
-        named |= {"population": plan.population, "trials_folder": folder.resolve() / TRIALS}
+        named |= {"population": plan.population, "trials_folder": RunFolder(folder.resolve()).trials}
         searcher = PopulationSearch(study, space, **named, say=console.print)
         scheduler = PBTScheduler(plan.population, searcher, stopper, **watched)
     watch = ProgressCallback(
@@ -167,7 +168,7 @@ def _run_trials(
             trial_dirname_creator=lambda trial: task_of(trial).folder_name,
         ),
         run_config=ray.tune.RunConfig(
-            name=TRIALS,
+            name=RunFolder(folder).trials.name,
             storage_path=str(folder.resolve()),
             stop=stopper,
             callbacks=[watch, meter, JsonLinesCallback(), ReleaseResourcesCallback(folder), ForgiveFailures()],
@@ -194,7 +195,7 @@ def _resources(space: SearchSpace) -> dict[str, float]:
 def _search_task(space: SearchSpace, plan: TrialPlan, folder: Path, pins: Pins) -> SearchTask:
     resources = cluster.worker_resources(space.trial)
     placement = Placement(Path.cwd(), space.trial.workers, resources, space.trial.retries, pins)
-    return SearchTask(folder.resolve() / TRIALS, placement, plan.runs)
+    return SearchTask(RunFolder(folder.resolve()).trials, placement, plan.runs)
 
 
 def _print_plan(space: SearchSpace, plan: TrialPlan, console: Console, *, at_once: int) -> None:

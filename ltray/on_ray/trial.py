@@ -11,6 +11,7 @@ from typing import Any
 import ray.tune
 import torch
 
+from ltray.checkpoints import whole_checkpoints
 from ltray.errors import UsageError
 from ltray.files import writing
 from ltray.on_ray.last_line import last_line
@@ -18,7 +19,7 @@ from ltray.on_ray.session import FAILURE, RaySession, train_and_report
 from ltray.on_ray.tasks import SEARCH, TASK, SearchTask, TrialTask
 from ltray.on_ray.tries import INTERRUPTED
 from ltray.on_ray.workers import run_workers
-from ltray.run_folder import trial_name, whole_checkpoints
+from ltray.run_folder import RunFolder, trial_name
 
 
 def attempts(trials: Path, number: int) -> list[Path]:
@@ -29,7 +30,7 @@ def attempts(trials: Path, number: int) -> list[Path]:
 
 def workers_folder(run: Path, number: int) -> Path:
     """Return where a trial of several workers keeps what Ray Train writes while it runs."""
-    return run / "workers" / trial_name(number)
+    return RunFolder(run).workers / trial_name(number)
 
 
 def checkpoints(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]]:
@@ -40,7 +41,7 @@ def checkpoints(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]
 
 def copies_folder(trials: Path, number: int) -> Path:
     """Return where the checkpoints lie that a member of a population copied."""
-    return trials.parent / "copies" / trial_name(number)
+    return RunFolder(trials.parent).copies / trial_name(number)
 
 
 def resumable(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]]:

@@ -4,10 +4,9 @@ import pandas as pd
 
 from ltray.published.check import Comparison, compare
 from ltray.results.finalist_table import OF_PAPERS, name_of
-from ltray.results.finalists import FOLDER
 from ltray.results.intervals import mean_interval, run_interval
 from ltray.results.run_record import RunRecord
-from ltray.run_folder import read_evaluation
+from ltray.run_folder import RunFolder
 
 
 def claims_of(record: RunRecord) -> dict[str, list[Comparison]]:
@@ -25,8 +24,8 @@ def claims_of(record: RunRecord) -> dict[str, list[Comparison]]:
         if not len(valid):
             continue
         first = valid.iloc[0]
-        run = record.folder / FOLDER / f"{row['trial']}-seed{first['seed']}-data{first['data_seed']}"
-        evaluation = read_evaluation(run)
+        run = RunFolder(record.folder).finalist_run(row["trial"], first["seed"], first["data_seed"])
+        evaluation = RunFolder(run).best.evaluation()
         assert evaluation is not None, f"{run} is a finished run"
         rounds = [list(own["test/acc_all"]) for _, own in valid.groupby("data_seed", sort=True)]
         several = int(row["data_seeds"]) > 1

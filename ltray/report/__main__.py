@@ -10,13 +10,14 @@ from ltray.console import new_console
 from ltray.parser import Parser
 from ltray.published.of_run import claims_of
 from ltray.published.table import claim_table
-from ltray.report.render import REPORT, write_report
+from ltray.report.render import write_report
 from ltray.report.summary import headline
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.finalist_table import render_finalists
 from ltray.results.ledger import describe_look, number_of
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import BEST_SHOWN, render
+from ltray.run_folder import RunFolder
 
 
 def main(words: list[str]) -> int:
@@ -26,7 +27,7 @@ def main(words: list[str]) -> int:
     if options.output:
         check_writable(options.output, "--output")
     records = [RunRecord.read(folder) for folder in options.runs]
-    path = options.output or (records[0].folder / REPORT if len(records) == 1 else Path(REPORT))
+    path = options.output or RunFolder(records[0].folder if len(records) == 1 else Path()).report_file
     for record in records:
         _summarise(record, console)
     console.print(f"report: {write_report(records, path)}", soft_wrap=True)

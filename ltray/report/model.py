@@ -11,12 +11,12 @@ from ltray.results.ledger import describe_look, number_of
 from ltray.results.predictions import Predictions
 from ltray.results.run_record import RunRecord
 from ltray.results.tau_curve import TauCurve, adjustment_curve, norm_curve
-from ltray.run_folder import BEST, SCORES
+from ltray.run_folder import RunFolder
 
 
 def classes(record: RunRecord) -> str:
     """Return the test accuracy of each class, and the other metrics of the model in `best/`."""
-    evaluation, scores = record.evaluation, record.folder / BEST / SCORES
+    evaluation, scores = record.evaluation, RunFolder(record.folder).best.scores_file
     if not evaluation or not scores.is_file():
         return ""
     tail = Predictions.load(scores).tail
@@ -40,7 +40,7 @@ def classes(record: RunRecord) -> str:
 
 def post_hoc(record: RunRecord) -> str:
     """Return accuracy over τ of the model in `best/`, from its saved logits."""
-    path = record.folder / BEST / SCORES
+    path = RunFolder(record.folder).best.scores_file
     if not path.is_file():
         return ""
     scores = Predictions.load(path)

@@ -9,8 +9,6 @@ from ltray.report import findings, model, search, summary
 from ltray.report.page import page, table, tiles
 from ltray.results.run_record import RunRecord
 
-REPORT = "report.html"
-
 
 def write_report(records: Sequence[RunRecord], path: Path) -> Path:
     """Write the report of one or several run folders as one HTML file without external resources.

@@ -5,21 +5,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from ltray.errors import UsageError
+from ltray.model_folder import SYSTEM_FILES
 from ltray.printable import encodable, printable
-from ltray.run_folder import (
-    BEST,
-    CONFIG,
-    ENVIRONMENT,
-    EVALUATION,
-    LOCK,
-    SYSTEM_FILES,
-    check_best_is_ours,
-    read_config,
-)
-from ltray.seal import LIST
+from ltray.run_folder import RunFolder
 
-# Files that a command leaves in a folder when it is killed during its first writes.
-_BEGUN = (LOCK, ENVIRONMENT, LIST, f".{CONFIG}.*.tmp", f".{ENVIRONMENT}.*.tmp", f".{LIST}.*.tmp")
 _NAMED = 3  # number of foreign files that the error lists
 
 
@@ -32,6 +21,7 @@ def check_output(folder: Path) -> None:
     Raises:
         UsageError: It is not a folder, contains something other than a run, or is inside a run.
     """
+    run = RunFolder(folder)
     name = printable(folder)
     if encodable(str(folder.resolve())) != str(folder.resolve()):
         raise UsageError(
@@ -45,25 +35,25 @@ def check_output(folder: Path) -> None:
             raise UsageError(f"{name}: is inside the run {printable(above)}. Use another folder with --output.")
     if not folder.is_dir():
         return
-    if (folder / CONFIG).exists():
-        read_config(folder)
-        if not (folder / BEST / EVALUATION).is_file():
-            check_best_is_ours(folder)  # files that a user added are checked when the folder is replaced
+    if run.config_file.exists():
+        run.config()
+        if not run.best.evaluation_file.is_file():
+            run.best.check_is_ours()  # files that a user added are checked when the folder is replaced
         return
-    foreign = sorted(p.name for p in folder.iterdir() if not _any(p.name, _BEGUN + SYSTEM_FILES))
+    foreign = sorted(p.name for p in folder.iterdir() if not _any(p.name, (*run.begun, *SYSTEM_FILES)))
     if foreign:
         more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
         listed = ", ".join(printable(one) for one in foreign[:_NAMED])
         raise UsageError(
-            f"{name}: is not a run folder: it does not contain {CONFIG}, but contains {listed}{more}. Use an empty "
-            "or a new folder with --output."
+            f"{name}: is not a run folder: it does not contain {run.config_file.name}, but contains {listed}{more}. "
+            "Use an empty or a new folder with --output."
         )
 
 
 def _is_run(folder: Path) -> bool:
     """Return whether a folder contains a run; False where the folder cannot be read."""
     try:
-        config = read_config(folder)
+        config = RunFolder(folder).config()
     except (UsageError, OSError):
         return False
     return config is not None and "settings" in config and bool({"workers", "search"} & config.keys())

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from ltray.metrics import BALANCED, shown_accuracies
+from ltray.model_folder import LAST_EPOCH
 from ltray.results.predictions import TrainedModel
-from ltray.run_folder import LAST_EPOCH, check_best_is_ours, keep_best, read_history
+from ltray.run_folder import RunFolder
 
 
 def keep_evaluated(
@@ -28,7 +29,8 @@ def keep_evaluated(
     Raises:
         UsageError: `best/` contains files that ltray did not write.
     """
-    check_best_is_ours(folder)
+    run = RunFolder(folder)
+    run.best.check_is_ours()
     trained = TrainedModel.open(checkpoint, device)
     selection = trained.on_selection()
     # Under the `paper` protocol these are the same images.
@@ -45,9 +47,9 @@ def keep_evaluated(
         "settings": experiment.settings(),
     }
     evaluation |= test.evaluation.as_lists()
-    if reported := read_history(folder):
+    if reported := run.history():
         evaluation[LAST_EPOCH] = reported[-1]["total_epochs"]
-    keep_best(folder, checkpoint, evaluation, scores=selection.as_bytes())
+    run.keep_best(checkpoint, evaluation, scores=selection.as_bytes())
     return evaluation
 
 

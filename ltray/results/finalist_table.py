@@ -14,7 +14,7 @@ from ltray.results.intervals import MEANING, SAME, UNJUDGED, Interval
 from ltray.results.ledger import LOOK
 from ltray.results.multiple_comparisons import Difference, differences, mean_intervals
 from ltray.results.tables import trial_label, write_table
-from ltray.run_folder import BEST, keep_best, read_evaluation
+from ltray.run_folder import RunFolder
 from ltray.space.search_space import SearchSpace
 
 OF_PAPERS = "of_papers"
@@ -42,15 +42,20 @@ def write_finalists(
     objective = base.objective
     table = summary(finalists, results, order, protocol=base.dataset.protocol, objective=objective)
     table[LOOK] = look
-    for name, content in (("finalists", table), ("finalist_runs", run_table(finalists, results))):
-        write_table(content, folder / f"{name}.parquet")
-        write_table(content, folder / f"{name}.csv")
+    for path, content in (
+        (RunFolder(folder).finalists_table, table),
+        (RunFolder(folder).finalist_runs_table, run_table(finalists, results)),
+    ):
+        write_table(content, path)
+        write_table(content, path.with_suffix(".csv"))
     winner = next(one for one in finalists if one.key == table["trial"][0])
     found = values(results[winner.key], "selection", base.metric)
     run = winner.folder(folder, max(found, key=lambda cell: found[cell]))
-    evaluation = read_evaluation(run)
+    evaluation = RunFolder(run).best.evaluation()
     assert evaluation is not None
-    keep_best(folder, run / BEST, evaluation | {"run": str(run.relative_to(folder)), LOOK: look})
+    RunFolder(folder).keep_best(
+        RunFolder(run).best.path, evaluation | {"run": str(run.relative_to(folder)), LOOK: look}
+    )
     return table
 
 

@@ -17,13 +17,12 @@ from ltray.files import is_there
 from ltray.knobs import HIGHEST_SEED
 from ltray.methods.find import find_method
 from ltray.results.multiple_comparisons import ERROR, differences, mean
-from ltray.run_folder import read_evaluation, trial_name
+from ltray.run_folder import RunFolder, trial_name
 from ltray.seal import read_sealed
 from ltray.space.search_settings import Finalists
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import PAPER, SETTINGS, as_read
 
-FOLDER, FAILURE_FILE = "finalists", "failure.json"
 PAPERS = "paper"  # key of the papers' setting if no trial has it
 ROUNDS_BEFORE_DROPPING = 3
 
@@ -58,7 +57,7 @@ class Finalist:
 
     def folder(self, search: Path, cell: Cell) -> Path:
         """Return the folder of one run."""
-        return search / FOLDER / f"{self.key}-seed{cell[0]}-data{cell[1]}"
+        return RunFolder(search).finalist_run(self.key, *cell)
 
 
 def choose(study: optuna.Study, space: SearchSpace) -> list[Finalist]:
@@ -107,8 +106,9 @@ def _fresh(seed: int, count: int) -> list[int]:
 
 def read_run(folder: Path) -> dict[str, Any] | None:
     """Return the result of a finished run, its evaluation or `{"failure": reason}`; None if the run is not finished."""
-    path = folder / FAILURE_FILE
-    return read_sealed(path) if is_there(path) else read_evaluation(folder)
+    run = RunFolder(folder)
+    path = run.failure_file
+    return read_sealed(path) if is_there(path) else run.best.evaluation()
 
 
 def read_runs(one: Finalist, order: Sequence[Sequence[Cell]], search: Path) -> dict[Cell, dict[str, Any]]:

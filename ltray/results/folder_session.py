@@ -4,10 +4,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from ltray.checkpoints import best_checkpoint, whole_checkpoints
 from ltray.engine.checkpoint import Checkpoint
 from ltray.files import writing
 from ltray.loggers.tensorboard import TensorBoardLogger
-from ltray.run_folder import append_history, best_checkpoint, whole_checkpoints
+from ltray.run_folder import RunFolder
 
 
 class FolderSession:
@@ -37,7 +38,7 @@ class FolderSession:
         newest = self._folder / f"checkpoint_{epoch:06d}"
         with writing(self._folder):
             # History first: after a crash in between, the epoch is run again and stands there twice.
-            append_history(self._folder, metrics)
+            RunFolder(self._folder).append_history(metrics)
             self._board.epoch(metrics, epoch)
             checkpoint.save(newest)
         best = best_checkpoint(whole_checkpoints(self._folder))

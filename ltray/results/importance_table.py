@@ -10,7 +10,7 @@ from rich.table import Table
 from ltray.results.importance import Importance, importances
 from ltray.results.range_edges import edges
 from ltray.results.tables import write_table
-from ltray.run_folder import IMPORTANCE
+from ltray.run_folder import RunFolder
 from ltray.space.search_space import SearchSpace
 
 NOT_SIGNIFICANT = "hyperparameter importance: no knob is significant after {} trials"
@@ -29,7 +29,7 @@ def print_importance(table: pd.DataFrame, space: SearchSpace, folder: Path, cons
     objective = space.base.objective
     found = importances(table, space.dimensions, selection=selection, rule=space.stop.rule, objective=objective)
     if isinstance(found, list):
-        write_table(importance_table(found), folder / IMPORTANCE)
+        write_table(importance_table(found), RunFolder(folder).importance_table)
         if any(one.significant for one in found):
             console.print(render_importance(found, space.headings()))
         else:

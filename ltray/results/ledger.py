@@ -14,10 +14,10 @@ from typing import Any
 
 from ltray.experiment import Experiment
 from ltray.files import is_there
-from ltray.run_folder import BEST, CONFIG, EVALUATION, TEST_READS
+from ltray.model_folder import ModelFolder
+from ltray.run_folder import RunFolder
 from ltray.seal import append_sealed, read_lines, read_sealed
 
-LEDGER = "test_looks.jsonl"
 LOOK = "test_look"  # key of the look's number in `evaluation.json`
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
@@ -47,22 +47,24 @@ def looks(folder: Path) -> list[Look]:
     Raises:
         UsageError: The ledger is damaged.
     """
-    found = [Look(str(line["what"]), str(line["time"])) for line in read_lines(folder / LEDGER)]
-    for place in (folder, folder / BEST):
-        if not found and is_there(place / TEST_READS):
-            found = [_OLD] * int(read_sealed(place / TEST_READS).get("reads", 1))
-        if not found and is_there(place / EVALUATION):
+    run = RunFolder(folder)
+    found = [Look(str(line["what"]), str(line["time"])) for line in read_lines(run.looks_file)]
+    for place in (folder, run.best.path):
+        if not found and is_there(ModelFolder(place).test_reads_file):
+            found = [_OLD] * int(read_sealed(ModelFolder(place).test_reads_file).get("reads", 1))
+        if not found and is_there(ModelFolder(place).evaluation_file):
             found = [_OLD]
     return found
 
 
 def note_look(folder: Path, what: str) -> int:
     """Add a look to the ledger; return its number, from 1."""
+    run = RunFolder(folder)
     found = looks(folder)
-    if not is_there(folder / LEDGER):
+    if not is_there(run.looks_file):
         for look in found:
-            append_sealed(folder / LEDGER, asdict(look))
-    append_sealed(folder / LEDGER, asdict(Look(what, datetime.now(UTC).isoformat(timespec="seconds"))))
+            append_sealed(run.looks_file, asdict(look))
+    append_sealed(run.looks_file, asdict(Look(what, datetime.now(UTC).isoformat(timespec="seconds"))))
     return len(found) + 1
 
 
@@ -96,7 +98,7 @@ def run_of(checkpoint: Path) -> Path:
     Args:
         checkpoint: Folder of a checkpoint.
     """
-    runs = [folder for folder in (checkpoint, *checkpoint.resolve().parents) if (folder / CONFIG).is_file()]
+    runs = [folder for folder in (checkpoint, *checkpoint.resolve().parents) if RunFolder(folder).config_file.is_file()]
     return runs[-1] if runs else checkpoint
 
 

@@ -5,7 +5,8 @@ import shlex
 from pathlib import Path
 
 from ltray.printable import printable
-from ltray.study.study_file import FILE_NAME, url_of
+from ltray.run_folder import RunFolder
+from ltray.study.study_file import url_of
 
 
 def shell_word(text: str | os.PathLike[str]) -> str:
@@ -27,11 +28,11 @@ def tensorboard_command(folder: Path) -> str:
 
 def dashboard_command(folder: Path) -> str:
     """Return the command that shows a search's study."""
-    path = folder / FILE_NAME
+    path = RunFolder(folder).study_file
     if printable(path) == str(path):
         return f"optuna-dashboard {shell_word(url_of(path))}"
     # Not every path can be in a URL, but the file's name can.
-    return f"cd -- {shell_word(folder)} && optuna-dashboard {url_of(Path(FILE_NAME))}"
+    return f"cd -- {shell_word(folder)} && optuna-dashboard {url_of(RunFolder(Path()).study_file)}"
 
 
 def _escaped(byte: int) -> str:

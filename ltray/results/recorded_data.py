@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ltray.data.beton.store import Check
 from ltray.files import read_json, reading
-from ltray.run_folder import ENVIRONMENT, read_config
+from ltray.run_folder import RunFolder
 
 
 def check_for(folder: Path, *, dry: bool = False) -> tuple[Check, str]:
@@ -17,9 +17,10 @@ def check_for(folder: Path, *, dry: bool = False) -> tuple[Check, str]:
     Raises:
         UsageError: The folder contains a run whose record of the data cannot be read.
     """
+    run = RunFolder(folder)
     digest = ""
-    if read_config(folder) is not None:
-        path = folder / ENVIRONMENT
+    if run.config() is not None:
+        path = run.environment_file
         with reading(path, "not what ltray.train or ltray.tune writes", remedy="begin a new run in another folder"):
             digest = str(read_json(path)["data_digest"])
     if dry:

@@ -10,20 +10,11 @@ import pandas as pd
 from ltray.errors import UsageError
 from ltray.experiment import OBJECTIVE, Experiment
 from ltray.files import check_regular, is_there, reading
+from ltray.model_folder import LAST_EPOCH
 from ltray.printable import printable
 from ltray.results.ledger import Look, looks
-from ltray.run_folder import (
-    CONFIG,
-    FOREIGN,
-    HISTORY,
-    IMPORTANCE,
-    LAST_EPOCH,
-    read_config,
-    read_environment,
-    read_evaluation,
-    read_history,
-)
-from ltray.seal import check_listed
+from ltray.run_folder import RunFolder
+from ltray.seal import FOREIGN, check_listed
 from ltray.settings import method_names
 
 
@@ -62,30 +53,33 @@ class RunRecord:
         Raises:
             UsageError: It is not a run folder, or lacks content that every run of this version has.
         """
-        config = read_config(folder)
+        run = RunFolder(folder)
+        config = run.config()
         if config is None:
             what = (
-                f"holds no {CONFIG}: not a folder of ltray.train or ltray.tune" if folder.is_dir() else "no such folder"
+                f"holds no {run.config_file.name}: not a folder of ltray.train or ltray.tune"
+                if folder.is_dir()
+                else "no such folder"
             )
             raise UsageError(f"{folder}: {what}.")
-        _check_settings(folder / CONFIG, config)
-        history = _table(folder / "history.parquet")
-        evaluation = read_evaluation(folder)
+        _check_settings(run.config_file, config)
+        history = _table(run.epochs_table)
+        evaluation = run.best.evaluation()
         if history is None:
-            epochs = read_history(folder)
-            _check_end(folder / HISTORY, epochs, evaluation)
+            epochs = run.history()
+            _check_end(run.history_file, epochs, evaluation)
             history = pd.DataFrame([{"trial": 0, "epoch": m["total_epochs"]} | m for m in epochs])
         return cls(
             folder=folder,
             config=config,
-            environment=read_environment(folder) or {},
-            trials=_table(folder / "results.parquet", ("trial", "name", "paper", "state", "reason", "epochs")),
+            environment=run.environment() or {},
+            trials=_table(run.results_table, ("trial", "name", "paper", "state", "reason", "epochs")),
             history=history,
-            finalists=_table(folder / "finalists.parquet"),
-            finalist_runs=_table(folder / "finalist_runs.parquet"),
+            finalists=_table(run.finalists_table),
+            finalist_runs=_table(run.finalist_runs_table),
             looks=looks(folder),
             evaluation=evaluation,
-            importance=_table(folder / IMPORTANCE, ("group", "knob", "share", "beyond_chance", "variance")),
+            importance=_table(run.importance_table, ("group", "knob", "share", "beyond_chance", "variance")),
         )
 
     @property

@@ -14,6 +14,7 @@ from ltray.csv_cell import csv_cell
 from ltray.loggers.tensorboard import scalars
 from ltray.metrics import BALANCED, CHECKPOINT_SCORE, heading, shown_keys, standard_error_key
 from ltray.printable import encodable
+from ltray.run_folder import RESULTS_FILE
 from ltray.seal import read_lines, write_listed
 from ltray.study.short_runs import RUN, RUN_EPOCH
 from ltray.study.study import COPIES, NAME, PAPER, REASON, SETTINGS, front
@@ -41,7 +42,7 @@ def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
     rows: dict[tuple[int, int], dict[str, Any]] = {}
     for number, attempts in folders.items():
         for folder in attempts:
-            for result in read_lines(folder / "result.json"):
+            for result in read_lines(folder / RESULTS_FILE):
                 if "total_epochs" in result and "copied_from" not in result:
                     epoch = int(result["total_epochs"])
                     score = {CHECKPOINT_SCORE: result[CHECKPOINT_SCORE], "stage": result["stage"]}

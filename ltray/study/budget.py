@@ -7,9 +7,9 @@ from typing import Self
 
 from ltray.errors import UsageError, did_you_mean
 from ltray.files import reading
+from ltray.run_folder import RunFolder
 from ltray.seal import read_sealed, write_sealed
 
-FILE_NAME = "spent.json"
 UNITS = {"h": "hours", "min": "minutes", "gpuh": "GPU hours", "cpuh": "CPU hours", "trials": "trials"}
 
 
@@ -34,7 +34,7 @@ class Spent:
         Raises:
             UsageError: It is damaged.
         """
-        path = folder / FILE_NAME
+        path = RunFolder(folder).spent_file
         if not path.exists():
             return cls()
         remedy = "restore it from a copy, or delete it to restart the count"
@@ -50,7 +50,7 @@ class Spent:
 
     def write(self, folder: Path) -> None:
         """Write the record."""
-        write_sealed(folder / FILE_NAME, asdict(self))
+        write_sealed(RunFolder(folder).spent_file, asdict(self))
 
 
 @dataclass(frozen=True)

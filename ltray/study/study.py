@@ -13,7 +13,7 @@ from ltray.errors import UsageError
 from ltray.experiment import DATASET
 from ltray.files import check_regular, reading
 from ltray.printable import encodable, printable
-from ltray.run_folder import TRIALS
+from ltray.run_folder import RunFolder
 from ltray.run_settings import FILES
 from ltray.space.draws import FixedTrial, StudyTrial, given, lowest
 from ltray.space.rows import stated_keys
@@ -22,7 +22,7 @@ from ltray.strategies.samplers import GIVEN, Proposal, is_given, new_sampler
 from ltray.study._compat import silence_gaussian_process
 from ltray.study.progress import TrialProgress
 from ltray.study.storage import MirroredStorage, one_transaction
-from ltray.study.study_file import FILE_NAME, only_study, open_database, reporting_errors
+from ltray.study.study_file import only_study, open_database, reporting_errors
 
 PAPER, NAME, SETTINGS, REASON, ATTEMPT, ORIGIN = "paper", "name", "settings", "reason", "attempt", "origin"
 PROGRESS = "progress"  # what a trial has reached, as JSON; see `TrialProgress`
@@ -38,12 +38,13 @@ def open_study(folder: Path, space: SearchSpace, learn: Callable[[], Iterable[Fr
         space: The search space.
         learn: Returns finished trials of earlier studies; asked only where the study is new.
     """
+    run = RunFolder(folder)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path = folder.absolute() / FILE_NAME
-    if not (path.exists() and path.stat().st_size) and any((folder / TRIALS).glob("[0-9]*")):
+    path = RunFolder(folder.absolute()).study_file
+    if not (path.exists() and path.stat().st_size) and any(run.trials.glob("[0-9]*")):
         raise UsageError(
-            f"{printable(path)}: is {'empty' if path.exists() else 'missing'}, but {TRIALS}/ contains trials of the "
-            "search: restore the file from a copy, or start a new search with another --output."
+            f"{printable(path)}: is {'empty' if path.exists() else 'missing'}, but {run.trials.name}/ "
+            "contains trials of the search: restore the file from a copy, or start a new search with another --output."
         )
     database = open_database(path)
     name = only_study(database, path) or encodable(folder.resolve().name)
@@ -66,7 +67,7 @@ def load_study(folder: Path) -> optuna.Study:
     Raises:
         UsageError: It is damaged, or there is none.
     """
-    path = folder.absolute() / FILE_NAME
+    path = RunFolder(folder.absolute()).study_file
     check_regular(path)
     database = open_database(path)
     name = only_study(database, path)

@@ -13,7 +13,6 @@ from ltray.errors import UsageError
 from ltray.files import check_regular, reading, reason
 from ltray.printable import encodable, printable
 
-FILE_NAME = "study.sqlite3"
 LOCKED_FOR = 60.0  # seconds that a write waits for another process, such as a viewer
 _FIRST_TABLES = {"studies", "version_info"}  # of Optuna's; a killed command may have made no others
 _USABLE = "restore it from a copy; results.parquet, history.parquet and best/ can be used without it"

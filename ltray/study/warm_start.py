@@ -12,11 +12,10 @@ from rich.console import Console
 
 from ltray.errors import UsageError
 from ltray.printable import printable
-from ltray.run_folder import ENVIRONMENT, read_config, read_environment
+from ltray.run_folder import RunFolder
 from ltray.space.draws import FixedTrial, OutsideSpace, given
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import ORIGIN, SETTINGS, load_study, own_trials
-from ltray.study.study_file import FILE_NAME
 
 CMAES_NEEDS = 10
 # Settings that make no other task of it: seeds change the noise, places nothing.
@@ -91,8 +90,8 @@ def earlier_searches(space: SearchSpace, folder: Path, *, digest: str) -> list[E
 
 
 def _read(space: SearchSpace, path: Path, *, digest: str) -> Earlier:
-    config = read_config(path)
-    if config is None or not (path / FILE_NAME).is_file():
+    config = RunFolder(path).config()
+    if config is None or not RunFolder(path).study_file.is_file():
         raise UsageError(f"search.warm_start: {path} contains no search.")
     there = _environment(path)
     _same(path, "objectives", config["search"]["objectives"], list(space.search.objectives))
@@ -138,9 +137,10 @@ def _as_foreign(
 
 
 def _environment(folder: Path) -> dict[str, Any]:
-    found = read_environment(folder)
+    run = RunFolder(folder)
+    found = run.environment()
     if found is None or not {"data_digest", "protocol"} <= found.keys():
-        raise UsageError(f"{printable(folder / ENVIRONMENT)}: has no digest or no protocol of the search's data.")
+        raise UsageError(f"{printable(run.environment_file)}: has no digest or no protocol of the search's data.")
     return found
 
 

@@ -19,7 +19,7 @@ from ltray.evaluate import Findings, _class_table, as_json
 from ltray.long_tail import LongTail
 from ltray.report.model import classes
 from ltray.results.predictions import Predictions
-from ltray.run_folder import BEST, SCORES
+from ltray.run_folder import RunFolder
 
 COUNTS = {"ant": 130, "bee": 104, "cat": 24, "dog": 21, "emu": 6}
 TRAIN, LISTED = (117, 91, 11, 9, 2), (127, 101, 21, 18, 4)  # three test images a class, then ten for validation
@@ -56,9 +56,9 @@ def test_all_that_people_read_puts_a_class_into_the_same_group(data: ImageData, 
         f"230 training images of 5 classes, 117 to 2 a class ({WORDS}); 41 validation and 14 test images are cut "
         "from the folder."
     )
-    (tmp_path / BEST).mkdir()
-    (tmp_path / BEST / SCORES).write_bytes(Predictions("val", torch.eye(5), torch.arange(5), tail).as_bytes())
-    saved = Predictions.load(tmp_path / BEST / SCORES)
+    RunFolder(tmp_path).best.path.mkdir()
+    RunFolder(tmp_path).best.scores_file.write_bytes(Predictions("val", torch.eye(5), torch.arange(5), tail).as_bytes())
+    saved = Predictions.load(RunFolder(tmp_path).best.scores_file)
     assert saved.tail == tail
     assert {"val/acc_many", "val/acc_medium", "val/acc_few"} <= saved.metrics().keys()
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from ltray.on_ray.running import running_clusters
-from ltray.run_folder import read_history
+from ltray.run_folder import RunFolder
 from tests.on_ray import commands
 
 pytestmark = [pytest.mark.ray, pytest.mark.ffcv, pytest.mark.slow]
@@ -150,7 +150,7 @@ def test_a_worker_that_dies_again_and_again_is_told_and_ends_nothing(short: Path
     )
     assert "(raylet)" not in log.read_text()
     assert len(told) == 3 and {words for _, words in told} == {"retries left: 0"}
-    assert [row["total_epochs"] for row in read_history(tmp_path / "run")] == list(range(1, 61))
+    assert [row["total_epochs"] for row in RunFolder(tmp_path / "run").history()] == list(range(1, 61))
 
 
 def test_a_start_that_the_cluster_refuses_leaves_nothing(short: Path, tmp_path: Path) -> None:

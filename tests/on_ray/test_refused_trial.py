@@ -16,6 +16,7 @@ from ltray.experiment import Experiment
 from ltray.on_ray import finalists
 from ltray.on_ray.session import FAILURE, LATER, RaySession, train_and_report
 from ltray.on_ray.workers import _Relay
+from ltray.run_folder import RunFolder
 from tests.on_ray import commands
 
 SETTINGS = {"dataset": "digits-lt", "methods": ["rescom"]}
@@ -77,7 +78,7 @@ def test_a_full_disk_is_no_result_of_a_finalist(workers, tmp_path, monkeypatch):
 
     monkeypatch.setattr(finalists, "_alone", full)
     monkeypatch.setattr(finalists, "run_workers", reports)
-    monkeypatch.setattr(finalists, "unrecorded", lambda folder: [])
+    monkeypatch.setattr(RunFolder, "unrecorded", lambda self: [])
     placement = SimpleNamespace(workers=workers, working=Path.cwd(), resources={})
     task = SimpleNamespace(folder=tmp_path / "run", placement=placement, settings={}, stamps={})
     with pytest.raises(CannotWrite, match="the disk is full"):

@@ -9,7 +9,7 @@ import time
 import pandas as pd
 import pytest
 
-from ltray.run_folder import whole_checkpoints
+from ltray.checkpoints import whole_checkpoints
 from tests.on_ray import commands
 
 pytestmark = [pytest.mark.ray, pytest.mark.ffcv, pytest.mark.slow]

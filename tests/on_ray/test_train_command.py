@@ -8,8 +8,9 @@ import signal
 import pytest
 import torch
 
+from ltray.checkpoints import whole_checkpoints
 from ltray.engine.checkpoint import Checkpoint, metrics_of
-from ltray.run_folder import read_history, whole_checkpoints
+from ltray.run_folder import RunFolder
 from tests.on_ray import commands
 
 pytestmark = [pytest.mark.ray, pytest.mark.ffcv]
@@ -35,7 +36,7 @@ def assert_equal(first, second):
     assert all(torch.equal(one.stages[name], two.stages[name]) for name in one.stages)
     clocks = ("train/seconds", "train/images_per_second")
     histories = [
-        [{k: v for k, v in row.items() if k not in clocks} for row in read_history(f)] for f in (first, second)
+        [{k: v for k, v in row.items() if k not in clocks} for row in RunFolder(f).history()] for f in (first, second)
     ]
     assert histories[0] == histories[1]
 
@@ -93,7 +94,7 @@ def test_a_worker_killed_at_a_random_step_changes_nothing(undisturbed, tmp_path)
 @pytest.mark.slow
 def test_two_workers_train_like_one(undisturbed, tmp_path):
     commands.run("train", *WORDS, "--workers", "2", "--output", str(tmp_path / "run"), data=tmp_path)
-    one, two = read_history(undisturbed[0]), read_history(tmp_path / "run")
+    one, two = RunFolder(undisturbed[0]).history(), RunFolder(tmp_path / "run").history()
     # Float32 sums in another order, and mining picks other keys; test_every_method compares in float64, to 1e-6.
     for name in ("loss/classification", "loss/contrastive"):
         assert two[0][name] == pytest.approx(one[0][name], rel=5e-2)

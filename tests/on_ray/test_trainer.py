@@ -18,7 +18,7 @@ from ltray.on_ray.pins import pins_of
 from ltray.on_ray.tasks import Placement
 from ltray.on_ray.torch_backend import ConfinedTorchConfig
 from ltray.on_ray.trainer import ProgressPolicy
-from ltray.run_folder import read_history
+from ltray.run_folder import RunFolder
 from tests.on_ray import commands
 
 # Makes the State API answer nothing, in every process of Ray that asks it whether a controller lives.
@@ -90,7 +90,7 @@ def test_a_run_survives_a_state_api_that_answers_nothing(tmp_path: Path, monkeyp
     words = ["--methods", "cross_entropy", "--dataset", "digits-lt", *commands.SMALL, "epochs=60", "schedule=cosine"]
     printed = commands.run("train", *words, "--output", str(tmp_path / "run"), data=tmp_path)
     assert "interrupted" not in printed and "epoch 60/60" in printed
-    assert [row["total_epochs"] for row in read_history(tmp_path / "run")] == list(range(1, 61))
+    assert [row["total_epochs"] for row in RunFolder(tmp_path / "run").history()] == list(range(1, 61))
 
 
 @pytest.mark.ray

@@ -21,7 +21,7 @@ from ltray.report.render import write_report
 from ltray.results.finalist_table import run_table, summary
 from ltray.results.finalists import Finalist
 from ltray.results.run_record import RunRecord
-from ltray.run_folder import read_evaluation
+from ltray.run_folder import RunFolder
 
 EXPLORED = {"cross_entropy.learning_rate": "0.01 … 1 (log)", "cross_entropy.schedule": "cosine, step"}
 
@@ -31,7 +31,7 @@ def search(finished_run: Path, tmp_path: Path) -> Path:
     """A search's folder around a real model: trials and finalists are made up."""
     folder = tmp_path / "a<b>search"
     folder.mkdir()
-    evaluation = read_evaluation(finished_run)
+    evaluation = RunFolder(finished_run).best.evaluation()
     blocks = {"search": {"sampler": "tpe"}, "stop": {"rule": "asha"}, "trials": 30, "explore": EXPLORED}
     (folder / "config.yaml").write_text(yaml.safe_dump({"settings": evaluation["settings"]} | blocks))
     (folder / "env.json").write_text(json.dumps({"commit": "abc123", "versions": {"torch": "2.0"}}))
@@ -186,7 +186,7 @@ def test_a_search_over_methods_names_them_and_says_which_one_each_trial_had(sear
 
 
 def test_a_single_run_needs_no_search(finished_run):
-    settings = read_evaluation(finished_run)["settings"]
+    settings = RunFolder(finished_run).best.evaluation()["settings"]
     (finished_run / "config.yaml").write_text(yaml.safe_dump({"settings": settings}))
     checker, text = checked(write_report([RunRecord.read(finished_run)], finished_run / "report.html"))
     assert checker.headings == ["Learning curves", "Classes", "Effect of τ", "Provenance"]

@@ -11,7 +11,7 @@ from ltray import train, tune
 from ltray.errors import UsageError
 from ltray.results.claimed import check_output
 from ltray.results.final_evaluation import keep_evaluated
-from ltray.run_folder import check_best_is_ours, checkpoint_of, claim, held, read_evaluation
+from ltray.run_folder import RunFolder, checkpoint_of
 from ltray.testing import contract
 
 CONFIG = {"settings": {"dataset": "digits-lt", "methods": ["bcl"]}, "workers": {}}
@@ -27,16 +27,16 @@ def folder(tmp_path: Path) -> Path:
 def test_new_and_empty_folders_and_runs_are_taken(folder: Path) -> None:
     check_output(folder / "absent" / "deeper")
     check_output(folder)
-    with held(folder):
+    with RunFolder(folder).held():
         check_output(folder)
         (folder / ".DS_Store").write_bytes(b"")
         (folder / ".config.yaml.17.tmp").write_text("sett")
         (folder / "env.json").write_text("{}")
         check_output(folder)
-        assert not claim(folder, CONFIG, {}, may_differ=())
+        assert not RunFolder(folder).claim(CONFIG, {}, may_differ=())
     (folder / "notes.txt").write_text("a user's words beside a run's files")
     check_output(folder)
-    assert claim(folder, CONFIG, {}, may_differ=())
+    assert RunFolder(folder).claim(CONFIG, {}, may_differ=())
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", ".git", "best", "env.json.bak", "config.yml", "trials", ".hidden"])
@@ -66,7 +66,7 @@ def test_a_foreign_config_is_no_run(folder: Path, content: str) -> None:
 
 def claim_after_check(folder: Path) -> None:
     check_output(folder)
-    claim(folder, CONFIG, {}, may_differ=())
+    RunFolder(folder).claim(CONFIG, {}, may_differ=())
 
 
 def test_a_file_a_link_to_nothing_and_a_place_inside_a_run_are_refused(folder: Path) -> None:
@@ -82,10 +82,10 @@ def test_a_file_a_link_to_nothing_and_a_place_inside_a_run_are_refused(folder: P
 
 
 def test_a_link_to_a_run_is_that_run(folder: Path, tmp_path: Path) -> None:
-    claim(folder, CONFIG, {}, may_differ=())
+    RunFolder(folder).claim(CONFIG, {}, may_differ=())
     (tmp_path / "link").symlink_to(folder)
     check_output(tmp_path / "link")
-    assert claim(tmp_path / "link", CONFIG, {}, may_differ=())
+    assert RunFolder(tmp_path / "link").claim(CONFIG, {}, may_differ=())
 
 
 @pytest.mark.parametrize("command", ["train", "tune", "dry run"])
@@ -125,7 +125,7 @@ def test_a_best_that_is_not_ours_is_not_removed(finished_run: Path, make) -> Non
     make(best)
     before = {path: path.read_bytes() for path in sorted(finished_run.rglob("*")) if path.is_file()}
     for replace in (
-        lambda: check_best_is_ours(finished_run),
+        lambda: RunFolder(finished_run).best.check_is_ours(),
         lambda: keep_evaluated(finished_run, sorted(finished_run.glob("checkpoint_*"))[0], contract.CPU),
     ):
         with pytest.raises(UsageError, match=r"best: .*Move it, then run the same command to continue\."):
@@ -139,6 +139,6 @@ def test_our_best_is_replaced_and_what_a_killed_command_left_is_removed(finished
     (finished_run / "best" / "test_reads.json").write_text('{"reads": 5}')
     other = sorted(finished_run.glob("checkpoint_*"))[0]
     evaluation = keep_evaluated(finished_run, other, contract.CPU, stamps={"trial": 3})
-    assert read_evaluation(finished_run)["trial"] == evaluation["trial"] == 3
+    assert RunFolder(finished_run).best.evaluation()["trial"] == evaluation["trial"] == 3
     assert checkpoint_of(finished_run) == finished_run / "best" and not (finished_run / "best/test_reads.json").exists()
     assert (finished_run / "best.tmp").is_dir() and not list(finished_run.glob(".ltray-*"))

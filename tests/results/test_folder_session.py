@@ -8,18 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from ltray.checkpoints import best_checkpoint, whole_checkpoints
 from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
 from ltray.results.final_evaluation import keep_evaluated
 from ltray.results.folder_session import FolderSession
 from ltray.results.predictions import Predictions
-from ltray.run_folder import (
-    best_checkpoint,
-    checkpoint_of,
-    read_evaluation,
-    read_history,
-    whole_checkpoints,
-)
+from ltray.run_folder import RunFolder, checkpoint_of
 from ltray.testing import contract
 
 
@@ -39,17 +34,19 @@ class Stopped(FolderSession):
 def test_a_run_stopped_and_started_again_ends_like_an_undisturbed_one(train_short, short_run: Path, tmp_path: Path):
     with pytest.raises(contract.Interrupted):
         train_short(Stopped(tmp_path))
-    assert len(read_history(tmp_path)) == 2
+    assert len(RunFolder(tmp_path).history()) == 2
     train_short(FolderSession(tmp_path))
     assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 3  # no epoch was run twice
     clock = ("train/seconds", "train/images_per_second")
-    plain = [[{k: v for k, v in m.items() if k not in clock} for m in read_history(f)] for f in (short_run, tmp_path)]
+    plain = [
+        [{k: v for k, v in m.items() if k not in clock} for m in RunFolder(f).history()] for f in (short_run, tmp_path)
+    ]
     assert plain[0] == plain[1] and len(plain[0]) == 3
     assert 1 <= len(whole_checkpoints(short_run)) <= 2
 
 
 def test_images_a_second_times_seconds_are_the_images_of_an_epoch(short_run: Path):
-    for epoch in read_history(short_run):  # two steps of 16 images
+    for epoch in RunFolder(short_run).history():  # two steps of 16 images
         assert epoch["train/images_per_second"] * epoch["train/seconds"] == pytest.approx(32)
 
 
@@ -72,7 +69,7 @@ def test_the_last_evaluation_is_kept_with_the_checkpoint_and_its_validation_logi
     shutil.copytree(short_run, folder)
     best = checkpoint_of(folder)
     evaluation = keep_evaluated(folder, best, torch.device("cpu"), stamps={"trial": 7})
-    assert read_evaluation(folder) == json.loads(json.dumps(evaluation)) and evaluation["trial"] == 7
+    assert RunFolder(folder).best.evaluation() == json.loads(json.dumps(evaluation)) and evaluation["trial"] == 7
     assert evaluation["selection"]["val/acc_all"] == Checkpoint.load(best).metrics["val/acc_all"]
     assert {"test/acc_all", "test/acc_few", "test/mcc", "test/nmi", "test/ece"} <= evaluation["metrics"].keys()
     assert sum(evaluation["seen"]) == 400

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from ltray.errors import UsageError
-from ltray.results.ledger import LEDGER, declare_end_of, declare_look, describe_look, looks, note_look, ordinal, run_of
-from ltray.run_folder import BEST, CONFIG, EVALUATION, TEST_READS
+from ltray.results.ledger import declare_end_of, declare_look, describe_look, looks, note_look, ordinal, run_of
+from ltray.run_folder import RunFolder
 from ltray.seal import write_sealed
 
 
@@ -40,10 +40,10 @@ def test_under_the_papers_protocol_all_epochs_are_one_look(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("reads", [0, 1, 3])
 def test_what_a_former_version_counted_stays_counted(tmp_path: Path, reads: int) -> None:
-    (tmp_path / BEST).mkdir()
-    (tmp_path / BEST / EVALUATION).write_text("{}")
+    RunFolder(tmp_path).best.path.mkdir()
+    RunFolder(tmp_path).best.evaluation_file.write_text("{}")
     if reads:
-        write_sealed(tmp_path / BEST / TEST_READS, {"reads": reads})
+        write_sealed(RunFolder(tmp_path).best.test_reads_file, {"reads": reads})
     before = max(reads, 1)
     assert len(looks(tmp_path)) == before
     assert note_look(tmp_path, "again") == before + 1 == len(looks(tmp_path))
@@ -52,9 +52,9 @@ def test_what_a_former_version_counted_stays_counted(tmp_path: Path, reads: int)
 def test_a_damaged_ledger_is_named(tmp_path: Path) -> None:
     note_look(tmp_path, "trial 3, epoch 20")
     note_look(tmp_path, "trial 4, epoch 20")
-    text = (tmp_path / LEDGER).read_text()
-    (tmp_path / LEDGER).write_text(text.replace("trial 3", "trial 8", 1))
-    with pytest.raises(UsageError, match=f"{LEDGER}:1"):
+    text = RunFolder(tmp_path).looks_file.read_text()
+    RunFolder(tmp_path).looks_file.write_text(text.replace("trial 3", "trial 8", 1))
+    with pytest.raises(UsageError, match="test_looks.jsonl:1"):
         looks(tmp_path)
 
 
@@ -62,7 +62,7 @@ def test_a_trial_and_a_finalist_belong_to_their_search(tmp_path: Path) -> None:
     search = tmp_path / "search"
     for run in (search, search / "finalists" / "0001-seed1-data0"):
         (run / "best").mkdir(parents=True)
-        (run / CONFIG).write_text("{}")
+        RunFolder(run).config_file.write_text("{}")
     (search / "trials" / "0007" / "checkpoint_000004").mkdir(parents=True)
     for checkpoint in ("best", "trials/0007/checkpoint_000004", "finalists/0001-seed1-data0/best"):
         assert run_of(search / checkpoint) == search

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from ltray.errors import UsageError
-from ltray.run_folder import claim
+from ltray.run_folder import RunFolder
 from ltray.settings import plain
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import ORIGIN, ask, leader, open_study, own_trials, proposed, recorded_values, unfinished
@@ -33,7 +33,9 @@ def begun(folder, text=SPACE, *, digest="d1", **overrides):
     space = SearchSpace.read(path, overrides).bind(10)
     search = {k: plain(v) for k, v in space.search.as_dict().items() if k != "trials"}
     protocol = space.base.dataset.protocol
-    claim(folder, space.as_dict() | {"search": search}, {"data_digest": digest, "protocol": protocol}, may_differ=())
+    RunFolder(folder).claim(
+        space.as_dict() | {"search": search}, {"data_digest": digest, "protocol": protocol}, may_differ=()
+    )
     console = Console(file=io.StringIO(), width=300)
     study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
     return study, space, console.file.getvalue()

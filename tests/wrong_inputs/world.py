@@ -18,7 +18,7 @@ from ltray.engine.loop import train
 from ltray.provenance import environment
 from ltray.results.final_evaluation import keep_evaluated
 from ltray.results.folder_session import FolderSession
-from ltray.run_folder import checkpoint_of, claim
+from ltray.run_folder import RunFolder, checkpoint_of
 from ltray.testing import contract
 
 CLASSES, EACH, SIDE = ("cat", "dog"), 12, 40
@@ -61,7 +61,7 @@ def _run(folder: Path) -> None:
         patch.setattr("ltray.experiment.open_data", partial(open_data, source="memory"))
         data = experiment.open_data(contract.CPU)
         config = {"settings": experiment.settings(), "workers": {}}
-        claim(folder, config, environment(data_digest=data.digest, protocol="honest"), may_differ=())
+        RunFolder(folder).claim(config, environment(data_digest=data.digest, protocol="honest"), may_differ=())
         session = FolderSession(folder)
         train(experiment.stages(data.tail), data, session, experiment.run(contract.CPU, data))
         keep_evaluated(folder, checkpoint_of(folder), contract.CPU)

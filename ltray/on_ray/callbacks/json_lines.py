@@ -7,9 +7,8 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.utils.util import SafeFallbackEncoder
 
+from ltray.run_folder import RESULTS_FILE
 from ltray.seal import append_sealed
-
-FILE_NAME = "result.json"
 
 
 class JsonLinesCallback(Callback):
@@ -23,4 +22,4 @@ class JsonLinesCallback(Callback):
         """Write a result."""
         folder = Path(trial.path)
         folder.mkdir(parents=True, exist_ok=True)
-        append_sealed(folder / FILE_NAME, json.loads(json.dumps(result, cls=SafeFallbackEncoder)))
+        append_sealed(folder / RESULTS_FILE, json.loads(json.dumps(result, cls=SafeFallbackEncoder)))
