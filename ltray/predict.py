@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +72,7 @@ def main(words: list[str]) -> int:
     temperature, source = temperature_of(trained, checkpoint)
     found = list(predict(trained, files, temperature=temperature, top=options.top))
     with options.output.open("w", encoding="utf-8", newline="") if options.output else nullcontext(sys.stdout) as file:
-        _write(found, file, form=options.format, stamps={"temperature": temperature, "temperature_from": source})
+        FORMATS[options.format](found, file, {"temperature": temperature, "temperature_from": source})
     return FAILED if any(one.error for one in found) else DONE
 
 
@@ -146,29 +146,24 @@ def _best(path: Path, shares: Tensor, trained: TrainedModel, top: int) -> Predic
     return Prediction(path, tuple(names[k] for k in labels[:kept]), tuple(values[:kept].tolist()))
 
 
-def _write(found: Sequence[Prediction], file: TextIO, *, form: str, stamps: Mapping[str, Any]) -> None:
-    if form == "json":
-        rows = [
-            {"path": str(one.path), "error": one.error}
-            if one.error
-            else {
-                "path": str(one.path),
-                "classes": [
-                    {"class": name, "probability": round(share, 6)}
-                    for name, share in zip(one.classes, one.probabilities, strict=True)
-                ],
-            }
-            for one in found
-        ]
-        json.dump(dict(stamps) | {"predictions": rows}, file, indent=1)
-        file.write("\n")
-    elif form == "csv":
-        _write_csv(found, file)
-    else:
-        _print_table(found, file, stamps)
+def _write_json(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str, Any]) -> None:
+    rows = [
+        {"path": str(one.path), "error": one.error}
+        if one.error
+        else {
+            "path": str(one.path),
+            "classes": [
+                {"class": name, "probability": round(share, 6)}
+                for name, share in zip(one.classes, one.probabilities, strict=True)
+            ],
+        }
+        for one in found
+    ]
+    json.dump(dict(stamps) | {"predictions": rows}, file, indent=1)
+    file.write("\n")
 
 
-def _write_csv(found: Sequence[Prediction], file: TextIO) -> None:
+def _write_csv(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str, Any]) -> None:
     """Write one row per file and class, `path,rank,class,probability,error`."""
     rows = csv.writer(file, lineterminator="\n")
     rows.writerow(("path", "rank", "class", "probability", "error"))
@@ -195,6 +190,14 @@ def _print_table(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str,
     console.print(f"temperature {stamps['temperature']:.3g} {origin}")
 
 
+FORMATS: Mapping[str, Callable[[Sequence[Prediction], TextIO, Mapping[str, Any]], None]] = {
+    "table": _print_table,
+    "csv": _write_csv,
+    "json": _write_json,
+}
+"""What writes predictions, by the name in `--format`; the last argument has the temperature and its source."""
+
+
 def _parser() -> Parser:
     parser = Parser("predict", description="Classify image files with a trained model.")
     parser.add_argument(
@@ -206,7 +209,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--top", type=count_argument, default=5, metavar="K", help="number of classes to list (default: 5)"
     )
-    parser.add_argument("--format", choices=("table", "csv", "json"), default="table", help="(default: table)")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="table", help="(default: table)")
     parser.add_argument("--output", type=path_argument, metavar="FILE", help="output file (default: standard output)")
     return parser
 

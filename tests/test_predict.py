@@ -182,7 +182,7 @@ def test_people_read_percent_and_programs_shares_of_one(capsys: pytest.CaptureFi
     written = {}
     for form in ("table", "csv", "json"):
         file = io.StringIO()
-        command._write(found, file, form=form, stamps=stamps)
+        command.FORMATS[form](found, file, stamps)
         written[form] = file.getvalue()
     assert "cat (91.2 %)  dog (8.8 %)" in written["table"] and "temperature 1.5 from validation" in written["table"]
     assert written["csv"].splitlines() == [

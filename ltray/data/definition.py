@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from ltray.arguments import check_place, why_no_place
 from ltray.data.encoding import SMALL, Storage
+from ltray.data.imbalance import KINDS, kinds_by
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.imported import is_dotted_path
 from ltray.knobs import HIGHEST_SEED, Above, Knobs, OrDotted, Value, knob
@@ -19,8 +20,15 @@ from ltray.settings_file import SettingsFile
 
 SHIPPED = (Path(__file__).parents[1] / "datasets").resolve()  # package data; in the repository a link
 BUNDLED = ("cifar10", "cifar100", "digits")
-SOURCES = (*BUNDLED, "folder", "lists", "parquet")
-KINDS = ("natural", "exp", "step", "pareto", "power")
+# What opens each source, as a dotted path: it takes a definition, and its module reads this one.
+SOURCES: Mapping[str, str] = {
+    "cifar10": "ltray.data.sources.cifar:open_cifar",
+    "cifar100": "ltray.data.sources.cifar:open_cifar",
+    "digits": "ltray.data.sources.digits:open_digits",
+    "folder": "ltray.data.sources.folder:open_folder",
+    "lists": "ltray.data.sources.lists:open_lists",
+    "parquet": "ltray.data.sources.parquet:open_parquet",
+}
 
 MOST_IMAGES = 10**9
 LONGEST_NAME = 100  # bytes; folders' names hold more than it
@@ -44,7 +52,7 @@ class DatasetDefinition(Knobs):
     """
 
     name: str = knob("", "", "name of the data set in results and folders")
-    source: str = knob("", "", "source of the original images", choices=SOURCES, dotted=True)
+    source: str = knob("", "", "source of the original images", choices=tuple(SOURCES), dotted=True)
     folder: str = knob(
         "",
         "",
@@ -85,14 +93,14 @@ class DatasetDefinition(Knobs):
     std: tuple[float, ...] = knob(
         (0.2023, 0.1994, 0.2010), "", "standard deviation of each channel", low=1e-3, high=1.0
     )
-    imbalance_kind: str = knob("natural", "", "shape of the class counts", choices=KINDS)
+    imbalance_kind: str = knob("natural", "", "shape of the class counts", choices=tuple(KINDS))
     imbalance_factor: float = knob(
         1.0,
         "IF",
         "largest class count / smallest class count; 0.01 means 100",
         low=1e-6,
         high=1e6,
-        needs=("imbalance_kind", ("exp", "step", "pareto")),
+        needs=("imbalance_kind", kinds_by("factor")),
     )
     imbalance_shape: float = knob(
         6.0,
@@ -100,7 +108,7 @@ class DatasetDefinition(Knobs):
         "shape of the Pareto distribution; ImageNet-LT's is 6",
         low=0.1,
         high=100.0,
-        needs=("imbalance_kind", ("pareto",)),
+        needs=("imbalance_kind", kinds_by("shape")),
     )
     imbalance_exponent: float = knob(
         1.0,
@@ -108,10 +116,10 @@ class DatasetDefinition(Knobs):
         "n' is proportional to n^γ of `reference_list`",
         low=0.0,
         high=4.0,
-        needs=("imbalance_kind", ("power",)),
+        needs=("imbalance_kind", kinds_by("exponent")),
     )
     reference_list: str = knob(
-        "", "", "list file whose class counts `power` starts from", needs=("imbalance_kind", ("power",))
+        "", "", "list file whose class counts `power` starts from", needs=("imbalance_kind", kinds_by("exponent"))
     )
     largest_class: int = knob(0, "n_max", "largest number of images of a class; 0: no limit", low=0, high=MOST_IMAGES)
     data_seed: int = knob(0, "", "seed of the choice of images in the long-tailed subset", low=0, high=HIGHEST_SEED)
@@ -226,10 +234,11 @@ class DatasetDefinition(Knobs):
 
     def imbalance(self) -> str:
         """Return the imbalance in words, as factor and as ratio."""
-        if self.imbalance_kind == "natural":
+        kind = KINDS[self.imbalance_kind]
+        if not kind.made:
             capped = f", at most {self.largest_class:,} a class" if self.largest_class else ""
             return f"the source's own class counts{capped}"
-        if self.imbalance_kind == "power":
+        if kind.needs_reference:
             return f"class counts of {self.reference_list} to the power {self.imbalance_exponent:g}"
         return (
             f"imbalance factor {self.imbalance_factor:g} (ratio {1 / self.imbalance_factor:g}), {self.imbalance_kind}"

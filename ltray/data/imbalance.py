@@ -1,6 +1,7 @@
 """How many training images each class keeps: the shapes of long tails."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -48,30 +49,93 @@ def power_counts(reference: Sequence[int], exponent: float) -> list[int]:
     return [int(count) for count in np.round(counts.sum() / powered.sum() * powered)]
 
 
-SHAPES: Mapping[str, Callable[[int, int, float, float], list[int]]] = {
-    "exp": lambda largest, classes, factor, shape: exp_counts(largest, classes, factor),
-    "step": lambda largest, classes, factor, shape: step_counts(largest, classes, factor),
-    "pareto": pareto_counts,
-}
+@dataclass(frozen=True)
+class Wanted:
+    """What class counts are computed from.
 
-
-def class_counts(kind: str, *, largest: int, classes: int, factor: float, shape: float) -> list[int]:
-    """Return the training images n_k of each class, the head first.
-
-    Args:
-        kind: A key of `SHAPES`.
-        largest: n_max.
-        classes: K, at least 2.
+    Attributes:
+        available: Training images of each class of the source.
+        largest: n_max where `largest_class` sets it; 0: the source decides.
         factor: The imbalance factor IF = n_max / n_min, at least 1.
         shape: a of "pareto".
+        exponent: γ of "power".
+        reference: The class counts that "power" starts from.
+    """
+
+    available: Sequence[int]
+    largest: int = 0
+    factor: float = 1.0
+    shape: float = 6.0
+    exponent: float = 1.0
+    reference: Sequence[int] = ()
+
+    def capped(self, counts: Iterable[int]) -> list[int]:
+        """Return counts with none above `largest`."""
+        return [min(count, self.largest or count) for count in counts]
+
+
+def _by_factor(shape_of: Callable[[int, int, Wanted], list[int]]) -> Callable[[Wanted], list[int]]:
+    """Return a function of class counts that fall from n_max to n_max / IF.
 
     Raises:
         UsageError: A class would be left without images.
     """
-    counts = SHAPES[kind](largest, classes, factor, shape)
-    if min(counts) < 1:
-        raise UsageError(
-            f"`imbalance_factor: {factor:g}` leaves classes without images, because the largest class has {largest}; "
-            f"use at most {largest}."
-        )
-    return counts
+
+    def counts_of(wanted: Wanted) -> list[int]:
+        largest = wanted.largest or min(wanted.available)
+        counts = shape_of(largest, len(wanted.available), wanted)
+        if min(counts) < 1:
+            raise UsageError(
+                f"`imbalance_factor: {wanted.factor:g}` leaves classes without images, because the largest class has "
+                f"{largest}; use at most {largest}."
+            )
+        return counts
+
+    return counts_of
+
+
+@dataclass(frozen=True)
+class ImbalanceKind:
+    """A kind of class counts.
+
+    Attributes:
+        counts: Returns the training images n_k of each class, in label order.
+        uses: The fields of `Wanted` that have an effect, beside the source's counts and the largest class.
+    """
+
+    counts: Callable[[Wanted], list[int]]
+    uses: tuple[str, ...] = ()
+
+    @property
+    def made(self) -> bool:
+        """Whether the long tail is cut from the source, rather than the source's own."""
+        return bool(self.uses)
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether it starts from the class counts of another list."""
+        return "reference" in self.uses
+
+    @property
+    def by_factor(self) -> bool:
+        """Whether the imbalance factor decides it."""
+        return "factor" in self.uses
+
+
+KINDS: Mapping[str, ImbalanceKind] = {
+    "natural": ImbalanceKind(lambda wanted: wanted.capped(wanted.available)),
+    "exp": ImbalanceKind(_by_factor(lambda largest, classes, w: exp_counts(largest, classes, w.factor)), ("factor",)),
+    "step": ImbalanceKind(_by_factor(lambda largest, classes, w: step_counts(largest, classes, w.factor)), ("factor",)),
+    "pareto": ImbalanceKind(
+        _by_factor(lambda largest, classes, w: pareto_counts(largest, classes, w.factor, w.shape)), ("factor", "shape")
+    ),
+    "power": ImbalanceKind(
+        lambda wanted: wanted.capped(power_counts(wanted.reference, wanted.exponent)), ("reference", "exponent")
+    ),
+}
+"""Every kind of class counts by its name in `imbalance_kind`."""
+
+
+def kinds_by(use: str) -> tuple[str, ...]:
+    """Return the names of the kinds on which a field of `Wanted` has an effect."""
+    return tuple(name for name, kind in KINDS.items() if use in kind.uses)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ltray.data.definition import DatasetDefinition
-from ltray.data.imbalance import class_counts, power_counts
+from ltray.data.imbalance import KINDS, Wanted
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
 
@@ -126,21 +126,20 @@ def _long_tailed(definition: DatasetDefinition, originals: list[Indices], refere
 
 def _wanted(definition: DatasetDefinition, available: list[int], reference: Sequence[int]) -> list[int]:
     """Return the training images each class should keep."""
-    cap = definition.largest_class
-    if definition.imbalance_kind == "natural":
-        return [min(count, cap or count) for count in available]
-    if definition.imbalance_kind == "power":
-        if len(reference) != len(available):
-            raise UsageError(
-                f"{definition.name}: `reference_list` has {len(reference)} classes, the source {len(available)}."
-            )
-        return [min(count, cap or count) for count in power_counts(reference, definition.imbalance_exponent)]
-    return class_counts(
-        definition.imbalance_kind,
-        largest=cap or min(available),
-        classes=len(available),
-        factor=definition.imbalance_factor,
-        shape=definition.imbalance_shape,
+    kind = KINDS[definition.imbalance_kind]
+    if kind.needs_reference and len(reference) != len(available):
+        raise UsageError(
+            f"{definition.name}: `reference_list` has {len(reference)} classes, the source {len(available)}."
+        )
+    return kind.counts(
+        Wanted(
+            available,
+            largest=definition.largest_class,
+            factor=definition.imbalance_factor,
+            shape=definition.imbalance_shape,
+            exponent=definition.imbalance_exponent,
+            reference=reference,
+        )
     )
 
 
@@ -166,7 +165,7 @@ def _spared(
     Raises:
         UsageError: A made tail whose source has too few.
     """
-    if definition.imbalance_kind == "natural":
+    if not KINDS[definition.imbalance_kind].made:
         return [min(wanted, len(order) // share) for order in originals]
     for label, order in enumerate(originals):
         if len(order) <= wanted:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ltray.data.imbalance import KINDS
 from ltray.published import Claim, published
 from ltray.published.departures import other_recipe, other_row
 from ltray.published.spreads import Spread, listed_spread
@@ -101,7 +102,7 @@ def compare(settings: Mapping[str, Any], accuracy: Interval, *, subsets: int = 1
         subsets: Number of draws of the training images (data seeds) in the mean.
     """
     factor = settings["dataset.imbalance_factor"]
-    cut = settings["dataset.imbalance_kind"] in ("exp", "step", "pareto")
+    cut = KINDS[settings["dataset.imbalance_kind"]].by_factor
     found = []
     for claim in published():
         same = claim.dataset == settings["dataset"] and claim.methods == tuple(settings["methods"])

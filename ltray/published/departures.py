@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ltray.data.definition import LISTS, DatasetDefinition, find
+from ltray.data.imbalance import KINDS
 from ltray.errors import UsageError
 from ltray.methods import METHODS
 from ltray.network_config import NETWORK_SETTINGS, RunNetwork
@@ -90,7 +91,7 @@ def _images(claim: Claim, settings: Mapping[str, Any], subsets: int) -> Iterator
     """Yield differences in the images: the claim's subset, the draw, the definition of the data set."""
     if claim.subset:
         yield f"their training images differ: {claim.subset}"
-    if settings["dataset.data_seed"] != 0 and subsets == 1 and settings["dataset.imbalance_kind"] != "natural":
+    if settings["dataset.data_seed"] != 0 and subsets == 1 and KINDS[settings["dataset.imbalance_kind"]].made:
         yield f"different training images: data_seed={settings['dataset.data_seed']}, the official draw is 0"
     try:
         shipped = DatasetDefinition.read(find(settings["dataset"])).as_dict()

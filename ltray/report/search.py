@@ -6,6 +6,7 @@ from ltray.report.formatting import cell, percent, symbol
 from ltray.report.page import folded, grid, key, paragraph, section, table
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import precision_of_best, state_of, trial_label
+from ltray.strategies.stopping_rules import STOPPING_RULES
 
 SHOWN = 15  # trials in the visible part of the table
 
@@ -38,7 +39,7 @@ def slices(record: RunRecord) -> str:
         return ""
     legend = [("blue", "complete trial"), ("hollow", "stopped early"), ("orange", "papers' setting")]
     values = paragraph("Members of a population are drawn at their last values.", "soft")
-    words = _of_group(record) + (values if record.rule == "pbt" else "")
+    words = _of_group(record) + (values if STOPPING_RULES[record.rule].population else "")
     return section("Accuracy over each knob", words, grid(charts, 3), key(legend))
 
 

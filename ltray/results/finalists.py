@@ -21,6 +21,7 @@ from ltray.run_folder import RunFolder, trial_name
 from ltray.seal import read_sealed
 from ltray.space.search_settings import Finalists
 from ltray.space.search_space import SearchSpace
+from ltray.strategies.stopping_rules import STOPPING_RULES
 from ltray.study.study import PAPER, SETTINGS, as_read
 
 PAPERS = "paper"  # key of the papers' setting if no trial has it
@@ -127,10 +128,10 @@ def check_asked(space: SearchSpace, *, check: Check = "trust") -> None:
     Raises:
         UsageError: Trials have no setting to train again, or data seeds choose the same images.
     """
-    if space.finalists.best and space.stop.rule == "pbt":
+    if space.finalists.best and STOPPING_RULES[space.stop.rule].population:
         raise UsageError(
-            "`finalists.best` cannot be used with `stop.rule: pbt`: a member of a population changes its settings "
-            "during training, so that there is no single setting to train again. Set finalists.best=0."
+            f"`finalists.best` cannot be used with `stop.rule: {space.stop.rule}`: a member of a population changes "
+            "its settings during training, so that there is no single setting to train again. Set finalists.best=0."
         )
     if space.finalists.best and space.stop.promotion == "continue":
         raise UsageError(

@@ -16,6 +16,7 @@ from optuna.trial import create_trial
 from ltray.metrics import BALANCED, heading, shown_keys
 from ltray.space.dimension import Dimension
 from ltray.space.draws import label
+from ltray.strategies.stopping_rules import STOPPING_RULES
 
 LEAST_TRIALS, LEAST_BEST = 15, 5  # with fewer, the best trials are too few to be significant
 BEST_SHARE = 0.1
@@ -95,7 +96,7 @@ def reason_unavailable(table: pd.DataFrame, rule: str) -> str:
     A member of a population has had several values of a knob, and weights that were trained with the
     values of other members: its accuracy is not the result of one value.
     """
-    if rule == "pbt":
+    if STOPPING_RULES[rule].population:
         return (
             "hyperparameter importance cannot be computed for a population: its members changed their settings during "
             "training and copied weights from each other, so that no accuracy is the result of one value of a knob"

@@ -12,6 +12,7 @@ from ltray.results.range_edges import edges
 from ltray.results.tables import write_table
 from ltray.run_folder import RunFolder
 from ltray.space.search_space import SearchSpace
+from ltray.strategies.stopping_rules import STOPPING_RULES
 
 NOT_SIGNIFICANT = "hyperparameter importance: no knob is significant after {} trials"
 
@@ -36,7 +37,7 @@ def print_importance(table: pd.DataFrame, space: SearchSpace, folder: Path, cons
             found = NOT_SIGNIFICANT.format(len(table))
     if isinstance(found, str):
         console.print(found, style="dim", soft_wrap=True)
-    if space.stop.rule == "pbt":
+    if STOPPING_RULES[space.stop.rule].population:
         return  # a member had several values, so that its last one may lie at an end by chance
     for edge in edges(table, space.dimensions, metric=space.base.metric):
         console.print(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ltray.data.definition import DatasetDefinition
+from ltray.data.imbalance import KINDS
 from ltray.data.originals import Source
 from ltray.data.sources.class_names import shown
 from ltray.data.sources.folder import FileOriginals
@@ -122,10 +123,10 @@ def reference_counts(definition: DatasetDefinition, names: Sequence[str]) -> lis
     Raises:
         UsageError: There is no list, or its classes are others.
     """
-    if definition.imbalance_kind != "power":
+    if not KINDS[definition.imbalance_kind].needs_reference:
         return []
     if not definition.reference_list:
-        raise UsageError(f"{definition.name}: `imbalance_kind: power` needs a `reference_list`.")
+        raise UsageError(f"{definition.name}: `imbalance_kind: {definition.imbalance_kind}` needs a `reference_list`.")
     listed = ListFile.read(find_list(definition.place, definition.reference_list))
     space = label_space([listed.labelled("train")])
     counts = [int(count) for count in np.bincount(space.labels[0])]

@@ -8,8 +8,9 @@ from ltray.convert import main as convert
 from ltray.data.beton.presence import open_if_here
 from ltray.data.dataset import open_data
 from ltray.data.definition import SOURCES, DatasetDefinition
-from ltray.data.sources.registry import OPEN, open_source
+from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
+from ltray.imported import imported
 from ltray.testing.contract import CPU
 from tests.other_package import other_package
 
@@ -20,8 +21,10 @@ def squares(name: str = "open_squares", **fields: object) -> DatasetDefinition:
     return DatasetDefinition(name="squares", source=f"otherpackage.squares:{name}", image_size=8, **fields)
 
 
-def test_every_name_has_its_source() -> None:
-    assert set(OPEN) == set(SOURCES)
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_name_has_its_source(name: str) -> None:
+    opener = imported(SOURCES[name], callable, "a function")
+    assert opener.__module__.startswith("ltray.data.sources.") and opener.__name__.startswith("open_")
 
 
 def test_the_source_of_another_package_trains(other_package: str) -> None:
