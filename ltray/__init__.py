@@ -1,7 +1,9 @@
 """Long-tailed image recognition: the papers' methods, one engine, and a search that can be believed.
 
-`METHODS` holds ltray's methods by name; `Method`, `Stage` and `View` are what a method of your own is made of;
-`SearchSpace` reads a search-space file. Each is loaded when it is first used: `import ltray` imports no torch.
+`train.run`, `tune.run`, `convert.run`, `evaluate.run` and `predict.run` do what the commands of these names do; `load`
+opens what they leave. `METHODS` holds ltray's methods by name; `Method`, `Stage` and `View` are what a method of your
+own is made of; `SearchSpace` reads a search-space file. `UsageError` is raised for a mistake, `RunFailed` for a run
+that failed. Each is loaded when it is first used: `import ltray` imports no torch. docs/python-api.md describes all.
 """
 
 from typing import TYPE_CHECKING
@@ -9,8 +11,16 @@ from typing import TYPE_CHECKING
 from ltray.lazy_names import exports
 
 if TYPE_CHECKING:
+    from ltray import convert as convert
+    from ltray import evaluate as evaluate
+    from ltray import predict as predict
+    from ltray import train as train
+    from ltray import tune as tune
+    from ltray.errors import RunFailed as RunFailed
     from ltray.errors import UsageError as UsageError
     from ltray.methods import METHODS as METHODS
+    from ltray.results.loaded_run import LoadedRun as LoadedRun
+    from ltray.results.loaded_run import load as load
     from ltray.space.search_space import SearchSpace as SearchSpace
     from ltray.stage import Method as Method
     from ltray.stage import Stage as Stage

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from ltray import __version__
-from ltray.command import DONE, run
+from ltray.command import DONE, exit_with
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.parser import Parser
 from ltray.program import PROGRAM, called
@@ -43,7 +43,7 @@ def program() -> NoReturn:
     Raises:
         SystemExit: Always.
     """
-    run(main)
+    exit_with(main)
 
 
 def _parser() -> Parser:

@@ -3,7 +3,10 @@
 import argparse
 import os
 import re
+from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from ltray.errors import UsageError, shown
 from ltray.typed import as_type
@@ -58,6 +61,47 @@ def count_argument(text: str) -> int:
     if not 1 <= found <= LARGEST_COUNT:
         raise argparse.ArgumentTypeError(f"{shown(text)} is not from 1 to {LARGEST_COUNT:,}")
     return int(found)
+
+
+def check_count(name: str, value: object) -> None:
+    """Check a number of things that an argument of a function states.
+
+    Raises:
+        UsageError: It is not a whole number from 1 to `LARGEST_COUNT`.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_COUNT:
+        raise UsageError(f"`{name}` must be a whole number from 1 to {LARGEST_COUNT:,}, but is {shown(value)}.")
+
+
+def settings_value(value: object) -> dict[str, Any]:
+    """Return the settings that an argument of a function states; none for None.
+
+    Raises:
+        UsageError: It is not a mapping whose keys are names.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise UsageError(f"`settings` must be a mapping of names to values, but is {shown(value)}.")
+    return dict(value)
+
+
+def path_value(name: str, value: str | PathLike[str]) -> Path:
+    """Return the path that an argument of a function states.
+
+    Args:
+        name: Of the argument.
+        value: What it was given.
+
+    Raises:
+        UsageError: It can be no place, or is something else than a path.
+    """
+    if not isinstance(value, str | PathLike):
+        raise UsageError(f"`{name}` must be a path, but is {shown(value)}.")
+    check_place(name, text := os.fspath(value))
+    if not text:
+        raise UsageError(f"`{name}` {why_no_place(text)}.")
+    return Path(text)
 
 
 def check_place(name: str, text: str) -> None:

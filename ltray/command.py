@@ -17,7 +17,7 @@ FILE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # errors tha
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
-def run(main: Callable[[list[str]], int]) -> NoReturn:
+def exit_with(main: Callable[[list[str]], int]) -> NoReturn:
     """Call `main` with the command line's words and leave the process with its exit code.
 
     A user's mistake is told in one sentence without a traceback, as is a file or folder that cannot be

@@ -11,10 +11,13 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
-from ltray.arguments import name_or_path, path_argument
-from ltray.command import DONE, FAILED, run
+from ltray.arguments import name_or_path, path_argument, path_value, settings_value
+from ltray.command import DONE, FAILED, exit_with
 from ltray.data import draft_definition
 from ltray.data.beton.convert import REPORT, convert
 from ltray.data.beton.manifest import Sidecar
@@ -22,49 +25,126 @@ from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.store import folder_of, sidecars
 from ltray.data.beton.survey import survey
 from ltray.data.definition import DatasetDefinition
+from ltray.errors import RunFailed, chosen
 from ltray.files import reason
 from ltray.parser import Parser
 from ltray.printable import printable
 from ltray.program import called
 from ltray.settings import parse_assignments
 
+ON_ERROR: Mapping[str, bool] = {"stop": False, "skip": True}
+"""Treatment of images that cannot be used, by name: whether they are left out."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted data set.
+
+    Attributes:
+        definition: The data set.
+        folder: The folder of its converted files.
+        written: Whether anything was converted; False where all was converted already.
+        seconds: How long it took.
+        drafted: Whether a folder of images was given, which has no data-set file yet.
+        data_set_file: The file that describes a folder of images, to be given as `dataset`; else None.
+        fresh: Whether that file was written anew; False where it was there, perhaps with edits.
+    """
+
+    definition: DatasetDefinition
+    folder: Path
+    written: bool
+    seconds: float
+    drafted: bool = False
+    data_set_file: Path | None = None
+    fresh: bool = False
+
+
+def run(
+    dataset: str | PathLike[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    output: str | PathLike[str] | None = None,
+    verify: bool = False,
+    deep: bool = False,
+    on_error: str = "stop",
+) -> Conversion:
+    """Write a data set's images as .beton files for FFCV; what is converted already is kept.
+
+    Args:
+        dataset: A data-set file, the name of a data set of ltray, or a folder of images with a folder for each class.
+        settings: Fields of the data-set file that replace its own, such as `{"image_size": 64}`.
+        output: Folder for the converted files; None: `$LTRAY_DATA`, else the user's cache.
+        verify: Whether to read and compare every converted image.
+        deep: Whether to compare the contents of all originals with the converted files, even if size and time are
+            unchanged.
+        on_error: Treatment of images that cannot be used: "stop" lists them and raises, "skip" leaves them out.
+
+    Returns:
+        Where the converted files are.
+
+    Raises:
+        UsageError: The data set, a setting or an image cannot be used.
+        RunFailed: The disk is full or was removed; completed parts are kept, and the same call continues.
+    """
+    place = None if output is None else path_value("output", output)
+    path_value("dataset", dataset)
+    skip = chosen(on_error, ON_ERROR, "a treatment of images that cannot be used")
+    given = settings_value(settings)
+    done = _convert(str(dataset), given, output=place, skip=skip, deep=deep)
+    if verify:
+        _verify(sidecars(done.definition, done.folder))
+    return _described(done, given)
+
 
 def main(words: list[str]) -> int:
     """Convert, say what was done, return the exit code."""
     given = _parser().parse(words)
     settings = parse_assignments(given.settings)
-    own = Path(given.dataset).is_dir()
-    if own:
-        definition = draft_definition.draft(Path(given.dataset), settings)
-    else:
-        definition = DatasetDefinition.read(given.dataset, settings)
-    started = time.monotonic()
-    skip = given.on_error == "skip"
     try:
-        written = convert(definition, progress=ProgressBars(), root=given.output, skip=skip, deep=given.deep)
-    except OSError as error:  # the disk filled up, or went away
-        place = f"{printable(str(error.filename))}: " if error.filename else ""
-        print(
-            f"error: {place}{reason(error)}; completed parts are kept; run the same command again to continue",
-            file=sys.stderr,
-        )
+        done = _convert(given.dataset, settings, output=given.output, skip=ON_ERROR[given.on_error], deep=given.deep)
+    except RunFailed as error:
+        print(f"error: {error}; run the same command again to continue", file=sys.stderr)
         return FAILED
-    seconds = time.monotonic() - started
-    folder = folder_of(definition, given.output)
-    stored = sidecars(definition, folder)
-    print(f"{definition.name}: {'converted' if written else 'already converted'} ({seconds:.1f} s) in {folder}")
+    name, how = done.definition.name, "converted" if done.written else "already converted"
+    print(f"{name}: {how} ({done.seconds:.1f} s) in {done.folder}")
+    stored = sidecars(done.definition, done.folder)
     for line in survey(stored):
         print(line)
-    _print_findings(folder)
+    _print_findings(done.folder)
     if given.verify:
         _verify(stored)
-    if own:
-        file, fresh = draft_definition.write(definition, stored, settings)
-        print(f"data-set file ({'please check it' if fresh else 'with your edits'}): {file}")
-        print(f"next: {called('train')} --methods bcl --dataset {shlex.quote(str(file))}")
+        print("verified: every converted image is equal to the one that was written")
+    done = _described(done, settings)
+    if done.data_set_file:
+        print(f"data-set file ({'please check it' if done.fresh else 'with your edits'}): {done.data_set_file}")
+        print(f"next: {called('train')} --methods bcl --dataset {shlex.quote(str(done.data_set_file))}")
     elif given.output:
         print(f"to use it in later commands: export LTRAY_DATA={shlex.quote(str(given.output.resolve()))}")
     return DONE
+
+
+def _convert(dataset: str, settings: Mapping[str, Any], *, output: Path | None, skip: bool, deep: bool) -> Conversion:
+    own = Path(dataset).is_dir()
+    if own:
+        definition = draft_definition.draft(Path(dataset), settings)
+    else:
+        definition = DatasetDefinition.read(dataset, settings)
+    started = time.monotonic()
+    try:
+        written = convert(definition, progress=ProgressBars(), root=output, skip=skip, deep=deep)
+    except OSError as error:  # the disk filled up, or went away
+        place = f"{printable(str(error.filename))}: " if error.filename else ""
+        raise RunFailed(f"{place}{reason(error)}; completed parts are kept") from error
+    seconds, folder = time.monotonic() - started, folder_of(definition, output)
+    return Conversion(definition, folder, bool(written), seconds, drafted=own)
+
+
+def _described(done: Conversion, settings: Mapping[str, Any]) -> Conversion:
+    """Write the data-set file of a folder of images, and return the conversion with it."""
+    if not done.drafted:
+        return done
+    file, fresh = draft_definition.write(done.definition, sidecars(done.definition, done.folder), settings)
+    return replace(done, data_set_file=file, fresh=fresh)
 
 
 def _parser() -> Parser:
@@ -85,7 +165,7 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--on-error",
-        choices=("stop", "skip"),
+        choices=tuple(ON_ERROR),
         default="stop",
         help="treatment of images that cannot be used: list them and stop (default), or leave them out",
     )
@@ -115,8 +195,7 @@ def _verify(stored: Mapping[str, Sidecar]) -> None:
     for pool, sidecar in stored.items():
         with ProgressBars().bar(f"{pool}: verifying", len(sidecar.labels)) as advance:
             verify(sidecar, advance)
-    print("verified: every converted image is equal to the one that was written")
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

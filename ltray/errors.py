@@ -1,6 +1,7 @@
 """The one exception for a user's mistake, and the words that help to correct it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -10,6 +11,19 @@ SHOWN = 120  # characters of a value in a message
 
 class UsageError(ValueError):
     """Bad usage or configuration: commands print its text without a traceback and exit with 2."""
+
+
+class RunFailed(RuntimeError):
+    """A run, search or conversion that began and failed; its folder keeps what was completed."""
+
+
+@contextmanager
+def ray_failures() -> Iterator[None]:
+    """Raise `RunFailed` where a command would leave the process because Ray does not start."""
+    try:
+        yield
+    except SystemExit as error:
+        raise RunFailed("Ray does not start or cannot be joined; the reason is printed") from error
 
 
 class CannotWrite(UsageError):

@@ -3,21 +3,22 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from ltray.arguments import path_argument
-from ltray.command import DONE, run
+from ltray.arguments import path_argument, path_value
+from ltray.command import DONE, exit_with
 from ltray.console import new_console
 from ltray.metrics import METRICS, title
 from ltray.model_folder import ModelFolder
 from ltray.parser import Parser
 from ltray.published.check import Comparison, compare
 from ltray.published.table import claim_table
+from ltray.results.classifier import best_device
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.intervals import mean_interval
 from ltray.results.ledger import describe_look, note_look, run_of
@@ -54,16 +55,31 @@ class Findings:
         return compare(self.trained.experiment.settings(), accuracy)
 
 
+def run(model: str | PathLike[str], *, test: bool = False) -> Findings:
+    """Evaluate a checkpoint on the images that epochs and trials are compared on, or on the test set.
+
+    Args:
+        model: Folder of a run, a search or a checkpoint.
+        test: Whether to use the test images; each look at them is counted in the run folder.
+
+    Returns:
+        What was found: `.predictions.metrics()` are shares of 1, `.predictions.logits` the scores (N, K).
+
+    Raises:
+        UsageError: There is no checkpoint, it is damaged, or its data are not here or have changed.
+    """
+    checkpoint = checkpoint_of(path_value("model", model))
+    trained = TrainedModel.open(checkpoint, best_device(), check="compare")
+    recorded = ModelFolder(checkpoint).evaluation()
+    predictions = trained.on_test() if test else trained.on_selection()
+    look = _note(checkpoint) if predictions.split == "test" else 0
+    return Findings(checkpoint, trained, predictions, look, recorded)
+
+
 def main(words: list[str]) -> int:
     """Evaluate and print."""
     options = _parser().parse(words)
-    checkpoint = checkpoint_of(options.run)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trained = TrainedModel.open(checkpoint, device, check="compare")
-    recorded = ModelFolder(checkpoint).evaluation()
-    predictions = trained.on_test() if options.test else trained.on_selection()
-    look = _note(checkpoint) if predictions.split == "test" else 0
-    findings = Findings(checkpoint, trained, predictions, look, recorded)
+    findings = run(options.run, test=options.test)
     if options.json:
         print(json.dumps(as_json(findings), indent=1))
     else:
@@ -179,4 +195,4 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

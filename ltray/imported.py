@@ -5,10 +5,14 @@ finds modules: installed packages and the folders in PYTHONPATH. Worker processe
 """
 
 import importlib
+import importlib.machinery
+import os
 import pkgutil
+import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -60,6 +64,55 @@ def imported(path: str, fits: Callable[[Any], bool], kind: str) -> Any:
     if not fits(found):
         raise UsageError(f"{shown(path)}: is {_described(found)}, but must be {kind}.{did_you_mean(name, usable)}")
     return found
+
+
+def check_not_from_current_folder(settings: Any, where: object) -> None:
+    """Check, before the settings of a run folder are used, where Python would find the modules that they name.
+
+    Whoever wrote the folder chose these names. `python -m` and interactive sessions look for modules in the current
+    folder first, where a downloaded file may lie; so a module from there is refused unless it was asked for: the
+    folder is in PYTHONPATH, its package is installed, or the program has imported it already.
+
+    Args:
+        settings: The settings, or any nesting of mappings and lists that holds them.
+        where: The run folder, for the message.
+
+    Raises:
+        UsageError: A dotted path names a module that would be imported from the current folder.
+    """
+    if isinstance(settings, Mapping):
+        settings = list(settings.values())
+    if isinstance(settings, list | tuple):
+        for value in settings:
+            check_not_from_current_folder(value, where)
+    elif is_dotted_path(settings) and all(part.isidentifier() for part in settings.partition(COLON)[0].split(".")):
+        package = settings.partition(COLON)[0].partition(".")[0]
+        if package not in sys.modules and _only_in_current_folder(package):
+            here = shlex.quote(os.getcwd())
+            raise UsageError(
+                f"{printable(str(where))}: its settings name {shown(settings)}, and Python would import `{package}` "
+                f"from the current folder. If you trust this code, allow it: export PYTHONPATH={here}"
+            )
+
+
+def _only_in_current_folder(package: str) -> bool:
+    """Return whether Python finds a package first in the current folder, and there only because it always looks."""
+    implied = ["", os.curdir]
+    first = sys.path[:1] if not sys.flags.safe_path and _same(sys.path[0] if sys.path else None, os.getcwd()) else []
+    others = [place for number, place in enumerate(sys.path) if place not in implied and (number or not first)]
+    usual, other = (importlib.machinery.PathFinder.find_spec(package, places) for places in (sys.path, others))
+    return usual is not None and _places(usual) != _places(other)
+
+
+def _places(spec: ModuleSpec | None) -> list[str]:
+    if spec is None:
+        return []
+    places = list(spec.submodule_search_locations or ()) + ([spec.origin] if spec.origin else [])
+    return [os.path.realpath(place) for place in places]
+
+
+def _same(place: str | None, folder: str) -> bool:
+    return place is not None and os.path.realpath(place) == os.path.realpath(folder)
 
 
 def _check_form(path: str, module: str, name: str) -> None:

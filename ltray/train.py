@@ -1,22 +1,31 @@
 """`python -m ltray.train`: train one method, or a sequence of them, on 1 to N workers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from ltray.arguments import check_writable, count_argument, name_or_path, path_argument
+from ltray.arguments import (
+    check_count,
+    check_writable,
+    count_argument,
+    name_or_path,
+    path_argument,
+    path_value,
+    settings_value,
+)
 from ltray.checkpoints import check_newest, whole_checkpoints
-from ltray.command import DONE, FAILED, INTERRUPTED, run
+from ltray.command import DONE, FAILED, INTERRUPTED, exit_with
 from ltray.console import new_console
 from ltray.data.dataset import ImageData
 from ltray.data.pin import Pins
-from ltray.errors import UsageError, shown
+from ltray.errors import RunFailed, UsageError, ray_failures, shown
 from ltray.experiment import OBJECTIVE, Experiment, complete_keys
 from ltray.files import writing
 from ltray.following import World
@@ -28,6 +37,7 @@ from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
+from ltray.results.loaded_run import LoadedRun, load
 from ltray.results.paths import tensorboard_command
 from ltray.results.recorded_data import check_for
 from ltray.run_folder import RunFolder, checkpoint_of, start_setting
@@ -37,23 +47,93 @@ from ltray.space.search_settings import TrialResources
 EXAMPLE = "python -m ltray.train --methods bcl --dataset cifar100-lt --workers 2 epochs=2"
 
 
+def run(
+    *,
+    dataset: str | PathLike[str],
+    methods: str | Sequence[str],
+    settings: Mapping[str, Any] | None = None,
+    workers: int = 1,
+    cpus_per_worker: int = 1,
+    start: str | PathLike[str] | None = None,
+    output: str | PathLike[str] | None = None,
+) -> LoadedRun:
+    """Train a method, or several in sequence, on Ray; evaluate the best epoch on the test set once.
+
+    The same call continues an interrupted run. It prints what the command prints. Where the program has started Ray,
+    that is used and stays up; otherwise a cluster is joined or started for the call, see `cluster/README.md`.
+
+    Args:
+        dataset: The name of a data set of ltray, or a data-set file.
+        methods: Names or dotted paths of methods, in the order in which they continue from one another.
+        settings: Knobs and data-set fields, such as `{"epochs": 2, "dataset.image_size": 8}`.
+        workers: Worker processes, at least 1.
+        cpus_per_worker: CPU cores of each worker, at least 1.
+        start: Run or checkpoint to continue from (`--from` of the command).
+        output: Run folder; None: `runs/<methods>-<dataset>`.
+
+    Returns:
+        The run, as `ltray.load` returns it.
+
+    Raises:
+        UsageError: A wrong setting or value, a data set that cannot be used, a folder with another run.
+        RunFailed: The run failed, or Ray does not start; the same call continues it.
+        KeyboardInterrupt: It was interrupted; what was reached is kept, and the same call continues it.
+    """
+    given = settings_value(settings)
+    paths = {
+        name: None if path is None else path_value(name, path) for name, path in (("start", start), ("output", output))
+    }
+    for name, count in (("workers", workers), ("cpus_per_worker", cpus_per_worker)):
+        check_count(name, count)
+    path_value("dataset", dataset)
+    names = [methods] if isinstance(methods, str) else list(methods)
+    resources = TrialResources(workers=workers, cpus_per_worker=cpus_per_worker)
+    with ray_failures():
+        return load(_run(str(dataset), names, given, resources, start=paths["start"], output=paths["output"]))
+
+
 def main(words: list[str]) -> int:
     """Train, evaluate the best epoch on the test set once, and say where everything is."""
+    from ltray.on_ray.forced_exit import exit_soon
+
     options = _parser().parse(words)
-    given = complete_keys(parse_assignments(options.settings), options.methods)
+    given = parse_assignments(options.settings)
+    resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker)
+    paths = {"start": options.start, "output": options.output}
+    try:
+        _run(options.dataset, options.methods, given, resources, **paths, interrupted=exit_soon)
+    except RunFailed as error:
+        new_console().print(f"failed: {error}", style="red")
+        return FAILED
+    except Interrupted:
+        return INTERRUPTED
+    return DONE
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was interrupted after it began; how to continue it is printed."""
+
+
+def _run(
+    dataset: str,
+    methods: Sequence[str],
+    settings: Mapping[str, Any],
+    resources: TrialResources,
+    *,
+    start: Path | None,
+    output: Path | None,
+    interrupted: Callable[[], object] = lambda: None,
+) -> Path:
+    """Check everything, then train; return the run folder. See `train` for what is raised."""
+    given = complete_keys(settings, methods)
     for key, flag in (("dataset", "--dataset"), ("methods", "--methods"), ("start", "--from")):
         if key in given:
             raise UsageError(
                 f"`{key}` is set with the option {flag}, but got {shown(given[key])} as a setting; use the option."
             )
-    experiment = Experiment.from_settings(
-        {"dataset": options.dataset, "methods": options.methods} | start_setting(options.start) | given
-    )
-    resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker)
-    folder = (
-        options.output
-        or Path("runs") / f"{'-'.join(method.name for method in experiment.methods)}-{experiment.dataset.name}"
-    )
+    experiment = Experiment.from_settings({"dataset": dataset, "methods": list(methods)} | start_setting(start) | given)
+    names = "-".join(method.name for method in experiment.methods)
+    folder = output or Path("runs") / f"{names}-{experiment.dataset.name}"
     check_writable(folder, "--output", folder=True)
     check_output(folder)
     resources.check_cores()
@@ -68,10 +148,19 @@ def main(words: list[str]) -> int:
         objective = recorded_objective(known) if known else print_objective(experiment, data, console)
         experiment = replace(experiment, objective=objective)
     experiment = _suited(experiment, data, resources, known, console)
-    return train(experiment, data, resources, folder, console)
+    train(experiment, data, resources, folder, console, interrupted=interrupted)
+    return folder
 
 
-def train(experiment: Experiment, data: ImageData, resources: TrialResources, folder: Path, console: Console) -> int:
+def train(
+    experiment: Experiment,
+    data: ImageData,
+    resources: TrialResources,
+    folder: Path,
+    console: Console,
+    *,
+    interrupted: Callable[[], object],
+) -> None:
     """Train an experiment on Ray and evaluate its best checkpoint.
 
     Args:
@@ -80,44 +169,41 @@ def train(experiment: Experiment, data: ImageData, resources: TrialResources, fo
         resources: Workers, and what each takes.
         folder: The run folder; the same run begun there continues.
         console: Where to report.
-
-    Returns:
-        The exit code.
+        interrupted: Called after an interruption, before the cluster is left.
 
     Raises:
         UsageError: The folder holds another run or is in use, or the cluster cannot be joined or has too little room.
+        RunFailed: The run failed.
+        Interrupted: It was interrupted.
     """
-    run = RunFolder(folder)
+    place = RunFolder(folder)
     from ltray.on_ray import cluster
-    from ltray.on_ray.forced_exit import exit_soon
 
     config = {"settings": experiment.settings(), "workers": resources.as_dict()}
     config |= recorded_files(config["settings"])
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
     planned = experiment.planned_epochs(data.tail)
     with ExitStack() as stack:
-        begun = run.config() is not None
+        begun = place.config() is not None
         if begun:
-            stack.enter_context(run.held())
+            stack.enter_context(place.held())
         stack.callback(cluster.disconnect)
         cluster.connect()
         cluster.trials_at_once(resources)
         if not begun:
-            stack.enter_context(run.held())  # not before: a refusal must not leave a folder
-        if run.claim(config, stamps, may_differ=("workers",)):
+            stack.enter_context(place.held())  # not before: a refusal must not leave a folder
+        if place.claim(config, stamps, may_differ=("workers",)):
             console.print(f"continues the run in {folder}")
         try:
             failure = _follow(experiment, data, resources, folder, console, planned)
             if not failure:
                 _evaluate(experiment, folder, cluster.worker_resources(resources), console)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             console.print(f"interrupted; run the same command again to continue the run in {folder}")
-            exit_soon()
-            return INTERRUPTED
+            interrupted()
+            raise Interrupted from error
     if failure:
-        console.print(f"failed: {failure}", style="red")
-        return FAILED
-    return DONE
+        raise RunFailed(failure)
 
 
 def _suited(
@@ -146,7 +232,7 @@ def _follow(
     experiment: Experiment, data: ImageData, resources: TrialResources, folder: Path, console: Console, planned: int
 ) -> str | None:
     """Run the workers, reporting every epoch; return why the run failed, or None."""
-    run = RunFolder(folder)
+    place = RunFolder(folder)
     from ltray.on_ray import cluster
     from ltray.on_ray.last_line import last_line
     from ltray.on_ray.session import FAILURE
@@ -160,7 +246,7 @@ def _follow(
     pins = Pins({experiment.dataset: data.pin})
     known = whole_checkpoints(folder)
     check_newest(known)
-    unseen = [(metrics, path) for path, metrics in run.unrecorded()]
+    unseen = [(metrics, path) for path, metrics in place.unrecorded()]
     reports = run_workers(
         experiment.settings(),
         Placement(Path.cwd(), resources.workers, cluster.worker_resources(resources), resources.retries, pins),
@@ -175,7 +261,7 @@ def _follow(
                 return str(last[FAILURE])
             with writing(folder):
                 board.epoch(last, int(last["total_epochs"]))
-                run.append_history(last)
+                place.append_history(last)
             console.print(_line(last, planned, experiment.selection, experiment.objective))
     except UsageError as error:
         return str(error)
@@ -197,8 +283,8 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
     """Evaluate the best checkpoint on the test set, once."""
     from ltray.on_ray.final_evaluation import evaluate_where_trained
 
-    run = RunFolder(folder)
-    known = run.best.evaluation()
+    place = RunFolder(folder)
+    known = place.best.evaluation()
     if known is None:
         checkpoint = checkpoint_of(folder)
         look = declare_end_of(folder, experiment, f"the run's best checkpoint, {checkpoint.name}")
@@ -211,7 +297,7 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
         f"seed {known['seed']}; {describe_look(number_of(known))})",
         soft_wrap=True,
     )
-    console.print(f"best checkpoint: {run.best.path}   curves: {tensorboard_command(folder.parent)}", soft_wrap=True)
+    console.print(f"best checkpoint: {place.best.path}   curves: {tensorboard_command(folder.parent)}", soft_wrap=True)
 
 
 def _parser() -> Parser:
@@ -243,4 +329,4 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

@@ -1,18 +1,20 @@
 """`python -m ltray.tune SPACE`: search a method's settings on Ray, with Optuna; `ls` and `cp` for shipped spaces."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from ltray.arguments import check_writable, name_or_path, path_argument
-from ltray.command import DONE, run
+from ltray.arguments import check_writable, name_or_path, path_argument, path_value, settings_value
+from ltray.command import DONE, INTERRUPTED, exit_with
 from ltray.console import new_console
 from ltray.data.dataset import ImageData
 from ltray.data.pin import Pins
-from ltray.errors import UsageError, shown
+from ltray.errors import RunFailed, UsageError, ray_failures, shown
 from ltray.given_files import recorded_files
 from ltray.objective import print_objective, recorded_objective
 from ltray.parser import Parser
@@ -20,6 +22,7 @@ from ltray.program import called
 from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.finalists import check_asked
+from ltray.results.loaded_run import LoadedRun, load
 from ltray.results.recorded_data import check_for
 from ltray.run_folder import RunFolder, start_setting
 from ltray.settings import parse_assignments, plain
@@ -42,21 +45,95 @@ def main(words: list[str]) -> int:
     if words[:1] == ["cp"]:
         return _copy(words[1:])
     options = _parser().parse(words)
-    console = new_console()
-    path = catalog.find(options.space)
     given = parse_assignments(options.settings)
-    if options.start and "start" in given:
+    paths = {"start": options.start, "output": options.output}
+    how = {"budget": options.budget, "resume": options.resume, "dry": options.dry_run, "may_exit": True}
+    code, _ = _run(options.space, given, **paths, **how)
+    return code
+
+
+def run(
+    space: str | PathLike[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    start: str | PathLike[str] | None = None,
+    output: str | PathLike[str] | None = None,
+    budget: str | None = None,
+    resume: bool = False,
+) -> LoadedRun:
+    """Search the settings of a method on Ray with Optuna; leave tables, the best model and a report.
+
+    The same call continues an interrupted search. It prints what the command prints. Ctrl-C lets the running epochs
+    end; a second one does not. Where the program has started Ray, that is used and stays up.
+
+    Args:
+        space: A search-space file, or a name of `ltray tune ls`.
+        settings: What replaces settings of the file, such as `{"epochs": 20, "search.trials": 8}`.
+        start: Run or checkpoint that every trial continues from (`--from` of the command).
+        output: Folder; None: `runs/<space>-<dataset>`.
+        budget: Limit of the search: "2h", "90min", "8gpuh", "8cpuh" or "40trials"; None: all trials.
+        resume: Whether to fail if there is nothing to continue.
+
+    Returns:
+        The search, as `ltray.load` returns it.
+
+    Raises:
+        UsageError: A wrong setting or value, a data set that cannot be used, a folder with another run.
+        RunFailed: No trial was valid, a finalist failed, or Ray does not start; the same call continues the search.
+        KeyboardInterrupt: It was interrupted; what was reached is kept, and the same call continues it.
+    """
+    given = settings_value(settings)
+    with ray_failures():
+        code, folder = _run(space, given, start=start, output=output, budget=budget, resume=resume)
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if code != DONE:
+        raise RunFailed(f"{folder}: the search failed; the reason is printed above")
+    return load(folder)
+
+
+def dry_run(
+    space: str | PathLike[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    start: str | PathLike[str] | None = None,
+    output: str | PathLike[str] | None = None,
+) -> None:
+    """Check a search and print its space, hours and disk use; run and write nothing. See `run`.
+
+    Raises:
+        UsageError: Something that the search would refuse.
+    """
+    _run(space, settings_value(settings), start=start, output=output, dry=True)
+
+
+def _run(
+    name: str | PathLike[str],
+    given: Mapping[str, Any],
+    *,
+    start: str | PathLike[str] | None,
+    output: str | PathLike[str] | None,
+    budget: str | None = None,
+    resume: bool = False,
+    dry: bool = False,
+    may_exit: bool = False,
+) -> tuple[int, Path]:
+    """Check everything, then search; return the exit code and the folder."""
+    console = new_console()
+    path = catalog.find(str(path_value("space", name)))
+    if start and "start" in given:
         raise UsageError(f"`start` is set with --from, but also given as {shown(given['start'])}; keep one of them.")
-    overrides = start_setting(options.start) | given
+    overrides = start_setting(None if start is None else path_value("start", start)) | dict(given)
     space = SearchSpace.read(path, overrides)
-    folder = options.output or Path("runs") / f"{path.stem}-{space.base.dataset.name}"
+    target = Path("runs") / f"{path.stem}-{space.base.dataset.name}"
+    folder = target if output is None else path_value("output", output)
     check_writable(folder, "--output", folder=True)
     check_output(folder)
-    if options.resume and RunFolder(folder).config() is None:
+    if resume and RunFolder(folder).config() is None:
         raise UsageError(f"{folder}: nothing to resume: the folder contains no search.")
-    budget = None if options.budget is None else Budget.parse(options.budget)
-    device = torch.device("cuda" if options.dry_run and torch.cuda.is_available() else "cpu")
-    opened = _opened(space, console, device, folder=folder, dry=options.dry_run)  # kept, so that no file is replaced
+    limit = None if budget is None else Budget.parse(str(budget))
+    device = torch.device("cuda" if dry and torch.cuda.is_available() else "cpu")
+    opened = _opened(space, console, device, folder=folder, dry=dry)  # kept, so that no file is replaced
     data = opened[0]
     if space.objective_by_data:
         known = RunFolder(folder).config()
@@ -64,21 +141,24 @@ def main(words: list[str]) -> int:
         space = SearchSpace.read(path, overrides | {"search.objectives": [objective]})
     space.search.check_groups(data.tail.groups())
     space = _bound(space, data, RunFolder(folder).config(), console)
-    plan, earlier = _checked(space, data, folder, dry=options.dry_run)
-    if options.dry_run:
+    plan, earlier = _checked(space, data, folder, dry=dry)
+    if dry:
         for one in earlier:
             console.print(one.describe(), soft_wrap=True)
         print_dry_run(space, data, folder, console, plan=plan)
         console.print("nothing was written; without --dry-run this search would start")
-        return DONE
+        return DONE, folder
     known = RunFolder(folder).config()
-    if known is None or known.get("trial") != space.trial.as_dict():
-        from ltray.on_ray.search import join_cluster
+    with ExitStack() as stack:
+        if known is None or known.get("trial") != space.trial.as_dict():
+            from ltray.on_ray import cluster
+            from ltray.on_ray.search import join_cluster
 
-        join_cluster(space, budget)  # it may refuse, which must not leave a folder, or other resources in one
-    with RunFolder(folder).held():
+            stack.callback(cluster.disconnect)
+            join_cluster(space, limit)  # it may refuse, which must not leave a folder, or other resources in one
+        stack.enter_context(RunFolder(folder).held())
         pins = Pins({one.definition: one.pin for one in opened})
-        return _search(space, data, folder, console, plan=plan, pins=pins, budget=budget)
+        return _search(space, data, folder, console, plan=plan, pins=pins, budget=limit, may_exit=may_exit), folder
 
 
 def _opened(space: SearchSpace, console: Console, device: torch.device, *, folder: Path, dry: bool) -> list[ImageData]:
@@ -134,6 +214,7 @@ def _search(
     plan: TrialPlan,
     pins: Pins,
     budget: Budget | None,
+    may_exit: bool,
 ) -> int:
     config = {
         **space.as_dict(),
@@ -150,7 +231,7 @@ def _search(
 
     from ltray.on_ray.search import search
 
-    return search(space, plan, folder, console, pins=pins, budget=budget)
+    return search(space, plan, folder, console, pins=pins, budget=budget, may_exit=may_exit)
 
 
 def _list(words: list[str]) -> int:
@@ -201,4 +282,4 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

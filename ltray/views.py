@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ltray.arguments import check_writable, name_or_path, path_argument
 from ltray.captions import caption, width
-from ltray.command import DONE, run
+from ltray.command import DONE, exit_with
 from ltray.data.beton.left_out import usable
 from ltray.data.beton.store import folder_of
 from ltray.data.decoding import decode
@@ -212,4 +212,4 @@ def _arranged(
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

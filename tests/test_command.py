@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ltray.arguments import why_no_place
-from ltray.command import run
+from ltray.command import exit_with
 from ltray.errors import UsageError
 from ltray.parser import Parser
 
@@ -15,7 +15,7 @@ from ltray.parser import Parser
 def ends(main: object, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(sys, "argv", ["program", "word"])
     with pytest.raises(SystemExit) as raised:
-        run(main)  # type: ignore[arg-type]
+        exit_with(main)  # type: ignore[arg-type]
     assert isinstance(raised.value.code, int)
     return raised.value.code
 
@@ -54,11 +54,13 @@ def test_the_unforeseen_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> 
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        run(main)
+        exit_with(main)
 
 
 def test_a_reader_that_has_seen_enough_is_no_traceback() -> None:
-    program = "from ltray.command import run\nrun(lambda words: [print('x' * 100) for _ in range(10_000)] and 0)"
+    program = (
+        "from ltray.command import exit_with\nexit_with(lambda words: [print('x' * 100) for _ in range(10_000)] and 0)"
+    )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout and process.stderr
         process.stdout.readline()
@@ -75,7 +77,7 @@ def test_a_full_disk_is_a_sentence_and_2(monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def test_a_terminal_without_the_letter_is_no_traceback() -> None:
-    program = "from ltray.command import run\nfrom ltray.console import new_console\n"
+    program = "from ltray.command import exit_with\nfrom ltray.console import new_console\n"
     program += "run(lambda words: new_console().print('K\\xf6nig [old] \\udcdf') or 0)"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)

@@ -19,7 +19,9 @@ from ltray.data.image_files import image_files
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
 from ltray.methods.temperature import best_temperature
-from ltray.predict import BATCH, Prediction, main, predict, temperature_of
+from ltray.predict import main
+from ltray.results import classifier
+from ltray.results.classifier import BATCH, Prediction, predict, temperature_of
 from ltray.results.predictions import Predictions, TrainedModel
 
 
@@ -120,7 +122,7 @@ def model(logits: torch.Tensor, *, chosen: dict[str, float] | None = None) -> An
 
 
 def predicted(monkeypatch: pytest.MonkeyPatch, logits: torch.Tensor, *, temperature: float, top: int) -> list:
-    monkeypatch.setattr(command, "_read", lambda path, trained: torch.full((1, 2, 2), float(path.stem)))
+    monkeypatch.setattr(classifier, "_read", lambda path, trained: torch.full((1, 2, 2), float(path.stem)))
     files = [Path(f"{place}.png") for place in range(len(logits))]
     return list(predict(model(logits), files, temperature=temperature, top=top))
 

@@ -9,7 +9,7 @@ import pytest
 
 from ltray import __main__ as program
 from ltray import __version__
-from ltray.command import run
+from ltray.command import exit_with
 from ltray.program import as_called, called
 from tests.given import ROOT
 from tests.test_start_up import SLOW, imported_by
@@ -22,7 +22,7 @@ MODULE = [str(ROOT / "ltray" / "tune.py")]
 def modules() -> set[str]:
     """Every command that `python -m ltray.NAME` runs: what hands its `main` to `run`."""
     files = [*(ROOT / "ltray").glob("*.py"), *(ROOT / "ltray").glob("*/__main__.py")]
-    ends = [file for file in files if file.read_text().endswith('if __name__ == "__main__":\n    run(main)\n')]
+    ends = [file for file in files if file.read_text().endswith('if __name__ == "__main__":\n    exit_with(main)\n')]
     return {file.parent.name if file.stem == "__main__" else file.stem for file in ends}
 
 
@@ -73,7 +73,7 @@ def test_what_is_no_command_is_a_sentence_and_2(
 ) -> None:
     monkeypatch.setattr(sys, "argv", [*PROGRAM, word])
     with pytest.raises(SystemExit, match="2"):
-        run(program.main)
+        exit_with(program.main)
     printed = capsys.readouterr()
     assert said in printed.err and not printed.out and "\x1b" not in printed.err
 

@@ -9,7 +9,7 @@ import pytest
 FORKS = """
 import os, signal, time
 from contextlib import nullcontext
-from ltray.command import run
+from ltray.command import exit_with
 from ltray.errors import UsageError
 from ltray.quantities import file_size
 {closing}
@@ -26,7 +26,7 @@ def main(words):
             ended, status = os.waitpid(child, os.WNOHANG)
         raise UsageError(f"a child ended by signal {{os.WTERMSIG(status)}} of {{os.WIFSIGNALED(status)}}.")
 
-run(main)
+exit_with(main)
 """
 CLOSING = "from ltray.on_ray.shutdown import GracefulStopper, signals_to"
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from ltray.data.decoding import decode
 from ltray.data.definition import DatasetDefinition
 from ltray.data.image_files import read_file
+from ltray.data.originals import Pixels
 from ltray.data.transforms import policies
 from ltray.data.transforms.resize import centre_of
 
@@ -27,9 +28,18 @@ def read_image(path: Path, definition: DatasetDefinition) -> Tensor:
         OSError: No image, or a damaged one.
         ValueError: An image without an agreed meaning in 8 bits.
     """
+    return fitted(decode(read_file(path), longest=definition.storage.cap).pixels, definition)
+
+
+def fitted(pixels: Pixels, definition: DatasetDefinition) -> Tensor:
+    """Bring an image to what evaluation would see of it: (3, S, S), normalised, float32; see `read_image`.
+
+    Args:
+        pixels: RGB levels of 0 to 255 (H, W, 3), uint8.
+        definition: Of the data set that the model was trained on.
+    """
     storage, side = definition.storage, definition.image_size
-    pixels = np.ascontiguousarray(storage.fit(decode(read_file(path), longest=storage.cap).pixels))
-    image = torch.from_numpy(pixels).permute(2, 0, 1)
+    image = torch.from_numpy(np.ascontiguousarray(storage.fit(pixels))).permute(2, 0, 1)
     if not storage.square:
         image = centre_of(image, side)
     return policies.evaluation(image[None], image_size=side, mean=definition.mean, std=definition.std)[0]

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from ltray.command import DONE, run
+from ltray.command import DONE, exit_with
 from ltray.console import new_console
 from ltray.methods.find import find_method
 from ltray.methods.tables import KNOB_HEADINGS, METHOD_HEADINGS, knob_rows, markdown, method_rows
@@ -42,4 +42,4 @@ def _table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

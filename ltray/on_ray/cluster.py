@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import warnings
 
 import ray
@@ -38,6 +39,7 @@ def connect() -> None:
         return
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
     logging.getLogger("ray").setLevel(logging.ERROR)
+    in_main_thread = threading.current_thread() is threading.main_thread()  # only there handlers are set, by Ray too
     ending, known = signal.getsignal(signal.SIGTERM), _ray_variables()
     try:
         read_environment_again()
@@ -47,10 +49,12 @@ def connect() -> None:
         else:
             _start()
     except BaseException:
+        ray.shutdown()
         _restore(known)
         raise
     finally:
-        signal.signal(signal.SIGTERM, ending)  # Ray's own handler leaves with exit code 15
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, ending)  # Ray's own handler leaves with exit code 15
     _before = known
     print_errors(False)  # a line of ours says what ended, and what follows
     follow_node()
@@ -91,13 +95,17 @@ def _join(text: str) -> None:
 
 
 def disconnect() -> None:
-    """Leave the cluster; one of this command's own ends with it. Ray's variables are as they were before `connect`."""
+    """Leave the cluster; one of this command's own ends with it. Ray's variables are as they were before `connect`.
+
+    What this module did not connect, a program that had started Ray itself before, stays connected.
+    """
     global _before
+    if _before is None:
+        return
     ray.shutdown()
     print_errors(True)
-    if _before is not None:
-        _restore(_before)
-        _before = None
+    _restore(_before)
+    _before = None
 
 
 def _ray_variables() -> dict[str, str]:

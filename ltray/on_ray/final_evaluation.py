@@ -8,6 +8,7 @@ from typing import Any
 import ray
 import torch
 
+from ltray.on_ray.tasks import enter, import_path
 from ltray.results.final_evaluation import keep_evaluated
 
 
@@ -27,12 +28,14 @@ def evaluate_where_trained(
         return keep_evaluated(folder, checkpoint, torch.device("cpu"), stamps=stamps)
     task = _evaluate.options(num_cpus=resources["CPU"], num_gpus=resources["GPU"])
     found: dict[str, Any] = ray.get(
-        task.remote(str(folder.resolve()), str(checkpoint.resolve()), dict(stamps or {}), os.getcwd())
+        task.remote(str(folder.resolve()), str(checkpoint.resolve()), dict(stamps or {}), os.getcwd(), import_path())
     )
     return found
 
 
 @ray.remote
-def _evaluate(folder: str, checkpoint: str, stamps: Mapping[str, Any], working: str) -> dict[str, Any]:
-    os.chdir(working)
+def _evaluate(
+    folder: str, checkpoint: str, stamps: Mapping[str, Any], working: str, path: tuple[str, ...]
+) -> dict[str, Any]:
+    enter(working, path)
     return keep_evaluated(Path(folder), Path(checkpoint), torch.device("cuda"), stamps=stamps)

@@ -1,6 +1,5 @@
 """Trains the finalists of a search on fresh seeds, each run in a folder of its own."""
 
-import os
 import shutil
 from collections import deque
 from collections.abc import Sequence
@@ -172,7 +171,7 @@ class _Wave:
 @ray.remote
 def _train(task: FinalistTask) -> dict[str, Any]:
     """Train one run from its newest checkpoint and evaluate its best one, once."""
-    os.chdir(task.placement.working)
+    task.placement.enter()
     task.folder.mkdir(parents=True, exist_ok=True)
     try:
         found = _alone(task) if task.placement.workers == 1 else _with_workers(task)

@@ -47,7 +47,14 @@ def join_cluster(space: SearchSpace, budget: Budget | None) -> int:
 
 
 def search(
-    space: SearchSpace, plan: TrialPlan, folder: Path, console: Console, *, pins: Pins, budget: Budget | None
+    space: SearchSpace,
+    plan: TrialPlan,
+    folder: Path,
+    console: Console,
+    *,
+    pins: Pins,
+    budget: Budget | None,
+    may_exit: bool,
 ) -> int:
     """Run a search, or what is left of it, and leave its tables and its best model.
 
@@ -58,6 +65,7 @@ def search(
         console: Where to report.
         pins: The data sets of all trials, as the command opened them.
         budget: What the search may spend in all, by this and earlier commands; None: all its trials.
+        may_exit: Whether a signal that ends the search at once may end the process, too: it is a command's own.
 
     Returns:
         The exit code: 1 where no trial was valid, 130 where it was interrupted.
@@ -66,11 +74,18 @@ def search(
         UsageError: The study, or a checkpoint that a trial goes on from, is damaged or cannot be written.
     """
     with reporting_errors(RunFolder(folder).study_file):
-        return _search(space, plan, folder, console, pins=pins, budget=budget)
+        return _search(space, plan, folder, console, pins=pins, budget=budget, may_exit=may_exit)
 
 
 def _search(
-    space: SearchSpace, plan: TrialPlan, folder: Path, console: Console, *, pins: Pins, budget: Budget | None
+    space: SearchSpace,
+    plan: TrialPlan,
+    folder: Path,
+    console: Console,
+    *,
+    pins: Pins,
+    budget: Budget | None,
+    may_exit: bool,
 ) -> int:
     study = open_study(folder, space, lambda: learn_from_earlier(space, folder, console))
     for trial in unfinished(study):
@@ -79,7 +94,7 @@ def _search(
     def print_interrupted() -> None:
         console.print(f"interrupted; run the same command again to continue the search in {folder}")
 
-    stopper = GracefulStopper([print_interrupted])
+    stopper = GracefulStopper([print_interrupted], may_exit=may_exit)
     try:
         if budget and budget.is_spent(Spent.read(folder)):
             stopper.after_this_epoch(budget.spent_message)

@@ -1,6 +1,7 @@
 """The end of a search before its last trial: the budget is used up, or the search is interrupted."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -24,6 +25,8 @@ class GracefulStopper(Stopper):
         last_words: What to call where a search that a signal ends at once does not come to its own end within seconds:
             then the process is left. Empty: it takes its time.
 
+        may_exit: Whether the process may be left; a program that called the search goes on.
+
     Attributes:
         reason: Why the search closes; "" while it goes on.
         interrupted: Whether that was a signal.
@@ -31,7 +34,8 @@ class GracefulStopper(Stopper):
         last_words: As given.
     """
 
-    def __init__(self, last_words: Iterable[Callable[[], object]] = ()) -> None:
+    def __init__(self, last_words: Iterable[Callable[[], object]] = (), *, may_exit: bool = True) -> None:
+        self._may_exit = may_exit
         self.last_words = list(last_words)
         self.reason = ""
         self.interrupted = False
@@ -58,7 +62,7 @@ class GracefulStopper(Stopper):
             self.after_this_epoch("interrupted")
         else:  # whoever sends SIGTERM follows it up with SIGKILL within seconds
             self.at_once("interrupted")
-            if self.last_words:
+            if self.last_words and self._may_exit:
                 exit_soon(self.last_words)
         self.interrupted = True
 
@@ -87,7 +91,13 @@ class GracefulStopper(Stopper):
 
 @contextmanager
 def signals_to(stopper: GracefulStopper) -> Iterator[None]:
-    """Hand SIGINT and SIGTERM to `stopper` instead of letting them break off whatever runs."""
+    """Hand SIGINT and SIGTERM to `stopper` instead of letting them break off whatever runs.
+
+    In another thread than the main one nothing is changed: Python hands signals to the main thread alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     handler = in_this_process(stopper.interrupt)
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,7 +1,10 @@
 """What the processes of a run are given: frozen, and pickled by Ray on the way."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,24 @@ TASK, SEARCH = "task", "search"
 """Keys of the two tasks in the dictionary that Tune hands to a trial: what is its own, and what all trials share."""
 
 
+def import_path() -> tuple[str, ...]:
+    """Return the folders in which this process finds modules, as other processes can use them."""
+    return tuple(dict.fromkeys(os.path.abspath(place) for place in sys.path if os.path.isdir(place or os.curdir)))
+
+
+def enter(working: str | Path, path: Iterable[str]) -> None:
+    """Work in a folder, and find the modules that the command finds: methods of other packages among them.
+
+    Args:
+        working: The folder.
+        path: What `import_path` returned in the command's process; a folder that is not on this node is without effect.
+    """
+    os.chdir(working)
+    # The first place is the one that Python fills by itself.
+    sys.path += [place for place in path if place not in sys.path[1:]]
+    importlib.invalidate_caches()
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where and how a run computes.
@@ -25,6 +46,7 @@ class Placement:
         resources: What each worker takes, by Ray's names: "CPU", "GPU".
         retries: Crashes without a new epoch in between that the run survives.
         pins: The data sets as the command has them.
+        path: Where the command finds modules.
     """
 
     working: Path
@@ -32,6 +54,11 @@ class Placement:
     resources: Mapping[str, float]
     retries: int
     pins: Pins
+    path: tuple[str, ...] = field(default_factory=import_path)
+
+    def enter(self) -> None:
+        """Make this process one that works where the command does, and finds the same modules."""
+        enter(self.working, self.path)
 
     @property
     def threads(self) -> int:

@@ -1,7 +1,6 @@
 """One trial of a search: in its own process, or as a nested Ray Train run of several workers."""
 
 import math
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -58,7 +57,7 @@ def run_trial(config: Mapping[str, Any]) -> None:
     """
     task: TrialTask = config[TASK]
     search: SearchTask = config[SEARCH]
-    os.chdir(search.placement.working)
+    search.placement.enter()
     if search.placement.workers == 1:
         _alone(task, search)
     else:

@@ -1,6 +1,5 @@
 """Distributed training: the function each worker runs, and the trainer that runs it."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -108,7 +107,7 @@ def train_worker(config: dict[str, Any]) -> None:
         config: The `WorkerTask` under `TASK`.
     """
     task: WorkerTask = config[TASK]
-    os.chdir(task.placement.working)
+    task.placement.enter()
     torch.set_num_threads(task.placement.threads)
     session = RaySession(ray.train, task.earlier, task.folder, raises=True)
     device = ray.train.torch.get_device()

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ltray.arguments import check_writable, path_argument
-from ltray.command import DONE, run
+from ltray.command import DONE, exit_with
 from ltray.console import new_console
 from ltray.parser import Parser
 from ltray.published.of_run import claims_of
@@ -70,4 +70,4 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

@@ -14,7 +14,7 @@ from ltray.data.beton.store import Check
 from ltray.data.dataset import ImageData
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import Evaluation, classify
-from ltray.experiment import Experiment, restore
+from ltray.experiment import Experiment, check_code, restore
 from ltray.files import reading
 from ltray.long_tail import LongTail
 from ltray.parts.agreement import matthews_correlation, normalised_mutual_information
@@ -110,8 +110,13 @@ class TrainedModel:
 
     @classmethod
     def open(cls, folder: Path, device: torch.device, *, check: Check = "trust") -> "TrainedModel":
-        """Read a checkpoint folder."""
+        """Read a checkpoint folder.
+
+        Raises:
+            UsageError: It is damaged, or names code that would be imported from the current folder by accident.
+        """
         checkpoint = Checkpoint.load(folder, device)
+        check_code(checkpoint, folder)
         experiment, stages = restore(checkpoint, device)
         return cls(checkpoint, experiment, tuple(stages[: checkpoint.position.stage + 1]), device, check)
 

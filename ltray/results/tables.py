@@ -101,12 +101,13 @@ def _row(trial: Any, epochs: pd.DataFrame, stamps: Mapping[str, Any]) -> dict[st
         row["seconds"] = float(own["train/seconds"].sum()) if "train/seconds" in own else 0.0
         row |= {k: float(v) for k, v in best.items() if k.startswith(("val/", "test/", "loss/", "chosen/"))}
     settings = json.loads(trial.user_attrs[SETTINGS])
-    cells = {key: _cell(value) for key, value in settings.items()}
+    cells = {key: cell(value) for key, value in settings.items()}
     own = {key: settings[name] for key, name in OWN_STAMPS.items() if name in settings}
     return row | cells | dict(stamps) | own
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """Return a setting's value as tables hold it: a list is text, its items separated by commas."""
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
@@ -116,8 +117,8 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     Bytes of names that are not UTF-8 are escaped in both; CSV files contain `csv_cell`s.
     """
     text = table.select_dtypes(exclude=["number", "bool"]).columns
-    cell = encodable if path.suffix == ".parquet" else csv_cell
-    shown = table.assign(**{name: table[name].map(cell) for name in text})
+    as_text = encodable if path.suffix == ".parquet" else csv_cell
+    shown = table.assign(**{name: table[name].map(as_text) for name in text})
     if path.suffix == ".parquet":
         content = io.BytesIO()
         shown.to_parquet(content, index=False)

@@ -1,6 +1,6 @@
 """`python -m ltray.space`: every setting of a data set, a run and a search, as Markdown."""
 
-from ltray.command import DONE, run
+from ltray.command import DONE, exit_with
 from ltray.parser import Parser
 from ltray.space.settings_page import markdown
 
@@ -13,4 +13,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

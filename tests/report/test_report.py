@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from ltray.command import run
+from ltray.command import exit_with
 from ltray.errors import UsageError
 from ltray.report.__main__ import main
 from ltray.report.chart import Axis, Chart
@@ -241,7 +241,7 @@ def test_a_folder_of_another_program_or_version_is_a_mistake_and_no_crash(
     (search / "config.yaml").write_text(content)
     monkeypatch.setattr(sys, "argv", ["report", str(search)])
     with pytest.raises(SystemExit) as ended:
-        run(main)
+        exit_with(main)
     assert ended.value.code == 2
     error = capsys.readouterr().err
     assert sentence in error and "config.yaml: " in error and "Traceback" not in error

@@ -32,6 +32,7 @@ from ltray.data.beton.parent_watch import follow
 from ltray.data.beton.prepare import prepare
 from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.reader import library
+from ltray.data.beton.spawning import without_main_module
 from ltray.data.beton.store import BAD_USAGE, folder_of, inventory_now, recorded
 from ltray.data.beton.writer import BetonWriter, Job
 from ltray.data.definition import DatasetDefinition
@@ -107,7 +108,8 @@ def convert(
             new_work_folder(work)
             agreed = left_out_before(definition, folder)
             task = _Conversion(definition, source, folder, own, work, progress, skip, looked, now, agreed)
-            task.run([pool for pool in source.pools if pool not in sound])
+            with without_main_module():
+                task.run([pool for pool in source.pools if pool not in sound])
             Completion.of(folder, source.pools).write()
             shutil.rmtree(work)
     return True

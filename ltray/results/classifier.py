@@ -1,0 +1,198 @@
+"""A trained model that classifies images: files, arrays or tensors."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltray.data.beton.changes import names_differ
+from ltray.data.beton.presence import open_if_here
+from ltray.data.image_file import fitted, read_image
+from ltray.errors import UsageError, shown
+from ltray.files import is_there
+from ltray.methods.temperature import best_temperature
+from ltray.model_folder import ModelFolder
+from ltray.results.predictions import Predictions, TrainedModel
+
+BATCH = 64
+NOT_CALIBRATED = "not calibrated"
+COLDEST, HOTTEST = 0.01, 100.0  # the range that is searched for the temperature, as in the method `temperature`
+
+Image = str | Path | np.ndarray | Tensor
+"""A file, or an RGB image: an array (H, W, 3) or a tensor (3, H, W), both uint8 with levels of 0 to 255."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The prediction for one image.
+
+    Attributes:
+        path: The file; None for an image that was given as an array or tensor.
+        classes: Names, the most probable first; empty where the file could not be read.
+        probabilities: Of these classes, from 0 to 1.
+        error: Why the file could not be read, or "".
+    """
+
+    path: Path | None
+    classes: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained model with the temperature of its probabilities.
+
+    Attributes:
+        trained: The model.
+        checkpoint: The folder that it was read from.
+    """
+
+    trained: TrainedModel
+    checkpoint: Path
+
+    @classmethod
+    def open(cls, checkpoint: Path, device: torch.device) -> "Classifier":
+        """Read a checkpoint folder.
+
+        Raises:
+            UsageError: It is damaged, or its class names are not those of the data set on this machine.
+        """
+        trained = TrainedModel.open(checkpoint, device)
+        check_class_names(trained)
+        return cls(trained, checkpoint)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The class names in label order (K)."""
+        return tuple(self.trained.checkpoint.context["class_names"])
+
+    @cached_property
+    def calibration(self) -> tuple[float, str]:
+        """The temperature of the softmax, and its source in words; see `temperature_of`."""
+        return temperature_of(self.trained, self.checkpoint)
+
+    def predict(self, images: Image | Sequence[Image], *, top: int = 5) -> list[Prediction]:
+        """Classify images, as `ltray.predict` does.
+
+        Args:
+            images: One image or a sequence of them; an array (N, H, W, 3) or a tensor (N, 3, H, W) is a sequence.
+            top: Number of classes to list, at least 1.
+
+        Returns:
+            A prediction for each image, in their order. A file that is not an image gives one with an error.
+
+        Raises:
+            UsageError: An array or tensor has another shape or type, or `top` is less than 1.
+        """
+        if top < 1:
+            raise UsageError(f"`top` is {shown(top)}, but must be at least 1.")
+        single = isinstance(images, str | Path) or (isinstance(images, np.ndarray | Tensor) and images.ndim == 3)
+        given: Any = [images] if single else images
+        return list(predict(self.trained, list(given), temperature=self.calibration[0], top=top))
+
+
+def best_device() -> torch.device:
+    """Return where a model computes that nobody placed: the GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def check_class_names(trained: TrainedModel) -> None:
+    """Compare the model's class names with those of the originals, where these are on this machine.
+
+    Raises:
+        UsageError: The names differ.
+    """
+    dataset, names = trained.experiment.dataset, tuple(trained.checkpoint.context["class_names"])
+    try:
+        source = open_if_here(dataset)
+    except UsageError:
+        return  # the data set is not here: there is nothing to compare with
+    if source is not None and source.class_names != names:
+        raise UsageError(
+            f"{dataset.name}: since the model was trained, {names_differ(names, source.class_names)}; restore the "
+            "names, or train again."
+        )
+
+
+def temperature_of(trained: TrainedModel, checkpoint: Path) -> tuple[float, str]:
+    """Return the temperature that scores are divided by before the softmax, and its source.
+
+    The scores of a model that ends with the method `temperature` are already divided by it. For other models
+    it is the best temperature on the validation logits in the checkpoint. The order of classes does not change.
+    """
+    if "T" in trained.stage.chosen():
+        return 1.0, "the model's own temperature"
+    scores = ModelFolder(checkpoint).scores_file
+    if is_there(scores):
+        known = Predictions.load(scores)
+        if known.split == "val":
+            return best_temperature(known.logits, known.labels, lowest=COLDEST, highest=HOTTEST), "validation images"
+    return 1.0, NOT_CALIBRATED
+
+
+@torch.no_grad()
+def predict(trained: TrainedModel, images: Sequence[Image], *, temperature: float, top: int) -> Iterator[Prediction]:
+    """Classify images in the given order.
+
+    Args:
+        trained: The model.
+        images: The images; a file that is not one gives a `Prediction` with an error.
+        temperature: T of the softmax.
+        top: Number of classes to list.
+
+    Raises:
+        UsageError: An array or tensor is not an image.
+    """
+    trained.stage.eval()
+    for start in range(0, len(images), BATCH):
+        given = images[start : start + BATCH]
+        read = [_read(image, trained) for image in given]
+        found = [image for image in read if isinstance(image, Tensor)]
+        scores = trained.stage.logits(torch.stack(found).to(trained.device)).double().cpu() if found else None
+        shares = iter(torch.softmax(scores / temperature, dim=1) if scores is not None else ())
+        for one, image in zip(given, read, strict=True):
+            path = Path(one) if isinstance(one, str | Path) else None
+            yield Prediction(path, error=image) if isinstance(image, str) else _best(path, next(shares), trained, top)
+
+
+def _read(image: Image, trained: TrainedModel) -> Tensor | str:
+    if not isinstance(image, str | Path):
+        return fitted(_pixels(image), trained.experiment.dataset)
+    try:
+        return read_image(Path(image), trained.experiment.dataset)
+    except FileNotFoundError:
+        return "no such file"
+    except (OSError, ValueError) as error:
+        return str(error) or type(error).__name__
+
+
+def _pixels(image: object) -> np.ndarray:
+    """Return an image's levels (H, W, 3), uint8.
+
+    Raises:
+        UsageError: It is not an image of this kind.
+    """
+    if isinstance(image, Tensor):
+        form, pixels = "a tensor (3, H, W)", image.detach().cpu().numpy()
+        pixels = pixels.transpose(1, 2, 0) if pixels.ndim == 3 else pixels
+    elif isinstance(image, np.ndarray):
+        form, pixels = "an array (H, W, 3)", image
+    else:
+        raise UsageError(f"An image must be a path, an array or a tensor, but is {shown(image)}.")
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape or pixels.dtype != np.uint8:
+        shape = tuple(image.shape)
+        raise UsageError(f"An image must be {form} of type uint8, but has the shape {shape} and type {image.dtype}.")
+    return pixels
+
+
+def _best(path: Path | None, shares: Tensor, trained: TrainedModel, top: int) -> Prediction:
+    names = trained.checkpoint.context["class_names"]
+    values, labels = torch.sort(shares, descending=True, stable=True)
+    kept = min(top, len(names))
+    return Prediction(path, tuple(names[k] for k in labels[:kept]), tuple(values[:kept].tolist()))
