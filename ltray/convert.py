@@ -37,7 +37,7 @@ ON_ERROR: Mapping[str, bool] = {"stop": False, "skip": True}
 
 
 @dataclass(frozen=True)
-class Conversion:
+class ConvertedData:
     """A converted data set.
 
     Attributes:
@@ -67,7 +67,7 @@ def run(
     verify: bool = False,
     deep: bool = False,
     on_error: str = "stop",
-) -> Conversion:
+) -> ConvertedData:
     """Write a data set's images as .beton files for FFCV; what is converted already is kept.
 
     Args:
@@ -123,7 +123,9 @@ def main(words: list[str]) -> int:
     return DONE
 
 
-def _convert(dataset: str, settings: Mapping[str, Any], *, output: Path | None, skip: bool, deep: bool) -> Conversion:
+def _convert(
+    dataset: str, settings: Mapping[str, Any], *, output: Path | None, skip: bool, deep: bool
+) -> ConvertedData:
     own = Path(dataset).is_dir()
     if own:
         definition = draft_definition.draft(Path(dataset), settings)
@@ -136,10 +138,10 @@ def _convert(dataset: str, settings: Mapping[str, Any], *, output: Path | None, 
         place = f"{printable(str(error.filename))}: " if error.filename else ""
         raise RunFailed(f"{place}{reason(error)}; completed parts are kept") from error
     seconds, folder = time.monotonic() - started, folder_of(definition, output)
-    return Conversion(definition, folder, bool(written), seconds, drafted=own)
+    return ConvertedData(definition, folder, bool(written), seconds, drafted=own)
 
 
-def _described(done: Conversion, settings: Mapping[str, Any]) -> Conversion:
+def _described(done: ConvertedData, settings: Mapping[str, Any]) -> ConvertedData:
     """Write the data-set file of a folder of images, and return the conversion with it."""
     if not done.drafted:
         return done

@@ -18,7 +18,7 @@ from ltray.engine.loop import planned_epochs, train
 from ltray.engine.session import Run, Session
 from ltray.errors import UsageError, did_you_mean
 from ltray.following import World
-from ltray.imported import check_not_from_current_folder
+from ltray.imported import check_code
 from ltray.long_tail import LongTail
 from ltray.methods.find import find_methods, methods_by_name
 from ltray.metrics import BALANCED, check_groups, check_objective
@@ -354,20 +354,6 @@ def complete_keys(given: Mapping[str, Any], methods: Sequence[str]) -> dict[str,
     return {key: value if key == METHOD_LIST else typed_setting(key, value, known) for key, value in found.items()}
 
 
-def check_code(checkpoint: Checkpoint, folder: Path) -> None:
-    """Check that what a checkpoint names of other packages would not be imported from the current folder by accident.
-
-    Raises:
-        UsageError: It would; see `ltray.imported.check_not_from_current_folder`.
-    """
-    settings: Any = checkpoint.settings
-    origin = checkpoint.context.get("start")
-    while settings:
-        check_not_from_current_folder(settings, folder)
-        settings = origin["settings"] if origin else None
-        origin = origin["context"].get("start") if origin else None
-
-
 def restore(checkpoint: Checkpoint, device: torch.device) -> tuple[Experiment, list[Stage]]:
     """Rebuild the experiment of a checkpoint and its stages with the saved weights."""
     experiment = Experiment.from_settings(checkpoint.settings, complete=True)
@@ -396,7 +382,7 @@ def _read(folder: Path) -> Checkpoint:
         checkpoint = Checkpoint.load(folder)
     except FileNotFoundError as error:
         raise UsageError(f"{folder}: contains no checkpoint.") from error
-    check_code(checkpoint, folder)
+    check_code(checkpoint.settings, checkpoint.context, folder)
     return checkpoint
 
 

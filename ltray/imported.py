@@ -95,6 +95,22 @@ def check_not_from_current_folder(settings: Any, where: object) -> None:
             )
 
 
+def check_code(settings: Mapping[str, Any], context: Mapping[str, Any], where: object) -> None:
+    """Check the settings of a checkpoint, and of those that it continues from; see `check_not_from_current_folder`.
+
+    Args:
+        settings: Of its run.
+        context: Of the checkpoint; its entry `start` holds settings and context of the one that it continues from.
+        where: Its folder, for the message.
+
+    Raises:
+        UsageError: A dotted path names a module that would be imported from the current folder.
+    """
+    check_not_from_current_folder(settings, where)
+    if origin := context.get("start"):
+        check_code(origin["settings"], origin["context"], where)
+
+
 def _only_in_current_folder(package: str) -> bool:
     """Return whether Python finds a package first in the current folder, and there only because it always looks."""
     implied = ["", os.curdir]

@@ -105,12 +105,12 @@ def main(words: list[str]) -> int:
     except RunFailed as error:
         new_console().print(f"failed: {error}", style="red")
         return FAILED
-    except Interrupted:
+    except RunInterrupted:
         return INTERRUPTED
     return DONE
 
 
-class Interrupted(KeyboardInterrupt):
+class RunInterrupted(KeyboardInterrupt):
     """The run was interrupted after it began; how to continue it is printed."""
 
 
@@ -174,7 +174,7 @@ def train(
     Raises:
         UsageError: The folder holds another run or is in use, or the cluster cannot be joined or has too little room.
         RunFailed: The run failed.
-        Interrupted: It was interrupted.
+        RunInterrupted: It was interrupted.
     """
     place = RunFolder(folder)
     from ltray.on_ray import cluster
@@ -201,7 +201,7 @@ def train(
         except KeyboardInterrupt as error:
             console.print(f"interrupted; run the same command again to continue the run in {folder}")
             interrupted()
-            raise Interrupted from error
+            raise RunInterrupted from error
     if failure:
         raise RunFailed(failure)
 

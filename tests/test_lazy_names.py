@@ -1,6 +1,8 @@
 """What packages offer: each name is imported from its module when it is first used."""
 
+import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +63,16 @@ def test_a_star_import_takes_every_name() -> None:
     program = "from ltray.testing import *; print(check_method.__name__, WorkerPool.__name__)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout == "check_method WorkerPool\n"
+
+
+FOLDERS = sorted({path.parent for path in PACKAGE.rglob("*.py")} - {PACKAGE})
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(PACKAGE)))
+def test_a_folder_s_docstring_lists_its_modules(folder: Path) -> None:
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    listed = re.findall(r"^\* `(\w+)/?`: [^\n]{3,}\.$", text, re.M)
+    assert len(listed) == len(set(listed))
+    there = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    there |= {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert set(listed) == there, "list each module and folder as * `name`: what it holds."

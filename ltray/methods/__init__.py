@@ -1,6 +1,34 @@
 """The table of contents: every method by name.
 
 A method of several files is a package; its name here must stay the package's, so that only its `METHOD` is imported.
+
+* `balanced_softmax`: Balanced Softmax.
+* `bcl`: BCL.
+* `centres`: class centres.
+* `class_balanced`: class-balanced loss.
+* `cross_entropy`: the baseline.
+* `crt`: cRT.
+* `dlsa`: DLSA.
+* `dscl`: DSCL.
+* `find`: a method by name or dotted path.
+* `focal`: focal loss.
+* `gpaco`: GPaCo.
+* `las`: LAS.
+* `ldam`: LDAM-DRW.
+* `logit_adjustment`: logit adjustment.
+* `lws`: LWS.
+* `__main__`: the command `ltray methods`.
+* `mixup`: mixup.
+* `moco`: MoCo.
+* `multi_task`: multi-task learning.
+* `paco`: PaCo.
+* `post_hoc_adjustment`: post-hoc logit adjustment.
+* `rescom`: ResCom.
+* `ride`: RIDE.
+* `supcon`: supervised contrast.
+* `tables`: the tables of knobs.
+* `tau_norm`: τ-normalisation.
+* `temperature`: temperature scaling.
 """
 
 from ltray.methods import (

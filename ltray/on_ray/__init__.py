@@ -3,6 +3,35 @@
 Ray reads its environment when it is imported, so it is set here, before any module of this
 folder does that. Ray's own console output gives way to ltray's; an error still reaches the
 user as one line, and in full through the trial's `error.txt`.
+
+* `cluster`: joins or starts a cluster.
+* `final_evaluation`: the last evaluation of a run.
+* `finalists`: trains finalists.
+* `finish`: the end of a search.
+* `forced_exit`: ends a command that waits for Ray.
+* `inquiry`: asks a cluster for its state.
+* `knock`: whether a cluster can be joined.
+* `last_line`: an error in one line.
+* `local_cluster`: a cluster of this machine.
+* `node_watch`: notices that Ray has ended.
+* `pbt`: population based training on Tune.
+* `pins`: pins the data of runs.
+* `running`: clusters on this machine.
+* `scheduler`: early stopping on Tune.
+* `search`: a complete search.
+* `searcher`: Optuna's proposals for Tune.
+* `session`: reports of a worker.
+* `shutdown`: the early end of a search.
+* `tasks`: what processes are given.
+* `token_file`: the token of a cluster.
+* `torch_backend`: the process group of workers.
+* `trainer`: when a failed run starts again.
+* `trial`: one trial.
+* `tries`: how often a run starts again.
+* `workers`: what each worker runs.
+* `_compat`: private parts of other packages.
+* `_compat_train`: private parts of other packages.
+* `callbacks/`: What Ray Tune calls while a search runs.
 """
 
 import os

@@ -1,1 +1,83 @@
-"""What two or more methods are made of."""
+"""What two or more methods are made of.
+
+* `adjusted_classifiers`: classifiers with scale, shift or temperature.
+* `agreement`: MCC and NMI.
+* `backbones`: the backbones by name.
+* `batch_norm`: BatchNorm over all workers.
+* `calibration`: reliability and ECE.
+* `contrast`: anchors and keys over all workers.
+* `corruption_error`: errors on corrupted images.
+* `exact_search`: exact search of one parameter.
+* `flows`: masked autoregressive flows.
+* `heads`: classifiers and projectors.
+* `key_queue`: queue of keys of MoCo, PaCo and DSCL.
+* `losses`: cross-entropy with class frequencies.
+* `margin_losses`: margins and class weights.
+* `momentum`: the momentum copy of a network.
+* `pairs`: sums over the pairs of a batch.
+* `precision`: float32 under autocast.
+* `pretrained`: ImageNet weights and freezing.
+* `queues`: a queue for each class.
+* `resnet32`: ResNet-32.
+* `torchvision_backbones`: torchvision's networks.
+"""
+
+from typing import TYPE_CHECKING
+
+from ltray.lazy_names import exports
+
+if TYPE_CHECKING:
+    from ltray.parts.adjusted_classifiers import ScaledClassifier as ScaledClassifier
+    from ltray.parts.adjusted_classifiers import ShiftedClassifier as ShiftedClassifier
+    from ltray.parts.agreement import matthews_correlation as matthews_correlation
+    from ltray.parts.agreement import normalised_mutual_information as normalised_mutual_information
+    from ltray.parts.backbones import check_backbone as check_backbone
+    from ltray.parts.backbones import new_backbone as new_backbone
+    from ltray.parts.batch_norm import WorkersBatchNorm as WorkersBatchNorm
+    from ltray.parts.batch_norm import synchronise as synchronise
+    from ltray.parts.calibration import reliability as reliability
+    from ltray.parts.contrast import ContrastBatch as ContrastBatch
+    from ltray.parts.contrast import similarity as similarity
+    from ltray.parts.contrast import unit as unit
+    from ltray.parts.exact_search import correct_range as correct_range
+    from ltray.parts.exact_search import most_correct as most_correct
+    from ltray.parts.flows import AutoregressiveFlow as AutoregressiveFlow
+    from ltray.parts.flows import FlowBatchNorm as FlowBatchNorm
+    from ltray.parts.heads import CosineClassifier as CosineClassifier
+    from ltray.parts.heads import mlp as mlp
+    from ltray.parts.heads import new_classifier as new_classifier
+    from ltray.parts.heads import projector as projector
+    from ltray.parts.key_queue import KeyQueue as KeyQueue
+    from ltray.parts.losses import adjusted_cross_entropy as adjusted_cross_entropy
+    from ltray.parts.losses import effective_number_weights as effective_number_weights
+    from ltray.parts.losses import log_prior as log_prior
+    from ltray.parts.margin_losses import class_balanced_weights as class_balanced_weights
+    from ltray.parts.margin_losses import ldam_margins as ldam_margins
+    from ltray.parts.margin_losses import subtract_margins as subtract_margins
+    from ltray.parts.margin_losses import weighted_cross_entropy as weighted_cross_entropy
+    from ltray.parts.momentum import MomentumCopy as MomentumCopy
+    from ltray.parts.momentum import MomentumKnobs as MomentumKnobs
+    from ltray.parts.pairs import EPSILON as EPSILON
+    from ltray.parts.pairs import class_similarity as class_similarity
+    from ltray.parts.pairs import extended as extended
+    from ltray.parts.pairs import floored as floored
+    from ltray.parts.pairs import log_sum_exp_of as log_sum_exp_of
+    from ltray.parts.pairs import positive_similarity as positive_similarity
+    from ltray.parts.pairs import supervised_contrast as supervised_contrast
+    from ltray.parts.precision import full_precision as full_precision
+    from ltray.parts.pretrained import FROZEN as FROZEN
+    from ltray.parts.pretrained import check_weights as check_weights
+    from ltray.parts.pretrained import check_weights_file as check_weights_file
+    from ltray.parts.pretrained import freeze as freeze
+    from ltray.parts.pretrained import has_published_weights as has_published_weights
+    from ltray.parts.pretrained import load_weights as load_weights
+    from ltray.parts.queues import SLOTS as SLOTS
+    from ltray.parts.queues import ClassQueue as ClassQueue
+    from ltray.parts.queues import balanced_slots as balanced_slots
+    from ltray.parts.resnet32 import ResNet32 as ResNet32
+    from ltray.parts.resnet32 import residual_stage as residual_stage
+    from ltray.parts.torchvision_backbones import IMAGE_SIZES as IMAGE_SIZES
+    from ltray.parts.torchvision_backbones import ResNet as ResNet
+    from ltray.parts.torchvision_backbones import VisionTransformer as VisionTransformer
+else:
+    __getattr__, __dir__ = exports(__name__)

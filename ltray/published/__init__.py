@@ -4,6 +4,12 @@
 DLSA and the baselines' repositories, `foundation.json` those of ProCo and LIFT: figures and what
 they were measured on, nothing else. A row of a method that ltray has states its settings, any
 other row states what is not in ltray.
+
+* `check`: comparison with a published figure.
+* `departures`: differences from the published run.
+* `of_run`: figures for a run folder.
+* `spreads`: spread of runs over seeds.
+* `table`: tables of figures.
 """
 
 import json

@@ -14,8 +14,9 @@ from ltray.data.beton.store import Check
 from ltray.data.dataset import ImageData
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import Evaluation, classify
-from ltray.experiment import Experiment, check_code, restore
+from ltray.experiment import Experiment, restore
 from ltray.files import reading
+from ltray.imported import check_code
 from ltray.long_tail import LongTail
 from ltray.parts.agreement import matthews_correlation, normalised_mutual_information
 from ltray.parts.calibration import reliability
@@ -116,7 +117,7 @@ class TrainedModel:
             UsageError: It is damaged, or names code that would be imported from the current folder by accident.
         """
         checkpoint = Checkpoint.load(folder, device)
-        check_code(checkpoint, folder)
+        check_code(checkpoint.settings, checkpoint.context, folder)
         experiment, stages = restore(checkpoint, device)
         return cls(checkpoint, experiment, tuple(stages[: checkpoint.position.stage + 1]), device, check)
 

@@ -1,1 +1,22 @@
-"""How a search proposes settings and which trials it stops: samplers and stopping rules, each by its name."""
+"""How a search proposes settings and which trials it stops: samplers and stopping rules, each by its name.
+
+* `samplers`: samplers of settings by name.
+* `stopping_rules`: early-stopping rules by name.
+"""
+
+from typing import TYPE_CHECKING
+
+from ltray.lazy_names import exports
+
+if TYPE_CHECKING:
+    from ltray.strategies.samplers import GIVEN as GIVEN
+    from ltray.strategies.samplers import SAMPLERS as SAMPLERS
+    from ltray.strategies.samplers import Proposal as Proposal
+    from ltray.strategies.samplers import is_given as is_given
+    from ltray.strategies.samplers import new_sampler as new_sampler
+    from ltray.strategies.stopping_rules import STOPPING_RULES as STOPPING_RULES
+    from ltray.strategies.stopping_rules import Rule as Rule
+    from ltray.strategies.stopping_rules import SuccessiveHalving as SuccessiveHalving
+    from ltray.strategies.stopping_rules import rules_with as rules_with
+else:
+    __getattr__, __dir__ = exports(__name__)

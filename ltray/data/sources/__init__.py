@@ -1,1 +1,31 @@
-"""Where images and labels come from: one module for each kind of source."""
+"""Where images and labels come from: one module for each kind of source.
+
+* `cifar`: CIFAR-10 and CIFAR-100.
+* `class_names`: names of classes.
+* `digits`: scikit-learn's digits.
+* `folder`: a folder for each class.
+* `folder_layout`: which folder is a split or class.
+* `label_space`: the classes of a data set.
+* `list_file`: list files and JSON.
+* `listed_paths`: where listed images are.
+* `lists`: images that list files name.
+* `named_classes`: a file of class names.
+* `parquet`: images in Parquet files.
+* `parquet_labels`: labels in Parquet files.
+* `registry`: the sources by name.
+"""
+
+from typing import TYPE_CHECKING
+
+from ltray.lazy_names import exports
+
+if TYPE_CHECKING:
+    from ltray.data.sources.cifar import is_downloaded as is_downloaded
+    from ltray.data.sources.cifar import parquet_files as parquet_files
+    from ltray.data.sources.class_names import some as some
+    from ltray.data.sources.list_file import ListFile as ListFile
+    from ltray.data.sources.lists import find_list as find_list
+    from ltray.data.sources.lists import reference_counts as reference_counts
+    from ltray.data.sources.registry import open_source as open_source
+else:
+    __getattr__, __dir__ = exports(__name__)

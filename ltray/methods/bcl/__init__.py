@@ -1,1 +1,6 @@
-"""BCL: balanced contrastive learning."""
+"""BCL: balanced contrastive learning.
+
+* `losses`: the loss.
+* `method`: knobs, stage and `METHOD`.
+* `prototypes`: class prototypes.
+"""

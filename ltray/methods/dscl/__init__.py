@@ -1,1 +1,7 @@
-"""DSCL with patch-based self-distillation."""
+"""DSCL with patch-based self-distillation.
+
+* `class_means`: running class means.
+* `knobs`: the hyperparameters.
+* `losses`: the losses.
+* `method`: stages and `METHOD`.
+"""

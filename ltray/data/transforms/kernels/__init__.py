@@ -8,6 +8,11 @@ Compiled code is kept beside these files, or in the user's cache where they cann
 the first process ever to use a loop waits for the compiler (about a second a loop), later ones
 load it in milliseconds. numba itself is imported with the first loop that is used, and it does
 not see changes in other files: a loop calls only what stands in its own.
+
+* `affine`: affine warps.
+* `blur`: box blurs.
+* `geometry`: crops, flips and holes.
+* `tone`: brightness, contrast and the like.
 """
 
 from collections.abc import Callable
