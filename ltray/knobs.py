@@ -1,4 +1,4 @@
-"""One declaration per hyperparameter: symbol, default, legal range, what the papers tried.
+"""One declaration per hyperparameter: symbol, default, legal range, values that the papers tried.
 
 Everything else is derived from it: checks of a value, checks and draws of a search space,
 the command line, the tables of `python -m ltray.methods`.
@@ -16,7 +16,7 @@ from ltray.imported import is_dotted_path, nearest_or_dotted_path
 from ltray.typed import as_type
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
-HIGHEST_SEED = 2**32 - 1  # NumPy's legacy generator takes no larger one
+HIGHEST_SEED = 2**32 - 1  # the largest seed of NumPy's legacy generator
 Bound = str | Callable[[Any, int], int]
 
 
@@ -47,16 +47,16 @@ Needs = tuple[str, Wanted]
 
 @dataclass(frozen=True)
 class Knob:
-    """What is known of one hyperparameter apart from its name, type and default.
+    """The declaration of one hyperparameter, without its name, type and default.
 
     Attributes:
-        symbol: The paper's symbol, or "" where it has none.
-        help: One line on what it does.
+        symbol: The paper's symbol, or "" if it has none.
+        help: One line that describes its effect.
         low: Smallest legal value, inclusive; None where any number is legal.
         high: Largest legal value, inclusive.
         log: Whether a search should draw it on a logarithmic scale.
         choices: The legal values of a categorical knob.
-        dotted: Whether a dotted path (`mypackage.mymodule:NAME`) may stand in for one of the choices.
+        dotted: Whether a dotted path (`mypackage.mymodule:NAME`) may be given instead of one of the choices.
         at_most: A further upper bound: the name of another knob of the same class, or a
             function of (knobs, number of classes).
         search: The range (low, high) worth exploring, or the values of a grid; what
@@ -66,11 +66,11 @@ class Knob:
         dynamic: Whether it may change in mid-training: nothing that is kept in a checkpoint has
             a shape or a meaning that depends on it. Population based training changes these.
         needs: Another knob of the same class and its values with which this one has an effect,
-            provided that the other one has an effect itself; None where it always has. The
+            provided that the other one has an effect; None if it always has an effect. The
             fields of data sets, searches, stops and finalists declare it in the same way.
         changes_length: Whether it changes how many epochs a run has; names that end in
             "epochs" do in any case.
-        follows: How its value follows the data where nobody states it; see `ltray.following`.
+        follows: How its value is adapted to the data if it is not set; see `ltray.following`.
     """
 
     symbol: str
@@ -97,10 +97,10 @@ def knob(default: Any, symbol: str, help: str, **declared: Any) -> Any:
 
 @dataclass(frozen=True)
 class Knobs:
-    """Base of every set of hyperparameters: a frozen dataclass that checks itself.
+    """Base of every set of hyperparameters: a frozen dataclass that checks its values.
 
     Subclasses list their fields with `knob(...)` and their papers' settings, a line per
-    data set, in `paper_values`; the key "default" holds what to use for any other data.
+    data set, in `paper_values`; the key "default" holds the values for any other data.
 
     Raises:
         UsageError: A value has the wrong type or lies outside its legal range.
@@ -122,7 +122,7 @@ class Knobs:
 
     @classmethod
     def redeclared(cls, name: str, default: Any, **changed: Any) -> Any:
-        """Declare a knob of this class in another one, with another default and what else differs there.
+        """Declare a knob of this class in another class, with another default and other changes.
 
         Args:
             name: Name of the knob.
@@ -154,13 +154,13 @@ class Knobs:
 
     @classmethod
     def check_name(cls, name: str, where: str = "") -> None:
-        """Raise UsageError, with the nearest right name, unless `name` is a knob."""
+        """Raise UsageError, with the nearest valid name, unless `name` is a knob."""
         if name not in cls.specs():
             hint = did_you_mean(name, cls.specs())
             raise UsageError(f"{where}`{name}` is not a knob of {cls.__name__}.{hint}")
 
     def replace(self, **values: Any) -> Self:
-        """Return a copy with other values, checked; unknown names get the nearest right one."""
+        """Return a copy with other values, checked; the error for an unknown name has the nearest valid one."""
         for name in values:
             self.check_name(name)
         return dataclasses.replace(self, **values)
@@ -175,7 +175,7 @@ class Knobs:
 
     @classmethod
     def bound_among(cls, name: str, values: Mapping[str, Any], classes: int) -> float | None:
-        """Return the largest legal value of `name` given other values, which may break bounds themselves."""
+        """Return the largest legal value of `name` given other values, which may exceed their bounds."""
         spec = cls.specs()[name]
         bounds = [] if spec.high is None else [spec.high]
         if isinstance(spec.at_most, str):
@@ -186,7 +186,7 @@ class Knobs:
 
     @classmethod
     def unmet_need(cls, name: str, values: Mapping[str, Any]) -> Needs | None:
-        """Return the need that leaves a setting without effect, or None where it has one.
+        """Return the need because of which a setting has no effect, or None if it has an effect.
 
         Args:
             name: The setting.
@@ -200,16 +200,16 @@ class Knobs:
         return None
 
     def has_effect(self, name: str) -> bool:
-        """Return whether other knobs leave this one an effect; bounds hold only for those that have one."""
+        """Return whether this knob has an effect with the other knobs; bounds apply only if it has."""
         return self.unmet_need(name, self.as_dict()) is None
 
     @classmethod
     def without_idle(cls, written: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a file's settings without those that the command line leaves without effect.
+        """Return a file's settings without those that have no effect with the command line's.
 
         Args:
-            written: The file's.
-            given: The command line's, which go before them.
+            written: The settings of the file.
+            given: The settings of the command line, which replace the file's.
         """
         usual = {name: getattr(cls, name) for name in cls.specs()}
         before, after = usual | dict(written), usual | dict(written) | dict(given)
@@ -220,10 +220,10 @@ class Knobs:
         }
 
     def check_effects(self, names: Iterable[str], *, prefix: str = "") -> None:
-        """Refuse settings that have no effect.
+        """Raise an error for settings that have no effect.
 
         Args:
-            names: Those that somebody stated.
+            names: The settings that the user gave.
             prefix: What messages write before a name: "stop.".
 
         Raises:
@@ -238,9 +238,9 @@ class Knobs:
                 )
 
     def following(self, world: World, stated: Collection[str]) -> Self:
-        """Return the knobs with the values that nobody stated made to follow the data.
+        """Return the knobs, with the values that were not set adapted to the data.
 
-        First come the declared rules, in the order of declaration, then the bounds.
+        The declared rules apply first, in the order of declaration, then the bounds.
 
         Args:
             world: The data and the workers.
@@ -262,7 +262,8 @@ class Knobs:
         """Return what `following` changed, a line each: "hard_negatives 30 (the paper's 400; 4 classes allow 30)".
 
         Args:
-            before: The knobs before they followed the data; a stated number of epochs has scaled what counts epochs.
+            before: The knobs before they followed the data; a given number of epochs has already scaled the knobs
+                that count epochs.
             world: The data and the workers.
             paper: The paper's setting, with its own number of epochs.
         """
@@ -281,7 +282,7 @@ class Knobs:
         return _in_words(values[name]) + (f" of {values['epochs']} epochs" if self.specs()[name].in_epochs else "")
 
     def _decided(self, name: str, facts: Facts) -> str:
-        """Return what decided the value of a knob that follows the data."""
+        """Return the cause of the value of a knob that is adapted to the data."""
         spec = self.specs()[name]
         if spec.follows and spec.follows.rule(facts.usual[name], facts) == facts.now[name]:
             return spec.follows.of(facts)
@@ -356,7 +357,7 @@ def _in_words(value: Value) -> str:
 
 
 def _with_verb(decided: str, *, less: bool) -> str:
-    """Return what decided with its verb: "4 classes allow", "1 epoch allows", "queue_size=8 allows"."""
+    """Return the cause with its verb: "4 classes allow", "1 epoch allows", "queue_size=8 allows"."""
     single = "=" in decided or (decided.startswith("1 ") and " and " not in decided)
     verb = ("allows" if single else "allow") if less else ("asks for" if single else "ask for")
     return f"{decided} {verb}"

@@ -1,4 +1,4 @@
-"""What every network is: a backbone, which gives features, and a classifier on them."""
+"""A network: a backbone, which computes features, and a classifier on them."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""How long and how fast a stage trains: the knobs every method has."""
+"""The recipe of a stage (epochs, batch size, SGD): the knobs that every method has."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from ltray.knobs import Above, Knobs, Needs, Value, knob
 from ltray.lr_schedule import SCHEDULES
 
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-"""Arithmetic of the forward pass by name: what it is cast to; weights and updates are float32 in any case."""
+"""Number format of the forward pass by name: the type it is cast to; weights and updates are float32 in any case."""
 
 STEPS: Needs = ("schedule", ("step",))
 
 
-# A few hundred images need many small steps; it is our choice, no paper has the digits.
+# A few hundred images need many small steps; our choice, because no paper uses the digits.
 DIGITS: Mapping[str, Value] = dict(epochs=30, batch_size=16, learning_rate=0.05, warmup_epochs=2, milestones=(24, 27))
-"""How the methods that train a network from the start do so on the profile `digits_lt`."""
+"""The recipe, on the profile `digits_lt`, of the methods that train a new network."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Recipe(Knobs):
     """Epochs, batch and SGD; methods add their own knobs by inheriting from it.
 
     Knobs that count epochs (`warmup_epochs`, `milestones`) are stated for the paper's
-    number of epochs; `resolve` shrinks them together with it.
+    number of epochs; `resolve` scales them together with it.
     """
 
     epochs: int = knob(200, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
@@ -67,7 +67,7 @@ class Recipe(Knobs):
 
     @classmethod
     def resolve(cls, profile: str, given: Mapping[str, Any], *, complete: bool = False) -> Self:
-        """Return the papers' setting for `profile` with `given` laid over it.
+        """Return the papers' setting for `profile`, with the values of `given` in place of the papers'.
 
         Where `given` changes `epochs` but not the knobs that count epochs, these keep
         their share of the run: 400 epochs with milestones 320 and 360 become 10 with 8 and 9.
@@ -95,7 +95,7 @@ class Recipe(Knobs):
 
     @classmethod
     def _within_order(cls, values: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
-        """Return the values with those that nobody gave at most as large as the knob that bounds them."""
+        """Return the values; those that were not given are lowered to the knob that bounds them."""
         for name, spec in cls.specs().items():
             if name in given or not isinstance(spec.at_most, str):
                 continue
@@ -105,9 +105,9 @@ class Recipe(Knobs):
         return values
 
     def following(self, world: World, stated: Collection[str]) -> Self:
-        """Return the recipe with the values that nobody stated made to follow the data; see `Knobs.following`.
+        """Return the recipe, with the values that were not set adapted to the data; see `Knobs.following`.
 
-        Epochs follow only where nothing that counts epochs is stated; what counts epochs shrinks with them.
+        Epochs are adapted only if no knob that counts epochs is set; these knobs are scaled with the epochs.
         """
         if self.specs()["epochs"].high == 0:
             return self  # it trains nothing
@@ -133,6 +133,6 @@ class Recipe(Knobs):
 
 
 def _scaled(value: Any, share: float) -> Value:
-    if isinstance(value, tuple):  # a decay that came later than the start stays so
+    if isinstance(value, tuple):  # a decay after the first epoch stays after it
         return tuple(max(round(v * share), min(v, 1)) for v in value)
     return int(round(value * share))

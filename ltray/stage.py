@@ -1,4 +1,4 @@
-"""The contract: what a method says to the engine, and what the engine gives back."""
+"""The contract: what a method declares to the engine, and what the engine provides."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class View:
     """One augmented version of each image.
 
     Attributes:
-        name: What the stage calls it: `batch["query"]`.
+        name: Its key in the batch: `batch["query"]`.
         augmentation: A policy of `ltray.data.transforms.policies`, resolved per image size.
     """
 
@@ -32,11 +32,11 @@ class View:
 
 @dataclass(frozen=True)
 class Patches(View):
-    """Small crops cut from another view, before its photometric half; their boxes come along.
+    """Small crops cut from another view, before its photometric transforms, with their boxes.
 
     Attributes:
         of: Name of the view they are cut from.
-        count: Patches an image, L.
+        count: Patches per image, L.
         size: Side of a patch after resizing, in pixels.
         scale: Range of the patch's share of the area (or of each side, see `boxes`).
         boxes: A name of `ltray.data.transforms.patches.BOXES`: "area" (DSCL's code) or "side" (its Algorithm 1).
@@ -51,7 +51,7 @@ class Patches(View):
 
 @dataclass
 class Batch:
-    """What one worker sees of one step.
+    """One worker's images of one step.
 
     Attributes:
         views: Normalised images (B, 3, H, W) by view name; patches are (B, L, 3, h, w).
@@ -70,19 +70,20 @@ class Batch:
 
 
 class Stage(nn.Module):
-    """A stretch of training with one objective.
+    """A part of the training with one objective.
 
-    What it remembers between steps is a parameter or a registered buffer, allocated in
+    Its state between steps is a parameter or a registered buffer, allocated in
     `__init__`: the checkpoint is `state_dict()` and a position.
 
     Attributes:
         recipe: Epochs, batch size, learning rate.
-        network: What `logits` asks and a following method continues from; set by the subclass's `__init__`.
+        network: The network that `logits` evaluates and that a following method continues from; set by the
+            subclass's `__init__`.
         views: The views `forward` reads, and no others.
-        source: What it trains on: "images", or "features" of the frozen network.
+        source: Its training input: "images", or "features" of the frozen network.
         sampling: The order of an epoch, a name of `ltray.data.sampling.SAMPLINGS`; under
             "pairs" labels and indices are those of the first image.
-        class_run: Images in a row of a class under "class_aware".
+        class_run: Number of consecutive images of a class under "class_aware".
         long_epoch: Whether an epoch of "class_aware" has n_max·K draws instead of N.
         optimizer: A name of `ltray.engine.optimizers.OPTIMIZERS`.
     """
@@ -100,11 +101,11 @@ class Stage(nn.Module):
         self.recipe = recipe
 
     def forward(self, batch: Batch) -> Losses:
-        """Return the loss terms of a batch; called in training mode, once a step."""
+        """Return the loss terms of a batch; called in training mode, once per step."""
         raise TypeError(f"{type(self).__name__} must define forward(batch).")
 
     def logits(self, images: Tensor) -> Tensor:
-        """Return scores (B, K) of evaluation images: the network's, without what belongs to training.
+        """Return scores (B, K) of evaluation images: the network's, without terms that apply only in training.
 
         Called in evaluation mode; changes nothing.
         """
@@ -112,7 +113,7 @@ class Stage(nn.Module):
         return scores
 
     def prepare(self, data: "TrainingData") -> None:
-        """Do what must be done once before the first epoch; results go into buffers."""
+        """Compute what is needed once before the first epoch; results are stored in buffers."""
 
     def select(self, data: "TrainingData") -> Tensor | None:
         """Return the training positions to use (int64), or None for all; a pure function of buffers."""
@@ -131,13 +132,13 @@ class Stage(nn.Module):
         return [self]
 
     def begin_epoch(self, epoch: int) -> None:
-        """Set what depends on the epoch alone (deferred re-weighting and the like)."""
+        """Set what depends only on the epoch (such as deferred re-weighting)."""
 
     def end_epoch(self, data: "TrainingData") -> None:
-        """Look at the training set after an epoch's last step (choice of an epoch); results go into buffers."""
+        """Evaluate the training set after an epoch's last step (choice of an epoch); results are stored in buffers."""
 
     def chosen(self) -> dict[str, float]:
-        """Return what was chosen without training (τ, T), by symbol, for reports."""
+        """Return the values that were chosen without training (τ, T), by symbol, for reports."""
         return {}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -147,7 +148,7 @@ class Stage(nn.Module):
 
 @dataclass(frozen=True)
 class BuildContext:
-    """The world a method is built into.
+    """The inputs from which a method builds its stages.
 
     Attributes:
         tail: Class counts of the training set.
@@ -177,10 +178,10 @@ class BuildContext:
 
 @dataclass(frozen=True)
 class Method:
-    """One paper's system: its knobs and how they become stages.
+    """The method of one paper: its knobs, and the function that builds its stages from them.
 
     Attributes:
-        name: What it is called in settings and files.
+        name: Its name in settings and files.
         paper: Authors, title, venue and link, one line.
         knobs: Its hyperparameters.
         stages: Builds the stages; the last one's `logits` are the method's prediction.
@@ -203,21 +204,21 @@ class Method:
 
     @property
     def reference(self) -> str:
-        """What the setting `methods` names it by: its name, or its dotted path."""
+        """Its entry in the setting `methods`: its name, or its dotted path."""
         return self.path or self.name
 
     @property
     def builds(self) -> bool:
-        """Whether it builds a network of its own."""
+        """Whether it builds a new network."""
         return self.distils or not self.needs_network
 
 
 class TrainingData(Protocol):
-    """The training set at rest: what `prepare` and `select` may look at."""
+    """The training set without augmentation, for `prepare` and `select`."""
 
     @property
     def labels(self) -> Tensor:
-        """Labels of the training set in its own order (N,), int64."""
+        """Labels of the training set in its order (N,), int64."""
         ...
 
     def features(self, network: nn.Module) -> Tensor:
@@ -238,7 +239,7 @@ class Loader(Protocol):
 
     @property
     def steps(self) -> int:
-        """Steps an epoch."""
+        """Steps per epoch."""
         ...
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
@@ -267,7 +268,7 @@ class Data(Protocol):
         ...
 
     def selection(self) -> EvaluationLoader:
-        """Images that epochs and trials are compared on: validation, or test under `paper`."""
+        """The images on which epochs and trials are compared: validation, or test under `paper`."""
         ...
 
     def test(self) -> EvaluationLoader:

@@ -1,4 +1,4 @@
-"""Trains stages; knows no method and no cluster.
+"""The engine, which trains stages. It depends on no method and on no cluster.
 
 * `checkpoint`: what is saved after an epoch.
 * `ema`: moving average of the weights.

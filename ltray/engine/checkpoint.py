@@ -1,4 +1,4 @@
-"""What is saved between two epochs, and reading it back."""
+"""Checkpoints: the state saved after an epoch, and functions that write and read it."""
 
 import errno
 import json
@@ -25,14 +25,14 @@ REMEDY = "delete the folder of this checkpoint to continue from an earlier one"
 
 @dataclass(frozen=True)
 class Position:
-    """How far a run has come.
+    """The progress of a run.
 
     Attributes:
         stage: Index of the stage.
         epoch: Finished epochs of that stage.
         total_epochs: Finished epochs over all stages; the fidelity of early stopping.
         best: Best value of the selection metric in this stage, -1 before the first.
-        best_epoch: `total_epochs` at which it was reached.
+        best_epoch: `total_epochs` at which `best` was reached.
     """
 
     stage: int = 0
@@ -49,7 +49,7 @@ class Position:
         """Return the position one epoch later.
 
         Args:
-            value: What the selection metric was after that epoch.
+            value: The selection metric after that epoch.
         """
         done, better = self.total_epochs + 1, value > self.best
         return replace(
@@ -63,17 +63,17 @@ class Position:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything needed to go on as if nothing had happened.
+    """The complete state from which a run continues with bit-equal results.
 
     Randomness and the learning rate are functions of the position and need no state.
 
     Attributes:
-        position: How far the run has come.
+        position: The progress of the run.
         stages: `state_dict` of all stages: weights, queues, averages.
         optimizer: `state_dict` of the current stage's optimiser.
         settings: The run's settings, flat.
-        context: What prediction needs besides: class names, counts.
-        metrics: What was reported together with it.
+        context: Further data for prediction: class names, counts.
+        metrics: The metrics reported together with it.
         average: The moving average of the current stage's weights, under their names in
             `stages`; empty where none is kept.
     """
@@ -87,11 +87,11 @@ class Checkpoint:
     average: Mapping[str, Tensor] = field(default_factory=dict)
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the `state_dict` to predict with and to go on from: `stages`, averages in their place."""
+        """Return the `state_dict` for prediction and for following methods: `stages`, with averaged weights if any."""
         return dict(self.stages) | dict(self.average)
 
     def save(self, folder: Path) -> Path:
-        """Write `checkpoint.pt`, then `summary.json` that vouches for it, each renamed into place.
+        """Write `checkpoint.pt`, then `summary.json` with its size and digest; each is renamed into place.
 
         Raises:
             OSError: They cannot be written, with the file's name.
@@ -109,7 +109,7 @@ class Checkpoint:
 
         Raises:
             FileNotFoundError: `folder` holds no checkpoint.
-            UsageError: It is damaged, or something else than a checkpoint of ltray.
+            UsageError: It is damaged, or not a checkpoint of ltray.
         """
         path = folder / FILE_NAME
         if not path.is_file():
@@ -118,7 +118,7 @@ class Checkpoint:
         with reading(path, "is not a checkpoint of ltray"):
             try:
                 return cls.from_plain(torch.load(path, map_location=device, weights_only=True))
-            except pickle.UnpicklingError as error:  # its text is a page on how to run the code in the file
+            except pickle.UnpicklingError as error:  # its message explains how to run the code in the file
                 raise UsageError(
                     f"{printable(path)}: is not a checkpoint of ltray: it contains more than weights, or is damaged."
                 ) from error
@@ -139,7 +139,7 @@ def _write(content: Mapping[str, Any], target: Path) -> None:
         with replacing(target) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
     except (OSError, RuntimeError) as error:
-        cause = error.__context__ if isinstance(error, RuntimeError) else error  # torch raises one of its own over it
+        cause = error.__context__ if isinstance(error, RuntimeError) else error  # torch raises another error from it
         if isinstance(cause, OSError):
             raise OSError(cause.errno, cause.strerror, str(target)) from error
         raise
@@ -151,8 +151,8 @@ _PLAIN = ("stages", "optimizer", "settings", "context", "metrics", "average")
 def metrics_of(folder: Path) -> dict[str, float] | None:
     """Return the metrics reported with a checkpoint, or None where it is not complete.
 
-    A process killed while it copies a checkpoint leaves a part of it; the summary's byte count tells. The digest of the
-    weights is compared when they are loaded.
+    A process killed while it copies a checkpoint leaves a part of it, which the summary's byte count reveals. The
+    digest of the weights is compared when they are loaded.
 
     Raises:
         UsageError: The summary is damaged.
@@ -166,7 +166,7 @@ def metrics_of(folder: Path) -> dict[str, float] | None:
 
 
 def check_weights_digest(folder: Path) -> None:
-    """Compare a checkpoint's file with its summary, where there is one; an earlier version wrote a byte count alone.
+    """Compare a checkpoint's file with its summary, where there is one; an earlier version wrote only a byte count.
 
     Raises:
         UsageError: They differ.
@@ -183,7 +183,7 @@ def check_weights_digest(folder: Path) -> None:
 
 
 def _summary(folder: Path) -> dict[str, Any] | None:
-    """Return a checkpoint's summary, or None where there is none or a killed process left its beginning."""
+    """Return a checkpoint's summary, or None if it is absent or a killed process left it incomplete."""
     path = folder / SUMMARY_NAME
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""A moving average of the weights: what a stage is judged by, and what it leaves, where it is asked for."""
+"""A moving average of the weights, with which a stage is evaluated and which it passes on, if enabled."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,15 +18,15 @@ class WeightAverage:
     BatchNorm's running mean and variance are averaged with the same decay, not copied: a
     copy would describe the activations of the newest weights, not of the average, and a
     pass over the training set to measure them anew would cost as much as an epoch. All
-    else (queues, prototypes, counters) is memory and not weights, and stays as it is.
+    else (queues, prototypes, counters) is not a weight and is not averaged.
 
     The decay of update t (from 0) is min(decay, (1 + t) / (10 + t)), so that a short run
-    forgets its untrained weights. It depends on the position alone: nothing but the
+    soon discards its untrained weights. It depends only on the position: nothing but the
     average itself needs saving. Averages of equal weights are equal on every worker.
 
     Args:
         stage: In training mode, as `set_training_mode` leaves it.
-        decay: Share of the old average kept a step, in (0, 1).
+        decay: Share of the old average kept per step, in (0, 1).
 
     Source: the ramp of the decay is that of TensorFlow's ExponentialMovingAverage.
     """
@@ -38,17 +38,17 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Follow the weights after a step of the optimiser.
+        """Update the average after a step of the optimiser.
 
         Args:
-            step: Steps that the stage took before this one.
+            step: Number of earlier steps of the stage.
         """
         decay = min(self._decay, (1 + step) / (10 + step))
         get_ema_multi_avg_fn(decay)(self._averages, self._live, step)  # type: ignore[no-untyped-call]
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Let the stage hold the average, to be evaluated, and its own weights again afterwards."""
+        """Load the average into the stage for an evaluation, and restore the stage's weights afterwards."""
         self._swap()
         try:
             yield
@@ -56,7 +56,7 @@ class WeightAverage:
             self._swap()
 
     def settle(self) -> None:
-        """Make the average the stage's weights: what it hands on once it has ended."""
+        """Replace the stage's weights by the average at the end of the stage."""
         with torch.no_grad():
             for live, average in zip(self._live, self._averages, strict=True):
                 live.copy_(average)
@@ -72,7 +72,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def load(self, saved: Mapping[str, Tensor], everything: nn.Module) -> None:
-        """Take up what `state` returned."""
+        """Load what `state` returned."""
         for name, average in self.state(everything).items():
             average.copy_(saved[name])
 
@@ -95,7 +95,7 @@ def averaged_tensors(stage: Stage) -> list[Tensor]:
 
 
 def check_average(method: str, stages: Sequence[Stage]) -> None:
-    """Check that `average_decay` means something to the stages of a method.
+    """Check that `average_decay` applies to the stages of a method.
 
     Raises:
         UsageError: None of them trains, or one that would be averaged chooses its weights itself.

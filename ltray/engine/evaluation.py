@@ -1,4 +1,4 @@
-"""The metrics of a model on a split, from how many images of each class were seen, predicted and right."""
+"""The metrics of a model on a split, from the number of images, predictions and correct predictions of each class."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,13 +84,13 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(stage: Stage, images: EvaluationLoader, *, classes: int, device: torch.device) -> Evaluation:
-    """Classify every image once, over all workers, and leave the stage as it was.
+    """Classify every image once, over all workers; the stage is not changed.
 
     Args:
         stage: Its `logits` are evaluated, in evaluation mode.
         images: This worker's share.
         classes: Number of classes K.
-        device: Where the stage lives.
+        device: The device of the stage.
     """
     counts = torch.zeros(3, classes, dtype=torch.int64, device=device)
     with _in_evaluation_mode(stage):
@@ -102,7 +102,7 @@ def evaluate(stage: Stage, images: EvaluationLoader, *, classes: int, device: to
 
 @torch.no_grad()
 def classify(stage: Stage, images: EvaluationLoader) -> tuple[Tensor, Tensor]:
-    """Return this worker's logits (n, K), float32, and labels (n,), on the CPU; the stage stays as it was.
+    """Return this worker's logits (n, K), float32, and labels (n,), on the CPU; the stage is not changed.
 
     Args:
         stage: Its `logits` are evaluated, in evaluation mode.

@@ -25,7 +25,7 @@ FINITE_CHECK_EVERY = 16  # steps; every step would make a GPU wait for the host
 
 
 def planned_epochs(stages: Sequence[Stage]) -> int:
-    """Return how often a whole run reports; a stage without epochs reports once."""
+    """Return the number of reports of a run; a stage without epochs reports once."""
     return sum(max(stage.recipe.epochs, 1) for stage in stages)
 
 
@@ -34,16 +34,16 @@ def train(
 ) -> Position:
     """Train the stages in turn, from a checkpoint where there is one.
 
-    A stage without epochs does its work in `prepare` and is evaluated once. One with
+    A stage without epochs works only in `prepare` and is evaluated once. One with
     `average_decay` is evaluated with its averaged weights, which also are what the next
     stage, and whoever predicts from the checkpoint, gets.
 
     Args:
         stages: At least one; the last one's `logits` are the run's prediction.
         data: The data set.
-        session: Gets metrics and a checkpoint after every epoch.
+        session: Receives metrics and a checkpoint after every epoch.
         run: Seed, device, provenance.
-        saved: What the session's `resume` gave.
+        saved: The checkpoint that the session's `resume` returned.
 
     Returns:
         The final position, with the best epoch.
@@ -78,7 +78,7 @@ def train(
 def _begin_stage(
     stage: Stage, data: Data, saved: Checkpoint | None, *, everything: nn.Module, position: Position, run: Run
 ) -> Optimization:
-    """Prepare a stage, or take it up from a checkpoint of its own epochs."""
+    """Prepare a stage, or restore it from a checkpoint that was saved during its epochs."""
     if position.epoch == 0:
         seed_step(run.seed, position.stage, 0, 0)
         set_training_mode(stage)
@@ -98,7 +98,7 @@ def _epochs(
         if position.epoch == 0:
             yield {}
         return
-    # A stage of its own seed, so that two stages never share an order.
+    # Each stage has a separate seed, so that two stages never share an order.
     seed = derived_seed(run.seed, position.stage)
     loader = data.training(stage, stage.select(data.without_augmentation()), seed=seed)
     model = data_parallel(stage)
@@ -139,7 +139,7 @@ def _train_epoch(
 
 
 def _evaluate(stage: Stage, data: Data, average: WeightAverage | None, run: Run) -> dict[str, float]:
-    """Return the metrics of a stage, with its average for weights where it has one."""
+    """Return the metrics of a stage, evaluated with its averaged weights if it has them."""
     with average.in_place() if average else nullcontext():
         found = evaluate(stage, data.selection(), classes=data.tail.classes, device=run.device)
     metrics = found.metrics(data.tail, run.selection)

@@ -1,4 +1,4 @@
-"""The optimizers by name, and what moves the weights of a stage."""
+"""The optimizers by name, and what updates the weights of a stage."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from ltray.stage import Stage
 
 
 def sgd(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
-    """Build SGD with momentum, as every method here trains."""
+    """Build SGD with momentum, which every method here uses."""
     return torch.optim.SGD(
         groups,
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
-        nesterov=recipe.nesterov and recipe.momentum > 0.0,  # without momentum there is nothing to look ahead by
+        nesterov=recipe.nesterov and recipe.momentum > 0.0,  # Nesterov needs momentum
     )
 
 
 OPTIMIZERS: Mapping[str, Callable[[list[dict[str, Any]], Recipe], Optimizer]] = {"sgd": sgd}
-"""What builds an optimizer of parameter groups from a recipe, by the name that `Stage.optimizer` holds."""
+"""Builders of an optimizer from parameter groups and a recipe, by the name in `Stage.optimizer`."""
 
 
 def new_optimizer(stage: Stage) -> Optimizer | None:
@@ -43,7 +43,7 @@ def new_optimizer(stage: Stage) -> Optimizer | None:
 
 
 def _load(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
-    """Load an optimizer's memory (momentum) but not its settings: these are the run's, which a population may change.
+    """Load an optimizer's state (momentum) but not its settings, which population-based training may change.
 
     Args:
         optimizer: Freshly built, with the run's own settings.
@@ -57,11 +57,11 @@ def _load(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Optimization:
-    """What moves a stage's weights, and the average that follows them.
+    """The optimizer of a stage's weights, and their moving average.
 
     Attributes:
         optimizer: None for a stage without epochs.
-        average: The moving average of the weights; None where none is asked for.
+        average: The moving average of the weights; None if it is off.
     """
 
     optimizer: Optimizer | None
@@ -69,7 +69,7 @@ class Optimization:
 
     @classmethod
     def of(cls, stage: Stage) -> "Optimization":
-        """Return a stage's, at its first step.
+        """Return the updater of a stage, before its first step.
 
         Args:
             stage: In training mode, as `set_training_mode` leaves it.

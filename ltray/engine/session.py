@@ -1,4 +1,4 @@
-"""What a run is given: who takes its reports, and what stays fixed while it trains."""
+"""The inputs of a run: the receiver of its reports, and its constants."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,29 +10,29 @@ from ltray.engine.checkpoint import Checkpoint
 
 
 class Session(Protocol):
-    """Whoever started the run: Ray in production, memory in tests."""
+    """The receiver of a run's reports: Ray in production, memory in tests."""
 
     def resume(self) -> Checkpoint | None:
         """Return the checkpoint to continue from, or None for a fresh run."""
         ...
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Take the metrics and the state at the end of an epoch; called on every worker."""
+        """Receive the metrics and the state at the end of an epoch; called on every worker."""
         ...
 
 
 @dataclass(frozen=True)
 class Run:
-    """What stays fixed while a run trains.
+    """The constants of a run.
 
     Attributes:
         seed: Seed of order, augmentation and every random draw.
-        device: Where the stages live.
+        device: The device of the stages.
         selection: Prefix of the metrics that epochs are compared on: "val", or "test"
             under the `paper` protocol.
-        objective: The metric that epochs are compared on, such as "acc_few".
+        objective: The metric by which epochs are compared, such as "acc_few".
         settings: The run's settings, kept in every checkpoint.
-        context: What prediction needs besides; see `Checkpoint`.
+        context: Further data for prediction; see `Checkpoint`.
     """
 
     seed: int
@@ -44,5 +44,5 @@ class Run:
 
     @property
     def metric(self) -> str:
-        """The metric that epochs are compared on, such as "val/acc_all"."""
+        """The metric by which epochs are compared, such as "val/acc_all"."""
         return f"{self.selection}/{self.objective}"

@@ -1,4 +1,4 @@
-"""BatchNorm cannot normalise a single value a channel: a step that gives it one is refused."""
+"""BatchNorm cannot normalise a single value per channel: such a step raises a UsageError."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,15 +18,15 @@ OVER_WORKERS = (WorkersBatchNorm, nn.SyncBatchNorm, FlowBatchNorm)
 
 @contextmanager
 def refusing_single_values(stage: Stage) -> Iterator[None]:
-    """Turn a BatchNorm's single value a channel into a sentence, during a step of one image a worker.
+    """Raise a UsageError for a BatchNorm with a single value per channel, in a step of one image per worker.
 
-    Whether one image is too few depends on the layer: a feature map has many values a channel, a vector has one.
+    Whether one image is too few depends on the layer: a feature map has many values per channel, a vector has one.
 
     Args:
-        stage: What trains.
+        stage: The stage that trains.
 
     Raises:
-        UsageError: A layer in training mode gets one; on every worker alike.
+        UsageError: A layer in training mode gets a single value; raised on every worker.
     """
     workers = world_size()
     layers = [m for m in stage.modules() if isinstance(m, _BatchNorm | FlowBatchNorm)]

@@ -12,18 +12,18 @@ from ltray.engine.train_step import set_training_mode, train_step
 from ltray.lr_schedule import learning_rate
 from ltray.stage import Data, EvaluationLoader, Stage
 
-WARM, STEPS = 1, 4  # the first step pays for memory, compiled kernels and the first decoding
+WARM, STEPS = 1, 4  # the first step includes allocation, compilation of kernels and the first decoding
 LONGEST = 30.0  # seconds; slow steps are timed fewer times
 
 
 @dataclass(frozen=True)
 class StageTime:
-    """What an epoch of a stage costs.
+    """The cost of an epoch of a stage.
 
     Attributes:
-        epochs: How many it has; 0 where it only prepares.
-        steps: Steps an epoch.
-        step: Seconds a step; None where it was not measured.
+        epochs: Its number of epochs; 0 if it only prepares.
+        steps: Steps per epoch.
+        step: Seconds per step; None if it was not measured.
         evaluation: Seconds of the evaluation after every epoch.
     """
 
@@ -41,14 +41,14 @@ class StageTime:
 def time_stage(stage: Stage, data: Data, device: torch.device, *, images: int) -> StageTime:
     """Train a stage for a few steps, as the loop does, and evaluate it; its weights change.
 
-    A stage that trains on features is not timed: they come from the network as it will be
+    A stage that trains on features is not timed: they come from the network as it is
     when its training is over, and its steps are small.
 
     Args:
         stage: The stage, on `device`.
         data: The data set.
         device: Where to compute.
-        images: How many images every epoch is evaluated on.
+        images: Number of images in the evaluation of every epoch.
     """
     evaluation = images * _seconds_an_image(stage, data.selection(), device)
     optimizer = new_optimizer(stage)
@@ -72,7 +72,7 @@ def time_stage(stage: Stage, data: Data, device: torch.device, *, images: int) -
 
 @torch.no_grad()
 def _seconds_an_image(stage: Stage, loader: EvaluationLoader, device: torch.device) -> float:
-    """Return the mean seconds of classifying an image, over the first batches."""
+    """Return the mean seconds per classified image, over the first batches."""
     stage.eval()
     started, done = time.perf_counter(), 0
     for images, _ in loader:
@@ -85,7 +85,7 @@ def _seconds_an_image(stage: Stage, loader: EvaluationLoader, device: torch.devi
 
 
 def _seconds_each(steps: Iterator[None]) -> float:
-    """Return the mean seconds of a few steps after the first ones; of those alone where there are no more."""
+    """Return the mean seconds of a few steps after the first steps, or of the first if there are no others."""
     started = time.perf_counter()
     times = []
     for _ in islice(steps, WARM + STEPS):
@@ -98,6 +98,6 @@ def _seconds_each(steps: Iterator[None]) -> float:
 
 
 def _wait(device: torch.device) -> None:
-    """Wait until an accelerator has done what it was given."""
+    """Wait until an accelerator has completed its queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -13,7 +13,7 @@ from ltray.stage import Batch, Stage
 
 
 class NotFinite(ArithmeticError):
-    """A loss term is NaN or infinite; training on would only spread it."""
+    """A loss term is NaN or infinite, so that training cannot continue."""
 
 
 def train_step(
@@ -44,7 +44,7 @@ def train_step(
 
 
 def set_training_mode(stage: Stage) -> None:
-    """Put what `trained()` names into training mode; freeze the rest in evaluation mode."""
+    """Put the modules that `trained()` returns into training mode; freeze the rest in evaluation mode."""
     stage.eval().requires_grad_(False)
     for module in stage.trained():
         module.train().requires_grad_(True)
@@ -59,13 +59,13 @@ def seed_step(seed: int, stage: int, epoch: int, step: int) -> None:
 
 
 def derived_seed(*numbers: int) -> int:
-    """Return a seed below 2^56 that is a function of several numbers, different for different ones."""
+    """Return a seed below 2^56 that is a function of several numbers; different numbers give different seeds."""
     digest = hashlib.blake2b(repr(numbers).encode(), digest_size=7).digest()
     return int.from_bytes(digest, "big")
 
 
 def check_finite(sums: Mapping[str, Tensor], epoch: int, step: int) -> None:
-    """Check the loss terms, summed over an epoch's steps so far; every worker comes to the same result.
+    """Check the loss terms, summed over an epoch's steps so far; the result is the same on every worker.
 
     Args:
         sums: This worker's sums, by name.

@@ -1,4 +1,4 @@
-"""The table of contents: every method by name.
+"""All methods by name.
 
 A method of several files is a package; its name here must stay the package's, so that only its `METHOD` is imported.
 

@@ -1,4 +1,4 @@
-"""Balanced Softmax: scores are trained as if classes were as frequent at test as in training."""
+"""Balanced Softmax: cross-entropy of scores to which the logarithm of the class prior is added in training."""
 
 from collections.abc import Sequence
 

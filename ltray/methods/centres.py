@@ -1,4 +1,4 @@
-"""What PaCo, GPaCo and their multi-task baseline share: knobs, and the loss with class centres."""
+"""The knobs and the loss with class centres that PaCo, GPaCo and their multi-task baseline share."""
 
 import math
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from ltray.recipe import DIGITS, Recipe
 LARGE: dict[str, Value] = dict(
     temperature=0.2, queue_size=8192, projection_width=128, learning_rate=0.02, schedule="cosine"
 )
-# At CIFAR's τ = 0.05 a class centre meets samples with e^20 in its softmax: more steps than the digits have
-# go by before it is told from other centres. 0.2 is the large sets' τ.
+# At CIFAR's τ = 0.05 a class centre competes with samples of weight e^20 in the softmax. The digits have too few steps
+# to separate it from the other centres. 0.2 is the large sets' τ.
 QUEUE_DIGITS: dict[str, Value] = dict(DIGITS, temperature=0.2, queue_size=128)
 
 
@@ -25,7 +25,7 @@ class QueueKnobs(Recipe):
     """Recipe, temperature, queue and embedding.
 
     Sources: the scripts of the official code. It lists no CIFAR-10-LT script; CIFAR-100-LT's
-    values stand in. Its CIFAR code runs epoch 10 at 1.1·lr; here the warm-up ends before.
+    values are used. Its CIFAR code runs epoch 10 at 1.1·lr; here the warm-up ends before.
     """
 
     epochs: int = Recipe.redeclared("epochs", 400)

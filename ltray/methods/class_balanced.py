@@ -59,7 +59,7 @@ def one_versus_all(scores: Tensor, labels: Tensor, weight: Tensor, *, gamma: flo
     """
     target = F.one_hot(labels, scores.shape[1]).to(scores.dtype)
     entropy = F.binary_cross_entropy_with_logits(scores, target, reduction="none")
-    # (1 − p_t)^γ as exp(γ·log(1 − p_t)): finite gradients however certain the score.
+    # (1 − p_t)^γ as exp(γ·log(1 − p_t)): gradients are finite even for extreme scores.
     missed = torch.exp(gamma * F.logsigmoid(torch.where(target > 0, -scores, scores)))
     return ((missed * entropy).sum(dim=1) * weight[labels].to(scores.dtype)).mean()
 
@@ -88,7 +88,7 @@ class ClassBalanced(Stage):
 
 
 def _start_at_the_prior(classifier: nn.Module, classes: int) -> None:
-    """Start every sigmoid at 1/K, that K − 1 negatives an image do not swamp the first epochs."""
+    """Start every sigmoid at 1/K, so that the K − 1 negatives of each image do not dominate the first epochs."""
     bias = getattr(classifier, "bias", None)
     if not isinstance(bias, Tensor):
         raise UsageError(f"One-versus-all losses need a classifier with bias, but got {type(classifier).__name__}.")

@@ -1,4 +1,4 @@
-"""Cross-entropy on the long-tailed set as it is: the baseline that every paper beats."""
+"""Cross-entropy on the unmodified long-tailed set: the baseline that every paper improves on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ POLICIES = {"standard": "standard", "strong": "bcl_classify"}
 
 
 def policy_of(augmentation: str) -> str:
-    """Return the augmentation policy that the knob `augmentation` names: one of two words, or a dotted path."""
+    """Return the augmentation policy that the knob `augmentation` names: one of two names, or a dotted path."""
     return POLICIES.get(augmentation, augmentation)
 
 
 @dataclass(frozen=True)
 class BaselineKnobs(Recipe):
-    """How the one-view baselines train.
+    """The training recipe of the one-view baselines.
 
     Sources: CIFAR as in LDAM-DRW's official code (Cao et al., NeurIPS 2019), whose rate
     falls to 1 % at epoch 160 and 0.01 % at 180; ImageNet-LT and iNaturalist as stage 1 of

@@ -1,4 +1,4 @@
-"""cRT: the classifier is thrown away and trained anew, every class as often as any other."""
+"""cRT: a new classifier is trained on class-balanced batches; the backbone is frozen."""
 
 from collections.abc import Sequence
 

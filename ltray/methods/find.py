@@ -11,7 +11,7 @@ from ltray.recipe import Recipe
 from ltray.stage import Method
 
 RESERVED = ("dataset", "methods", "explore", "rows", "fix", "search", "stop", "trial", "finalists")
-"""What the keys of settings and search spaces begin with besides the names of methods."""
+"""Prefixes of the keys of settings and search spaces, in addition to the names of methods."""
 
 
 def find_method(reference: Any) -> Method:

@@ -57,7 +57,7 @@ class GPaCoKnobs(CentreKnobs):
 
 
 class TwoAnchorStage(Stage):
-    """Two passes through one network, every row an anchor; a subclass writes the loss.
+    """Two passes through one network; every row is an anchor; a subclass defines the loss.
 
     Args:
         knobs: Recipe, queue and embedding.
@@ -79,7 +79,7 @@ class TwoAnchorStage(Stage):
         self.register_buffer("log_prior", log_prior(context.tail, epsilon=1e-9), persistent=False)
 
     def forward(self, batch: Batch) -> Losses:
-        """Contrast both views with one another and the queue, then enqueue the second."""
+        """Contrast both views with each other and with the queue, then enqueue the second."""
         # Two passes, not one on both: each view has its own BatchNorm statistics.
         features = [self.network.backbone(batch[view.name]) for view in self.views]
         queries, keys = (unit(self.projector(rows)) for rows in features)

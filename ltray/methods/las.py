@@ -23,7 +23,7 @@ SHAPES: Mapping[str, Callable[[Tensor, float], Tensor]] = {
     "convex": lambda t, power: 1.0 + torch.sin(1.5 * math.pi + t * math.pi / 2),
     "exponential": lambda t, power: t**power,
 }
-"""How the smoothing rises with t = (n_k − n_min)/(n_max − n_min), from 0 to 1."""
+"""The increase of the smoothing with t = (n_k − n_min)/(n_max − n_min), from 0 to 1."""
 
 MOST_DRAWS = 50_000_000
 
@@ -86,7 +86,7 @@ def smoothing_by_class(
     CVPR 2021 (arXiv:2104.00466).
 
     Args:
-        tail: Class counts; with equal counts every class is a rarest one.
+        tail: Class counts; with equal counts every class is a rarest class.
         head: ε of the most frequent class.
         rare: ε of the rarest class.
         shape: A key of `SHAPES`.
@@ -101,7 +101,7 @@ def smoothing_by_class(
 def label_aware_loss(scores: Tensor, labels: Tensor, smoothing: Tensor) -> Tensor:
     """Mean of (1 − ε_y)·(−log p_y) + ε_y·mean_k(−log p_k).
 
-    The smoothing mass lies on all K classes, the label's own included (official code).
+    The smoothing mass lies on all K classes, including the label's class (official code).
 
     Args:
         scores: Logits (B, K).

@@ -1,4 +1,4 @@
-"""LDAM: larger margins for rarer classes; their weights only after the features have formed."""
+"""LDAM: larger margins for rarer classes; class weights start late, when the features are trained."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

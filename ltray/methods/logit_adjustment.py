@@ -11,7 +11,7 @@ from ltray.stage import BuildContext, Method, Stage
 
 @dataclass(frozen=True)
 class LogitAdjustmentKnobs(BaselineKnobs):
-    """The baselines' recipe, and how much of the prior to take out."""
+    """The baselines' recipe, and the strength τ of the adjustment."""
 
     adjustment: float = knob(
         1.0, "τ", "factor of log π in the training scores", low=0.0, high=10.0, search=(0.25, 2.0), tried=(1.0,)

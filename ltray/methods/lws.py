@@ -1,4 +1,4 @@
-"""LWS: the classifier stays as it is; one factor a class is learned."""
+"""LWS: the classifier is frozen; one factor per class is learned."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""MoCo and Balanced Softmax side by side: ResCom's baseline whose contrast knows no classes."""
+"""MoCo together with Balanced Softmax: ResCom's baseline, whose contrastive loss uses no labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class MoCoKnobs(ContrastiveBaselineKnobs, MomentumKnobs):
 
 
 def instance_contrast(queries: Tensor, keys: Tensor, memory: Tensor, *, temperature: float) -> Tensor:
-    """InfoNCE: tell an image's own key from the remembered keys of others.
+    """InfoNCE: classify an image's own key against the stored keys of other images.
 
     Source: He et al., CVPR 2020, eq. 1.
 

@@ -1,4 +1,4 @@
-"""Balanced Softmax and re-weighted SupCon side by side: the baseline of GPaCo's Table 14."""
+"""Balanced Softmax together with re-weighted SupCon: the baseline of GPaCo's Table 14."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from ltray.stage import BuildContext, Losses, Method, Stage
 
 @dataclass(frozen=True)
 class MultiTaskKnobs(QueueKnobs):
-    """The two tasks' balance and the weights of rare classes.
+    """The weights of the two tasks and of the rare classes.
 
     Sources: `MultiTaskLoss` of the official GPaCo code and its scripts; they hold none for
-    long-tailed CIFAR, where those of its balanced CIFAR-100 stand in. The code's class
+    long-tailed CIFAR; those of its balanced CIFAR-100 are used instead. The code's class
     weights all come out as 1 by mistake; the default is what the paper says it did.
     """
 

@@ -1,4 +1,4 @@
-"""Post-hoc logit adjustment: τ·log π is taken off a trained network's scores."""
+"""Post-hoc logit adjustment: τ·log π is subtracted from the scores of a trained network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ltray.stages.post_hoc import ROWS, PostHoc, PostHocKnobs
 
 @dataclass(frozen=True)
 class PostHocAdjustmentKnobs(PostHocKnobs):
-    """Where τ is looked for; equal ends fix it, at 1 as in the paper's main tables."""
+    """The range in which τ is searched; equal ends fix it, at 1 as in the paper's main tables."""
 
     tau_from: float = knob(0.0, "τ", "smallest τ allowed", low=0.0, high=10.0, at_most="tau_to")
     tau_to: float = knob(3.0, "τ", "largest τ allowed", low=0.0, high=10.0)

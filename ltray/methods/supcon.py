@@ -1,4 +1,4 @@
-"""SupCon and Balanced Softmax side by side: the framework that ResCom and BCL start from."""
+"""SupCon together with Balanced Softmax: the framework that ResCom and BCL extend."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ LARGE: dict[str, Value] = dict(
 
 @dataclass(frozen=True)
 class ContrastiveBaselineKnobs(Recipe):
-    """What the SupCon and MoCo baselines share.
+    """The knobs that the SupCon and MoCo baselines share.
 
     Sources: ResCom's Tables 3 and 6 and its Section 4.3.4, which run both in ResCom's recipe;
     the large sets' queue is one of the sizes of its Figure 4.
@@ -66,7 +66,7 @@ class ContrastiveBaselineKnobs(Recipe):
 
 @dataclass(frozen=True)
 class SupConKnobs(ContrastiveBaselineKnobs):
-    """SupCon + Balanced Softmax; `queue_size=0` is SupCon as published, pairs of the batch alone."""
+    """SupCon + Balanced Softmax; `queue_size=0` is SupCon as published, with pairs from the batch only."""
 
     siamese_balanced_softmax: bool = ResComKnobs.redeclared("siamese_balanced_softmax", False)
 
@@ -82,7 +82,7 @@ class SupConKnobs(ContrastiveBaselineKnobs):
 
 
 class SupConStage(Stage):
-    """Every row of two like views is an anchor against the others and a queue of first views."""
+    """Two views of one policy; every row is an anchor; its keys are the other rows and a queue of first views."""
 
     views = (View("first", "rescom"), View("second", "rescom"))
     log_prior: Tensor

@@ -27,7 +27,7 @@ FIELD_HEADINGS = ("setting", "symbol", "what it does", "legal", "default", "has 
 
 
 def method_rows() -> list[tuple[str, ...]]:
-    """Return one row a method, under `METHOD_HEADINGS`."""
+    """Return one row per method, under `METHOD_HEADINGS`."""
     rows: list[tuple[str, ...]] = []
     for method in METHODS.values():
         stages = _stages(method)
@@ -39,7 +39,7 @@ def method_rows() -> list[tuple[str, ...]]:
 
 
 def knob_rows(method: Method) -> list[tuple[str, ...]]:
-    """Return one row a knob, under `KNOB_HEADINGS`."""
+    """Return one row per knob, under `KNOB_HEADINGS`."""
     rows: list[tuple[str, ...]] = []
     defaults = method.knobs.resolve("default", {}).as_dict()
     for name, spec in method.knobs.specs().items():
@@ -66,7 +66,7 @@ def knob_rows(method: Method) -> list[tuple[str, ...]]:
 
 
 def field_rows(declared: type[Knobs]) -> list[tuple[str, ...]]:
-    """Return one row a setting of a data set, a search or a run, under `FIELD_HEADINGS`."""
+    """Return one row per setting of a data set, a search or a run, under `FIELD_HEADINGS`."""
     return [
         (f"`{name}`", spec.symbol, spec.help, _legal(spec), _text(getattr(declared, name)), _needed(spec.needs))
         for name, spec in declared.specs().items()

@@ -15,7 +15,7 @@ from ltray.stages.post_hoc import ROWS, PostHoc, PostHocKnobs
 
 @dataclass(frozen=True)
 class TauNormKnobs(PostHocKnobs):
-    """Where τ is looked for; equal ends fix it."""
+    """The range in which τ is searched; equal ends fix it."""
 
     tau_from: float = knob(0.0, "τ", "smallest τ allowed", low=0.0, high=4.0, at_most="tau_to")
     tau_to: float = knob(2.0, "τ", "largest τ allowed", low=0.0, high=4.0)
@@ -36,9 +36,9 @@ def normalised(weight: Tensor, tau: float | Tensor) -> Tensor:
 
 
 def tau_ranges(projections: Tensor, norms: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the intervals of τ on which x·w_k/|w_k|^τ is largest at the label.
+    """Return the intervals of τ on which x·w_k/|w_k|^τ is largest for the label.
 
-    Logarithms make lines of the scores: those of the positive ones where the label's is
+    The logarithms of the scores are lines in τ: those of the positive scores where the label's is
     positive, minus those of the absolute values where all are negative.
 
     Args:
@@ -59,7 +59,7 @@ def tau_ranges(projections: Tensor, norms: Tensor, labels: Tensor) -> tuple[Tens
 
 
 class TauNorm(PostHoc):
-    """A linear classifier without bias, its τ the best on the validation images."""
+    """A linear classifier without bias; its τ is the best on the validation images."""
 
     tau: Tensor
 

@@ -1,4 +1,4 @@
-"""Temperature scaling: the same predictions, with confidences that can be believed."""
+"""Temperature scaling: the same predictions, with calibrated confidences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ HALVINGS = 60  # of the logarithm's range: the digits of a float64
 
 @dataclass(frozen=True)
 class TemperatureKnobs(PostHocKnobs):
-    """Where T is looked for; equal ends fix it."""
+    """The range in which T is searched; equal ends fix it."""
 
     lowest: float = knob(0.01, "T", "smallest temperature allowed", low=1e-4, high=1e4, log=True, at_most="highest")
     highest: float = knob(100.0, "T", "largest temperature allowed", low=1e-4, high=1e4, log=True)
@@ -27,12 +27,12 @@ def best_temperature(scores: Tensor, labels: Tensor, *, lowest: float, highest: 
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017
     (arXiv:1706.04599), sec. 4.2. Cross-entropy is convex in 1/T, so that the sign of its
-    derivative says on which side the optimum lies.
+    derivative gives the side of the optimum.
 
     Args:
         scores: Logits (M, K).
         labels: Class indices (M,).
-        lowest: Smallest T, above 0; returned where the loss still falls there.
+        lowest: Smallest T, above 0; returned if the loss has no minimum above it.
         highest: Largest T.
     """
     ends = torch.tensor([lowest, highest], dtype=torch.float64).log()

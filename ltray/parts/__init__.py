@@ -1,4 +1,4 @@
-"""What two or more methods are made of.
+"""The parts that two or more methods share.
 
 * `adjusted_classifiers`: classifiers with scale, shift or temperature.
 * `agreement`: MCC and NMI.

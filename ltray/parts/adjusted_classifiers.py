@@ -1,11 +1,11 @@
-"""Classifiers that change another one's scores: scale per class, shift, temperature."""
+"""Classifiers that change the scores of another classifier: scale per class, shift, temperature."""
 
 import torch
 from torch import Tensor, nn
 
 
 class ClassScale(nn.Module):
-    """One learnable factor a class, 1 at the start.
+    """One learnable factor per class, initially 1.
 
     Args:
         classes: Number of classes K.

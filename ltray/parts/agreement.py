@@ -1,4 +1,4 @@
-"""How far predictions and labels agree beyond accuracy: the measures that DLSA reports.
+"""Measures of the agreement of predictions and labels, in addition to accuracy, as DLSA reports them.
 
 scikit-learn is imported where it is needed: it takes seconds, and every process of a training imports this file.
 """
@@ -19,7 +19,7 @@ def matthews_correlation(labels: Tensor, predictions: Tensor) -> float:
 
 
 def normalised_mutual_information(labels: Tensor, predictions: Tensor) -> float:
-    """Return the mutual information over the mean of both entropies, in [0, 1].
+    """Return the mutual information divided by the mean of both entropies, in [0, 1].
 
     Args:
         labels: Class indices (N,).

@@ -1,4 +1,4 @@
-"""The table of backbones: ResNet-32 for 32-pixel images, torchvision's for larger ones."""
+"""The backbones by name: ResNet-32 for 32-pixel images, torchvision's for larger ones."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +18,7 @@ def check_backbone(name: str) -> None:
     """Check that a backbone can be built.
 
     Args:
-        name: A key of `BACKBONES`, or the dotted path of another package's: "mypackage.nets:tiny".
+        name: A key of `BACKBONES`, or the dotted path of one in another package: "mypackage.nets:tiny".
 
     Raises:
         UsageError: No backbone has this name, or see `ltray.imported.imported`.

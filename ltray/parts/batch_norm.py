@@ -1,4 +1,4 @@
-"""BatchNorm over all workers, so that N workers compute what one would."""
+"""BatchNorm over all workers, so that N workers compute the same as one."""
 
 import torch
 import torch.nn.functional as F
@@ -11,15 +11,15 @@ from ltray.distributed import sum_with_gradient, world_size
 class WorkersBatchNorm(_BatchNorm):
     """BatchNorm1d and BatchNorm2d with the statistics of the rows of all workers, on CPU.
 
-    Mean first, then the variance about it: exact where one pass over squares would cancel.
+    The mean is computed first, then the variance about it: one pass over squares would lose digits by cancellation.
     Keys of the state and running statistics (unbiased variance) are torch's.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C) or (B, C, H, W); workers may bring different B.
+        """Normalise (B, C) or (B, C, H, W); B may differ between workers.
 
         Raises:
-            ValueError: A single value a channel in training, over all workers.
+            ValueError: A single value per channel in training, over all workers.
         """
         if not self.training:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
@@ -45,7 +45,7 @@ class WorkersBatchNorm(_BatchNorm):
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Take any number of dimensions from two."""
+        """Accept two or more dimensions."""
 
 
 def _per_channel(values: Tensor, like: Tensor) -> Tensor:
@@ -55,9 +55,9 @@ def _per_channel(values: Tensor, like: Tensor) -> Tensor:
 def synchronise(module: nn.Module) -> None:
     """Replace every BatchNorm1d and BatchNorm2d below `module` by one over all workers.
 
-    Parameters and buffers stay the same objects, and a layer that stands in several places
-    stays one. A layer with the attribute `local_batch_norm = True`, itself or on a module
-    above it, stays as it is: its workers see the same rows (BCL's prototypes) or must not
+    Parameters and buffers stay the same objects, and a layer that is used in several places
+    stays one layer. A layer with the attribute `local_batch_norm = True`, on itself or on a module
+    above it, is not replaced: its workers see the same rows (BCL's prototypes) or must not
     share statistics (PaCo's key encoder). With one worker nothing changes.
 
     Args:
@@ -68,7 +68,7 @@ def synchronise(module: nn.Module) -> None:
 
 
 def _synchronise_children(module: nn.Module, replaced: dict[nn.Module, nn.Module]) -> None:
-    for name, child in module._modules.items():  # named_children() would pass over a second name
+    for name, child in module._modules.items():  # named_children() would skip a second name
         if child is None or getattr(child, "local_batch_norm", False):
             continue
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""How far a classifier's confidence can be believed."""
+"""Calibration: the difference between a classifier's confidence and its accuracy."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Reliability:
-    """Accuracy and confidence in bins of equal width, what a reliability diagram shows.
+    """Accuracy and confidence in bins of equal width, as in a reliability diagram.
 
     Attributes:
         accuracy: Share of correct images of each bin (bins,), float64; 0 for an empty bin.

@@ -40,8 +40,8 @@ class ContrastBatch:
         labels: Class of each anchor (V·b,).
         keys: Unit embeddings (V·B, d), view after view, workers in rank order within a view.
         key_labels: Class of each key (V·B,).
-        own: Where each anchor stands among the keys (V·b,).
-        live: How many keys, from the first, a gradient can reach; None for all.
+        own: Index of each anchor among the keys (V·b,).
+        live: Number of keys, from the first, that can receive a gradient; None for all.
     """
 
     anchors: Tensor

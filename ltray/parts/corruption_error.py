@@ -39,7 +39,7 @@ def mean_corruption_error(errors: Tensor) -> float:
 
 
 def normalised_corruption_error(errors: Tensor) -> float:
-    """Return Hendrycks' mCE: each corruption's error over AlexNet's; ResCom's column "NmCE".
+    """Return Hendrycks' mCE: each corruption's error divided by AlexNet's; ResCom's column "NmCE".
 
     Args:
         errors: Error rates (15, severities) in the order of `ALEXNET`.

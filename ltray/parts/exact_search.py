@@ -1,4 +1,4 @@
-"""The value of one parameter that classifies the most images, exactly and without a grid.
+"""An exact search, without a grid, for the value of one parameter that classifies the most images correctly.
 
 Scores a_k − τ·s_k are lines in τ: an image is classified correctly on one interval of τ, and
 the number of correct images changes only at the intervals' ends.
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def correct_range(intercepts: Tensor, slopes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the open interval of τ on which a_k − τ·s_k is largest at the label.
+    """Return the open interval of τ on which a_k − τ·s_k is largest for the label.
 
     Args:
         intercepts: a (M, K), float64; −inf for a class that never wins.
@@ -19,8 +19,8 @@ def correct_range(intercepts: Tensor, slopes: Tensor, labels: Tensor) -> tuple[T
         labels: Class indices (M,).
 
     Returns:
-        low (M,) and high (M,), −inf and inf where nothing bounds; empty where low >= high.
-        Lines that coincide count for the first of their classes, as `argmax` has it.
+        low (M,) and high (M,), −inf and inf where there is no bound; empty where low >= high.
+        Lines that coincide count for the first of their classes, as in `argmax`.
     """
     own = labels.unsqueeze(1)
     lead = intercepts.gather(1, own) - intercepts  # the label leads class k where lead > τ·fall
@@ -34,14 +34,14 @@ def correct_range(intercepts: Tensor, slopes: Tensor, labels: Tensor) -> tuple[T
 
 
 def most_correct(low: Tensor, high: Tensor, *, start: float, stop: float, step: float = 0.0) -> float:
-    """Return the τ in [start, stop] inside the most intervals.
+    """Return the τ in [start, stop] that lies inside the most intervals.
 
     Args:
         low: Lower ends (M,), float64.
         high: Upper ends (M,).
         start: Smallest τ allowed.
         stop: Largest τ allowed.
-        step: Distance of the grid start, start + step, … to be searched, the papers' way; 0
+        step: Distance of the grid start, start + step, … to be searched, as in the papers; 0
             searches all τ and returns the middle of the widest best interval.
     """
     real = low < high
@@ -58,5 +58,5 @@ def most_correct(low: Tensor, high: Tensor, *, start: float, stop: float, step: 
 
 
 def _inside(low: Tensor, high: Tensor, points: Tensor) -> Tensor:
-    """Count, for each point, the intervals around it; both ends are sorted on their own."""
+    """Count, for each point, the intervals around it; lower and upper ends are sorted separately."""
     return torch.searchsorted(low, points) - torch.searchsorted(high, points, right=True)

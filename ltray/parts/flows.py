@@ -65,7 +65,7 @@ class MADE(nn.Module):
     def inverse(self, u: Tensor) -> Tensor:
         """Map u (B, D) back to x (B, D), one input after the other: D passes."""
         x = torch.zeros_like(u)
-        # By rank: the official code takes ranks for indices, wrong for most orders.
+        # By rank: the official code uses ranks as indices, which is wrong for most orders.
         for index in self.degrees.argsort().tolist():
             mean, log_scale = self._parameters_of(x)
             x[:, index] = u[:, index] * torch.exp(log_scale[:, index]) + mean[:, index]

@@ -33,7 +33,7 @@ class CosineClassifier(nn.Module):
 
 
 CLASSIFIERS: Mapping[str, Callable[[int, int], nn.Module]] = {"linear": nn.Linear, "cosine": CosineClassifier}
-"""What builds a classifier of a width and a number of classes: linear with bias, or cosine with scale 30."""
+"""Builders of a classifier from width and number of classes: linear with bias, or cosine with scale 30."""
 
 
 def new_classifier(kind: str, *, width: int, classes: int) -> nn.Module:
@@ -51,12 +51,12 @@ def new_classifier(kind: str, *, width: int, classes: int) -> nn.Module:
 
 
 def projector(width: int, hidden: int, out: int) -> nn.Sequential:
-    """Build Linear → BatchNorm → ReLU → Linear, as ResCom, PaCo and BCL have it."""
+    """Build Linear → BatchNorm → ReLU → Linear, as in ResCom, PaCo and BCL."""
     return nn.Sequential(nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, out))
 
 
 def mlp(*widths: int) -> nn.Sequential:
-    """Build Linear → ReLU → … → Linear without BatchNorm, as DSCL (two) and GPaCo (three) have it.
+    """Build Linear → ReLU → … → Linear without BatchNorm, as in DSCL (two layers) and GPaCo (three).
 
     Args:
         widths: Width of the input, of each hidden layer and of the output.

@@ -10,16 +10,16 @@ STARTS = ("random", "random_columns", "empty")
 
 
 class KeyQueue(nn.Module):
-    """Remembers the latest keys of all workers with their labels; all it knows is a buffer.
+    """Stores the latest keys of all workers with their labels; its complete state is in buffers.
 
     Positions count modulo the size, so that any batch fits any queue: an overflow wraps
-    around, and of a batch larger than the queue the last keys stay.
+    around, and a batch larger than the queue leaves its last keys.
 
     Args:
         size: Number of keys M, 0 or more.
         width: Width d of a key.
         classes: Number of classes K.
-        start: What it holds before the first keys. "random": unit keys with random labels,
+        start: Its content before the first keys. "random": unit keys with random labels,
             which take part until they are overwritten, as in DSCL's official code;
             "random_columns": PaCo's, where the columns instead of the rows have length 1;
             "empty": nothing.
@@ -68,7 +68,7 @@ class KeyQueue(nn.Module):
         """Write the keys of all workers, rank 0's first, over the oldest.
 
         Args:
-            keys: This worker's keys (b, d); every worker must bring as many.
+            keys: This worker's keys (b, d); the number must be the same on every worker.
             labels: Their classes (b,).
         """
         if self.size == 0:

@@ -1,4 +1,4 @@
-"""Cross-entropy that knows the class frequencies, and weights for rare classes."""
+"""Cross-entropy adjusted by the class frequencies, and weights for rare classes."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -45,7 +45,7 @@ def adjusted_cross_entropy(
     Args:
         scores: Scores (B, K).
         labels: Class indices (B,).
-        adjustment: What to add to each class's score (K,), any float type.
+        adjustment: Added to each class's score (K,), any float type.
         weight: Class weights (K,); the mean is then a weighted one, over the samples of
             all workers.
 

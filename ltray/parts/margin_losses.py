@@ -11,7 +11,7 @@ def class_balanced_weights(tail: LongTail, beta: float) -> Tensor:
     """Class weights w_k ∝ (1 − β)/(1 − β^n_k), scaled to sum to K; float64 (K,).
 
     Source: Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019
-    (arXiv:1901.05555), eq. 3. β = 0 weighs all classes alike, β = 1 by 1/n_k.
+    (arXiv:1901.05555), eq. 3. β = 0 gives all classes equal weights, β = 1 weights by 1/n_k.
 
     Args:
         tail: Class counts.
@@ -49,7 +49,7 @@ def ldam_margins(tail: LongTail, largest: float) -> Tensor:
 
 @full_precision
 def subtract_margins(scores: Tensor, labels: Tensor, margins: Tensor) -> Tensor:
-    """Lower each image's score of its own class by that class's margin.
+    """Subtract the margin of each image's class from the score of that class.
 
     Args:
         scores: Logits (B, K).

@@ -1,4 +1,4 @@
-"""The key encoder of MoCo, PaCo and DSCL: a slowly following copy of the trained one."""
+"""The key encoder of MoCo, PaCo and DSCL: a moving average of the trained encoder."""
 
 import copy
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ltray.knobs import Knobs, knob
 
 @dataclass(frozen=True)
 class MomentumKnobs(Knobs):
-    """The key encoder's hyperparameters, for methods to inherit from besides their recipe."""
+    """The key encoder's hyperparameters; methods inherit them in addition to their recipe."""
 
     key_momentum: float = knob(
         0.999,
@@ -37,18 +37,18 @@ class MomentumKnobs(Knobs):
 class MomentumCopy(nn.Module):
     """An exponential moving average of the parameters of a chain of modules.
 
-    Parameters follow, buffers do not: BatchNorm's running statistics come from the copy's
-    own passes, which are in training mode as in the papers' code. No gradient reaches it.
+    Parameters are averaged, buffers are not: BatchNorm's running statistics come from the copy's
+    passes, which are in training mode as in the papers' code. No gradient reaches it.
 
     Args:
-        sources: The modules to follow, applied in this order; copied as they are now.
+        sources: The modules to average, applied in this order; copied in their present state.
         momentum: m of θ_k ← m·θ_k + (1−m)·θ_q, in [0, 1].
-        shuffled: Whether BatchNorm stays local to a worker and the images are dealt anew to
+        shuffled: Whether BatchNorm stays local to a worker and the images are redistributed to
             the workers before each pass (MoCo, He et al. 2020, sec. 3.3), so that an image
             and its key do not share statistics. With one worker nothing changes.
 
     Attributes:
-        updates: How often it has followed, int64, shape (); decides the next shuffle.
+        updates: Number of updates so far, int64, shape (); determines the next shuffle.
     """
 
     never_trained = True  # read by the engine: training mode, frozen parameters
@@ -64,7 +64,7 @@ class MomentumCopy(nn.Module):
 
     @torch.no_grad()
     def follow(self, sources: Sequence[nn.Module]) -> None:
-        """Move every parameter a share 1 − m of the way to the sources' present ones."""
+        """Move every parameter by a share 1 − m towards the present parameter of the sources."""
         leaders = chain.from_iterable(source.parameters() for source in sources)
         for ours, theirs in zip(self.copy.parameters(), leaders, strict=True):
             ours.lerp_(theirs, 1.0 - self.momentum)
@@ -72,7 +72,7 @@ class MomentumCopy(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Map this worker's images (b, ...) to what the chain makes of them (b, d), without gradient."""
+        """Map this worker's images (b, ...) to the output of the chain (b, d), without gradient."""
         if self.shuffled and self.training and world_size() > 1:
             return self._encode_shuffled(images)
         encoded: Tensor = self.copy(images)

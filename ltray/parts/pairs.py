@@ -1,9 +1,9 @@
-"""Sums over the pairs of a contrastive batch, without a table of who is whose positive.
+"""Sums over the pairs of a contrastive batch, without a matrix of positive pairs.
 
 With similarities s_ij = a_i·k_j/τ, every supervised contrastive loss needs two numbers an
 anchor: the logarithm of its sum of exponentials, and the sum of its similarities to the keys
-of its class. The second is a product with the class's sum of keys, so that the only thing of
-size anchors × keys is the similarities themselves.
+of its class. The second is a product with the class's sum of keys, so that the only tensor of
+size anchors × keys is the similarities.
 """
 
 import math
@@ -18,12 +18,12 @@ from ltray.parts.contrast import ContrastBatch, similarity
 from ltray.parts.precision import full_precision
 
 # The official codes of PaCo and DSCL subtract a row's maximum and then add 1e-12 to its sum.
-# At τ = 0.05 that is felt: an anchor meets itself with e^20 and a stranger with e^0.
+# At τ = 0.05 this matters: an anchor's similarity to itself gives e^20, one of 0 gives e^0.
 EPSILON = 1e-12
 
 
 def extended(contrast: ContrastBatch, keys: Tensor, labels: Tensor) -> ContrastBatch:
-    """Return the batch with further keys (m, d) and their labels (m,) behind its own."""
+    """Return the batch with further keys (m, d) and their labels (m,) appended."""
     live = len(contrast.keys) if contrast.live is None else contrast.live
     return replace(
         contrast,
@@ -37,14 +37,14 @@ def extended(contrast: ContrastBatch, keys: Tensor, labels: Tensor) -> ContrastB
 def log_sum_exp(
     anchors: Tensor, keys: Tensor, own: Tensor, *, temperature: float, live: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return log Σ_{j≠own} exp(s_ij), and the row maximum of s with the own key among them.
+    """Return log Σ_{j≠own} exp(s_ij), and the row maximum of s, which includes the own key.
 
     Args:
         anchors: Unit embeddings (A, d).
         keys: Unit embeddings (M, d).
-        own: Where each anchor stands among the keys (A,).
+        own: Index of each anchor among the keys (A,).
         temperature: τ.
-        live: How many keys, from the first, get a gradient; None for all.
+        live: Number of keys, from the first, that receive a gradient; None for all.
 
     Returns:
         Both (A,), the maximum without gradient; −inf for an anchor without other keys.
@@ -54,9 +54,9 @@ def log_sum_exp(
 
 
 class _LogSumExp(torch.autograd.Function):
-    """Two tensors of size anchors × keys at the most, where autograd would hold five.
+    """Holds at most two tensors of size anchors × keys; autograd would hold five.
 
-    A queue of 65,536 keys is most of a batch and gets no gradient: its product is left out.
+    A queue of 65,536 keys is most of the keys and gets no gradient: its product is not computed.
     """
 
     @staticmethod
@@ -134,7 +134,7 @@ def supervised_contrast(
     """SupCon: the mean over anchors of −1/|P_i| Σ_{p∈P_i} log softmax_p(s_i).
 
     Source: Khosla et al., NeurIPS 2020, eq. 2 (L_out), any number of views; positives are the
-    keys of the anchor's class except itself. An anchor without any counts 0.
+    keys of the anchor's class except itself. An anchor without positives counts 0.
 
     Args:
         contrast: Anchors and keys.

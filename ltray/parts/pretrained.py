@@ -25,14 +25,14 @@ def has_published_weights(name: str) -> bool:
 
 
 def check_weights(name: str, weights: str) -> None:
-    """Check what can be known without reading or downloading anything.
+    """Check the name and the weights without reading or downloading anything.
 
     Args:
         name: Name of the backbone.
         weights: "imagenet" or a file.
 
     Raises:
-        UsageError: There can be no such weights.
+        UsageError: There are no such weights for this backbone.
     """
     if name not in TORCHVISION:
         raise UsageError(f"`weights` is for torchvision's backbones, but the backbone is {name!r}.")
@@ -87,7 +87,7 @@ def _fitting(body: nn.Module, name: str, weights: str) -> Mapping[str, Tensor]:
 
 
 def freeze(backbone: Backbone, what: str) -> None:
-    """Freeze a part of a residual network for good.
+    """Freeze a part of a residual network for the complete run.
 
     Args:
         backbone: Changed in place.
@@ -106,14 +106,14 @@ def _early_convolutions(backbone: Backbone) -> None:
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d) and module not in last:
             module.requires_grad_(False)
-            module.never_trained = True  # type: ignore[assignment]  # the engine looks for it
+            module.never_trained = True  # type: ignore[assignment]  # read by the engine
 
 
 FROZEN: Mapping[str, Callable[[Backbone], None]] = {
     "nothing": lambda backbone: None,
     "early_convolutions": _early_convolutions,
 }
-"""What freezes a part of a backbone, by name.
+"""Functions that freeze a part of a backbone, by name.
 
 * `early_convolutions`: every convolution except those of the last block; BatchNorm's scales and shifts still train.
   Source: PaCo's official code for a pretrained ResNet-152 on Places-LT.
@@ -140,7 +140,7 @@ def _from_file(path: Path) -> Mapping[str, Tensor]:
     with reading(path, "not weights that torch.save wrote", remedy=_REMEDY):
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:  # its own text advises to run the file's code
+        except pickle.UnpicklingError as error:  # its message advises to run the file's code
             raise UsageError(
                 f"{printable(path)}: holds no weights that torch.save wrote, or code, which is never run; {_REMEDY}."
             ) from error

@@ -1,4 +1,4 @@
-"""A queue with its own ring of slots for every class (ResCom, class-balanced queue)."""
+"""A queue with a separate ring of slots for every class (ResCom, class-balanced queue)."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from ltray.long_tail import LongTail
 
 
 class ClassQueue(nn.Module):
-    """Remembers the latest keys of each class; everything it knows is a buffer.
+    """Stores the latest keys of each class; its complete state is in buffers.
 
     Class k owns consecutive slots, Q for each class where the queue is balanced. It starts
     with random unit keys that take part at once, as in the official code: there is no
@@ -38,7 +38,7 @@ class ClassQueue(nn.Module):
         sizes = torch.tensor(slots)
         self.register_buffer("keys", F.normalize(torch.randn(int(sizes.sum()), width), dim=1))
         self.register_buffer("pointers", torch.zeros_like(sizes))
-        # What follows from the arguments is no state and stays out of checkpoints.
+        # Values that follow from the arguments are not state and are not saved in checkpoints.
         self.register_buffer("slots", sizes, persistent=False)
         self.register_buffer("first", sizes.cumsum(0) - sizes, persistent=False)
         self.register_buffer("labels", torch.arange(len(slots)).repeat_interleave(sizes), persistent=False)
@@ -46,12 +46,12 @@ class ClassQueue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Tensor, labels: Tensor) -> None:
-        """Write the keys of all workers, rank 0's first, each over its class's oldest.
+        """Write the keys of all workers, rank 0's first, each over the oldest key of its class.
 
         A class with more keys than slots keeps its last ones, as if written one by one.
 
         Args:
-            keys: This worker's unit keys (b, d); every worker must bring as many.
+            keys: This worker's unit keys (b, d); the number must be the same on every worker.
             labels: Their classes (b,).
         """
         keys, labels = gather(keys).to(self.keys.dtype), gather(labels)
@@ -59,7 +59,7 @@ class ClassQueue(nn.Module):
         turn = _turn_within_class(labels, counts)
         slots = self.slots[labels]
         where = self.first[labels] + (self.pointers[labels] + turn) % slots
-        # A slot is written once: two writes to it would have no order on a GPU.
+        # Each slot is written once: the order of two writes to it is undefined on a GPU.
         lasting = turn >= counts[labels] - slots
         self.keys[where[lasting]] = keys[lasting]
         self.pointers.copy_((self.pointers + counts) % self.slots)
@@ -98,9 +98,9 @@ def balanced_slots(tail: LongTail, queue_size: int) -> list[int]:
 
 
 def original_slots(tail: LongTail, queue_size: int) -> list[int]:
-    """Share out K·Q slots as the training set is distributed, at least one a class.
+    """Distribute K·Q slots in proportion to the class counts, at least one per class.
 
-    It is what a queue without classes (MoCo's) holds on average; largest remainders first.
+    This is the average content of a queue without classes (MoCo's); largest remainders first.
     """
     wanted = tail.prior() * tail.classes * queue_size
     slots = wanted.floor().clamp(min=1)
@@ -112,7 +112,7 @@ def original_slots(tail: LongTail, queue_size: int) -> list[int]:
 
 
 def reversed_slots(tail: LongTail, queue_size: int) -> list[int]:
-    """Share out K·Q slots with the distribution turned round: the rarest class gets most."""
+    """Distribute K·Q slots by the reversed class counts: the rarest class gets most."""
     by_count = sorted(range(tail.classes), key=lambda label: tail.counts[label])
     mirror = dict(zip(by_count, reversed(by_count), strict=True))
     slots = original_slots(tail, queue_size)
@@ -120,4 +120,4 @@ def reversed_slots(tail: LongTail, queue_size: int) -> list[int]:
 
 
 SLOTS = {"balanced": balanced_slots, "original": original_slots, "reversed": reversed_slots}
-"""How many slots each class gets; the kinds of queue that ResCom's Section 4.3.2 compares."""
+"""The number of slots of each class; the kinds of queue that ResCom's Section 4.3.2 compares."""

@@ -8,7 +8,7 @@ from ltray.network import Backbone
 
 
 class _ShortcutA(nn.Module):
-    """Every second pixel, zero channels added on both sides; no parameters (He et al., option A)."""
+    """Takes every second pixel and adds zero channels on both sides; no parameters (He et al., option A)."""
 
     def __init__(self, pad: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class BasicBlock(nn.Module):
 class ResNet32(Backbone):
     """The CIFAR ResNet-32 of ResCom, PaCo and LDAM-DRW: 463,504 parameters, width 64.
 
-    Module names equal the official code's, so its weights load.
+    Module names equal the official code's, so its weights can be loaded.
     """
 
     width = 64

@@ -93,7 +93,7 @@ def resnext101_32x4d() -> Any:
 
 
 IMAGE_SIZES = {"vit_b_16": 224}
-"""Side of the only images that a network takes; the others take any."""
+"""Image size in pixels that a network requires; the other networks accept any size."""
 
 TORCHVISION: dict[str, tuple[type[ResNet] | type[VisionTransformer], NewBody]] = {
     "resnet50": (ResNet, partial(published, "resnet50")),

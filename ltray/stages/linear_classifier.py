@@ -13,13 +13,13 @@ DEVIATION = 0.01  # of the initial weights; biases start at 0
 
 
 class LinearClassifier(SecondStage):
-    """Cross-entropy on batches that draw a class uniformly, then one of its images.
+    """Cross-entropy on class-balanced batches: a class is drawn uniformly, then one of its images.
 
     Source: the linear evaluation of MoCo and DSCL.
 
     Args:
-        knobs: How it trains, and whether BatchNorm of the backbone moves.
-        context: `start` is the network whose backbone it reads.
+        knobs: The recipe, and whether BatchNorm statistics of the backbone are updated.
+        context: `start` is the network whose backbone it uses.
         augmentation: Policy of the one view; without effect on cached features.
     """
 

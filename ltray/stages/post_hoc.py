@@ -1,4 +1,4 @@
-"""Stages that train nothing: what they change is computed once from the validation images."""
+"""Stages without training: the values they set are computed once from the validation images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class PostHocKnobs(Recipe):
 
     @classmethod
     def specs(cls) -> dict[str, Knob]:
-        """Return the declarations; those that every recipe has are without effect."""
+        """Return the declarations; those of every recipe have no effect."""
         trained = ("epochs", Above(0.0))
         return {
             name: replace(spec, needs=trained) if name in Recipe.specs() and name != "epochs" else spec
@@ -34,7 +34,7 @@ class PostHocKnobs(Recipe):
 
 
 class PostHoc(Stage):
-    """A new classifier on the backbone of the network before, filled in by `prepare`.
+    """A new classifier on the backbone of the preceding network; `prepare` sets its values.
 
     Args:
         knobs: Without epochs.

@@ -1,4 +1,4 @@
-"""Re-training a classifier on a frozen backbone: what cRT, LWS and LAS have in common."""
+"""Re-training of a classifier on a frozen backbone, which cRT, LWS and LAS share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class SecondStageKnobs(Recipe):
 
 
 class SecondStage(Stage):
-    """A classifier on the frozen backbone of the network before, classes drawn alike.
+    """A classifier on the frozen backbone of the preceding network; classes are drawn with equal probability.
 
     Args:
         knobs: How it trains.
@@ -86,7 +86,7 @@ def frozen_features(backbone: Backbone, images: Tensor, *, shifting: bool) -> Te
     Args:
         backbone: A frozen backbone, in evaluation mode.
         images: (B, 3, H, W).
-        shifting: Whether BatchNorm normalises by the batch and its running statistics move,
+        shifting: Whether BatchNorm normalises by the batch and updates its running statistics,
             as where the official code leaves a frozen backbone in training mode.
     """
     norms = [module for module in backbone.modules() if isinstance(module, _BatchNorm)]

@@ -63,7 +63,7 @@ def averaged_outside(
     log_sum = (pairs - shift).scatter(1, batch.own[:, None], -torch.inf).logsumexp(1)
     if prototypes is not None:
         scores, own = similarity(anchors, prototypes, temperature=temperature), labels[:, None]
-        # In place: the gradient of the product needs its factors only.
+        # In place: the gradient of the product needs only its factors.
         scores = scores.sub_(log_count).scatter_add_(1, own, (log_count[labels] - log_own)[:, None])
         attracted = attracted + scores.gather(1, own)[:, 0] + log_own
         log_sum = torch.logaddexp(log_sum, scores.logsumexp(1))

@@ -25,7 +25,7 @@ LARGE: dict[str, Value] = dict(
     projection_width=1024,
     classifier="cosine",
 )
-"""What ImageNet-LT, Places-LT and iNaturalist have in common."""
+"""The settings that ImageNet-LT, Places-LT and iNaturalist share."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Prototypes(nn.Module):
         raise TypeError(f"{type(self).__name__} must define forward(weight).")
 
     def update(self, keys: Tensor, labels: Tensor) -> None:
-        """Take note of a batch's unit rows (M, F) and their classes, those of all workers."""
+        """Receive a batch's unit rows (M, F) and their classes, from all workers."""
 
 
 class WeightPrototypes(Prototypes):
@@ -57,12 +57,12 @@ class LearnedPrototypes(Prototypes):
 
 
 class AveragePrototypes(Prototypes):
-    """Exponential moving averages of each class's mean row; random until a class is met.
+    """Exponential moving averages of each class's mean row; random until the class first occurs in a batch.
 
     Args:
         classes: K.
         out: F.
-        momentum: Share of the old average that stays at each batch with the class.
+        momentum: Share of the old average that is kept at each batch that contains the class.
     """
 
     rows: Tensor
@@ -78,7 +78,7 @@ class AveragePrototypes(Prototypes):
 
     @torch.no_grad()
     def update(self, keys: Tensor, labels: Tensor) -> None:
-        """Move the averages of the classes that are in the batch."""
+        """Update the averages of the classes in the batch."""
         sums = torch.zeros_like(self.rows).index_add_(0, labels, keys.to(self.rows.dtype))
         met = torch.bincount(labels, minlength=sums.shape[0])[:, None] > 0
         moved = F.normalize(self.momentum * self.rows + (1 - self.momentum) * F.normalize(sums, dim=1), dim=1)

@@ -1,4 +1,4 @@
-"""Dividing a data set by likelihood, level after level, each part with a classifier of its own."""
+"""Division of a data set by likelihood, level after level; each part has a separate classifier."""
 
 import math
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class SquashedCosine(nn.Module):
 
 
 class TwoTermClassifier(nn.Module):
-    """Scores of x plus scores of [x; prior], or of x again where there is no prior.
+    """Scores of x plus scores of [x; prior], or of x again if there is no prior.
 
     Args:
         width: Feature width d.
@@ -59,7 +59,7 @@ class TwoTermClassifier(nn.Module):
 
 
 class Level(nn.Module):
-    """A Flow Filter, the threshold of its likelihood and the classifier of what passes.
+    """A Flow Filter, the threshold of its likelihood and the classifier of the images that pass.
 
     Args:
         filter: The flow.
@@ -89,7 +89,7 @@ class Level(nn.Module):
 
 
 class DivisionTree(nn.Module):
-    """Levels in turn; what no level keeps goes to the regular classifier.
+    """The levels in order; the regular classifier receives the images that no level keeps.
 
     All levels exist from the start. A level whose threshold is still infinite keeps nothing.
 
@@ -114,7 +114,7 @@ class DivisionTree(nn.Module):
         return level
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, d) to the scores (B, C) of the part each falls into."""
+        """Map features (B, d) to the scores (B, C) of the part that each row belongs to."""
         scores: Tensor = self.regular(features)
         active = torch.ones(len(features), dtype=torch.bool, device=features.device)
         for depth in range(len(self.levels)):
@@ -128,7 +128,7 @@ class DivisionTree(nn.Module):
 
     @torch.no_grad()
     def divide(self, depth: int, features: Tensor, labels: Tensor, *, proportion: float) -> None:
-        """Set the threshold and the priors of a level and settle the training images it keeps.
+        """Set the threshold and the priors of a level and determine the training images that it keeps.
 
         Args:
             depth: The level, from 0.
@@ -145,7 +145,7 @@ class DivisionTree(nn.Module):
 
 
 def division_threshold(likelihood: Tensor, proportion: float) -> Tensor:
-    """Return the likelihood that about this share of the rows reach.
+    """Return the likelihood that about this share of the rows reaches.
 
     Source: DLSA's official code: the ascending order at index int(n·(1 − proportion)).
 

@@ -1,4 +1,4 @@
-"""DLSA's Flow Filter, and what all its stages have in common."""
+"""DLSA's Flow Filter, and the base class of all stages of DLSA."""
 
 import copy
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from ltray.stage import Batch, Losses, Stage, TrainingData, View
 
 
 class DivisionStage(Stage):
-    """A stage of DLSA: features in, the whole tree's scores out."""
+    """A stage of DLSA: it maps features to the scores of the complete division."""
 
     source = "features"
 
@@ -37,7 +37,7 @@ class DivisionStage(Stage):
         return self.network.backbone
 
     def members(self, part: int) -> Tensor:
-        """Return the training positions that level `part` keeps, or the open ones."""
+        """Return the training positions that level `part` keeps, or those that no level keeps."""
         return (self.tree.settled == part).nonzero().squeeze(1)
 
     def class_counts(self, data: TrainingData, part: int) -> Tensor:
@@ -48,7 +48,7 @@ class DivisionStage(Stage):
 
 
 class FlowFilter(DivisionStage):
-    """Fits the flow of one level to the images that no level before it keeps."""
+    """Fits the flow of one level to the images that no earlier level keeps."""
 
     weights: Tensor
     most_clusters: Tensor
@@ -67,7 +67,7 @@ class FlowFilter(DivisionStage):
         self.last_epoch = False
 
     def prepare(self, data: TrainingData) -> None:
-        """Weigh the classes by their counts among the open images."""
+        """Weight the classes by their counts among the open images."""
         backbone = self.network.backbone
         if isinstance(backbone, UnitFeatures) and self.depth == 0:
             backbone.fit(data)
@@ -98,14 +98,14 @@ class FlowFilter(DivisionStage):
         return terms
 
     def begin_epoch(self, epoch: int) -> None:
-        """Note whether this is the last epoch."""
+        """Record whether this is the last epoch."""
         self.last_epoch = epoch + 1 == self.recipe.epochs
 
     @torch.no_grad()
     def end_epoch(self, data: TrainingData) -> None:
-        """Remember the flow of the best epoch by its clusters; return to it after the last one.
+        """Store the flow of the epoch with the best clusters; restore it after the last epoch.
 
-        Where no epoch qualifies the last one stays.
+        If no epoch qualifies, the flow of the last epoch is kept.
         """
         flow, device = self.level.filter, self.tree.settled.device
         flow.eval()

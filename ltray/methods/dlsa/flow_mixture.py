@@ -1,4 +1,4 @@
-"""A flow whose base density is a mixture of fixed Gaussians: density and clusters at once."""
+"""A flow whose base density is a mixture of fixed Gaussians: it gives density and clusters."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ltray.parts.precision import full_precision
 
 @dataclass(frozen=True)
 class Density:
-    """What a flow mixture says of B rows, split so that differences of clusters keep their digits.
+    """The log-densities of B rows, split so that differences between clusters keep their precision.
 
     Attributes:
         base: Part of the log-density that all clusters share (B,).
@@ -66,5 +66,5 @@ class FlowMixture(nn.Module):
         """Return the density at features (B, D)."""
         u, log_derivatives = self.flow(features)
         shared = -0.5 * (u.square() + math.log(2 * math.pi)) + log_derivatives
-        # |u − μ|² without its |u|², which would swallow the clusters' differences.
+        # |u − μ|² without its |u|²; adding it would round the clusters' differences off.
         return Density(shared.sum(dim=1), u @ self.means.T - 0.5 * self.means.square().sum(dim=1))

@@ -1,4 +1,4 @@
-"""The hyperparameters of DLSA; the recipe's own are those of its Flow Filters."""
+"""The hyperparameters of DLSA; those of the recipe apply to its Flow Filters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ TRUSTED_SCALE = 10_000
 
 
 def _features(value: str, facts: Facts) -> str:
-    """Raw features of a network that saw few images can have any scale, and a Flow Filter then diverges."""
+    """The raw features of a network trained on few images can have any scale; a Flow Filter can then diverge."""
     images = facts.world.images
     return value if images is None or images >= TRUSTED_SCALE else "unit"
 

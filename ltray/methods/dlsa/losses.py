@@ -28,7 +28,7 @@ def class_weights(counts: Tensor, power: float) -> Tensor:
 
 
 def likelihood_loss(log_likelihood: Tensor, weights: Tensor) -> Tensor:
-    """L_MLE: minus the mean of w·log P(x), which is of the order of log P over the class count.
+    """L_MLE: minus the mean of w·log P(x), which is of the order of log P divided by the class count.
 
     Args:
         log_likelihood: log P(x) of each image (B,).
@@ -58,7 +58,7 @@ def purity_loss(positive: Tensor, negative: Tensor, *, hard: bool = False, fixed
 
 
 class ClusterUse(nn.Module):
-    """Running estimate of the share of each cluster, its bias from the start at zero corrected.
+    """Running estimate of the share of each cluster, corrected for the bias of its start at zero.
 
     p̃_t = η·p̃_{t−1} + (1−η)·p̂_t, used as p̃_t/(1−η^t); p̂_t is the mean posterior of the
     batch over all workers. Gradient flows through p̂_t only.
@@ -79,7 +79,7 @@ class ClusterUse(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def forward(self, posterior: Tensor) -> Tensor:
-        """Take the posteriors (B, K) of a batch in; return the corrected shares (K,)."""
+        """Add the posteriors (B, K) of a batch; return the corrected shares (K,)."""
         rows = total(posterior.new_tensor(float(len(posterior))))
         batch = sum_with_gradient(posterior.sum(dim=0)) / rows + self.floor
         average = self.momentum * self.average + (1.0 - self.momentum) * batch
@@ -91,7 +91,7 @@ class ClusterUse(nn.Module):
 
 
 def balance_loss(shares: Tensor) -> Tensor:
-    """L_bal: Σ_k p_k·log p_k + log K, 0 where all clusters are used alike.
+    """L_bal: Σ_k p_k·log p_k + log K, 0 where all clusters have equal shares.
 
     Args:
         shares: Share of each cluster (K,).

@@ -1,4 +1,4 @@
-"""DLSA: flows divide the images by likelihood; each part gets a classifier of its own."""
+"""DLSA: flows divide the images by likelihood; each part gets a separate classifier."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ from ltray.stage import Batch, BuildContext, Losses, Method, Stage, TrainingData
 
 
 class PartClassifier(DivisionStage):
-    """Trains the classifier of one part: of what a level keeps, or of what none keeps."""
+    """Trains the classifier of one part: of the images that a level keeps, or of those that no level keeps."""
 
     adjustment: Tensor
 

@@ -1,4 +1,4 @@
-"""A backbone whose features have unit size, whatever the network before made of them."""
+"""A backbone whose features have unit root mean square on the training set."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from ltray.stage import TrainingData
 
 
 class UnitFeatures(Backbone):
-    """Features of another backbone over their root mean square on the training set.
+    """Features of another backbone divided by their root mean square on the training set.
 
     Args:
         inner: The backbone; shared, not copied.
@@ -25,7 +25,7 @@ class UnitFeatures(Backbone):
 
     @torch.no_grad()
     def fit(self, data: TrainingData) -> None:
-        """Measure the features of the training set; all zero leaves them as they are."""
+        """Measure the features of the training set; features that are all zero are not scaled."""
         size = data.features(self.inner).square().mean().sqrt()
         self.size.copy_(size if size > 0 else torch.ones(()))
 

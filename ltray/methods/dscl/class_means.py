@@ -1,4 +1,4 @@
-"""Running class means: a classifier for stages that train none (contrastive pre-training)."""
+"""Running class means: a classifier for stages that do not train one (contrastive pre-training)."""
 
 import torch
 import torch.nn.functional as F
@@ -10,15 +10,15 @@ MEMORY = 0.9  # share of the old mean kept when a step brings images of the clas
 
 
 class ClassMeans(nn.Module):
-    """The mean unit embedding of each class over recent steps, to compare epochs by.
+    """The mean unit embedding of each class over recent steps, used to compare epochs.
 
     Args:
         width: Width d of an embedding.
         classes: Number of classes K.
 
     Attributes:
-        means: Means (K, d); 0 for a class not met yet.
-        met: Whether a class has been met (K,), bool.
+        means: Means (K, d); 0 for a class that has not occurred yet.
+        met: Whether a class has occurred (K,), bool.
     """
 
     means: Tensor
@@ -31,7 +31,7 @@ class ClassMeans(nn.Module):
 
     @torch.no_grad()
     def update(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Take in this worker's embeddings (b, d) and labels (b,), and those of all others."""
+        """Update the means with the embeddings (b, d) and labels (b,) of this worker and of all others."""
         rows = F.normalize(gather(embeddings).to(self.means.dtype), dim=1)
         labels = gather(labels)
         # A row's class mean within the batch; rows of a class write the same value.
@@ -43,5 +43,5 @@ class ClassMeans(nn.Module):
         self.met[labels] = True
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """Map embeddings (B, d) to cosines with the class means (B, K); 0 for a class not met."""
+        """Map embeddings (B, d) to cosines with the class means (B, K); 0 for a class that has not occurred."""
         return F.normalize(embeddings.to(self.means.dtype), dim=1) @ F.normalize(self.means, dim=1).T

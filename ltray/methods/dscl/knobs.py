@@ -18,7 +18,7 @@ PATCH_SHARE = 64 / 224
 class DSCLKnobs(MomentumKnobs, Recipe):
     """DSCL's hyperparameters, and its ablations as switches.
 
-    Published is the ImageNet-LT setting alone; on small images the patch side and the queue
+    Only the ImageNet-LT setting is published. On small images the patch side and the queue
     follow the image size and the training set, and the linear stage's rate its batch.
     """
 
@@ -184,7 +184,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
 
 
 def linear_knobs(knobs: DSCLKnobs) -> SecondStageKnobs:
-    """Return how the second stage trains."""
+    """Return the recipe of the second stage."""
     epochs = max(knobs.linear_epochs, 1)
     return SecondStageKnobs(
         epochs=epochs,

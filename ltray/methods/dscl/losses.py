@@ -12,7 +12,7 @@ from ltray.parts.precision import full_precision
 
 @dataclass(frozen=True)
 class AnchorSums:
-    """All that the decoupled loss asks of an anchor's contrast set.
+    """The sums over an anchor's contrast set that the decoupled loss needs.
 
     Attributes:
         own: Similarity to the anchor's own key, the other view of its image, over τ (B,).
@@ -55,7 +55,7 @@ def sums_with_queue(
     """Return the sums over the own key and the queue alone, as the paper writes its loss.
 
     Args:
-        contrast: Anchors (B, d) and their labels; its keys are not looked at.
+        contrast: Anchors (B, d) and their labels; its keys are not used.
         own_keys: Own key of each anchor (B, d).
         memory: The queue's keys (M, d) and labels (M,).
         temperature: τ.
@@ -83,7 +83,7 @@ def decoupled_loss(
         sums: See `AnchorSums`.
         alpha: α in (0, 1], one for all or one an anchor (B,).
         alone: Where P is empty: "own_key" gives the own key the whole target (the code),
-            "alpha" leaves it at α and the rest of the target at nobody (the paper's formula,
+            "alpha" leaves it at α and assigns the rest of the target to no key (the paper's formula,
             whose weights multiply the similarities, taken literally).
         weight: Weight of each anchor (B,), None for 1.
 
@@ -115,9 +115,9 @@ def region_features(feature_map: Tensor, boxes: Tensor, *, stride: int) -> Tenso
     Returns:
         Features (B, L, d).
     """
-    from torchvision.ops import roi_align  # here: torchvision takes seconds, and DSCL alone needs it
+    from torchvision.ops import roi_align  # here: its import takes seconds; only DSCL needs it
 
-    rows = list(boxes.to(feature_map.dtype))  # bfloat16 has no 223: hence full precision
+    rows = list(boxes.to(feature_map.dtype))  # full precision: bfloat16 cannot represent 223
     pooled: Tensor = roi_align(feature_map, rows, output_size=2, spatial_scale=1.0 / stride)
     return pooled.mean(dim=(2, 3)).view(*boxes.shape[:2], -1)
 
@@ -125,10 +125,10 @@ def region_features(feature_map: Tensor, boxes: Tensor, *, stride: int) -> Tenso
 def self_distillation_loss(
     teacher: Tensor, student: Tensor, keys: Tensor, *, memory: Tensor, temperature: float
 ) -> Tensor:
-    """PBSD: a patch seen alone shall resemble the bank as the same region of the view does.
+    """PBSD: a patch shall have the same similarities to the bank as its region of the view.
 
     The mean over patches of −Σ_t P_t(teacher) log P_t(student), P the softmax of the
-    similarities over τ to the image's own key and the queue; labels play no part. As
+    similarities over τ to the image's own key and the queue; labels are not used. As
     Σ_t P_t s·b_t = s·(Σ_t P_t b_t), the teacher is kept as its expected bank row, and the
     bank's softmaxes are never all in memory.
 

@@ -104,7 +104,7 @@ class DecoupledContrast(Stage):
         with torch.no_grad():
             regions = region_features(feature_map, batch.boxes, stride=self.network.backbone.stride)
             teacher = unit(self.projector(regions.flatten(0, 1))).view(*regions.shape[:2], -1)
-        # A pass for each set of patches, so that each has its own BatchNorm statistics (the code).
+        # One pass for each set of patches, so that each has its own BatchNorm statistics (the code).
         crops = batch["patches"].unbind(1)
         student = torch.stack([unit(self.projector(self.network.backbone(crop))) for crop in crops], dim=1)
         return teacher, student

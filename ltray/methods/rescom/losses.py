@@ -49,12 +49,12 @@ def mined_similarities(
         keys: Unit rows of the queue (S, d); they get no gradient.
         slots: Queue slots of each anchor's class (A, m) and which of them count (A, m),
             as `ClassQueue.slots_of` returns them.
-        positives: Q_p, at most m. A class with fewer slots brings all it has.
+        positives: Q_p, at most m. A class with fewer slots uses all of them.
         negatives: Q_n, at most S.
 
     Returns:
         Similarities (A, Q_p + Q_n), positives ascending, then negatives descending, −inf
-        where there was no key left; and which columns are positives, bool.
+        where no key was left; and which columns are positives, bool.
     """
     own_slots, counts = slots
     with torch.no_grad():

@@ -23,7 +23,7 @@ LARGEST_QUEUE = 131_072
 LARGE: dict[str, Value] = dict(
     batch_size=256, warmup_epochs=10, schedule="cosine_to_floor", hard_negatives=500, projection_width=128
 )
-"""What ImageNet-LT, Places-LT and iNaturalist have in common."""
+"""The settings that ImageNet-LT, Places-LT and iNaturalist share."""
 
 
 @dataclass(frozen=True)

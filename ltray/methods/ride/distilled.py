@@ -1,4 +1,4 @@
-"""RIDE that also learns from the network before it, usually a RIDE of six experts."""
+"""RIDE distilled from the preceding network, usually a RIDE with six experts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ltray.stage import Batch, BuildContext, Losses, Method, Stage
 
 @dataclass(frozen=True)
 class RIDEDistilledKnobs(RIDEKnobs):
-    """RIDE's, and how much of the teacher's scores is imitated."""
+    """RIDE's knobs, and the weight of the distillation."""
 
     distillation: float = knob(
         1.0, "", "weight of the distillation", low=0.0, high=100.0, search=(0.2, 2.0), tried=(1.0,)
@@ -29,7 +29,7 @@ class RIDEDistilledKnobs(RIDEKnobs):
 
 
 class RIDEDistilled(RIDE):
-    """RIDE's terms and the teacher's, both counted once an expert as in the official loop."""
+    """RIDE's terms and the teacher's; both count once per expert, as in the official loop."""
 
     def __init__(self, knobs: RIDEDistilledKnobs, context: BuildContext) -> None:
         super().__init__(knobs, context)

@@ -16,11 +16,11 @@ SHARE = 0.75  # of the usual widths, in narrow experts
 
 
 class ExpertBackbone(Backbone):
-    """A stem and, on its output, the bodies of E experts; their features stand side by side.
+    """A stem and, on its output, the bodies of E experts; their features are concatenated.
 
     Args:
-        stem: Maps images to what all experts see.
-        bodies: Each maps that to a feature map (B, d, h, w).
+        stem: Maps images to the input of all experts.
+        bodies: Each maps this input to a feature map (B, d, h, w).
         each: Feature width d of one expert.
         stride: Pixels of the image per cell of the feature maps.
     """
@@ -44,7 +44,7 @@ class ExpertBackbone(Backbone):
 
 
 class ExpertClassifier(nn.Module):
-    """One classifier an expert; the scores are their mean.
+    """One classifier per expert; the scores are their mean.
 
     Args:
         experts: Number of experts E.
@@ -74,7 +74,7 @@ def expert_backbone(backbone: Backbone, experts: int, *, narrow: bool) -> Expert
     32 and 64, ResNet and ResNeXt with 192 and 384 planes instead of 256 and 512.
 
     Args:
-        backbone: An untrained ResNet-32 or torchvision ResNet; its early stages are taken over.
+        backbone: An untrained ResNet-32 or torchvision ResNet; its early stages are reused.
         experts: Number of experts E.
         narrow: Whether the experts' stages have three quarters of the width.
 
@@ -100,7 +100,7 @@ def expert_backbone(backbone: Backbone, experts: int, *, narrow: bool) -> Expert
 
 
 def _torchvision_body(body: nn.Module, middle: int, last: int) -> nn.Sequential:
-    """Build new third and fourth stages by the network's own rules (bottlenecks, groups)."""
+    """Build new third and fourth stages by the rules of the network (bottlenecks, groups)."""
     block, depths = type(body.layer3[0]), (len(body.layer3), len(body.layer4))  # type: ignore[index,arg-type]
     body.inplanes = body.layer3[0].conv1.in_channels  # type: ignore[index,union-attr]
     stages = [

@@ -1,4 +1,4 @@
-"""The losses of RIDE: experts that are right each on its own, and differ; routing; distillation.
+"""The losses of RIDE: classification by each expert, diversity of the experts, routing, and distillation.
 
 Source: Wang et al., Long-Tailed Recognition by Routing Diverse Distribution-Aware Experts,
 ICLR 2021 (arXiv:2010.01809), and its official code.
@@ -71,7 +71,7 @@ def distillation(scores: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 def routing_target(scores: Tensor, labels: Tensor) -> Tensor:
     """Return whether a further expert should be asked after each but the last, bool (E−1, B).
 
-    Yes where the experts so far, summed, are wrong and with some later one they are right.
+    True where the sum of the experts so far is wrong and the sum up to some later expert is right.
 
     Args:
         scores: Logits of the experts (E, B, K).

@@ -1,4 +1,4 @@
-"""RIDE: experts on a shared stem are pushed apart; a router asks only as many as needed."""
+"""RIDE: diverse experts on a shared stem; a router evaluates only as many as an image needs."""
 
 from collections.abc import Sequence
 

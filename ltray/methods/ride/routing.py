@@ -1,4 +1,4 @@
-"""Asking one expert after the other, only as long as a router says so."""
+"""Routing: the experts are evaluated one after the other until a router stops."""
 
 from collections.abc import Callable
 
@@ -13,15 +13,15 @@ HIDDEN = 16
 
 
 class Router(nn.Module):
-    """Decides after each expert but the last whether to ask the next.
+    """Decides after each expert except the last whether to evaluate the next.
 
-    Sees the best scores of the mean so far and a small projection of the expert's unit
+    Its inputs are the best scores of the mean so far and a small projection of the expert's unit
     features; the last layer is shared by all experts (RIDE's official code).
 
     Args:
         experts: Number of experts E, at least 2.
         width: Feature width d of each.
-        top: Number k of best scores it sees.
+        top: Number k of best scores in its input.
     """
 
     def __init__(self, experts: int, width: int, top: int) -> None:
@@ -34,7 +34,7 @@ class Router(nn.Module):
         """Return the logit (B,) of asking expert index + 1.
 
         Args:
-            index: The expert asked last, from 0.
+            index: The expert evaluated last, from 0.
             features: Its features (B, d).
             scores: Mean of the scores so far (B, K).
         """
@@ -45,11 +45,11 @@ class Router(nn.Module):
 
 
 class RoutedClassifier(nn.Module):
-    """The mean over the experts that were asked.
+    """The mean over the experts that were evaluated.
 
     Args:
         experts: The experts' classifiers; shared, not copied.
-        router: Says when to go on.
+        router: Decides whether to evaluate the next expert.
     """
 
     def __init__(self, experts: ExpertClassifier, router: Router) -> None:
@@ -64,14 +64,14 @@ class RoutedClassifier(nn.Module):
         return self.route(lambda index, rows: parts[index][rows], rows)[0]
 
     def route(self, features_of: Callable[[int, Tensor], Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Ask each expert only for the images that need it.
+        """Evaluate each expert only on the images that need it.
 
         Args:
             features_of: Gives an expert's features of the rows named, (index, rows) to (n, d).
             rows: All rows, 0 … B−1, int64.
 
         Returns:
-            Scores (B, K) and the number of experts asked (B,).
+            Scores (B, K) and the number of experts evaluated (B,).
         """
         features = features_of(0, rows)
         summed: Tensor = self.experts.heads[0](features)
@@ -99,7 +99,7 @@ class RoutedClassifier(nn.Module):
 
 
 class RoutedNetwork(Network):
-    """Computes an expert only for the images that ask for it; equal to asking the classifier of all features.
+    """Computes an expert only for the images that need it; equal to routing on the features of all experts.
 
     Args:
         backbone: The experts.
@@ -117,7 +117,7 @@ class RoutedNetwork(Network):
         return self.routed(images)[0]
 
     def routed(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the scores (B, K) and the number of experts that each image was shown to (B,)."""
+        """Return the scores (B, K) and the number of experts evaluated for each image (B,)."""
         shared = self.backbone.stem(images)
         rows = torch.arange(len(images), device=images.device)
         return self.classifier.route(lambda index, rows: self.backbone.expert(index, shared[rows]), rows)
