@@ -1,4 +1,4 @@
-"""The training set without augmentation, and the features a frozen network gives it."""
+"""The training set without augmentation, and its features under a frozen network."""
 
 import hashlib
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from ltray.distributed import from_first, gather, rank, world_size
 
 
 class TrainingSetAtRest:
-    """Labels and features of the training set in its own order.
+    """Labels and features of the training set in its order.
 
     Args:
         labels: All training labels (N,), on the device.
-        images: Opens the training images; every worker takes its part.
+        images: Opens the training images; every worker reads its part.
         selection: Opens the images that models are compared on.
         digest: Of the data set.
-        cache: Where features are kept for other processes; None keeps them in memory alone.
+        cache: Where features are kept for other processes; None keeps them only in memory.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class TrainingSetAtRest:
     def features(self, network: nn.Module) -> Tensor:
         """Return features (N, d) under `network` in evaluation mode, float32, on every worker.
 
-        The last network's features are kept, and on disk those of others: several stages on
+        The features of the last network are kept in memory, those of others on disk: several stages on
         one frozen network, and all trials that continue from one run, compute them once.
 
         Args:
-            network: Maps images to features; a network with a `backbone` is asked for that.
+            network: Maps images to features; if it has a `backbone`, that is used.
         """
         return self._features("train", network)
 
@@ -66,11 +66,11 @@ class TrainingSetAtRest:
         return known[1]
 
     def _kept(self, which: str, backbone: nn.Module, digest: str) -> Tensor:
-        """Return features from the cache, or compute and keep them; rank 0 alone looks at the disk."""
+        """Return features from the cache, or compute and keep them; only rank 0 reads the disk."""
         images = self._open[which]()
         if self._cache is None:
             return _computed(backbone, images)
-        # The network's text tells what its weights do not: strides, groups.
+        # The network's text contains what its weights do not: strides, groups.
         view = (images.definition.image_size, images.definition.mean, images.definition.std)
         world = (self._data_digest, which, view, torch.__version__, self._labels.device.type)
         key = hashlib.sha256(repr((digest, repr(backbone), world)).encode()).hexdigest()
@@ -95,7 +95,7 @@ def _computed(backbone: nn.Module, images: EvaluationImages) -> Tensor:
         module.training = mode
     if world_size() == 1:
         return torch.cat(parts)
-    # Shares differ by one row; `gather` wants equal shapes, so the short ones are padded.
+    # Shares differ by one row; `gather` needs equal shapes, so the short ones are padded.
     counts = images.share_sizes()
     padded = torch.cat([*parts, parts[0].new_zeros(max(counts) - sum(map(len, parts)), parts[0].shape[1])])
     shares = gather(padded).view(len(counts), max(counts), -1)

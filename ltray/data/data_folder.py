@@ -1,4 +1,4 @@
-"""Where converted data lie."""
+"""The folder of converted data."""
 
 import os
 from pathlib import Path

@@ -38,7 +38,7 @@ from ltray.stage import Loader, Stage, TrainingData
 
 @dataclass(frozen=True)
 class Opened:
-    """A data set that is ready to be read.
+    """An opened data set.
 
     Attributes:
         class_names: Names in label order.
@@ -47,10 +47,10 @@ class Opened:
         images: Opens the images of a split.
         origin: Where they are read from, in words.
         features: Where features of its images are kept.
-        left_out: How many images a conversion left out.
+        left_out: Number of images that a conversion left out.
         stored: Digest of the converted images of all pools; "" where none were converted.
-        notes: What a user should know besides, in sentences.
-        held: What keeps conversions from replacing the files while the data set is in use.
+        notes: Further remarks for the user, in sentences.
+        held: The lock that prevents conversions from replacing the files while the data set is in use.
     """
 
     class_names: tuple[str, ...]
@@ -69,9 +69,9 @@ class ImageData:
     """The `Data` the engine trains from. Each split is decoded when it is first asked for.
 
     Args:
-        definition: What the data set is.
-        opened: Where its images are.
-        device: Where views are made.
+        definition: The definition of the data set.
+        opened: Its images.
+        device: The device on which views are made.
     """
 
     def __init__(self, definition: DatasetDefinition, opened: Opened, device: torch.device) -> None:
@@ -103,14 +103,14 @@ class ImageData:
 
     @property
     def pin(self) -> Pin:
-        """What other processes of the same command compare their data with."""
+        """The digests with which other processes of the same command compare their data."""
         return Pin(self.digest, self._opened.stored)
 
     def check_pin(self, pin: Pin) -> None:
         """Compare the data with those of the command that started this process.
 
         Raises:
-            UsageError: They are others.
+            UsageError: They differ.
         """
         pin.check(self.pin, name=self.definition.name, place=self._opened.origin)
 
@@ -118,10 +118,10 @@ class ImageData:
         """Compare the data with those of a run.
 
         Args:
-            digest: What the run has recorded; "" where it has nothing.
+            digest: The digest that the run has recorded; "" if it has none.
 
         Raises:
-            UsageError: They are others.
+            UsageError: They differ.
         """
         if digest and self.digest != digest:
             raise UsageError(
@@ -138,7 +138,7 @@ class ImageData:
         """Return the loader of a stage's views, shuffled by `seed`.
 
         Args:
-            stage: Its recipe, views, source and sampling say what a batch is.
+            stage: Its recipe, views, source and sampling define a batch.
             selected: Training positions to use, or None for all.
             seed: Non-negative.
 
@@ -160,12 +160,12 @@ class ImageData:
 
     @property
     def selection_counts(self) -> tuple[int, ...]:
-        """Images of each class among those that epochs and trials are compared on; decodes none."""
+        """Number of images of each class among those on which epochs and trials are compared; decodes none."""
         split = self.splits.validation or self.splits.test
         return tuple(np.bincount(split.labels, minlength=len(self.class_names)).tolist())
 
     def selection(self) -> EvaluationImages:
-        """Images that epochs and trials are compared on: validation, or test under `paper`."""
+        """The images on which epochs and trials are compared: validation, or test under `paper`."""
         return self.test() if self.splits.validation is None else self._validation
 
     def test(self) -> EvaluationImages:
@@ -202,11 +202,11 @@ class ImageData:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of how it was opened, in sentences."""
+        """Remarks for the user on how it was opened, in sentences."""
         return self._opened.notes
 
     def describe(self) -> str:
-        """Return what commands print of the data set."""
+        """Return the lines that commands print about the data set."""
         counts = self.tail.counts
         validation = self.splits.validation
         chosen_on = f"{len(validation.indices):,} validation images" if validation else "the test set"
@@ -227,7 +227,7 @@ LOADERS: Mapping[str, Callable[[ImageData, Stage, Plan, int], Loader]] = {
     "images": ImageData._of_images,
     "features": ImageData._of_features,
 }
-"""What makes the loader of a stage, by the name that `Stage.source` holds."""
+"""Builders of a stage's loader, by the name in `Stage.source`."""
 
 
 def open_data(
@@ -241,12 +241,12 @@ def open_data(
     """Open a data set for training and evaluation.
 
     Args:
-        definition: What the data set is.
-        device: Where views are made.
+        definition: The definition of the data set.
+        device: The device on which views are made.
         source: "ffcv": the .beton files, converted first where they are missing; "memory":
             the originals decoded straight into memory, without FFCV.
         progress: Whether a conversion shows its progress bar.
-        check: What is done about originals that have changed since they were converted.
+        check: The treatment of originals that have changed since they were converted.
 
     Raises:
         UsageError: The data cannot be found, converted or trusted, or FFCV is missing.
@@ -276,7 +276,7 @@ def _from_originals(definition: DatasetDefinition, device: torch.device) -> Open
 
 
 def _as_they_are(definition: DatasetDefinition, device: torch.device) -> Opened:
-    """Open what is there, converted or not, without writing anything."""
+    """Open the data set, converted or not, without writing anything."""
     from ltray.data.sampled import open_sampled  # here, as above: it needs FFCV
 
     found = converted_already(definition)
@@ -310,7 +310,7 @@ def _from_betons(definition: DatasetDefinition, device: torch.device, progress: 
 
 
 def _of_converted(definition: DatasetDefinition, found: Converted, device: torch.device) -> Opened:
-    # Here, not above: whoever reads from memory needs no FFCV.
+    # Here, not above: reading from memory does not need FFCV.
     from ltray.data.ffcv_pool import open_beton
 
     pools = found.pools

@@ -1,4 +1,4 @@
-"""From the bytes of any image file to 8-bit RGB, or to a sentence that says why not."""
+"""Decoding of any image file to 8-bit RGB, or a sentence with the reason why it is impossible."""
 
 import io
 import warnings
@@ -9,8 +9,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ltray.data.originals import Pixels
 
-WHITE = (255, 255, 255)  # what shows through transparent pixels
-TINY = 8  # pixels of the shorter side below which an image is worth a note
+WHITE = (255, 255, 255)  # the colour behind transparent pixels
+TINY = 8  # pixels of the shorter side below which an image is noted
 MODES = {"L": "grayscale", "1": "black and white", "P": "palette", "RGBA": "transparency", "LA": "transparency"} | {
     mode: "16 bit" for mode in ("I;16", "I;16B", "I;16L", "I;16N", "I")
 }
@@ -24,7 +24,7 @@ class Decoded:
     Attributes:
         pixels: The image (H, W, 3).
         jpeg: The file itself where it is a JPEG that decodes to exactly `pixels`, else None.
-        notes: What had to be changed: "rotated by EXIF", "CMYK", "16 bit", ….
+        notes: The changes that were necessary: "rotated by EXIF", "CMYK", "16 bit", ….
     """
 
     pixels: Pixels
@@ -33,10 +33,10 @@ class Decoded:
 
 
 def decode(content: bytes | Pixels, *, longest: int | None = None) -> Decoded:
-    """Decode an image file; arrays pass.
+    """Decode an image file; arrays are returned unchanged.
 
     Orientation is applied, CMYK, palettes and grey become RGB, transparency becomes white, 16
-    bits become 8 (x / 257, rounded), of several frames the first is taken.
+    bits become 8 (x / 257, rounded), the first of several frames is used.
 
     Args:
         content: The file's bytes, or pixels.
@@ -45,7 +45,7 @@ def decode(content: bytes | Pixels, *, longest: int | None = None) -> Decoded:
 
     Raises:
         OSError: Not an image, or truncated.
-        ValueError: An image without an agreed meaning in 8 bits, or of more pixels than is safe.
+        ValueError: An image without an agreed meaning in 8 bits, or with more pixels than is safe.
     """
     if isinstance(content, np.ndarray):
         return Decoded(content)

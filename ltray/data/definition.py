@@ -1,4 +1,4 @@
-"""What a data set is: one flat YAML file, checked like every other setting."""
+"""The definition of a data set: one flat YAML file, checked like all other settings."""
 
 import dataclasses
 import hashlib
@@ -31,10 +31,10 @@ SOURCES: Mapping[str, str] = {
 }
 
 MOST_IMAGES = 10**9
-LONGEST_NAME = 100  # bytes; folders' names hold more than it
+LONGEST_NAME = 100  # bytes; names of folders contain it and more
 PLACES = ("folder", "train_list", "validation_list", "test_list", "class_names", "store", "reference_list")
 
-# The published data sets that methods state values for; any other starts from "default".
+# The published data sets for which methods state values; all others use "default".
 PROFILES = ("default", "cifar10_lt", "cifar100_lt", "digits_lt", "imagenet_lt", "inat18", "places_lt")
 
 _LISTED = ("source", OrDotted(("lists", "parquet")))
@@ -44,7 +44,7 @@ _LARGE = ("image_size", Above(SMALL))
 
 @dataclass(frozen=True)
 class DatasetDefinition(Knobs):
-    """A long-tailed data set: where its images come from and which of them train.
+    """A long-tailed data set: the source of its images and the selection of its training images.
 
     The fields up to `jpeg_quality` decide the .beton files; those after it only how they are
     read and which of their images train, so that one conversion serves every imbalance
@@ -163,14 +163,14 @@ class DatasetDefinition(Knobs):
 
     @property
     def storage(self) -> Storage:
-        """How its images are stored."""
+        """The form in which its images are stored."""
         if self.image_size <= SMALL:
             return Storage(square=self.image_size)
         return Storage(longest=max(self.longest_side, self.image_size), quality=self.jpeg_quality)
 
     @property
     def key(self) -> str:
-        """Folder name of its converted files: what differs in originals or in pixels differs in key."""
+        """Folder name of its converted files; different originals or pixels give different keys."""
         if self.source in BUNDLED:
             return f"{self.store or self.source}-{self.storage.key}"
         lists = (self.train_list, self.validation_list, self.test_list, self.class_names)
@@ -180,22 +180,22 @@ class DatasetDefinition(Knobs):
 
     @property
     def originals(self) -> tuple[str, ...]:
-        """What it says of the originals besides where they are."""
+        """Its description of the originals, without their location."""
         lists = (self.train_list, self.validation_list, self.test_list, self.class_names)
         return (self.source, *lists, self.image_column, self.label_column)
 
     def identity(self) -> list[str]:
-        """Return what tells its originals from those of another data set."""
+        """Return the values that distinguish its originals from those of another data set."""
         return ["" if self.source in BUNDLED else self._real_place, *self.originals]
 
     @property
     def _real_place(self) -> str:
-        """The folder without links; "" where a source of another package is not told one."""
+        """The folder without links; "" if a source of another package has none."""
         return "" if is_dotted_path(self.source) and not self.folder else os.path.realpath(self.place)
 
     @property
     def place(self) -> Path:
-        """`folder` as a path; what list files name lies below it."""
+        """`folder` as a path; the images of list files are below it."""
         return Path(self.folder).expanduser()
 
     @classmethod
@@ -204,11 +204,11 @@ class DatasetDefinition(Knobs):
 
         Args:
             path_or_name: A YAML file, or the name of one in `datasets/`: "cifar100-lt".
-            overrides: Values that go before the file's.
+            overrides: Values that replace the file's.
 
         Raises:
             UsageError: No such file or name, an unknown key, an illegal value; with file
-                and line where the file is to blame.
+                and line if the error is in the file.
         """
         file = SettingsFile.read(find(path_or_name))
         for key, value in file.values.items():
@@ -245,7 +245,7 @@ class DatasetDefinition(Knobs):
         )
 
     def stated(self) -> dict[str, Any]:
-        """Return what differs from the defaults, for provenance."""
+        """Return the values that differ from the defaults, for provenance."""
         fresh = {f.name: f.default for f in dataclasses.fields(self)}
         return {name: value for name, value in self.as_dict().items() if value != fresh[name]}
 
@@ -271,7 +271,7 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
 
 
 LISTS = ("train_list", "validation_list", "test_list", "class_names", "reference_list")
-"""Fields that name a file, here or below `folder`; Parquet files are below `folder` alone."""
+"""Fields that name a file, here or below `folder`; Parquet files are only below `folder`."""
 
 
 def _placed(values: Mapping[str, Any], beside: Path) -> dict[str, Any]:
@@ -293,9 +293,9 @@ def _placed(values: Mapping[str, Any], beside: Path) -> dict[str, Any]:
 
 
 def _absolute(values: Mapping[str, Any], beside: Path) -> dict[str, Any]:
-    """Return values whose paths mean the same from any working directory.
+    """Return values whose paths do not depend on the working directory.
 
-    A list file is looked for from the working directory, below `folder` and beside the data-set file.
+    A list file is searched in the working directory, below `folder` and next to the data-set file.
 
     Raises:
         UsageError: There are two such list files.
@@ -311,7 +311,7 @@ def _absolute(values: Mapping[str, Any], beside: Path) -> dict[str, Any]:
 
 
 def _listed(key: str, stated: Path, places: Sequence[Path]) -> str:
-    """Return the path of a list file that is in one of some folders; below the second where it is in none."""
+    """Return the path of a list file that is in one of some folders; below the second if it is in none."""
     candidates = [(place / stated).absolute() for place in places]
     there = [path for path in candidates if path.is_file()]
     for other in there[1:]:

@@ -1,4 +1,4 @@
-"""A data-set file for somebody's own folder of images, from a look at it."""
+"""Draft of a data-set file for a user's folder of images, from an inspection of the folder."""
 
 import json
 import re
@@ -23,22 +23,22 @@ from ltray.files import atomic_write
 from ltray.printable import printable
 from ltray.settings import plain
 
-LOOKED_AT = 200  # images whose size decides the resolution
+LOOKED_AT = 200  # number of images whose size determines the resolution
 SIDES = ((48, 32), (96, 64))  # median shorter side up to which a view has this side; above, 224
 LARGE = 224
 Fields = dict[str, tuple[Any, str]]
 """Value and comment of each line of a data-set file."""
 
 
-KNOWN = ("source", "folder", "store")  # what a folder says by itself
+KNOWN = ("source", "folder", "store")  # settings that follow from the folder
 
 
 def draft(folder: Path, settings: Mapping[str, Any]) -> DatasetDefinition:
-    """Return what can be said of a folder of images before it is converted.
+    """Return the settings that follow from a folder of images before it is converted.
 
     Args:
-        folder: A folder a class, with or without splits above them.
-        settings: What the user wants otherwise.
+        folder: One folder per class, with or without splits above them.
+        settings: The values that the user sets.
 
     Raises:
         UsageError: It holds no images that could be a data set, or a setting is unknown or illegal.
@@ -49,7 +49,7 @@ def draft(folder: Path, settings: Mapping[str, Any]) -> DatasetDefinition:
             raise UsageError(f"`{key}` has no effect with a folder of images; write it into a data-set file.")
     place = folder.resolve()
     known: dict[str, Any] = {"name": _slug(place.name), "source": "folder", "folder": str(place), "protocol": "paper"}
-    known["image_size"] = LARGE  # until the images are looked at: settings of large ones may turn out without effect
+    known["image_size"] = LARGE  # until the images are inspected: settings of large ones may have no effect
     first = DatasetDefinition(**(known | dict(settings)))
     if "image_size" in settings:
         return first
@@ -69,7 +69,7 @@ def _side(originals: Originals) -> int:
             with Image.open(originals.name(index)) as image:
                 found.append(min(image.size))
         except OSError:
-            continue  # told with all others when the folder is converted
+            continue  # reported with all others when the folder is converted
     median = statistics.median(found) if found else LARGE
     return next((side for limit, side in SIDES if median <= limit), LARGE)
 
@@ -77,18 +77,18 @@ def _side(originals: Originals) -> int:
 def write(
     definition: DatasetDefinition, sidecars: Mapping[str, Sidecar], settings: Mapping[str, Any]
 ) -> tuple[Path, bool]:
-    """Write the data-set file beside the .beton files, ready for train and tune; one that was edited stays.
+    """Write the data-set file next to the .beton files, ready for train and tune; an edited file is kept.
 
     Args:
         definition: What `draft` returned.
         sidecars: Of the converted pools.
-        settings: What the user wants otherwise.
+        settings: The values that the user sets.
 
     Returns:
         The file, and whether it was written.
 
     Raises:
-        UsageError: The settings do not go together with what was found.
+        UsageError: The settings contradict the folder's content.
     """
     fields = _suggested(definition, sidecars) | {key: (plain(value), "") for key, value in settings.items()}
     final = DatasetDefinition(**{key: value for key, (value, _) in fields.items()})
@@ -110,7 +110,7 @@ def _heading(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> 
 
 
 def training_line(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> str:
-    """Return how many images train, of how many classes and groups, and how many are cut off for other ends.
+    """Return the number of training images, classes and groups, and of images reserved for other purposes.
 
     Args:
         definition: What the data-set file states.
@@ -140,7 +140,7 @@ def _lines(fields: Fields) -> list[str]:
 
 
 def _quoted(value: Any) -> str:
-    """Return a value in YAML; what cannot be shown becomes an escape that YAML reads back."""
+    """Return a value in YAML; unprintable characters become escapes that YAML reads back."""
     text = json.dumps(value, ensure_ascii=False)
     return text if printable(text) == text else json.dumps(value)
 

@@ -1,4 +1,4 @@
-"""How images are stored in a .beton: small ones exactly and raw, large ones capped and as JPEG."""
+"""The form of images in a .beton: small ones raw and exact, large ones limited in size and as JPEG."""
 
 import io
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ RAW, JPEG = 1, 0  # FFCV's marks of the two encodings
 
 @dataclass(frozen=True)
 class Stored:
-    """One image as it goes into the file.
+    """One image as it is stored in the file.
 
     Attributes:
         pixels: The image before JPEG (H, W, 3).
@@ -35,7 +35,7 @@ class Storage:
     Attributes:
         square: Side that every image is resized and centre-cropped to, stored raw; 0: images
             keep their shape and become JPEGs.
-        longest: Cap of the longer side where `square` is 0.
+        longest: Limit of the longer side if `square` is 0.
         quality: JPEG quality; a JPEG that needs no change is stored byte for byte.
     """
 
@@ -50,7 +50,7 @@ class Storage:
 
     @property
     def cap(self) -> int:
-        """A longer side beyond which detail is lost anyway."""
+        """The longer side in pixels above which further detail is lost in any case."""
         return 8 * self.square if self.square else self.longest
 
     def store(self, image: Decoded) -> Stored:
@@ -70,9 +70,9 @@ class Storage:
         return Stored(pixels, content.getvalue(), JPEG)
 
     def fit(self, pixels: Pixels) -> Pixels:
-        """Return the image in its stored size, the same object where nothing has to change.
+        """Return the image in its stored size; the same object if no change is needed.
 
-        Resizing is bilinear with antialiasing, as the papers' `Resize`.
+        Resizing is bilinear with antialiasing, like the papers' `Resize`.
         """
         height, width = pixels.shape[:2]
         if not self.square:
@@ -92,7 +92,7 @@ def _resized(pixels: Pixels, height: float, width: float) -> Pixels:
 
 
 def check_storable(pixels: Pixels) -> None:
-    """Raise ValueError unless FFCV can store the image without failing or lying."""
+    """Raise ValueError unless FFCV can store the image correctly."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"must be 8-bit RGB, but is {pixels.dtype} of shape {pixels.shape}")
     height, width = pixels.shape[:2]

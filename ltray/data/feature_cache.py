@@ -21,12 +21,12 @@ class FeatureCache:
     """A folder of arrays named by the digest of what they were computed from.
 
     A file is written under a temporary name and then renamed, so that any number of
-    processes may read and write; it ends with a digest of its name and content. The least
-    recently used go when `limit` is exceeded.
+    processes may read and write; a file ends with a digest of its name and content. The least
+    recently used files are deleted when `limit` is exceeded.
 
     Attributes:
-        folder: Made when it is first needed.
-        limit: Bytes that stay at most.
+        folder: Created when it is first needed.
+        limit: Largest number of bytes to keep.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class FeatureCache:
         return found
 
     def keep(self, key: str, features: Tensor) -> None:
-        """Keep features (N, d); a folder that cannot be written is no reason to stop."""
+        """Keep features (N, d); a folder that cannot be written causes no error."""
         path = self._path(key)
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:

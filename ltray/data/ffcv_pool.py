@@ -1,4 +1,4 @@
-"""Images of a .beton file as loaders want them: decoded once into memory, or cut out as they stream by."""
+"""Images of a .beton file for loaders: decoded once into memory, or decoded and cropped at every use."""
 
 import os
 from collections import deque
@@ -27,9 +27,9 @@ def open_beton(sidecar: Sidecar, indices: Indices, *, view: int, device: torch.d
 
     Args:
         sidecar: Of the file.
-        indices: Which images (n,); position i of the pool is image `indices[i]`.
+        indices: The images (n,); position i of the pool is image `indices[i]`.
         view: Side of a view in pixels.
-        device: Where the images are to lie.
+        device: The device of the images.
 
     Raises:
         IndexError: An index lies outside the file; FFCV would return garbage.
@@ -54,13 +54,13 @@ class StoredImages(Protocol):
 def open_stored(
     file: StoredImages, indices: Indices, *, view: int, device: torch.device, square: bool
 ) -> "MemoryPool | StreamedPool":
-    """Open some stored images: in memory where they are of one size and fit, else decoded as they are asked for.
+    """Open some stored images: in memory if they are of one size and fit, else decoded at every use.
 
     Args:
         file: The images.
         indices: Which of them (n,).
         view: Side of a view in pixels.
-        device: Where the images are to lie.
+        device: The device of the images.
         square: Whether all are of the size of a view.
     """
     if square and 3 * view * view * len(indices) <= RESIDENT:
@@ -76,13 +76,13 @@ def _decoded(file: StoredImages, indices: Indices, side: int) -> Tensor:
 
 
 class StreamedPool:
-    """Images that are decoded whenever they are asked for, by threads, some batches ahead.
+    """Images that are decoded at every use, by threads, some batches ahead.
 
     Args:
         file: The file.
         indices: Which of its images (n,).
         view: Side of the images that `stream` gives, in pixels.
-        device: Where batches are put.
+        device: The device of the batches.
     """
 
     def __init__(self, file: StoredImages, indices: Indices, *, view: int, device: torch.device) -> None:
@@ -97,7 +97,7 @@ class StreamedPool:
         return len(self.indices)
 
     def stream(self, order: Tensor, batch_size: int) -> Iterator[Tensor]:
-        """Yield the centre of each image of `order` (b, 3, S, S), uint8: what evaluation looks at."""
+        """Yield the centre of each image of `order` (b, 3, S, S), uint8, for evaluation."""
         shorter = self.sizes.min(dim=1).values
         side = (shorter * CENTRE).long().clamp(min=1)
         corner = (self.sizes.flip(1) - side[:, None]) // 2
@@ -109,7 +109,7 @@ class StreamedPool:
     def cut(self, wanted: Iterable[Cuts], size: int) -> Iterator[Tensor]:
         """Yield the boxes of each request, resized to squares (b, V, 3, size, size), uint8 on the device.
 
-        Each image is decoded once for its V boxes. An iterator that is left early ends what it
+        Each image is decoded once for its V boxes. An iterator that is closed early completes the work that it
         has begun.
         """
         running: deque[tuple[Tensor, list[Future[None]]]] = deque()
@@ -130,7 +130,7 @@ class StreamedPool:
                     part.cancel()
 
     def _begin(self, request: Cuts, size: int) -> tuple[Tensor, list[Future[None]]]:
-        """Start decoding a batch into a buffer of its own (b, V, 3, size, size)."""
+        """Start decoding a batch into a new buffer (b, V, 3, size, size)."""
         shape = (len(request.positions), request.boxes.shape[1], 3, size, size)
         images = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
         indices = self.indices[request.positions.numpy()].tolist()
@@ -148,7 +148,7 @@ class StreamedPool:
                 place.copy_(resize_one(image, box, place.shape[1]))
 
 
-PART = 8  # images a thread takes at a time
+PART = 8  # images per task of a thread
 
 
 def _slices(count: int) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""One image from outside a data set, brought to what evaluation looks at."""
+"""An image from outside a data set, in the form of the images of an evaluation."""
 
 from pathlib import Path
 
@@ -15,14 +15,14 @@ from ltray.data.transforms.resize import centre_of
 
 
 def read_image(path: Path, definition: DatasetDefinition) -> Tensor:
-    """Read an image file as evaluation would see it: (3, S, S), normalised, float32.
+    """Read an image file in the form of an evaluation: (3, S, S), normalised, float32.
 
-    Small images are fitted as they would be stored; of large ones the centre is cut out, by the
-    same functions that serve the data set.
+    Small images are resized as for storage; large ones are cropped to the centre, by the
+    functions that the data set uses.
 
     Args:
         path: The file.
-        definition: Of the data set that the model was trained on.
+        definition: The data set on which the model was trained.
 
     Raises:
         OSError: No image, or a damaged one.
@@ -32,11 +32,11 @@ def read_image(path: Path, definition: DatasetDefinition) -> Tensor:
 
 
 def fitted(pixels: Pixels, definition: DatasetDefinition) -> Tensor:
-    """Bring an image to what evaluation would see of it: (3, S, S), normalised, float32; see `read_image`.
+    """Convert an image to the form of an evaluation: (3, S, S), normalised, float32; see `read_image`.
 
     Args:
         pixels: RGB levels of 0 to 255 (H, W, 3), uint8.
-        definition: Of the data set that the model was trained on.
+        definition: The data set on which the model was trained.
     """
     storage, side = definition.storage, definition.image_size
     image = torch.from_numpy(np.ascontiguousarray(storage.fit(pixels))).permute(2, 0, 1)

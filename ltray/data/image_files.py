@@ -1,7 +1,7 @@
-"""Which files in a folder are images that somebody put there: one rule for every command.
+"""Which files in a folder are images of a user: one rule for every command.
 
-Tools and operating systems leave files of their own in folders, some of them images (previews,
-deleted files, the `._` twins of macOS). They are left alone at any depth, and so is what is hidden.
+Tools and operating systems create files in folders, some of them images (previews,
+deleted files, the `._` twins of macOS). They are ignored at any depth, and so are hidden files.
 """
 
 import os
@@ -31,25 +31,25 @@ LEFT_BEHIND = frozenset(
         *("__pycache__", "node_modules"),
     )
 )
-"""Folders that systems and tools make, in lower case; besides, every name that begins with a point."""
+"""Folders that systems and tools make, in lower case; also every name that begins with a dot."""
 _SYSTEM_FILES = frozenset(
     ("thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "icon\r", "desktop db", "desktop df")
 )
 
 
 def is_image(name: str | os.PathLike[str]) -> bool:
-    """Tell by its name whether a file is an image."""
+    """Return whether the name of a file is that of an image."""
     return os.fspath(name).lower().endswith(SUFFIXES)
 
 
 def is_left_behind(name: str) -> bool:
-    """Tell whether a folder or file is hidden, or is what a system or tool leaves."""
+    """Return whether a folder or file is hidden, or was created by a system or tool."""
     return name.startswith(".") or name.lower() in LEFT_BEHIND or name.lower() in _SYSTEM_FILES
 
 
 @dataclass
 class Contents:
-    """What lies below a folder, at any depth.
+    """The content of a folder, at any depth.
 
     Attributes:
         images: Paths of the images, sorted.
@@ -63,7 +63,7 @@ class Contents:
 
     @classmethod
     def of(cls, folder: Path) -> "Contents":
-        """Look through a folder, also behind links to folders; each folder once.
+        """List a folder, also through links to folders; each folder once.
 
         Raises:
             UsageError: A folder cannot be read.
@@ -79,7 +79,7 @@ class Contents:
 
 
 def holds_images(folder: Path, *, itself: bool = False) -> bool:
-    """Tell whether there is an image in a folder or, unless `itself`, in one below it; stops at the first.
+    """Return whether there is an image in a folder or, unless `itself`, in one below it; stops at the first.
 
     Raises:
         UsageError: A folder cannot be read.
@@ -99,14 +99,14 @@ def holds_images(folder: Path, *, itself: bool = False) -> bool:
 
 
 def images_in(folder: Path) -> list[str]:
-    """Return the names of the images that lie in a folder itself, sorted."""
+    """Return the names of the images directly in a folder, sorted."""
     return sorted(
         name for name, is_folder in _entries(folder) if is_image(name) and not is_folder and not is_left_behind(name)
     )
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted by name, without what systems and tools leave.
+    """Return the folders in a folder, sorted by name, without those that systems and tools create.
 
     Raises:
         UsageError: It cannot be read.
@@ -132,7 +132,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     """Return an image's file.
 
     Raises:
-        OSError: It cannot be read, or is no regular file: reading a pipe would wait for ever.
+        OSError: It cannot be read, or is not a regular file: reading a pipe could block forever.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError("not a file")
@@ -144,18 +144,18 @@ def _entries(folder: str | Path) -> Iterator[tuple[str, bool]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                # `entry.is_dir()` raises for a link in a circle, and for one to what may not be looked at.
+                # `entry.is_dir()` raises for a circular link, and for one whose target must not be accessed.
                 yield entry.name, os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
     except OSError as error:
         raise _unreadable(error) from error
 
 
 def _files(folder: Path, left: Counter[str]) -> Iterator[str]:
-    """Yield the files below a folder, each folder once; counts in `left` what is no part of it."""
+    """Yield the files below a folder, each folder once; counts the ignored ones in `left`."""
     seen = set()
     for here, below, names in os.walk(folder, followlinks=True, onerror=_refuse):
         place = os.path.realpath(here)
-        if place in seen:  # a link in a circle
+        if place in seen:  # a circular link
             below.clear()
             continue
         seen.add(place)

@@ -1,4 +1,4 @@
-"""How many training images each class keeps: the shapes of long tails."""
+"""The number of training images of each class: the shapes of long tails."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,11 +51,11 @@ def power_counts(reference: Sequence[int], exponent: float) -> list[int]:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What class counts are computed from.
+    """The inputs from which class counts are computed.
 
     Attributes:
         available: Training images of each class of the source.
-        largest: n_max where `largest_class` sets it; 0: the source decides.
+        largest: n_max if `largest_class` sets it; 0: the source determines it.
         factor: The imbalance factor IF = n_max / n_min, at least 1.
         shape: a of "pareto".
         exponent: γ of "power".
@@ -100,7 +100,7 @@ class ImbalanceKind:
 
     Attributes:
         counts: Returns the training images n_k of each class, in label order.
-        uses: The fields of `Wanted` that have an effect, beside the source's counts and the largest class.
+        uses: The fields of `Wanted` that have an effect, in addition to the source's counts and the largest class.
     """
 
     counts: Callable[[Wanted], list[int]]
@@ -108,7 +108,7 @@ class ImbalanceKind:
 
     @property
     def made(self) -> bool:
-        """Whether the long tail is cut from the source, rather than the source's own."""
+        """Whether the long tail is a subset of the source, instead of the source's distribution."""
         return bool(self.uses)
 
     @property
@@ -118,7 +118,7 @@ class ImbalanceKind:
 
     @property
     def by_factor(self) -> bool:
-        """Whether the imbalance factor decides it."""
+        """Whether it depends on the imbalance factor."""
         return "factor" in self.uses
 
 

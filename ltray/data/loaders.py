@@ -1,4 +1,4 @@
-"""Batches: this worker's part of every epoch, with its views made on the device."""
+"""Batches: this worker's part of every epoch; its views are made on the device."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,13 +17,13 @@ EVALUATION_BATCH = 512
 
 
 class ImageLoader:
-    """The training batches of a stage that sees images.
+    """The training batches of a stage that trains on images.
 
     Args:
         pool: The training images.
         labels: Their labels (N,), on the device.
         plan: Steps and slices.
-        views: What the stage wants to see.
+        views: The views of the stage.
     """
 
     def __init__(self, pool: ImagePool, labels: Tensor, *, plan: Plan, views: ViewMaker) -> None:
@@ -66,13 +66,13 @@ class ImageLoader:
 
 
 class FeatureLoader:
-    """The training batches of a stage that sees features of a frozen network.
+    """The training batches of a stage that trains on features of a frozen network.
 
     Args:
         features: Features of the training set (N, d), on the device.
         labels: Their labels (N,), on the device.
         plan: Steps and slices.
-        views: What the stage calls them: one view, or two under "pairs".
+        views: The stage's names for them: one view, or two under "pairs".
     """
 
     def __init__(self, features: Tensor, labels: Tensor, *, plan: Plan, views: Sequence[View]) -> None:
@@ -110,7 +110,7 @@ class EvaluationImages:
         self.definition = definition
 
     def share_sizes(self) -> list[int]:
-        """Return how many images each worker takes; they differ by one at most."""
+        """Return the number of images of each worker; they differ by at most one."""
         count, workers = len(self.pool), world_size()
         return [count * (worker + 1) // workers - count * worker // workers for worker in range(workers)]
 

@@ -1,4 +1,4 @@
-"""How the C library deals with memory that is freed."""
+"""The C library's treatment of freed memory."""
 
 import ctypes
 import functools
@@ -9,11 +9,11 @@ LARGEST = (1 << 31) - 1
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Let this process use blocks of any size again instead of giving them back to the kernel.
+    """Make this process reuse freed blocks of any size instead of returning them to the kernel.
 
     A batch of 64 views of 224 pixels has 38 MB. glibc takes blocks above 32 MB from the kernel
     anew each time, and the kernel clears them page by page when they are first touched: that took as
-    long as making the views. Other C libraries have no such setting and are left alone.
+    long as making the views. Other C libraries have no such setting and are not changed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -20,7 +20,7 @@ class Originals(Protocol):
         ...
 
     def name(self, index: int) -> str:
-        """Return what a user would call the image: a path, or a file and row."""
+        """Return the image's name for a user: a path, or a file and row."""
         ...
 
     def read(self, index: int) -> bytes | Pixels:
@@ -32,19 +32,19 @@ class Originals(Protocol):
         ...
 
     def place(self, index: int) -> tuple[str, int]:
-        """Return the file that the image is read from, and its number in there, from 0."""
+        """Return the file that contains the image, and its number in the file, from 0."""
         ...
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set where its maker put it.
+    """A data set in its original place and form.
 
     Attributes:
         class_names: Names in label order.
-        origin: Where it comes from, in words, for messages and sidecars.
-        pools: How to open each pool; nothing is read before. Picklable.
-        notes: What was found beside the images, for the report.
+        origin: Its source, in words, for messages and sidecars.
+        pools: Functions that open each pool; nothing is read before. Picklable.
+        notes: Findings in addition to the images, for the report.
         root: Folder that files are named from where they are compared with a conversion's record.
         watched: Every file that images, labels or names are read from.
     """
@@ -64,8 +64,8 @@ class ArrayOriginals:
     Attributes:
         pixels: All images (n, H, W, 3).
         labels: Their labels (n,).
-        title: What `name` begins with.
-        file: Where they were read from.
+        title: The beginning of `name`.
+        file: The file from which they were read.
     """
 
     pixels: NDArray[np.uint8]
@@ -83,7 +83,7 @@ class ArrayOriginals:
         return pixels
 
     def place(self, index: int) -> tuple[str, int]:
-        """Return the file they all are in, and the image's number."""
+        """Return the file of all images, and the image's number."""
         return self.file, index
 
 
@@ -113,5 +113,5 @@ class SomeOriginals:
         return self.all.read(int(self.kept[index]))
 
     def place(self, index: int) -> tuple[str, int]:
-        """Return the file that an image is read from, and its number in there."""
+        """Return the file that contains an image, and its number in the file."""
         return self.all.place(int(self.kept[index]))

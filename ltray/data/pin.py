@@ -1,4 +1,4 @@
-"""What a command pins of the data sets that it opened: every worker of it, on any node, compares its own with that."""
+"""The digests of the data sets that a command opened; each of its workers, on any node, compares its data with them."""
 
 import socket
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ SHOWN = 12  # characters of a digest
 
 @dataclass(frozen=True)
 class Pin:
-    """One data set as one process has it.
+    """The digests of one data set in one process.
 
     Attributes:
         originals: Digest of the originals' names, labels and contents and of the splits; see `ImageData.digest`.
@@ -30,7 +30,7 @@ class Pin:
         Args:
             own: The worker's.
             name: The data set's name.
-            place: Where the worker reads it, in words.
+            place: The place from which the worker reads it, in words.
 
         Raises:
             UsageError: They differ.

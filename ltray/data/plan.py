@@ -1,4 +1,4 @@
-"""Epochs cut into steps and workers."""
+"""Division of epochs into steps and workers."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,18 @@ from ltray.errors import UsageError
 
 @dataclass(frozen=True)
 class Plan:
-    """How an epoch is cut into steps and workers.
+    """The division of an epoch into steps and workers.
 
     Every worker derives the same global order and takes a contiguous slice of each global
-    batch, in rank order: the workers together see exactly what a single one would.
+    batch, in rank order: the workers together process exactly the images of a single worker.
 
     Attributes:
         labels: Labels of the positions to train on (n,).
         positions: These positions in the training set (n,).
         sampling: How an epoch is drawn.
         seed: Of the stage.
-        batch: Images a step over all workers, B.
-        steps: Whole batches an epoch; what is left over is dropped.
+        batch: Images per step over all workers, B.
+        steps: Full batches per epoch; the remaining images are dropped.
     """
 
     labels: Tensor

@@ -1,4 +1,4 @@
-"""Decoded images by position: what loaders read, whatever stands behind it."""
+"""Decoded images by position: the interface from which loaders read, and its implementation in memory."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ class ImagePool(Protocol):
     def stream(self, order: Tensor, batch_size: int) -> Iterator[Tensor]:
         """Yield uint8 images (b, 3, H, W) at the positions of `order` (m,), in this order.
 
-        The last batch holds what is left; a position may occur more than once.
+        The last batch holds the remaining images; a position may occur more than once.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """A wish for parts of some images.
+    """A request for parts of some images.
 
     Attributes:
         positions: Which images (b,).
@@ -57,7 +57,7 @@ class CuttingPool(ImagePool, Protocol):
 
 
 def batches(order: Tensor, size: int) -> Iterator[Tensor]:
-    """Cut positions (m,) into batches; the last one is what is left, and nothing gives none."""
+    """Cut positions (m,) into batches; the last one holds the rest; no positions give no batch."""
     for start in range(0, len(order), size):
         yield order[start : start + size]
 
@@ -88,7 +88,7 @@ def decode_originals(originals: Originals, indices: Indices, storage: Storage, d
         originals: One pool of a source.
         indices: Which of them (n,).
         storage: The size they are fitted to.
-        device: Where the images are to lie.
+        device: The device of the images.
 
     Raises:
         UsageError: The data set's images keep their own sizes, or one cannot be decoded.

@@ -1,4 +1,4 @@
-"""Stand-ins for a data set that is not converted yet: some of its images in the place of all, for measuring steps."""
+"""A sample of a data set that is not converted yet, repeated to its full size, for the timing of steps."""
 
 import numpy as np
 import torch
@@ -59,14 +59,14 @@ class SampledImages:
 def open_sampled(
     originals: Originals, indices: Indices, storage: Storage, *, view: int, device: torch.device
 ) -> ImagePool:
-    """Open stand-ins of some images.
+    """Open a sample in place of some images.
 
     Args:
         originals: One pool of a source.
         indices: Which images (n,).
         storage: How they would be stored.
         view: Side of a view in pixels.
-        device: Where the images are to lie.
+        device: The device of the images.
     """
     images = SampledImages(originals, indices, storage)
     return open_stored(images, np.arange(len(indices)), view=view, device=device, square=bool(storage.square))

@@ -1,4 +1,4 @@
-"""The order of an epoch: which training position comes when, as a function of (seed, epoch)."""
+"""The order of the training positions in an epoch, as a function of (seed, epoch)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Sampling:
 
     Attributes:
         kind: A key of `SAMPLINGS`.
-        class_run: Images in a row of a class under "class_aware".
+        class_run: Number of consecutive images of a class under "class_aware".
         long_epoch: Whether an epoch of "class_aware" has n_max·K draws instead of n.
-        epochs: Epochs of the stage, T, over which "progressive" moves.
+        epochs: Epochs of the stage, T, over which "progressive" changes.
     """
 
     kind: str = "natural"
@@ -79,7 +79,7 @@ class _ByClass:
 
 
 Order = Callable[[Ints, Sampling, int, np.random.Generator], Ints]
-"""Draws an epoch, (draws, views), from the labels (n,), the stage's sampling, the epoch and a generator of its own."""
+"""Draws an epoch, (draws, views), from the labels (n,), the stage's sampling, the epoch and a separate generator."""
 
 
 def _natural(labels: Ints, sampling: Sampling, epoch: int, random: np.random.Generator) -> Ints:

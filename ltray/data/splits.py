@@ -1,4 +1,4 @@
-"""Which images train, validate and test: index lists, seeded, without a look at pixels."""
+"""The training, validation and test images: seeded index lists, made without reading pixels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set cut up.
+    """A data set divided into training, validation and test images.
 
     Attributes:
         train: Class by class in label order, as the official CIFAR-LT code stores it.
         validation: Balanced and disjoint from the others; None under the `paper` protocol.
-        test: What final models are evaluated on.
+        test: The images on which final models are evaluated.
         listed: Images of each class in the whole training list, before validation images were cut from it.
     """
 
@@ -47,7 +47,7 @@ class Splits:
 
     @property
     def tail(self) -> LongTail:
-        """The class counts of the training set, and of its whole list."""
+        """The class counts of the training set, and of its complete list."""
         counts = np.bincount(self.train.labels, minlength=len(self.listed))
         return LongTail(tuple(counts.tolist()), self.listed)
 
@@ -64,7 +64,7 @@ def cut(
         reference: The class counts that `imbalance_kind: power` starts from.
 
     Raises:
-        UsageError: A class has too few images for what the definition asks for.
+        UsageError: A class has too few images for the definition.
     """
     pool = labels["train"]
     originals = [np.flatnonzero(pool == label) for label in range(classes)]
@@ -97,7 +97,7 @@ def _whole(pool: str, labels: Mapping[str, Indices]) -> Split:
 
 
 def _cut_test(definition: DatasetDefinition, originals: list[Indices]) -> tuple[list[Indices], Indices | None]:
-    """Take the last `test_per_class` of each class, whatever `data_seed` is: tests stay comparable."""
+    """Take the last `test_per_class` of each class for any `data_seed`, so that tests stay comparable."""
     if not definition.test_per_class:
         return originals, None
     counts = _spared(definition, originals, wanted=definition.test_per_class, knob="test_per_class", share=3)
@@ -146,7 +146,7 @@ def _wanted(definition: DatasetDefinition, available: list[int], reference: Sequ
 def _cut_validation(
     definition: DatasetDefinition, *, originals: list[Indices], kept: list[int]
 ) -> tuple[list[int], Indices]:
-    """Take the images that follow the kept ones; where too few follow, the last kept ones too."""
+    """Take the images after the kept ones; if these are too few, also the last kept ones."""
     wanted = definition.validation_per_class
     counts = _spared(definition, originals, wanted=wanted, knob="validation_per_class", share=2)
     starts = [min(count, len(order) - take) for count, order, take in zip(kept, originals, counts, strict=True)]
@@ -157,7 +157,7 @@ def _cut_validation(
 def _spared(
     definition: DatasetDefinition, originals: list[Indices], *, wanted: int, knob: str, share: int
 ) -> list[int]:
-    """Return how many images each class gives away: `wanted`, or one in `share` of a small natural class.
+    """Return how many images each class gives to validation: `wanted`, or one in `share` of a small natural class.
 
     A class of a natural tail may have fewer images than a balanced set would take, and needs
     the most of them for training. Where the tail is made, every class can give.

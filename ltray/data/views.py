@@ -1,4 +1,4 @@
-"""The views a stage asked for, made of the images of a batch on their device."""
+"""The views of a stage, made from the images of a batch on their device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Made = tuple[dict[str, Tensor], Tensor | None]
 
 @dataclass(frozen=True)
 class EpochPosition:
-    """Where a batch stands; all its randomness follows from this.
+    """The position of a batch, from which all its randomness follows.
 
     Attributes:
         epoch: From 0.
@@ -40,7 +40,7 @@ class ViewMaker:
         seed: Of the stage.
 
     Raises:
-        UsageError: An unknown policy, or patches of a view that is not there.
+        UsageError: An unknown policy, or patches of a view that does not exist.
     """
 
     def __init__(self, views: Sequence[View], definition: DatasetDefinition, seed: int) -> None:
@@ -60,7 +60,7 @@ class ViewMaker:
         Args:
             images: uint8 (B, 1, 3, H, W); of pairs (B, 2, 3, H, W), whose second image the
                 second view sees.
-            position: Where the batch stands.
+            position: The position of the batch.
         """
         keys = self._keys(position)
         whole = {
@@ -70,12 +70,12 @@ class ViewMaker:
         return self._finished(whole, keys)
 
     def cuts(self, positions: Tensor, sizes: Tensor, position: EpochPosition) -> Cuts:
-        """Return what `of_cuts` needs of images that differ in size.
+        """Return the input of `of_cuts` for images that differ in size.
 
         Args:
             positions: The images, (B, 1), of pairs (B, 2).
             sizes: Their heights and widths, (B, 1 or 2, 2).
-            position: Where the batch stands.
+            position: The position of the batch.
         """
         keys = self._keys(position)
         boxes = [
@@ -86,7 +86,7 @@ class ViewMaker:
         return Cuts(positions.flatten(), torch.stack(boxes, dim=1).view(-1, 1, 4))
 
     def of_cuts(self, cut: Tensor, position: EpochPosition) -> Made:
-        """Make the views of what was cut out, uint8 (b, V, 3, S, S) as `cuts` asked for it."""
+        """Make the views from crops, uint8 (b, V, 3, S, S), that were requested by `cuts`."""
         keys = self._keys(position)
         parts = cut.view(len(position.positions), len(self._whole), *cut.shape[2:])
         whole = {}

@@ -1,4 +1,4 @@
-"""Names of classes: how each is shown, and that no two of a data set are shown alike."""
+"""Names of classes: how each is shown; no two classes of a data set are shown identically."""
 
 import unicodedata
 from collections import defaultdict
@@ -20,14 +20,14 @@ def shown(name: str) -> str:
 
 
 def by_shown_name(names: Iterable[str], where: str) -> dict[str, str]:
-    """Return what each class is called originally, by its shown name.
+    """Return the original name of each class, by its shown name.
 
     Args:
         names: Original names of different classes.
-        where: What they are, for a message: a file, or a folder of class folders.
+        where: Their origin, for a message: a file, or a folder of class folders.
 
     Raises:
-        UsageError: Two are shown alike, or one shows nothing.
+        UsageError: Two are shown identically, or one has no visible character.
     """
     found: dict[str, str] = {}
     alike: dict[str, str] = {}
@@ -47,7 +47,7 @@ def by_shown_name(names: Iterable[str], where: str) -> dict[str, str]:
 
 
 def _look(name: str) -> str:
-    """Return a name without what the eye does not see: characters of no width, and the kind of a space."""
+    """Return a name without invisible differences: characters of zero width, and different kinds of spaces."""
     return " ".join("".join(letter for letter in name if unicodedata.category(letter) != "Cf").split())
 
 
@@ -57,7 +57,7 @@ def some(names: Sequence[str], most: int = SHOWN) -> str:
 
 
 def differing_in_case(names: Iterable[str]) -> Iterator[str]:
-    """Yield a note for class names that differ in upper and lower case only."""
+    """Yield a note for class names that differ only in upper and lower case."""
     folded = defaultdict(list)
     for name in names:
         folded[name.casefold()].append(name)

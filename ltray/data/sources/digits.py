@@ -14,7 +14,7 @@ INK = 16  # the set's grey values run from 0 to 16
 def open_digits(definition: DatasetDefinition) -> Source:
     """Describe the digits, grey in all three channels.
 
-    They come as a single pool; the definition's `test_per_class` cuts the test set from it.
+    They are a single pool; the definition's `test_per_class` cuts the test set from it.
     """
     return Source(
         class_names=tuple(str(digit) for digit in range(10)),

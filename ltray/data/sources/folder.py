@@ -1,4 +1,4 @@
-"""Any folder of images: a folder a class, with or without folders for the splits above them."""
+"""Any folder of images: one folder per class, with or without folders for the splits above them."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ def open_folder(definition: DatasetDefinition) -> Source:
     """Describe a folder of images.
 
     Raises:
-        UsageError: It holds no classes, its splits do not have the same ones, or two are shown alike.
+        UsageError: It holds no classes, its splits do not have the same ones, or two are shown identically.
     """
     if not definition.folder:
         raise UsageError(
@@ -54,7 +54,7 @@ def open_folder(definition: DatasetDefinition) -> Source:
 
 
 def _contents(pool: str, layout: Layout) -> dict[str, Contents]:
-    """Return what the folder of each class holds, by the class's shown name."""
+    """Return the content of the folder of each class, by the class's shown name."""
     folders = dict(layout.classes[pool])
     return {
         name: Contents.of(folders[folder]) for name, folder in by_shown_name(folders, str(layout.places[pool])).items()
@@ -62,7 +62,7 @@ def _contents(pool: str, layout: Layout) -> dict[str, Contents]:
 
 
 def _left_alone(pool: str, place: Path, contents: Mapping[str, Contents]) -> Iterator[str]:
-    """Yield what a split's folder holds besides images of classes."""
+    """Yield what a split's folder contains in addition to images of classes."""
     others: Counter[str] = sum((one.others for one in contents.values()), Counter())
     if others:
         yield f"{pool}: {plural(others.total(), 'file')} of other types ignored: {_kinds(others)}"
@@ -84,13 +84,13 @@ def _kinds(others: Counter[str]) -> str:
 
 
 def _natural(name: str) -> tuple[int, int, str]:
-    """Sort "2" before "10" where classes are numbered, else by name."""
+    """Sort "2" before "10" if classes are numbered, else by name."""
     return (0, int(name), name) if name.isascii() and name.isdecimal() else (1, 0, name)
 
 
 @dataclass(frozen=True)
 class FileOriginals:
-    """Images in files of their own.
+    """Images in separate files.
 
     Attributes:
         paths: The files, in order.
@@ -116,5 +116,5 @@ class FileOriginals:
         return read_file(self.paths[index])
 
     def place(self, index: int) -> tuple[str, int]:
-        """Return the path; an image is alone in its file."""
+        """Return the path; each file has one image."""
         return self.paths[index], 0

@@ -1,4 +1,4 @@
-"""How the folders of a data set are nested: which is a split, which a class, and what was assumed of it."""
+"""How the folders of a data set are nested: which are splits, which are classes, and the assumptions that were made."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +29,7 @@ class Layout:
 
     Attributes:
         classes: Name and folder of every class, by pool.
-        places: What the class folders of each pool lie in.
+        places: The parent of the class folders of each pool.
         notes: What was assumed.
     """
 
@@ -51,11 +51,11 @@ def split_of(name: str) -> str:
 
 
 def find_layout(root: Path) -> Layout:
-    """Look how a data set's folders are nested.
+    """Find how a data set's folders are nested.
 
-    A folder a class, with or without folders of the splits above them or inside each of them. A
-    single folder beside train is the test set, whatever its name: as in ImageNet, whose "val" is
-    what papers report. Validation images are then cut from train.
+    One folder per class, with or without folders of the splits above them or inside each of them. A
+    single folder next to train is the test set, whatever its name: as in ImageNet, whose "val" is
+    used for the papers' results. Validation images are then cut from train.
 
     Raises:
         UsageError: No folder, splits without a training part, or a nesting that may mean two things.
@@ -95,7 +95,7 @@ def _by_split(root: Path, *, nested: list[Path], flat: list[Path], others: list[
     """Return the layout of split folders that hold class folders.
 
     Args:
-        root: What the splits lie in.
+        root: The parent of the splits.
         nested: Folders of splits with class folders.
         flat: Folders of splits with images only.
         others: Other folders with images.
@@ -123,7 +123,7 @@ def _by_split(root: Path, *, nested: list[Path], flat: list[Path], others: list[
 
 
 def _splits_inside(root: Path, classes: list[Path]) -> Layout | None:
-    """Return the layout of a folder a class with the splits inside, such as cat/train; None where it is another.
+    """Return the layout of a folder a class with the splits inside, such as cat/train; None if the layout is different.
 
     Raises:
         UsageError: Some classes have several splits inside, others have not.

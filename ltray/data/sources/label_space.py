@@ -1,4 +1,4 @@
-"""Which classes a data set has: a class is its name, or its number, over all files; never its place in one of them."""
+"""The classes of a data set: a class is identified by name or number over all files, never by its place in one file."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Labelled:
-    """What one file says of the classes of its images.
+    """The classes of the images of one file.
 
     Attributes:
         where: The file, for messages.
@@ -24,7 +24,7 @@ class Labelled:
         common: Whether a number means the same class in every file, as category ids do; else it is only a place in
             this file's names.
         gaps: Whether numbers may leave gaps, as category ids do.
-        place: What to call an image: "line 3".
+        place: The name of an image's place: "line 3".
     """
 
     where: str
@@ -123,7 +123,7 @@ def _labels(file: Labelled, known: Mapping[int, str], label: Mapping[str, int]) 
 
 
 def _by_number(files: Sequence[Labelled], usual: Mapping[int, str]) -> _Classes:
-    """Name classes of which all files know nothing but numbers."""
+    """Name the classes if all files have only numbers."""
     train = [file for file in files if file.pool == "train"]
     numbers = sorted({number for file in train for number in file.used()})
     if not all(file.gaps for file in train):
@@ -207,10 +207,10 @@ def _borrowed(files: Sequence[Labelled], file: Labelled, common: Mapping[int, st
 
 
 def _rename(classes: _Classes, stated: Sequence[str], files: Sequence[Labelled]) -> None:
-    """Give the classes the names that the user states.
+    """Give the classes the user's names.
 
     Raises:
-        UsageError: They are not as many.
+        UsageError: The numbers of names and classes differ.
     """
     if any(file.names for file in files):
         if len(stated) != len(classes.order):

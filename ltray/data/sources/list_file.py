@@ -61,7 +61,7 @@ class ListFile:
         return f"{kind} {self.places[index]}: {self.images[index]}"
 
     def labelled(self, pool: str) -> Labelled:
-        """Return what it says of classes."""
+        """Return its declaration of classes."""
         return Labelled(
             str(self.path), pool, self.labels, self.names, common=self.common, gaps=self.gaps, place=self.place
         )
@@ -71,7 +71,7 @@ def _from_lines(path: Path) -> ListFile:
     content = read_bytes(path, limit=LIMIT)
     if b"\0" in content:
         raise UsageError(f"{path}: is not a text file in UTF-8 (perhaps UTF-16); save it as UTF-8.")
-    # Bytes that are not UTF-8 stay what they are: so they name the file that has the same bytes in its name.
+    # Bytes that are not UTF-8 are kept, so that they name the file with the same bytes in its name.
     text = content.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
     images: list[str] = []
     labels: list[int] = []
@@ -178,7 +178,7 @@ def _once(path: Path, images: list[str], ids: list[int], names: Mapping[int, str
     """Yield the first annotation of each image.
 
     Raises:
-        UsageError: Another one says another class.
+        UsageError: Another annotation has another class.
     """
     first: dict[str, int] = {}
     for index, image in enumerate(images):

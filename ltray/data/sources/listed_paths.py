@@ -1,4 +1,4 @@
-"""Where the images are that list files name: lists of other people, systems and years."""
+"""The paths of the images in list files, which may have been written for another folder or system."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def paths_below(root: Path, images: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_present(where: str, root: Path, images: Sequence[str], paths: Sequence[str]) -> None:
-    """Look for the first images of a list, so that a wrong `folder` is reported before anything is read.
+    """Check the first images of a list, so that a wrong `folder` is reported before anything is read.
 
     Raises:
         UsageError: None of them exists.
@@ -34,7 +34,7 @@ def check_present(where: str, root: Path, images: Sequence[str], paths: Sequence
 
 
 def _path(root: str, image: str, folders: dict[str, bool]) -> str:
-    """Return one image's path; `folders` remembers which folders exist."""
+    """Return one image's path; `folders` caches which folders exist."""
     path = os.path.join(root, image)
     if "\\" in image and not os.path.lexists(path):
         image = image.replace("\\", "/")

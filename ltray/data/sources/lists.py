@@ -1,4 +1,4 @@
-"""Images that official list files name. They stay in place."""
+"""Images that official list files name. The images are not moved."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -95,7 +95,7 @@ def _folder(image: str, depth: int) -> str:
 def _check_folders(train: ListFile, listed: ListFile, folders: dict[int, str]) -> None:
     """Raise UsageError where a list gives the number of one class to images in the folder of another.
 
-    Tools that number the classes of every list anew write such lists.
+    Tools that number the classes of each list separately write such lists.
     """
     number_of = {name: number for number, name in folders.items()}
     depth = 1 + max((name.count("/") for name in number_of), default=0)
@@ -110,14 +110,14 @@ def _check_folders(train: ListFile, listed: ListFile, folders: dict[int, str]) -
 
 
 def reference_counts(definition: DatasetDefinition, names: Sequence[str]) -> list[int]:
-    """Return the class counts of `reference_list`; none where the definition has no use for it.
+    """Return the class counts of `reference_list`; none if the definition does not use it.
 
     Args:
         definition: Whose list.
         names: Names of the data set's classes, in label order.
 
     Returns:
-        A count a class, in label order. Classes are known by their names where the list has names or a folder a
+        One count per class, in label order. Classes are identified by their names if the list has names or a folder per
         class, else by their numbers.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The file that `class_names` names: a class a line, in the forms that data sets come with."""
+"""The file that `class_names` names: one class per line, in the forms that data sets use."""
 
 import re
 from pathlib import Path
@@ -14,11 +14,11 @@ _BEFORE = re.compile(r"(?P<number>[0-9]{1,9})\s+(?P<name>\S.*)")  # CUB: "1 001.
 def read_names(path: Path) -> tuple[str, ...]:
     """Return the names of a data set's classes, in the order of their numbers.
 
-    A line is a name. Where every line has a number of its own behind or before the name, and they
-    run without a gap from 0 or 1, then the number is no part of the name and gives the order.
+    A line is a name. If every line has a different number after or before the name, and the numbers
+    have no gap from 0 or 1, then the number is not part of the name and gives the order.
 
     Raises:
-        UsageError: The file cannot be read, or two names are shown alike.
+        UsageError: The file cannot be read, or two names are shown identically.
     """
     lines = [line.strip() for line in read_text(path).split("\n") if line.strip()]
     if not lines:

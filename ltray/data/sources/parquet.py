@@ -147,7 +147,7 @@ class ParquetOriginals:
     def open(
         cls, files: tuple[Path, ...], *, image: str, labels: NDArray[np.int64], folder: Path
     ) -> "ParquetOriginals":
-        """Look where the row groups of each file begin; no image is read."""
+        """Find where the row groups of each file begin; no image is read."""
         groups: list[tuple[Path, int, int]] = []
         first = 0
         for file in files:

@@ -15,7 +15,7 @@ from ltray.data.sources.label_space import Labelled
 from ltray.errors import UsageError
 from ltray.files import reading
 
-LARGEST = 10**18  # what a label may be at most to be a number in 64 bits
+LARGEST = 10**18  # the largest label: it must fit in 64 bits
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _neither(file: Path, title: str, row: int, value: Any) -> UsageError:
 
 
 def _check_numbers(file: Path, title: str, numbers: Sequence[int], names: Sequence[str]) -> None:
-    """Raise UsageError for numbers that are no classes."""
+    """Raise UsageError for numbers that are not class numbers."""
     if numbers and max(numbers) == -1:  # as Hugging Face writes what has no label
         raise UsageError(f"{file}, row 0: `{title}` is {numbers[0]}: the images have no labels.")
     last = len(names) if names else LARGEST

@@ -1,4 +1,4 @@
-"""The source of a data set: by its name in `SOURCES`, or by the dotted path of another package's."""
+"""The source of a data set: by its name in `SOURCES`, or by its dotted path in another package."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ Opener = Callable[[DatasetDefinition], Source]
 
 
 def open_source(definition: DatasetDefinition) -> Source:
-    """Describe where a definition's originals are; reads no pixels.
+    """Describe the originals of a definition; reads no pixels.
 
     Raises:
         UsageError: They cannot be used, or the dotted path of another package's source names no such function.
