@@ -1,11 +1,13 @@
-"""How much runs with different seeds spread: measures the rows of `ltray/claims/spreads.json`.
+"""How much runs with different seeds spread: measures the rows of `ltray/published/spreads.py`.
 
-    python -m benchmarks.spreads --dataset cifar10-lt --methods cross_entropy bcl --seeds 5 --epochs 4
+    python -m benchmarks.spreads --methods cross_entropy bcl --epochs 60 --largest-class 500 precision=bfloat16
 
-Trains each method once a seed on the same images, with schedules shrunk to `--epochs`, evaluates
-each best epoch on the test set once, and prints mean and spread (standard deviation) in points.
-`--largest-class` cuts the long-tailed subset smaller, for machines without a GPU. Finished runs
-below `--runs` are not repeated.
+Each method (or sequence of methods, joined by +) is trained once per seed on the same images, with
+schedules shortened to `--epochs`. The best epoch of each run is evaluated on the test set once. The
+table has the mean and the spread (standard deviation) in points, and the ratio of the spread to the
+standard error from the test images alone. `--largest-class` takes a smaller long-tailed subset, for
+machines without a GPU. Further words are settings of every run. Finished runs below `--runs` are
+not repeated.
 """
 
 import argparse
@@ -15,31 +17,40 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ltray.experiment import Experiment
+from ltray.experiment import Experiment, complete_keys
 from ltray.files import atomic_write
 from ltray.results.folder_session import FolderSession
 from ltray.results.predictions import TrainedModel
 from ltray.run_folder import checkpoint_of
+from ltray.settings import parse_assignments
 
 CPU = torch.device("cpu")
 
 
-def accuracy(name: str, seed: int, options: argparse.Namespace) -> float:
-    """Return the test accuracy of one run in points; train it, or what is left of it, first."""
+def accuracy(names: str, seed: int, options: argparse.Namespace) -> tuple[float, int]:
+    """Return the test accuracy of one run in points, and the number of test images; train what is left of it first."""
     epochs, largest = options.epochs, options.largest_class
-    folder = options.runs / options.dataset / f"{name}-{epochs}epochs-{largest or 'all'}" / f"seed{seed}"
+    name = "-".join((names, f"{epochs}epochs", str(largest or "all"), *options.settings))
+    folder = options.runs / options.dataset / name / f"seed{seed}"
     result = folder / "result.json"
     if not result.is_file():
-        given = {"dataset": options.dataset, "dataset.largest_class": largest, "methods": [name], "seed": seed}
+        given = {
+            "dataset": options.dataset,
+            "dataset.largest_class": largest,
+            "methods": names.split("+"),
+            "seed": seed,
+        }
+        given |= complete_keys(parse_assignments(options.settings), given["methods"])
         experiment = Experiment.from_settings(given).shortened(epochs)
         experiment.train(FolderSession(folder), CPU)
-        found = TrainedModel.open(checkpoint_of(folder), CPU).on_test().metrics()
-        atomic_write(result, json.dumps(found) + "\n")
-    return 100 * float(json.loads(result.read_text())["test/acc_all"])
+        found = TrainedModel.open(checkpoint_of(folder), CPU).on_test()
+        atomic_write(result, json.dumps(found.metrics() | {"images": len(found.labels)}) + "\n")
+    known = json.loads(result.read_text())
+    return 100 * float(known["test/acc_all"]), int(known["images"])
 
 
 def main() -> None:
-    """Train what is missing, then print a line a method."""
+    """Train what is missing, then print a line per method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="cifar10-lt")
     parser.add_argument("--methods", nargs="+", default=["cross_entropy"])
@@ -47,14 +58,18 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--largest-class", type=int, default=0, help="training images of the largest class; 0: all")
     parser.add_argument("--runs", type=Path, default=Path("runs/spreads"), help="where runs are kept")
-    options = parser.parse_args()
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings of every run")
+    options = parser.parse_intermixed_args()
     torch.set_num_threads(1)
-    for name in options.methods:
-        values = []
+    for names in options.methods:
+        values, images = [], 0
         for seed in range(1, options.seeds + 1):
-            values.append(accuracy(name, seed, options))
-            print(f"{name} seed {seed}: {values[-1]:.2f}", flush=True)
-        print(f"{name}: mean {np.mean(values):.2f}, spread {np.std(values, ddof=1):.2f} over {len(values)} runs")
+            value, images = accuracy(names, seed, options)
+            values.append(value)
+            print(f"{names} seed {seed}: {value:.2f}", flush=True)
+        mean, spread = np.mean(values), np.std(values, ddof=1)
+        chance = np.sqrt(mean * (100 - mean) / images)
+        print(f"{names}: mean {mean:.2f}, spread {spread:.2f} over {len(values)} runs, ratio {spread / chance:.2f}")
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def summary(
         finished = all(cell in own for cells in order for cell in cells)
         row: dict[str, Any] = {"trial": one.key, "methods": one.methods, "paper": one.paper}
         row |= {OF_PAPERS: one.of_papers, "runs": len(own) - failed, "failed": failed}
-        row["state"] = "finished" if finished else f"stopped after {len(own)} of {sum(map(len, order))} runs"
+        row["state"] = "finished" if finished else f"stopped early, after {len(own)} of {sum(map(len, order))} runs"
         for name, found in means.items():
             if name == "selection" or found[one.key].count:
                 row |= _columns(name, found[one.key])
@@ -156,7 +156,7 @@ def render_finalists(table: pd.DataFrame) -> Table:
     for _, row in table.iterrows():
         cells = [spread(row, "selection"), *(spread(row, f"test/{key}") for key in metrics)]
         shift = shift_of(row)
-        words = " · ".join(filter(None, (row["verdict"], "" if row["state"] == "finished" else row["state"])))
+        words = "; ".join(filter(None, ("" if row["state"] == "finished" else row["state"], row["verdict"])))
         names = [name_of(row), *([row["methods"]] if several else [])]
         shown.add_row(*names, str(row["runs"]), *cells, shift, words, style="bold" if row["winner"] else None)
     return shown

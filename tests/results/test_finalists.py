@@ -299,5 +299,6 @@ def test_the_terminal_explains_each_verdict_that_it_shows_and_where_a_finalist_s
     found, order = results([0.71, 0.72, 0.73], [0.60, 0.61, 0.62])
     del found["0003"][next(reversed(found["0003"]))]
     table = summary([GOOD, PAPERS], found, order, protocol="honest")
-    assert table["state"].tolist() == ["stopped after 2 of 3 runs", "finished"]
+    assert table["state"].tolist() == ["stopped early, after 2 of 3 runs", "finished"]
+    assert list(render_finalists(table).columns[-1].cells)[0] == f"{table['state'][0]}; {table['verdict'][0]}"
     assert meanings(table) == [f"{table['verdict'][0]}: {MEANING[table['verdict'][0]]}"]
