@@ -106,6 +106,9 @@ def _search(
             print_interrupted()
             stopper.last_words.clear()
             return INTERRUPTED
+        if stopper.failure:
+            console.print(f"failed: {stopper.failure}", style="red", soft_wrap=True)
+            return FAILED
         if budget and still_open:
             console.print(
                 f"{stopper.reason or budget.spent_message}: {still_open} of {space.search.trials} trials are left; a "

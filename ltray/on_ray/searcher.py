@@ -12,6 +12,7 @@ from ray.tune.search import Searcher
 
 from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
+from ltray.on_ray.session import FAILURE, LATER
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import TASK, TrialTask
 from ltray.on_ray.trial import failure_of, is_finite
@@ -93,6 +94,9 @@ class StudySearch(Searcher):
         """Tell the study how a trial ended."""
         trial = self._trials.pop(trial_id, None)
         if trial is None:
+            return
+        if result and LATER in result:
+            self._stopper.fail(result[FAILURE])  # the study keeps the trial open
             return
         reason = self._errors.get(trial_id) if error else None
         # A trial that has ended takes no more words: they come before it is told.

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,13 +12,14 @@ from types import ModuleType
 from typing import Any
 
 import psutil
+import ray
 import torch
 
 from ltray.data.pin import Pins
 from ltray.distributed import rank
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.train_step import NotFinite
-from ltray.errors import UsageError
+from ltray.errors import CannotWrite, UsageError
 from ltray.experiment import Experiment
 from ltray.files import writing
 from ltray.study.short_runs import ShortRuns, train_runs
@@ -111,6 +113,19 @@ def train_and_report(
     except NotFinite as error:
         session.api.report({FAILURE: str(error)})
     except UsageError as error:
+        if isinstance(error, CannotWrite):
+            error = CannotWrite(f"{_this_node()}{error}")
         if session.raises:
-            raise
-        session.api.report({FAILURE: str(error)})
+            raise error from error.__cause__
+        session.api.report(report_of(error))
+
+
+def _this_node() -> str:
+    """Return which machine has the file that an error names, where the cluster has several."""
+    several = ray.is_initialized() and sum(node["Alive"] for node in ray.nodes()) > 1
+    return f"node {socket.gethostname()}: " if several else ""
+
+
+def report_of(error: UsageError) -> dict[str, Any]:
+    """Return what a run reports that an error ended; the error of a full disk ends it only for now."""
+    return {FAILURE: str(error)} | ({LATER: True} if isinstance(error, CannotWrite) else {})

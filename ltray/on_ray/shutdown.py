@@ -30,6 +30,7 @@ class GracefulStopper(Stopper):
     Attributes:
         reason: Why the search closes; "" while it goes on.
         interrupted: Whether that was a signal.
+        failure: What made it impossible to continue now, such as a full disk; "": nothing.
         ended: Tune's names of the trials that it ended after an epoch.
         last_words: As given.
     """
@@ -39,6 +40,7 @@ class GracefulStopper(Stopper):
         self.last_words = list(last_words)
         self.reason = ""
         self.interrupted = False
+        self.failure = ""
         self.ended: set[str] = set()
         self._now = False
 
@@ -49,6 +51,11 @@ class GracefulStopper(Stopper):
     def after_this_epoch(self, reason: str) -> None:
         """Begin no trial, and end the running ones as their epochs end."""
         self.reason = self.reason or reason
+
+    def fail(self, reason: str) -> None:
+        """End the search as `after_this_epoch` does, since nothing more can be written."""
+        self.failure = self.failure or reason
+        self.after_this_epoch(reason.rstrip("."))
 
     def at_once(self, reason: str) -> None:
         """End every trial without waiting for its epoch, which a resumed search repeats."""

@@ -14,7 +14,7 @@ from ltray.checkpoints import whole_checkpoints
 from ltray.errors import UsageError
 from ltray.files import writing
 from ltray.on_ray.last_line import last_line
-from ltray.on_ray.session import FAILURE, RaySession, train_and_report
+from ltray.on_ray.session import FAILURE, RaySession, report_of, train_and_report
 from ltray.on_ray.tasks import SEARCH, TASK, SearchTask, TrialTask
 from ltray.on_ray.tries import INTERRUPTED
 from ltray.on_ray.workers import run_workers
@@ -99,7 +99,7 @@ def _with_workers(task: TrialTask, search: SearchTask) -> None:
                     survived.clear()
                 ray.tune.report(metrics, checkpoint=checkpoint)  # does not return where Tune stops the trial
     except UsageError as error:
-        ray.tune.report({FAILURE: str(error)})
+        ray.tune.report(report_of(error))
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # Tune has copies of all that was reported
 

@@ -21,7 +21,7 @@ from ray.util.placement_group import (
 from ray.util.queue import Empty, Queue
 
 from ltray.engine.checkpoint import metrics_of
-from ltray.errors import CannotWrite, UsageError
+from ltray.errors import UsageError
 from ltray.metrics import CHECKPOINT_SCORE
 from ltray.on_ray._compat_train import (
     CHECKPOINT_MANAGER_SNAPSHOT_FILENAME,
@@ -30,7 +30,7 @@ from ltray.on_ray._compat_train import (
     name_placement_groups,
     raised_by_worker,
 )
-from ltray.on_ray.session import FAILURE, LATER, RaySession, train_and_report
+from ltray.on_ray.session import FAILURE, RaySession, report_of, train_and_report
 from ltray.on_ray.tasks import TASK, Placement, WorkerTask
 from ltray.on_ray.torch_backend import ConfinedTorchConfig
 from ltray.on_ray.trainer import Failure, ProgressPolicy
@@ -61,8 +61,7 @@ class _Relay(UserCallback):
         for error in worker_exceptions.values():
             cause = raised_by_worker(error)
             if isinstance(cause, UsageError):
-                later = {LATER: True} if isinstance(cause, CannotWrite) else {}
-                self.reports.put(({FAILURE: str(cause)} | later, None))
+                self.reports.put((report_of(cause), None))
                 self._wait()
                 return
 

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import ray
 import torch
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 
@@ -117,7 +119,21 @@ def test_a_full_disk_ends_a_run_at_once_and_names_the_folder(raises, tmp_path, m
         assert reported == []
     else:
         train_and_report(settings, session, torch.device("cpu"), pins=pins)
-        assert reported[0][FAILURE].startswith(said)
+        assert reported[0][FAILURE].startswith(said) and reported[0][LATER]
+
+
+def test_in_a_cluster_of_several_nodes_a_full_disk_is_named_with_its_node(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True}, {"Alive": False}, {"Alive": True}])
+    session = Session()
+    monkeypatch.setattr(Experiment, "train", full_disk)
+    settings = Experiment.from_settings({"dataset": "digits-lt", "methods": ["cross_entropy"]}).settings()
+    train_and_report(settings, session, torch.device("cpu"), pins=SimpleNamespace(of=lambda dataset: None))
+    assert session.reported == [{FAILURE: f"node {socket.gethostname()}: /x: full", LATER: True}]
+
+
+def full_disk(*words, **named):
+    raise CannotWrite("/x: full")
 
 
 SPACE = """

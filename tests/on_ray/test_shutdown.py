@@ -10,6 +10,7 @@ from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.callbacks.budget import BudgetCallback
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.searcher import StudySearch
+from ltray.on_ray.session import FAILURE, LATER
 from ltray.on_ray.shutdown import GracefulStopper, signals_to
 from ltray.on_ray.tasks import TASK
 from ltray.space.search_space import SearchSpace
@@ -109,3 +110,15 @@ def test_the_meter_sums_over_running_trials_and_closes_the_search(tmp_path, monk
     meter.on_step_end(4, [])
     assert stopper.reason == "the budget of 2.1 CPU hours is used up"
     assert Spent.read(tmp_path) == Spent(seconds=3710.0, cpu_seconds=7620.0, gpu_seconds=70.0)
+
+
+def test_a_trial_whose_disk_is_full_stays_open_and_ends_the_search(space, tmp_path):
+    study, stopper = open_study(tmp_path, space), GracefulStopper()
+    searcher = StudySearch(study, space, metric="val/acc_all", trials=9, stopper=stopper)
+    first = searcher.suggest("a")
+    searcher.on_trial_result("a", result(1))
+    searcher.on_trial_complete("a", {FAILURE: "/x: cannot be written.", LATER: True})
+    assert searcher.suggest("b") == "FINISHED" and stopper.failure == "/x: cannot be written."
+    assert [(t.state.name, t.intermediate_values) for t in study.get_trials()] == [("RUNNING", {1: 0.5})]
+    again = StudySearch(study, space, metric="val/acc_all", trials=9, stopper=GracefulStopper())
+    assert again.suggest("c") == {TASK: replace(first[TASK], attempt=1)}

@@ -16,6 +16,7 @@ from ltray.loggers.tensorboard import TensorBoardLogger
 from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.callbacks.forgive_failures import last_epoch
 from ltray.on_ray.scheduler import EPOCHS
+from ltray.on_ray.session import LATER
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import task_of
 from ltray.on_ray.trial import error_of, failure_of
@@ -102,6 +103,9 @@ class ProgressCallback(Callback):
         if trial.trial_id in self._stopper.ended:
             self._boards.pop(trial.trial_id).close()
             self._print_line(f"trial {number} is paused at epoch {result[EPOCHS]} of {result[PLANNED_EPOCHS]}")
+        elif LATER in result:
+            self._boards.pop(trial.trial_id).close()
+            self._print_line(f"trial {number} is paused: {reason}")
         elif reason:
             self._end(trial, f"failed: {reason}")
         else:

@@ -9,6 +9,7 @@ from rich.console import Console
 from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.callbacks.progress import ProgressCallback
 from ltray.on_ray.scheduler import EPOCHS
+from ltray.on_ray.session import FAILURE, LATER
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import TASK, TrialTask
 
@@ -87,3 +88,12 @@ def test_a_continued_search_shows_the_best_of_its_earlier_trials_until_one_beats
         report(watch, trial, 6)
         console.print(watch._view())
         assert shown in console.file.getvalue()
+
+
+def test_a_trial_that_waits_for_free_space_is_paused_not_done(tmp_path):
+    console = Console(file=io.StringIO(), width=140)
+    watch, trial = new_watch(console), new_trial(7, tmp_path)
+    watch.on_trial_start(0, [], trial)
+    trial.last_result = {FAILURE: "/x: cannot be written.", LATER: True}
+    watch.on_trial_complete(0, [], trial)
+    assert console.file.getvalue().splitlines()[1:] == ["trial 7 is paused: /x: cannot be written."]
