@@ -53,9 +53,9 @@ class GracefulStopper(Stopper):
         self.reason = self.reason or reason
 
     def fail(self, reason: str) -> None:
-        """End the search as `after_this_epoch` does, since nothing more can be written."""
+        """End the search as `after_this_epoch` does, because a trial cannot be continued now."""
         self.failure = self.failure or reason
-        self.after_this_epoch(reason.rstrip("."))
+        self.after_this_epoch("a trial could not write its checkpoint")
 
     def at_once(self, reason: str) -> None:
         """End every trial without waiting for its epoch, which a resumed search repeats."""
