@@ -95,12 +95,24 @@ def started(
 
 
 def run_until(
-    module: str, *words: str, data: Path, reached: Callable[[str], bool], how: signal.Signals = signal.SIGKILL
+    module: str,
+    *words: str,
+    data: Path,
+    reached: Callable[[str], bool],
+    how: signal.Signals = signal.SIGKILL,
+    alone: bool = True,
 ) -> tuple[str, int]:
-    """Start a command, signal it once its output has `reached` a point; return output and exit code."""
+    """Start a command, signal it once its output has `reached` a point; return output and exit code.
+
+    Workers outlive a killed command by seconds, in which they may still finish a run. With `alone` False this
+    waits until they have exited too.
+    """
     with started(module, *words, data=data, reached=reached) as (process, log):
+        workers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
         code = process.wait(timeout=LIMIT)
+        _, alive = psutil.wait_procs([] if alone else workers, timeout=LIMIT)
+        assert not alive
     return log.read_text(), code
 
 

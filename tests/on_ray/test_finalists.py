@@ -33,7 +33,9 @@ def evaluations(folder: Path) -> dict[str, str]:
 def test_finalists_killed_and_continued_repeat_nothing_and_end_alike(tmp_path):
     (tmp_path / "small.yaml").write_text(SPACE)
     words = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
-    commands.run_until("tune", *words, data=tmp_path, reached=lambda text: ", seed 1, data seed 0:" in text)
+    commands.run_until(
+        "tune", *words, data=tmp_path, reached=lambda text: ", seed 1, data seed 0:" in text, alone=False
+    )
     folder = tmp_path / "run"
     before = evaluations(folder)
     assert 1 <= len(before) < 6 and not (folder / "finalists.parquet").exists()
