@@ -125,9 +125,9 @@ class ImageData:
         """
         if digest and self.digest != digest:
             raise UsageError(
-                f"{self.definition.name}: the run was trained on different data: its digest is {digest[:12]}… there "
-                f"and {self.digest[:12]}… now. Restore the originals and convert them again, or begin a new run in "
-                "another folder."
+                f"{self.definition.name}: the run was trained on different data, or by an earlier version of ltray "
+                f"that computed the digest differently: it is {digest[:12]}… there and {self.digest[:12]}… now. "
+                "Restore the originals and convert them again, or begin a new run in another folder."
             )
 
     @cached_property
