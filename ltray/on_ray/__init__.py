@@ -46,6 +46,8 @@ os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a run that cannot go on reports only why
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # shutdown.py listens
 os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "30")  # a stopped trial of several workers ends them first
+# An interrupted command leaves reports unread; every other error is raised where its result is awaited.
+os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
 os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 # Other time-outs take a late answer for a death; a machine with too much to do is late.
