@@ -1,7 +1,7 @@
 """`python -m ltray.train`: train one method, or a sequence of them, on 1 to N workers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import chain
 from os import PathLike
@@ -30,7 +30,7 @@ from ltray.experiment import OBJECTIVE, Experiment, complete_keys
 from ltray.files import writing
 from ltray.following import World
 from ltray.given_files import recorded_files
-from ltray.loggers.tensorboard import TensorBoardLogger
+from ltray.loggers import LOGGERS, check_logger, new_logger
 from ltray.objective import print_objective, recorded_objective
 from ltray.parser import Parser
 from ltray.provenance import environment
@@ -54,6 +54,7 @@ def run(
     settings: Mapping[str, Any] | None = None,
     workers: int = 1,
     cpus_per_worker: int = 1,
+    logger: str = "tensorboard",
     start: str | PathLike[str] | None = None,
     output: str | PathLike[str] | None = None,
 ) -> LoadedRun:
@@ -68,6 +69,7 @@ def run(
         settings: Knobs and data-set fields, such as `{"epochs": 2, "dataset.image_size": 8}`.
         workers: Worker processes, at least 1.
         cpus_per_worker: CPU cores of each worker, at least 1.
+        logger: Where metrics go: a key of `ltray.loggers.LOGGERS`, or the dotted path of another package's logger.
         start: Run or checkpoint to continue from (`--from` of the command).
         output: Run folder; None: `runs/<methods>-<dataset>`.
 
@@ -87,7 +89,7 @@ def run(
         check_count(name, count)
     path_value("dataset", dataset)
     names = [methods] if isinstance(methods, str) else list(methods)
-    resources = TrialResources(workers=workers, cpus_per_worker=cpus_per_worker)
+    resources = TrialResources(workers=workers, cpus_per_worker=cpus_per_worker, logger=logger)
     with ray_failures():
         return load(_run(str(dataset), names, given, resources, start=paths["start"], output=paths["output"]))
 
@@ -98,7 +100,7 @@ def main(words: list[str]) -> int:
 
     options = _parser().parse(words)
     given = parse_assignments(options.settings)
-    resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker)
+    resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker, logger=options.logger)
     paths = {"start": options.start, "output": options.output}
     try:
         _run(options.dataset, options.methods, given, resources, **paths, interrupted=exit_soon)
@@ -131,6 +133,7 @@ def _run(
             raise UsageError(
                 f"`{key}` is set with the option {flag}, but got {shown(given[key])} as a setting; use the option."
             )
+    check_logger(resources.logger)
     experiment = Experiment.from_settings({"dataset": dataset, "methods": list(methods)} | start_setting(start) | given)
     names = "-".join(method.name for method in experiment.methods)
     folder = output or Path("runs") / f"{names}-{experiment.dataset.name}"
@@ -242,7 +245,6 @@ def _follow(
     def print_line(words: str) -> None:
         console.print(words, style="yellow", soft_wrap=True)
 
-    board = TensorBoardLogger(folder)
     pins = Pins({experiment.dataset: data.pin})
     known = whole_checkpoints(folder)
     check_newest(known)
@@ -255,19 +257,21 @@ def _follow(
         tell=print_line,
     )
     last: Mapping[str, Any] = {}
+    shown = {k: v for k, v in experiment.settings().items() if not k.startswith("dataset.")}
     try:
-        for last, _ in chain(unseen, reports):
-            if FAILURE in last:
-                return str(last[FAILURE])
-            with writing(folder):
-                board.epoch(last, int(last["total_epochs"]))
-                place.append_history(last)
-            console.print(_line(last, planned, experiment.selection, experiment.objective))
+        with closing(new_logger(resources.logger, folder)) as logger:
+            for last, _ in chain(unseen, reports):
+                if FAILURE in last:
+                    return str(last[FAILURE])
+                with writing(folder):
+                    logger.epoch(last, int(last["total_epochs"]))
+                    place.append_history(last)
+                console.print(_line(last, planned, experiment.selection, experiment.objective))
+            logger.finish(shown, last)
     except UsageError as error:
         return str(error)
     except Exception as error:
         return f"{last_line(str(error) or type(error).__name__)} (complete message in {folder})"
-    board.finish({k: v for k, v in experiment.settings().items() if not k.startswith("dataset.")}, last)
     return None
 
 
@@ -323,6 +327,12 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--output", type=path_argument, metavar="DIR", help="run folder (default: runs/<methods>-<dataset>)"
+    )
+    parser.add_argument(
+        "--logger",
+        default="tensorboard",
+        metavar="L",
+        help=f"where metrics go: {', '.join(LOGGERS)} (default), or the dotted path of another package's logger",
     )
     parser.add_settings("knobs and data-set fields, such as epochs=2")
     return parser

@@ -16,6 +16,7 @@ from ltray.data.dataset import ImageData
 from ltray.data.pin import Pins
 from ltray.errors import RunFailed, UsageError, ray_failures, shown
 from ltray.given_files import recorded_files
+from ltray.loggers import check_logger
 from ltray.objective import print_objective, recorded_objective
 from ltray.parser import Parser
 from ltray.program import called
@@ -125,6 +126,7 @@ def _run(
         raise UsageError(f"`start` is set with --from, but also given as {shown(given['start'])}; keep one of them.")
     overrides = start_setting(None if start is None else path_value("start", start)) | dict(given)
     space = SearchSpace.read(path, overrides)
+    check_logger(space.trial.logger)
     target = Path("runs") / f"{path.stem}-{space.base.dataset.name}"
     folder = target if output is None else path_value("output", output)
     check_writable(folder, "--output", folder=True)

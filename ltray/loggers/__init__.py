@@ -1,5 +1,6 @@
-"""Where metrics go besides `history.jsonl`.
+"""Where metrics go besides the run folder: loggers behind one protocol.
 
+* `logger`: the protocol, and a logger by its name or by the dotted path of another package's.
 * `tensorboard`: TensorBoard events.
 """
 
@@ -8,6 +9,10 @@ from typing import TYPE_CHECKING
 from ltray.lazy_names import exports
 
 if TYPE_CHECKING:
+    from ltray.loggers.logger import LOGGERS as LOGGERS
+    from ltray.loggers.logger import Logger as Logger
+    from ltray.loggers.logger import check_logger as check_logger
+    from ltray.loggers.logger import new_logger as new_logger
     from ltray.loggers.tensorboard import TensorBoardLogger as TensorBoardLogger
     from ltray.loggers.tensorboard import scalars as scalars
 else:

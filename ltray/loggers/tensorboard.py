@@ -35,16 +35,15 @@ class TensorBoardLogger:
         self._writer.flush()
 
     def finish(self, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-        """Add the settings to the HParams page, beside the last value of each metric, and close the file."""
+        """Add the settings to the HParams page, beside the last value of each metric."""
         plain = {k: v if isinstance(v, bool | int | float) else encodable(str(v)) for k, v in settings.items()}
         final = {name: value for name, value in scalars(metrics).items() if _is_result(name)}
         # `add_hparams` would write the final values as charts of one point each.
         for summary in hparams(plain, final):  # type: ignore[no-untyped-call]
             self._writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]
-        self._writer.close()
 
     def close(self) -> None:
-        """Close the file of a run that goes on later."""
+        """Write what is left, and close the file."""
         self._writer.close()
 
 

@@ -3,6 +3,7 @@
 import shutil
 from collections import deque
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,9 @@ class _Wave:
         )
         stamps = {"trial": finalist.key, "paper": finalist.paper}
         folder = finalist.folder(self.folder.resolve(), cell)
-        return task.remote(FinalistTask(finalist.run_settings(cell), folder, placement, stamps))
+        return task.remote(
+            FinalistTask(finalist.run_settings(cell), folder, placement, stamps, self.space.trial.logger)
+        )
 
     def _end(self, task: Any, finalist: Finalist, cell: Cell) -> list[str] | None:
         """Say how a run ended; return why it crashed, nothing where it did not, None where it is to start again."""
@@ -190,7 +193,8 @@ def _alone(task: FinalistTask) -> dict[str, Any]:
     torch.set_num_threads(task.placement.threads)
     experiment = Experiment.from_settings(task.settings, complete=True)
     pin = task.placement.pins.of(experiment.dataset)
-    experiment.train(FolderSession(task.folder), task.placement.device, pin=pin)
+    with closing(FolderSession(task.folder, logger=task.logger)) as session:
+        experiment.train(session, task.placement.device, pin=pin)
     return keep_evaluated(task.folder, checkpoint_of(task.folder), task.placement.device, stamps=task.stamps)
 
 

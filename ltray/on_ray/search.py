@@ -165,6 +165,7 @@ def _run_trials(
         done=proposed(study) - len(unfinished(study)),
         best=(first.values[0], first.number) if (first := leader(study)) else None,
         stopper=stopper,
+        logger=space.trial.logger,
     )
     meter = BudgetCallback(folder, stopper, budget=budget, each=each, started=started)
 

@@ -120,12 +120,14 @@ class FinalistTask:
         folder: Its folder.
         placement: Where and how it computes.
         stamps: What its results say besides.
+        logger: Name or dotted path of its logger.
     """
 
     settings: Mapping[str, Any]
     folder: Path
     placement: Placement
     stamps: Mapping[str, Any]
+    logger: str
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A session that writes a run to a folder: history, TensorBoard events, newest and best checkpoint."""
+"""A session that writes a run to a folder: history, a logger's files, newest and best checkpoint."""
 
 import shutil
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 from ltray.checkpoints import best_checkpoint, whole_checkpoints
 from ltray.engine.checkpoint import Checkpoint
 from ltray.files import writing
-from ltray.loggers.tensorboard import TensorBoardLogger
+from ltray.loggers import new_logger
 from ltray.run_folder import RunFolder
 
 
@@ -16,12 +16,13 @@ class FolderSession:
 
     Args:
         folder: The run folder; made if absent.
+        logger: Name or dotted path of the logger that receives the metrics.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, logger: str = "tensorboard") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._board = TensorBoardLogger(folder)
+        self._logger = new_logger(logger, folder)
 
     def resume(self) -> Checkpoint | None:
         """Return the newest checkpoint, or None for a fresh run."""
@@ -39,9 +40,13 @@ class FolderSession:
         with writing(self._folder):
             # History first: after a crash in between, the epoch is run again and stands there twice.
             RunFolder(self._folder).append_history(metrics)
-            self._board.epoch(metrics, epoch)
+            self._logger.epoch(metrics, epoch)
             checkpoint.save(newest)
         best = best_checkpoint(whole_checkpoints(self._folder))
         for folder in self._folder.glob("checkpoint_*"):
             if folder not in (newest, best):
                 shutil.rmtree(folder)
+
+    def close(self) -> None:
+        """Close the logger."""
+        self._logger.close()

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from ltray.errors import UsageError, shown
 from ltray.knobs import HIGHEST_SEED, Above, Knobs, Needs, Value, knob
+from ltray.loggers import LOGGERS
 from ltray.metrics import OBJECTIVES, SECONDS, check_groups
 from ltray.ray_address import named_cluster
 from ltray.strategies.samplers import SAMPLERS
@@ -185,7 +186,7 @@ class Stop(Knobs):
 
 @dataclass(frozen=True)
 class TrialResources(Knobs):
-    """Resources of one trial."""
+    """Resources of one trial, and where its metrics go; a continued run may have others."""
 
     workers: int = knob(1, "W", "worker processes of one trial", low=1, high=4096)
     cpus_per_worker: int = knob(1, "", "CPU cores of each worker", low=1, high=1024)
@@ -193,6 +194,9 @@ class TrialResources(Knobs):
         -1.0, "", "GPUs of each worker; -1: one if the cluster has GPUs, else none", low=-1.0, high=64.0
     )
     retries: int = knob(1, "", "retries of a trial after crashes without a new epoch in between", low=0, high=100)
+    logger: str = knob(
+        "tensorboard", "", "where metrics go, beside the run folder", choices=tuple(LOGGERS), dotted=True
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,6 +12,7 @@ def test_settings_stand_beside_the_tags_of_the_curves_and_add_no_charts(tmp_path
         metrics = {"val/acc_all": 0.25 * epoch, "loss/total": 1.0 / epoch, "time_this_iter_s": 3.0}
         board.epoch(metrics, epoch)
     board.finish({"rescom.temperature": 0.1, "rescom.milestones": (160, 180)}, metrics)
+    board.close()
     (file,) = tmp_path.iterdir()
     events = EventAccumulator(str(file)).Reload()
     assert set(events.Tags()["scalars"]) == {"val/acc_all", "loss/total"}

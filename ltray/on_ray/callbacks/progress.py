@@ -1,7 +1,8 @@
-"""What a search shows while it runs: a live table, or a line per event, and TensorBoard."""
+"""What a search shows while it runs: a live table, or a line per event, and its loggers."""
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from ltray.loggers.tensorboard import TensorBoardLogger
+from ltray.loggers import Logger, new_logger
 from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.callbacks.forgive_failures import last_epoch
 from ltray.on_ray.scheduler import EPOCHS
@@ -36,6 +37,7 @@ class ProgressCallback(Callback):
         done: Trials that an earlier run of the search has finished.
         best: The best value of these, and its trial; None where none is complete.
         stopper: Says why a search ends before its last trial.
+        logger: Name or dotted path of the logger of each trial.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class ProgressCallback(Callback):
         done: int,
         best: tuple[float, int] | None,
         stopper: GracefulStopper,
+        logger: str = "tensorboard",
     ) -> None:
         self._console, self._explored, self._metric = console, explored, metric
         self._of, self._done = trials, done
         self._stopper, self._told = stopper, ""
-        self._boards: dict[str, TensorBoardLogger] = {}
+        self._loggers: dict[str, Logger] = {}
+        self._logger = logger
         self._running: dict[int, dict[str, Any]] = {}
         self._best = best
         self._started, self._drawn = time.monotonic(), 0.0
@@ -78,8 +82,8 @@ class ProgressCallback(Callback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial begins, or goes on after a failure."""
         self._running.setdefault(task_of(trial).number, {})
-        if trial.trial_id not in self._boards:
-            self._boards[trial.trial_id] = TensorBoardLogger(Path(trial.path))
+        if trial.trial_id not in self._loggers:
+            self._loggers[trial.trial_id] = new_logger(self._logger, Path(trial.path))
             self._print_line(f"trial {task_of(trial).number} starts: {self._settings(trial)}")
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **i: Any) -> None:
@@ -90,7 +94,7 @@ class ProgressCallback(Callback):
         if INTERRUPTED in result:  # what the trial's own workers survived
             self._print_line(f"trial {number}: {result[INTERRUPTED]}")
         self._running[number] = result
-        self._boards[trial.trial_id].epoch(result, int(result[EPOCHS]))
+        self._loggers[trial.trial_id].epoch(result, int(result[EPOCHS]))
         best = result.get(f"{self._metric}_best")
         if best is not None and (self._best is None or best > self._best[0]):
             self._best = (best, number)
@@ -101,7 +105,7 @@ class ProgressCallback(Callback):
         number = task_of(trial).number
         reason = failure_of(result)
         if trial.trial_id in self._stopper.ended:
-            self._boards.pop(trial.trial_id).close()
+            self._loggers.pop(trial.trial_id).close()
             self._print_line(f"trial {number} is paused at epoch {result[EPOCHS]} of {result[PLANNED_EPOCHS]}")
         elif LATER in result:
             self._boards.pop(trial.trial_id).close()
@@ -127,15 +131,18 @@ class ProgressCallback(Callback):
         self._print_line(interruption(who, error_of(trial), epoch=last_epoch(trial), left=left))
 
     def close(self) -> None:
-        """Take the live table down."""
+        """Take the live table down, and close the loggers of trials that have not ended."""
         if self._live:
             self._live.stop()
+        while self._loggers:
+            self._loggers.popitem()[1].close()
 
     def _end(self, trial: Any, how: str) -> None:
         self._done += 1
-        board = self._boards.pop(trial.trial_id, None)
-        if board:
-            board.finish(self._explored_of(trial), trial.last_result or {})
+        logger = self._loggers.pop(trial.trial_id, None)
+        if logger:
+            with closing(logger):
+                logger.finish(self._explored_of(trial), trial.last_result or {})
         self._print_line(f"trial {task_of(trial).number} {how}  [{self._done} of {self._of} done]")
 
     def _settings(self, trial: Any) -> str:

@@ -1,0 +1,118 @@
+"""The protocol of loggers, and a logger by its name or dotted path."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from ltray.errors import UsageError, shown
+from ltray.files import reason
+from ltray.imported import imported, is_dotted_path
+
+# What makes each logger, as a dotted path: TensorBoard takes a second to import.
+LOGGERS: Mapping[str, str] = {"tensorboard": "ltray.loggers.tensorboard:TensorBoardLogger"}
+
+
+@runtime_checkable
+class Logger(Protocol):
+    """Receives the metrics of one run, or of one trial of a search, while it trains; it never changes results.
+
+    It is made with the run folder as its only argument, by one process. A run that continues makes a new one, which
+    begins at the epoch after the newest checkpoint; an epoch that was interrupted may be logged again.
+    """
+
+    def epoch(self, metrics: Mapping[str, Any], epoch: int) -> None:
+        """Log a finished epoch.
+
+        Args:
+            metrics: What the epoch reported, such as `val/acc_all` (a share of 1) and `loss/total`.
+            epoch: Its number, counted over all stages, from 1.
+        """
+        ...
+
+    def finish(self, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+        """Log the end of a run that has trained its last epoch, or was stopped early.
+
+        Args:
+            settings: The run's settings; of a trial, those that the search explores.
+            metrics: What the last epoch reported.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the logger holds; always called last, also where the run was interrupted or has failed."""
+        ...
+
+
+def check_logger(name: str) -> Callable[[Path], Any]:
+    """Return what makes a logger.
+
+    Args:
+        name: A key of `LOGGERS`, or a dotted path: "mypackage.csv_log:CsvLogger".
+
+    Raises:
+        UsageError: The dotted path cannot be imported, or names nothing that can be called.
+    """
+    found: Callable[[Path], Any] = imported(
+        LOGGERS.get(name, name), callable, "a class or a function that takes the run folder and returns a logger"
+    )
+    return found
+
+
+def new_logger(name: str, folder: Path) -> Logger:
+    """Make a logger for a run folder.
+
+    Args:
+        name: A key of `LOGGERS`, or a dotted path.
+        folder: The run folder.
+
+    Raises:
+        UsageError: It cannot be made, or is not a `Logger`; from its methods: they have failed.
+    """
+    make = check_logger(name)
+    if not is_dotted_path(name):
+        found: Logger = make(folder)
+        return found
+    with _naming(name):
+        foreign = make(folder)
+    if not isinstance(foreign, Logger):
+        raise UsageError(
+            f"{shown(name)}: must return a logger, with the methods `epoch`, `finish` and `close`, but returned "
+            f"{shown(foreign)}."
+        )
+    return _OfAnotherPackage(name, foreign)
+
+
+class _OfAnotherPackage:
+    """A logger whose errors name it.
+
+    Args:
+        name: Its dotted path.
+        logger: The logger.
+    """
+
+    def __init__(self, name: str, logger: Logger) -> None:
+        self._name, self._logger = name, logger
+
+    def epoch(self, metrics: Mapping[str, Any], epoch: int) -> None:
+        with _naming(self._name):
+            self._logger.epoch(metrics, epoch)
+
+    def finish(self, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+        with _naming(self._name):
+            self._logger.finish(settings, metrics)
+
+    def close(self) -> None:
+        with _naming(self._name):
+            self._logger.close()
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever somebody else's logger does
+        raise UsageError(
+            f"the logger {shown(name)} failed: {type(error).__name__}: {reason(error)}. Correct it, or run the same "
+            "command with another logger to continue."
+        ) from error

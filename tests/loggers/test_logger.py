@@ -1,0 +1,129 @@
+"""Loggers by name and by dotted path, and what is said where another package's one is wrong or fails."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ltray.errors import UsageError
+from ltray.loggers import LOGGERS, Logger, check_logger, new_logger
+from ltray.run_folder import RunFolder
+from ltray.space.search_settings import TrialResources
+from ltray.train import main as train
+from tests.other_package import forget
+
+MODULE = """
+class Lines:
+    def __init__(self, folder):
+        self.path = folder / "lines.txt"
+
+    def _add(self, text):
+        with self.path.open("a") as file:
+            file.write(text + "\\n")
+
+    def epoch(self, metrics, epoch):
+        self._add(f"epoch {epoch}")
+
+    def finish(self, settings, metrics):
+        self._add("finish")
+
+    def close(self):
+        self._add("close")
+
+
+class Unmade(Lines):
+    def __init__(self, folder):
+        raise ConnectionError("no server")
+
+
+class FailsAtEpoch(Lines):
+    def epoch(self, metrics, epoch):
+        raise ConnectionError("no server")
+
+
+class FailsAtFinish(Lines):
+    def finish(self, settings, metrics):
+        raise ConnectionError("no server")
+
+
+class FailsAtClose(Lines):
+    def close(self):
+        raise ConnectionError("no server")
+
+
+class Incomplete:
+    def __init__(self, folder):
+        pass
+
+    def epoch(self, metrics, epoch):
+        pass
+
+
+NUMBER = 3
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A module of another package that holds loggers."""
+    (tmp_path / "loggersofmine.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "loggersofmine"
+    forget("loggersofmine")
+
+
+@pytest.mark.parametrize("name", LOGGERS)
+def test_every_name_makes_a_logger(name: str, tmp_path: Path) -> None:
+    logger = new_logger(name, tmp_path)
+    assert isinstance(logger, Logger)
+    logger.epoch({"val/acc_all": 0.5, "loss/total": 1.0}, 1)
+    logger.finish({"bcl.temperature": 0.1}, {"val/acc_all": 0.5})
+    logger.close()
+    assert any(tmp_path.iterdir())
+
+
+def test_a_logger_of_another_package_receives_the_run(package: str, tmp_path: Path) -> None:
+    logger = new_logger(f"{package}:Lines", tmp_path)
+    logger.epoch({}, 1)
+    logger.finish({}, {})
+    logger.close()
+    assert (tmp_path / "lines.txt").read_text().split("\n")[:3] == ["epoch 1", "finish", "close"]
+
+
+@pytest.mark.parametrize("name", ["FailsAtEpoch", "FailsAtFinish", "FailsAtClose", "Unmade"])
+def test_a_logger_that_fails_is_named(name: str, package: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"the logger '{package}:{name}' failed: ConnectionError: no server"):
+        logger = new_logger(f"{package}:{name}", tmp_path)
+        logger.epoch({}, 1)
+        logger.finish({}, {})
+        logger.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Incomplete", "must return a logger, with the methods `epoch`, `finish` and `close`"),
+        ("NUMBER", "must be a class or a function that takes the run folder"),
+        ("Linse", "has no `Linse`. Did you mean `Lines`"),
+    ],
+)
+def test_what_is_no_logger_is_refused(name: str, words: str, package: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as refusal:
+        new_logger(f"{package}:{name}", tmp_path)
+    assert words in str(refusal.value)
+
+
+def test_the_setting_is_a_known_name_or_a_dotted_path() -> None:
+    assert TrialResources.specs()["logger"].choices == tuple(LOGGERS)
+    with pytest.raises(UsageError, match="Did you mean `tensorboard`"):
+        TrialResources(logger="tensorbord")
+    with pytest.raises(UsageError, match="finds no module `nowhere`"):
+        check_logger(TrialResources(logger="nowhere.at_all:Logger").logger)
+
+
+@pytest.mark.parametrize("logger", ["nowhere:LOGGER", "loggersofmine:Missing"])
+def test_train_refuses_it_before_anything_is_written(logger: str, package: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(UsageError):
+        train(["--dataset", "digits-lt", "--methods", "bcl", "--output", str(folder), "--logger", logger])
+    assert not folder.exists() and RunFolder(folder).config() is None
