@@ -1,4 +1,4 @@
-"""FFCV's files: converting originals into them, what is recorded beside them, and reading them.
+"""FFCV's files: conversion of originals, the records next to the files, and the reading of the files.
 
 * `changes`: whether originals have changed.
 * `chunks`: prepared images of a conversion.

@@ -1,4 +1,4 @@
-"""Whether originals are still those that were converted: first by a look at their files, then by their contents."""
+"""Whether originals are those that were converted: their files are compared first, then their contents."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -59,13 +59,13 @@ def taken(
     deep: bool = False,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Inventory:
-    """Return the inventory of what the originals are now; files that look as recorded are not read again.
+    """Return the inventory of the present originals; files with unchanged stamps are not read again.
 
     Args:
         known: The record.
         source: The originals.
-        looked: How their files look.
-        deep: Whether to read every file all the same.
+        looked: The present stamps of their files.
+        deep: Whether to read every file in any case.
         advance: Called with the number of further images dealt with.
     """
     same = set() if deep else {path for path, stamp in looked.stamps.items() if known.stamps.get(path) == stamp}
@@ -103,7 +103,7 @@ def digest_at(originals: Originals, index: int) -> Any:
     """Return the digest of one original, zeros where it cannot be read."""
     try:
         content = digest_of_original(originals.read(index))
-    except Exception:  # told by name when it is converted
+    except Exception:  # reported by name when it is converted
         content = bytes(DIGEST.itemsize)
     return np.frombuffer(content, dtype=DIGEST)[0]
 

@@ -1,4 +1,4 @@
-"""Images made ready for a .beton, in small files of their own: what a killed conversion resumes from."""
+"""Images prepared for a .beton, in small separate files from which a killed conversion resumes."""
 
 import functools
 import hashlib
@@ -70,7 +70,7 @@ class Prepared:
         return [chunk for chunk in self.chunks() if not self._is_whole(chunk) or self._said(chunk, "bad")]
 
     def _is_whole(self, chunk: range) -> bool:
-        """Tell whether a chunk's files are there and as they were written."""
+        """Return whether a chunk's files exist and are as they were written."""
         try:
             return self._path(chunk, "sha256").read_text(encoding="ascii") == self._digest(chunk)
         except (OSError, ValueError):

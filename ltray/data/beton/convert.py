@@ -1,4 +1,4 @@
-"""From originals to .beton files: one a pool, written once, never half."""
+"""Conversion of originals to .beton files: one per pool, written once and never incomplete."""
 
 import dataclasses
 import fcntl
@@ -48,7 +48,7 @@ REPORT = "report.txt"
 
 
 def _main(order: str) -> int:
-    """Do what `_convert_elsewhere` asks; a user's mistake goes to the standard output."""
+    """Run the conversion for `_convert_elsewhere`; a user's mistake is written to the standard output."""
     wanted = json.loads(order)
     follow(wanted["parent"])
     try:
@@ -116,7 +116,7 @@ def convert(
 
 
 def _remove_left_over(folder: Path, own: Ownership, *, work: Path, pools: Container[str]) -> None:
-    """Remove what earlier conversions left and this one has no use for: their own files, nobody else's."""
+    """Remove files of earlier conversions that this one does not use; files of others are kept."""
     for left_over in folder.glob(".work-*"):
         if left_over != work and is_work_folder(left_over):
             shutil.rmtree(left_over)
@@ -224,7 +224,7 @@ class _Conversion:
         return Inventory(self.source.class_names, pools, self.looked.kept, self.looked.kept_glance)
 
     def _bad(self, pool: str, originals: Originals, prepared: Prepared) -> list[str]:
-        """Return what is wrong with the unusable images that nobody has agreed to leave out."""
+        """Return the faults of the unusable images that the user has not agreed to leave out."""
         agreed = self.agreed.get(pool, set())
         keys, digests = tuple(keys_of(originals, self.source.root)), prepared.rows["original"]
         return [text for i, text in prepared.bad().items() if (keys[i], digests[i].tobytes()) not in agreed]
@@ -247,7 +247,7 @@ class _Conversion:
             self._check_classes(originals.labels[prepared.good])
 
     def _check_classes(self, labels: NDArray[np.int64]) -> None:
-        """Raise UsageError where a class has no training image: nothing could be learned of it."""
+        """Raise UsageError if a class has no training image: a model could not learn it."""
         names = self.source.class_names
         empty = [names[label] for label in np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)]
         if empty:

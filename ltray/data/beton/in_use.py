@@ -9,7 +9,7 @@ from typing import Self
 
 from ltray.errors import UsageError
 
-IN_USE = ".in-use"  # held shared by whoever reads the files, exclusively by a conversion that replaces them
+IN_USE = ".in-use"  # a shared lock for readers of the files, an exclusive one for a conversion that replaces them
 
 
 class Hold:
@@ -53,7 +53,7 @@ def hold_for_replacing(folder: Path) -> Hold:
     """Keep others from reading the files of a folder as long as the returned lock is referenced.
 
     Raises:
-        UsageError: Somebody reads them.
+        UsageError: Another process reads them.
     """
     try:
         return Hold(folder / IN_USE, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX | fcntl.LOCK_NB)

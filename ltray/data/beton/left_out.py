@@ -1,4 +1,4 @@
-"""Images that the user let a conversion leave out, and how every later command leaves them out too."""
+"""Images that the user allowed a conversion to leave out; every later command leaves them out too."""
 
 import glob
 from collections.abc import Mapping

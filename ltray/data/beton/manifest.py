@@ -1,4 +1,4 @@
-"""The JSON file beside every .beton: what is in it, and whether it is still that.
+"""The JSON file next to every .beton: a description of its content, and a check that it is unchanged.
 
 FFCV does not check its files: a truncated allocation table crashes the process, a damaged pixel is read
 without an error. Therefore a file is compared with its sidecar before it is opened.
@@ -21,7 +21,7 @@ ENDS = 1 << 16  # bytes at either end that the cheap check covers: header and al
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What is known of one .beton file.
+    """The description of one .beton file.
 
     Attributes:
         beton: The file; not part of the JSON, which lies beside it.

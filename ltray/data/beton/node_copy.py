@@ -1,4 +1,4 @@
-"""What each machine does before it reads a .beton: look at it in full once, or take a copy of its own."""
+"""The preparation of each machine before it reads a .beton: one complete check, or a local copy."""
 
 import dataclasses
 import fcntl

@@ -1,4 +1,4 @@
-"""Whose a file in a folder of converted files is: a conversion removes and replaces its own files and no others."""
+"""The ownership of files in a folder of converted files: a conversion removes and replaces only its own."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ _OTHER = "store this data set in another folder (`store`, LTRAY_DATA or --output
 
 @dataclass(frozen=True)
 class Ownership:
-    """What is known of a folder's files.
+    """The record of a folder's files.
 
     Attributes:
         folder: The folder.
@@ -36,7 +36,7 @@ class Ownership:
 
     @classmethod
     def claim(cls, folder: Path, definition: DatasetDefinition, names: Iterable[str]) -> "Ownership":
-        """Take names in a folder, before anything is written under them.
+        """Reserve names in a folder, before anything is written under them.
 
         Args:
             folder: The folder; it exists.
@@ -44,7 +44,7 @@ class Ownership:
             names: Names of the files that a conversion writes.
 
         Raises:
-            UsageError: Another data set is stored there, or one of the files was made by somebody else.
+            UsageError: Another data set is stored there, or one of the files was not made by ltray.
         """
         known = cls._read(folder)
         holds = _holds(folder, definition)
@@ -67,7 +67,7 @@ class Ownership:
         return claimed
 
     def owns(self, name: str) -> bool:
-        """Tell whether a file of this name is a conversion's."""
+        """Return whether a file of this name belongs to a conversion."""
         return name in self.files
 
     def wrote(self, name: str) -> "Ownership":
@@ -77,7 +77,7 @@ class Ownership:
         return written
 
     def was_edited(self, name: str) -> bool:
-        """Tell whether a file is somebody else's, or has been changed since it was written."""
+        """Return whether a file does not belong to a conversion, or has changed since it was written."""
         path = self.folder / name
         return os.path.lexists(path) and self.files.get(name) != _digest(path)
 
@@ -153,7 +153,7 @@ def new_work_folder(path: Path) -> None:
     """Make a folder of prepared images, or take up one that a killed conversion has left.
 
     Raises:
-        UsageError: Somebody else has a folder or file of this name.
+        UsageError: A folder or file of this name exists that ltray did not make.
     """
     if is_work_folder(path):
         return
@@ -166,5 +166,5 @@ def new_work_folder(path: Path) -> None:
 
 
 def is_work_folder(path: Path) -> bool:
-    """Tell whether a folder of prepared images is a conversion's own."""
+    """Return whether a folder of prepared images belongs to a conversion."""
     return path.is_dir() and not path.is_symlink() and (path / WORK_MARK).is_file()

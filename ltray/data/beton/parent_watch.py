@@ -1,4 +1,4 @@
-"""Processes that end when the one that wanted them was killed."""
+"""Processes that end when their parent process was killed."""
 
 import os
 import threading

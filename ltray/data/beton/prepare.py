@@ -130,7 +130,7 @@ class _Task:
                 rows["original"][place] = np.frombuffer(original, dtype=DIGEST)[0]
                 image = decode(content, longest=self.storage.cap)
                 stored = self.storage.store(image if _decodes(image) else dataclasses.replace(image, jpeg=None))
-            except Exception as error:  # a decoder may fail in any way; all of them belong in the report
+            except Exception as error:  # a decoder may raise any exception; all are reported
                 bad[index] = f"{self.originals.name(index)}: {reason(error)}"
                 continue
             rows[place] = (*_row(stored, offset=sum(map(len, contents))), original)
@@ -141,7 +141,7 @@ class _Task:
 
 
 def _decodes(image: Decoded) -> bool:
-    """Tell whether FFCV's decoder takes a JPEG without a warning; Pillow overlooks some damage."""
+    """Return whether FFCV's decoder reads a JPEG without a warning; Pillow does not detect all damage."""
     if image.jpeg is None:
         return True
     content = np.frombuffer(image.jpeg, dtype=np.uint8)
@@ -162,5 +162,5 @@ def _sums(pixels: Pixels) -> tuple[list[float], list[float]]:
 
 
 def pixel_digest(pixels: Pixels) -> bytes:
-    """Return 16 bytes that tell images apart: equal pixels, equal digest."""
+    """Return a digest of 16 bytes of an image's pixels."""
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()[:16]

@@ -1,4 +1,4 @@
-"""How far a long task is: a bar in a terminal, a line now and then elsewhere."""
+"""The progress of a long task: a bar in a terminal, elsewhere a line at intervals."""
 
 import sys
 import time

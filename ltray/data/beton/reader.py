@@ -4,7 +4,7 @@ FFCV's `Loader` is not used: in every process it compiles its pipeline with numb
 hands out buffers that it overwrites, drops the last batch by default, leaves a thread and
 some 13 MB behind for each Loader, reads garbage for an index out of range, and ignores the
 decoder's errors. The parts below it have none of this: a format of four tables, a memory map,
-and a C++ library over libjpeg-turbo and OpenCV that starts at once and gives up Python's lock
+and a C++ library over libjpeg-turbo and OpenCV that starts at once and releases Python's lock
 while it works. `benchmarks/data.py` compares the two.
 """
 
@@ -61,7 +61,7 @@ def library() -> ctypes.CDLL:
 
 
 def decode_jpeg(content: NDArray[np.uint8], pixels: Pixels) -> bool:
-    """Decode a JPEG into `pixels` (H, W, 3) of its size; False where libjpeg has anything to say against it."""
+    """Decode a JPEG into `pixels` (H, W, 3) of its size; False if libjpeg reports an error or a warning."""
     height, width = pixels.shape[:2]
     source = content.ctypes.data, content.size, height, width
     failed: int = library().imdecode(*source, pixels.ctypes.data, height, width, 0, 0, 1, 1, False, False)

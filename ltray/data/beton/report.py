@@ -1,4 +1,4 @@
-"""What a conversion found in the originals: unusable images, changes, duplicates."""
+"""Findings of a conversion in the originals: unusable images, changes, duplicates."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ class Same:
 
     Attributes:
         names: Of the images.
-        classes: How many classes they are said to be of.
+        classes: Number of different classes among their labels.
     """
 
     names: tuple[str, ...]

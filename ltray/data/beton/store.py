@@ -1,4 +1,4 @@
-"""The converted files of a data set: where they are, having them made, and noticing that originals have changed."""
+"""The converted files of a data set: their place, their conversion, and the check that originals are unchanged."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Source
 from ltray.errors import UsageError
 
-BAD_USAGE = 2  # exit code of a conversion that a user has to mend
+BAD_USAGE = 2  # exit code of a conversion that a user must correct
 
 Check = Literal["convert", "compare", "trust", "look"]
 """What is done about originals that may have changed since they were converted.
@@ -197,7 +197,7 @@ def _check_form(sidecar: Sidecar, definition: DatasetDefinition) -> None:
 
 
 def _convert_elsewhere(definition: DatasetDefinition, progress: bool) -> None:
-    """Convert in a process of its own: one that trains holds threads and a main module that no worker needs."""
+    """Convert in a separate process: a training process has threads and a main module that no worker needs."""
     order = json.dumps({"definition": definition.stated(), "progress": progress, "parent": os.getpid()})
     done = subprocess.run(
         [sys.executable, "-m", "ltray.data.beton.convert", order], stdout=subprocess.PIPE, text=True, check=False

@@ -1,4 +1,4 @@
-"""What a folder of images looks like, as lines for a terminal."""
+"""The summary of a folder of images, as lines for a terminal."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

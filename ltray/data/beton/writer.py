@@ -1,6 +1,6 @@
-"""Writing .beton files: the only user of FFCV's writer, kept in a process of its own.
+"""Writing of .beton files: the only module that uses FFCV's writer, in a separate process.
 
-FFCV's `DatasetWriter` waits for ever when one of its workers fails or is killed, and leaves
+FFCV's `DatasetWriter` waits forever when one of its workers fails or is killed, and leaves
 shared memory behind. Here it gets nothing but images that are encoded and checked already,
 and runs in a process group that is watched: silence has a limit, and the group is ended as a
 whole.
@@ -133,7 +133,7 @@ def _end(process: Any) -> None:
     for kill in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, kill)
-        except ProcessLookupError:  # it died, or had no time yet to make a group of its own
+        except ProcessLookupError:  # it died, or has not made its process group yet
             process.kill()
         process.join(5.0)
         if not process.is_alive():
@@ -164,7 +164,7 @@ def _serve(jobs: Any, messages: Any, parent: int) -> None:
             messages.put(("done", None))
     except BaseException as error:
         _announce(messages, error)
-        os._exit(1)  # the watching process tells of it; Python would add its traceback
+        os._exit(1)  # the watching process reports it; Python would add its traceback
 
 
 def _announce(messages: Any, error: BaseException) -> None:
@@ -202,7 +202,7 @@ def _write(job: Job, messages: Any) -> None:
 
 
 def _work(work: Callable[..., None], messages: Any, *arguments: Any) -> None:
-    """Do what a worker of FFCV's does; a failure is told, for FFCV would wait for its worker for ever."""
+    """Run a worker of FFCV; a failure is reported, because FFCV would wait forever for its worker."""
     try:
         work(*arguments)
     except Exception as error:

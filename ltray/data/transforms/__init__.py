@@ -1,4 +1,4 @@
-"""Augmentations: what turns stored pixels into the views that a stage asks for.
+"""Augmentations, which turn stored pixels into the views of a stage.
 
 * `affine`: affine warps.
 * `autoaugment`: AutoAugment.

@@ -52,7 +52,7 @@ def warp(levels: Tensor, matrices: Tensor, *, sampling: Sampling, fill: Sequence
 
 
 def _taps(place: Tensor, size: int, sampling: Sampling) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-    """Return what a filter reads along one axis, and how far outside the image that lies.
+    """Return the pixels that a filter reads along one axis, and how far they are outside the image.
 
     Args:
         place: Coordinates (m, H, W), float64, overwritten.

@@ -1,4 +1,4 @@
-"""Gaussian blur as PIL draws it: three box blurs along each axis."""
+"""Gaussian blur as in PIL: three box blurs along each axis."""
 
 import math
 from dataclasses import dataclass

@@ -22,8 +22,8 @@ class ColourJitter:
     """Change brightness, contrast, saturation and hue in an order drawn for each sample.
 
     Attributes:
-        strength: How far brightness, contrast and saturation may go from 1, in [0, 1].
-        hue: How far the hue may turn, in turns, in [0, 0.5].
+        strength: Largest deviation of brightness, contrast and saturation from 1, in [0, 1].
+        hue: Largest rotation of the hue, in turns, in [0, 0.5].
         probability: Share of the samples that are changed at all.
     """
 

@@ -1,6 +1,6 @@
 """Random numbers without a generator: a hash of (seed, stream, sample position) and a counter.
 
-Nothing is remembered between calls. What a sample draws depends neither on the batch it is
+There is no state between calls. The numbers of a sample depend neither on the batch it is
 in nor on the worker that holds it, and an epoch can be resumed at any step.
 """
 
@@ -13,11 +13,11 @@ _FIRST, _SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # the multipliers of i
 
 
 def keys(seed: int, *stream: int, positions: Tensor) -> Tensor:
-    """Return one 64-bit key a sample, the same on every device.
+    """Return one 64-bit key per sample, the same on every device.
 
     Args:
         seed: The run's seed.
-        stream: What else tells draws apart: stage, epoch, view. The order matters.
+        stream: Further values that distinguish draws: stage, epoch, view. The order matters.
         positions: Position of each sample in the training set (n,), int64.
 
     Returns:
@@ -44,8 +44,8 @@ def uniform(keys: Tensor, count: int, *, salt: int = 0) -> Tensor:
 
     Args:
         keys: Keys (n,), int64.
-        count: Numbers a key.
-        salt: Which numbers; different salts give independent ones.
+        count: Numbers per key.
+        salt: Selects the numbers; different salts give independent ones.
 
     Returns:
         float32 (n, count) in [0, 1), multiples of 2^-24.

@@ -1,4 +1,4 @@
-"""The geometric half of a view: where the image is cut out, and whether it is flipped."""
+"""The geometric part of a view: the crop of the image, and whether it is flipped."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ltray.data.transforms.pixels import mirror
 from ltray.data.transforms.resize import crop_resize
 from ltray.errors import UsageError
 
-TRIES = 10  # torchvision gives up after so many boxes that stand out of the image
+TRIES = 10  # torchvision stops after this many boxes that exceed the image
 
 
 class Cut(Protocol):

@@ -2,12 +2,12 @@
 
 A tensor operation reads and writes all pixels once for every `+`; a compiled loop does a whole
 change of an image in one pass, on bytes instead of float32, while the image is in the cache.
-Each loop gives the very levels of the tensor operation it stands beside (a test compares them).
+Each loop gives exactly the levels of the corresponding tensor operation (a test compares them).
 
 Compiled code is kept beside these files, or in the user's cache where they cannot be written:
 the first process ever to use a loop waits for the compiler (about a second a loop), later ones
 load it in milliseconds. numba itself is imported with the first loop that is used, and it does
-not see changes in other files: a loop calls only what stands in its own.
+not detect changes in other files: a loop calls only functions of its own file.
 
 * `affine`: affine warps.
 * `blur`: box blurs.
@@ -34,7 +34,7 @@ ZERO, HALF, ONE, LARGEST = np.float32(0), np.float32(0.5), np.float32(1), np.flo
 
 
 def compiled(function: F) -> F:
-    """Compile a loop when it is first called; it gives up Python's lock while it runs."""
+    """Compile a loop when it is first called; it releases Python's lock while it runs."""
     loop: F = numba.njit(function, cache=True, nogil=True, error_model="numpy")
     return loop
 
@@ -45,7 +45,7 @@ def run(loop: Callable[..., None], levels: Tensor, *parameters: Tensor | int) ->
     Args:
         loop: A compiled loop.
         levels: uint8 (n, 3, H, W) on the CPU.
-        parameters: What else the loop takes; tensors on the CPU.
+        parameters: Further arguments of the loop; tensors on the CPU.
     """
     levels = levels.contiguous()
     loop(levels.numpy(), *(one if isinstance(one, int) else one.contiguous().numpy() for one in parameters))
