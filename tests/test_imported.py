@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltray.errors import UsageError
-from ltray.imported import imported, is_dotted_path
+from ltray.imported import check_code, imported, is_dotted_path
 from tests.other_package import forget, written
 
 BROKEN = {
@@ -102,3 +102,18 @@ def test_any_text_ends_in_an_object_or_a_sentence(text: str) -> None:
         with pytest.raises(UsageError, match="is not a dotted path|is a file"):
             imported(text, is_number, "a number")
     assert is_dotted_path(text) == (":" in text)
+
+
+def test_the_settings_of_what_a_checkpoint_continues_from_are_checked_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gift.py").write_text("raise RuntimeError('it ran')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    named, plain = {"methods": ["gift:METHOD"]}, {"methods": ["bcl"]}
+    first = {"settings": named, "context": {"class_names": ["gift:METHOD"]}}
+    second = {"settings": plain, "context": {"start": first}}
+    for context in ({"start": first}, {"start": second}):
+        with pytest.raises(UsageError, match="run/best: its settings name 'gift:METHOD'"):
+            check_code(plain, context, "run/best")
+    check_code(plain, {"class_names": ["gift:METHOD"]}, "run/best")
