@@ -107,8 +107,10 @@ def test_any_text_ends_in_an_object_or_a_sentence(text: str) -> None:
 def test_the_settings_of_what_a_checkpoint_continues_from_are_checked_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "gift.py").write_text("raise RuntimeError('it ran')\n")
-    monkeypatch.chdir(tmp_path)
+    here = tmp_path / "here"  # the folder above is on the path, so that its modules are allowed
+    here.mkdir()
+    (here / "gift.py").write_text("raise RuntimeError('it ran')\n")
+    monkeypatch.chdir(here)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     named, plain = {"methods": ["gift:METHOD"]}, {"methods": ["bcl"]}
     first = {"settings": named, "context": {"class_names": ["gift:METHOD"]}}
