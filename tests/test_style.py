@@ -122,6 +122,8 @@ IDIOMS = re.compile(
     r"|without[ ]a word"
     r"|\bmend(?:s|ed)?[ ](?:it|its|them|the)\b|\b(?:paper)[ ]0\b|, from[ ]none"
     r"|MB[ ]are free|\d[.]\d+e[+]\d\d[ ]\w+ hours"
+    r"|\b(?:all|everything)[ ]it knows\b|knows[ ]no (?:method|cluster)|gives[ ]up Python's lock|stand[ ]side by side"
+    r"|\bby[ ]hindsight\b"
     r"|cannot[ ]be told|the[ ]same command (?:then )?continues|was[ ]there too little|\bby more[ ]than chance",
     re.IGNORECASE,
 )
@@ -162,6 +164,9 @@ def test_texts_use_the_terms_of_the_field() -> None:
         ["temperature 1, from", " none"],
         ["1.16e+0", "3 CPU hours"],
         ["74,271 MB", " are free"],
+        ["its own keys; everything it kn", "ows is a buffer"],
+        ["the engine knows no met", "hod"],
+        ["the features stand side b", "y side"],
     ],
 )
 @pytest.mark.parametrize("shape", ['"""{}"""', 'print(f"a {{b}} {}")', "def f():\n    '''A.\n\n    {}\n    '''\n"])
