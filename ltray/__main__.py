@@ -10,7 +10,8 @@ from ltray.errors import UsageError, did_you_mean, shown
 from ltray.parser import Parser
 from ltray.program import PROGRAM, called
 
-# Each with the module whose `main` it is; they are imported when called, since some bring torch along.
+SHELLS = ("bash", "fish", "zsh")  # with completion
+# Each with the module whose `main` it is; they are imported when called, since some import torch.
 COMMANDS = {
     "train": ("ltray.train", "train a method, or several that continue from one another"),
     "tune": ("ltray.tune", "search the settings of a method; `ls` and `cp` for the shipped search spaces"),
@@ -31,8 +32,13 @@ def main(words: list[str]) -> int:
             raise UsageError(f"{shown(words[0])} is not a command of ltray.{did_you_mean(words[0], COMMANDS)}")
         module, _ = COMMANDS[words[0]]
         return int(import_module(module).main(words[1:]))
-    parser = _parser()
-    parser.parse(words)
+    parser = new_parser()
+    shell = parser.parse(words).completion
+    if shell:
+        from ltray.completion import script
+
+        print(script(shell, parser, COMMANDS))
+        return DONE
     print(parser.format_help(), end="")
     return DONE
 
@@ -46,7 +52,8 @@ def program() -> NoReturn:
     exit_with(main)
 
 
-def _parser() -> Parser:
+def new_parser() -> Parser:
+    """Return what reads the words of `ltray` without a command."""
     widest = max(map(len, COMMANDS))
     lines = [f"  {name:<{widest}}  {summary}" for name, (_, summary) in COMMANDS.items()]
     parser = Parser(
@@ -58,6 +65,7 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}", help="print the version")
+    parser.add_argument("--completion", choices=SHELLS, help="print what this shell reads to complete words")
     return parser
 
 

@@ -98,7 +98,7 @@ def run(
 
 def main(words: list[str]) -> int:
     """Convert, say what was done, return the exit code."""
-    given = _parser().parse(words)
+    given = new_parser().parse(words)
     settings = parse_assignments(given.settings)
     try:
         done = _convert(given.dataset, settings, output=given.output, skip=ON_ERROR[given.on_error], deep=given.deep)
@@ -149,7 +149,8 @@ def _described(done: ConvertedData, settings: Mapping[str, Any]) -> ConvertedDat
     return replace(done, data_set_file=file, fresh=fresh)
 
 
-def _parser() -> Parser:
+def new_parser() -> Parser:
+    """Return what reads the command's words."""
     parser = Parser("convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=name_or_path, metavar="DATASET|FOLDER")
     parser.add_settings("fields of the data-set file: folder=/data")

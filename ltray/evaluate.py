@@ -78,7 +78,7 @@ def run(model: str | PathLike[str], *, test: bool = False) -> Findings:
 
 def main(words: list[str]) -> int:
     """Evaluate and print."""
-    options = _parser().parse(words)
+    options = new_parser().parse(words)
     findings = run(options.run, test=options.test)
     if options.json:
         print(json.dumps(as_json(findings), indent=1))
@@ -178,7 +178,8 @@ def _note(checkpoint: Path) -> int:
     return note_look(run_folder, f"ltray.evaluate --test of {inside if inside.parts else own.name}")
 
 
-def _parser() -> Parser:
+def new_parser() -> Parser:
+    """Return what reads the command's words."""
     parser = Parser(
         "evaluate",
         description="Evaluate a checkpoint on the images that select, or on the test set.",

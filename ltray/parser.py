@@ -48,6 +48,10 @@ class Parser(argparse.ArgumentParser):
         super().add_argument("settings", nargs="*", metavar="key=value", help=help)
         self._takes_settings = True
 
+    def declared(self) -> list[argparse.Action]:
+        """Return all that is declared."""
+        return self._actions
+
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """Return the values of a command's words.
 

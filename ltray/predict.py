@@ -71,7 +71,7 @@ def run(
 
 def main(words: list[str]) -> int:
     """Predict, print; exit code 1 where a file could not be read."""
-    options = _parser().parse(words)
+    options = new_parser().parse(words)
     if options.output:
         check_writable(options.output, "--output")
     checkpoint = checkpoint_of(options.checkpoint)
@@ -136,7 +136,8 @@ FORMATS: Mapping[str, Callable[[Sequence[Prediction], TextIO, Mapping[str, Any]]
 """What writes predictions, by the name in `--format`; the last argument has the temperature and its source."""
 
 
-def _parser() -> Parser:
+def new_parser() -> Parser:
+    """Return what reads the command's words."""
     parser = Parser("predict", description="Classify image files with a trained model.")
     parser.add_argument(
         "checkpoint", type=path_argument, metavar="CHECKPOINT", help="folder of a checkpoint, run or search"

@@ -98,7 +98,7 @@ def main(words: list[str]) -> int:
     """Train, evaluate the best epoch on the test set once, and say where everything is."""
     from ltray.on_ray.forced_exit import exit_soon
 
-    options = _parser().parse(words)
+    options = new_parser().parse(words)
     given = parse_assignments(options.settings)
     resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker, logger=options.logger)
     paths = {"start": options.start, "output": options.output}
@@ -304,7 +304,8 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
     console.print(f"best checkpoint: {place.best.path}   curves: {tensorboard_command(folder.parent)}", soft_wrap=True)
 
 
-def _parser() -> Parser:
+def new_parser() -> Parser:
+    """Return what reads the command's words."""
     parser = Parser(
         "train",
         description="Train a method, or several methods in sequence, on 1 to N workers.",

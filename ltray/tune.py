@@ -45,7 +45,7 @@ def main(words: list[str]) -> int:
         return _list(words[1:])
     if words[:1] == ["cp"]:
         return _copy(words[1:])
-    options = _parser().parse(words)
+    options = new_parser().parse(words)
     given = parse_assignments(options.settings)
     paths = {"start": options.start, "output": options.output}
     how = {"budget": options.budget, "resume": options.resume, "dry": options.dry_run, "may_exit": True}
@@ -255,7 +255,8 @@ def _copy(words: list[str]) -> int:
     return DONE
 
 
-def _parser() -> Parser:
+def new_parser() -> Parser:
+    """Return what reads the command's words."""
     parser = Parser(
         "tune",
         description="Search the settings of a method. Run the same command again to continue an interrupted search. "

@@ -46,8 +46,8 @@ WIDEST_TITLE = 300  # pixels
 COLOURS = ("red", "lime", "blue", "yellow", "magenta", "cyan", "orange", "white")
 
 
-def main(words: list[str]) -> int:
-    """Write the sheet, say where it is, return the exit code."""
+def new_parser() -> Parser:
+    """Return what reads the command's words."""
     parser = Parser("views", description=__doc__)
     parser.add_argument(
         "dataset", type=name_or_path, metavar="DATASET", help="a data-set file, or the name of a data set of ltray"
@@ -55,7 +55,12 @@ def main(words: list[str]) -> int:
     parser.add_argument("method", metavar="METHOD", help="method whose first stage's views are drawn")
     parser.add_argument("--output", type=path_argument, metavar="PNG", help="default: views-METHOD-DATASET.png")
     parser.add_settings("knobs, data-set fields and seed")
-    given = parser.parse(words)
+    return parser
+
+
+def main(words: list[str]) -> int:
+    """Write the sheet, say where it is, return the exit code."""
+    given = new_parser().parse(words)
     method = find_method(given.method)
     settings = complete_keys(parse_assignments(given.settings), [method.reference])
     definition = DatasetDefinition.read(given.dataset, _owned(settings, "dataset"))

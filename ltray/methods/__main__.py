@@ -10,23 +10,28 @@ from ltray.parser import Parser
 from ltray.program import called
 
 
-def main(words: list[str]) -> int:
-    """Print the table of methods, one method's knobs, or all of it as Markdown."""
+def new_parser() -> Parser:
+    """Return what reads the command's words."""
     parser = Parser("methods", description=__doc__)
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="a method's name or dotted path; without it, the list of methods"
+        "method", nargs="?", metavar="NAME", help="a method's name or dotted path; without it, the list of methods"
     )
     parser.add_argument("--markdown", action="store_true", help="print docs/methods.md")
-    options = parser.parse(words)
+    return parser
+
+
+def main(words: list[str]) -> int:
+    """Print the table of methods, one method's knobs, or all of it as Markdown."""
+    options = new_parser().parse(words)
     if options.markdown:
         print(markdown(), end="")
         return DONE
     console = new_console()
-    if options.name is None:
+    if options.method is None:
         console.print(_table("methods", METHOD_HEADINGS, method_rows()))
         console.print(f"knobs of one: {called('methods')} NAME")
         return DONE
-    method = find_method(options.name)
+    method = find_method(options.method)
     console.print(method.paper)
     console.print(_table(f"knobs of {method.name}", KNOB_HEADINGS, knob_rows(method)))
     return DONE

@@ -22,7 +22,7 @@ from ltray.run_folder import RunFolder
 
 def main(words: list[str]) -> int:
     """Write the page, print the summary."""
-    options = _parser().parse(words)
+    options = new_parser().parse(words)
     console = new_console()
     if options.output:
         check_writable(options.output, "--output")
@@ -52,7 +52,8 @@ def _summarise(record: RunRecord, console: Console) -> None:
         console.print(claim_table(claims))
 
 
-def _parser() -> Parser:
+def new_parser() -> Parser:
+    """Return what reads the command's words."""
     parser = Parser(
         "report",
         description="Report runs and searches. Several folders give one common report.",

@@ -5,9 +5,14 @@ from ltray.parser import Parser
 from ltray.space.settings_page import markdown
 
 
+def new_parser() -> Parser:
+    """Return what reads the command's words."""
+    return Parser("space", description=__doc__)
+
+
 def main(words: list[str]) -> int:
     """Print docs/settings.md."""
-    Parser("space", description=__doc__).parse(words)
+    new_parser().parse(words)
     print(markdown(), end="")
     return DONE
 
