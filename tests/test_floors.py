@@ -31,6 +31,7 @@ FLOORS = (
     "report",
     "on_ray testing",
     "convert evaluate predict train tune views",
+    "completion",
     "__main__",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}

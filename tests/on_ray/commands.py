@@ -86,12 +86,15 @@ def started(
             # A shell that runs the tests in the background ignores Ctrl-C, and children inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        deadline = time.monotonic() + LIMIT
-        while not reached(log.read_text()):
-            assert process.poll() is None, f"ended before it was interrupted:\n{log.read_text()}"
-            assert time.monotonic() < deadline, f"never got there:\n{log.read_text()}"
-            time.sleep(0.05)
-        yield process, log
+        try:
+            deadline = time.monotonic() + LIMIT
+            while not reached(log.read_text()):
+                assert process.poll() is None, f"ended before it was interrupted:\n{log.read_text()}"
+                assert time.monotonic() < deadline, f"never got there:\n{log.read_text()}"
+                time.sleep(0.05)
+            yield process, log
+        finally:
+            process.kill()  # after a failed assertion it would run on
 
 
 def run_until(
