@@ -2,8 +2,8 @@
 
     python cluster/local_head.py start | env | status | stop
 
-It runs beside other Ray clusters: it has its own folder and ports, and `stop` ends its own processes only (`ray stop`
-would end everybody's).
+It can run at the same time as other Ray clusters: it has its own folder and ports, and `stop` ends its own processes
+only (`ray stop` would end the processes of every cluster).
 """
 
 import argparse
@@ -31,7 +31,7 @@ def beyond_loopback(addresses: set[tuple[str, int]]) -> list[str]:
 
 
 def start(options: argparse.Namespace) -> None:
-    """Start the head and say how to use it."""
+    """Start the head and print how to use it."""
     LocalHead(options.folder).start(options.port)
     status(options)
     chosen = "" if options.folder == FOLDER else f" --folder {shlex.quote(str(options.folder))}"
@@ -41,7 +41,7 @@ def start(options: argparse.Namespace) -> None:
 
 
 def environment(options: argparse.Namespace) -> None:
-    """Print the shell commands after which `ray job` uses this head."""
+    """Print the shell commands that make `ray job` use this head."""
     settings = LocalHead(options.folder).settings()
     print(f"unset {' '.join(STRAY)}")
     for name, value in settings.items():
@@ -49,10 +49,10 @@ def environment(options: argparse.Namespace) -> None:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Say where the head listens.
+    """Check and print where the head listens.
 
     Raises:
-        HeadError: It does not run, or other machines can reach it.
+        HeadError: The head does not run, or other machines can reach it.
     """
     head = LocalHead(options.folder)
     address = head.settings()["RAY_API_SERVER_ADDRESS"]
@@ -79,12 +79,14 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
 
 
 def main() -> int:
-    """Run a command; return 0, or 1 where it fails."""
+    """Run a command; return 0, or 1 if it fails."""
     parser = argparse.ArgumentParser(description="A Ray head on this machine that only its owner can use.")
     parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where it lives; a short path (default: {FOLDER})")
     parser.add_argument(
-        "--port", type=int, default=PORT, help=f"of the dashboard; start takes the next two too (default: {PORT})"
+        "--folder", type=Path, default=FOLDER, help=f"the head's folder, a short path (default: {FOLDER})"
+    )
+    parser.add_argument(
+        "--port", type=int, default=PORT, help=f"the dashboard's port; the next two are used too (default: {PORT})"
     )
     options = parser.parse_args()
     try:

@@ -1,4 +1,4 @@
-"""A Ray head on this machine, started and stopped without touching any other Ray."""
+"""A Ray head on this machine, started and stopped without any effect on other Ray clusters."""
 
 import json
 import os
@@ -17,7 +17,7 @@ import psutil
 START_SECONDS = 120
 # Ray drains a node for up to 30 s before it ends the node's processes.
 STOP_SECONDS = 45
-# Variables that would lead `ray` to another cluster or another token.
+# Variables that would make `ray` use another cluster or another token.
 STRAY = ("RAY_ADDRESS", "RAY_AUTH_TOKEN")
 
 
@@ -27,51 +27,51 @@ class HeadError(Exception):
 
 @dataclass(frozen=True)
 class LocalHead:
-    """The head that lives in one folder.
+    """A head whose files are in one folder.
 
     Attributes:
-        folder: Holds the token, the head's log, the record of its process and Ray's session; its path is short, since
-            Ray puts sockets under it, whose paths end at some 100 characters.
+        folder: Holds the token, the head's log, the record of its process and Ray's session. Its path must be short,
+            because Ray creates sockets below it, whose paths are limited to about 100 characters.
     """
 
     folder: Path
 
     @property
     def token(self) -> Path:
-        """The file with the secret that every request must bear."""
+        """The file with the secret that every request must contain."""
         return self.folder / "token"
 
     @property
     def log(self) -> Path:
-        """What `ray start` printed."""
+        """The file with the output of `ray start`."""
         return self.folder / "head.log"
 
     @property
     def session(self) -> Path:
-        """Ray's own folder: sockets, logs, what jobs uploaded."""
+        """Ray's own folder: sockets, logs and the files that jobs uploaded."""
         return self.folder / "ray"
 
     def settings(self) -> dict[str, str]:
-        """Return the environment variables with which `ray job` finds the running head and may use it.
+        """Return the environment variables with which `ray job` finds the running head and is authorized to use it.
 
         Raises:
-            HeadError: None runs.
+            HeadError: The head does not run.
         """
         self.processes()
         return _settings(self.token, self._record()["port"])
 
     def process(self) -> psutil.Process | None:
-        """Return the head's process, or None where it does not run, or not any more."""
+        """Return the head's process, or None if it does not run."""
         try:
             record = self._record()
             process = psutil.Process(record["pid"])
-            # Otherwise the number has passed to another process.
+            # Otherwise another process has the same process number now.
             return process if process.create_time() == record["created"] else None
         except (FileNotFoundError, psutil.NoSuchProcess):
             return None
 
     def processes(self) -> list[psutil.Process]:
-        """Return the head's process and all that descend from it: Ray's services, workers and jobs.
+        """Return the head's process and all its descendants: Ray's services, workers and jobs.
 
         Raises:
             HeadError: The head does not run.
@@ -91,19 +91,19 @@ class LocalHead:
         for process in self.processes():
             try:
                 connections = process.net_connections(kind="inet")
-            except psutil.NoSuchProcess:  # a worker that ended meanwhile
+            except psutil.NoSuchProcess:  # a worker that has ended in the meantime
                 continue
             found |= {(c.laddr.ip, c.laddr.port) for c in connections if c.status == psutil.CONN_LISTEN}
         return found
 
     def start(self, port: int) -> None:
-        """Start the head and wait until it takes jobs.
+        """Start the head and wait until it accepts jobs.
 
         Args:
-            port: The dashboard's; Ray Client and the node's agent take the two after it.
+            port: The dashboard's port; Ray Client and the node's agent use the next two.
 
         Raises:
-            HeadError: It runs already, or does not come up, or the folder is somebody else's.
+            HeadError: The head already runs, or does not start, or the folder belongs to another user.
         """
         if self.process():
             raise HeadError(f"A head runs from {self.folder} already; see `status`.")
@@ -111,9 +111,9 @@ class LocalHead:
         programs = Path(sys.executable).parent
         environment = {name: value for name, value in os.environ.items() if name not in STRAY}
         environment |= _settings(self.token, port)
-        environment["PATH"] = f"{programs}{os.pathsep}{environment.get('PATH', os.defpath)}"  # jobs run our python
-        # Ray on Linux replaces a loopback --node-ip-address by the machine's address in the network, and listens there,
-        # unless it may not form clusters; macOS and Windows, where this is the default, gave the variable its name.
+        environment["PATH"] = f"{programs}{os.pathsep}{environment.get('PATH', os.defpath)}"  # jobs run this Python
+        # On Linux, Ray replaces a loopback --node-ip-address by the machine's network address and listens there,
+        # unless multi-node clusters are disabled. macOS and Windows disable them by default, hence the name.
         environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         command = [str(programs / "ray"), "start", *_options(port, self.session)]
         with self.log.open("w") as log:
@@ -125,13 +125,13 @@ class LocalHead:
         self._wait_until_ready(head, port)
 
     def stop(self) -> None:
-        """End the head and its processes, and only those.
+        """End the head and its processes, and no others.
 
         Raises:
-            HeadError: The head does not run, or a process survives being killed.
+            HeadError: The head does not run, or a process does not end when it is killed.
         """
         processes = self.processes()
-        processes[0].terminate()  # Ray then ends the others in order
+        processes[0].terminate()  # Ray then ends the other processes in order
         _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
         for process in alive:
             process.kill()
@@ -148,7 +148,7 @@ class LocalHead:
         return dict(json.loads(self._record_file.read_text()))
 
     def _prepare_folder(self) -> None:
-        """Make the folder, closed to others, and a token in it; remove what the session before left."""
+        """Create the folder, readable by its owner only, and a token in it; remove the previous session's files."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.folder.is_symlink() or self.folder.stat().st_uid != os.getuid():
             raise HeadError(f"{self.folder} belongs to somebody else: choose another with --folder.")
@@ -159,7 +159,7 @@ class LocalHead:
                 file.write(secrets.token_hex(32))
 
     def _wait_until_ready(self, head: subprocess.Popen[bytes], port: int) -> None:
-        """Wait until the job server and the node answer; stop what came up of a head that does not get there."""
+        """Wait until the job server and the node answer; if they do not in time, stop the head."""
         deadline = time.monotonic() + START_SECONDS
         while head.poll() is None and time.monotonic() < deadline:
             try:
@@ -175,7 +175,7 @@ class LocalHead:
         raise HeadError(f"The head did not come up; is a port from {port} on taken? {self.log} ends:\n{last}")
 
     def _ask(self, address: str) -> None:
-        """Raise OSError where the address does not answer with success."""
+        """Raise OSError unless the address answers with success."""
         request = urllib.request.Request(address, headers={"Authorization": f"Bearer {self.token.read_text()}"})
         urllib.request.urlopen(request, timeout=5).close()
 
@@ -192,14 +192,14 @@ def _options(port: int, session: Path) -> list[str]:
     """Return the arguments of `ray start`."""
     values: dict[str, object] = {
         "node-ip-address": "127.0.0.1",
-        "port": 0,  # any free one; jobs learn it from the dashboard
+        "port": 0,  # any free port; jobs get it from the dashboard
         "dashboard-host": "127.0.0.1",
         "dashboard-port": port,
         "ray-client-server-port": port + 1,
         "dashboard-agent-listen-port": port + 2,
         "temp-dir": session,
     }
-    # --block keeps Ray's services children of this process, which is how they are known as its own.
+    # With --block, Ray's services remain children of this process, so that `processes` finds them.
     return ["--head", "--block", "--disable-usage-stats", "--log-color=false"] + [
         f"--{k}={v}" for k, v in values.items()
     ]
