@@ -100,13 +100,15 @@ class Knobs:
     """Base of every set of hyperparameters: a frozen dataclass that checks its values.
 
     Subclasses list their fields with `knob(...)` and their papers' settings, a line per
-    data set, in `paper_values`; the key "default" holds the values for any other data.
+    data set, in `paper_values`; the key "default" holds the values for any other data. `called`
+    is what messages call one of the fields.
 
     Raises:
         UsageError: A value has the wrong type or lies outside its legal range.
     """
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {}
+    called: ClassVar[str] = "a knob"
 
     def __post_init__(self) -> None:
         for name in self.specs():
@@ -157,7 +159,7 @@ class Knobs:
         """Raise UsageError, with the nearest valid name, unless `name` is a knob."""
         if name not in cls.specs():
             hint = did_you_mean(name, cls.specs())
-            raise UsageError(f"{where}`{name}` is not a knob of {cls.__name__}.{hint}")
+            raise UsageError(f"{where}`{name}` is not {cls.called}.{hint}")
 
     def replace(self, **values: Any) -> Self:
         """Return a copy with other values, checked; the error for an unknown name has the nearest valid one."""

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ltray.arguments import check_place
 from ltray.knobs import HIGHEST_SEED, Knobs, Value, knob
@@ -15,6 +15,8 @@ FILES = ("start", "weights")  # settings that name a file or a folder
 @dataclass(frozen=True)
 class RunSettings(Knobs):
     """What a run sets besides its data set, its methods and their knobs; "" where the run finds it itself."""
+
+    called: ClassVar[str] = "a setting of a run"
 
     seed: int = knob(0, "", "seed of weights, order of images and augmentation", low=0, high=HIGHEST_SEED)
     backbone: str = knob("", "", "backbone of the first method that builds a network, or a dotted path")

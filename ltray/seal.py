@@ -14,6 +14,7 @@ from typing import Any
 from ltray.errors import UsageError
 from ltray.files import atomic_write, check_regular, digest_of, is_there, read_bytes, read_json, reading
 from ltray.printable import printable
+from ltray.typed import kind_of
 
 FORMAT, DIGEST = "format", "sha256"
 CURRENT_FORMAT = 2  # 1: without digests
@@ -42,7 +43,7 @@ def unseal(content: Any, path: Path | str, *, remedy: str = "") -> dict[str, Any
     """
     end = f"; {remedy}." if remedy else "."
     if not isinstance(content, dict):
-        raise UsageError(f"{printable(path)}: must hold an object, but holds {type(content).__name__}: {DAMAGED}{end}")
+        raise UsageError(f"{printable(path)}: must hold an object, but holds {kind_of(content)}: {DAMAGED}{end}")
     check_format(content.get(FORMAT, 1), path)
     if FORMAT not in content and DIGEST not in content:
         return content  # of an earlier version

@@ -7,6 +7,7 @@ from typing import Any
 from ltray.errors import UsageError
 from ltray.files import read_text
 from ltray.printable import printable
+from ltray.typed import kind_of
 from ltray.yaml_text import LONGEST, NotPlainYaml, parse
 
 
@@ -41,7 +42,7 @@ class SettingsFile:
             line = f"{error.line}:" if error.line else ""
             raise UsageError(f"{printable(path)}:{line} not valid YAML for settings: {error}.") from error
         if not isinstance(parsed.value, dict):
-            held = "is empty" if parsed.value is None else f"holds {type(parsed.value).__name__}"
+            held = "is empty" if parsed.value is None else f"holds {kind_of(parsed.value)}"
             raise UsageError(f"{printable(path)}: must hold `key: value` lines, but {held}.")
         return cls(path, parsed.value, parsed.lines)
 

@@ -53,7 +53,7 @@ def as_type(name: str, kind: Any, value: Any) -> Any:
         return _list(name, *_LISTS[kind], value)
     found = _CONVERSIONS[kind](value)
     if found is None:
-        raise UsageError(f"`{name}` must be {kind.__name__}, but got {shown(value)} ({_kind(value)}).{_remedy(value)}")
+        raise UsageError(f"`{name}` must be {_NAMES[kind]}, but got {shown(value)} ({kind_of(value)}).{_remedy(value)}")
     if isinstance(found, float) and not math.isfinite(found):
         raise UsageError(f"`{name}` must be a finite number, but got {name}={shown(value)}.")
     return found
@@ -63,7 +63,7 @@ def _list(name: str, kind: type, words: str, value: Any) -> tuple[Any, ...]:
     if kind is str and isinstance(value, str):
         value = [value]
     if not isinstance(value, list | tuple):
-        raise UsageError(f"`{name}` must be a list of {words}, but got {shown(value)} ({_kind(value)}).")
+        raise UsageError(f"`{name}` must be a list of {words}, but got {shown(value)} ({kind_of(value)}).")
     items = tuple(_CONVERSIONS[kind](item) for item in value)
     for item, found in zip(value, items, strict=True):
         whole = kind is int and isinstance(item, float)  # an integer of a list is written as one
@@ -107,10 +107,23 @@ def _str(value: Any) -> str | None:
 
 
 _CONVERSIONS = {bool: _bool, int: _int, float: _float, str: _str}
+_NAMES: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    tuple: "a list",
+    dict: "a mapping",
+    type(None): "empty",
+}
 
 
-def _kind(value: Any) -> str:
-    return "empty" if value is None else type(value).__name__
+def kind_of(value: Any) -> str:
+    """Return what a value is, as messages call it."""
+    if isinstance(value, bool):
+        return "a truth value"
+    return next((name for kind, name in _NAMES.items() if isinstance(value, kind)), type(value).__name__)
 
 
 def _remedy(value: Any) -> str:

@@ -10,7 +10,7 @@ from ltray.data.imbalance import KINDS, Wanted
 from ltray.knobs import Knobs
 from ltray.lr_schedule import SCHEDULES
 from ltray.methods.las import SHAPES, LASKnobs
-from ltray.predict import FORMATS, _parser
+from ltray.predict import FORMATS, new_parser
 from ltray.recipe import PRECISIONS, Recipe
 from ltray.space.search_settings import Search, Stop
 from ltray.strategies.samplers import SAMPLERS
@@ -35,7 +35,7 @@ def test_the_choices_are_the_keys_of_what_implements_them(
 
 
 def test_the_output_formats_of_predict_are_the_writers() -> None:
-    (action,) = [one for one in _parser()._actions if one.dest == "format"]
+    (action,) = [one for one in new_parser().declared() if one.dest == "format"]
     assert action.choices == tuple(FORMATS)
 
 

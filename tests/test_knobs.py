@@ -38,10 +38,10 @@ class Example(Knobs):
     [
         ({"temperature": 2.0}, r"`0.001 <= temperature <= 1` must hold, but got temperature=2.0"),
         ({"temperature": float("nan")}, r"temperature=nan"),
-        ({"temperature": "hot"}, r"`temperature` must be float, but got 'hot' \(str\)"),
-        ({"queue_size": 2.5}, r"`queue_size` must be int, but got 2.5"),
-        ({"queue_size": True}, r"`queue_size` must be int, but got True"),
-        ({"mined": 1}, r"`mined` must be bool, but got 1"),
+        ({"temperature": "hot"}, r"`temperature` must be a number, but got 'hot' \(text\)"),
+        ({"queue_size": 2.5}, r"`queue_size` must be a whole number, but got 2.5"),
+        ({"queue_size": True}, r"`queue_size` must be a whole number, but got True"),
+        ({"mined": 1}, r"`mined` must be true or false, but got 1"),
         ({"hard_positives": 64}, r"`hard_positives <= queue_size` must hold, but got hard_positives=64, queue_size=8"),
         ({"anchors": "frist"}, r"must be one of \['both', 'first'\], but got 'frist'. Did you mean `first`\?"),
         ({"milestones": (1, -2)}, r"`0 <= milestones` must hold, but got milestones=\(1, -2\)"),
@@ -60,7 +60,7 @@ def test_lossless_changes_of_type_are_made():
 
 
 def test_an_unknown_name_gets_the_nearest_right_one():
-    with pytest.raises(UsageError, match="`temprature` is not a knob of Example. Did you mean `temperature`"):
+    with pytest.raises(UsageError, match="`temprature` is not a knob. Did you mean `temperature`"):
         Example().replace(temprature=0.1)
 
 

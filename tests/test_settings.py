@@ -120,7 +120,7 @@ def test_every_key_knows_its_line(tmp_path):
     ("text", "sentence"),
     [
         ("a: 1\nb: 2\na: 3\n", r"space.yaml:3: .*duplicate key `a`; first in line 1"),
-        ("- 1\n- 2\n", "must hold `key: value` lines, but holds list"),
+        ("- 1\n- 2\n", "must hold `key: value` lines, but holds a list"),
         ("a: [1\n", "not valid YAML"),
         ("a:\n\t- 1\n", r"space.yaml:2: not valid YAML.*'.t' that cannot start"),
         ("a: &a [*a]\n", "nested more than 24 levels deep"),

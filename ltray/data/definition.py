@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from ltray.arguments import check_place, why_no_place
 from ltray.data.encoding import SMALL, Storage
@@ -50,6 +50,8 @@ class DatasetDefinition(Knobs):
     read and which of their images train, so that one conversion serves every imbalance
     factor and seed.
     """
+
+    called: ClassVar[str] = "a field of a data set"
 
     name: str = knob("", "", "name of the data set in results and folders")
     source: str = knob("", "", "source of the original images", choices=tuple(SOURCES), dotted=True)

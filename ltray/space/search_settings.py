@@ -3,7 +3,7 @@
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ltray.errors import UsageError, shown
 from ltray.knobs import HIGHEST_SEED, Above, Knobs, Needs, Value, knob
@@ -25,6 +25,8 @@ class Search(Knobs):
     `first_try` is `paper` (the papers' setting), `none`, or a list of `paper` and of settings
     such as `{rescom.temperature: 0.1}`: the papers' with other values.
     """
+
+    called: ClassVar[str] = "a setting of `search`"
 
     sampler: str = knob("tpe", "", "sampler: the algorithm that proposes settings", choices=tuple(SAMPLERS))
     trials: int = knob(32, "", "number of trials, each with its own setting", low=1, high=1_000_000)
@@ -107,6 +109,8 @@ class Stop(Knobs):
     `ltray.strategies.stopping_rules`, population based training in `ltray.study.population`.
     """
 
+    called: ClassVar[str] = "a setting of `stop`"
+
     rule: str = knob("asha", "", "rule of early stopping", choices=tuple(STOPPING_RULES))
     fidelity: str = knob(
         "epochs",
@@ -188,6 +192,8 @@ class Stop(Knobs):
 class TrialResources(Knobs):
     """Resources of one trial, and where its metrics go; a continued run may have others."""
 
+    called: ClassVar[str] = "a setting of `trial`"
+
     workers: int = knob(1, "W", "worker processes of one trial", low=1, high=4096)
     cpus_per_worker: int = knob(1, "", "CPU cores of each worker", low=1, high=1024)
     gpus_per_worker: float = knob(
@@ -227,6 +233,8 @@ _ANY = ("best", Above(0))
 @dataclass(frozen=True)
 class Finalists(Knobs):
     """Trials that are trained again on new seeds after the search, together with the papers' setting."""
+
+    called: ClassVar[str] = "a setting of `finalists`"
 
     best: int = knob(0, "k", "number of best trials to train again; 0: none", low=0, high=1000)
     seeds: int = knob(

@@ -39,7 +39,7 @@ def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     def run(main: Callable[[list[str]], int], *words: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["ltray", *words])
         with pytest.raises(SystemExit) as ended:
-            command.run(main)
+            command.exit_with(main)
         return int(ended.value.code or 0), capsys.readouterr().err
 
     return run

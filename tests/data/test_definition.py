@@ -37,7 +37,7 @@ def test_a_ratio_below_one_is_understood_as_its_inverse() -> None:
     [
         ("name: a\nsource: digits\nimbalence_factor: 3\n", r"mine.yaml:3: .*Did you mean `imbalance_factor`"),
         ("name: a\nsource: digit\n", r"mine.yaml:2: .*Did you mean `digits`"),
-        ("name: a\nsource: digits\nimage_size: large\n", r"mine.yaml:3: `image_size` must be int"),
+        ("name: a\nsource: digits\nimage_size: large\n", r"mine.yaml:3: `image_size` must be a whole number"),
         ("name: a\nsource: digits\nmean: [0.5, 0.5]\n", r"`mean` needs three numbers"),
         ("name: a\nsource: digits\nstd: [0.5, x, 0.5]\n", r"mine.yaml:3: `std` must be a list of numbers"),
         ("name: a\nsource: digits\nimbalance_factor: 10\n", "no effect with imbalance_kind=natural"),

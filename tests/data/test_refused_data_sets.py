@@ -89,7 +89,7 @@ MISTAKES = {
         wrote("mine.yaml", FOLDER + "flip: 3\n"),
         convert,
         ["mine.yaml"],
-        ["mine.yaml:6: `flip` must be bool"],
+        ["mine.yaml:6: `flip` must be true or false"],
     ),
     "no folder stated": (
         wrote("mine.yaml", FOLDER.replace("folder: pets\n", "")),
@@ -206,7 +206,7 @@ MISTAKES = {
         ["mine.yaml", "--on-error", "skip"],
         ["1 of 2 classes have no training image", "dog"],
     ),
-    "views of a folder": (nothing, views, ["pets", "bcl"], ["pets is a folder", "python -m ltray.convert pets"]),
+    "views of a folder": (nothing, views, ["pets", "bcl"], ["pets is a folder", "ltray convert pets"]),
     "views, seed in words": (nothing, views, ["digits-lt", "bcl", "seed=one"], ["`seed`", "but got 'one'"]),
     "views into nowhere": (
         nothing,

@@ -17,6 +17,7 @@ from ltray.errors import CannotWrite, UsageError
 from ltray.experiment import Experiment
 from ltray.on_ray import finalists
 from ltray.on_ray.session import FAILURE, LATER, RaySession, train_and_report
+from ltray.on_ray.tasks import Placement
 from ltray.on_ray.workers import _Relay
 from ltray.run_folder import RunFolder
 from tests.on_ray import commands
@@ -81,7 +82,7 @@ def test_a_full_disk_is_no_result_of_a_finalist(workers, tmp_path, monkeypatch):
     monkeypatch.setattr(finalists, "_alone", full)
     monkeypatch.setattr(finalists, "run_workers", reports)
     monkeypatch.setattr(RunFolder, "unrecorded", lambda self: [])
-    placement = SimpleNamespace(workers=workers, working=Path.cwd(), resources={})
+    placement = Placement(Path.cwd(), workers, {"CPU": 1.0}, 0, Pins({}))
     task = SimpleNamespace(folder=tmp_path / "run", placement=placement, settings={}, stamps={})
     with pytest.raises(CannotWrite, match="the disk is full"):
         finalists._train._function(task)

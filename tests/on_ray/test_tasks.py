@@ -17,7 +17,7 @@ TASKS = [
     PLACEMENT,
     TrialTask(7, 1, {"seed": 0}),
     SearchTask(Path("/runs/trials"), PLACEMENT, ShortRuns((1, 2), "restart")),
-    FinalistTask({"seed": 3}, Path("/runs/finalists/0007"), PLACEMENT, {"trial": "0007"}),
+    FinalistTask({"seed": 3}, Path("/runs/finalists/0007"), PLACEMENT, {"trial": "0007"}, "tensorboard"),
     WorkerTask({"seed": 0}, Path("/runs/workers/0007"), PLACEMENT, None, None),
 ]
 

@@ -77,7 +77,7 @@ def test_a_range_follows_the_data_where_it_says_so_and_only_there(tmp_path):
     check_draws(follows, tail)
     with pytest.raises(UsageError, match="starts at 50, but other knobs of the space allow at most 20"):
         read(tmp_path, text.format(", follow: false")).bind(3)
-    with pytest.raises(UsageError, match="space.yaml:3: .*`follow` must be bool, but got 'maybe'"):
+    with pytest.raises(UsageError, match="space.yaml:3: .*`follow` must be true or false, but got 'maybe'"):
         read(tmp_path, text.format(", follow: maybe"))
 
 

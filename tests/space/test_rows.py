@@ -109,7 +109,7 @@ def test_the_table_names_rows_and_shows_their_own_seed(tmp_path):
     ("before", "after", "sentence"),
     [
         ("rescom.hard_mining", "rescom.hard_minig", r"space.yaml:7: .*Did you mean `rescom.hard_mining`"),
-        ("hard_mining: false", "hard_mining: 0.5", r"space.yaml:7: `hard_mining` must be bool, but got 0.5"),
+        ("hard_mining: false", "hard_mining: 0.5", r"space.yaml:7: `hard_mining` must be true or false, but got 0.5"),
         ("queue_size: 2", "queue_size: 0", r"space.yaml:8: `1 <= queue_size <= 1024` must hold"),
         ("seed: 3", "dataset.protocol: paper", r"space.yaml:11: `dataset.protocol` must be the same for all rows"),
         ("seed: 3", "methods: [bcl]", r"space.yaml:11: `methods` must be the same for all rows"),

@@ -95,7 +95,7 @@ def run(case: Case, world: Path) -> Ended:
 
 
 def _outcome(case: Case, words: list[str]) -> tuple[str, str]:
-    """Call the command as `ltray.command.run` is called by a shell."""
+    """Call the command as `ltray.command.exit_with` is called by a shell."""
     printed = io.StringIO()
     _reset_peak()
     begun = _resident()
@@ -121,7 +121,7 @@ def _as_a_shell(main: Callable[[list[str]], int], words: list[str]) -> None:
     argv, ending = sys.argv, signal.getsignal(signal.SIGTERM)
     sys.argv = ["ltray", *words]
     try:
-        command.run(main)
+        command.exit_with(main)
     finally:
         sys.argv = argv
         signal.signal(signal.SIGTERM, ending)

@@ -18,7 +18,7 @@ def open_source(definition: DatasetDefinition) -> Source:
         FileNotFoundError: A source of another package finds nothing on this machine.
     """
     path = SOURCES.get(definition.source, definition.source)
-    opener: Opener = imported(path, callable, "a function that takes a DatasetDefinition")
+    opener: Opener = imported(path, callable, "a function that takes the definition of a data set")
     found = opener(definition)
     if not isinstance(found, Source):
         raise UsageError(

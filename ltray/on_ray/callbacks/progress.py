@@ -108,7 +108,7 @@ class ProgressCallback(Callback):
             self._loggers.pop(trial.trial_id).close()
             self._print_line(f"trial {number} is paused at epoch {result[EPOCHS]} of {result[PLANNED_EPOCHS]}")
         elif LATER in result:
-            self._boards.pop(trial.trial_id).close()
+            self._loggers.pop(trial.trial_id).close()
             self._print_line(f"trial {number} is paused: {reason}")
         elif reason:
             self._end(trial, f"failed: {reason}")
