@@ -47,7 +47,7 @@ class QueueKnobs(Recipe):
     queue_size: int = knob(
         1024,
         "K_q",
-        "keys remembered",
+        "number of keys in the queue",
         low=0,
         high=2**20,
         log=True,
@@ -58,7 +58,7 @@ class QueueKnobs(Recipe):
     queue_start: str = knob(
         "random_columns",
         "",
-        "what the queue holds at first: the official code's noise (normalised along the wrong axis), "
+        "initial content of the queue: the official code's noise (normalised along the wrong axis), "
         "unit noise, or nothing",
         choices=("random_columns", "random", "empty"),
     )

@@ -23,7 +23,7 @@ class ClassBalancedKnobs(BaselineKnobs):
     beta: float = knob(
         0.9999,
         "β",
-        "of the effective number (1 − β^n)/(1 − β); 1 weighs by 1/n",
+        "of the effective number (1 − β^n)/(1 − β); with 1 the weights are 1/n",
         low=0.0,
         high=1.0,
         search=(0.9, 0.99, 0.999, 0.9999),

@@ -43,7 +43,7 @@ class LASKnobs(SecondStageKnobs):
     tail_smoothing: float = knob(
         0.0, "ε_K", "of the rarest class", low=0.0, high=1.0, at_most="head_smoothing", tried=(0.0, 0.1)
     )
-    shape: str = knob("concave", "", "how smoothing rises with the class count", choices=tuple(SHAPES))
+    shape: str = knob("concave", "", "how smoothing increases with the class count", choices=tuple(SHAPES))
     power: float = knob(
         3.0,
         "p",
@@ -56,7 +56,7 @@ class LASKnobs(SecondStageKnobs):
     classifier_lr_scale: float = knob(
         0.2,
         "",
-        "factor of the learning rate for the classifier; the class factors get it whole",
+        "factor of the learning rate for the classifier; the class factors use the full rate",
         low=0.0,
         high=10.0,
         search=(0.05, 0.5),

@@ -26,7 +26,7 @@ class MoCoKnobs(ContrastiveBaselineKnobs, MomentumKnobs):
     queue_size: int = knob(
         1024,
         "",
-        "keys remembered",
+        "number of keys in the queue",
         low=1,
         high=2**20,
         log=True,

@@ -50,7 +50,7 @@ class MultiTaskKnobs(QueueKnobs):
     effective_number_beta: float = knob(
         0.999,
         "β",
-        "effective number by which the contrastive task weighs classes; 0: all alike, as the code comes out",
+        "β of the class weights in the contrastive task; 0: equal weights, the effect of the code",
         low=0.0,
         high=0.99999999,
         search=(0.0, 0.9, 0.99, 0.999, 0.9999),

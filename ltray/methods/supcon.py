@@ -50,7 +50,7 @@ class ContrastiveBaselineKnobs(Recipe):
     queue_size: int = knob(
         1024,
         "",
-        "keys remembered",
+        "number of keys in the queue",
         low=0,
         high=2**20,
         log=True,
@@ -59,7 +59,7 @@ class ContrastiveBaselineKnobs(Recipe):
         follows=HALF_THE_IMAGES,
     )
     queue_start: str = knob(
-        "random", "", "what the queue holds at first: unit noise or nothing", choices=("random", "empty")
+        "random", "", "initial content of the queue: unit noise or nothing", choices=("random", "empty")
     )
     projection_width: int = knob(32, "dim", "width of the embedding", low=1, high=4096, log=True, search=(32, 256))
 

@@ -1,8 +1,8 @@
-"""Runs experiments on Ray: the only folder that imports it.
+"""Runs experiments on Ray: only this folder imports Ray.
 
-Ray reads its environment when it is imported, so it is set here, before any module of this
-folder does that. Ray's own console output gives way to ltray's; an error still reaches the
-user as one line, and in full through the trial's `error.txt`.
+Ray reads its environment when it is imported. The environment is therefore set here, before any
+module of this folder imports Ray. ltray replaces Ray's console output; the user still gets an
+error as one line, and its full text in the trial's `error.txt`.
 
 * `cluster`: joins or starts a cluster.
 * `final_evaluation`: the last evaluation of a run.
@@ -10,10 +10,10 @@ user as one line, and in full through the trial's `error.txt`.
 * `finish`: the end of a search.
 * `forced_exit`: ends a command that waits for Ray.
 * `inquiry`: asks a cluster for its state.
-* `knock`: whether a cluster can be joined.
+* `knock`: checks whether a cluster can be joined.
 * `last_line`: an error in one line.
-* `local_cluster`: a cluster of this machine.
-* `node_watch`: notices that Ray has ended.
+* `local_cluster`: a cluster on this machine.
+* `node_watch`: detects that Ray has ended.
 * `pbt`: population based training on Tune.
 * `pins`: pins the data of runs.
 * `running`: clusters on this machine.
@@ -22,16 +22,16 @@ user as one line, and in full through the trial's `error.txt`.
 * `searcher`: Optuna's proposals for Tune.
 * `session`: reports of a worker.
 * `shutdown`: the early end of a search.
-* `tasks`: what processes are given.
+* `tasks`: the inputs of the processes.
 * `token_file`: the token of a cluster.
 * `torch_backend`: the process group of workers.
-* `trainer`: when a failed run starts again.
+* `trainer`: when a failed run restarts.
 * `trial`: one trial.
-* `tries`: how often a run starts again.
-* `workers`: what each worker runs.
+* `tries`: how often a run restarts.
+* `workers`: the code of each worker.
 * `_compat`: private parts of other packages.
 * `_compat_train`: private parts of other packages.
-* `callbacks/`: What Ray Tune calls while a search runs.
+* `callbacks/`: the callbacks of Ray Tune during a search.
 """
 
 import os
@@ -40,20 +40,20 @@ from ltray.ray_address import stays_on_loopback
 
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths stay relative to the user's folder
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths remain relative to the user's folder
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a run that cannot go on reports only why
+os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a run that cannot continue reports only the reason
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # shutdown.py listens
 os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "30")  # a stopped trial of several workers ends them first
 # An interrupted command leaves reports unread; every other error is raised where its result is awaited.
 os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
 os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-# Other time-outs take a late answer for a death; a machine with too much to do is late.
+# With other time-outs, Ray treats a late answer as a death; an overloaded machine answers late.
 os.environ.setdefault("RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S", "3600")
 os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "600")
 if stays_on_loopback():
     # Without this, Ray on Linux replaces 127.0.0.1 by the machine's address in the network and listens on every
-    # interface. (The name tells of the systems where that is the default.)
+    # interface. (The variable is named after the systems on which that is the default.)
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"

@@ -1,6 +1,6 @@
-"""The private parts of Ray that starting, asking and watching a cluster needs, in one place; tried with Ray 2.60.
+"""The private parts of Ray that are needed to start, query and watch a cluster, in one place; tested with Ray 2.60.
 
-Those of Ray Train are in `_compat_train`. `tests/on_ray/test_local_cluster.py` fails where a newer Ray uses others.
+Those of Ray Train are in `_compat_train`. `tests/on_ray/test_local_cluster.py` fails if a newer Ray has other ones.
 """
 
 import os
@@ -33,21 +33,21 @@ __all__ = [
     "started_here",
 ]
 
-RAY_WAITS = 30.0  # seconds that Ray itself grants a new node, in its source
+RAY_WAITS = 30.0  # seconds that Ray itself allows a new node, from its source
 PRINT = ray_worker.print_to_stdstream
 GcsClient = ray._raylet.GcsClient
 
 
 class NotStarted(Exception):
-    """A process of a new cluster has ended, or does not come up; its text says which."""
+    """A process of a new cluster has ended or does not start; the text names it."""
 
 
 @contextmanager
 def patient_start(limit: float, still_starting: Callable[[], None]) -> Iterator[None]:
-    """Let `ray.init` start a node more patiently than Ray does, and leave nothing of one that does not start.
+    """Make `ray.init` wait longer for a node than Ray does, and remove everything of a node that does not start.
 
-    It waits longer than Ray's 30 s, but no longer where a process of the node has ended, and 127.0.0.1 is
-    taken as it is.
+    It waits longer than Ray's 30 s, but stops when a process of the node has ended. Ray does not replace 127.0.0.1
+    by another address.
 
     Args:
         limit: Seconds.
@@ -114,7 +114,7 @@ def ended_process(node: Node | None = None) -> str:
 
 
 def print_errors(shown: bool) -> None:
-    """Let Ray print its paragraphs on processes that ended, or not; its logs hold them either way."""
+    """Switch Ray's messages about processes that ended on or off; its logs contain them in both cases."""
     ray_worker.print_to_stdstream = PRINT if shown else lambda data, ignore_prefix: None
 
 
@@ -130,14 +130,14 @@ def control_address() -> str:
 
 
 def read_environment_again() -> None:
-    """Let Ray read RAY_AUTH_MODE anew: it keeps what it saw first."""
+    """Make Ray read RAY_AUTH_MODE again: it caches the first value."""
     ray._raylet.Config.initialize("")
     ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
 def environment(values: dict[str, str | None]) -> Iterator[None]:
-    """Set environment variables for a time; None: absent."""
+    """Set environment variables inside the block; None: not set."""
     before = {name: os.environ.get(name) for name in values}
     _set(values)
     try:

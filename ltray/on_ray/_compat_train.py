@@ -1,6 +1,6 @@
-"""The private parts of Ray Train, in one place; tried with Ray 2.60. Those of Ray itself are in `_compat`.
+"""The private parts of Ray Train, in one place; tested with Ray 2.60. Those of Ray itself are in `_compat`.
 
-They are apart because importing Ray Train takes seconds, which what only asks a cluster need not wait for.
+They have their own file because importing Ray Train takes seconds, and code that only queries a cluster needs no Train.
 """
 
 import uuid
@@ -39,18 +39,18 @@ __all__ = [
 
 
 class Trainer(TorchTrainer):
-    """A TorchTrainer with a failure policy of its own, and without what ends healthy runs.
+    """A TorchTrainer with its own failure policy, and without the process that may end healthy runs.
 
-    Ray Train starts a detached process a run that asks the State API every second whether the run's controller lives,
-    and takes an answer without content for a death: on a loaded machine it removed the workers of a healthy run. It is
-    there to free what a run had reserved whose controller died while its driver lives. Here the process that waits for
-    the controller does that itself (`workers.free`), once Ray's control service has reported the death; and what a
-    driver had reserved Ray frees with the driver's job.
+    For each run, Ray Train starts a detached process that queries the State API every second for the run's controller.
+    It treats an empty answer as a death: on a loaded machine, it removed the workers of a healthy run. Its purpose is
+    to free a run's resources if the controller dies while the driver lives. Here, the process that waits for the
+    controller does this itself (`workers.free`) after Ray's control service has reported the death. If the driver
+    ends, Ray frees its resources with its job.
 
     Args:
-        policy: Decides whether a failed run starts again.
-        words: As TorchTrainer takes them.
-        options: As TorchTrainer takes them.
+        policy: Decides whether a failed run restarts.
+        words: Positional arguments of TorchTrainer.
+        options: Keyword arguments of TorchTrainer.
     """
 
     def __init__(self, *words: Any, policy: FailurePolicy, **options: Any) -> None:
@@ -66,17 +66,17 @@ class Trainer(TorchTrainer):
 
 
 def name_placement_groups(prefix: str) -> None:
-    """Give what this process's runs reserve from here on a name that begins with this prefix, each its own."""
+    """Give the placement groups of this process's future runs unique names that begin with this prefix."""
 
     def named(*words: Any, **options: Any) -> PlacementGroup:
-        # No two may have one name, also where Train starts the workers again.
+        # Names must be unique, even if Train restarts the workers.
         return placement_group(*words, **options, name=f"{prefix}{uuid.uuid4().hex}")
 
     worker_group.placement_group = named
 
 
 def raised_by_worker(error: BaseException) -> BaseException:
-    """Return what a worker raised, out of Ray Train's wrapping."""
+    """Return the exception of a worker, without Ray Train's wrapper."""
     if isinstance(error, WorkerHealthCheckFailedError):
         return error.health_check_failure  # type: ignore[no-any-return]
     return error._base_exc if isinstance(error, UserExceptionWithTraceback) else error

@@ -1,4 +1,4 @@
-"""Connects to a Ray cluster, or starts one of this machine alone; and what a cluster has room for."""
+"""Connects to a Ray cluster, or starts one on this machine only; and the number of trials that fit a cluster."""
 
 import logging
 import os
@@ -21,14 +21,14 @@ from ltray.ray_address import Address, named_cluster
 from ltray.space.search_settings import TrialResources
 from ltray.study.budget import Budget
 
-_before: dict[str, str] | None = None  # Ray's variables as they were before this module connected
+_before: dict[str, str] | None = None  # the values of Ray's variables before this module connected
 
 
 def connect() -> None:
-    """Join the cluster named by RAY_ADDRESS (as `ray job submit` sets it) or start one of this machine alone.
+    """Join the cluster named by RAY_ADDRESS (as `ray job submit` sets it) or start one on this machine only.
 
-    Unset, empty or `local`, the variable names none; `auto` is the one cluster of this user that runs on this machine.
-    A cluster of this command's own listens on 127.0.0.1 only and has no dashboard. Connected already: nothing happens.
+    If the variable is unset, empty or `local`, it names no cluster; `auto` is this user's only cluster on this machine.
+    A cluster that this command starts listens on 127.0.0.1 only and has no dashboard. If already connected, do nothing.
 
     Raises:
         UsageError: The cluster that RAY_ADDRESS names cannot be joined.
@@ -39,7 +39,7 @@ def connect() -> None:
         return
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
     logging.getLogger("ray").setLevel(logging.ERROR)
-    in_main_thread = threading.current_thread() is threading.main_thread()  # only there handlers are set, by Ray too
+    in_main_thread = threading.current_thread() is threading.main_thread()  # handlers are set only there
     ending, known = signal.getsignal(signal.SIGTERM), _ray_variables()
     try:
         read_environment_again()
@@ -54,9 +54,9 @@ def connect() -> None:
         raise
     finally:
         if in_main_thread:
-            signal.signal(signal.SIGTERM, ending)  # Ray's own handler leaves with exit code 15
+            signal.signal(signal.SIGTERM, ending)  # Ray's own handler exits with code 15
     _before = known
-    print_errors(False)  # a line of ours says what ended, and what follows
+    print_errors(False)  # ltray prints its own line about what ended
     follow_node()
 
 
@@ -76,7 +76,7 @@ def _join(text: str) -> None:
 
     Raises:
         UsageError: It cannot be joined.
-        SystemExit: With exit code 1: it could a moment ago.
+        SystemExit: With exit code 1: it can no longer be joined.
     """
     if text == "auto":
         cluster = only_cluster(running_clusters())
@@ -95,9 +95,9 @@ def _join(text: str) -> None:
 
 
 def disconnect() -> None:
-    """Leave the cluster; one of this command's own ends with it. Ray's variables are as they were before `connect`.
+    """Leave the cluster, end it if this command started it, and restore Ray's variables from before `connect`.
 
-    What this module did not connect, a program that had started Ray itself before, stays connected.
+    A program that had connected to Ray before this module remains connected.
     """
     global _before
     if _before is None:
@@ -119,7 +119,7 @@ def _restore(known: dict[str, str]) -> None:
 
 
 def worker_resources(asked: TrialResources) -> dict[str, float]:
-    """Return what each worker of a trial takes: {"CPU": …} and, where there are any, {"GPU": …}."""
+    """Return the resources of each worker of a trial: {"CPU": …} and, if there are GPUs, {"GPU": …}."""
     gpus = asked.gpus_per_worker
     if gpus < 0:
         gpus = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
@@ -127,10 +127,10 @@ def worker_resources(asked: TrialResources) -> dict[str, float]:
 
 
 def trials_at_once(asked: TrialResources) -> int:
-    """Return how many trials the cluster can run side by side, at least one; a worker never spans two nodes.
+    """Return how many trials the cluster can run in parallel, at least one; a worker is always on one node.
 
     Raises:
-        UsageError: Not even one fits: it would wait for ever.
+        UsageError: Not even one fits: it would wait forever.
     """
     each = worker_resources(asked)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -146,16 +146,16 @@ def trials_at_once(asked: TrialResources) -> int:
 
 
 def _shares(there: float, amount: float) -> int:
-    """Return how many shares Ray gives of a resource; one below 1 is never cut from two GPUs."""
-    part = round(10_000 * amount)  # so Ray counts; in floats ten tenths do not fit into one
+    """Return the number of shares of a resource that Ray can give; a share below 1 is always of one GPU."""
+    part = round(10_000 * amount)  # Ray's arithmetic; with floats, ten tenths do not fit into one
     return int(there) * (10_000 // part) if part < 10_000 else int(10_000 * there) // part
 
 
 def check_budget(budget: Budget | None, asked: TrialResources) -> None:
-    """Check that trials use up what a budget counts.
+    """Check that trials use the resource that a budget limits.
 
     Raises:
-        UsageError: It counts GPU hours, and they use no GPU.
+        UsageError: The budget is in GPU hours, and trials use no GPU.
     """
     if budget and budget.unit == "gpuh" and "GPU" not in worker_resources(asked):
         raise UsageError(f"--budget: trials use no GPU here, so {budget} would have no effect. Use CPU hours (cpuh).")

@@ -1,4 +1,4 @@
-"""The last evaluation of a run, on a GPU of the cluster where it has any."""
+"""The last evaluation of a run, on a GPU of the cluster if there is one."""
 
 import os
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ def evaluate_where_trained(
     """Evaluate a checkpoint on the test set, once, and keep it in `best/`.
 
     Args:
-        folder: The run folder, which every node sees.
+        folder: The run folder, which every node can read and write.
         checkpoint: The checkpoint's folder.
-        resources: What a worker of the run takes; where a GPU is among them, a task of the
-            cluster does the work, since this process may have none.
-        stamps: What `evaluation.json` is to say besides.
+        resources: The resources of a worker of the run. If they include a GPU, a task of the
+            cluster evaluates, because this process may have no GPU.
+        stamps: Further entries of `evaluation.json`.
     """
     if not resources.get("GPU"):
         return keep_evaluated(folder, checkpoint, torch.device("cpu"), stamps=stamps)

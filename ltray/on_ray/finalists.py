@@ -1,4 +1,4 @@
-"""Trains the finalists of a search on fresh seeds, each run in a folder of its own."""
+"""Trains the finalists of a search on new seeds, each run in its own folder."""
 
 import shutil
 from collections import deque
@@ -45,22 +45,22 @@ Run = tuple[Finalist, Cell]
 
 
 def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Path, console: Console) -> list[str]:
-    """Train every finalist on its seeds, or what is left of that; finished runs are not repeated.
+    """Train every finalist on its seeds; finished runs are not repeated.
 
-    After three rounds a finalist that is significantly worse than the leader gets no further round;
-    the papers' setting always runs to the end, since the others are compared with it.
+    After three rounds, a finalist that is significantly worse than the leader gets no further round.
+    The papers' setting always gets all rounds, because the others are compared with it.
 
     Args:
         space: The search space.
-        finalists: What to train.
+        finalists: The finalists.
         folder: The search's folder.
-        console: Where to report.
+        console: Receives the lines.
 
     Returns:
-        Why runs crashed; they are taken up again by the next call.
+        Why runs crashed; the next call continues these runs.
 
     Raises:
-        KeyboardInterrupt: Everything finished so far is kept.
+        KeyboardInterrupt: All finished runs are kept.
     """
     order = rounds(space.finalists, seed=space.base.seed, data_seed=space.base.dataset.data_seed)
     metric = space.base.metric
@@ -89,7 +89,7 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
 
 
 class _Wave:
-    """Runs a number of trainings, as many at once as the cluster has room for."""
+    """Runs several trainings, as many in parallel as fit the cluster."""
 
     def __init__(self, space: SearchSpace, folder: Path, console: Console) -> None:
         cluster.connect()
@@ -141,7 +141,7 @@ class _Wave:
         )
 
     def _end(self, task: Any, finalist: Finalist, cell: Cell) -> list[str] | None:
-        """Say how a run ended; return why it crashed, nothing where it did not, None where it is to start again."""
+        """Print how a run ended; return why it crashed, "" if it did not crash, None if it restarts."""
         name = f"finalist {finalist.key}, seed {cell[0]}, data seed {cell[1]}"
         try:
             found = ray.get(task)
@@ -159,7 +159,7 @@ class _Wave:
         return []
 
     def _starts_again(self, name: str, cause: str, error: BaseException, folder: Path) -> bool:
-        """Return whether a crashed run starts again, as long as it makes progress in between, and say so."""
+        """Return whether a crashed run restarts, and print it; it does as long as it makes progress in between."""
         if isinstance(error, UsageError):
             return False
         known = whole_checkpoints(folder)
@@ -173,18 +173,18 @@ class _Wave:
 
 @ray.remote
 def _train(task: FinalistTask) -> dict[str, Any]:
-    """Train one run from its newest checkpoint and evaluate its best one, once."""
+    """Train one run from its newest checkpoint, then evaluate its best checkpoint once."""
     task.placement.enter()
     task.folder.mkdir(parents=True, exist_ok=True)
     try:
         found = _alone(task) if task.placement.workers == 1 else _with_workers(task)
     except CannotWrite:
-        raise  # it says nothing of the run, which the next command takes up again
+        raise  # the run itself has no error; the next command continues it
     except (NotFinite, UsageError) as error:
         failure = {FAILURE: str(error)} | dict(task.stamps)
         write_sealed(RunFolder(task.folder).failure_file, failure)
         return failure
-    for checkpoint in task.folder.glob(CHECKPOINT):  # the best one stands in best/ now
+    for checkpoint in task.folder.glob(CHECKPOINT):  # the best one is now in best/
         shutil.rmtree(checkpoint)
     return found
 

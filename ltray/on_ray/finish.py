@@ -30,14 +30,14 @@ from ltray.study.study import PROGRESS, leader, own_trials
 
 
 def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: Console, done: bool) -> int:
-    """Compare the finalists, or evaluate the best trial, and say where everything is.
+    """Compare the finalists, or evaluate the best trial, and print where the results are.
 
     Args:
         space: The search space.
         study: Its study, with a complete trial.
         folder: The run folder.
-        console: Where to report.
-        done: Whether every trial of the search has ended; finalists wait for that.
+        console: Receives the lines.
+        done: Whether every trial of the search has ended; finalists are trained only then.
 
     Returns:
         The exit code.

@@ -1,4 +1,4 @@
-"""Leaves a command that was told to end at once, whatever Ray is waiting for."""
+"""Exits from a command that must end immediately, even if Ray is waiting."""
 
 import os
 import sys
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable
 
 from ltray.command import INTERRUPTED
 
-LEAVE_WITHIN = 8.0  # seconds; `docker stop` and the like kill after ten
+LEAVE_WITHIN = 8.0  # seconds; `docker stop` and similar commands kill after ten
 
 
 def exit_soon(last_words: Iterable[Callable[[], object]] = ()) -> None:
-    """Let the command end by itself for some seconds, then call `last_words` and end it with exit code 130.
+    """Give the command some seconds to end, then call `last_words` and end it with exit code 130.
 
-    A signal to a whole process group ends Ray's own processes too; who calls Ray then waits a minute for them and is
-    ended with exit code 1. Everything is on the disk at every moment.
+    A signal to a process group also ends Ray's own processes. A call of Ray then waits a minute for them and ends the
+    process with exit code 1. No data are lost: everything is on the disk at all times.
     """
 
     def leave() -> None:

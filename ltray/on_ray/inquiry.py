@@ -1,6 +1,6 @@
-"""`python -m ltray.on_ray.inquiry HOST:PORT`: asks a Ray cluster who it is and prints one line of JSON.
+"""`python -m ltray.on_ray.inquiry HOST:PORT`: queries a Ray cluster and prints one line of JSON.
 
-A process of its own, since Ray's client may print, wait for minutes, or end its process.
+It is a separate process, because Ray's client may print, wait for minutes, or end its process.
 """
 
 import json
@@ -15,7 +15,7 @@ from ltray.on_ray._compat import GcsClient, check_version_info, find_node_ids, g
 
 
 def inquire(address: str) -> dict[str, Any]:
-    """Return what `knock.problem_of` judges."""
+    """Return the answer that `knock.problem_of` checks."""
     try:
         client = GcsClient(address=address)
         metadata = get_cluster_metadata(client)
@@ -38,4 +38,4 @@ def inquire(address: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     print(json.dumps(inquire(sys.argv[1])), flush=True)
-    os._exit(0)  # nothing that Ray would wait for
+    os._exit(0)  # nothing for which Ray would wait

@@ -1,7 +1,7 @@
-"""Asks an address whether a Ray cluster answers there that this process can join, within a stated time.
+"""Checks, within a time limit, whether a Ray cluster answers at an address and this process can join it.
 
-Ray itself tries for minutes, prints lines of its C++ sources, and ends the process where a token is missing. Therefore
-the address is first spoken to as any gRPC server, and Ray's own client asks in a process of its own (`inquiry`).
+Ray itself retries for minutes, prints lines of its C++ code, and ends the process if a token is missing. Therefore
+this module first connects to the address as to any gRPC server; then Ray's client runs in its own process (`inquiry`).
 """
 
 import json
@@ -18,17 +18,17 @@ from ltray.ray_address import UNSET_IT, VARIABLE, Address
 
 CONNECT_WITHIN = 5.0  # seconds
 GREET_WITHIN = 20.0  # seconds
-ANSWER_WITHIN = 60.0  # seconds; a loaded machine needs some for the start of a Python process
-# HTTP/2, which gRPC speaks: the client's preface with an empty SETTINGS frame; a server begins with a SETTINGS frame.
+ANSWER_WITHIN = 60.0  # seconds; on a loaded machine, the start of a Python process takes several
+# HTTP/2, as used by gRPC: the client's preface with an empty SETTINGS frame; a server begins with a SETTINGS frame.
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 HEADER_LENGTH, SETTINGS_TYPE = 9, 4
 
 
 def check_joinable(address: Address) -> None:
-    """Check that a Ray cluster answers at an address, takes this process's token, and has a node on this machine.
+    """Check that a Ray cluster answers at an address, accepts this process's token, and has a node on this machine.
 
     Raises:
-        UsageError: It does not; says which, and what to do.
+        UsageError: A condition is not met; the message states which one and what to do.
     """
     _greet(address)
     answer = _inquire(address)
@@ -42,7 +42,7 @@ def _greet(address: Address) -> None:
     shown = f"{VARIABLE}={address}"
     try:
         connection = socket.create_connection((address.host, address.port), timeout=CONNECT_WITHIN)
-    except (OSError, UnicodeError) as error:  # UnicodeError: a host name that is none
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
         reason = "no answer within 5 s" if isinstance(error, TimeoutError) else getattr(error, "strerror", "") or error
         raise UsageError(
             f"{shown}: no Ray cluster answers at this address ({reason}). Start the cluster, or {UNSET_IT}."
@@ -70,7 +70,7 @@ def _greet(address: Address) -> None:
 
 
 def _inquire(address: Address) -> dict[str, Any]:
-    """Return what `inquiry` found, {"error": …} where it does not end by itself."""
+    """Return the answer of `inquiry`, or {"error": …} if it does not end in time."""
     command = [sys.executable, "-m", "ltray.on_ray.inquiry", str(address)]
     try:
         done = subprocess.run(
@@ -84,18 +84,18 @@ def _inquire(address: Address) -> dict[str, Any]:
 
 
 def _cause(log: str) -> str:
-    """Return the line of Ray's C++ log that says why a process ended, without its source and stack."""
+    """Return the line of Ray's C++ log with the reason why a process ended, without source position and stack."""
     lines = [line for line in log.splitlines() if "Check failed" in line] or log.splitlines()[-1:]
     return lines[0].rpartition("Check failed: ")[2][:300] if lines else "no message"
 
 
 def problem_of(answer: dict[str, Any], address: Address) -> str:
-    """Return why a cluster cannot be joined, as a sentence or two; "" where it can be.
+    """Return why a cluster cannot be joined, in one or two sentences; "" if it can be joined.
 
     Args:
-        answer: What `inquiry` printed: "error" and "text", or "cluster" and "here" (versions; "" where a version is
+        answer: The output of `inquiry`: "error" and "text", or "cluster" and "here" (versions; "" where a version is
             unknown) and "local" (whether a node of the cluster runs on this machine).
-        address: Of the cluster.
+        address: Address of the cluster.
     """
     error, text = answer.get("error", ""), str(answer.get("text", ""))
     if error == "token":

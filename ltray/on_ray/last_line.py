@@ -1,14 +1,14 @@
-"""Why a run or a trial failed, in one line, out of Ray's words: a whole traceback with the exception at its end."""
+"""Why a run or a trial failed, in one line, from Ray's text: a traceback with the exception at its end."""
 
-GUESSES = " Some common causes"  # after these words Ray lists possible reasons, in a paragraph
+GUESSES = " Some common causes"  # after this text, Ray lists possible reasons in a paragraph
 NOTHING = "the process exited without an error message"
 
 
 def last_line(words: str) -> str:
-    """Return the exception and its message, the last line of what Ray has of it.
+    """Return the exception and its message, which is the last line of Ray's text.
 
     Args:
-        words: Ray's words; may be empty.
+        words: Ray's text; may be empty.
     """
     lines = words.strip().splitlines()
     return lines[-1].partition(GUESSES)[0].strip() if lines else NOTHING

@@ -1,4 +1,4 @@
-"""A Ray cluster of this command's own: this machine alone, on 127.0.0.1, no dashboard; it ends with the command."""
+"""A Ray cluster that the command starts on this machine, on 127.0.0.1, without dashboard; it ends with the command."""
 
 import logging
 import os
@@ -20,15 +20,15 @@ from ltray.printable import printable
 START_WITHIN = 300.0  # seconds
 OBJECT_STORE = 256 << 20  # bytes; trials and workers exchange small messages, and checkpoints through files
 SOCKET_PATH_LIMIT = 107  # bytes of the path of a Unix socket
-# What Ray appends to its folder: the session of this time and process, and the longest name of a socket.
+# The path that Ray appends to its folder: the session of this time and process, and the longest name of a socket.
 LONGEST_SOCKET = "/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
-# One machine is watched by its processes (node_watch): a late answer of a loaded machine is no death.
+# node_watch watches the processes of one machine; a late answer of a loaded machine does not mean that it died.
 PATIENCE = {
     "health_check_timeout_ms": 60_000,
     "health_check_failure_threshold": 20,
     "worker_register_timeout_seconds": 300,
 }
-# What would make Ray join other services, listen elsewhere, or take less time.
+# Variables that would make Ray join other services, listen on other addresses, or wait for less time.
 OURS = {
     "RAY_REDIS_ADDRESS": None,
     "RAY_GCS_SERVER_PORT": None,
@@ -49,7 +49,7 @@ def start() -> None:
     try:
         with environment(OURS), patient_start(START_WITHIN, _print_still_starting):
             ray.init(
-                address="local",  # also looks for no other cluster: a file of a dead one would be waited for
+                address="local",  # also does not search for another cluster: Ray would wait for one that has died
                 include_dashboard=False,
                 _node_ip_address="127.0.0.1",
                 _temp_dir=str(folder),
@@ -68,18 +68,18 @@ def start() -> None:
 
 
 def private_folder() -> Path:
-    """Return the folder for Ray's sockets and logs, made if absent, which no other user can enter.
+    """Return the folder for Ray's sockets and logs, created if absent, which no other user can enter.
 
-    It lies in RAY_TMPDIR, otherwise in TMPDIR, otherwise in /tmp.
+    It is in RAY_TMPDIR, otherwise in TMPDIR, otherwise in /tmp.
 
     Raises:
-        UsageError: It cannot be written, is another user's, or its path is too long for sockets.
+        UsageError: It cannot be written, belongs to another user, or its path is too long for sockets.
     """
     variable = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), "")
     base = os.path.abspath(os.environ[variable]) if variable else "/tmp"
     shown = f"{variable}={printable(os.environ[variable])}" if variable else "/tmp"
     parent = Path(base, own_folder_name())
-    folder = parent / "r"  # Ray itself opens its folder to everybody, who may then replace the sockets in it
+    folder = parent / "r"  # Ray itself makes its folder writable for all users, who could replace its sockets
     length = len(os.fsencode(f"{folder}{LONGEST_SOCKET}"))
     if length > SOCKET_PATH_LIMIT:
         raise UsageError(

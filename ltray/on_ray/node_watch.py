@@ -1,4 +1,4 @@
-"""Ends a command whose Ray is gone: Ray itself lets the driver wait for minutes, or for ever."""
+"""Ends a command when its Ray cluster has ended: otherwise the driver waits in Ray for minutes, or forever."""
 
 import os
 import socket
@@ -15,13 +15,13 @@ from ltray.on_ray._compat import control_address, ended_process, started_here
 from ltray.ray_address import Address
 
 LOOK_EVERY = 2.0  # seconds
-SILENT_FOR = 40.0  # seconds; after 60 Ray ends the process itself, over a page of its own log
+SILENT_FOR = 40.0  # seconds; after 60, Ray ends the process itself and prints a page of its own log
 
 
 def follow_node() -> None:
-    """Leave the process, with a sentence and exit code 1, once its Ray is gone; until `ray.shutdown`.
+    """Until `ray.shutdown`: when the Ray cluster has ended, print a message and exit with code 1.
 
-    The main thread may wait inside Ray then and can be told nothing. Everything is on the disk at every moment.
+    The main thread may be waiting inside Ray and cannot be notified. All data are on the disk at all times.
     """
     look = ended_process if started_here() else joined_watch(control_address(), ray.get_runtime_context().get_node_id())
 
@@ -31,7 +31,7 @@ def follow_node() -> None:
             gone = look()
             if not gone:
                 continue
-            time.sleep(0.5)  # it may be this process itself that is ending Ray
+            time.sleep(0.5)  # this process itself may be ending Ray
             if ray.is_initialized():
                 print(
                     f"failed: Ray has stopped: {gone}; run the same command again to continue from the last "
@@ -45,11 +45,11 @@ def follow_node() -> None:
 
 
 def joined_watch(control: str, own_node: str) -> Callable[[], str]:
-    """Return a function that says why a cluster that others started is gone; "" as long as it is not.
+    """Return a function that returns why a cluster that others started has ended, or "" while it runs.
 
     Args:
-        control: `host:port` of its control service, which may restart: it may be silent for some time.
-        own_node: The id of the node that this process is on.
+        control: `host:port` of its control service. It may restart, so that it may not answer for some time.
+        own_node: The id of this process's node.
     """
     address = Address.parse(control)
     answered, dead = time.monotonic(), 0
@@ -77,8 +77,8 @@ def _listens(address: Address) -> bool:
 
 
 def _is_dead(node: str) -> bool:
-    """Return whether Ray says in so many words that a node is dead; no answer is no death."""
+    """Return whether Ray reports explicitly that a node is dead; a missing answer does not count."""
     try:
         return any(known["NodeID"] == node and not known["Alive"] for known in ray.nodes())
-    except (RayError, AttributeError):  # disconnected meanwhile
+    except (RayError, AttributeError):  # disconnected in the meantime
         return False

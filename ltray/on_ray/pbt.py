@@ -1,4 +1,4 @@
-"""A population on Tune: members pause at the end of a generation, copy real checkpoints and go on."""
+"""A population on Tune: members pause at the end of a generation, copy checkpoints and continue."""
 
 import json
 import shutil
@@ -23,21 +23,21 @@ from ltray.study.population import Copy, Population
 from ltray.study.progress import TrialProgress
 from ltray.study.study import COPIES, PROGRESS, SETTINGS, as_read, proposed, unfinished
 
-DECISION = "copies after epoch {}"  # what the study keeps of an exchange until every trial has it
+DECISION = "copies after epoch {}"  # the study's record of an exchange until every trial has it
 GENERATION = "generation"  # the epoch at which a member was last compared with the others
 
 
 class PopulationSearch(StudySearch):
     """Trains all trials of a search to the end, generation by generation.
 
-    A member that has ended a generation is stopped in Tune and stays open in the study; when
-    all have, what is decided is written to the study, then checkpoints are copied, and all
-    continue as trials that were taken up do. A driver that dies in between leaves its decision
-    to the next one, which carries it out again from the start.
+    A member that has ended a generation is stopped in Tune and remains open in the study. When all
+    members have ended it, the decision is written to the study, checkpoints are copied, and all
+    members continue like resumed trials. If a driver dies in between, the next driver reads its
+    decision and executes it again from the start.
 
     Args:
         population: The generations.
-        trials_folder: Where the trials' folders are.
+        trials_folder: The folder of the trials' folders.
         say: Prints a line.
         arguments: Those of `StudySearch`.
     """
@@ -52,13 +52,13 @@ class PopulationSearch(StudySearch):
         self._decide()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next member; None while all wait for those that are running."""
+        """Return the next member; None while all others wait for the running ones."""
         found = super().suggest(trial_id)
         waits = found == Searcher.FINISHED and not self._stopper.reason and unfinished(self._study)
         return None if waits else found
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the study how a member ended, or end the generation with it."""
+        """Record in the study how a member ended, or end the generation."""
         super().on_trial_complete(trial_id, result, error)
         if not self._stopper.reason:
             self._decide()
@@ -92,7 +92,7 @@ class PopulationSearch(StudySearch):
     def _copies(
         self, members: list[FrozenTrial], settings: Mapping[int, Mapping[str, Any]], epoch: int
     ) -> dict[int, Copy]:
-        """Return who copies whom: as an earlier driver wrote it down, else decided and written down in one write."""
+        """Return which members copy which: the record of an earlier driver, or a new decision recorded in one write."""
         key = DECISION.format(epoch)
         known = self._study.user_attrs.get(key)
         if known is None:
@@ -103,7 +103,7 @@ class PopulationSearch(StudySearch):
         return {number: Copy(source, changed) for number, source, changed in known}
 
     def _commit(self, members: list[FrozenTrial], copies: Mapping[int, Copy], epoch: int) -> None:
-        """Write the exchange into its trials; what an earlier driver wrote of it already stays as it is."""
+        """Write the exchange to its trials; entries that an earlier driver wrote do not change."""
         for member in members:
             trial = live(self._study, member)
             history = [list(copy) for copy in member.user_attrs.get(COPIES, [])]
@@ -114,16 +114,16 @@ class PopulationSearch(StudySearch):
                 trial.set_user_attr(SETTINGS, json.dumps(own.settings))
                 progress = TrialProgress.read(member.user_attrs.get(PROGRESS))
                 trial.set_user_attr(PROGRESS, replace(progress, best_epoch=0, score=-1.0, metrics={}).text())
-        for member in members:  # last: whoever has it is through with this exchange
+        for member in members:  # last: a trial that has it has completed this exchange
             live(self._study, member).set_user_attr(GENERATION, epoch)
 
 
 class PBTScheduler(RuleScheduler):
-    """Pauses members that have ended a generation in which they were not compared yet.
+    """Pauses members that have ended a generation in which they have not been compared yet.
 
     Args:
-        search: Knows who was compared.
-        stopper: Is told who pauses, so that a pause is not taken for an end.
+        search: Has the record of which members were compared.
+        stopper: Receives the members that pause, so that a pause is not treated as an end.
         arguments: Those of `RuleScheduler`.
     """
 
@@ -134,7 +134,7 @@ class PBTScheduler(RuleScheduler):
         self._population, self._search, self._stopper = population, search, stopper
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Decide whether a member trains on."""
+        """Decide whether a member continues."""
         decision = super().on_trial_result(tune_controller, trial, result)
         if decision == TrialScheduler.STOP or result[EPOCHS] not in self._population.ends:
             return decision
@@ -145,9 +145,9 @@ class PBTScheduler(RuleScheduler):
 
 
 def copy_checkpoint(trials: Path, number: int, copied: Copy, epoch: int) -> None:
-    """Write the source's checkpoint as one that trial `number` goes on from.
+    """Write the source's checkpoint as one from which trial `number` continues.
 
-    The best value so far is the source's and not copied; the copy says where it comes from.
+    The source's best value so far is not copied; the copy records its origin.
     """
     folder, metrics = resumable(trials, copied.source)[-1]
     if metrics["total_epochs"] != epoch:
@@ -167,7 +167,7 @@ def copy_checkpoint(trials: Path, number: int, copied: Copy, epoch: int) -> None
 
 
 def drop_what_was_given_up(trial: FrozenTrial, trials: Path) -> None:
-    """Remove the checkpoints of the training that a member gave up for its last copy."""
+    """Remove the checkpoints of the training that a member discarded for its last copy."""
     copies = trial.user_attrs.get(COPIES)
     if copies and trial.state == TrialState.RUNNING:
         for folder, metrics in checkpoints(trials, trial.number):

@@ -10,10 +10,10 @@ from ltray.experiment import Experiment
 
 
 def pins_of(experiments: Iterable[Experiment]) -> Pins:
-    """Open the data set of every experiment, once each, and pin it.
+    """Open each data set of the experiments once, and pin it.
 
     Raises:
-        UsageError: One cannot be opened.
+        UsageError: A data set cannot be opened.
     """
     found: dict[DatasetDefinition, Pin] = {}
     for experiment in experiments:

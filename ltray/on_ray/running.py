@@ -18,33 +18,33 @@ AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")
 
 @dataclass(frozen=True)
 class Running:
-    """A cluster that runs on its own: not that of another ltray command, which ends with it.
+    """A cluster that runs independently: not the cluster of another ltray command, which ends with that command.
 
     Attributes:
-        address: Of its control service.
-        settings: Variables with which its node was started and whoever joins it needs.
+        address: Address of its control service.
+        settings: Variables with which its node was started, and which are needed to join it.
     """
 
     address: Address
     settings: tuple[tuple[str, str], ...] = ()
 
     def export(self) -> str:
-        """Return the shell command after which ltray joins it."""
+        """Return the shell command that makes ltray join it."""
         values = ((VARIABLE, str(self.address)), *self.settings)
         return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in values)
 
 
 def running_clusters() -> list[Running]:
-    """Return this user's clusters with a living node on this machine, each once."""
+    """Return this user's clusters with a living node on this machine, without duplicates."""
     found = {cluster.address: cluster for process in _raylets() if (cluster := _cluster_of(process))}
     return [found[address] for address in sorted(found, key=str)]
 
 
 def only_cluster(clusters: Iterable[Running]) -> Running:
-    """Return what RAY_ADDRESS=auto means.
+    """Return the cluster of RAY_ADDRESS=auto.
 
     Raises:
-        UsageError: There is none, or more than one.
+        UsageError: There is no cluster, or more than one.
     """
     known = list(clusters)
     if not known:
@@ -70,7 +70,7 @@ def _raylets() -> Iterator[psutil.Process]:
 
 
 def _cluster_of(process: Any) -> Running | None:
-    """Return the cluster of a node service; None where another ltray command started it, or it has ended meanwhile."""
+    """Return the cluster of a node service; None if another ltray command started it, or it has ended."""
     try:
         words, variables = process.cmdline(), process.environ()
     except psutil.Error:
@@ -78,11 +78,11 @@ def _cluster_of(process: Any) -> Running | None:
     sockets = [Path(word.partition("=")[2]) for word in words if word.startswith(SOCKET_FLAG)]
     if any(own_folder_name() in path.parts for path in sockets):
         return None
-    # The address stands among the words with which it starts its workers.
+    # The address is in the command line with which it starts its workers.
     parts = {part for word in words for part in word.split() if part.startswith(ADDRESS_FLAG)}
     try:
         (address,) = (Address.parse(part.removeprefix(ADDRESS_FLAG)) for part in parts)
-    except ValueError:  # none, several, or a strange one (a UsageError)
+    except ValueError:  # none, several, or one that is not valid (a UsageError)
         return None
     if variables.get(AUTHENTICATION[0], "").lower() != "token":
         return Running(address)
@@ -90,5 +90,5 @@ def _cluster_of(process: Any) -> Running | None:
 
 
 def own_folder_name() -> str:
-    """Return what the folder is called in which ltray's own clusters keep their sockets."""
+    """Return the name of the folder with the sockets of ltray's own clusters."""
     return f"ray-{os.getuid()}"

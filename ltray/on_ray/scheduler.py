@@ -1,4 +1,4 @@
-"""Early stopping: Tune asks, the rules of `ltray.strategies.stopping_rules` answer from what the study holds."""
+"""Early stopping on Tune: the rules of `ltray.strategies.stopping_rules` decide from the study's record."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,24 +11,24 @@ from ltray.on_ray.trial import error_of, is_finite
 from ltray.strategies.stopping_rules import Rule
 from ltray.study.progress import TrialProgress
 
-EPOCHS = "total_epochs"  # our own counter: Tune's starts again at 1 in a resumed trial
+EPOCHS = "total_epochs"  # ltray's counter: Tune's counter restarts at 1 in a resumed trial
 
 
 class RuleScheduler(FIFOScheduler):
     """Ends trials by a rule, or because their value is not finite.
 
-    Ray's own schedulers lose what they know with the driver, let a trial with NaN run on
-    (`NaN < cutoff` is False) and keep a trial that erred. Here all that a rule knows are the
-    values by epoch, which the study holds: after a restart it decides as it would have
-    decided. A trial that is taken up reports its last epoch once more; what was decided on it
-    before stays, since by now more trials may have come to that epoch.
+    Ray's own schedulers lose their state when the driver ends, let a trial with NaN continue
+    (`NaN < cutoff` is False) and keep a trial with an error. Here, the only inputs of a rule are
+    the values by epoch, which are in the study: after a restart, its decisions are the same as without
+    it. A resumed trial reports its last epoch again; the earlier decision on that epoch
+    remains, because more trials may have reached that epoch since then.
 
     Args:
         rule: None: only values that are not finite end a trial.
-        metric: What is maximised.
+        metric: The metric to maximise.
         recorded: Values by epoch of every earlier trial, by trial number.
-        progress: What every earlier trial has reached and what was decided of it, by trial number.
-        errors: Gets why trials crashed, by Tune's names; for the searcher, which cannot see it.
+        progress: The state of every earlier trial and the decisions on it, by trial number.
+        errors: Receives why trials crashed, by Tune's names; the searcher cannot get this from Tune.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class RuleScheduler(FIFOScheduler):
         self._records = {number: dict(values) for number, values in recorded.items()}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Decide whether a trial goes on."""
+        """Decide whether a trial continues."""
         if not is_finite(result.get(self._watched)):
             return str(TrialScheduler.STOP)
         number, epoch = task_of(trial).number, int(result[EPOCHS])
@@ -60,7 +60,7 @@ class RuleScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP)
 
     def _goes_on(self, number: int, epoch: int) -> bool:
-        """Return what was decided of an epoch, now or by an earlier driver."""
+        """Return the decision on an epoch, made now or by an earlier driver."""
         if self._stopped.get(number) == epoch:
             return False
         if self._rule is None or epoch <= self._continued.get(number, 0):
@@ -68,12 +68,12 @@ class RuleScheduler(FIFOScheduler):
         return self._rule.should_continue(number, epoch, self._records)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Record the last value, which comes only here; one that is not finite leaves no mark."""
+        """Record the last value, which only this call receives; a value that is not finite is not recorded."""
         if is_finite(result.get(self._watched)):
             self._record(task_of(trial).number, int(result[EPOCHS]), result)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Keep why a trial crashed, whether it is retried or not: Tune asks this before it tells the searcher."""
+        """Store why a trial crashed, even if it is retried: Tune calls this before it calls the searcher."""
         self._errors[trial.trial_id] = error_of(trial)
 
     def _record(self, number: int, epoch: int, result: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A whole search: Optuna proposes, Tune runs, the study remembers."""
+"""A complete search: Optuna proposes settings, Tune runs trials, the study records them."""
 
 import time
 from functools import partial
@@ -36,10 +36,10 @@ from ltray.study.warm_start import learn_from_earlier
 
 
 def join_cluster(space: SearchSpace, budget: Budget | None) -> int:
-    """Join the cluster; return how many trials it runs side by side.
+    """Join the cluster; return how many trials it runs in parallel.
 
     Raises:
-        UsageError: What only it can tell: a trial does not fit, or uses nothing of what the budget counts.
+        UsageError: A trial does not fit the cluster, or does not use the resource that the budget limits.
     """
     cluster.connect()
     cluster.check_budget(budget, space.trial)
@@ -56,22 +56,22 @@ def search(
     budget: Budget | None,
     may_exit: bool,
 ) -> int:
-    """Run a search, or what is left of it, and leave its tables and its best model.
+    """Run a search, or the rest of it, and write its tables and its best model.
 
     Args:
         space: The search space, bound to its classes.
-        plan: What every trial runs through.
+        plan: The runs of every trial, and when trials are compared.
         folder: The run folder.
-        console: Where to report.
+        console: Receives the lines.
         pins: The data sets of all trials, as the command opened them.
-        budget: What the search may spend in all, by this and earlier commands; None: all its trials.
-        may_exit: Whether a signal that ends the search at once may end the process, too: it is a command's own.
+        budget: The limit of the search over this and earlier commands; None: all its trials.
+        may_exit: Whether a signal that ends the search immediately may also end the process, as in a command.
 
     Returns:
-        The exit code: 1 where no trial was valid, 130 where it was interrupted.
+        The exit code: 1 if no trial was valid, 130 if the search was interrupted.
 
     Raises:
-        UsageError: The study, or a checkpoint that a trial goes on from, is damaged or cannot be written.
+        UsageError: The study, or a checkpoint that a trial continues from, is damaged or cannot be written.
     """
     with reporting_errors(RunFolder(folder).study_file):
         return _search(space, plan, folder, console, pins=pins, budget=budget, may_exit=may_exit)
@@ -142,13 +142,13 @@ def _run_trials(
     stopper: GracefulStopper,
     budget: Budget | None,
 ) -> None:
-    """Run the open trials on Tune until none is left or the search closes."""
+    """Run the open trials on Tune until none is left or the search ends early."""
     at_once, left = join_cluster(space, budget), trials_left(study, space, budget)
     started = time.monotonic()
     each = {name: amount * space.trial.workers for name, amount in cluster.worker_resources(space.trial).items()}
     metric = space.base.metric
     _print_plan(space, plan, console, at_once=min(at_once, left))
-    errors: dict[str, str] = {}  # the scheduler sees a crashed trial, the searcher only its name
+    errors: dict[str, str] = {}  # Tune gives the scheduler a crashed trial, the searcher only its name
     named: dict[str, Any] = {"metric": metric, "trials": _trials(space, budget), "stopper": stopper, "errors": errors}
     watched: dict[str, Any] = {"metric": metric, "recorded": recorded_values(study), "errors": errors}
     watched["progress"] = progress_of(study)
@@ -180,7 +180,7 @@ def _run_trials(
         tune_config=ray.tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=-1 if plan.population else left,  # a member comes once a generation
+            num_samples=-1 if plan.population else left,  # a member is proposed once per generation
             max_concurrent_trials=at_once,
             reuse_actors=True,
             trial_name_creator=lambda trial: task_of(trial).name,
@@ -205,7 +205,7 @@ def _run_trials(
 
 
 def _resources(space: SearchSpace) -> dict[str, float]:
-    """Return what the trial's own process takes; several workers take theirs themselves."""
+    """Return the resources of the trial's own process; if there are several workers, they reserve their own."""
     if space.trial.workers > 1:
         return {"cpu": 0, "node:__internal_head__": 0.001}
     return {name.lower(): amount for name, amount in cluster.worker_resources(space.trial).items()}

@@ -24,18 +24,18 @@ from ltray.study.study import ATTEMPT, PROGRESS, REASON, SETTINGS, as_read, ask,
 
 
 class StudySearch(Searcher):
-    """Proposes trials from an Optuna study and tells it how each one ended.
+    """Proposes trials from an Optuna study and records in it how each one ended.
 
-    Unlike Ray's `OptunaSearch` it tells a stopped trial as pruned with its values by epoch,
-    one with a NaN as failed, and after a restart takes up the trials that were running.
+    Unlike Ray's `OptunaSearch`, it records a stopped trial as pruned with its values by epoch and
+    a trial with a NaN as failed. After a restart, it resumes the trials that were running.
 
     Args:
         study: The study.
         space: The search space.
-        metric: The first objective, of the selecting images.
-        trials: How many trials the search proposes in all.
-        stopper: Says when no more are begun, and which ones it ended; those stay open.
-        errors: Why trials crashed, by Tune's names, retried ones too.
+        metric: The first objective, on the images that select.
+        trials: Number of trials that the search proposes.
+        stopper: Decides when no more trials begin, and which trials it ended; those remain open.
+        errors: Why trials crashed, by Tune's names, including trials that were retried.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class StudySearch(Searcher):
         """Read nothing, for the same reason."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next trial: one that was left running, or a new proposal."""
+        """Return the next trial: one that an earlier driver did not finish, or a new proposal."""
         if self._stopper.reason:
             return str(Searcher.FINISHED)
         if self._left:
@@ -87,11 +87,11 @@ class StudySearch(Searcher):
         return {TASK: TrialTask(trial.number, attempt, as_read(settings, self._space))}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Record an epoch after which the trial continues, and that early stopping decided so."""
+        """Record an epoch after which the trial continues, and this decision of early stopping."""
         self._record(self._trials[trial_id], result, continued=int(result[EPOCHS]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the study how a trial ended."""
+        """Record in the study how a trial ended."""
         trial = self._trials.pop(trial_id, None)
         if trial is None:
             return
@@ -99,7 +99,7 @@ class StudySearch(Searcher):
             self._stopper.fail(result[FAILURE])  # the study keeps the trial open
             return
         reason = self._errors.get(trial_id) if error else None
-        # A trial that has ended takes no more words: they come before it is told.
+        # A trial that has ended accepts no more attributes: they are written before its end.
         reason = reason or ("the process exited without a result" if result is None else self._failure(result))
         if error or reason:
             if reason:
@@ -109,7 +109,7 @@ class StudySearch(Searcher):
         assert result is not None
         stays_open = trial_id in self._stopper.ended
         stopped = not stays_open and result[EPOCHS] < result[PLANNED_EPOCHS]
-        # The last epoch comes only with the end.
+        # The last epoch arrives only with the end.
         progress = self._record(trial, result, stopped=int(result[EPOCHS]) if stopped else 0)
         if stopped:
             self._study.tell(trial, state=TrialState.PRUNED)
@@ -117,7 +117,7 @@ class StudySearch(Searcher):
             self._study.tell(trial, progress.values(self._space.search.objectives))
 
     def _failure(self, result: dict[str, Any]) -> str | None:
-        """Return why a trial's end is no result, or None."""
+        """Return why a trial's end is not a valid result, or None."""
         value = result.get(self.metric)
         if failure_of(result) or is_finite(value):
             return failure_of(result)
@@ -126,13 +126,13 @@ class StudySearch(Searcher):
     def _record(
         self, trial: optuna.Trial, result: dict[str, Any], *, continued: int = 0, stopped: int = 0
     ) -> TrialProgress:
-        """Write an epoch down; what is known of it from before a restart stays.
+        """Record an epoch; a record from before a restart does not change.
 
         Args:
             trial: The trial.
-            result: What the epoch reported.
-            continued: The epoch, where early stopping let the trial continue after it.
-            stopped: The epoch, where early stopping ended the trial after it.
+            result: The report of the epoch.
+            continued: The epoch, if early stopping let the trial continue after it.
+            stopped: The epoch, if early stopping ended the trial after it.
         """
         known = as_recorded(self._study, trial)
         progress = TrialProgress.read(known.user_attrs.get(PROGRESS))
@@ -143,7 +143,7 @@ class StudySearch(Searcher):
             progress = replace(progress, continued=max(continued, progress.continued), stopped=stopped)
             if progress != before:
                 trial.set_user_attr(PROGRESS, progress.text())
-            # Optuna takes no values by epoch where there are several objectives.
+            # Optuna accepts no values by epoch if there are several objectives.
             if len(self._space.search.objectives) == 1 and epoch not in known.intermediate_values:
                 trial.report(float(result[self.metric]), epoch)
         return progress

@@ -25,7 +25,7 @@ from ltray.files import writing
 from ltray.study.short_runs import ShortRuns, train_runs
 
 TEMPORARY = "ltray-checkpoint-"
-FAILURE = "failure"  # the key under which a run reports why it cannot go on
+FAILURE = "failure"  # the key under which a run reports why it cannot continue
 LATER = "later"  # the key that it adds where the same command may later continue it: the disk was full
 
 
@@ -36,10 +36,10 @@ class RaySession:
     Attributes:
         api: The module `ray.train` or `ray.tune`; both have `report`, `get_checkpoint` and
             `Checkpoint`.
-        earlier: A checkpoint that an earlier driver left, used where Ray itself has none.
-        folder: Where Ray keeps what is reported, for errors.
-        raises: Whether a mistake of the user is raised, as Ray Train wants it: of several workers one may be alone with
-            it, and a report waits for all, or for one that failed before it. Tune would try again, and is told.
+        earlier: A checkpoint of an earlier driver, used if Ray itself has none.
+        folder: The folder in which Ray stores the reports, for error messages.
+        raises: Whether a user's mistake is raised, as Ray Train requires: it may occur on only one of several workers,
+            while a report waits for all of them. Tune would retry an exception; it gets a report instead.
     """
 
     api: ModuleType
@@ -56,7 +56,7 @@ class RaySession:
         return Checkpoint.load(self.earlier) if self.earlier else None
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Hand metrics to Ray; rank 0 adds the checkpoint.
+        """Report metrics to Ray; rank 0 adds the checkpoint.
 
         Raises:
             CannotWrite: The checkpoint cannot be written, such as to a full disk.
@@ -71,7 +71,7 @@ class RaySession:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder for a checkpoint on its way to Ray; those that killed processes left go first."""
+    """Create a temporary folder for a checkpoint to report; first remove those of killed processes."""
     for left in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
         number = left.name.removeprefix(TEMPORARY).partition("-")[0]
         if number.isdecimal() and not psutil.pid_exists(int(number)):
@@ -91,17 +91,17 @@ def train_and_report(
     pins: Pins,
     runs: ShortRuns | None = None,
 ) -> None:
-    """Train; what would come again is reported as the run's failure and not retried.
+    """Train; an error that would occur again is reported as the run's failure and not retried.
 
-    A loss that is not finite: every worker sees the same loss and reports alike. Settings, data or files that cannot
-    be used, a full disk: where the session raises it, `run_workers` ends the run by it.
+    If a loss is not finite, every worker has the same loss and sends the same report. If settings, data or files
+    cannot be used, or the disk is full, and the session raises the error, `run_workers` ends the run with it.
 
     Args:
         settings: Flat settings of the experiment to train.
-        session: Where it reports.
-        device: Where to train.
-        pins: The data sets as the command has them; a node that has another one ends the run.
-        runs: Of a trial of several runs; None: it is one.
+        session: Receives the reports.
+        device: The device to train on.
+        pins: The data sets as the command has them; a node with a different one ends the run.
+        runs: The runs of a trial of several runs; None: the trial is one run.
     """
     try:
         experiment = Experiment.from_settings(settings, complete=True)
@@ -121,11 +121,11 @@ def train_and_report(
 
 
 def _this_node() -> str:
-    """Return which machine has the file that an error names, where the cluster has several."""
+    """Return the machine that has the file named by an error, if the cluster has several machines."""
     several = ray.is_initialized() and sum(node["Alive"] for node in ray.nodes()) > 1
     return f"node {socket.gethostname()}: " if several else ""
 
 
 def report_of(error: UsageError) -> dict[str, Any]:
-    """Return what a run reports that an error ended; the error of a full disk ends it only for now."""
+    """Return the report of a run that an error ended; after the error of a full disk, it can continue later."""
     return {FAILURE: str(error)} | ({LATER: True} if isinstance(error, CannotWrite) else {})

@@ -18,19 +18,19 @@ from ltray.signals import in_this_process
 class GracefulStopper(Stopper):
     """Ends running trials after their current epoch, or at once.
 
-    Either way the study keeps them open, and the same command goes on with them from their newest checkpoints. No new
-    trial starts meanwhile.
+    In both cases they remain open in the study, and running the same command resumes them from their newest
+    checkpoints. No new trial starts in the meantime.
 
     Args:
-        last_words: What to call where a search that a signal ends at once does not come to its own end within seconds:
-            then the process is left. Empty: it takes its time.
+        last_words: Called if a signal ends the search immediately but the search does not end within seconds; then the
+            process exits. Empty: there is no time limit.
 
-        may_exit: Whether the process may be left; a program that called the search goes on.
+        may_exit: Whether the process may exit; a program that called the search continues.
 
     Attributes:
-        reason: Why the search closes; "" while it goes on.
-        interrupted: Whether that was a signal.
-        failure: What made it impossible to continue now, such as a full disk; "": nothing.
+        reason: Why the search ends early; "" while it continues.
+        interrupted: Whether the reason is a signal.
+        failure: Why the search cannot continue now, such as a full disk; "" if there is no such reason.
         ended: Tune's names of the trials that it ended after an epoch.
         last_words: As given.
     """
@@ -49,7 +49,7 @@ class GracefulStopper(Stopper):
         return {}
 
     def after_this_epoch(self, reason: str) -> None:
-        """Begin no trial, and end the running ones as their epochs end."""
+        """Begin no new trial, and end the running ones at the end of their epochs."""
         self.reason = self.reason or reason
 
     def fail(self, reason: str) -> None:
@@ -62,19 +62,19 @@ class GracefulStopper(Stopper):
         self.reason, self._now = reason, True
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Obey a signal: Ctrl-C lets epochs end; a second one, and SIGTERM, do not; a third is Python's own."""
+        """Handle a signal: after Ctrl-C epochs end; after a second one or SIGTERM, they do not; Python gets a third."""
         if self._now and self.interrupted:
             raise KeyboardInterrupt
         if number == signal.SIGINT and not self.interrupted:
             self.after_this_epoch("interrupted")
-        else:  # whoever sends SIGTERM follows it up with SIGKILL within seconds
+        else:  # programs that send SIGTERM usually send SIGKILL some seconds later
             self.at_once("interrupted")
             if self.last_words and self._may_exit:
                 exit_soon(self.last_words)
         self.interrupted = True
 
     def words(self) -> str:
-        """Return what to tell the user: why the search closes, and when it will be done."""
+        """Return the message for the user: why the search ends early, and when it will end."""
         if not self.reason:
             return ""
         if self._now:
@@ -85,7 +85,7 @@ class GracefulStopper(Stopper):
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
         """Return whether a trial ends with this epoch."""
-        # A trial that has reached its last epoch is complete, not ended.
+        # A trial that has reached its last epoch is complete; it is not ended early.
         if not self.reason or not 0 < result.get(EPOCHS, 0) < result[PLANNED_EPOCHS]:
             return False
         self.ended.add(trial_id)
@@ -98,9 +98,9 @@ class GracefulStopper(Stopper):
 
 @contextmanager
 def signals_to(stopper: GracefulStopper) -> Iterator[None]:
-    """Hand SIGINT and SIGTERM to `stopper` instead of letting them break off whatever runs.
+    """Pass SIGINT and SIGTERM to `stopper`, so that they do not interrupt the code that is running.
 
-    In another thread than the main one nothing is changed: Python hands signals to the main thread alone.
+    Outside the main thread this changes nothing: Python delivers signals to the main thread only.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

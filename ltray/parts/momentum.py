@@ -19,7 +19,7 @@ class MomentumKnobs(Knobs):
     key_momentum: float = knob(
         0.999,
         "m",
-        "share of the old key encoder kept a step",
+        "share of the old key encoder that each step keeps",
         low=0.0,
         high=1.0,
         search=(0.9, 0.99, 0.999, 0.9999),
@@ -28,7 +28,7 @@ class MomentumKnobs(Knobs):
     key_batch_norm: str = knob(
         "synchronised",
         "",
-        "BatchNorm of the key encoder with several workers: over all of them, or each its own over keys shuffled "
+        "BatchNorm of the key encoder with several workers: over all of them, or each worker's own, over keys shuffled "
         "among them (the official codes); equal with one worker",
         choices=("synchronised", "shuffled"),
     )

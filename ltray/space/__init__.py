@@ -1,10 +1,10 @@
-"""The search space: what is explored, read from YAML and checked before anything runs.
+"""The search space: the explored knobs, read from YAML and checked before the search starts.
 
 * `catalog`: the search spaces of ltray.
-* `compatibility`: what cannot be combined.
+* `compatibility`: settings that cannot be combined.
 * `dimension`: one explored knob.
 * `draws`: how settings are drawn.
-* `legality`: whether every draw is legal.
+* `legality`: whether every draw is valid.
 * `__main__`: the command `ltray space`.
 * `method_choice`: one sequence of methods.
 * `rows`: given settings instead of draws.

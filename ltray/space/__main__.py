@@ -6,7 +6,7 @@ from ltray.space.settings_page import markdown
 
 
 def new_parser() -> Parser:
-    """Return what reads the command's words."""
+    """Return the parser of the command line."""
     return Parser("space", description=__doc__)
 
 

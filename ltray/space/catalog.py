@@ -1,4 +1,4 @@
-"""The search spaces that come with ltray: found by name, listed, copied."""
+"""The search spaces that are part of ltray: find them by name, list them, copy them."""
 
 import os
 from pathlib import Path
@@ -12,22 +12,22 @@ from ltray.methods.find import find_method
 from ltray.settings_file import SettingsFile
 from ltray.space.search_space import SearchSpace
 
-SHIPPED = (Path(__file__).parents[1] / "search_spaces").resolve()  # package data; in the repository a link
+SHIPPED = (Path(__file__).parents[1] / "search_spaces").resolve()  # package data; a symbolic link in the repository
 COMMAND = "# python -m ltray.tune "
 
 
 def known() -> dict[str, Path]:
-    """Return every shipped file by name: `rescom`, `paper/bcl-table1`; and those of ./search_spaces."""
+    """Return every search space by name (`rescom`, `paper/bcl-table1`), including those in ./search_spaces."""
     folders = (SHIPPED, Path("search_spaces"))
     files = [(folder, file) for folder in folders for file in sorted(folder.rglob("*.yaml"))]
     return {str(file.relative_to(folder).with_suffix("")): file for folder, file in files}
 
 
 def find(path_or_name: str | os.PathLike[str]) -> Path:
-    """Return the file of a search space given by path or by name.
+    """Return the file of a search space that is given by path or by name.
 
     Raises:
-        UsageError: Neither a file nor a name; the nearest name is suggested.
+        UsageError: It is neither a file nor a name; the message suggests the nearest name.
     """
     text = os.fspath(path_or_name)
     if problem := why_no_place(text):
@@ -42,7 +42,7 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
 
 
 def listing() -> Table:
-    """Return a table of the search spaces: what each searches, on which data set, and what it is for."""
+    """Return a table of the search spaces: what each searches, its data set and its purpose."""
     table = Table()
     for heading in ("name", "methods", "data set", "explores", "description"):
         table.add_column(heading, no_wrap=heading == "name")
@@ -60,7 +60,7 @@ def _row(path: Path) -> tuple[str, str, str, str]:
 
 def _read(path: Path) -> SearchSpace:
     file = SettingsFile.read(path)
-    # One that starts from a run is read as if it had one.
+    # A space that starts from a run is read without that run.
     listed = file.values.get("methods")
     follows = isinstance(listed, list) and bool(listed) and find_method(listed[0]).needs_network
     return SearchSpace.read(path, {"start": "RUN"} if follows else {})
@@ -74,18 +74,18 @@ def description(path: Path) -> str:
 
 
 def copy(name: str, target: Path | None, *, overwrite: bool) -> Path:
-    """Copy a search space; its first line then runs the copy.
+    """Copy a search space; the command in its first line names the copy.
 
     Args:
         name: A name or path.
         target: File or folder; None: the working folder.
-        overwrite: Whether a file that is there already is replaced.
+        overwrite: Whether an existing file is replaced.
 
     Returns:
         The new file.
 
     Raises:
-        UsageError: No such space, or a file in the way.
+        UsageError: The space does not exist, or the target file already exists.
     """
     source = find(name)
     target = target or Path()
@@ -93,7 +93,7 @@ def copy(name: str, target: Path | None, *, overwrite: bool) -> Path:
         target = target / source.name
     if target.exists() and not overwrite:
         raise UsageError(f"{target}: exists already. Use another file name, or --overwrite to replace it.")
-    _read(source)  # what is no search space is not copied as one
+    _read(source)  # do not copy a file that is not a search space
     first, _, rest = read_text(source).partition("\n")
     if first.startswith(COMMAND):
         words = first.removeprefix(COMMAND).split(" ")

@@ -1,6 +1,6 @@
-"""What cannot work together: sampler, contents of the space, objectives, early stopping.
+"""Combinations that do not work: of sampler, contents of the space, objectives and early stopping.
 
-One table says all of it. A pair that is missing from it works.
+One table contains all of them. A pair that is not in the table works.
 """
 
 from collections.abc import Collection
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from ltray.strategies.stopping_rules import STOPPING_RULES
 
-# What a space can contain; not every sampler can draw all of it.
+# What a space can contain; some samplers cannot draw some of it.
 CONTINUOUS = "a range"
 LISTED = "a list of values"
 CONDITIONAL = "knobs that depend on a choice"
 
-# Why a sampler cannot draw a space; a bound that moves with other knobs suits all (draws.py).
+# Why a sampler cannot draw a space. All samplers can draw a bound that depends on other knobs (draws.py).
 SPACES: dict[tuple[str, str], str] = {
     ("grid", CONTINUOUS): "grid tries every combination and needs lists of values: write `among: [...]`",
     (
@@ -28,7 +28,7 @@ SPACES: dict[tuple[str, str], str] = {
 _WHOLE_RUNS = "gp uses complete trials only, and early stopping leaves few of them; use sampler=tpe or stop.rule=none"
 _POPULATION = "pbt starts all trials before the first result, so that {} has no results to use; use sampler=random"
 
-# Why a sampler and a rule for stopping exclude each other.
+# Why a sampler and a stopping rule cannot be combined.
 EXCLUDED: dict[tuple[str, str], str] = {
     **{("gp", rule): _WHOLE_RUNS for rule, kind in STOPPING_RULES.items() if kind.stops},
     **{(sampler, "pbt"): _POPULATION.format(sampler) for sampler in ("tpe", "cmaes", "gp")},
@@ -36,7 +36,7 @@ EXCLUDED: dict[tuple[str, str], str] = {
     "use sampler=random",
 }
 
-LEARNING = ("tpe", "cmaes", "gp")  # samplers that look at results
+LEARNING = ("tpe", "cmaes", "gp")  # samplers that use results
 SEVERAL_OBJECTIVES = {
     "cmaes": "cmaes maximises one number; use sampler=tpe or gp",
 }
@@ -44,12 +44,12 @@ SEVERAL_OBJECTIVES = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a search cannot be run as asked.
+    """Why a search cannot run with its settings.
 
     Attributes:
-        key: The setting at fault.
+        key: The setting that causes the problem.
         reason: Why, and what to do.
-        content: What of the space is at fault, or "".
+        content: The content of the space that causes the problem, or "".
     """
 
     key: str
@@ -63,14 +63,14 @@ class Refusal:
 def refusal(
     sampler: str, rule: str, *, objectives: int, contents: Collection[str] = (), warm: bool = False
 ) -> Refusal | None:
-    """Return why a search cannot be run as asked, or None where it can.
+    """Return why a search cannot run with its settings, or None if it can.
 
     Args:
         sampler: `search.sampler`.
         rule: `stop.rule`.
         objectives: Number of objectives.
-        contents: What the space contains of CONTINUOUS, LISTED and CONDITIONAL.
-        warm: Whether the search is to learn from earlier ones.
+        contents: Those of CONTINUOUS, LISTED and CONDITIONAL that the space contains.
+        warm: Whether the sampler uses the results of earlier searches.
     """
     for content in sorted(contents):
         if reason := SPACES.get((sampler, content)):

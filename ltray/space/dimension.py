@@ -13,7 +13,7 @@ from ltray.typed import as_type
 
 KEYS = ("from", "to", "log", "among", "follow")
 AUTO = "auto"
-LAST = 100  # more than needs that lead from one to the next
+LAST = 100  # more than any chain of conditions
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Dimension:
         method: The method's name.
         name: The knob's name.
         spec: The knob's declaration.
-        integer: Whether a range holds integers only.
+        integer: Whether a range contains integers only.
         low: Lower end, or None for a list of values.
         high: Upper end, or None for a list of values.
         log: Whether a range is drawn on a logarithmic scale.
         among: The values, or None for a range.
         where: "file:line: " for messages.
-        auto: Whether it follows the data: the knob's own range (`auto`), or one that was written with `follow: true`.
+        auto: Whether it follows the data: it is the knob's own range (`auto`), or was written with `follow: true`.
     """
 
     method: str
@@ -46,10 +46,10 @@ class Dimension:
 
     @classmethod
     def read(cls, method: Method, name: str, content: Any, *, where: str) -> Self:
-        """Read `{from, to, log}`, `{among: [...]}`, a list, or `auto` (the knob's own range); two may `follow`.
+        """Read `{from, to, log}`, `{among: [...]}`, a list, or `auto` (the knob's own range), each with its options.
 
         Raises:
-            UsageError: An unknown key, an empty or illegal range, a value of a wrong type.
+            UsageError: A key is unknown, a range is empty or not valid, or a value has a wrong type.
         """
         spec, kind = method.knobs.specs()[name], method.knobs.types()[name]
         if trains_nothing(method) and name in Recipe.specs():
@@ -86,19 +86,19 @@ class Dimension:
 
     @property
     def changes_length(self) -> bool:
-        """Whether a trial's number of epochs depends on it."""
+        """Whether a trial's number of epochs depends on this knob."""
         return self.name.endswith("epochs") or self.spec.changes_length
 
     def suited(self, facts: Facts, *, paper: Any, bound: float | None) -> Self:
-        """Return the range with the data at hand; one that was written without `follow` stays.
+        """Return the range for the data; a range that was written without `follow` does not change.
 
-        It follows the data as the knob's default does, holds the papers' value, and begins low enough for every
-        value of the knobs that bound it.
+        The range follows the data as the knob's default does. It contains the papers' value, and its lower end is
+        low enough for every value of the knobs that bound it.
 
         Args:
             facts: The data, and the values of the method's other knobs.
-            paper: The papers' value, which follows the data too.
-            bound: What the other knobs allow at their lowest, or None.
+            paper: The papers' value, which also follows the data.
+            bound: The smallest bound that the other knobs set, or None.
         """
         if not self.auto:
             return self
@@ -113,7 +113,7 @@ class Dimension:
 
     @property
     def lowest(self) -> Any:
-        """The smallest value that can be drawn; of values without an order, the first."""
+        """The smallest value that can be drawn; the first one if the values have no order."""
         if self.among is None:
             return self.low
         numeric = all(isinstance(v, int | float) for v in self.among)
@@ -125,11 +125,11 @@ class Dimension:
         return (self.low, self.high) if self.among is None else self.among
 
     def always(self, wanted: Wanted) -> bool:
-        """Return whether every value that can be drawn is one of those wanted."""
+        """Return whether every value that can be drawn is among the given ones."""
         return self._has(wanted, all)
 
     def ever(self, wanted: Wanted) -> bool:
-        """Return whether a value that can be drawn is one of those wanted."""
+        """Return whether some value that can be drawn is among the given ones."""
         return self._has(wanted, any)
 
     def _has(self, wanted: Wanted, of: Callable[[Iterable[bool]], bool]) -> bool:
@@ -139,7 +139,7 @@ class Dimension:
         return of(value in wanted for value in self.ends)
 
     def nearest(self, value: Any, bound: float | None) -> Any:
-        """Return a value that can be drawn, or the nearest below it that a bound allows."""
+        """Return the value if it can be drawn, otherwise the nearest lower value that the bound allows."""
         if bound is None or value <= bound:
             return value
         if self.among is not None:
@@ -154,11 +154,11 @@ class Dimension:
         return bool(self.low <= value <= self.high)
 
     def draw(self, trial: Any, bound: float | None) -> Any:
-        """Draw a value, at most `bound` where another knob sets one.
+        """Draw a value, at most `bound` if another knob sets one.
 
         Args:
             trial: An `optuna.Trial`.
-            bound: Largest legal value, or None.
+            bound: Largest valid value, or None.
         """
         if self.among is not None:
             values = [v for v in self.among if bound is None or v <= bound]
@@ -170,7 +170,7 @@ class Dimension:
         return trial.suggest_float(self.key, self.low, high, log=self.log)
 
     def describe(self) -> str:
-        """Return the range in words: `0.05 … 0.5 (log)` or `4, 8, 16`."""
+        """Return the range as text: `0.05 … 0.5 (log)` or `4, 8, 16`."""
         if self.among is not None:
             return ", ".join(map(str, self.among))
         if self.low == self.high:
@@ -179,7 +179,7 @@ class Dimension:
 
 
 def in_order(dimensions: Sequence[Dimension]) -> tuple[Dimension, ...]:
-    """Return the dimensions in an order of draws: a condition or a bound comes before what depends on it."""
+    """Return the dimensions in the order of draws: each knob comes after the knobs that it depends on."""
     explored = {dimension.key: dimension for dimension in dimensions}
 
     def rank(dimension: Dimension) -> int:
@@ -197,7 +197,7 @@ def in_order(dimensions: Sequence[Dimension]) -> tuple[Dimension, ...]:
 
 
 def worth_exploring(method: Method) -> list[str]:
-    """Return the names of the knobs that declare a range, have an effect by default and no say in a trial's length."""
+    """Return the knobs that declare a range, have an effect by default and do not change a trial's length."""
     idle = set(Recipe.specs()) if trains_nothing(method) else set()
     usual = {name: getattr(method.knobs, name) for name in method.knobs.specs()}
     for name, spec in method.knobs.specs().items():
@@ -207,7 +207,7 @@ def worth_exploring(method: Method) -> list[str]:
 
 
 def trains_nothing(method: Method) -> bool:
-    """Return whether a method has no epochs, so that nothing of the training recipe matters."""
+    """Return whether a method has no epochs, so that the training recipe has no effect."""
     return method.knobs.specs()["epochs"].high == 0
 
 
@@ -233,7 +233,7 @@ def _log(content: Mapping[str, Any], where: str) -> bool:
 
 
 def _flag(content: Mapping[str, Any], key: str, where: str) -> bool:
-    """Return a part of a range that is true or false; false where it is not stated."""
+    """Return an option of a range that is true or false; false if it is not stated."""
     try:
         return bool(as_type(key, bool, content.get(key, False)))
     except UsageError as error:
@@ -255,7 +255,7 @@ def _ends(low: Any, high: Any, kind: Any, where: str) -> list[Any]:
 
 
 def _legal(method: Method, name: str, value: Any, where: str) -> Any:
-    """Return `value` in the knob's type, with the range of the knob itself checked."""
+    """Return `value` in the knob's type, and check it against the knob's own range."""
     try:
         return method.knobs.check_value(name, value)
     except UsageError as error:

@@ -1,10 +1,10 @@
-"""How one trial's settings are drawn, and drawn again: for a sampler, a given setting, a grid.
+"""How one trial's settings are drawn: by a sampler, from a given setting, or from a grid.
 
-`SearchSpace.suggest` is the only place that knows the space. It asks for one value after the
-other, each from the distribution that the values before it leave. What a study holds must not
-depend on those: Optuna's samplers take a knob's first distribution for all, or drop the knob
-(TPE would never leave the first trial's bound, CMA-ES and GP would draw at random). A knob whose
-bound moves with other knobs therefore stands in the study as its share of the range, in [0, 1].
+Only `SearchSpace.suggest` reads the space. It draws one value after another; the distribution of
+each can depend on the values before it. The distributions in a study must not depend on them:
+Optuna's samplers use a knob's first distribution for all trials, or ignore the knob
+(TPE would never exceed the first trial's bound, CMA-ES and GP would draw at random). If the
+bound of a knob depends on other knobs, the study therefore stores its share of the range, in [0, 1].
 """
 
 import math
@@ -21,12 +21,12 @@ Choose = Callable[[str, Distribution], Any]
 
 
 def study_name(key: str, moving: Collection[str]) -> str:
-    """Return what a study calls a knob: `rescom.hard_positives (share)` where its bound moves."""
+    """Return a knob's name in a study: `rescom.hard_positives (share)` if its bound depends on other knobs."""
     return f"{key} (share)" if key in moving else key
 
 
 def label(choice: Any) -> Any:
-    """Return what a study holds for a choice: itself, or a list in words (a study keeps no tuples)."""
+    """Return the form of a choice in a study: the value, or text for a list (a study cannot store tuples)."""
     return ", ".join(map(str, choice)) if isinstance(choice, list | tuple) else choice
 
 
@@ -35,7 +35,7 @@ class StudyTrial:
 
     Args:
         trial: The trial.
-        moving: Keys whose bound moves with other knobs.
+        moving: Keys whose bound depends on other knobs.
     """
 
     def __init__(self, trial: optuna.Trial, moving: Collection[str]) -> None:
@@ -66,11 +66,11 @@ class StudyTrial:
 
 
 class FixedTrial:
-    """Draws what a function chooses, and notes what a study holds for it.
+    """Draws the values that a function chooses, and records them in the study's form.
 
     Args:
         choose: Returns the value of a name in a distribution.
-        moving: Keys whose bound moves with other knobs.
+        moving: Keys whose bound depends on other knobs.
 
     Attributes:
         params: The values in the study's form, by the study's names.
@@ -109,7 +109,7 @@ class FixedTrial:
 
 
 class OutsideSpace(ValueError):
-    """A setting that the space does not contain."""
+    """The space does not contain the setting."""
 
 
 def given(settings: Mapping[str, Any]) -> Choose:
@@ -119,8 +119,8 @@ def given(settings: Mapping[str, Any]) -> Choose:
         settings: Flat settings.
 
     Returns:
-        A function that raises OutsideSpace, naming the value and what is allowed, where the
-        space does not contain the setting.
+        A function that raises OutsideSpace, with the value and what is allowed, if the space does
+        not contain the setting.
     """
 
     def choose(name: str, distribution: Distribution) -> Any:
@@ -135,24 +135,24 @@ def given(settings: Mapping[str, Any]) -> Choose:
 
 
 def lowest(name: str, distribution: Distribution) -> Any:
-    """Choose the lower end of a range, or the first of some values."""
+    """Choose the lower end of a range, or the first value of a list."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[0]
     return distribution.low
 
 
 def describe(distribution: Distribution) -> str:
-    """Return a range or some values in words."""
+    """Return a range or a list of values as text."""
     if isinstance(distribution, CategoricalDistribution):
         return ", ".join(map(str, distribution.choices))
     return f"{distribution.low:g} … {distribution.high:g}"
 
 
 def at_share(share: float, distribution: Distribution) -> Any:
-    """Return the value at a share of a range: 0 its lower end, 1 its upper end.
+    """Return the value at a share of a range: 0 is its lower end, 1 its upper end.
 
-    Whole numbers and values without an order get equal shares; on a logarithmic scale a
-    whole number gets the share of [n - 1/2, n + 1/2], as Optuna draws them.
+    Integers and values without an order get equal shares. On a logarithmic scale, an
+    integer n gets the share of [n - 1/2, n + 1/2], as in Optuna.
     """
     if isinstance(distribution, CategoricalDistribution):
         count = len(distribution.choices)

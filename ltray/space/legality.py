@@ -1,4 +1,4 @@
-"""Whether every draw of an alternative is legal: ranges against bounds, fixed settings, the data, the methods."""
+"""Whether every draw of an alternative is valid with its bounds, the fixed settings, the data and the methods."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,13 +14,13 @@ def check_ranges(alternative: Alternative, classes: int, *, with_paper: bool) ->
     """Check the ranges against one another, the fixed settings and the number of classes.
 
     Args:
-        alternative: What is drawn from, its values following the data.
+        alternative: The alternative; its values follow the data.
         classes: Number of classes, K.
-        with_paper: Whether the papers' setting is to be tried.
+        with_paper: Whether the papers' setting is a trial.
 
     Raises:
-        UsageError: A range that other knobs rule out, that rules out a fixed setting, or that
-            leaves the papers' value out.
+        UsageError: A range has no valid value with the other knobs, is in conflict with a fixed setting,
+            or does not contain the papers' value.
     """
     alternative.base.check_classes(classes)
     lows = _lows(alternative)
@@ -42,17 +42,17 @@ def check_ranges(alternative: Alternative, classes: int, *, with_paper: bool) ->
 
 
 def check_builds(alternative: Alternative, tail: LongTail) -> None:
-    """Check that the methods can be built with every choice that is explored.
+    """Check that the methods can be built with every explored choice.
 
-    Only the methods themselves know what goes with a network or with one another's switches. Tried are every value
-    that is not a number, what switches a number on or off, and all that can be off at once.
+    Only the code of a method determines which settings work with a network or with each other. This check tries
+    every value that is not a number, the values that switch a number on or off, and all off values together.
 
     Args:
-        alternative: What is drawn from, its values following the data.
+        alternative: The alternative; its values follow the data.
         tail: Class counts of the training set.
 
     Raises:
-        UsageError: One cannot be built; with file and line of the knob.
+        UsageError: A method cannot be built; the message has the file and line of the knob.
     """
     off = {d.key: 0.0 if 0.0 in d.ends else False for d in alternative.dimensions if 0 in d.ends}
     for dimension in alternative.dimensions:
@@ -97,7 +97,7 @@ def _check_effect(alternative: Alternative, dimension: Dimension) -> None:
 
 
 def _check_fixed(alternative: Alternative, classes: int) -> None:
-    """Refuse a range in which a fixed knob would be above what the explored one allows."""
+    """Refuse a range whose values would set a bound below the value of a fixed knob."""
     for method, knobs in zip(alternative.base.methods, alternative.base.knobs, strict=True):
         own = [d for d in alternative.dimensions if d.method == method.name]
         for name, spec in method.knobs.specs().items():

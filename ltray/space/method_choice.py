@@ -1,4 +1,4 @@
-"""One sequence of methods of a search: what is fixed for it and what is explored of it."""
+"""One sequence of methods of a search: its fixed settings and its explored knobs."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -35,11 +35,11 @@ class Alternative:
     """Methods that continue from one another, with their fixed settings and their ranges.
 
     Attributes:
-        base: The experiment with everything fixed and the papers' values elsewhere, which
-            follow the data once they are known.
-        fixed: Flat settings that its trials share, each where it has an effect.
-        dimensions: What is explored, in an order in which bounds come before what they bound.
-        world: The data, for values that follow them; None: all values are as stated or the papers'.
+        base: The experiment with the fixed settings, and the papers' values for the rest; these
+            follow the data once the data are known.
+        fixed: Flat settings that its trials share, each in the trials in which it has an effect.
+        dimensions: The explored knobs; each comes after the knobs that bound it.
+        world: The data, for values that follow them; None: all values are those stated, or the papers'.
     """
 
     base: Experiment
@@ -53,7 +53,7 @@ class Alternative:
         return tuple(method.name for method in self.base.methods)
 
     def suggest(self, draw: Draw, classes: int) -> dict[str, Any]:
-        """Draw a trial's flat settings; every draw is legal by construction."""
+        """Draw a trial's flat settings; every draw is valid by construction."""
         drawn: dict[str, Any] = {}
         for dimension in self.dimensions:
             if self._has_effect(dimension, drawn):
@@ -61,11 +61,11 @@ class Alternative:
         return self.with_drawn(drawn)
 
     def with_drawn(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a trial's settings: what is fixed and has an effect, what is drawn, and what follows from both."""
+        """Return a trial's settings: the fixed ones with an effect, the drawn ones, and those that follow from both."""
         return self._completed(self._fixed_with(drawn) | dict(drawn))
 
     def following(self, world: World) -> Self:
-        """Return the alternative with what nobody stated following the data: values, and ranges that are `auto`."""
+        """Return the alternative in which values that were not stated, and ranges that are `auto`, follow the data."""
         suited = replace(self, base=self.base.following(world), world=world)
         for index, dimension in enumerate(self.dimensions):
             usual, now = self.knobs(dimension.method).as_dict(), suited.knobs(dimension.method).as_dict()
@@ -79,7 +79,7 @@ class Alternative:
         return suited
 
     def _fixed_with(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fixed settings but for knobs that the values drawn leave without effect."""
+        """Return the fixed settings without the knobs that have no effect with the drawn values."""
         return {key: value for key, value in self.fixed.items() if not self._is_idle(key, drawn)}
 
     def _is_idle(self, key: str, drawn: Mapping[str, Any]) -> bool:
@@ -98,11 +98,11 @@ class Alternative:
         return found
 
     def paper_params(self) -> dict[str, Any]:
-        """Return the papers' value of every explored knob that has an effect with them."""
+        """Return the papers' value of every explored knob that has an effect in the papers' setting."""
         return {d.key: self.paper_value(d) for d in self.dimensions if self._has_effect(d, {})}
 
     def grid(self, classes: int) -> Iterator[dict[str, Any]]:
-        """Yield every legal combination of the explored values, the last knob changing fastest.
+        """Yield every valid combination of the explored values; the last knob changes fastest.
 
         Raises:
             UsageError: A knob has a range instead of values.
@@ -126,7 +126,7 @@ class Alternative:
         """Return `values` and the papers' value of every other explored knob that has an effect with them.
 
         Raises:
-            UsageError: One of `values` has none.
+            UsageError: One of `values` has no effect.
         """
         known = {dimension.key: self.paper_value(dimension) for dimension in self.dimensions} | dict(values)
         classes = self.world.classes if self.world else 0
@@ -152,13 +152,13 @@ class Alternative:
         return found
 
     def moving(self, classes: int) -> list[str]:
-        """Return the explored knobs whose range can end at another explored knob."""
+        """Return the explored knobs whose upper bound can depend on another explored knob."""
         lows = {dimension.key: dimension.lowest for dimension in self.dimensions}
         bounds = [(dimension, self.upper_bound(dimension, lows, classes)) for dimension in self.dimensions]
         return [d.key for d, bound in bounds if bound is not None and not all(v <= bound for v in d.ends)]
 
     def upper_bound(self, dimension: Dimension, drawn: Mapping[str, Any], classes: int) -> float | None:
-        """Return the bound that the knobs drawn so far leave for `dimension`, or None."""
+        """Return the bound of `dimension` that follows from the knobs drawn so far, or None."""
         if dimension.spec.at_most is None:
             return None
         values = {d.name: drawn.get(d.key, d.lowest) for d in self.dimensions if d.method == dimension.method}
@@ -166,11 +166,11 @@ class Alternative:
         return knobs.bound_among(dimension.name, knobs.as_dict() | values, classes)
 
     def _has_effect(self, dimension: Dimension, drawn: Mapping[str, Any]) -> bool:
-        """Return whether a knob matters with what is drawn so far, and the papers' values elsewhere."""
+        """Return whether a knob has an effect with the values drawn so far, and the papers' values for the rest."""
         return self.unmet_need(dimension.method, dimension.name, drawn) is None
 
     def unmet_need(self, method: str, name: str, drawn: Mapping[str, Any]) -> Needs | None:
-        """Return the need that leaves a knob without effect with what is drawn so far, or None where it has one."""
+        """Return the unmet `needs` because of which a knob has no effect so far, or None if it has an effect."""
         knobs = self.knobs(method)
         values = {known: drawn.get(f"{method}.{known}", value) for known, value in knobs.as_dict().items()}
         return knobs.unmet_need(name, values)

@@ -18,9 +18,9 @@ class Row:
     """One explicit setting.
 
     Attributes:
-        name: What tables call it, or "".
-        stated: The flat settings that it states.
-        experiment: What they and the fixed settings give.
+        name: Its name in tables, or "".
+        stated: The flat settings that the row states.
+        experiment: The experiment that they and the fixed settings define.
         where: "file:line: " for messages.
         followed: The settings that follow the data.
     """
@@ -32,13 +32,13 @@ class Row:
     followed: Mapping[str, Any] = field(default_factory=dict)
 
     def following(self, world: World) -> Self:
-        """Return the row with what nobody stated made to follow the data."""
+        """Return the row in which the settings that were not stated follow the data."""
         now = self.experiment.following(world)
         before, after = self.experiment.settings(), now.settings()
         return replace(self, experiment=now, followed={k: v for k, v in after.items() if v != before[k]})
 
     def resolved(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Return this row's value of every key, stated by it or not."""
+        """Return this row's value of every key, including keys that the row does not state."""
         settings = self.experiment.settings()
         return {key: settings[key] for key in keys}
 
@@ -46,7 +46,7 @@ class Row:
         """Check the bounds that depend on the number of classes.
 
         Raises:
-            UsageError: A knob exceeds what this number allows.
+            UsageError: A knob is above the limit for this number.
         """
         try:
             self.experiment.check_classes(classes)
@@ -60,10 +60,10 @@ def stated_keys(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def check_distinct(rows: Sequence[Row]) -> None:
-    """Check that no two rows are the same trial or bear the same name.
+    """Check that no two rows have the same settings or the same name.
 
     Raises:
-        UsageError: Two do.
+        UsageError: Two rows do.
     """
     keys = stated_keys(rows)
     for index, row in enumerate(rows):

@@ -23,7 +23,7 @@ class Search(Knobs):
     """How settings are proposed.
 
     `first_try` is `paper` (the papers' setting), `none`, or a list of `paper` and of settings
-    such as `{rescom.temperature: 0.1}`: the papers' with other values.
+    such as `{rescom.temperature: 0.1}`: the papers' setting with these values changed.
     """
 
     called: ClassVar[str] = "a setting of `search`"
@@ -60,21 +60,21 @@ class Search(Knobs):
 
     @property
     def is_open(self) -> bool:
-        """Whether the objective depends on the data."""
+        """Whether the data determine the objective."""
         return self.objectives == (AUTO,)
 
     def directions(self) -> list[Literal["minimize", "maximize"]]:
-        """Return each objective's direction, as Optuna names it."""
+        """Return each objective's direction, by Optuna's name."""
         return ["minimize" if objective == SECONDS else "maximize" for objective in self.objectives]
 
     def check_groups(self, groups: Collection[str]) -> None:
-        """Check that the data has the classes of the objectives.
+        """Check that the data have classes in the groups of the objectives.
 
         Args:
             groups: The groups among many, medium and few that have classes.
 
         Raises:
-            UsageError: It does not.
+            UsageError: The group of an objective has no classes.
         """
         for objective in self.objectives:
             check_groups(objective, groups)
@@ -190,7 +190,7 @@ class Stop(Knobs):
 
 @dataclass(frozen=True)
 class TrialResources(Knobs):
-    """Resources of one trial, and where its metrics go; a continued run may have others."""
+    """Resources of one trial, and its logger; a continued run may change them."""
 
     called: ClassVar[str] = "a setting of `trial`"
 
@@ -201,7 +201,11 @@ class TrialResources(Knobs):
     )
     retries: int = knob(1, "", "retries of a trial after crashes without a new epoch in between", low=0, high=100)
     logger: str = knob(
-        "tensorboard", "", "where metrics go, beside the run folder", choices=tuple(LOGGERS), dotted=True
+        "tensorboard",
+        "",
+        "where metrics are logged, in addition to the run folder",
+        choices=tuple(LOGGERS),
+        dotted=True,
     )
 
     def __post_init__(self) -> None:
@@ -214,10 +218,10 @@ class TrialResources(Knobs):
             )
 
     def check_cores(self) -> None:
-        """Check that a trial fits a cluster of this machine alone.
+        """Check that a trial fits a cluster that consists of this machine only.
 
         Raises:
-            UsageError: It needs more CPU cores than the machine has.
+            UsageError: The trial needs more CPU cores than the machine has.
         """
         wanted, cores = self.workers * self.cpus_per_worker, os.cpu_count() or 1
         if wanted > cores and not named_cluster():

@@ -26,12 +26,12 @@ METHODS, ROW = "methods", "row"
 
 @dataclass(frozen=True)
 class FirstTrial:
-    """A trial that is to run before the sampler proposes any.
+    """A trial that runs before the sampler proposes any.
 
     Attributes:
-        params: Its value of everything `suggest` draws.
+        params: Its value of every parameter that `suggest` draws.
         paper: Whether it is the papers' setting.
-        name: What tables call it, or "".
+        name: Its name in tables, or "".
     """
 
     params: Mapping[str, Any]
@@ -41,19 +41,19 @@ class FirstTrial:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What to explore, what is fixed, and how the search runs.
+    """The explored knobs, the fixed settings, and how the search runs.
 
     Attributes:
-        path: The file it was read from.
-        alternatives: The sequences of methods to choose among; one where the file names one.
-        rows: The settings to try instead of drawing any, in order.
+        path: The file that it was read from.
+        alternatives: The sequences of methods that the search chooses from; only one if the file names one.
+        rows: The settings to try, in order, if no settings are drawn.
         classes: Number of classes, K, for bounds that depend on it; 0 before `bind`.
-        followed: What follows the data, a line each; see `Experiment.followed`.
-        search: Proposals.
-        stop: Early stopping.
-        trial: Resources of a trial.
-        finalists: What is trained again afterwards.
-        objective_by_data: Whether the file leaves the objective to the data; until `following` it is accuracy.
+        followed: The settings that follow the data, one line each; see `Experiment.followed`.
+        search: The block `search:`, how settings are proposed.
+        stop: The block `stop:`, early stopping.
+        trial: The block `trial:`, resources of a trial.
+        finalists: The block `finalists:`, the settings that are trained again after the search.
+        objective_by_data: Whether the data determine the objective; it is accuracy until `following` is called.
     """
 
     path: Path
@@ -73,10 +73,10 @@ class SearchSpace:
 
         Args:
             path: The YAML file.
-            overrides: `key=value` pairs laid over it: `search.trials`, `epochs`, `dataset`, …
+            overrides: `key=value` pairs that replace values of the file: `search.trials`, `epochs`, `dataset`, …
 
         Raises:
-            UsageError: Anything illegal, with file, line and the nearest right name.
+            UsageError: The file or a value is not valid; the message has the file, the line and the nearest valid name.
         """
         file = SettingsFile.read(path)
         parts = SpaceReader(file, overrides or {}).parts()
@@ -88,12 +88,12 @@ class SearchSpace:
 
     @property
     def base(self) -> Experiment:
-        """The first alternative's experiment; what all have in common can be read from it."""
+        """The first alternative's experiment; it has the settings that all alternatives have in common."""
         return self.alternatives[0].base
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
-        """Every explored knob of every alternative, each once."""
+        """Every explored knob of all alternatives, without duplicates."""
         found = {d.key: d for alternative in self.alternatives for d in alternative.dimensions}
         return tuple(found.values())
 
@@ -102,14 +102,14 @@ class SearchSpace:
         return [row.experiment for row in self.rows] or [a.base for a in self.alternatives]
 
     def suggest(self, trial: Draw) -> dict[str, Any]:
-        """Draw one trial's flat settings; every draw is legal by construction."""
+        """Draw one trial's flat settings; every draw is valid by construction."""
         if self.rows:
             row = self.rows[trial.suggest_int(ROW, 1, len(self.rows)) - 1]
             return dict(self.alternatives[0].fixed) | row.resolved(stated_keys(self.rows)) | dict(row.followed)
         return self._chosen(trial).suggest(trial, self.classes)
 
     def first_trials(self) -> list[FirstTrial]:
-        """Return the trials that run before any is drawn: the rows, or the papers' settings."""
+        """Return the trials that run before the first draw: the rows, or the papers' settings."""
         if self.rows:
             return [FirstTrial({ROW: number}, name=row.name) for number, row in enumerate(self.rows, start=1)]
         tries: list[FirstTrial] = []
@@ -122,11 +122,11 @@ class SearchSpace:
         return tries
 
     def moving(self) -> frozenset[str]:
-        """Return the explored knobs whose range can end at another explored knob."""
+        """Return the explored knobs whose upper bound can depend on another explored knob."""
         return frozenset(key for alternative in self.alternatives for key in alternative.moving(self.classes))
 
     def grid_points(self) -> list[dict[str, Any]]:
-        """Return the value of everything `suggest` draws at every legal point of the grid.
+        """Return the value of every parameter that `suggest` draws, at every valid point of the grid.
 
         Raises:
             UsageError: A knob has a range instead of values.
@@ -134,16 +134,16 @@ class SearchSpace:
         return [self._choice(a) | point for a in self.alternatives for point in a.grid(self.classes)]
 
     def bind(self, classes: int, tail: LongTail | None = None, *, follow: bool = True) -> Self:
-        """Return the space for a data set: what follows it set, the bounds and the papers' point checked.
+        """Return the space for a data set: set the values that follow it, check the bounds and the papers' setting.
 
         Args:
             classes: Number of classes, K.
-            tail: Class counts of the training set; None: nothing follows the number of images.
-            follow: Whether what nobody stated follows the data; a search that was begun without does not.
+            tail: Class counts of the training set; None: no value follows the number of images.
+            follow: Whether values that were not stated follow the data; False for a search that began without this.
 
         Raises:
-            UsageError: A range that other knobs rule out, or (with `first_try: paper`) a
-                range that leaves the papers' value out; a row that is not legal.
+            UsageError: A range has no valid value with the other knobs, or (with `first_try: paper`) does not
+                contain the papers' value, or a row is not valid.
         """
         bound_space = replace(self, classes=classes)
         if follow:
@@ -158,10 +158,10 @@ class SearchSpace:
         return bound_space._with_whole_grid() if SAMPLERS[self.search.sampler] is None else bound_space
 
     def check_builds(self, tail: LongTail) -> None:
-        """Check that the methods can be built with every choice that is explored; see `legality`.
+        """Check that the methods can be built with every explored choice; see `legality`.
 
         Raises:
-            UsageError: One cannot be built.
+            UsageError: A method cannot be built.
         """
         for alternative in self.alternatives:
             check_builds(alternative, tail)
@@ -175,11 +175,11 @@ class SearchSpace:
         return replace(suited, followed=tuple(lines))
 
     def planned_epochs(self, tail: LongTail) -> int:
-        """Return how many epochs the longest trial reports."""
+        """Return the number of epochs that the longest trial reports."""
         return max(experiment.planned_epochs(tail) for experiment in self.experiments())
 
     def headings(self) -> dict[str, str]:
-        """Return a column heading for each setting in which trials differ, by its full name."""
+        """Return a column heading, by full name, for each setting in which trials differ."""
         keys = stated_keys(self.rows) or tuple(dimension.key for dimension in self.dimensions)
         names = {key: self._heading(key) for key in keys}
         repeated = {name for name in names.values() if list(names.values()).count(name) > 1}
@@ -192,7 +192,7 @@ class SearchSpace:
         return known[owner].knobs.specs()[name].symbol or name if owner in known else name or key
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the resolved space for `config.yaml`: what a continued search must have alike."""
+        """Return the resolved space for `config.yaml`: what must be equal when a search is continued."""
         known: dict[str, Any] = {
             "settings": self.base.settings(),
             "explore": {dimension.key: dimension.describe() for dimension in self.dimensions},
@@ -204,7 +204,7 @@ class SearchSpace:
         return known
 
     def _check_together(self, file: SettingsFile) -> None:
-        """Refuse what cannot work together; see `ltray.space.compatibility`."""
+        """Refuse settings that cannot be combined; see `ltray.space.compatibility`."""
         contents = {LISTED if d.among is not None else CONTINUOUS: d.where for d in reversed(self.dimensions)}
         for dimension in (d for alternative in self.alternatives for d in alternative.conditional()):
             contents[CONDITIONAL] = dimension.where
@@ -229,7 +229,7 @@ class SearchSpace:
                 raise UsageError(f"{self.path}: {who} cannot be tried: {error}.") from error
 
     def _with_whole_grid(self) -> Self:
-        """Return the space with as many trials as its grid and its first tries have points."""
+        """Return the space with one trial for each point of its grid and of its first tries."""
         points = self.grid_points()
         count = len(points) + sum(dict(first.params) not in points for first in self.first_trials())
         if count > self.search.trials:

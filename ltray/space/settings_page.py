@@ -31,7 +31,7 @@ SECTIONS: tuple[tuple[str, type[Knobs], str], ...] = (
         "When a trial ends early. In the file `stop: {rule: asha}`, on the command line `stop.rule=asha`. "
         "More in [early-stopping.md](early-stopping.md).",
     ),
-    ("trial", TrialResources, "What a trial occupies: `trial.workers=2`. `ltray.train` has the option `--workers`."),
+    ("trial", TrialResources, "The resources of a trial: `trial.workers=2`. `ltray.train` has the option `--workers`."),
     (
         "finalists",
         Finalists,
@@ -47,9 +47,9 @@ def markdown() -> str:
         "# Settings",
         "",
         "Written by `python -m ltray.space` from the declarations in `ltray/`. The knobs of the methods are in",
-        "[methods.md](methods.md). A setting that the last column leaves without an effect is an error where it is",
-        "given. A search-space file also has `dataset:`, `methods:`, `explore:` (ranges), `rows:` (given settings) and",
-        "`fix:` (values for all trials).",
+        "[methods.md](methods.md). The last column states when a setting has an effect; giving a setting without an",
+        "effect is an error. A search-space file also has `dataset:`, `methods:`, `explore:` (ranges), `rows:` (given",
+        "settings) and `fix:` (values for all trials).",
     ]
     for heading, declared, introduction in SECTIONS:
         lines += ["", f"## {heading}", "", introduction, "", *markdown_table(FIELD_HEADINGS, field_rows(declared))]

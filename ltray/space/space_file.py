@@ -27,16 +27,16 @@ from ltray.stage import Method
 BLOCKS: dict[str, type[Knobs]] = {"search": Search, "stop": Stop, "trial": TrialResources, "finalists": Finalists}
 KEYS = ("dataset", "methods", "explore", "rows", "fix", *BLOCKS)
 DRAWING = ("sampler", "trials", "seed", "first_try", "warm_start")
-"""Settings of `search:` that mean nothing where nothing is drawn."""
+"""Settings of `search:` that have no effect if no setting is drawn."""
 AMONG, EXPLORE = "among", "explore"
 
 
 class SpaceReader:
-    """Turns a file and overrides into the parts of a `SearchSpace`.
+    """Reads a file and overrides into the parts of a `SearchSpace`.
 
     Args:
         file: The file.
-        overrides: `key=value` pairs laid over it; `explore.<knob>` replaces a range.
+        overrides: `key=value` pairs that replace values of the file; `explore.<knob>` replaces a range.
 
     Raises:
         UsageError: An unknown part, method or setting.
@@ -52,7 +52,7 @@ class SpaceReader:
         chosen = given.pop("methods", file.values.get("methods"))
         self.choices = self._choices(chosen)
         self.methods = list(dict.fromkeys(name for sequence in self.choices for name in sequence))
-        # The file may name knobs of methods that the command line's choice leaves out.
+        # The file may name knobs of methods that the command line does not select.
         known = self._choices(file.values.get("methods", chosen))
         self.is_choice = len(known) > 1 or len(self.choices) > 1
         own = [self.known[name] for name in self.methods]
@@ -80,7 +80,7 @@ class SpaceReader:
         return {"alternatives": alternatives, "rows": ()} | blocks
 
     def _choices(self, written: Any) -> list[tuple[str, ...]]:
-        """Return the sequences of methods, by their names: one, or those of `{among: [...]}`; note the methods."""
+        """Return the sequences of methods, by name: one, or those of `{among: [...]}`; store the methods."""
         where = self.file.where("methods")
         listed = [written]
         if isinstance(written, dict):
@@ -102,7 +102,7 @@ class SpaceReader:
         return found
 
     def _full_keys(self, key: str, owners: Mapping[str, Iterable[str]], where: str = "") -> list[str]:
-        """Return the full name of a key; under a choice of methods a knob that all have is meant of each first one."""
+        """Return the full name of a key; with a choice of methods, a common knob is that of each first method."""
         if self.is_choice and key in Recipe.specs():
             return list(dict.fromkeys(f"{sequence[0]}.{key}" for sequence in self.choices))
         try:
@@ -116,8 +116,8 @@ class SpaceReader:
         """Return settings by full name, each in its declared type.
 
         Args:
-            written: As they stand in the file or on the command line.
-            owners: Who may own them.
+            written: The settings as written in the file or on the command line.
+            owners: The methods and blocks that they may belong to.
             where: Returns the place of a key, for messages.
         """
         found: dict[str, Any] = {}
@@ -134,7 +134,7 @@ class SpaceReader:
         return found
 
     def _fixed(self) -> dict[str, Any]:
-        """Return the flat settings that all trials share, but for `methods`."""
+        """Return the flat settings that all trials share, without `methods`."""
         if DATASET not in self.file.values | self.overrides:
             raise UsageError(f"{self.file.path}: `dataset` is missing; name one, such as `dataset: cifar100-lt`.")
         fixed: dict[str, Any] = {DATASET: self.overrides.get(DATASET)}
@@ -150,7 +150,7 @@ class SpaceReader:
         return fixed | {k: v for k, v in self.overrides.items() if k.partition(".")[0] not in BLOCKS}
 
     def _objective(self, fixed: Mapping[str, Any], search: Search) -> dict[str, str]:
-        """Return the setting by which every trial keeps its best epoch: the first objective."""
+        """Return the setting that determines every trial's best epoch: the first objective."""
         if OBJECTIVE in fixed:
             where = "" if OBJECTIVE in self.overrides else self.file.where(f"fix.{OBJECTIVE}")
             raise UsageError(
@@ -177,7 +177,7 @@ class SpaceReader:
         return {METHOD_LIST: [self.known[name].reference for name in sequence]}
 
     def _base(self, own: Mapping[str, Any], dimensions: Sequence[Dimension]) -> Experiment:
-        """Return the experiment of the fixed settings, but for those that have an effect only with some draws."""
+        """Return the experiment of the fixed settings, without those that have an effect only with some draws."""
         explored = {dimension.key: dimension for dimension in dimensions}
         always = dict(own)
         for key in own:
@@ -195,7 +195,7 @@ class SpaceReader:
         return self._experiment(always, "")
 
     def _ranges(self, fixed: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
-        """Return what to explore: where it stands and the range, by the knob's full name."""
+        """Return the explored knobs: place in the file and range, by the knob's full name."""
         knobs = {name: list(names) for name, names in self.file_owners.items() if name not in ("", "dataset")}
         whole: dict[str, tuple[str, Any]] = {}
         single: dict[str, tuple[str, Any]] = {}
@@ -216,7 +216,7 @@ class SpaceReader:
         return whole | single
 
     def _written_ranges(self) -> list[tuple[str, Any, str, bool]]:
-        """Return key, range, place and whether it is the command line's of what `explore` states, those last."""
+        """Return each entry of `explore`: key, range, place, whether it is from the command line (last)."""
         if self.file.values.get(EXPLORE) == AUTO:
             listed = dict.fromkeys(self.methods, AUTO)
         else:
@@ -225,11 +225,11 @@ class SpaceReader:
         return found + [(key, content, f"{EXPLORE}.{key}=…: ", True) for key, content in self.ranges.items()]
 
     def _experiment(self, settings: Mapping[str, Any], part: str) -> Experiment:
-        """Build the experiment of some settings; a mistake is shown where it stands.
+        """Build the experiment of some settings; an error message names the place in the file.
 
         Args:
             settings: Flat settings.
-            part: Dotted path of the part of the file that states them besides `fix`, or "".
+            part: Dotted path of the part of the file, other than `fix`, that states them, or "".
         """
         try:
             return Experiment.from_settings(settings)
@@ -237,7 +237,7 @@ class SpaceReader:
             raise UsageError(f"{self._line_of(str(error), part)}{error}") from error
 
     def _line_of(self, message: str, part: str) -> str:
-        """Return "file:line: " of the key that a message is about."""
+        """Return "file:line: " of the key that a message refers to."""
         for place in filter(None, (part, "fix")):
             for line in self.file.lines:
                 if line.startswith(f"{place}.") and line.rpartition(".")[2] in message:
@@ -248,7 +248,7 @@ class SpaceReader:
 
     def _mapping(self, key: str) -> dict[str, Any]:
         value = self.file.values.get(key)
-        if value is None:  # `fix:` with nothing but comments below it
+        if value is None:  # `fix:` with only comments below it
             return {}
         if not isinstance(value, dict):
             raise UsageError(
@@ -286,7 +286,7 @@ class SpaceReader:
         return Row(content.get(NAME, ""), stated, self._experiment({**fixed, **stated}, part), where)
 
     def _without_drawing(self, blocks: Mapping[str, Any], count: int) -> dict[str, Knobs]:
-        """Return the blocks as rows need them: one trial each and, unless `stop` is stated, no early stopping."""
+        """Return the blocks for a search over rows: one trial per row, no early stopping unless `stop` is stated."""
         for key in DRAWING:
             if key in self._mapping("search") or f"search.{key}" in self.overrides:
                 raise UsageError(
@@ -341,7 +341,7 @@ class SpaceReader:
             raise UsageError(f"{where}{error}") from error
 
     def _check_lengths(self, alternatives: Sequence[Alternative], stop: Knobs) -> None:
-        """Refuse what early stopping cannot compare: trials of other lengths at equal epochs."""
+        """Refuse trials of different lengths if early stopping compares them at equal epochs."""
         if getattr(stop, "rule", "none") == "none":
             return
         for dimension in (d for alternative in alternatives for d in alternative.dimensions):

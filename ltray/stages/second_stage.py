@@ -25,11 +25,11 @@ class SecondStageKnobs(Recipe):
     features: str = knob(
         "shifting",
         "",
-        "shifting: of augmented images, BatchNorm moves with them (official codes); fixed: BatchNorm as trained; "
+        "shifting: of augmented images, BatchNorm adapts to them (official codes); fixed: BatchNorm as trained; "
         "cached: of plain images, computed once, so that a trial takes seconds",
         choices=("shifting", "fixed", "cached"),
     )
-    class_run: int = knob(4, "", "images in a row of a class drawn", low=1, high=64, tried=(4,))
+    class_run: int = knob(4, "", "consecutive images from each drawn class", low=1, high=64, tried=(4,))
     long_epoch: bool = knob(False, "", "whether an epoch has n_max·K draws (MiSLAS) instead of N (cRT, LWS)")
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {

@@ -1,7 +1,7 @@
-"""Who proposes settings: Optuna's samplers, each made a function of the study's record.
+"""Samplers: Optuna's samplers, each as a function of the study's record.
 
-A sampler is built anew for every proposal, from a seed of its own and what the study holds.
-A resumed search therefore proposes what an undisturbed one would from the same record.
+Every proposal builds a new sampler from its own seed and the content of the study.
+With the same record, a resumed search therefore makes the same proposal as an uninterrupted one.
 """
 
 import warnings
@@ -21,14 +21,14 @@ GIVEN = "given"  # mark of a trial in the study
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a sampler is built from.
+    """The inputs from which a sampler is built.
 
     Attributes:
-        number: Proposals before this one.
-        sampled: How many of them a sampler made; the others were given.
-        ranges: What the study holds for a trial, where that is alike for all trials.
+        number: Number of proposals before this one.
+        sampled: Number of those that a sampler made; the others were given.
+        ranges: The distributions of a trial in the study, if they are equal for all trials.
         earlier: Trials of earlier studies.
-        seed: Of the search's proposals.
+        seed: The seed of the search's proposals.
     """
 
     number: int
@@ -39,17 +39,17 @@ class Proposal:
 
     @property
     def varying(self) -> dict[str, BaseDistribution]:
-        """The ranges that hold more than one value."""
+        """The ranges that contain more than one value."""
         return {name: held for name, held in self.ranges.items() if not held.single()}
 
     @property
     def own_seed(self) -> int:
-        """A seed of this proposal alone."""
+        """The seed of this proposal."""
         return (self.seed * 1_000_003 + self.number) % 2**32
 
 
 def is_given(trial: FrozenTrial) -> bool:
-    """Return whether a trial's setting was given and not drawn by a sampler."""
+    """Return whether a trial's setting was given instead of drawn by a sampler."""
     return GIVEN in trial.user_attrs
 
 
@@ -58,7 +58,7 @@ def new_sampler(name: str, proposal: Proposal) -> BaseSampler | None:
 
     Args:
         name: A key of `SAMPLERS`.
-        proposal: What it is built from.
+        proposal: The inputs of the sampler.
 
     Raises:
         UsageError: No sampler has this name.
@@ -72,8 +72,8 @@ def new_sampler(name: str, proposal: Proposal) -> BaseSampler | None:
 class QuasiRandom(QMCSampler):
     """Scrambled Sobol points: the n-th proposal is the n-th point of one sequence.
 
-    Optuna's class counts in the study how many points it gave out, before it gives one: a
-    kill in between loses a point. It also draws its first trial at random.
+    Optuna's class stores in the study how many points it has used, before it returns a point: if the
+    process is killed in between, a point is lost. It also draws its first trial at random.
     """
 
     def __init__(self, proposal: Proposal) -> None:
@@ -81,7 +81,7 @@ class QuasiRandom(QMCSampler):
         self._proposal = proposal
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return the whole space, for the first trial too."""
+        """Return the complete space, also for the first trial."""
         return dict(self._proposal.ranges)
 
     def _find_sample_id(self, study: optuna.Study, search_space: dict[str, BaseDistribution]) -> int:
@@ -89,7 +89,7 @@ class QuasiRandom(QMCSampler):
 
 
 class Gaussian(GPSampler):
-    """A Gaussian process over the whole space; its first ten trials are random."""
+    """A Gaussian process over the complete space; its first ten trials are random."""
 
     def __init__(self, proposal: Proposal) -> None:
         super().__init__(seed=proposal.own_seed)
@@ -103,10 +103,10 @@ class Gaussian(GPSampler):
 class Evolution(CmaEsSampler):
     """CMA-ES whose state is computed from the record.
 
-    Optuna's class keeps it pickled in the study; a study is never unpickled here. A
-    generation consists of the first trials that ended of those drawn from it. Trials that
+    Optuna's class stores a pickle of it in the study; ltray never unpickles a study. A
+    generation consists of the first trials to end among those drawn from it. Trials that
     were stopped count with their last value: only ranks within a generation matter, and a
-    stopped trial ranks below those that went on.
+    stopped trial ranks below those that continued.
     """
 
     def __init__(self, proposal: Proposal) -> None:

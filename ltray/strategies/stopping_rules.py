@@ -1,4 +1,4 @@
-"""Which trials go on: rules over nothing but what the study records, so that a restart changes no decision."""
+"""Which trials continue: rules that depend only on the study's record, so that a restart changes no decision."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,23 +11,23 @@ import numpy as np
 Records = Mapping[int, Mapping[int, float]]
 """Finite values by finished epochs, by trial number; those of ended trials stay."""
 
-LEAST_OTHERS = 3  # trials that the median rule compares with, at least
+LEAST_OTHERS = 3  # the least number of other trials for the median rule
 
 
 class Rule(Protocol):
-    """Decides on a trial each time that it reports."""
+    """Decides whether a trial continues, each time that the trial reports."""
 
     def should_continue(self, number: int, epoch: int, records: Records) -> bool:
-        """Return whether trial `number`, whose value after `epoch` epochs is among `records`, trains on."""
+        """Return whether trial `number`, whose value after `epoch` epochs is in `records`, continues."""
         ...
 
 
 @dataclass(frozen=True)
 class SuccessiveHalving:
-    """Asynchronous successive halving, in the form that stops and never waits.
+    """Asynchronous successive halving, in the variant that stops trials and never waits.
 
-    At a rung a trial goes on if its value is not below the (1 − 1/η) quantile, linearly
-    interpolated, of those that other trials had there before it; the first one always does.
+    At a rung, a trial continues if its value is not below the (1 − 1/η) quantile, linearly
+    interpolated, of the values of the trials that reached the rung before it; the first one always continues.
 
     Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020, sec.
     3; the stopping form and the quantile are those of Ray's ASHAScheduler.
@@ -41,7 +41,7 @@ class SuccessiveHalving:
     keep_one_in: int
 
     def should_continue(self, number: int, epoch: int, records: Records) -> bool:
-        """Decide; between rungs every trial goes on."""
+        """Decide; between rungs, every trial continues."""
         if epoch not in self.rungs:
             return True
         others = [values[epoch] for other, values in records.items() if other != number and epoch in values]
@@ -52,20 +52,20 @@ class SuccessiveHalving:
 
 @dataclass(frozen=True)
 class HyperBand:
-    """Asynchronous HyperBand: brackets of successive halving that begin at later and later rungs.
+    """Asynchronous HyperBand: brackets of successive halving, each with a later first rung.
 
-    With k rungs there are k + 1 brackets, the last without any; their shares of the trials
-    are those of HyperBand. A trial's bracket is a function of its number, and a bracket's
-    trials are compared among themselves. No trial is ever paused, as in synchronous
-    HyperBand: what is lost is the guarantee that exactly 1/η of a rung goes on, what is
-    gained is that no worker waits. Under the sampler `tpe` this resembles BOHB but is not
-    it: BOHB's model sees the results of the longest budget that has enough of them, Optuna's
-    TPE ranks all trials, stopped ones behind those that came further.
+    With k rungs there are k + 1 brackets, the last one without rungs; their shares of the trials
+    are those of HyperBand. A trial's bracket is a function of its number, and trials are
+    compared only within their bracket. Unlike synchronous HyperBand, no trial is ever
+    paused: no worker waits, but there is no guarantee that exactly 1/η of the trials at a rung
+    continue. With the sampler `tpe`, this resembles BOHB but is not equal to it: BOHB's model uses the
+    results of the longest budget that has enough of them, while Optuna's TPE ranks all trials, with
+    stopped trials below those that trained for longer.
 
     Source: Li et al., Hyperband, JMLR 2018, algorithm 1, for the shares.
 
     Attributes:
-        rungs: Epochs at which trials are compared, ascending; of the first bracket all.
+        rungs: Epochs at which trials are compared, ascending; the first bracket has all of them.
         keep_one_in: η.
     """
 
@@ -85,7 +85,7 @@ class HyperBand:
         return [math.ceil((count + 1) / (left + 1) * self.keep_one_in**left) for left in range(count, -1, -1)]
 
     def brackets(self, trials: int) -> list[int]:
-        """Return the bracket of each of the first `trials` trials: always the one that lacks most of its share."""
+        """Return the bracket of each of the first `trials` trials: the one that is furthest below its share."""
         shares = self.shares()
         given, found = [0] * len(shares), []
         for number in range(trials):
@@ -101,10 +101,10 @@ class MedianStopping:
     """The median stopping rule.
 
     A trial stops after an epoch if its best value so far is below the median, over the other
-    trials that came as far, of the mean of their values up to that epoch.
+    trials that have reached that epoch, of the mean of their values up to it.
 
-    Source: Golovin et al., Google Vizier, KDD 2017, sec. 3.2.1; there the others are the
-    completed trials, of which a search with early stopping has few.
+    Source: Golovin et al., Google Vizier, KDD 2017, sec. 3.2.1. There, the other trials are the
+    completed ones; a search with early stopping has few of them.
 
     Attributes:
         first_rung: Epochs before the first decision.
@@ -113,7 +113,7 @@ class MedianStopping:
     first_rung: int
 
     def should_continue(self, number: int, epoch: int, records: Records) -> bool:
-        """Decide; with fewer than three others to compare with, every trial goes on."""
+        """Decide; with fewer than three other trials to compare with, every trial continues."""
         means = [
             fmean(value for at, value in values.items() if at <= epoch)
             for other, values in records.items()
@@ -126,12 +126,12 @@ class MedianStopping:
 
 @dataclass(frozen=True)
 class StoppingRule:
-    """What a name of `stop.rule` means.
+    """The properties of a rule named in `stop.rule`.
 
     Attributes:
         settings: The settings of `stop:` that have an effect with it.
-        new: Builds the rule from the rungs (epochs, ascending) and η; None where it stops no trial.
-        describe: Returns in words what happens to a trial, from the rungs, η and the epochs of a run.
+        new: Builds the rule from the rungs (epochs, ascending) and η; None if it stops no trial.
+        describe: Returns a description of what happens to a trial, from the rungs, η and the epochs of a run.
         population: Whether trials train together and copy one another; see `ltray.study.population`.
     """
 

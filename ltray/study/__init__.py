@@ -1,17 +1,17 @@
-"""The search's record and its decisions: who proposes, who goes on, what it may spend.
+"""The record of a search and its decisions: proposals, which trials continue, the budget.
 
-* `budget`: limit of a search and what it has used.
+* `budget`: the limit of a search and what it has used.
 * `cost`: expected hours and disk use.
 * `dry_run`: the checks of `--dry-run`.
 * `population`: population based training.
-* `progress`: what a trial has reached.
+* `progress`: the state that a trial has reached.
 * `redraw`: trials whose draw was interrupted.
 * `short_runs`: a trial of several short runs.
 * `storage`: the database of a study.
 * `study`: the record of a search.
 * `study_file`: the file of a study.
 * `trial_digest`: digests of trials.
-* `trial_plan`: epochs of trials and where they are compared.
+* `trial_plan`: epochs of trials and the epochs at which they are compared.
 * `warm_start`: trials of earlier searches.
 * `_compat`: private parts of other packages.
 """

@@ -1,7 +1,7 @@
-"""The private parts of Optuna, in one place; tried with Optuna 5.0.
+"""The private parts of Optuna that ltray uses, in one place; tested with Optuna 5.0.
 
-Optuna's samplers have no public way to be functions of the record, so some of their methods are replaced, and ids in a
-storage have no public name. `check_samplers` refuses a version of Optuna that would no longer call those methods.
+Optuna has no public way to make a sampler a function of the record, so that ltray replaces some of its methods; ids in
+a storage have no public name. `check_samplers` refuses a version of Optuna that would not call those methods.
 """
 
 import logging
@@ -45,7 +45,7 @@ check_samplers()
 
 
 def storage_of(study: optuna.Study) -> BaseStorage:
-    """Return where a study is kept."""
+    """Return the storage of a study."""
     return study._storage
 
 
@@ -65,20 +65,20 @@ def study_of_trial(storage: InMemoryStorage, trial_id: int) -> int:
 
 
 def live(study: optuna.Study, trial: FrozenTrial) -> optuna.Trial:
-    """Return a trial of a study, as it was read, as one that can be written to."""
+    """Return a trial of a study that can be written to, from one that was read."""
     return optuna.Trial(study, trial._trial_id)
 
 
 def as_recorded(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial:
-    """Return what a study's storage holds of a trial."""
+    """Return a trial as the study's storage contains it."""
     return study._storage.get_trial(trial._trial_id)
 
 
 def fix_parameters(study: optuna.Study, trial: FrozenTrial, values: Mapping[str, Any]) -> None:
-    """Let an unfinished trial of a study take these values, by parameter, when it asks for them."""
+    """Make an unfinished trial of a study use these values, by parameter, when it draws them."""
     study._storage.set_trial_system_attr(trial._trial_id, "fixed_params", dict(values))
 
 
 def silence_gaussian_process() -> None:
-    """Leave out Optuna's note that an optional package would save a second for each proposal."""
+    """Suppress Optuna's note that an optional package would save a second per proposal."""
     logging.getLogger("optuna._gp.batched_lbfgsb").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What a search may spend, and the durable record of what it has spent."""
+"""The budget of a search, and the durable record of what the search has used."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -15,12 +15,12 @@ UNITS = {"h": "hours", "min": "minutes", "gpuh": "GPU hours", "cpuh": "CPU hours
 
 @dataclass
 class Spent:
-    """What the commands of one search have used up together.
+    """The total that all commands of one search have used.
 
     Attributes:
         seconds: Wall clock.
-        cpu_seconds: Seconds times the CPU cores that running trials held.
-        gpu_seconds: Seconds times the GPUs that running trials held.
+        cpu_seconds: Seconds times the CPU cores of running trials.
+        gpu_seconds: Seconds times the GPUs of running trials.
     """
 
     seconds: float = 0.0
@@ -32,7 +32,7 @@ class Spent:
         """Read the record in a run folder; zero if there is none.
 
         Raises:
-            UsageError: It is damaged.
+            UsageError: The record is damaged.
         """
         path = RunFolder(folder).spent_file
         if not path.exists():
@@ -43,7 +43,7 @@ class Spent:
             return cls(**{name: float(value) for name, value in content.items()})
 
     def add(self, seconds: float, *, cpus: float, gpus: float) -> None:
-        """Count a stretch of time in which running trials held so many CPU cores and GPUs."""
+        """Add a period of time during which running trials had these numbers of CPU cores and GPUs."""
         self.seconds += seconds
         self.cpu_seconds += seconds * cpus
         self.gpu_seconds += seconds * gpus
@@ -55,10 +55,10 @@ class Spent:
 
 @dataclass(frozen=True)
 class Budget:
-    """A limit of a search over all its commands, those that were killed included.
+    """The limit of a search over all its commands, including commands that were killed.
 
     Attributes:
-        amount: How much, > 0.
+        amount: The amount, > 0.
         unit: A key of `UNITS`.
     """
 
@@ -70,7 +70,7 @@ class Budget:
         """Read `2h`, `90min`, `8gpuh`, `8cpuh` or `40trials`.
 
         Raises:
-            UsageError: Another unit, or an amount that is not positive.
+            UsageError: The unit is another one, or the amount is not positive.
         """
         match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]+)", text.strip().lower())
         if match is None:
@@ -93,11 +93,11 @@ class Budget:
 
     @property
     def trials(self) -> int | None:
-        """How many trials may begin, or None where time is counted."""
+        """The number of trials that may begin, or None if the budget is a time."""
         return int(self.amount) if self.unit == "trials" else None
 
     def is_spent(self, spent: Spent) -> bool:
-        """Return whether the time is used up; trials are counted in the study."""
+        """Return whether the time is used up; the study counts the trials."""
         used = {
             "h": spent.seconds / 3600,
             "min": spent.seconds / 60,

@@ -1,4 +1,4 @@
-"""What a search will take, from measured steps: hours, with early stopping, and disk."""
+"""The expected cost of a search, from measured steps: hours, with early stopping, and disk space."""
 
 import io
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from ltray.experiment import Experiment
 from ltray.stage import Stage
 
 KEPT = 2  # checkpoints of a trial: its best and its newest
-LOG_BYTES = 2_000  # an epoch in result.json and TensorBoard's events, as seen on real searches
+LOG_BYTES = 2_000  # per epoch in result.json and TensorBoard's events, measured in real searches
 
 
 @dataclass(frozen=True)
 class TrialCost:
-    """What one trial takes.
+    """The cost of one trial.
 
     Attributes:
         stages: The measured stages, in order.
@@ -36,12 +36,12 @@ class TrialCost:
 
     @property
     def epochs(self) -> int:
-        """How often it reports."""
+        """The number of epochs that it reports."""
         return sum(max(stage.epochs, 1) for stage in self.stages)
 
     @property
     def disk(self) -> int:
-        """Bytes that it leaves in its folder."""
+        """Bytes in its folder when it has ended."""
         return KEPT * self.checkpoint + LOG_BYTES * self.epochs
 
 
@@ -49,9 +49,9 @@ def measure(experiment: Experiment, data: ImageData, device: torch.device) -> Tr
     """Build an experiment's stages and time a few steps of each on real data.
 
     Args:
-        experiment: What a trial trains.
+        experiment: The experiment of a trial.
         data: Its data set, on `device`.
-        device: Where to compute.
+        device: The device that computes.
 
     Raises:
         UsageError: The stages cannot be built.
@@ -68,7 +68,7 @@ def measure(experiment: Experiment, data: ImageData, device: torch.device) -> Tr
 
 
 def _followers(stage: Stage) -> int:
-    """Return the bytes of what a checkpoint holds beside the weights: SGD's momentum, and their average if any."""
+    """Return the bytes in a checkpoint in addition to the weights: SGD's momentum, and the weights' average if any."""
     optimizer = new_optimizer(stage)
     groups = optimizer.param_groups if optimizer else []
     trained: int = sum(p.numel() * p.element_size() for group in groups for p in group["params"])
@@ -76,11 +76,11 @@ def _followers(stage: Stage) -> int:
 
 
 def expected_share(rungs: Sequence[int], epochs: int, *, keep_one_in: int) -> float:
-    """Return the share of a trial's epochs that successive halving runs on the average.
+    """Return the share of a trial's epochs that successive halving runs on average.
 
     Args:
-        rungs: Epochs after which one in `keep_one_in` goes on, ascending, all below `epochs`.
-        epochs: Epochs of a whole run.
+        rungs: Epochs after which one in `keep_one_in` continues, ascending, all below `epochs`.
+        epochs: Epochs of a complete run.
         keep_one_in: η.
     """
     ends = [*rungs, epochs]

@@ -1,4 +1,4 @@
-"""`python -m ltray.tune --dry-run`: everything that is known about a search without training."""
+"""`python -m ltray.tune --dry-run`: prints a search's settings and estimated cost without training."""
 
 import platform
 import shutil
@@ -62,7 +62,7 @@ def print_dry_run(space: SearchSpace, data: ImageData, folder: Path, console: Co
 
 
 def check_workers(space: SearchSpace) -> None:
-    """Check that workers can share every batch and, on a cluster of this machine alone, that a trial fits.
+    """Check that every batch divides among the workers and, on a cluster of this machine only, that a trial fits.
 
     Raises:
         UsageError: A batch cannot be shared, or a trial does not fit.
@@ -121,7 +121,7 @@ def _print_fixed(space: SearchSpace, console: Console) -> None:
 
 
 def _measurable(space: SearchSpace) -> list[Experiment]:
-    """Return the experiments to measure: one a sequence of methods."""
+    """Return the experiments to measure: one per sequence of methods."""
     return [space.rows[0].experiment] if space.rows else space.experiments()
 
 
@@ -163,7 +163,7 @@ def _print_totals(
     cores = resources.cpus_per_worker
     kind, each = ("GPU", 1.0) if device.type == "cuda" else ("CPU", float(cores))
     epochs = max(item.cost.epochs for item in costed)
-    # A trial of several short runs has more epochs than its whole run alone.
+    # A trial of several short runs has more epochs than its complete run alone.
     seconds = sum(item.cost.seconds for item in costed) / len(costed) * plan.epochs / epochs
     whole = trials * seconds * each / 3600
     lines = [f"{trials} trials of {plan.epochs} epochs: about {hours(whole, kind)} without early stopping"]

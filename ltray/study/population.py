@@ -1,4 +1,4 @@
-"""Population based training: who copies whom between two generations, and with which settings it goes on."""
+"""Population based training: which member copies which other one after a generation, and its new settings."""
 
 import random
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from ltray.space.dimension import Dimension
 from ltray.space.method_choice import Alternative
 from ltray.space.search_space import SearchSpace
 
-FACTORS = (0.8, 1.2)  # by which a range's value is changed; Jaderberg et al., appendix A
+FACTORS = (0.8, 1.2)  # factors that change a value of a range; Jaderberg et al., appendix A
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A member that gives up its own training for a better one's.
+    """The decision that a member discards its own training and continues from a better member.
 
     Attributes:
-        source: Number of the trial whose weights it goes on with.
-        settings: What it goes on with: the source's settings, some of them changed.
+        source: Number of the trial whose weights it continues from.
+        settings: Its new settings: those of the source, some of them changed.
     """
 
     source: int
@@ -28,20 +28,20 @@ class Copy:
 
 @dataclass(frozen=True)
 class Population:
-    """All trials of a search, trained side by side and compared at the end of every generation.
+    """All trials of a search, trained in parallel and compared at the end of every generation.
 
-    Generations are synchronous: the worst copy the best when all have come as far. What is
-    decided is a function of the values, the settings and the seed, not of who was faster,
-    and a search that was resumed decides the same.
+    Generations are synchronous: the worst members copy the best ones when all have finished the
+    generation. The decisions are a function of the values, the settings and the seed, and do not
+    depend on which trial was faster; a resumed search makes the same decisions.
 
     Source: Jaderberg et al., Population Based Training of Neural Networks, 2017
     (arXiv:1711.09846): truncation selection, perturbation by 0.8 or 1.2.
 
     Attributes:
         every: Epochs of a generation.
-        epochs: Epochs of a whole run.
+        epochs: Epochs of a complete run.
         share: The share of the population that copies, and that may be copied.
-        seed: Of all choices.
+        seed: The seed of all random choices.
     """
 
     every: int
@@ -57,13 +57,13 @@ class Population:
     def copies(
         self, epoch: int, values: Mapping[int, float], settings: Mapping[int, Mapping[str, Any]], space: SearchSpace
     ) -> dict[int, Copy]:
-        """Return who copies whom after an epoch.
+        """Return which members copy which others after an epoch.
 
         Args:
             epoch: One of `ends`.
-            values: Value of every member that came so far, by trial number; at least one.
+            values: Value of every member that has reached the epoch, by trial number; at least one.
             settings: Its settings until then.
-            space: What is explored.
+            space: The explored knobs.
         """
         ranked = sorted(values, key=lambda number: (-values[number], number))
         count = min(max(round(self.share * len(ranked)), 1), len(ranked) // 2)
@@ -76,10 +76,10 @@ class Population:
 
 
 def check_population(space: SearchSpace) -> None:
-    """Check that a space suits population based training.
+    """Check that a space can be used with population based training.
 
     Raises:
-        UsageError: Nothing explored may change in mid-training, or there is no population.
+        UsageError: No explored knob may change during training, or there is only one member.
     """
     if not any(dimension.spec.dynamic for dimension in space.dimensions):
         raise UsageError(
@@ -92,9 +92,9 @@ def check_population(space: SearchSpace) -> None:
 
 
 def explore(settings: Mapping[str, Any], space: SearchSpace, chance: random.Random) -> dict[str, Any]:
-    """Return settings with every explored knob that may change in mid-training changed within its bounds.
+    """Return settings in which every explored knob that may change during training is changed within its bounds.
 
-    Where the change of one would rule out the value of another that has to stay, all stay.
+    If a change would make the value of a knob that may not change invalid, no knob changes.
     """
     alternative = next(a for a in space.alternatives if a.base.settings()["methods"] == list(settings["methods"]))
     changed = dict(settings)
@@ -114,7 +114,7 @@ def _changed(dimension: Dimension, value: Any, bound: float | None, chance: rand
     high = dimension.high if bound is None else min(dimension.high, bound)
     factor = chance.choice(FACTORS)
     new = value * factor
-    if dimension.integer:  # a step of one at least
+    if dimension.integer:  # change by at least one
         new = max(round(new), value + 1) if factor > 1 else min(round(new), value - 1)
     return min(max(new, dimension.low), high)
 

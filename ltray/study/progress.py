@@ -1,4 +1,4 @@
-"""What a trial of a search has reached: the epoch that stands for it, and what it cost."""
+"""The state that a trial of a search has reached: its best epoch, and its training time."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,24 +10,24 @@ from ltray.metrics import CHECKPOINT_SCORE, SECONDS, counted
 
 @dataclass(frozen=True)
 class TrialProgress:
-    """A trial's epochs, as far as they matter for a search; kept in the study.
+    """A summary of a trial's epochs for the search; stored in the study.
 
-    A trial stands for its best epoch, which is the one whose checkpoint is kept. All its
+    The result of a trial is that of its best epoch, whose checkpoint is kept. All its
     objectives are metrics of that one epoch, so that one model has all of them.
 
     Attributes:
         epoch: Last reported epoch, over all stages.
         seconds: Training time of all epochs.
-        best_epoch: The epoch that stands for the trial.
+        best_epoch: The epoch whose result is the trial's.
         score: Its checkpoint score.
         metrics: Its metrics of `ltray.metrics.COUNTED`, in [0, 1], such as "acc_few".
-        value: The first objective after `epoch`, or None where it is not known.
+        value: The first objective after `epoch`, or None if it is not known.
         continued: Last epoch after which early stopping let the trial continue.
         stopped: Epoch after which early stopping ended it, 0 before.
 
-    A continued search reports a trial's last epoch once more. It must not decide on that epoch again: more
-    trials are known by then. This record is one write, so that a driver that is killed has kept an epoch with
-    its value and its decision, or nothing of it.
+    A continued search reports a trial's last epoch again. It must not decide on that epoch again, because more
+    trials are known by then. This record is one write: if a driver is killed, the study contains an epoch with
+    its value and its decision, or nothing of the epoch.
     """
 
     epoch: int = 0
@@ -41,18 +41,18 @@ class TrialProgress:
 
     @classmethod
     def read(cls, text: str | None) -> Self:
-        """Read what `text` returned; None gives a trial's beginning."""
+        """Read the text that `text` returned; None gives the state of a trial that has not started."""
         return cls(**json.loads(text)) if text else cls()
 
     def text(self) -> str:
-        """Return it as a study keeps it."""
+        """Return the text that a study stores."""
         return json.dumps(asdict(self))
 
     def after(self, result: Mapping[str, Any], *, metric: str) -> "TrialProgress":
-        """Return what is reached after one more epoch.
+        """Return the state after one more epoch.
 
         Args:
-            result: What the epoch reported.
+            result: The report of the epoch.
             metric: The first objective, such as "val/acc_all".
         """
         prefix = metric.partition("/")[0]

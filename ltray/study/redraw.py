@@ -1,4 +1,4 @@
-"""Draws on a trial whose driver died between asking for it and drawing its last value."""
+"""Draws the settings of a trial whose driver died before it had drawn the last value."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ from ltray.study.study import SETTINGS, ask, keep_settings
 
 
 def undrawn(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the running trials without settings, in their order."""
+    """Return the running trials without settings, by number."""
     return [
         t for t in study.get_trials(deepcopy=False) if t.state == TrialState.RUNNING and SETTINGS not in t.user_attrs
     ]
 
 
 def redraw(study: optuna.Study, space: SearchSpace, frozen: FrozenTrial) -> tuple[optuna.Trial, dict[str, Any]]:
-    """Give a trial the settings it would have had, whatever part of them the study already holds.
+    """Give a trial the settings that it would have had without the interruption.
 
-    A sampler's later draws depend on its earlier ones, so the whole trial is drawn again on a copy of the record as it
-    was, and the values fixed in the real one.
+    A sampler's later draws depend on its earlier ones. Therefore all values of the trial are drawn again on a copy of
+    the record as it was, and then fixed in the real trial. The study may already contain some of them.
 
     Args:
         study: The study.

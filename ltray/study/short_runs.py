@@ -1,4 +1,4 @@
-"""A trial of several runs, each longer than the one before: short runs that a search compares."""
+"""A trial of several runs, each longer than the one before; a search compares trials by the short runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from ltray.experiment import Experiment
 from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 
 RUN, RUN_EPOCH, TOTAL = "run", "run_epoch", "total_epochs"
-A_RUN = 1000.0  # in the score of a checkpoint: more than stages and accuracies of a run can add up to
+A_RUN = 1000.0  # in the score of a checkpoint: above every sum of stages and accuracies of a run
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,20 @@ def train_runs(
     device: torch.device,
     pin: Pin | None = None,
 ) -> None:
-    """Train the runs of a trial one after another, from the session's checkpoint where it has one.
+    """Train the runs of a trial one after another, from the session's checkpoint if there is one.
 
-    Every run has the seed of the trial, the schedule that its length gives it and a position
-    of its own; a checkpoint says by its metrics which run it is of, so that a trial that was
-    interrupted in the midst of any goes on as if nothing had happened.
+    Every run uses the seed of the trial, the schedule for its length and its own position. The
+    metrics of a checkpoint identify its run, so that a trial that was interrupted during any run
+    continues as if it had not been interrupted.
 
     Args:
-        experiment: The last, whole run.
-        runs: Their lengths and what a longer one starts from. "restart": from scratch, as if there
-            had been no other; "continue": it starts from the weights, queues and averages that the run before
-            ended with, its optimiser and its schedule from the start (a warm restart).
-        session: Gets metrics and a checkpoint after every epoch of every run.
-        device: Where to train.
-        pin: Of the data; see `Experiment.train`.
+        experiment: The last, complete run.
+        runs: Their lengths and what a longer run starts from. "restart": from scratch, as if there
+            were no other run; "continue": from the final weights, queues and averages of the previous
+            run, with a new optimiser state and a new schedule (a warm restart).
+        session: Receives metrics and a checkpoint after every epoch of every run.
+        device: The device to train on.
+        pin: The pin of the data; see `Experiment.train`.
     """
     saved = session.resume()
     first = int(saved.metrics[RUN]) if saved else 0
@@ -62,13 +62,13 @@ def train_runs(
 
 
 class _RunOfSeveral:
-    """The session of one run: counts epochs over all runs, and marks what is of which.
+    """The session of one run: counts epochs over all runs, and marks metrics and checkpoints with their run.
 
     Args:
         session: The trial's.
         lengths: `epochs` of each run.
         run: Index of the run.
-        saved: A checkpoint of this run to go on from.
+        saved: A checkpoint of this run to continue from.
         last: The newest checkpoint of the trial.
     """
 
@@ -89,12 +89,12 @@ class _RunOfSeveral:
             self._before -= int(saved.metrics[RUN_EPOCH])
 
     def resume(self) -> Checkpoint | None:
-        """Return the checkpoint of this run to go on from."""
+        """Return the checkpoint of this run to continue from."""
         return self._saved
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Pass on metrics and checkpoint; a later run's checkpoints count for more."""
-        untrained = metrics[PLANNED_EPOCHS] - self._lengths[self._run]  # stages without epochs report once a run
+        """Pass on metrics and checkpoint; checkpoints of a later run have a higher score."""
+        untrained = metrics[PLANNED_EPOCHS] - self._lengths[self._run]  # stages without epochs report once per run
         own = {
             PLANNED_EPOCHS: sum(self._lengths) + untrained * len(self._lengths),
             RUN: self._run,

@@ -1,8 +1,8 @@
 """An Optuna storage that writes to a database and reads from memory.
 
-The command that runs a search is the only one to write its study. Optuna's own cache reads every
-unfinished trial again from the database for every question, five times a proposal: with a hundred
-trials at once that is a second each time.
+The command that runs a search is the only one that writes its study. Optuna's own cache reads every
+unfinished trial from the database for every query, five times per proposal: with a hundred
+concurrent trials, each proposal then takes a second longer.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -20,14 +20,14 @@ from ltray.study.trial_digest import DIGEST, check_digest, digest_of_trial, with
 
 
 class MirroredStorage(BaseStorage):
-    """One study of a database, with a copy in memory that answers every question.
+    """One study of a database, with a copy in memory from which everything is read.
 
-    Every write goes to the database first and is there when the call returns. A trial that has ended carries its
-    digest, which is compared when the database is opened again. Trials are known by their ids in
-    memory, which are their numbers.
+    Every write goes to the database first and is complete when the call returns. A trial that has ended has a
+    digest, which is checked when the database is opened again. The id of a trial is its id in memory, which is
+    its number.
 
     Args:
-        database: Where the study lasts. Nobody else writes to it meanwhile.
+        database: The durable storage of the study. No other process writes to it at the same time.
     """
 
     def __init__(self, database: RDBStorage) -> None:
@@ -52,7 +52,7 @@ class MirroredStorage(BaseStorage):
 
     @contextmanager
     def one_transaction(self) -> Iterator[None]:
-        """Write a trial that is created meanwhile at the end, as a whole: its parameters need no commit each."""
+        """Write a trial that is created in the block in one transaction at its end, without a commit per parameter."""
         self._holds_back = True
         try:
             yield
@@ -72,7 +72,7 @@ class MirroredStorage(BaseStorage):
         return own
 
     def delete_study(self, study_id: int) -> None:
-        """Refuse: ids in memory are the trials' numbers only while nothing is deleted."""
+        """Refuse: ids in memory are the trials' numbers only if nothing is deleted."""
         raise NotImplementedError("a search's study is never deleted")
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
@@ -107,7 +107,7 @@ class MirroredStorage(BaseStorage):
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Set the state of a trial, and its values."""
         there = self._trial_ids[trial_id]
-        if there is not None and state.is_finished():  # a trial that has ended takes no more attributes
+        if there is not None and state.is_finished():  # a trial that has ended accepts no more attributes
             self.set_trial_user_attr(trial_id, DIGEST, digest_of_trial(self._memory.get_trial(trial_id), state, values))
         done = there is None or self._database.set_trial_state_values(there, state, values)
         return done and self._memory.set_trial_state_values(trial_id, state, values)
@@ -163,11 +163,11 @@ class MirroredStorage(BaseStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """Return the trials of a study, in the order of their numbers."""
+        """Return the trials of a study, by number."""
         return self._memory.get_all_trials(study_id, deepcopy, states)
 
 
 def one_transaction(study: optuna.Study) -> AbstractContextManager[None]:
-    """Write a trial that is asked for meanwhile at once and as a whole, where the study lasts at all."""
+    """Write a trial that is created inside the block in one transaction, if the study has a durable storage."""
     storage = storage_of(study)
     return storage.one_transaction() if isinstance(storage, MirroredStorage) else nullcontext()

@@ -1,4 +1,4 @@
-"""Optuna's study: the one durable record of a search, from which everything else resumes."""
+"""Optuna's study: the durable record of a search, from which a search resumes."""
 
 import json
 import warnings
@@ -25,18 +25,18 @@ from ltray.study.storage import MirroredStorage, one_transaction
 from ltray.study.study_file import only_study, open_database, reporting_errors
 
 PAPER, NAME, SETTINGS, REASON, ATTEMPT, ORIGIN = "paper", "name", "settings", "reason", "attempt", "origin"
-PROGRESS = "progress"  # what a trial has reached, as JSON; see `TrialProgress`
-BEGUN = "begun"  # mark of a study whose first trials are all in it
-COPIES = "copies"  # [epoch, source] of every copy that a member of a population went on with
+PROGRESS = "progress"  # the state of a trial, as JSON; see `TrialProgress`
+BEGUN = "begun"  # marks a study that contains all its first trials
+COPIES = "copies"  # [epoch, source] of every copy that a member of a population continued from
 
 
 def open_study(folder: Path, space: SearchSpace, learn: Callable[[], Iterable[FrozenTrial]] = tuple) -> optuna.Study:
-    """Open the study of a run folder, or create it, with the space's first trials waiting in it.
+    """Open the study of a run folder, or create it with the space's first trials in its queue.
 
     Args:
         folder: The run folder; `study.sqlite3` in it can be read live by optuna-dashboard.
         space: The search space.
-        learn: Returns finished trials of earlier studies; asked only where the study is new.
+        learn: Returns finished trials of earlier studies; called only if the study is new.
     """
     run = RunFolder(folder)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -62,10 +62,10 @@ def open_study(folder: Path, space: SearchSpace, learn: Callable[[], Iterable[Fr
 
 
 def load_study(folder: Path) -> optuna.Study:
-    """Open the study of another search, to read it.
+    """Open the study of another search for reading.
 
     Raises:
-        UsageError: It is damaged, or there is none.
+        UsageError: The study is damaged or missing.
     """
     path = RunFolder(folder.absolute()).study_file
     check_regular(path)
@@ -78,10 +78,10 @@ def load_study(folder: Path) -> optuna.Study:
 
 
 def _check_study(study: optuna.Study, space: SearchSpace, path: Path) -> None:
-    """Compare what the study is about with the space.
+    """Check that the study belongs to the space.
 
     Raises:
-        UsageError: It is about something else.
+        UsageError: It belongs to another search.
     """
     directions = [direction.name.lower() for direction in study.directions]
     objectives = list(space.search.objectives)
@@ -114,9 +114,9 @@ def begin(study: optuna.Study, space: SearchSpace, earlier: Iterable[FrozenTrial
 
 
 def ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict[str, Any]]:
-    """Propose the next trial and its settings, from nothing but the study's record.
+    """Propose the next trial and its settings; the proposal depends only on the study's record.
 
-    A resumed search therefore proposes what an undisturbed one would.
+    A resumed search therefore proposes the same settings as an uninterrupted one.
     """
     own = own_trials(study)
     silence_gaussian_process()
@@ -130,7 +130,7 @@ def ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict[str
 
 
 def keep_settings(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
-    """Draw a trial's settings and write them down; what the study holds of them already stays."""
+    """Draw a trial's settings and store them; values that the study already contains do not change."""
     settings = space.suggest(StudyTrial(trial, space.moving()))
     trial.set_user_attr(SETTINGS, json.dumps(settings))
     return settings
@@ -139,11 +139,11 @@ def keep_settings(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
 def as_read(settings: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
     """Return a trial's settings with the data set and the given files as this command has read them.
 
-    A trial's process reads no data-set file again, which may be edited or moved while the search runs, and finds a
-    network to continue where it is now.
+    A trial's process then does not read the data-set file again, which may be edited or moved while the search
+    runs, and it finds the network to continue from at its current path.
 
     Args:
-        settings: As they were drawn, perhaps by an earlier command.
+        settings: The settings as drawn, perhaps by an earlier command.
         space: The search space.
     """
     base = space.base.settings()
@@ -154,7 +154,7 @@ def as_read(settings: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
 
 
 def _next_grid_point(space: SearchSpace, own: list[FrozenTrial]) -> dict[str, Any]:
-    """Return the first point of the grid, in the study's form, that no trial has."""
+    """Return the first point of the grid, in the study's form, that no trial has used."""
     known = [trial.params for trial in own]
     for point in space.grid_points():
         walk = FixedTrial(given(point), space.moving())
@@ -182,12 +182,12 @@ def own_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def proposed(study: optuna.Study) -> int:
-    """Return how many trials have settings."""
+    """Return the number of trials that have settings."""
     return len(own_trials(study))
 
 
 def unfinished(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that a dead driver left running, in their order."""
+    """Return the trials that were running when a driver died, by number."""
     return [trial for trial in own_trials(study) if trial.state == TrialState.RUNNING]
 
 
@@ -201,18 +201,18 @@ def recorded_values(study: optuna.Study) -> dict[int, Mapping[int, float]]:
 
 
 def progress_of(study: optuna.Study) -> dict[int, TrialProgress]:
-    """Return what every trial has reached, by trial number."""
+    """Return the state of every trial, by trial number."""
     return {trial.number: TrialProgress.read(trial.user_attrs.get(PROGRESS)) for trial in own_trials(study)}
 
 
 def leader(study: optuna.Study) -> FrozenTrial | None:
-    """Return this search's complete trial that is best by the first objective, an accuracy, or None."""
+    """Return this search's complete trial with the best first objective, an accuracy; None if there is none."""
     complete = [trial for trial in own_trials(study) if trial.state == TrialState.COMPLETE]
     return max(complete, key=lambda trial: (trial.values[0], -trial.number), default=None)
 
 
 def front(study: optuna.Study) -> list[int]:
-    """Return the numbers of this search's trials that no other one beats in every objective."""
+    """Return the numbers of this search's trials that no other trial dominates."""
     complete = [trial for trial in own_trials(study) if trial.state == TrialState.COMPLETE]
     signs = [1.0 if d == optuna.study.StudyDirection.MAXIMIZE else -1.0 for d in study.directions]
     points = {t.number: [sign * v for sign, v in zip(signs, t.values, strict=True)] for t in complete}
@@ -220,5 +220,5 @@ def front(study: optuna.Study) -> list[int]:
 
 
 def _beats(one: list[float], other: list[float]) -> bool:
-    """Return whether `one` is nowhere worse than `other` and somewhere better; larger is better."""
+    """Return whether `one` dominates `other`: no value is worse and at least one is better; larger is better."""
     return one != other and all(a >= b for a, b in zip(one, other, strict=True))

@@ -1,4 +1,4 @@
-"""The file of a study: opened in any folder, refused with a sentence where it cannot be used."""
+"""The file of a study: opened in any folder, or refused with a message if it cannot be used."""
 
 import os
 import sqlite3
@@ -13,15 +13,15 @@ from ltray.errors import UsageError
 from ltray.files import check_regular, reading, reason
 from ltray.printable import encodable, printable
 
-LOCKED_FOR = 60.0  # seconds that a write waits for another process, such as a viewer
-_FIRST_TABLES = {"studies", "version_info"}  # of Optuna's; a killed command may have made no others
+LOCKED_FOR = 60.0  # seconds that a write waits for a lock of another process, such as a viewer
+_FIRST_TABLES = {"studies", "version_info"}  # tables of Optuna; a command that was killed may have created only these
 _USABLE = "restore it from a copy; results.parquet, history.parquet and best/ can be used without it"
 
 
 def url_of(path: Path) -> str:
-    """Return the SQLAlchemy URL of a database file, whatever characters are in its path.
+    """Return the SQLAlchemy URL of a database file; its path may contain any characters.
 
-    Bytes that are not UTF-8 cannot be in such a URL; they are escaped as `printable` does.
+    Such a URL cannot contain bytes that are not UTF-8; they are escaped as in `printable`.
     """
     return sqlalchemy.engine.URL.create("sqlite", database=encodable(str(path))).render_as_string()
 
@@ -55,10 +55,10 @@ def _check(path: Path) -> None:
 
 
 def only_study(storage: optuna.storages.BaseStorage, path: Path) -> str | None:
-    """Return the name of the study in a file, whatever the folder is called by now; None of an empty file.
+    """Return the name of the study in a file, even if its folder has been renamed; None for an empty file.
 
     Raises:
-        UsageError: There are several.
+        UsageError: The file contains several studies.
     """
     with reporting_errors(path):
         names = [study.study_name for study in storage.get_all_studies()]
@@ -69,7 +69,7 @@ def only_study(storage: optuna.storages.BaseStorage, path: Path) -> str | None:
 
 @contextmanager
 def reporting_errors(path: Path) -> Iterator[None]:
-    """Turn an error of the database, raised anywhere below the block, into a sentence that names its file.
+    """Turn an error of the database, raised anywhere in the block, into a message that names its file.
 
     Raises:
         UsageError: The database could not be read or written.

@@ -1,4 +1,4 @@
-"""The digest of a trial in a study, so that a changed value in the database is noticed."""
+"""The digest of a trial in a study, which detects a changed value in the database."""
 
 import copy
 import hashlib
@@ -10,27 +10,27 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial, TrialState
 
 DIGEST = "sha256"
-_FIXED = "fixed_params"  # where Optuna keeps the values of a trial that waits
+_FIXED = "fixed_params"  # Optuna's attribute with the values of a waiting trial
 
 
 def digest_of_trial(trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> list[Any]:
-    """Return the digest of a trial as it ends, or waits.
+    """Return the digest of a trial when it ends or is queued.
 
     Args:
         trial: The trial.
-        state: The state it is about to have.
+        state: Its new state.
         values: Its values in that state.
 
     Returns:
-        The names of the user attributes that it is about, and the SHA-256. Attributes that others add, such as a
-        viewer's notes, are not among them.
+        The names of the user attributes in the digest, and the SHA-256. Attributes that other programs add, such
+        as a viewer's notes, are not among them.
     """
     names = sorted(name for name in trial.user_attrs if name != DIGEST)
     return [names, _sha256(trial, state, values, names)]
 
 
 def with_digest(trial: FrozenTrial) -> FrozenTrial:
-    """Return a copy of a trial that is put into a study as it is, with its digest; of one that will change, itself."""
+    """Return a copy with its digest of a trial that will not change; return a trial that will change as it is."""
     if not _lasts(trial.state):
         return trial
     own = copy.deepcopy(trial)
@@ -39,7 +39,7 @@ def with_digest(trial: FrozenTrial) -> FrozenTrial:
 
 
 def check_digest(trial: FrozenTrial) -> None:
-    """Compare a trial with its digest, where it has one; a trial of an earlier version has none.
+    """Compare a trial with its digest, if it has one; a trial of an earlier version has none.
 
     Raises:
         ValueError: They differ.

@@ -1,4 +1,4 @@
-"""What every trial of a search runs through, and where trials are compared on the way."""
+"""The runs of every trial of a search, and the epochs at which trials are compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from ltray.study.short_runs import ShortRuns
 class TrialPlan:
     """The runs of a trial and its rungs.
 
-    With `fidelity: epochs` a trial is one run, and a rung lies in the midst of it, where
-    under a step schedule the rate has not fallen yet. With `short_runs` a trial is several
-    runs, each with a schedule of its own, compressed to its length; a rung is the end of one.
+    With `fidelity: epochs`, a trial is one run, and a rung is in the middle of it; with a step
+    schedule, the learning rate may not have dropped yet. With `short_runs`, a trial consists of several
+    runs, each with its own schedule, compressed to its length; a rung is the end of a run.
 
     Attributes:
-        lengths: `epochs` of each run of a trial, ascending; the last is the whole run.
+        lengths: `epochs` of each run of a trial, ascending; the last is the complete run.
         rungs: Finished epochs, over all runs of a trial, after which trials are compared.
-        epochs: Finished epochs of a whole trial: what it costs.
+        epochs: Finished epochs of a complete trial, which are its cost.
         promotion: Whether a longer run starts from scratch ("restart") or from the shorter
             one's weights ("continue").
-        rule: How trials are compared, or None.
+        rule: The rule that compares trials, or None.
         population: The generations of population based training, or None.
-        warning: What to tell of the rungs, or "".
+        warning: A warning about the rungs, or "".
     """
 
     lengths: tuple[int, ...]
@@ -43,22 +43,22 @@ class TrialPlan:
 
     @classmethod
     def of(cls, stop: Stop, experiments: Sequence[Experiment], tail: LongTail, *, seed: int = 0) -> Self:
-        """Lay out the trials of a search.
+        """Determine the plan for the trials of a search.
 
         Args:
             stop: The block `stop:`.
-            experiments: One of each kind of trial: of each alternative or row of the space.
+            experiments: One for each kind of trial: for each alternative or row of the space.
             tail: Class counts of the training set.
-            seed: Of what a population chooses at random.
+            seed: The seed of a population's random choices.
 
         Raises:
-            UsageError: Trials of different length under a rule that compares them at equal
-                epochs, rungs outside the run, or short runs of methods that cannot be shortened.
+            UsageError: Trials have different lengths but the rule compares them at equal
+                epochs, rungs are outside the run, or methods cannot be shortened to short runs.
         """
         planned = [experiment.planned_epochs(tail) for experiment in experiments]
         experiment, epochs = experiments[0], max(planned)
         short, kind = stop.fidelity == "short_runs", STOPPING_RULES[stop.rule]
-        # What follows the first method, such as tau-norm, comes after every rung: they lie within the shortest trial.
+        # A method after the first one, such as tau-norm, begins after all rungs: these are within the shortest trial.
         compared = planned if short or kind.population else [e.knobs[0].epochs for e in experiments]
         if stop.rule != "none" and min(compared) < max(compared):
             raise UsageError(
@@ -89,7 +89,7 @@ class TrialPlan:
         return ShortRuns(self.lengths, self.promotion) if len(self.lengths) > 1 else None
 
     def describe(self, stop: Stop) -> str:
-        """Return in words what happens to a trial."""
+        """Return a description of what happens to a trial."""
         if self.population:
             worst = f"the worst {self.population.share:.0%} copy the best"
             return (
@@ -114,7 +114,7 @@ def _population(stop: Stop, epochs: int, seed: int) -> Population:
 
 
 def rungs_of(stop: Stop, epochs: int, decays: Sequence[int]) -> tuple[int, ...]:
-    """Return the rungs stated, those right after the decays of a step schedule, or those η apart."""
+    """Return the stated rungs, those right after the decays of a step schedule, or those at a ratio of η."""
     if stop.rungs:
         if list(stop.rungs) != sorted(set(stop.rungs)) or stop.rungs[-1] >= epochs:
             raise UsageError(
@@ -134,15 +134,15 @@ def rungs_of(stop: Stop, epochs: int, decays: Sequence[int]) -> tuple[int, ...]:
 
 
 def _decays(experiment: Experiment) -> list[int]:
-    """Return the epochs, of the first method, after which the rate of a step schedule falls."""
+    """Return the epochs of the first method after which the learning rate of a step schedule drops."""
     recipe = experiment.knobs[0]
     return sorted(set(recipe.milestones)) if recipe.schedule == "step" else []
 
 
 def _early(rungs: Sequence[int], decays: Sequence[int]) -> str:
-    """Return what to tell where a rung lies before the first decay of a step schedule, or "".
+    """Return a warning if a rung is before the first decay of a step schedule, else "".
 
-    Published curves rise by ten points in the epoch after a decay: before it, ranks are noise.
+    Published curves rise by ten points in the epoch after a decay; before it, the ranking is noise.
     """
     early = [rung for rung in rungs if decays and rung <= decays[0]]
     if not early:
@@ -155,10 +155,10 @@ def _early(rungs: Sequence[int], decays: Sequence[int]) -> str:
 
 
 def _check_shortens(experiment: Experiment, tail: LongTail) -> None:
-    """Check that shortening the experiment shortens all that it trains.
+    """Check that a shorter experiment shortens all of its training.
 
     Raises:
-        UsageError: More than one stage trains, each with epochs of its own, or none does.
+        UsageError: More than one stage trains, each with its own epochs, or none does.
     """
     stages = [epochs for epochs in experiment.stage_epochs(tail) if epochs]
     if len(stages) != 1:

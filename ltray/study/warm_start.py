@@ -1,4 +1,4 @@
-"""Trials of earlier searches, as knowledge for a new one."""
+"""Trials of earlier searches, which the sampler of a new search uses."""
 
 import json
 from collections import Counter
@@ -18,18 +18,18 @@ from ltray.space.search_space import SearchSpace
 from ltray.study.study import ORIGIN, SETTINGS, load_study, own_trials
 
 CMAES_NEEDS = 10
-# Settings that make no other task of it: seeds change the noise, places nothing.
+# Settings that may differ from the earlier search: seeds change only the noise, paths change nothing.
 MAY_DIFFER = ("seed", "dataset", "dataset.store", "dataset.folder")
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """What one earlier search contributes.
+    """The trials that a new search uses from one earlier search.
 
     Attributes:
         folder: Its run folder.
-        trials: Its complete trials that lie in the new space, marked with their origin.
-        left_out: Why others do not, with their number.
+        trials: Its complete trials that are in the new space, marked with their origin.
+        left_out: Why other trials are not used, with the number of such trials.
     """
 
     folder: Path
@@ -46,12 +46,12 @@ class Earlier:
 
 
 def learn_from_earlier(space: SearchSpace, folder: Path, console: Console) -> list[FrozenTrial]:
-    """Return what a new search begins to learn from, and say where it comes from.
+    """Return the earlier trials that a new search uses, and print where they come from.
 
     Args:
         space: The new search's space, bound to its classes.
         folder: The new search's run folder, with its `env.json`.
-        console: Where to report.
+        console: Receives the lines.
 
     Raises:
         UsageError: See `earlier_searches`.
@@ -71,8 +71,8 @@ def earlier_searches(space: SearchSpace, folder: Path, *, digest: str) -> list[E
         digest: Digest of the new search's data.
 
     Raises:
-        UsageError: One is no search, is named twice, or was about something else: another
-            objective, other data, another protocol, other fixed settings.
+        UsageError: An entry is not a search, is named twice, or has another objective, other data,
+            another protocol or other fixed settings.
     """
     named = [Path(name) for name in space.search.warm_start]
     places = [path.resolve() for path in [folder, *named]]

@@ -52,7 +52,7 @@ class BCLKnobs(Recipe):
     contrastive_weight: float = knob(
         0.6,
         "μ",
-        "weight of the contrastive term (beta of the code); 0: logit compensation on its one view alone",
+        "weight of the contrastive term (beta of the code); 0: only logit compensation on its one view",
         low=0.0,
         high=100.0,
         log=True,
@@ -74,7 +74,7 @@ class BCLKnobs(Recipe):
         512, "", "hidden width of the two projection heads", low=2, high=16_384, search=(64, 128, 512, 2048)
     )
     projection_width: int = knob(
-        128, "F", "width of the embedding, K − 1 or more by preference", low=2, high=8192, log=True, search=(32, 1024)
+        128, "F", "width of the embedding, preferably K − 1 or more", low=2, high=8192, log=True, search=(32, 1024)
     )
     classifier: str = knob("linear", "", "linear with bias, or cosine", choices=("linear", "cosine"))
     classifier_scale: float = knob(
@@ -98,7 +98,7 @@ class BCLKnobs(Recipe):
     averaging: str = knob(
         "L1",
         "",
-        "class average outside exp (L1), inside (L2), by prototypes alone (L3, complement or not), or none",
+        "class average outside exp (L1), inside (L2), only by prototypes (L3, complement or not), or none",
         choices=("L1", "L2", "L3", "none"),
         tried=("L1", "L2", "L3", "none"),
     )
@@ -119,7 +119,7 @@ class BCLKnobs(Recipe):
     prototype_momentum: float = knob(
         0.9,
         "",
-        "of moving class averages, a step (the paper states none)",
+        "of moving class averages, per step (the paper states none)",
         low=0.0,
         high=0.9999,
         search=(0.5, 0.99),

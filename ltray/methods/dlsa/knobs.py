@@ -55,7 +55,7 @@ class DLSAKnobs(Recipe):
     batch_size: int = Recipe.redeclared(
         "batch_size",
         256,
-        help="pairs a step, over all workers",
+        help="pairs per step, over all workers",
         low=2,
         search=(64, 128, 256, 512, 1024),
         follows=batch(steps=5),
@@ -86,7 +86,7 @@ class DLSAKnobs(Recipe):
         follows=at_most_images(f"each division keeps at least {SMALLEST_PART} images", _most_divisions),
     )
     proportion: float = knob(
-        0.3, "", "share of the open images that a division keeps", low=0.01, high=0.99, search=(0.1, 0.5)
+        0.3, "", "share of the remaining images that a division keeps", low=0.01, high=0.99, search=(0.1, 0.5)
     )
     features: str = knob(
         "unit",
@@ -120,7 +120,7 @@ class DLSAKnobs(Recipe):
     likelihood_weight: float = knob(
         1.0,
         "λ_MLE",
-        "of L_MLE; 0 leaves it out",
+        "of L_MLE; 0: without it",
         low=0.0,
         high=100.0,
         search=(0.5, 4.0),
@@ -130,7 +130,7 @@ class DLSAKnobs(Recipe):
     balance_weight: float = knob(
         1.0,
         "λ_bal",
-        "of L_bal; 0 leaves it out",
+        "of L_bal; 0: without it",
         low=0.0,
         high=100.0,
         search=(0.3, 4.0),
@@ -140,7 +140,7 @@ class DLSAKnobs(Recipe):
     purity_weight: float = knob(
         0.02,
         "λ_pure",
-        "of L_pure; 0 leaves it out",
+        "of L_pure; 0: without it",
         low=0.0,
         high=10.0,
         log=True,
@@ -154,10 +154,12 @@ class DLSAKnobs(Recipe):
     cluster_momentum: float = knob(
         0.7, "η", "of the estimate of cluster use in L_bal", low=0.0, high=0.9999, search=(0.0, 0.95), tried=(0.7,)
     )
-    hard_purity: bool = knob(False, "", "whether L_pure's target is the likeliest cluster alone")
+    hard_purity: bool = knob(False, "", "whether L_pure's target is only the most likely cluster")
     fixed_target: bool = knob(True, "", "whether L_pure's target gets no gradient")
 
-    min_purity: float = knob(0.7, "", "the epoch is kept with the most clusters purer than this,", low=0.0, high=1.0)
+    min_purity: float = knob(
+        0.7, "", "keep the epoch with the most clusters that are purer than this,", low=0.0, high=1.0
+    )
     min_size: int = knob(10, "", "of more images than this,", low=0, high=1_000_000)
     max_size: int = knob(
         5000,
@@ -169,7 +171,7 @@ class DLSAKnobs(Recipe):
     )
 
     classifier_epochs: int = knob(150, "", "passes over a part for its classifier", low=1, high=10_000, follows=EPOCHS)
-    classifier_batch_size: int = knob(128, "B", "images a step for a classifier", low=1, high=65_536, follows=BATCH)
+    classifier_batch_size: int = knob(128, "B", "images per step for a classifier", low=1, high=65_536, follows=BATCH)
     classifier_learning_rate: float = knob(
         1e-2, "lr", "of the classifiers", low=1e-8, high=100.0, log=True, search=(1e-5, 1.0), tried=(1e-4, 1e-2)
     )

@@ -52,7 +52,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     queue_size: int = knob(
         0,
         "|M|",
-        f"keys remembered; 0: half as many as training images, {LARGEST_QUEUE} at most",
+        f"number of keys in the queue; 0: half as many as training images, {LARGEST_QUEUE} at most",
         low=0,
         high=2**20,
         tried=(LARGEST_QUEUE,),
@@ -61,14 +61,14 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     queue_start: str = knob(
         "random",
         "",
-        "what the queue holds at first: unit noise or nothing",
+        "initial content of the queue: unit noise or nothing",
         choices=("random", "empty"),
         needs=("queue_kind", ("original",)),
     )
     queue_kind: str = knob(
         "original",
         "",
-        "one queue for all, or as many keys of every class (the ablation)",
+        "one queue for all classes, or equally many keys per class (the ablation)",
         choices=("original", "balanced"),
     )
     projection_width: int = knob(128, "d", "width of the embedding", low=1, high=4096, log=True, search=(64, 256))
@@ -78,12 +78,15 @@ class DSCLKnobs(MomentumKnobs, Recipe):
         "start the last BatchNorm of every residual block at 0, as the code does; undoes pretrained weights",
     )
     loss: str = knob(
-        "decoupled", "", "decoupled, or all positives alike (the ablation's SCL)", choices=("decoupled", "supervised")
+        "decoupled",
+        "",
+        "decoupled, or equal for all positives (the ablation's SCL)",
+        choices=("decoupled", "supervised"),
     )
     contrast_set: str = knob(
         "batch_and_queue",
         "",
-        "with the batch (the code) or the queue alone (the paper)",
+        "with the batch (the code) or only the queue (the paper)",
         choices=("batch_and_queue", "queue"),
     )
     alone: str = knob(
@@ -96,7 +99,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     effective_number_beta: float = knob(
         0.0,
         "",
-        "anchors weighed by their class's effective number (the ablation's re-weighting); 0: all alike",
+        "β of the anchors' weights by effective number (the ablation's re-weighting); 0: equal weights",
         low=0.0,
         high=0.99999999,
         search=(0.0, 0.9, 0.99, 0.999),
@@ -105,14 +108,14 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     distillation_weight: float = knob(
         1.5,
         "λ",
-        "weight of PBSD; 0: DSCL alone, no patches",
+        "weight of PBSD; 0: only DSCL, without patches",
         low=0.0,
         high=100.0,
         search=(0.25, 3.0),
         tried=(0.0, 1.5),
         dynamic=True,
     )
-    patches: int = knob(5, "L", "patches an image", low=1, high=64, search=(1, 8), tried=(5,))
+    patches: int = knob(5, "L", "patches per image", low=1, high=64, search=(1, 8), tried=(5,))
     patch_size: int = knob(
         0, "", "side of a patch in pixels; 0: 2/7 of the view's, 64 of 224", low=0, high=2048, tried=(64,)
     )
@@ -141,7 +144,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     linear_epochs: int = knob(
         40, "", "epochs of the linear stage, at least 1; ×0.1 at a half and at three quarters", low=0, in_epochs=True
     )
-    linear_batch_size: int = knob(2048, "", "images a step of the linear stage", low=1, high=65_536, follows=BATCH)
+    linear_batch_size: int = knob(2048, "", "images per step in the linear stage", low=1, high=65_536, follows=BATCH)
     linear_learning_rate: float = knob(
         10.0,
         "",
@@ -157,7 +160,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     linear_features: str = knob(
         "shifting",
         "",
-        "features of the linear stage. shifting: of augmented images, BatchNorm moves with the balanced batches (the "
+        "features of the linear stage. shifting: of augmented images, BatchNorm adapts to the balanced batches (the "
         "code); fixed: BatchNorm as trained; cached: of plain images, computed once",
         choices=("shifting", "fixed", "cached"),
     )

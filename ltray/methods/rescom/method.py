@@ -64,7 +64,7 @@ class ResComKnobs(Recipe):
     effective_number_beta: float = knob(
         0.99,
         "β",
-        "class-balanced loss: weights 1/E_k by the effective number; 0 weighs all alike",
+        "class-balanced loss: weights 1/E_k by the effective number; 0: equal weights",
         low=0.0,
         high=0.99999999,
         search=(0.0, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999),
@@ -73,7 +73,7 @@ class ResComKnobs(Recipe):
     queue_size: int = knob(
         4,
         "Q",
-        "queue slots a class",
+        "queue slots per class",
         low=1,
         high=1024,
         log=True,
@@ -117,7 +117,7 @@ class ResComKnobs(Recipe):
     queue_kind: str = knob(
         "balanced",
         "",
-        "slots of a class: Q; or K·Q shared as the training set, or as its mirror image",
+        "slots of a class: Q; or K·Q divided like the training set, or inversely",
         choices=tuple(SLOTS),
         tried=tuple(SLOTS),
     )

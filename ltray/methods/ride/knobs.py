@@ -26,7 +26,7 @@ class RIDEKnobs(BaselineKnobs):
     experts: int = knob(
         3,
         "E",
-        "number of experts; the distillation's teacher has 6; one is neither pushed apart nor routed",
+        "number of experts; the distillation's teacher has 6; with one, no diversity term and no routing",
         low=1,
         high=MOST_EXPERTS,
         search=(2, 4),
@@ -36,7 +36,7 @@ class RIDEKnobs(BaselineKnobs):
     diversity: float = knob(
         -0.2,
         "λ",
-        "factor of the divergence from the mean, negative to push apart; 0 trains the mean alone",
+        "factor of the divergence from the mean, negative to increase it; 0 trains only the mean",
         low=-10.0,
         high=10.0,
         search=(-0.6, -0.05),
@@ -56,7 +56,7 @@ class RIDEKnobs(BaselineKnobs):
     temperature_factor: float = knob(
         0.05,
         "f",
-        "how much lower the temperatures of rarer classes are, once reweighted",
+        "reduction of the temperatures of rarer classes, after reweighting begins",
         low=0.0,
         high=0.99,
         tried=(0.015, 0.02, 0.05),
@@ -64,7 +64,7 @@ class RIDEKnobs(BaselineKnobs):
     )
     margin: float = knob(0.5, "m", "LDAM margin of the rarest class", low=0.0, high=2.0, search=(0.1, 0.8))
     scale: float = knob(30.0, "s", "factor of the cosines", low=1.0, high=200.0, search=(10.0, 60.0))
-    beta: float = knob(0.9999, "β", "of the class weights once they apply", low=0.0, high=1.0)
+    beta: float = knob(0.9999, "β", "of the class weights after they begin", low=0.0, high=1.0)
     reweight_epoch: int = knob(
         160,
         "",
@@ -75,19 +75,25 @@ class RIDEKnobs(BaselineKnobs):
         follows=BEFORE_THE_END,
     )
     routing_epochs: int = knob(
-        5, "", "epochs of the routing stage; 0 always asks all experts", low=0, high=10_000, needs=SEVERAL
+        5, "", "epochs of the routing stage; 0: always use all experts", low=0, high=10_000, needs=SEVERAL
     )
     routing_batch_size: int = knob(
-        512, "B", "images a step of the routing stage", low=1, high=65_536, needs=SEVERAL, follows=BATCH
+        512, "B", "images per step in the routing stage", low=1, high=65_536, needs=SEVERAL, follows=BATCH
     )
     routing_learning_rate: float = knob(
         0.01, "lr", "peak of the routing stage", low=1e-8, high=100.0, log=True, needs=SEVERAL
     )
     routing_top: int = knob(
-        5, "k", "best scores that a router sees", low=1, at_most=_top_choices, tried=(30, 50), needs=SEVERAL
+        5,
+        "k",
+        "number of best scores that are input to a router",
+        low=1,
+        at_most=_top_choices,
+        tried=(30, 50),
+        needs=SEVERAL,
     )
     routing_positive_weight: float = knob(
-        100.0, "", "weight of images that need a further expert", low=0.01, high=1e6, tried=(20.0, 100.0), needs=SEVERAL
+        100.0, "", "weight of images that need another expert", low=0.01, high=1e6, tried=(20.0, 100.0), needs=SEVERAL
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
