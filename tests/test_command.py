@@ -78,7 +78,7 @@ def test_a_full_disk_is_a_sentence_and_2(monkeypatch: pytest.MonkeyPatch, capsys
 
 def test_a_terminal_without_the_letter_is_no_traceback() -> None:
     program = "from ltray.command import exit_with\nfrom ltray.console import new_console\n"
-    program += "run(lambda words: new_console().print('K\\xf6nig [old] \\udcdf') or 0)"
+    program += "exit_with(lambda words: new_console().print('K\\xf6nig [old] \\udcdf') or 0)"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
     assert (done.returncode, done.stdout) == (0, b"K\\xf6nig [old] \\xdf\n"), done.stderr

@@ -74,7 +74,7 @@ def test_csv_goes_to_a_file_and_repeats_exactly(finished_run, images, tmp_path, 
     words = [str(finished_run), str(images), str(images / "absent.png"), "--top", "2", "--format", "csv", "--output"]
     assert main([*words, str(tmp_path / "a.csv")]) == main([*words, str(tmp_path / "b.csv")]) == 1
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
-    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     assert len(rows) == 12 * 2 + 2 and rows[-1]["error"] == "no such file"
     assert capsys.readouterr().out == ""
 
