@@ -93,7 +93,7 @@ def test_every_command_reads_its_words_with_parse() -> None:
     }
     assert len(reads) > len(COMMANDS) - 1
     for path, calls in reads.items():
-        if path != "parser.py":
+        if path not in ("parser.py", "completion.py"):  # a shell reads the words that completion declares
             assert set(calls) <= {"Parser(", ".parse("}, path
 
 

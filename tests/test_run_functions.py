@@ -28,7 +28,7 @@ def test_every_option_of_a_command_is_an_argument_of_its_function(name: str) -> 
     module = getattr(ltray, name)
     arguments = set(inspect.signature(module.run).parameters)
     printing = PRINTING - {"--output"} if name in ("train", "tune", "convert") else PRINTING
-    for action in module._parser()._actions:
+    for action in module.new_parser().declared():
         option = next((word for word in action.option_strings if word.startswith("--")), "")
         if option in printing:
             continue

@@ -33,6 +33,7 @@ def test_the_curves_are_whole_and_small():
         assert len(fidelities(table, "cosine", full)) == 8
 
 
+@pytest.mark.slow
 def test_the_document_holds_the_replayed_tables(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["stopping", "replay"])
     main()

@@ -48,6 +48,7 @@ def test_stopped_trials_are_pruned_in_the_study(undisturbed):
     assert "stopped early" in printed
 
 
+@pytest.mark.slow  # test_search_survives kills more often
 def test_a_search_killed_and_resumed_decides_like_the_undisturbed_one(space, undisturbed, tmp_path):
     words = [str(space), "--output", str(tmp_path / "run")]
     commands.run_until("tune", *words, data=tmp_path, reached=lambda text: "trial 2 starts" in text)
