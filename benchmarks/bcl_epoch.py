@@ -1,11 +1,11 @@
-"""BCL on CIFAR-100-LT: ltray's data path beside DataLoader + PIL + torchvision, with the same model.
+"""BCL on CIFAR-100-LT: ltray's data path compared with DataLoader + PIL + torchvision, with the same model.
 
     python -m benchmarks.bcl_epoch [--steps 20] [--rounds 3] [--device cuda] [--source memory]
 
-Both sides see the same images, batch, views and recipe and run in turn in one process, so that
+Both sides use the same images, batch, views and recipe and run alternately in one process, so that
 a busy machine slows both. Printed: views/s of the loaders alone, images/s of training end to
-end, and the time to the first batch, apart. A DataLoader worker runs beside the trainer; ltray
-makes its views in the training process, on its device.
+end, and separately the time to the first batch. A DataLoader worker is a separate process; ltray
+computes its views in the training process, on its device.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class ThreeViews(Dataset[tuple[list[Tensor], int]]):
 
 
 def plain_batches(data: ImageData, batch: int, workers: int, device: torch.device) -> Iterator[Batch]:
-    """Yield the comparison's batches for ever."""
+    """Yield the comparison's batches forever."""
     images = torch.cat([part for part in _stored(data)])
     labels = torch.from_numpy(data.splits.train.labels)
     loader = DataLoader(ThreeViews(images, labels, data), batch, shuffle=True, num_workers=workers, drop_last=True)
@@ -78,7 +78,7 @@ def _stored(data: ImageData) -> Iterator[Tensor]:
 
 
 def ltray_batches(data: ImageData, stage: Stage) -> Iterator[Batch]:
-    """Yield ltray's batches for ever."""
+    """Yield ltray's batches forever."""
     loader = data.training(stage, None, seed=0)
     epoch = 0
     while True:
@@ -87,7 +87,7 @@ def ltray_batches(data: ImageData, stage: Stage) -> Iterator[Batch]:
 
 
 def seconds(work: Callable[[], Any], device: torch.device) -> float:
-    """Return how long `work` takes, waiting for the device."""
+    """Return the duration of `work`, including the device's computation."""
     started = time.perf_counter()
     work()
     if device.type == "cuda":
@@ -96,7 +96,7 @@ def seconds(work: Callable[[], Any], device: torch.device) -> float:
 
 
 class Side:
-    """One of the two: its batches, its own copy of the model."""
+    """One side of the comparison: its batches and its own copy of the model."""
 
     def __init__(self, experiment: Experiment, data: ImageData, device: torch.device, workers: int | None) -> None:
         (self.stage,) = experiment.stages(data.tail)
@@ -117,12 +117,12 @@ class Side:
         next(self.batches)
 
     def load(self, steps: int) -> None:
-        """Take batches and do nothing with them."""
+        """Read batches without using them."""
         for _ in range(steps):
             next(self.batches)
 
     def train(self, steps: int) -> None:
-        """Take batches and train on them."""
+        """Read batches and train on them."""
         assert self.optimizer is not None
         for _ in range(steps):
             self.optimizer.zero_grad(set_to_none=True)

@@ -1,10 +1,10 @@
 """Every method on a small long-tailed set, over several seeds; writes docs/comparison.md.
 
     python -m benchmarks.compare_methods                      # trains what is missing, then writes the table
-    python -m benchmarks.compare_methods --minutes 7          # begins no run after seven minutes; call it again
+    python -m benchmarks.compare_methods --minutes 7          # starts no run after seven minutes; run it again
 
 Each method trains with its declared settings for the data set. Validation images choose the
-epoch, the test images are read once a run. A method that continues from a network starts from
+epoch, and each run reads the test images once. A method that continues from a network starts from
 the best checkpoint of another method's run with the same seed, see `STARTS`.
 """
 
@@ -31,11 +31,11 @@ RESULT = "result.json"
 STARTS = {name: "cross_entropy" for name, method in METHODS.items() if method.needs_network} | {
     "ride_distilled": "ride"
 }
-"""The method before each one that follows another."""
+"""The preceding method of each method that continues from another."""
 
 
 def run(name: str, *, dataset: str, seed: int, root: Path) -> None:
-    """Train one method with one seed, or go on with it, and evaluate its best epoch on the test set once."""
+    """Train one method with one seed, or continue its run, and evaluate its best epoch on the test set once."""
     folder = root / name / f"seed{seed}"
     settings: dict[str, Any] = {"dataset": dataset, "methods": [name], "seed": seed}
     if name in STARTS:

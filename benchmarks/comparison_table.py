@@ -1,4 +1,4 @@
-"""The page of `compare_methods.py`: mean and interval over seeds, with where the figures come from."""
+"""The page of `compare_methods.py`: mean and interval over seeds, with the provenance of the figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ def written(results: Sequence[Result], *, dataset: str) -> str:
     """Return the page as Markdown.
 
     Args:
-        results: What each run left, the methods in the order of the table.
+        results: The result of each run, with the methods in the order of the table.
         dataset: Name of the data set.
     """
     names = list(dict.fromkeys(result["method"] for result in results))

@@ -1,13 +1,13 @@
-"""Views a second from .beton files, beside a torch DataLoader with PIL and with torchvision.io.
+"""Views per second from .beton files, compared with a torch DataLoader with PIL and with torchvision.io.
 
     python -m benchmarks.data                         # 32 and 224 pixels, 1, 2 and 3 views
     python -m benchmarks.data --side 224 --images 500 --workers 1 2
 
-All pipelines see the same images and the same recipe, and take turns, several rounds of them; the
-median is shown. Wall time is what a
-user waits, CPU time what a busy machine leaves of it; the first batch, start-up included, is
-shown apart and not in the rates. Beside them stand what the machine can do at most: copying
-memory, and decoding the very JPEGs with libjpeg-turbo and nothing else.
+All pipelines use the same images and the same recipe and run alternately for several rounds; the
+table shows the median. Wall time is the time that a user waits; CPU time is independent of the load
+of the machine. The first batch, including start-up, is listed separately and is not part of the
+rates. For comparison, the table shows the limits of the machine: the rate of copying memory, and
+the rate of decoding the same JPEGs with libjpeg-turbo alone.
 """
 
 import argparse
@@ -38,12 +38,12 @@ Pipeline = tuple[Callable[[], Iterator[object]], bool]
 
 @dataclass(frozen=True)
 class Rate:
-    """What a pipeline did.
+    """The rates of a pipeline.
 
     Attributes:
         first: Seconds to the first batch.
-        wall: Views a second afterwards.
-        cpu: Views a CPU second afterwards; 0 where processes of its own did the work.
+        wall: Views per second afterwards.
+        cpu: Views per CPU second afterwards; 0 if its own worker processes did the work.
     """
 
     first: float
@@ -63,7 +63,7 @@ def measured(start: Callable[[], Iterator[object]], views: int, *, own_process: 
 
 
 def write_images(folder: Path, *, side: int, count: int) -> None:
-    """Write JPEGs of photographs' size and detail (224), or PNGs of 32 pixels, a folder a class."""
+    """Write JPEGs with the size and detail of photographs (224), or PNGs of 32 pixels, one folder per class."""
     random = np.random.default_rng(0)
     for number in range(count):
         place = folder / f"class {number % CLASSES}"
@@ -77,7 +77,7 @@ def write_images(folder: Path, *, side: int, count: int) -> None:
 
 
 def decode_limit(definition: DatasetDefinition) -> float:
-    """Return the images a CPU second that the decoder alone manages."""
+    """Return the images per CPU second of the decoder alone."""
     file = BetonFile(converted(definition).pools["train"])
     began = time.process_time()
     for index in range(len(file)):
@@ -86,7 +86,7 @@ def decode_limit(definition: DatasetDefinition) -> float:
 
 
 def copy_limit() -> float:
-    """Return the GB a second that one thread copies."""
+    """Return the GB per second that one thread copies."""
     source = np.ones(1 << 27, dtype=np.uint8)
     target = np.zeros_like(source)
     began = time.perf_counter()
@@ -126,7 +126,7 @@ def middle(rates: list[Rate]) -> Rate:
 
 
 def pipelines(definition: DatasetDefinition, names: tuple[str, ...], *, workers: list[int]) -> dict[str, Pipeline]:
-    """Return what starts each pipeline, and whether it works in this process."""
+    """Return the function that starts each pipeline, and whether it works in this process."""
     found: dict[str, Pipeline] = {"ltray": (partial(ours, definition, names), True)}
     for kind in ("PIL", "torchvision.io + v2"):
         for count in (0, *workers):
@@ -137,7 +137,7 @@ def pipelines(definition: DatasetDefinition, names: tuple[str, ...], *, workers:
 
 
 def main() -> None:
-    """Measure what the command line asks for."""
+    """Run the measurements of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, nargs="+", choices=tuple(RECIPES), default=list(RECIPES))
     parser.add_argument("--images", type=int, default=640, help="images of each size")

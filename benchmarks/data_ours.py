@@ -1,4 +1,4 @@
-"""ltray's side of the data benchmarks; imports nothing of the others."""
+"""ltray's side of the data benchmarks; it does not import the other pipelines."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ BATCH = 64
 
 
 class Views(Stage):
-    """A stage that only says what it wants to see."""
+    """A stage that only declares its views."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__(Recipe(batch_size=BATCH))

@@ -1,4 +1,4 @@
-"""What a DataLoader does for the same views: files, torchvision's transforms, one process a worker."""
+"""A DataLoader for the same views: files, torchvision's transforms, one process per worker."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -70,7 +70,7 @@ def open_tensor(file: Path) -> Tensor:
 
 
 class Files(Dataset[tuple[Tensor, ...]]):
-    """Image files, each seen through several policies."""
+    """Image files, each with one view per policy."""
 
     def __init__(self, folder: Path, names: tuple[str, ...], *, kind: str, side: int) -> None:
         self.files = sorted(folder.rglob("*.*"))

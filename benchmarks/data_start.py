@@ -1,10 +1,10 @@
-"""From the start of a process to its first batch: what every trial pays, beside a plain DataLoader script.
+"""From the start of a process to its first batch: a cost of every trial, compared with a plain DataLoader script.
 
     python -m benchmarks.data_start --rounds 5
 
-Every figure is a process of its own; one of each kind goes before and is not counted, so that
-files and compiled loops lie in their caches. The processes take turns; medians are shown, wall
-time from the parent's call to the line that the child prints, and CPU time with its workers.
+Every measurement is a separate process. One process of each kind runs first and is not counted, so
+that files and compiled loops are in their caches. The kinds alternate; the table shows medians of the
+wall time from the parent's call to the line that the child prints, and of the CPU time with its workers.
 """
 
 import argparse
@@ -40,7 +40,7 @@ print("first", flush=True)
 
 
 def started(program: str, words: list[str]) -> tuple[float, float]:
-    """Return the seconds, by the clock and of the CPU, until a fresh process has its first batch."""
+    """Return the wall-clock and CPU seconds until a new process has its first batch."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     command = [sys.executable, "-c", program + FIRST, *words]
@@ -55,7 +55,7 @@ def started(program: str, words: list[str]) -> tuple[float, float]:
 
 
 def measure(folder: Path, side: int, *, images: int, rounds: int) -> None:
-    """Print a row a kind of process."""
+    """Print one row per kind of process."""
     from benchmarks.data import write_images
     from ltray.data.beton.convert import convert
     from ltray.data.beton.progress import ProgressBars
@@ -80,7 +80,7 @@ def measure(folder: Path, side: int, *, images: int, rounds: int) -> None:
 
 
 def main() -> None:
-    """Measure what the command line asks for."""
+    """Run the measurements of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=640, help="images of each size")

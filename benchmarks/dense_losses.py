@@ -1,8 +1,8 @@
 """Straightforward formulations of the contrastive losses, for comparison.
 
-They say what the formulas say: a table of pairs for each of mask, count, exponential and
-logarithm, the contrast set in one tensor, one-hot labels to count classes. Correct and
-easy to read; what they cost is what `losses.py` measures.
+They follow the formulas directly: a matrix of pairs for each of mask, count, exponential and
+logarithm, the contrast set in one tensor, one-hot labels to count classes. They are correct and
+easy to read; `losses.py` measures their cost.
 """
 
 import torch
@@ -81,7 +81,7 @@ def parametric_contrast(
 def decoupled_contrast(
     query: Tensor, key: Tensor, labels: Tensor, *, queue: tuple[Tensor, Tensor], alpha: float, temperature: float
 ) -> Tensor:
-    """DSCL: α for the own key, the rest shared by the other positives of batch and queue."""
+    """DSCL: α for the own key; the other positives of batch and queue share the rest."""
     images = len(labels)
     rows, row_labels = torch.cat([query, key, queue[0]]), torch.cat([labels, labels, queue[1]])
     itself = torch.eye(images, len(rows), dtype=torch.bool, device=labels.device)

@@ -22,7 +22,7 @@ from ltray.parts.queues import ClassQueue
 CLASSES = {"cifar100_lt": 100, "imagenet_lt": 1000, "inat18": 8142}
 Loss = Callable[[], Tensor]
 Case = tuple[list[Tensor], Loss, Loss]
-"""What gets a gradient; ltray's loss; the dense one."""
+"""The tensors that receive a gradient; ltray's loss; the dense loss."""
 
 
 def cross_entropy_case(profile: str) -> Case:
@@ -121,7 +121,7 @@ CASES = {
 
 
 def units(rows: int, width: int) -> Tensor:
-    """Return unit rows that want a gradient."""
+    """Return rows of unit length that require a gradient."""
     return F.normalize(torch.randn(rows, width), dim=1).requires_grad_()
 
 

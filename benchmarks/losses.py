@@ -1,14 +1,14 @@
-"""Time and peak memory of each loss, forward and backward, beside a dense formulation.
+"""Time and peak memory of each loss, forward and backward, compared with a dense formulation.
 
     python -m benchmarks.losses                       # all losses on the CPU
     python -m benchmarks.losses --loss bcl --device cuda
 
-Batch, widths, queues and temperatures are the papers' for the data set. Both formulations
-get the same inputs, must agree, and take turns; the time is the best of the repeats (on the
-CPU with one thread the process's own, so that a busy machine does not count), the memory what
-a step allocates at most beyond its inputs. "products" is the share of ltray's time that goes
-into matrix products: both formulations need them, so the ratio over that share is the most
-that any formulation in the same arithmetic could reach.
+Batch, widths, queues and temperatures are those of the papers for the data set. Both formulations
+get the same inputs, must agree, and run alternately. The time is the best of the repeats (on the
+CPU with one thread it is the process's CPU time, so that a busy machine has no effect). The memory is
+the peak allocation of a step beyond its inputs. "products" is the share of ltray's time spent on
+matrix products: both formulations need them, so that the ratio over that share is the largest
+ratio that any formulation with the same arithmetic could reach.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def step(loss: Loss, inputs: list[Tensor]) -> float:
 
 
 def seconds(loss: Loss, inputs: list[Tensor]) -> float:
-    """Return what one step takes."""
+    """Return the duration of one step."""
     alone = not inputs[0].is_cuda and torch.get_num_threads() == 1
     clock = time.process_time if alone else time.perf_counter
     start = clock()
@@ -58,7 +58,7 @@ def product_share(loss: Loss, inputs: list[Tensor]) -> float:
 
 
 def peak_bytes(loss: Loss, inputs: list[Tensor]) -> int:
-    """Return what one step has allocated at most beyond its inputs, gradients included."""
+    """Return the peak allocation of one step beyond its inputs, including gradients."""
     for value in inputs:
         value.grad = None
     if inputs[0].is_cuda:
@@ -78,7 +78,7 @@ def peak_bytes(loss: Loss, inputs: list[Tensor]) -> int:
 
 
 def rows_of(loss: str, repeats: int) -> Iterator[str]:
-    """Measure a loss at every size; a Markdown row each."""
+    """Measure a loss at every size; return one Markdown row per size."""
     for profile_name in CLASSES:
         torch.manual_seed(0)
         inputs, ours, theirs = CASES[loss](profile_name)

@@ -1,9 +1,9 @@
-"""What a search costs beside the training it does: `python -m benchmarks.search_overhead`.
+"""The overhead of a search compared with its training: `python -m benchmarks.search_overhead`.
 
     python -m benchmarks.search_overhead [--trials 32] [--seconds 30] [--cpus 2]
 
 The same trials run twice, one after the other with `--cpus` threads each: in a bare loop (one process, data opened
-once, the engine with nobody to report to) and as `python -m ltray.tune` with its processes, checkpoints, study, tables;
+once, the engine without reports) and as `python -m ltray.tune` with its processes, checkpoints, study, tables;
 nothing is stopped early. Printed: the wall clock of both, the search's start and end apart, and how
 long a trial takes from its placement to its first step, in a fresh process and in one that trained a trial before.
 """
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def bare(epochs: int, settings: Mapping[str, Any] | None = None) -> float:
-    """Train in this process with nobody to report to; return the seconds."""
+    """Train in this process without reports; return the seconds."""
     base = {"dataset": "digits-lt", "methods": ["rescom"], "rescom.epochs": epochs, "rescom.schedule": "cosine"}
     started = time.perf_counter()
     Experiment.from_settings(settings or base).train(MemorySession(), torch.device("cpu"))

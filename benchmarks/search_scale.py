@@ -1,9 +1,9 @@
-"""What proposing, recording and deciding cost the driver of a large search, without training.
+"""The cost of proposals, records and decisions in the driver of a large search, without training.
 
     python -m benchmarks.search_scale [--trials 1000] [--nodes 100] [--sampler tpe]
 
 The parts that a search has in its driver (study in SQLite, sampler, successive halving, watcher with its TensorBoard
-files, meter) are called as Tune calls them, by trials that train nothing: one a node, with random curves. Printed for
+files, meter) are called as Tune calls them, by trials that train nothing: one per node, with random curves. Printed for
 every tenth of the trials: milliseconds of a proposal, a report, a decision, an end and of watching, memory, and the
 trials a second that this driver could begin and end. Times are CPU times of the process, so that a busy machine does
 not show; the wall clock at the end includes the waits for the disk, one or two a proposal, report and end.
@@ -37,7 +37,7 @@ METRIC, LENGTH = "val/acc_all", 20
 
 @dataclass
 class SimulatedTrial:
-    """What the driver's parts look at in one of Tune's trials."""
+    """The attributes of a trial of Tune that the driver's parts use."""
 
     trial_id: str
     config: dict[str, Any]
@@ -53,12 +53,12 @@ class Clock:
         self.clear()
 
     def clear(self) -> None:
-        """Begin again."""
+        """Reset the sums."""
         self.seconds: dict[str, float] = {}
         self.calls: dict[str, int] = {}
 
     def time(self, name: str, call: Any, *words: Any) -> Any:
-        """Call, and add what it took."""
+        """Call, and add the duration."""
         started = time.process_time()
         result = call(*words)
         self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - started
@@ -100,7 +100,7 @@ class Driver:
         return trial
 
     def epoch(self, trial: SimulatedTrial) -> bool:
-        """Report a trial's next epoch; return whether it goes on."""
+        """Report a trial's next epoch; return whether the trial continues."""
         trial.epoch += 1
         value = 1 - 0.9**trial.epoch + self.chance.gauss(0, 0.1)
         result: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""How much runs with different seeds spread: measures the rows of `ltray/published/spreads.py`.
+"""The spread of runs with different seeds: measures the rows of `ltray/published/spreads.py`.
 
     python -m benchmarks.spreads --methods cross_entropy bcl --epochs 60 --largest-class 500 precision=bfloat16
 
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 
 def accuracy(names: str, seed: int, options: argparse.Namespace) -> tuple[float, int]:
-    """Return the test accuracy of one run in points, and the number of test images; train what is left of it first."""
+    """Return the test accuracy of one run in points, and the number of test images; train the rest of the run first."""
     epochs, largest = options.epochs, options.largest_class
     name = "-".join((names, f"{epochs}epochs", str(largest or "all"), *options.settings))
     folder = options.runs / options.dataset / name / f"seed{seed}"

@@ -1,4 +1,4 @@
-"""How well early decisions rank final results, and what they cost: from recorded curves of real runs.
+"""How well early decisions rank final results, and their cost: from recorded curves of real runs.
 
 python -m benchmarks.stopping record --set digits --minutes 8 --processes 2    # appends the runs that are missing
 """
@@ -27,7 +27,7 @@ SLACKS = (0, 2, 4, 6)  # validation images; a standard error is about six
 
 
 def replay(path: Path) -> None:
-    """Print what the recorded curves say, as Markdown."""
+    """Print the analysis of the recorded curves, as Markdown."""
     curves = read(path)
     print("| runs | compared by | settings | epochs each | Kendall's τ (95 %) | regret, points |")
     print("|---|---|---:|---:|---:|---:|")
@@ -59,7 +59,7 @@ def replay(path: Path) -> None:
 
 
 def mean_and_interval(values: Sequence[float]) -> str:
-    """Return the mean and its 95 % interval over values drawn anew with replacement; a dash where there are none."""
+    """Return the mean and its 95 % interval over resampled values (bootstrap); a dash if there are none."""
     if not values:
         return "–"
     means = np.random.default_rng(0).choice(values, (RESAMPLES, len(values))).mean(axis=1)

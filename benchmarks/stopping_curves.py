@@ -1,4 +1,4 @@
-"""Learning curves of real runs, recorded once: the evidence of `benchmarks.stopping`."""
+"""Learning curves of real runs, recorded once: the data of `benchmarks.stopping`."""
 
 import json
 import multiprocessing
@@ -50,12 +50,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Curve:
-    """What a run left: correct validation images after each epoch; shorter than `epochs` where a loss was NaN.
+    """The curves of a run: correct validation images after each epoch; shorter than `epochs` if a loss was NaN.
 
     Attributes:
         job: The run.
-        live: By the weights as they are.
-        average: By their moving average.
+        live: With the weights themselves.
+        average: With their moving average.
         seconds: CPU time.
     """
 
@@ -72,14 +72,14 @@ def space_of(name: str) -> SearchSpace:
 
 
 def settings_of(space: SearchSpace, count: int) -> list[dict[str, Any]]:
-    """Return the first `count` settings drawn at random from a space; the same ones always."""
+    """Return the first `count` settings drawn at random from a space; they are always the same."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=space.search.seed))
     return [space.suggest(study.ask()) for _ in range(count)]
 
 
 def jobs(name: str) -> Iterator[Job]:
-    """Yield the runs of a set, those that everything rests on first."""
+    """Yield the runs of a set, the most important ones first."""
     full = space_of(name).base.knobs[0].epochs
     both, cosine = EXTENT[name]
     for setting in range(both):
@@ -92,12 +92,12 @@ def jobs(name: str) -> Iterator[Job]:
 
 
 def record(name: str, path: Path, *, minutes: float, processes: int) -> int:
-    """Record a set's missing runs until the time is over; return how many are left.
+    """Record a set's missing runs until the time is over; return the number of runs left.
 
     Args:
         name: The set.
-        path: The file of curves; a run stands in it as one line, appended when it is whole.
-        minutes: No run is begun after these.
+        path: The file of curves; each run is one line, appended when the run is complete.
+        minutes: No run begins after these.
         processes: Runs at a time, each on one thread.
     """
     deadline = time.monotonic() + 60 * minutes
@@ -125,7 +125,7 @@ def record(name: str, path: Path, *, minutes: float, processes: int) -> int:
 
 @cache
 def _opened(name: str) -> tuple[list[dict[str, Any]], ImageData]:
-    """Return a set's settings and its data, drawn and opened once a process."""
+    """Return a set's settings and its data, drawn and opened once per process."""
     space = space_of(name)
     return settings_of(space, EXTENT[name][1]), Experiment.open_data(space.base, CPU)
 
@@ -147,7 +147,7 @@ def run(job: Job) -> Curve:
 
 
 class _BothWeights:
-    """Counts what the weights themselves and, as reported, their average get right."""
+    """Counts the correct images with the weights themselves and, from the report, with their average."""
 
     def __init__(self, stage: Stage, data: ImageData) -> None:
         self.live: list[int] = []
@@ -155,7 +155,7 @@ class _BothWeights:
         self._stage, self._data = stage, data
 
     def resume(self) -> None:
-        """Start anew."""
+        """Start from scratch."""
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
         """Count."""

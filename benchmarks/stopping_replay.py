@@ -1,4 +1,4 @@
-"""What recorded curves say: how well early values rank final ones, and what a search over them would cost."""
+"""Analysis of recorded curves: how well early values rank final ones, and the cost of a search over them."""
 
 import math
 import random
@@ -25,10 +25,10 @@ class Fidelity:
     """How settings are compared early.
 
     Attributes:
-        name: In words.
-        epochs: What a setting costs.
-        early: The value of each setting.
-        final: What the whole run comes to: its best epoch, as in a search.
+        name: A description.
+        epochs: The cost of a setting.
+        early: The early value of each setting.
+        final: The result of the complete run: its best epoch, as in a search.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Needed:
 
 
 def by_run(curves: Sequence[Curve], name: str) -> Table:
-    """Sort a set's curves; one that a NaN cut short is left out."""
+    """Sort a set's curves; without curves that a NaN ended early."""
     found: dict[tuple[str, int], dict[int, Curve]] = {}
     for curve in curves:
         job: Job = curve.job

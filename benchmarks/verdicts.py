@@ -1,14 +1,14 @@
-"""How often verdicts are right, in simulated searches whose truth is known.
+"""How often verdicts are correct, in simulated searches with known true accuracies.
 
     python -m benchmarks.verdicts                    # the tables of docs/protocol.md, as Markdown
     python -m benchmarks.verdicts --searches 500     # faster, rougher
 
 It takes about three minutes on one core, most of it the table about dropping.
 
-Runs are draws around a true accuracy; the rules are the package's own, beside those that it had
-before. One value is validation and test accuracy at once, which is the hardest case: the luck that
-chose a setting is then also what judges it. Points are per cent, a spread is a standard deviation
-over seeds, and seeds have no effect that settings share (pairing would remove it).
+Runs are draws around a true accuracy; the rules are those of the package, compared with its earlier
+rules. One value is both validation and test accuracy, which is the hardest case: the same noise then
+selects and evaluates a setting. Points are per cent, a spread is a standard deviation over seeds, and
+seeds have no effect that settings share (pairing would remove it).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Where metrics go besides the run folder: loggers behind one protocol.
+"""Loggers, which receive the metrics in addition to the run folder, with one protocol.
 
 * `logger`: the protocol, and a logger by its name or by the dotted path of another package's.
 * `tensorboard`: TensorBoard events.

@@ -9,7 +9,7 @@ from ltray.errors import UsageError, shown
 from ltray.files import reason
 from ltray.imported import imported, is_dotted_path
 
-# What makes each logger, as a dotted path: TensorBoard takes a second to import.
+# Each logger's class as a dotted path, because importing TensorBoard takes a second.
 LOGGERS: Mapping[str, str] = {"tensorboard": "ltray.loggers.tensorboard:TensorBoardLogger"}
 
 
@@ -17,15 +17,15 @@ LOGGERS: Mapping[str, str] = {"tensorboard": "ltray.loggers.tensorboard:TensorBo
 class Logger(Protocol):
     """Receives the metrics of one run, or of one trial of a search, while it trains; it never changes results.
 
-    It is made with the run folder as its only argument, by one process. A run that continues makes a new one, which
-    begins at the epoch after the newest checkpoint; an epoch that was interrupted may be logged again.
+    One process creates it, with the run folder as the only argument. A continued run creates a new logger, which
+    begins at the epoch after the newest checkpoint; an interrupted epoch may be logged again.
     """
 
     def epoch(self, metrics: Mapping[str, Any], epoch: int) -> None:
         """Log a finished epoch.
 
         Args:
-            metrics: What the epoch reported, such as `val/acc_all` (a share of 1) and `loss/total`.
+            metrics: The metrics of the epoch, such as `val/acc_all` (a share of 1) and `loss/total`.
             epoch: Its number, counted over all stages, from 1.
         """
         ...
@@ -34,18 +34,18 @@ class Logger(Protocol):
         """Log the end of a run that has trained its last epoch, or was stopped early.
 
         Args:
-            settings: The run's settings; of a trial, those that the search explores.
-            metrics: What the last epoch reported.
+            settings: The run's settings; for a trial, those that the search explores.
+            metrics: The metrics of the last epoch.
         """
         ...
 
     def close(self) -> None:
-        """Release what the logger holds; always called last, also where the run was interrupted or has failed."""
+        """Release the logger's resources; always called last, even if the run was interrupted or has failed."""
         ...
 
 
 def check_logger(name: str) -> Callable[[Path], Any]:
-    """Return what makes a logger.
+    """Return the class or function that creates a logger.
 
     Args:
         name: A key of `LOGGERS`, or a dotted path: "mypackage.csv_log:CsvLogger".
@@ -60,14 +60,14 @@ def check_logger(name: str) -> Callable[[Path], Any]:
 
 
 def new_logger(name: str, folder: Path) -> Logger:
-    """Make a logger for a run folder.
+    """Create a logger for a run folder.
 
     Args:
         name: A key of `LOGGERS`, or a dotted path.
         folder: The run folder.
 
     Raises:
-        UsageError: It cannot be made, or is not a `Logger`; from its methods: they have failed.
+        UsageError: It cannot be created, or is not a `Logger`. Its methods raise UsageError if they fail.
     """
     make = check_logger(name)
     if not is_dotted_path(name):
@@ -84,7 +84,7 @@ def new_logger(name: str, folder: Path) -> Logger:
 
 
 class _OfAnotherPackage:
-    """A logger whose errors name it.
+    """A logger whose error messages contain its name.
 
     Args:
         name: Its dotted path.
@@ -111,7 +111,7 @@ class _OfAnotherPackage:
 def _naming(name: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # whatever somebody else's logger does
+    except Exception as error:  # a logger of another package may raise anything
         raise UsageError(
             f"the logger {shown(name)} failed: {type(error).__name__}: {reason(error)}. Correct it, or run the same "
             "command with another logger to continue."

@@ -1,4 +1,4 @@
-"""TensorBoard: scalars by epoch, and a run's settings beside its final metrics."""
+"""TensorBoard: scalars by epoch, and a run's settings with its final metrics."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ PREFIXES = ("loss/", "train/", "val/", "test/", "chosen/")
 
 
 def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return the metrics that are ltray's own; Ray adds clock readings and process ids."""
+    """Return ltray's own metrics; Ray adds clock readings and process ids."""
     return {name: float(value) for name, value in metrics.items() if name.startswith(PREFIXES)}
 
 
@@ -22,7 +22,7 @@ class TensorBoardLogger:
     """Writes one run's event file.
 
     Args:
-        folder: Where the event file goes; `tensorboard --logdir` of any folder above shows it.
+        folder: The folder of the event file; `tensorboard --logdir` with any parent folder shows it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +35,7 @@ class TensorBoardLogger:
         self._writer.flush()
 
     def finish(self, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-        """Add the settings to the HParams page, beside the last value of each metric."""
+        """Add the settings to the HParams page, with the last value of each metric."""
         plain = {k: v if isinstance(v, bool | int | float) else encodable(str(v)) for k, v in settings.items()}
         final = {name: value for name, value in scalars(metrics).items() if _is_result(name)}
         # `add_hparams` would write the final values as charts of one point each.
@@ -43,7 +43,7 @@ class TensorBoardLogger:
             self._writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]
 
     def close(self) -> None:
-        """Write what is left, and close the file."""
+        """Write the remaining events, and close the file."""
         self._writer.close()
 
 

@@ -1,4 +1,4 @@
-"""What the processes of a run are given: frozen, and pickled by Ray on the way."""
+"""The inputs of the processes of a run: frozen, and pickled by Ray for the transfer."""
 
 import importlib
 import os
@@ -19,19 +19,19 @@ TASK, SEARCH = "task", "search"
 
 
 def import_path() -> tuple[str, ...]:
-    """Return the folders in which this process finds modules, as other processes can use them."""
+    """Return the folders from which this process imports modules, in a form that other processes can use."""
     return tuple(dict.fromkeys(os.path.abspath(place) for place in sys.path if os.path.isdir(place or os.curdir)))
 
 
 def enter(working: str | Path, path: Iterable[str]) -> None:
-    """Work in a folder, and find the modules that the command finds: methods of other packages among them.
+    """Work in a folder, and import the modules that the command can import, including methods of other packages.
 
     Args:
         working: The folder.
         path: What `import_path` returned in the command's process; a folder that is not on this node is without effect.
     """
     os.chdir(working)
-    # The first place is the one that Python fills by itself.
+    # Python itself sets the first entry.
     sys.path += [place for place in path if place not in sys.path[1:]]
     importlib.invalidate_caches()
 
@@ -43,10 +43,10 @@ class Placement:
     Attributes:
         working: The folder to work in, from which relative paths are understood.
         workers: Number of worker processes, W.
-        resources: What each worker takes, by Ray's names: "CPU", "GPU".
-        retries: Crashes without a new epoch in between that the run survives.
+        resources: The resources of each worker, by Ray's names: "CPU", "GPU".
+        retries: The number of crashes without a new epoch in between after which the run restarts.
         pins: The data sets as the command has them.
-        path: Where the command finds modules.
+        path: The folders from which the command imports modules.
     """
 
     working: Path
@@ -57,27 +57,27 @@ class Placement:
     path: tuple[str, ...] = field(default_factory=import_path)
 
     def enter(self) -> None:
-        """Make this process one that works where the command does, and finds the same modules."""
+        """Make this process work in the command's folder and import the same modules."""
         enter(self.working, self.path)
 
     @property
     def threads(self) -> int:
-        """Threads that a worker computes with."""
+        """Number of compute threads of a worker."""
         return max(int(self.resources["CPU"]), 1)
 
     @property
     def device(self) -> torch.device:
-        """Where a run in a single process computes."""
+        """The device of a run in a single process."""
         return torch.device("cuda" if "GPU" in self.resources else "cpu")
 
 
 @dataclass(frozen=True)
 class TrialTask:
-    """What a trial has to itself.
+    """The inputs that only one trial has.
 
     Attributes:
         number: Its number in the study.
-        attempt: How often a search that was resumed took it up again.
+        attempt: How often a resumed search has continued it.
         settings: Flat settings of its experiment.
     """
 
@@ -87,21 +87,21 @@ class TrialTask:
 
     @property
     def name(self) -> str:
-        """Its number as folders have it: `0007`."""
+        """Its number in the form used in folder names: `0007`."""
         return trial_name(self.number)
 
     @property
     def folder_name(self) -> str:
-        """Name of its folder: `0007`, or `0007.1` where the search was resumed once."""
+        """Name of its folder: `0007`, or `0007.1` if the search was resumed once."""
         return self.name + (f".{self.attempt}" if self.attempt else "")
 
 
 @dataclass(frozen=True)
 class SearchTask:
-    """What all trials of a search share.
+    """The inputs that all trials of a search share.
 
     Attributes:
-        trials: The folder of their folders.
+        trials: The folder of the trials' folders.
         placement: Where and how each computes.
         runs: The runs of a trial of several; None: a trial is one run.
     """
@@ -119,7 +119,7 @@ class FinalistTask:
         settings: Flat settings of its experiment.
         folder: Its folder.
         placement: Where and how it computes.
-        stamps: What its results say besides.
+        stamps: Further entries of its results.
         logger: Name or dotted path of its logger.
     """
 
@@ -132,11 +132,11 @@ class FinalistTask:
 
 @dataclass(frozen=True)
 class WorkerTask:
-    """What every worker of a run of several is given.
+    """The inputs of every worker of a run with several workers.
 
     Attributes:
         settings: Flat settings of the experiment.
-        folder: Where Ray keeps the run's checkpoints, for errors.
+        folder: The folder in which Ray stores the run's checkpoints, for error messages.
         placement: Where and how it computes.
         earlier: The checkpoint of an earlier driver, or None.
         runs: The runs of a trial of several, or None.

@@ -1,7 +1,7 @@
-"""The token that a Ray cluster asks for: a file that only its owner can read.
+"""The token that a Ray cluster requires: a file that only its owner can read.
 
-Ray writes the file with the permissions of the process's umask, mostly readable by everybody: then every user of the
-machine may run code as its owner. Therefore ltray makes it before Ray does.
+Ray writes the file with the permissions of the process's umask, so that usually all users can read it: then every user
+of the machine can run code as its owner. Therefore ltray creates the file before Ray does.
 """
 
 import os
@@ -19,17 +19,17 @@ PRIVATE, OTHERS = 0o600, 0o077
 
 
 def default_file() -> Path:
-    """Return where Ray looks for the token where no variable names it."""
+    """Return the file from which Ray reads the token if no variable names one."""
     return Path(os.path.expanduser("~/.ray/auth_token"))
 
 
 def provide() -> None:
-    """Make sure that a cluster of this command's own gets a token that nobody else can read.
+    """Make sure that a cluster that this command starts has a token that no other user can read.
 
-    Where the home folder cannot be written, the token is this process's and its children's alone.
+    If the home folder cannot be written, only this process and its children have the token.
 
     Raises:
-        UsageError: RAY_AUTH_MODE is none of Ray's, or the file of RAY_AUTH_TOKEN_PATH holds no token.
+        UsageError: RAY_AUTH_MODE is not one of Ray's modes, or the file of RAY_AUTH_TOKEN_PATH contains no token.
     """
     mode = os.environ.get(MODE, "token").lower()
     if mode == "disabled":
@@ -52,10 +52,10 @@ def provide() -> None:
 
 
 def check() -> None:
-    """Check what the variables say of the token, before Ray ends the process over it.
+    """Check the variables for the token, because Ray would end the process if they are wrong.
 
     Raises:
-        UsageError: RAY_AUTH_MODE is none of Ray's, or the file of RAY_AUTH_TOKEN_PATH holds no token.
+        UsageError: RAY_AUTH_MODE is not one of Ray's modes, or the file of RAY_AUTH_TOKEN_PATH contains no token.
     """
     mode = os.environ.get(MODE)
     if mode is not None and mode.lower() not in ("token", "disabled"):
@@ -66,7 +66,7 @@ def check() -> None:
     try:
         present = _has_token(Path(path))
         readable = present and Path(path).stat().st_mode & OTHERS
-    except (OSError, ValueError) as error:  # ValueError: a NUL character; also what `_has_token` says of a folder
+    except (OSError, ValueError) as error:  # ValueError: a NUL character, or a folder in `_has_token`
         raise UsageError(
             f"{TOKEN_PATH}={printable(path)}: {reason(error)}. Set it to the cluster's token file."
         ) from error
@@ -81,10 +81,10 @@ def check() -> None:
 
 
 def check_present() -> None:
-    """Check that there is a token where RAY_AUTH_MODE asks for one.
+    """Check that there is a token if RAY_AUTH_MODE requires one.
 
     Raises:
-        UsageError: There is none, or `check` finds something.
+        UsageError: There is none, or `check` fails.
     """
     check()
     if os.environ.get(MODE, "").lower() != "token" or os.environ.get(TOKEN) or os.environ.get(TOKEN_PATH):
@@ -108,7 +108,7 @@ def found() -> bool:
 
 
 def _has_token(file: Path) -> bool:
-    """Return whether a regular file holds more than white space; False where there is none."""
+    """Return whether a regular file contains more than white space; False if there is no file."""
     try:
         status = file.stat()
     except FileNotFoundError:
@@ -120,16 +120,16 @@ def _has_token(file: Path) -> bool:
 
 
 def _write(file: Path) -> None:
-    """Write a new token; where another process does so at the same moment, its token counts."""
+    """Write a new token; if another process does so at the same time, its token is used."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w") as opened:
         opened.write(secrets.token_hex(32))
     try:
-        if file.exists():  # empty, or `_has_token` would have found one
+        if file.exists():  # empty, otherwise `_has_token` would have found a token
             os.replace(temporary, file)
         else:
-            os.link(temporary, file)  # whole from the first moment, and never over another process's
+            os.link(temporary, file)  # complete as soon as it exists, and never replaces the file of another process
     except FileExistsError:
         pass
     finally:
@@ -137,7 +137,7 @@ def _write(file: Path) -> None:
 
 
 def _close_to_others(file: Path) -> None:
-    """Take a token file of this user's from other users."""
+    """Remove other users' access to a token file of this user."""
     status = file.stat()
     if not status.st_mode & OTHERS:
         return

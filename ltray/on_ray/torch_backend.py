@@ -1,7 +1,7 @@
 """Joins the workers of a run into a process group whose sockets listen on the nodes' Ray addresses only.
 
-Ray's own way listens on every interface of rank 0's machine, without any authentication, also on a cluster that is
-otherwise confined to loopback or to one network.
+Ray's own code listens on every interface of rank 0's machine, without authentication, even on a cluster that is
+otherwise restricted to loopback or to one network.
 """
 
 import os
@@ -18,11 +18,11 @@ from ltray.on_ray._compat_train import TorchBackend, get_address_and_port, set_t
 
 
 class ConfinedTorchConfig(TorchConfig):
-    """Ray's TorchConfig, with the rendezvous of this file."""
+    """Ray's TorchConfig, with the rendezvous of this module."""
 
     @property
     def backend_cls(self) -> type["_ConfinedBackend"]:
-        """Tell Ray what to start on the workers."""
+        """The backend that Ray starts on the workers."""
         return _ConfinedBackend
 
 

@@ -1,4 +1,4 @@
-"""When a failed run of Ray Train starts again, and why it failed, in one line."""
+"""When a failed run of Ray Train restarts, and why it failed, in one line."""
 
 import re
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ EXIT = re.compile(r"Worker exit type: (\w+) Worker exit detail: (.*?)(?: Some co
 
 @dataclass(frozen=True)
 class Failure:
-    """A failure that a run survives.
+    """A failure after which a run restarts.
 
     Attributes:
         reason: Why it failed, in one line.
-        left: Failures without progress that it survives from here on; None: this one does not count.
+        left: Number of further failures without progress after which it restarts; None: this failure does not count.
     """
 
     reason: str
@@ -35,18 +35,18 @@ class Failure:
 
 
 class ProgressPolicy(FailurePolicy):
-    """Starts a failed run again as long as it makes progress, and says so to whoever started it.
+    """Restarts a failed run as long as it makes progress, and reports each restart to the process that started the run.
 
-    It lives in the process of the run's controller. What was taken away (a node that is reclaimed) or is waited for
-    (resources) does not count as a failure; a mistake of the user fails the run at once.
+    It is in the process of the run's controller. The loss of a node (preemption) or waiting for resources does not
+    count as a failure; after a user's mistake the run fails immediately.
 
     Args:
-        reports: Gets a `Failure` for every one that the run survives.
-        retries: Failures without progress that the run survives.
+        reports: Receives a `Failure` for each failure after which the run restarts.
+        retries: Number of failures without progress after which the run restarts.
 
     Attributes:
-        epoch: The last epoch that this process's run has reported. Of the class: Ray copies policies and callbacks into
-            the process one by one, and there is one run a process.
+        epoch: The last epoch that this process's run has reported. A class attribute, because Ray copies policies and
+            callbacks into the process one by one, and there is one run per process.
     """
 
     epoch = 0
@@ -56,7 +56,7 @@ class ProgressPolicy(FailurePolicy):
         self._reports, self._tries = reports, Tries(retries)
 
     def make_decision(self, training_failed_error: TrainingFailedError) -> FailureDecision:
-        """Decide, and report a failure that the run survives."""
+        """Decide, and report a failure after which the run restarts."""
         if is_users(training_failed_error):
             return FailureDecision.RAISE
         left = self._tries.fail(ProgressPolicy.epoch) if counts(training_failed_error) else None
@@ -67,19 +67,19 @@ class ProgressPolicy(FailurePolicy):
 
 
 def counts(error: TrainingFailedError) -> bool:
-    """Return whether an error is a failure of the run, and not a node taken away or a wait for resources."""
+    """Return whether an error is a failure of the run, and not the loss of a node or a wait for resources."""
     if isinstance(error, ControllerError):
         return not isinstance(error.controller_failure, WorkerGroupStartupTimeoutError)
     return not isinstance(error, PreemptionError) and not any(_is_preempted(one) for one in _failures(error).values())
 
 
 def is_users(error: TrainingFailedError) -> bool:
-    """Return whether a user's mistake is the cause: another try would end alike."""
+    """Return whether a user's mistake is the cause, so that another try would fail in the same way."""
     return any(isinstance(one, UsageError) for one in _failures(error).values())
 
 
 def cause_of(error: TrainingFailedError) -> str:
-    """Return in one line why a run failed, without Ray's guesses and stacks."""
+    """Return in one line why a run failed, without Ray's possible reasons and stack traces."""
     if isinstance(error, PreemptionError):
         return "a node of its workers was removed"
     if isinstance(error, ControllerError):
@@ -87,13 +87,13 @@ def cause_of(error: TrainingFailedError) -> str:
     failures = _failures(error)
     if not failures:
         return reason(error)[:300]
-    # Where one worker dies, the others fail too, in their next exchange with it.
+    # If one worker dies, the others fail too, in their next collective operation.
     rank = next((rank for rank, one in failures.items() if isinstance(one, RayActorError)), min(failures))
     return f"worker {rank}: {cause_of_death(failures[rank])}"
 
 
 def cause_of_death(error: BaseException) -> str:
-    """Return in one line why a process of Ray ended, or what it raised."""
+    """Return in one line why a process of Ray ended, or its exception."""
     text = " ".join(str(error).split())
     found = EXIT.search(text)
     if found:
@@ -105,7 +105,7 @@ def cause_of_death(error: BaseException) -> str:
 
 
 def _failures(error: TrainingFailedError) -> dict[int, BaseException]:
-    """Return what the workers raised, by rank, out of Ray's wrappings."""
+    """Return the exceptions of the workers, by rank, without Ray's wrappers."""
     raised = error.worker_failures if isinstance(error, WorkerGroupError) else {}
     return {rank: raised_by_worker(one) for rank, one in raised.items()}
 

@@ -28,23 +28,23 @@ def attempts(trials: Path, number: int) -> list[Path]:
 
 
 def workers_folder(run: Path, number: int) -> Path:
-    """Return where a trial of several workers keeps what Ray Train writes while it runs."""
+    """Return the folder for Ray Train's files of a trial with several workers."""
     return RunFolder(run).workers / trial_name(number)
 
 
 def checkpoints(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]]:
-    """Return a trial's whole checkpoints with their metrics, oldest epoch first."""
+    """Return a trial's complete checkpoints with their metrics, oldest epoch first."""
     found = [item for attempt in attempts(trials, number) for item in whole_checkpoints(attempt)]
     return sorted(found, key=lambda item: item[1]["total_epochs"])
 
 
 def copies_folder(trials: Path, number: int) -> Path:
-    """Return where the checkpoints lie that a member of a population copied."""
+    """Return the folder of the checkpoints that a member of a population copied."""
     return RunFolder(trials.parent).copies / trial_name(number)
 
 
 def resumable(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]]:
-    """Return the checkpoints that a trial can go on from, the one to take last."""
+    """Return the checkpoints from which a trial can continue; the last one is used."""
     found = checkpoints(trials, number) + whole_checkpoints(copies_folder(trials, number))
     return sorted(found, key=lambda item: item[1]["total_epochs"])
 
@@ -77,7 +77,7 @@ def _with_workers(task: TrialTask, search: SearchTask) -> None:
     trials, number = search.trials, task.number
     folder = workers_folder(trials.parent, number)
     known = resumable(trials, number)[-1:]
-    # The newest may not have reached Tune's folder when the driver died.
+    # When the driver died, the newest one may not have been in Tune's folder yet.
     reported = known[0][1]["total_epochs"] if known else 0
     known += [item for item in whole_checkpoints(folder) if item[1]["total_epochs"] > reported]
     survived: list[str] = []
@@ -94,18 +94,18 @@ def _with_workers(task: TrialTask, search: SearchTask) -> None:
         with closing(reports), writing(trials):
             for metrics, path in reports:
                 checkpoint = ray.tune.Checkpoint.from_directory(str(path)) if path else None
-                if survived:  # this process's output reaches nobody
+                if survived:  # the output of this process is not shown
                     metrics |= {INTERRUPTED: "; ".join(survived)}
                     survived.clear()
-                ray.tune.report(metrics, checkpoint=checkpoint)  # does not return where Tune stops the trial
+                ray.tune.report(metrics, checkpoint=checkpoint)  # does not return if Tune stops the trial
     except UsageError as error:
         ray.tune.report(report_of(error))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # Tune has copies of all that was reported
+        shutil.rmtree(folder, ignore_errors=True)  # Tune has copies of all reports
 
 
 def _report_again(known: Iterable[tuple[Path, Mapping[str, float]]]) -> None:
-    """Report what an earlier driver may have died before it saw; the study takes every epoch once."""
+    """Report again what an earlier driver may not have received; the study records every epoch once."""
     for path, metrics in known:
         ray.tune.report(dict(metrics), checkpoint=ray.tune.Checkpoint.from_directory(str(path)))
 
@@ -125,5 +125,5 @@ def error_of(trial: Any) -> str:
 
 
 def failure_of(result: Mapping[str, Any] | None) -> str | None:
-    """Return why a trial says that it cannot go on, or None."""
+    """Return the reason that a trial reported for not continuing, or None."""
     return None if result is None else result.get(FAILURE)

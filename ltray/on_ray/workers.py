@@ -42,10 +42,10 @@ Report = tuple[dict[str, Any], Path | None]
 
 
 class _Relay(UserCallback):
-    """Passes each report from Train's controller process to whoever started the run.
+    """Passes each report from Train's controller process to the process that started the run.
 
-    The controller waits until the report has been dealt with, as Tune lets a trial wait: no more than one report is
-    ever ahead of the search, and Train deletes no checkpoint that the other side has yet to copy.
+    The controller waits until the report has been processed, as a trial waits for Tune: at most one report is
+    ahead of the search, and Train deletes no checkpoint that has not been copied yet.
     """
 
     def __init__(self, reports: Queue) -> None:
@@ -57,7 +57,7 @@ class _Relay(UserCallback):
         self._wait()
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        """End the run by settings, data or files that cannot be used: it would fail in the same way again."""
+        """End the run if settings, data or files cannot be used: it would fail in the same way again."""
         for error in worker_exceptions.values():
             cause = raised_by_worker(error)
             if isinstance(cause, UsageError):
@@ -66,7 +66,7 @@ class _Relay(UserCallback):
                 return
 
     def _wait(self) -> None:
-        """Return once the other side is done with what was put."""
+        """Return when the other side has processed what was put."""
         # The queue holds one: it takes the second mark once the other side, done with the report, has asked for the
         # next one and got the first mark.
         self.reports.put(None)
@@ -74,7 +74,7 @@ class _Relay(UserCallback):
 
 
 class _Introduction(ControllerCallback):
-    """Tells whoever started the run which process is its controller, and names what that reserves after the run."""
+    """Reports the run's controller to the process that started the run; names its placement groups after the run."""
 
     def __init__(self, reports: Queue, folder: Path) -> None:
         self.reports, self.folder = reports, folder
@@ -85,9 +85,9 @@ class _Introduction(ControllerCallback):
 
 
 def free(folder: Path) -> None:
-    """Free what a run of this command has reserved and its processes left: Ray would keep it until the command ends.
+    """Free the resources of a run whose processes have ended: Ray would keep them reserved until the command ends.
 
-    Train's own way is a process that guesses at deaths (see `_compat_train`).
+    Train itself uses a process that may wrongly detect deaths (see `_compat_train`).
     """
     for number, group in placement_group_table().items():
         if group["name"].startswith(_reserved_by(folder)) and group["state"] != "REMOVED":
@@ -100,7 +100,7 @@ def _reserved_by(folder: Path) -> str:
 
 
 def train_worker(config: dict[str, Any]) -> None:
-    """Train one worker's share of an experiment; what Ray Train runs on every worker.
+    """Train one worker's share of an experiment; Ray Train calls this on every worker.
 
     Args:
         config: The `WorkerTask` under `TASK`.
@@ -124,26 +124,26 @@ def run_workers(
 ) -> Generator[Report, None, None]:
     """Train on several workers, yielding (metrics, checkpoint folder) after every epoch.
 
-    Closing the iterator ends the run at once and frees what it held.
+    Closing the iterator ends the run immediately and frees its resources.
 
     Args:
         settings: Flat settings of the experiment.
         placement: Where and how the workers compute.
-        folder: Where Ray keeps the run's checkpoints.
-        earlier: The checkpoint to go on from.
-        tell: Gets a line on every failure that the run survives.
-        runs: Of a trial of several runs; see `train_and_report`.
+        folder: The folder in which Ray stores the run's checkpoints.
+        earlier: The checkpoint to continue from.
+        tell: Receives a line for each failure after which the run restarts.
+        runs: The runs of a trial of several runs; see `train_and_report`.
 
     Yields:
-        Metrics and checkpoint of every epoch, at last perhaps why the run cannot go on, under `FAILURE`.
+        Metrics and checkpoint of every epoch; finally, if the run cannot continue, the reason under `FAILURE`.
 
     Raises:
-        Exception: What made the run fail.
+        Exception: The cause of the run's failure.
     """
     # Ray's own list of checkpoints is not written under a temporary name: a kill can leave half of it, and a run that
     # finds that half never starts again. What is whole on the disk counts instead.
     (folder / CHECKPOINT_MANAGER_SNAPSHOT_FILENAME).unlink(missing_ok=True)
-    free(folder)  # an earlier try may have been killed with all its processes
+    free(folder)  # an earlier try and all its processes may have been killed
     reports = Queue(maxsize=1, actor_options={"num_cpus": 0})
     trainer = Trainer(
         train_worker,
@@ -206,17 +206,17 @@ def _follow(
     finally:
         if controller and thread.is_alive():
             _abort(controller, reports)
-        free(folder)  # nothing is left to do where the controller ended by itself, and all where it was killed
+        free(folder)  # nothing is left to do if the controller ended normally, and everything if it was killed
         reports.shutdown(force=True)
     if failures:
         raise failures[0]
 
 
 def _abort(controller: Any, reports: Queue) -> None:
-    """End a run at once, with its workers and what it reserved; killing the controller would leave the latter."""
+    """End a run immediately, with its workers and reservations; killing the controller would leave the latter."""
     aborted, until = controller.abort.remote(), time.monotonic() + ABORT_WITHIN
     while not ray.wait([aborted], timeout=0.1)[0]:
         if time.monotonic() > until:
             ray.kill(controller)
-        with suppress(Empty):  # it listens once its last report is taken
+        with suppress(Empty):  # it answers after its last report has been received
             reports.get(block=False)

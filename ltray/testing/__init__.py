@@ -1,9 +1,9 @@
-"""What every method must keep to, as functions that any test suite can call, for methods outside ltray too.
+"""The contract of every method, as functions that any test suite can call, also for methods outside ltray.
 
 * `check`: `check_method`, the complete contract in one call.
-* `contract`: each check of the contract by itself: resume, workers, gradients, views, numbers, evaluation.
+* `contract`: each check of the contract as a function: resume, workers, gradients, views, numbers, evaluation.
 * `knob_contract`: whether each knob changes the run.
-* `overfit`: 24 images of 8 pixels, and whether a method learns them by heart.
+* `overfit`: 24 images of 8 pixels, and whether a method can overfit them.
 * `worker_pool`: processes of a process group, for tests that compute on several workers.
 """
 

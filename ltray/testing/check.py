@@ -48,11 +48,11 @@ def check_method(
     new_backbone: Callable[[], Backbone] = TinyBackbone,
     pool: WorkerPool | None = None,
 ) -> None:
-    """Check that a method keeps the whole contract, on small data, in about a minute.
+    """Check that a method satisfies the complete contract, on small data, in about a minute.
 
     In this order: its declaration and its settings; every stage (losses, gradients, views, bfloat16, a batch of one
-    class, evaluation); it learns 24 images by heart; a run that is interrupted after any epoch continues bit for bit;
-    two workers compute what one does, in float64; each knob changes the run.
+    class, evaluation); it overfits 24 images; a run that is interrupted after any epoch continues bit for bit;
+    two workers compute the same as one, in float64; each knob changes the run.
 
     Two processes are started, which import the program's main module: call it below `if __name__ == "__main__":`.
 
@@ -66,7 +66,7 @@ def check_method(
 
     Raises:
         UsageError: The method cannot be found, or its declaration cannot be used.
-        AssertionError: It breaks the contract; the message names the check, and what differs.
+        AssertionError: It violates the contract; the message names the check and the difference.
     """
     found = find_method(method if isinstance(method, str) else reference_of(method))
     own = dict(settings or {})
@@ -130,7 +130,7 @@ def short_settings(method: Method) -> dict[str, Any]:
 
 @contextmanager
 def _check(method: Method, what: str) -> Iterator[None]:
-    """Say in which check of which method something failed, whatever its code raises."""
+    """Raise an error that names the method and the failed check, for any exception of its code."""
     try:
         yield
     except Exception as error:
@@ -138,7 +138,7 @@ def _check(method: Method, what: str) -> Iterator[None]:
 
 
 def _words(error: Exception) -> str:
-    """Return what an exception says in one line; of a worker's traceback, its last line."""
+    """Return the message of an exception in one line; for a worker's traceback, its last line."""
     if isinstance(error, AssertionError):
         return " ".join(str(error).split()) or "an assertion failed"
     lines = str(error).strip().splitlines()
@@ -178,7 +178,7 @@ def _check_learns(method: Method, settings: Mapping[str, Value], new_backbone: C
 
 
 def _legal(method: Method, values: Mapping[str, Value]) -> dict[str, Value]:
-    """Return those of the values that have an effect with this method; none where it trains nothing."""
+    """Return those of the values that have an effect with this method; none if it trains nothing."""
     if method.knobs.specs()["epochs"].high == 0:
         return {}
     schedule = values.get("schedule", method.knobs.defaults("digits_lt").schedule)
