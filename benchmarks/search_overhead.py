@@ -3,9 +3,9 @@
     python -m benchmarks.search_overhead [--trials 32] [--seconds 30] [--cpus 2]
 
 The same trials run twice, one after the other with `--cpus` threads each: in a bare loop (one process, data opened
-once, the engine without reports) and as `python -m ltray.tune` with its processes, checkpoints, study, tables;
-nothing is stopped early. Printed: the wall clock of both, the search's start and end apart, and how
-long a trial takes from its placement to its first step, in a fresh process and in one that trained a trial before.
+once, the engine without reports) and as `python -m ltray.tune` with its processes, checkpoints, study and tables; no
+trial is stopped early. Printed: the wall clock of both, separately the start and the end of the search, and the time
+of a trial from its placement to its first step, in a new process and in one that has trained a trial before.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Checks that hold for every method: resume, workers, gradients, evaluation, views, numbers."""
+"""Checks for every method: resume, workers, gradients, evaluation, views, numbers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -31,14 +31,14 @@ SMALL_DIGITS: Mapping[str, Any] = {
 
 
 class Interrupted(Exception):
-    """Raised by `InterruptedSession` where the process would have been killed."""
+    """Raised by `InterruptedSession` in place of a kill of the process."""
 
 
 class InterruptedSession(MemorySession):
     """A session whose process dies right after its `reports`-th report was saved.
 
     Args:
-        reports: How many reports go through.
+        reports: The number of reports before the interruption.
         start: Bytes of a checkpoint to resume from.
     """
 
@@ -47,7 +47,7 @@ class InterruptedSession(MemorySession):
         self._left = reports
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Save, then die when it is time."""
+        """Save; raise after the last report."""
         super().report(metrics, checkpoint)
         self._left -= 1
         if self._left == 0:
@@ -66,7 +66,7 @@ class RecordingSession(MemorySession):
         self.kept: list[bytes] = []
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Keep what is reported."""
+        """Store the checkpoint."""
         super().report(metrics, checkpoint)
         assert self.saved is not None
         self.kept.append(self.saved)
@@ -74,7 +74,7 @@ class RecordingSession(MemorySession):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run leaves.
+    """The result of a run.
 
     Attributes:
         reports: The metrics of every epoch.
@@ -86,10 +86,10 @@ class Outcome:
 
 
 def small_experiment(settings: Mapping[str, Any]) -> Experiment:
-    """Build an experiment on a small cut of the digits.
+    """Build an experiment on a small subset of the digits.
 
     Args:
-        settings: `methods`, and knobs laid over the papers' values.
+        settings: `methods`, and knobs that replace the papers' values.
     """
     return Experiment.from_settings(dict(SMALL_DIGITS) | dict(settings))
 
@@ -100,11 +100,11 @@ def open_small(experiment: Experiment) -> ImageData:
 
 
 def run(experiment: Experiment, session: MemorySession, *, double: bool = False) -> Outcome:
-    """Train in this process and return what the run leaves.
+    """Train in this process and return the result of the run.
 
     Args:
-        experiment: What to train.
-        session: Where it reports and resumes.
+        experiment: The experiment to train.
+        session: Receives the reports, and has the checkpoint to resume from.
         double: Compute in float64, where rounding cannot hide a difference.
     """
     data = open_small(experiment)
@@ -124,14 +124,14 @@ def run(experiment: Experiment, session: MemorySession, *, double: bool = False)
 
 
 def check_resume(experiment: Experiment) -> int:
-    """Check that a run killed after any epoch goes on, bit for bit, like an undisturbed one.
+    """Check that a run killed after any epoch continues, bit for bit, like an uninterrupted one.
 
-    From each epoch's checkpoint one epoch more must lead to the next one's: state, average,
-    optimiser, position, metrics. Every run that was killed then ends like the undisturbed
-    one, and the check costs two epochs an epoch instead of a run a cut.
+    From each epoch's checkpoint, one more epoch must give the next checkpoint: state, average,
+    optimiser, position, metrics. Then every run that was killed ends like the uninterrupted
+    one, and the check costs two epochs per epoch instead of one run per interruption.
 
     Returns:
-        How many cuts were tried.
+        The number of interruptions that were tried.
 
     Raises:
         AssertionError: Metrics or state differ.
@@ -163,15 +163,15 @@ def run_from_settings(settings: Mapping[str, Any]) -> tuple[list[dict[str, float
 
 
 def check_workers(experiment: Experiment, pool: WorkerPool, *, tolerance: float = 1e-6) -> None:
-    """Check that N workers end like one: every loss, every weight, every queue.
+    """Check that N workers give the same result as one: every loss, every weight, every queue.
 
     Args:
-        experiment: Its batch size must divide by the pool's workers.
+        experiment: Its batch size must be a multiple of the number of workers.
         pool: The workers.
         tolerance: Relative and absolute.
 
     Raises:
-        AssertionError: Something differs.
+        AssertionError: The results differ.
     """
     reports, state = run_from_settings(experiment.settings())
     for other_reports, other_state in pool.run(run_from_settings, experiment.settings()):
@@ -187,7 +187,7 @@ def assert_same_state(expected: Mapping[str, Tensor], got: Mapping[str, Tensor],
 
 
 def assert_same_checkpoint(expected: Checkpoint, got: Checkpoint, when: str) -> None:
-    """Raise AssertionError unless two checkpoints are equal bit for bit, clock readings apart."""
+    """Raise AssertionError unless two checkpoints are equal bit for bit, except for clock readings."""
     assert expected.position == got.position, f"positions differ {when}"
     assert _comparable(expected.metrics) == _comparable(got.metrics), f"metrics differ {when}"
     for name in ("stages", "average", "optimizer"):
@@ -213,7 +213,7 @@ def _comparable(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def first_batch(experiment: Experiment, index: int) -> tuple[Stage, Batch]:
-    """Return stage `index`, prepared as the engine would, and its first batch."""
+    """Return stage `index`, prepared as in the engine, and its first batch."""
     data = open_small(experiment)
     stages = experiment.stages(data.tail)
     stage = stages[index]
@@ -227,7 +227,7 @@ def check_losses(stage: Stage, batch: Batch) -> None:
     """Check that `forward` returns named finite scalars.
 
     Raises:
-        AssertionError: Anything else is returned.
+        AssertionError: It returns anything else.
     """
     terms = stage(batch)
     assert isinstance(terms, dict) and terms, f"forward must return a dictionary of loss terms, but returned {terms!r}"
@@ -242,10 +242,10 @@ def _kind(value: object) -> str:
 
 
 def check_gradients(stage: Stage, batch: Batch) -> None:
-    """Check that every trained parameter receives a gradient, and every frozen one none.
+    """Check that every trained parameter receives a gradient, and every frozen one receives none.
 
     Raises:
-        AssertionError: A parameter is left out, or a frozen one is reached.
+        AssertionError: A trained parameter receives no gradient, or a frozen one receives a gradient.
     """
     stage.zero_grad(set_to_none=True)
     sum(stage(batch).values(), torch.zeros(())).backward()

@@ -1,4 +1,4 @@
-"""What every knob owes: another value makes another run, unless the declaration says that it has no effect."""
+"""The contract of every knob: another value gives another run, unless it has no effect by its declaration."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,17 +24,17 @@ START_SEED = 1  # of the network to continue from; the runs' own is 0
 
 
 class Fingerprints:
-    """A session that keeps what each epoch left as a digest: figures, weights, queues, averages."""
+    """A session that stores a digest of each epoch: metrics, weights, queues, averages."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
 
     def resume(self) -> Checkpoint | None:
-        """Start afresh."""
+        """Start from scratch."""
         return None
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Take the figures, clocks apart, and the state of all stages."""
+        """Digest the metrics, except for clock readings, and the state of all stages."""
         digest = hashlib.sha256()
         digest.update(repr(sorted((name, value) for name, value in metrics.items() if name not in CLOCKS)).encode())
         for tensors in (checkpoint.stages, checkpoint.average):
@@ -46,12 +46,12 @@ class Fingerprints:
 
 @dataclass
 class KnobWorld:
-    """A method on 24 small pictures, where a whole run takes a tenth of a second.
+    """A method on 24 small images, on which a complete run takes a tenth of a second.
 
     Attributes:
-        method: What is checked.
-        settings: What differs from the method's line for the digits, so that a run is short.
-        only_with: What must also differ for a knob to have an effect on this data.
+        method: The method to check.
+        settings: Values that differ from the method's values for the digits, so that a run is short.
+        only_with: Other values that a knob needs to have an effect on these data.
         new_backbone: Builds the backbone.
     """
 
@@ -66,7 +66,7 @@ class KnobWorld:
         self._data = textures()
 
     def outcome(self, knobs: Recipe) -> str | None:
-        """Return a fingerprint of the run with these knobs; None where the method refuses them."""
+        """Return a fingerprint of the run with these knobs; None if the method refuses them."""
         if knobs not in self._known:
             self._known[knobs] = self.run(knobs)
         return self._known[knobs]
@@ -95,25 +95,25 @@ class KnobWorld:
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=len(COUNTS)))
 
     def where(self, name: str) -> Recipe | None:
-        """Return knobs with which `name` has an effect; None where its `needs` are never met."""
+        """Return knobs with which `name` has an effect; None if its `needs` are never met."""
         return met(self.base.replace(**self.only_with.get(name, {})), name)
 
     def other_values(self, knobs: Recipe, name: str) -> Iterator[Value]:
-        """Yield legal values of a knob other than its own: all choices, or numbers near and far."""
+        """Yield valid values of a knob other than its own: all choices, or numbers near and far."""
         for value in _candidates(knobs, name):
             if value != getattr(knobs, name) and _with(knobs, name, value) is not None:
                 yield value
 
 
 def ignored_knobs(world: KnobWorld, only: Iterable[str] | None = None) -> dict[str, str]:
-    """Return the knobs that the method does not follow, and how that showed.
+    """Return the knobs that the method ignores, and the values that show it.
 
-    Two choices must make two runs, a number and at least one other number, too. A knob whose `needs`
-    are not met must change nothing.
+    Two choices must give two different runs, and so must a number and at least one other number. A knob
+    whose `needs` are not met must change nothing.
 
     Args:
         world: The method and its data.
-        only: The knobs to look at; all where None.
+        only: The knobs to check; None: all.
     """
     assert world.run(world.base) == world.outcome(world.base), "two equal runs differ: nothing can be concluded"
     found = {}
@@ -127,7 +127,7 @@ def ignored_knobs(world: KnobWorld, only: Iterable[str] | None = None) -> dict[s
 
 
 def _alike(world: KnobWorld, name: str) -> tuple[Value, Value] | None:
-    """Return two values that make the same run, or None where the knob is followed."""
+    """Return two values that give the same run, or None if the method uses the knob."""
     spec, knobs = world.base.specs()[name], world.where(name)
     if knobs is None or (spec.low is not None and spec.low == spec.high):
         return None  # declared to have no effect with this method, or a constant
@@ -148,7 +148,7 @@ def _differ(world: KnobWorld, knobs: Recipe, name: str, first: Value, second: Va
 
 
 def _effect_without_needs(world: KnobWorld, name: str) -> Value | None:
-    """Return a value that makes another run although the declaration says that it cannot."""
+    """Return a value that gives another run although it has no effect by the declaration."""
     without = unmet(world.base, name)
     if without is None:
         return None

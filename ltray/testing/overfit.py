@@ -1,4 +1,4 @@
-"""The oldest check of a training program: a method must be able to learn a handful of images by heart."""
+"""A basic check of a training program: a method must be able to overfit a few images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -41,9 +41,9 @@ class TinyBackbone(Backbone):
 
 
 def textures() -> ImageData:
-    """Open 24 pictures of three textures, of which the images that models are compared on are the same.
+    """Open 24 images of three textures; the images that select are the same ones.
 
-    Rows, columns and plain grey survive crops, mirrors and changes of colour.
+    Crops, flips and changes of colour do not change the class of rows, columns and plain grey.
     """
     labels = np.repeat(np.arange(len(COUNTS)), COUNTS)
     stripes = torch.tensor([40.0, 215.0]).repeat(SIZE // 2)
@@ -68,7 +68,7 @@ def learned(
 
     Args:
         methods: In order.
-        knobs: What differs from the line of the digits, by method.
+        knobs: Values that differ from those for the digits, by method.
         new_backbone: Builds the backbone.
 
     Returns:

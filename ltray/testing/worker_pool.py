@@ -1,4 +1,4 @@
-"""A pool of processes joined by gloo, started once: a spawn for each test costs seconds."""
+"""A pool of processes connected by gloo, started once: starting them for each test takes seconds."""
 
 import importlib.util
 import inspect
@@ -27,12 +27,12 @@ START_LIMIT = 120.0  # seconds that processes may take to import torch and find 
 class WorkerPool:
     """Runs a function on all workers of a process group; a context manager.
 
-    A call that fails, takes too long or is interrupted may leave an answer on its way and the workers at
+    After a call that fails, takes too long or is interrupted, answers may still arrive and the workers may be at
     different collective operations. The processes are then ended, and the next call starts new ones, so
-    that no call gets what belongs to another.
+    that no call receives the answer of another.
 
-    Warnings are treated as in this process when its workers start: errors where they are errors here. Modules are found
-    where this process finds them at the time of the call.
+    Workers treat warnings as this process does when they start, including warnings as errors. They import modules from
+    the same places as this process at the time of the call.
 
     Args:
         workers: Number of processes.
@@ -122,7 +122,7 @@ class WorkerPool:
 
 
 def _filters() -> list[Filter]:
-    """Return what this process does with warnings, in an order in which filters can be added again."""
+    """Return this process's warning filters, in an order in which they can be added again."""
 
     def text(pattern: Any) -> str:
         return str(getattr(pattern, "pattern", pattern) or "")
@@ -150,7 +150,7 @@ def _serve(pipe: Connection, store: str, rank: int, workers: int, timeout: float
 
 
 def _module(file: str) -> Any:
-    """Load a file by its path: test files are no package."""
+    """Load a file by its path: test files are not a package."""
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
