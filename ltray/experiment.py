@@ -94,8 +94,8 @@ class Experiment:
             raise UsageError(f"`{methods[0].name}` continues from a trained network: give a run with --from.")
         if start and not methods[0].needs_network:
             raise UsageError(f"`{methods[0].name}` trains a new network: a run to continue has no effect.")
-        run_network = RunNetwork.resolve(network, dataset, methods)
-        return cls(dataset, methods, knobs, own.seed, run_network, start, objective, stated)
+        built = RunNetwork.resolve(network, dataset, methods)
+        return cls(built.suited(dataset, fields), methods, knobs, own.seed, built, start, objective, stated)
 
     def following(self, world: World) -> "Experiment":
         """Return the run with the knobs that nobody stated made to follow the data; see `ltray.following`."""
@@ -247,6 +247,7 @@ class Experiment:
         }
         if self.start:
             context["start"] = saved.context["start"] if saved else self._origin()
+        context |= self.network.context(saved.context if saved else None)
         return Run(self.seed, device, self.selection, self.objective, self.settings(), context)
 
     def _origin(self) -> dict[str, Any] | None:
@@ -267,7 +268,7 @@ class Experiment:
         for method, knobs in zip(self.methods, self.knobs, strict=True):
             context = BuildContext(
                 tail,
-                lambda kind: self.network.new(kind, tail, load=load),
+                lambda kind: self.network.new(kind, tail, load=load, image_size=self.dataset.image_size),
                 network,
                 self.dataset.image_size,
                 pretrained=self.network.weights != RANDOM,

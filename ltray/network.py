@@ -10,10 +10,20 @@ class Backbone(nn.Module):
     Attributes:
         width: Feature width d.
         stride: Pixels of the image per cell of the feature map.
+        any_size: Whether it takes images of every size.
+        averages: Whether its feature is the average of its feature map.
     """
 
     width: int
     stride: int
+    any_size: bool = True
+    averages: bool = True
+
+    @property
+    def loadable(self) -> nn.Module:
+        """The module whose parameter names files of weights use: the network of a library, or the backbone itself."""
+        body = getattr(self, "body", None)
+        return body if isinstance(body, nn.Module) else self
 
     def feature_map(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to the last feature map (B, d, H/stride, W/stride)."""

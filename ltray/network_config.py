@@ -1,8 +1,7 @@
 """Which network a run trains: backbone, the weights it starts from, what stays frozen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -12,20 +11,27 @@ from ltray.data.definition import DatasetDefinition
 from ltray.errors import UsageError, did_you_mean
 from ltray.long_tail import LongTail
 from ltray.network import Network
-from ltray.parts.backbones import check_backbone, new_backbone
+from ltray.network_input import adopted
+from ltray.parts.backbones import check_backbone, family_of, new_backbone
 from ltray.parts.heads import new_classifier
 from ltray.parts.pretrained import (
     FROZEN,
+    Origin,
     check_weights,
-    check_weights_file,
+    file_of,
+    fitting,
     freeze,
-    has_published_weights,
+    has_imagenet_weights,
+    is_file,
     load_weights,
+    origin_of,
+    weights_digest,
 )
 from ltray.parts.torchvision_backbones import IMAGE_SIZES
 from ltray.run_settings import IMAGENET, RANDOM
 from ltray.stage import Method
 
+WEIGHTS = "weights"  # in a checkpoint's context, `env.json` and `evaluation.json`: `RunNetwork.record`
 NETWORK_SETTINGS = ("backbone", "weights", "frozen")
 SMALL_VIEW = 64  # pixels; up to it ResNet-32 is the default
 PAPERS: Mapping[str, tuple[str, str]] = {"places_lt": ("resnet152", IMAGENET)}
@@ -37,9 +43,10 @@ class RunNetwork:
     """The network that the first method of a run builds; all fields are "" where none builds one.
 
     Attributes:
-        backbone: A name of `BACKBONES`, or a dotted path.
-        weights: "random", "imagenet" (torchvision's first published ones), or a file.
-        frozen: "nothing", or "early_convolutions" (PaCo on Places-LT).
+        backbone: A name of `BACKBONES`, "timm/…", "openclip/…", or a dotted path.
+        weights: "random", "imagenet" (the library's; torchvision's first published ones), a name of weights of the
+            library's, or a file.
+        frozen: "nothing", "early_convolutions" (PaCo on Places-LT), or "backbone".
     """
 
     backbone: str = ""
@@ -71,19 +78,41 @@ class RunNetwork:
         usual, pretrained = PAPERS.get(dataset.profile, ("resnet50", RANDOM)) if large else ("resnet32", RANDOM)
         backbone = str(given.get("backbone", usual))
         check_backbone(backbone)
-        weights = str(given.get("weights", pretrained if has_published_weights(backbone) else RANDOM))
+        if "weights" in given:
+            weights = str(given["weights"])
+        else:
+            stated = family_of(backbone).stated_weights(backbone)
+            weights = stated or (pretrained if pretrained != RANDOM and has_imagenet_weights(backbone) else RANDOM)
         frozen = builders[0].frozen.get(dataset.profile, "nothing") if weights != RANDOM else "nothing"
         found = cls(backbone, weights, str(given.get("frozen", frozen)))
-        found._check(dataset)
+        found._check()
         return found
 
-    def _check(self, dataset: DatasetDefinition) -> None:
+    def suited(self, dataset: DatasetDefinition, stated: Collection[str]) -> DatasetDefinition:
+        """Return the data set with the images that the weights expect: their mean, standard deviation and size.
+
+        Args:
+            dataset: The data set.
+            stated: Names of its fields that the settings state and that are therefore kept. With its name among them
+                they are those of a run, which were suited when it began.
+
+        Raises:
+            UsageError: A stated value differs from what the weights expect, or images have a size that the network
+                cannot take.
+        """
+        if "name" not in stated and self.weights not in ("", RANDOM):
+            origin = self.origin()
+            if origin.input:
+                dataset = adopted(dataset, origin.input, stated, weights=origin.name)
         size = IMAGE_SIZES.get(self.backbone, dataset.image_size)
         if dataset.image_size != size:
             raise UsageError(
                 f"`backbone` {self.backbone!r} needs images of {size} pixels, but `dataset.image_size` is "
                 f"{dataset.image_size}."
             )
+        return dataset
+
+    def _check(self) -> None:
         if self.weights != RANDOM:
             check_weights(self.backbone, self.weights)
         if self.frozen not in FROZEN:
@@ -93,35 +122,84 @@ class RunNetwork:
         if self.frozen != "nothing" and self.weights == RANDOM:
             raise UsageError(f"`frozen` is {self.frozen!r}, which would freeze random weights: also set `weights`.")
 
-    def new(self, kind: str, tail: LongTail, *, load: bool) -> Network:
+    def new(self, kind: str, tail: LongTail, *, load: bool, image_size: int | None = None) -> Network:
         """Build the network.
 
         Args:
             kind: Of its classifier, "linear" or "cosine".
             tail: For the number of classes.
             load: Whether to read the weights; not where a checkpoint is to be loaded.
+            image_size: Side of its images in pixels, for backbones that are built for one size.
         """
-        backbone = new_backbone(self.backbone)
+        backbone = new_backbone(self.backbone, image_size)
         if load and self.weights != RANDOM:
             load_weights(backbone, self.backbone, self.weights)
         freeze(backbone, self.frozen)
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
 
-    def check_file(self) -> None:
-        """Read a file of weights before anything is started.
+    def check_file(self, image_size: int | None = None) -> str:
+        """Read the weights before anything is started; download published ones that are not here yet.
+
+        Args:
+            image_size: Side of the images in pixels, for backbones that are built for one size.
+
+        Returns:
+            What a file holds besides the backbone and is not loaded, in words; "" where nothing is left over.
 
         Raises:
-            UsageError: `weights` names a file that is not there, cannot be read, or does not fit the backbone.
+            UsageError: `weights` names a file that is not there, cannot be read, or does not fit the backbone; or
+                published weights that cannot be downloaded.
         """
-        if self.weights not in ("", RANDOM, IMAGENET):
-            check_place("weights", self.weights)
-            if not Path(self.weights).exists():
-                raise UsageError(
-                    f"`weights` must be {IMAGENET!r}, {RANDOM!r} or a file, but there is no {self.weights!r}."
-                )
-            with torch.device("meta"):
-                backbone = new_backbone(self.backbone)
-            check_weights_file(backbone, self.backbone, self.weights)
+        if self.weights in ("", RANDOM):
+            return ""
+        if self.downloads_weights:
+            file_of(self.backbone, self.weights)
+            return ""
+        check_place("weights", self.weights)
+        file_of(self.backbone, self.weights)
+        with torch.device("meta"):
+            backbone = new_backbone(self.backbone, image_size)
+        return fitting(backbone, self.backbone, self.weights).left_over_parts()
+
+    @property
+    def downloads_weights(self) -> bool:
+        """Whether the weights are a library's, which are downloaded where they are missing."""
+        return self.weights not in ("", RANDOM) and not is_file(self.weights)
+
+    def origin(self) -> Origin:
+        """Return what is known of the weights.
+
+        Raises:
+            UsageError: See `ltray.parts.pretrained.origin_of`.
+        """
+        return origin_of(self.backbone, self.weights)
+
+    def record(self) -> dict[str, str]:
+        """Return what results record of pretrained weights; {} of random ones.
+
+        Raises:
+            UsageError: Their file is not here.
+        """
+        if self.weights in ("", RANDOM):
+            return {}
+        origin = self.origin()
+        labels = {True: "yes", False: "no", None: "not stated"}[origin.imagenet_labels]
+        return {
+            "name": origin.name,
+            "sha256": weights_digest(file_of(self.backbone, self.weights)),
+            "pretrained_on": origin.pretrained_on,
+            "imagenet_1k_labels": labels,
+            "interpolation": origin.input.interpolation if origin.input else "",
+        }
+
+    def context(self, saved: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return what a checkpoint's context holds of pretrained weights; {} of random ones.
+
+        Args:
+            saved: The context of a checkpoint that the run continues from, which is kept; or None.
+        """
+        record = self.record() if saved is None else saved.get(WEIGHTS, {})
+        return {WEIGHTS: record} if record else {}
 
     def settings(self) -> dict[str, str]:
         """Return the flat settings; `resolve` of them gives an equal one."""

@@ -2,13 +2,15 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ltray.arguments import check_place
 from ltray.knobs import HIGHEST_SEED, Knobs, Value, knob
 from ltray.metrics import BALANCED
 
-RANDOM, IMAGENET = "random", "imagenet"  # what `weights` can be besides a file
+RANDOM, IMAGENET = "random", "imagenet"  # what `weights` can be besides a file and a library's name of weights
+WEIGHT_FILES = (".pt", ".pth", ".safetensors", ".bin", ".ckpt", ".tar", ".pkl", ".npz")
 FILES = ("start", "weights")  # settings that name a file or a folder
 
 
@@ -20,7 +22,7 @@ class RunSettings(Knobs):
 
     seed: int = knob(0, "", "seed of weights, order of images and augmentation", low=0, high=HIGHEST_SEED)
     backbone: str = knob("", "", "backbone of the first method that builds a network, or a dotted path")
-    weights: str = knob("", "", "random, imagenet, or a file")
+    weights: str = knob("", "", "random, imagenet, a name of the library's, or a file")
     frozen: str = knob("", "", "part of the pretrained weights that is not trained")
     start: str = knob("", "", "folder of a checkpoint to continue from")
     objective: str = knob(BALANCED, "", "metric by which epochs and trials are compared")
@@ -29,7 +31,12 @@ class RunSettings(Knobs):
     def check_value(cls, name: str, given: Any) -> Value:
         """Return `given` in the type of the setting `name`; see `Knobs.check_value`. A path becomes absolute."""
         value = super().check_value(name, given)
-        if name not in FILES or value in ("", RANDOM, IMAGENET):
+        if name not in FILES or value in ("", RANDOM, IMAGENET) or (name == "weights" and not _is_place(str(value))):
             return value
         check_place(name, str(value))
         return os.path.abspath(os.path.expanduser(str(value)))  # trials may run, and runs continue, elsewhere
+
+
+def _is_place(weights: str) -> bool:
+    """Return whether a value of `weights` is a path; otherwise it is a library's name of weights."""
+    return os.sep in weights or weights.lower().endswith(WEIGHT_FILES) or Path(weights).exists()

@@ -127,7 +127,8 @@ class Stage(nn.Module):
         """Return the modules to train; the rest is frozen and in evaluation mode.
 
         A module inside them with the attribute `never_trained = True` (a momentum copy) is in
-        training mode, for its BatchNorm, but its parameters stay frozen.
+        training mode, for its BatchNorm, but its parameters stay frozen; one with
+        `never_changed = True` (a frozen backbone) stays in evaluation mode as well.
         """
         return [self]
 

@@ -31,8 +31,10 @@ from ltray.files import writing
 from ltray.following import World
 from ltray.given_files import recorded_files
 from ltray.loggers import LOGGERS, check_logger, new_logger
+from ltray.network_config import WEIGHTS
 from ltray.objective import print_objective, recorded_objective
 from ltray.parser import Parser
+from ltray.pretraining import announced, records, seen_before
 from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.final_evaluation import accuracy_line
@@ -141,12 +143,14 @@ def _run(
     check_output(folder)
     resources.check_cores()
     known = RunFolder(folder).config()
-    if known is None:
-        experiment.network.check_file()
+    left_over = experiment.network.check_file(experiment.dataset.image_size) if known is None else ""
     console = new_console()
     check, digest = check_for(folder)
     data = experiment.opened(torch.device("cpu"), check=check, digest=digest)
     console.print(data.describe())
+    if known is None:
+        for line in announced(experiment, left_over):
+            console.print(line, soft_wrap=True)
     if OBJECTIVE not in given:
         objective = recorded_objective(known) if known else print_objective(experiment, data, console)
         experiment = replace(experiment, objective=objective)
@@ -185,6 +189,8 @@ def train(
     config = {"settings": experiment.settings(), "workers": resources.as_dict()}
     config |= recorded_files(config["settings"])
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
+    if place.config() is None and (weights := records([experiment])):
+        stamps[WEIGHTS] = weights
     planned = experiment.planned_epochs(data.tail)
     with ExitStack() as stack:
         begun = place.config() is not None
@@ -301,6 +307,8 @@ def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, floa
         f"seed {known['seed']}; {describe_look(number_of(known))})",
         soft_wrap=True,
     )
+    if note := seen_before(experiment.dataset.profile, known.get(WEIGHTS, {})):
+        console.print(note, soft_wrap=True)
     console.print(f"best checkpoint: {place.best.path}   curves: {tensorboard_command(folder.parent)}", soft_wrap=True)
 
 

@@ -17,8 +17,10 @@ from ltray.data.pin import Pins
 from ltray.errors import RunFailed, UsageError, ray_failures, shown
 from ltray.given_files import recorded_files
 from ltray.loggers import check_logger
+from ltray.network_config import WEIGHTS
 from ltray.objective import print_objective, recorded_objective
 from ltray.parser import Parser
+from ltray.pretraining import announced, records
 from ltray.program import called
 from ltray.provenance import environment
 from ltray.results.claimed import check_output
@@ -143,7 +145,7 @@ def _run(
         space = SearchSpace.read(path, overrides | {"search.objectives": [objective]})
     space.search.check_groups(data.tail.groups())
     space = _bound(space, data, RunFolder(folder).config(), console)
-    plan, earlier = _checked(space, data, folder, dry=dry)
+    plan, earlier = _checked(space, data, folder, console, dry=dry)
     if dry:
         for one in earlier:
             console.print(one.describe(), soft_wrap=True)
@@ -188,7 +190,9 @@ def _bound(space: SearchSpace, data: ImageData, known: Mapping[str, Any] | None,
     return bound
 
 
-def _checked(space: SearchSpace, data: ImageData, folder: Path, *, dry: bool) -> tuple[TrialPlan, list[Earlier]]:
+def _checked(
+    space: SearchSpace, data: ImageData, folder: Path, console: Console, *, dry: bool
+) -> tuple[TrialPlan, list[Earlier]]:
     """Check all that needs no folder, since a refusal must not leave one; return the trials' plan, and what is known.
 
     Raises:
@@ -202,8 +206,11 @@ def _checked(space: SearchSpace, data: ImageData, folder: Path, *, dry: bool) ->
     check_asked(space, check="look" if dry else "trust")
     if RunFolder(folder).config() is not None:
         return plan, []  # what a begun search needed of other files, it has
-    for experiment in space.experiments():
-        experiment.network.check_file()
+    for experiment in {one.network: one for one in space.experiments()}.values():
+        if dry and experiment.network.downloads_weights:
+            continue  # nothing is downloaded for a dry run
+        for line in announced(experiment, experiment.network.check_file(experiment.dataset.image_size)):
+            console.print(line, soft_wrap=True)
     return plan, earlier_searches(space, folder, digest=data.digest if space.search.warm_start else "")
 
 
@@ -228,6 +235,8 @@ def _search(
     }
     config |= recorded_files(config["settings"])
     stamps = environment(data_digest=data.digest, protocol=space.base.dataset.protocol)
+    if RunFolder(folder).config() is None and (weights := records(space.experiments())):
+        stamps[WEIGHTS] = weights
     if RunFolder(folder).claim(config, stamps, may_differ=MAY_DIFFER):
         console.print(f"continues the search in {folder}")
 

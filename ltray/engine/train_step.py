@@ -51,6 +51,8 @@ def set_training_mode(stage: Stage) -> None:
     for module in stage.modules():
         if getattr(module, "never_trained", False):
             module.requires_grad_(False)
+        if getattr(module, "never_changed", False):
+            module.eval().requires_grad_(False)
 
 
 def seed_step(seed: int, stage: int, epoch: int, step: int) -> None:

@@ -1,6 +1,7 @@
 """How a search ends: its tables, its finalists, its best model and the report."""
 
 from pathlib import Path
+from typing import Any
 
 import optuna
 from rich.console import Console
@@ -8,10 +9,12 @@ from rich.console import Console
 from ltray.checkpoints import complete_best
 from ltray.command import DONE, FAILED, INTERRUPTED
 from ltray.metrics import CHECKPOINT_SCORE
+from ltray.network_config import WEIGHTS
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.finalists import run_finalists
 from ltray.on_ray.trial import attempts, checkpoints
+from ltray.pretraining import columns, recorded, seen_before
 from ltray.published.of_run import claims_of
 from ltray.published.table import claim_table
 from ltray.report.render import write_report
@@ -77,7 +80,7 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
         "fidelity": space.stop.fidelity_label,
     }
     selection = space.base.selection
-    table = trial_table(study, epochs, stamps, selection=selection)
+    table = trial_table(study, epochs, stamps, selection=selection, weights=_weights(space, study, run))
     write_table(epochs, run.epochs_table)
     write_table(table, run.results_table)
     write_table(table, run.results_table.with_suffix(".csv"))
@@ -88,6 +91,13 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
             print_importance(table, space, folder, console)
     write_report([RunRecord.read(folder)], run.report_file)
     return leader(study) is not None
+
+
+def _weights(space: SearchSpace, study: optuna.Study, run: RunFolder) -> dict[int, dict[str, Any]]:
+    """Return the columns of the pretrained weights that each trial started from, by its number."""
+    known = run.environment()
+    networks = {t.number: space.network_of(t.params) for t in study.get_trials(deepcopy=False)}
+    return {number: columns(recorded(known, network)) for number, network in networks.items()}
 
 
 def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> None:
@@ -111,6 +121,8 @@ def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, consol
         known = evaluate_where_trained(folder, checkpoint, resources, stamps={"trial": number, LOOK: look})
     accuracy = accuracy_line(known["metrics"], "test", space.base.objective)
     console.print(f"test accuracy of trial {number} ({describe_look(number_of(known))}): {accuracy}", soft_wrap=True)
+    if note := seen_before(space.base.dataset.profile, known.get(WEIGHTS, {})):
+        console.print(note, soft_wrap=True)
 
 
 def _compare_finalists(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> int:

@@ -2,11 +2,12 @@
 
 * `adjusted_classifiers`: classifiers with scale, shift or temperature.
 * `agreement`: MCC and NMI.
-* `backbones`: the backbones by name.
+* `backbones`: the families of backbones by the prefix of their names.
 * `batch_norm`: BatchNorm over all workers.
 * `calibration`: reliability and ECE.
 * `contrast`: anchors and keys over all workers.
 * `corruption_error`: errors on corrupted images.
+* `dotted_backbones`: backbones of other packages.
 * `exact_search`: exact search of one parameter.
 * `flows`: masked autoregressive flows.
 * `heads`: classifiers and projectors.
@@ -14,12 +15,18 @@
 * `losses`: cross-entropy with class frequencies.
 * `margin_losses`: margins and class weights.
 * `momentum`: the momentum copy of a network.
+* `openclip_backbones`: OpenCLIP's image towers.
+* `own_backbones`: the backbones with names of their own.
 * `pairs`: sums over the pairs of a batch.
 * `precision`: float32 under autocast.
-* `pretrained`: ImageNet weights and freezing.
+* `pretrained`: the weights that a backbone starts from, and freezing.
+* `published`: weights that a library publishes.
 * `queues`: a queue for each class.
 * `resnet32`: ResNet-32.
+* `timm_backbones`: timm's networks.
 * `torchvision_backbones`: torchvision's networks.
+* `weight_files`: the tensors in a file of weights.
+* `weight_layouts`: the tensors of a file that belong to a backbone.
 """
 
 from typing import TYPE_CHECKING
@@ -31,7 +38,10 @@ if TYPE_CHECKING:
     from ltray.parts.adjusted_classifiers import ShiftedClassifier as ShiftedClassifier
     from ltray.parts.agreement import matthews_correlation as matthews_correlation
     from ltray.parts.agreement import normalised_mutual_information as normalised_mutual_information
+    from ltray.parts.backbones import FAMILIES as FAMILIES
+    from ltray.parts.backbones import Family as Family
     from ltray.parts.backbones import check_backbone as check_backbone
+    from ltray.parts.backbones import family_of as family_of
     from ltray.parts.backbones import new_backbone as new_backbone
     from ltray.parts.batch_norm import WorkersBatchNorm as WorkersBatchNorm
     from ltray.parts.batch_norm import synchronise as synchronise
@@ -57,6 +67,8 @@ if TYPE_CHECKING:
     from ltray.parts.margin_losses import weighted_cross_entropy as weighted_cross_entropy
     from ltray.parts.momentum import MomentumCopy as MomentumCopy
     from ltray.parts.momentum import MomentumKnobs as MomentumKnobs
+    from ltray.parts.openclip_backbones import ImageTower as ImageTower
+    from ltray.parts.own_backbones import BACKBONES as BACKBONES
     from ltray.parts.pairs import EPSILON as EPSILON
     from ltray.parts.pairs import class_similarity as class_similarity
     from ltray.parts.pairs import extended as extended
@@ -66,18 +78,28 @@ if TYPE_CHECKING:
     from ltray.parts.pairs import supervised_contrast as supervised_contrast
     from ltray.parts.precision import full_precision as full_precision
     from ltray.parts.pretrained import FROZEN as FROZEN
+    from ltray.parts.pretrained import Origin as Origin
     from ltray.parts.pretrained import check_weights as check_weights
-    from ltray.parts.pretrained import check_weights_file as check_weights_file
+    from ltray.parts.pretrained import file_of as file_of
+    from ltray.parts.pretrained import fitting as fitting
     from ltray.parts.pretrained import freeze as freeze
-    from ltray.parts.pretrained import has_published_weights as has_published_weights
+    from ltray.parts.pretrained import has_imagenet_weights as has_imagenet_weights
     from ltray.parts.pretrained import load_weights as load_weights
+    from ltray.parts.pretrained import origin_of as origin_of
+    from ltray.parts.pretrained import weights_digest as weights_digest
+    from ltray.parts.published import InputSettings as InputSettings
+    from ltray.parts.published import Published as Published
     from ltray.parts.queues import SLOTS as SLOTS
     from ltray.parts.queues import ClassQueue as ClassQueue
     from ltray.parts.queues import balanced_slots as balanced_slots
     from ltray.parts.resnet32 import ResNet32 as ResNet32
     from ltray.parts.resnet32 import residual_stage as residual_stage
+    from ltray.parts.timm_backbones import TimmBackbone as TimmBackbone
     from ltray.parts.torchvision_backbones import IMAGE_SIZES as IMAGE_SIZES
     from ltray.parts.torchvision_backbones import ResNet as ResNet
     from ltray.parts.torchvision_backbones import VisionTransformer as VisionTransformer
+    from ltray.parts.weight_files import read_tensors as read_tensors
+    from ltray.parts.weight_layouts import Fit as Fit
+    from ltray.parts.weight_layouts import fit as fit
 else:
     __getattr__, __dir__ = exports(__name__)

@@ -1,55 +1,87 @@
-"""The backbones by name: ResNet-32 for 32-pixel images, torchvision's for larger ones."""
+"""The families of backbones: a prefix of a name, and what builds the networks behind it and knows their weights."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
-from ltray.errors import UsageError, shown
-from ltray.imported import imported, is_dotted_path, nearest_or_dotted_path
+from torch import nn
+
+from ltray.imported import is_dotted_path
 from ltray.network import Backbone
-from ltray.parts.resnet32 import ResNet32
-from ltray.parts.torchvision_backbones import TORCHVISION
+from ltray.parts import dotted_backbones, openclip_backbones, own_backbones, timm_backbones
+from ltray.parts.own_backbones import BACKBONES
+from ltray.parts.published import InputSettings, Published
+from ltray.parts.weight_layouts import Rename
 
-BACKBONES: dict[str, Callable[[], Backbone]] = {"resnet32": ResNet32} | {
-    name: partial(kind, new_body) for name, (kind, new_body) in TORCHVISION.items()
+__all__ = ["BACKBONES", "FAMILIES", "Family", "check_backbone", "family_of", "new_backbone"]
+
+
+class Family(Protocol):
+    """Backbones of one origin, and the weights that are published for them."""
+
+    def check(self, name: str) -> None:
+        """Check that a backbone can be built; a `UsageError` says why not."""
+        ...
+
+    def new(self, name: str, image_size: int | None) -> Backbone:
+        """Build a backbone with random weights for images of a size; None: its usual."""
+        ...
+
+    def stated_weights(self, name: str) -> str:
+        """Return the weights that a backbone's name states, "" if none."""
+        ...
+
+    def default_input(self, name: str) -> InputSettings | None:
+        """Return the images that a file of weights expects that says nothing of them; None where nothing is known."""
+        ...
+
+    def published(self, name: str) -> Mapping[str, Published]:
+        """Return the published weights of a backbone, by name."""
+        ...
+
+    def imagenet(self, name: str) -> str:
+        """Return the name of the weights that `imagenet` means; "" or a `UsageError` if there are none."""
+        ...
+
+    def renames(self, body: nn.Module) -> Iterable[Rename]:
+        """Return translations of the names in official files."""
+        ...
+
+
+FAMILIES: Mapping[str, Family] = {
+    timm_backbones.PREFIX: timm_backbones,
+    openclip_backbones.PREFIX: openclip_backbones,
+    "": own_backbones,
 }
+"""The families by the prefix of their names; those of other packages are named by a dotted path."""
+
+
+def family_of(name: str) -> Family:
+    """Return the family of a backbone, by the prefix of its name or because it is a dotted path."""
+    prefix = next(prefix for prefix in FAMILIES if name.startswith(prefix))
+    return FAMILIES[prefix] if prefix or not is_dotted_path(name) else dotted_backbones
 
 
 def check_backbone(name: str) -> None:
     """Check that a backbone can be built.
 
     Args:
-        name: A key of `BACKBONES`, or the dotted path of one in another package: "mypackage.nets:tiny".
+        name: A key of `BACKBONES`, `timm/NAME`, `openclip/NAME`, or the dotted path of another package's:
+            "mypackage.nets:tiny".
 
     Raises:
-        UsageError: No backbone has this name, or see `ltray.imported.imported`.
+        UsageError: No backbone has this name, its library is missing, or see `ltray.imported.imported`.
     """
-    _builder(name)
+    family_of(name).check(name)
 
 
-def new_backbone(name: str) -> Backbone:
+def new_backbone(name: str, image_size: int | None = None) -> Backbone:
     """Build an untrained backbone.
 
     Args:
-        name: A key of `BACKBONES`, or the dotted path of a class or function without arguments that gives a `Backbone`.
+        name: See `check_backbone`; a dotted path names a class or function without arguments that gives a `Backbone`.
+        image_size: Side of its images in pixels, for networks that are built for one size; None: their usual.
 
     Raises:
         UsageError: See `check_backbone`; or what was built is not a `Backbone`.
     """
-    built = _builder(name)()
-    sizes = [getattr(built, size, None) for size in ("width", "stride")]
-    if not isinstance(built, Backbone) or not all(isinstance(size, int) for size in sizes):
-        raise UsageError(
-            f"`backbone` {name!r} must give a ltray.network.Backbone with integers `width` and `stride`, but gave "
-            f"{shown(built)}."
-        )
-    return built
-
-
-def _builder(name: str) -> Callable[[], Backbone]:
-    if is_dotted_path(name):
-        builder: Callable[[], Backbone] = imported(name, callable, "a class or function that gives a Backbone")
-        return builder
-    if name not in BACKBONES:
-        hint = nearest_or_dotted_path(name, BACKBONES, "A backbone")
-        raise UsageError(f"`backbone` is {shown(name)}, which is not known.{hint}")
-    return BACKBONES[name]
+    return family_of(name).new(name, image_size)

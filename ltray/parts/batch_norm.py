@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ltray.distributed import sum_with_gradient, world_size
+from ltray.errors import UsageError
 
 
 class WorkersBatchNorm(_BatchNorm):
@@ -56,9 +57,10 @@ def synchronise(module: nn.Module) -> None:
     """Replace every BatchNorm1d and BatchNorm2d below `module` by one over all workers.
 
     Parameters and buffers stay the same objects, and a layer that is used in several places
-    stays one layer. A layer with the attribute `local_batch_norm = True`, on itself or on a module
-    above it, is not replaced: its workers see the same rows (BCL's prototypes) or must not
-    share statistics (PaCo's key encoder). With one worker nothing changes.
+    stays one layer. The activation in timm's layers is kept. A layer with the attribute
+    `local_batch_norm = True`, on itself or on a module above it, is not replaced: its workers see
+    the same rows (BCL's prototypes) or must not share statistics (PaCo's key encoder). With one
+    worker nothing changes.
 
     Args:
         module: The stages of a run, on their final device; changed in place.
@@ -71,7 +73,7 @@ def _synchronise_children(module: nn.Module, replaced: dict[nn.Module, nn.Module
     for name, child in module._modules.items():  # named_children() would skip a second name
         if child is None or getattr(child, "local_batch_norm", False):
             continue
-        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+        if isinstance(child, PLAIN):
             if child not in replaced:
                 replaced[child] = _over_workers(child)
             setattr(module, name, replaced[child])
@@ -79,9 +81,47 @@ def _synchronise_children(module: nn.Module, replaced: dict[nn.Module, nn.Module
             _synchronise_children(child, replaced)
 
 
+class _WorkersBatchNormAct(WorkersBatchNorm):
+    """timm's BatchNormAct2d, which drops and activates what it has normalised, over all workers on CPU."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, C, H, W), drop, activate."""
+        activated: Tensor = self.act(self.drop(super().forward(x)))
+        return activated
+
+
+class _SyncBatchNormAct(nn.SyncBatchNorm):
+    """The same on GPU."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, C, H, W), drop, activate."""
+        activated: Tensor = self.act(self.drop(super().forward(x)))
+        return activated
+
+
+PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d)
+"""Layers that only normalise; a class derived from them may do more, which a replacement must do too."""
+
+
 def _over_workers(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
-    kind = nn.SyncBatchNorm if layer.weight.is_cuda else WorkersBatchNorm
+    more = [name for name, _ in layer.named_children()]
+    if type(layer) not in PLAIN and more != ["drop", "act"]:
+        raise UsageError(
+            f"`{type(layer).__name__}` is a BatchNorm of a kind that cannot be computed over several workers: train "
+            "with 1 worker, or use another backbone."
+        )
+    kind: type[nn.SyncBatchNorm | WorkersBatchNorm] = nn.SyncBatchNorm if layer.weight.is_cuda else WorkersBatchNorm
+    if more:
+        kind = _SyncBatchNormAct if layer.weight.is_cuda else _WorkersBatchNormAct
     new = kind(layer.num_features, eps=layer.eps, momentum=layer.momentum)
+    for name, child in layer.named_children():
+        setattr(new, name, child)
     for name, parameter in layer.named_parameters():
         setattr(new, name, parameter)
     for name, buffer in layer.named_buffers():

@@ -1,27 +1,56 @@
-"""ImageNet weights for a backbone, and the partial freezing that goes with them."""
+"""The weights that a backbone starts from, where they come from, and the partial freezing that goes with them."""
 
-import pickle
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ltray.errors import UsageError, chosen
-from ltray.files import check_regular, reading
+from ltray.errors import UsageError, chosen, did_you_mean
+from ltray.files import digest_of, read_json, reading
 from ltray.network import Backbone
-from ltray.parts.torchvision_backbones import TORCHVISION, ResNet
+from ltray.parts.backbones import family_of
+from ltray.parts.published import InputSettings, Published
+from ltray.parts.torchvision_backbones import ResNet
+from ltray.parts.weight_files import read_tensors
+from ltray.parts.weight_layouts import Fit, fit
 from ltray.printable import printable
 from ltray.run_settings import IMAGENET
 
-_REMEDY = "save a model's state_dict() with torch.save, or set weights=random"
+CONFIGURATIONS = ("config.json", "open_clip_config.json")
+"""Files beside a file of weights that state the images it expects, as timm and OpenCLIP write them."""
 
 
-def has_published_weights(name: str) -> bool:
-    """Return whether torchvision has ImageNet weights for a backbone."""
-    from torchvision import models
+@dataclass(frozen=True)
+class Origin:
+    """What is known of some weights.
 
-    return name in TORCHVISION and name in models.list_models()
+    Attributes:
+        name: Their exact name; of a file that no library is known to publish, the file's.
+        pretrained_on: Data, in words; "not stated" where nothing is known.
+        imagenet_labels: Whether labels of ImageNet-1k were seen; None where nothing states it.
+        input: The images that they expect; None where nothing is known.
+    """
+
+    name: str
+    pretrained_on: str = "not stated"
+    imagenet_labels: bool | None = None
+    input: InputSettings | None = None
+
+
+def is_file(weights: str) -> bool:
+    """Return whether a value of `weights` is a file; `RunSettings` has made it an absolute path."""
+    return "/" in weights or Path(weights).exists()
+
+
+def has_imagenet_weights(name: str) -> bool:
+    """Return whether a library has ImageNet weights for a backbone."""
+    try:
+        return bool(family_of(name).imagenet(name))
+    except UsageError:
+        return False
 
 
 def check_weights(name: str, weights: str) -> None:
@@ -29,65 +58,154 @@ def check_weights(name: str, weights: str) -> None:
 
     Args:
         name: Name of the backbone.
-        weights: "imagenet" or a file.
+        weights: "imagenet", a name of the library's, or a file.
 
     Raises:
         UsageError: There are no such weights for this backbone.
     """
-    if name not in TORCHVISION:
-        raise UsageError(f"`weights` is for torchvision's backbones, but the backbone is {name!r}.")
-    if weights == IMAGENET and not has_published_weights(name):
-        raise UsageError(f"torchvision has no ImageNet weights for {name!r}; name a file instead.")
+    if not is_file(weights):
+        published(name, weights)
 
 
-def load_weights(backbone: Backbone, name: str, weights: str) -> None:
-    """Load weights into a torchvision backbone.
+def published(name: str, weights: str) -> Published:
+    """Return the published weights that a value of `weights` names.
+
+    Raises:
+        UsageError: Nobody publishes them.
+    """
+    family = family_of(name)
+    known = family.published(name)
+    found = family.imagenet(name) if weights == IMAGENET else weights
+    if not found:
+        raise UsageError(
+            f"`weights` is {weights!r}, but no weights of {name!r} saw ImageNet-1k's labels.{_listed(known)}"
+        )
+    if found not in known:
+        raise UsageError(
+            f"`weights` must be {IMAGENET!r}, 'random', a file or a name of weights of {name!r}, but there is no "
+            f"{weights!r}.{did_you_mean(weights, known)}"
+        )
+    return known[found]
+
+
+def _listed(known: Mapping[str, Published]) -> str:
+    return f" Known: {', '.join(f'`{tag}`' for tag in known)}." if known else " Name a file instead."
+
+
+def origin_of(name: str, weights: str) -> Origin:
+    """Return what is known of some weights, without downloading them.
+
+    A file is known by its digest, where the library states it, or by a `config.json` beside it; of another one, the
+    images are those that the library's own weights expect.
+
+    Raises:
+        UsageError: There can be no such weights, or the configuration beside a file cannot be read.
+    """
+    if not is_file(weights):
+        one = published(name, weights)
+        return Origin(one.name, one.pretrained_on, one.imagenet_labels, one.input)
+    path = Path(weights)
+    family = family_of(name)
+    known, tag = family.published(name), family.stated_weights(name)
+    digest = weights_digest(path) if path.is_file() else ""
+    for one in known.values():
+        if one.digest and digest.startswith(one.digest):
+            return Origin(one.name, one.pretrained_on, one.imagenet_labels, one.input)
+    images = _beside(path) or family.default_input(name)
+    if tag:
+        return Origin(f"{path.name} as {known[tag].name}", known[tag].pretrained_on, known[tag].imagenet_labels, images)
+    return Origin(path.name, input=images)
+
+
+def _beside(path: Path) -> InputSettings | None:
+    """Return the images that a configuration beside a file of weights states; None where there is none."""
+    for name in CONFIGURATIONS:
+        place = path.parent / name
+        content = read_json(place) if place.is_file() else None
+        if not isinstance(content, dict):
+            continue
+        with reading(place, "does not state the images of its weights as timm or OpenCLIP does"):
+            if isinstance(own := content.get("pretrained_cfg"), dict):
+                return _stated(own, int(own["input_size"][-1]), fixed=bool(own.get("fixed_input_size", False)))
+            if isinstance(own := content.get("preprocess_cfg"), dict):
+                return _stated(own, int(content["model_cfg"]["vision_cfg"]["image_size"]), fixed=True)
+    return None
+
+
+def _stated(content: Mapping[str, Any], size: int, *, fixed: bool) -> InputSettings:
+    mean, std = (tuple(float(value) for value in content[key]) for key in ("mean", "std"))
+    return InputSettings(mean, std, size, interpolation=str(content.get("interpolation", "")), only_size=fixed)
+
+
+def file_of(name: str, weights: str) -> Path:
+    """Return the file of some weights, downloaded if a library publishes them and has not done so yet.
+
+    Raises:
+        UsageError: There is no such file, or it cannot be downloaded.
+    """
+    if not is_file(weights):
+        return published(name, weights).local()
+    if not Path(weights).exists():
+        raise UsageError(f"`weights` must be {IMAGENET!r}, 'random' or a file, but there is no file {weights!r}.")
+    return Path(weights)
+
+
+def weights_digest(path: Path) -> str:
+    """Return the SHA-256 of a file of weights; read once for each state of the file.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    with reading(path):
+        about = path.stat()
+        return _digest(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size: int, changed: int) -> str:
+    return digest_of(path)
+
+
+def load_weights(backbone: Backbone, name: str, weights: str) -> Fit:
+    """Load weights into a backbone.
 
     Args:
         backbone: A backbone as `new_backbone` builds it; changed in place.
         name: Its name, "resnet152".
-        weights: "imagenet" for torchvision's (downloaded once; the first published ones,
-            as the papers use), or a file with a state dictionary in torchvision's names, its
-            classifier ignored.
+        weights: "imagenet" or a name of the library's (downloaded once), or a file: a state dictionary in the names of
+            the library, or a training script's checkpoint that holds one.
+
+    Returns:
+        What the file holds, the classifier and other parts that are not loaded among it.
 
     Raises:
         UsageError: There are no such weights, or they do not fit.
     """
     check_weights(name, weights)
-    body = backbone.body
-    assert isinstance(body, nn.Module)
-    body.load_state_dict(_fitting(body, name, weights))
+    found = fitting(backbone, name, weights)
+    backbone.loadable.load_state_dict(dict(found.state))
+    return found
 
 
-def check_weights_file(backbone: Backbone, name: str, weights: str) -> None:
-    """Read a file of weights and compare it with a backbone, whose parameters may be on the "meta" device.
+def fitting(backbone: Backbone, name: str, weights: str) -> Fit:
+    """Compare weights with a backbone, whose parameters may be on the "meta" device.
 
     Raises:
-        UsageError: It cannot be read, or does not fit.
+        UsageError: They cannot be read, or do not fit.
     """
-    check_weights(name, weights)
-    body = backbone.body
-    assert isinstance(body, nn.Module)
-    _fitting(body, name, weights)
-
-
-def _fitting(body: nn.Module, name: str, weights: str) -> Mapping[str, Tensor]:
-    """Return the state dictionary of some weights, its classifier left out, that fits a backbone."""
-    state = _published(name) if weights == IMAGENET else _from_file(Path(weights))
-    state = {key: value for key, value in state.items() if key.split(".")[0] not in ("fc", "heads")}
-    wanted = body.state_dict()
-    wrong = [key for key in wanted if key not in state or state[key].shape != wanted[key].shape]
-    unknown = [key for key in state if key not in wanted]
-    if wrong or unknown:
+    path, module = file_of(name, weights), backbone.loadable
+    found = fit(read_tensors(path), module, tuple(family_of(name).renames(module)))
+    if not found.is_whole:
         raise UsageError(
-            f"`weights` {weights!r} must fit {name}, but {len(wrong)} tensors are missing or have another shape "
-            f"({', '.join(wrong[:3])}) and {len(unknown)} are unknown ({', '.join(unknown[:3])})."
+            f"`weights` {printable(weights)!r} must fit {name}, but {len(found.missing)} tensors are missing or have "
+            f"another shape ({', '.join(found.missing[:3])}) and {len(found.unknown)} are unknown "
+            f"({', '.join(found.unknown[:3])})."
         )
-    return state
+    return found
 
 
 def freeze(backbone: Backbone, what: str) -> None:
-    """Freeze a part of a residual network for the complete run.
+    """Freeze a part of a backbone for the complete run.
 
     Args:
         backbone: Changed in place.
@@ -109,43 +227,19 @@ def _early_convolutions(backbone: Backbone) -> None:
             module.never_trained = True  # type: ignore[assignment]  # read by the engine
 
 
+def _backbone(backbone: Backbone) -> None:
+    backbone.requires_grad_(False)
+    backbone.never_changed = True  # type: ignore[assignment]  # read by the engine
+
+
 FROZEN: Mapping[str, Callable[[Backbone], None]] = {
     "nothing": lambda backbone: None,
     "early_convolutions": _early_convolutions,
+    "backbone": _backbone,
 }
 """Functions that freeze a part of a backbone, by name.
 
 * `early_convolutions`: every convolution except those of the last block; BatchNorm's scales and shifts still train.
   Source: PaCo's official code for a pretrained ResNet-152 on Places-LT.
+* `backbone`: all of it, BatchNorm's statistics too; what stands on it trains.
 """
-
-
-def _published(name: str) -> Mapping[str, Tensor]:
-    from torchvision import models
-
-    try:
-        state: Mapping[str, Tensor] = models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(check_hash=True)
-    except (OSError, RuntimeError) as error:  # no connection, or a download that was cut
-        raise UsageError(
-            f"torchvision's ImageNet weights for {name!r} cannot be downloaded: {error}. Set `weights` to a file "
-            "with them, or to random."
-        ) from error
-    return state
-
-
-def _from_file(path: Path) -> Mapping[str, Tensor]:
-    if not path.exists():
-        raise UsageError(f"`weights` must be {IMAGENET!r} or a file, but there is no file {str(path)!r}.")
-    check_regular(path)
-    with reading(path, "not weights that torch.save wrote", remedy=_REMEDY):
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:  # its message advises to run the file's code
-            raise UsageError(
-                f"{printable(path)}: holds no weights that torch.save wrote, or code, which is never run; {_REMEDY}."
-            ) from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    tensors = isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values())
-    if not tensors or not all(isinstance(key, str) for key in state):
-        raise UsageError(f"`weights` {str(path)!r} must hold a state dictionary of tensors; {_REMEDY}.")
-    return {key.removeprefix("module."): value for key, value in state.items()}

@@ -39,24 +39,29 @@ class ResNet32(Backbone):
     """The CIFAR ResNet-32 of ResCom, PaCo and LDAM-DRW: 463,504 parameters, width 64.
 
     Module names equal the official code's, so its weights can be loaded.
+
+    Args:
+        planes: Channels of the first stage; the later ones have two and four times as many. With 64 it is the wide
+            one: 7,383,616 parameters, width 256.
     """
 
-    width = 64
     stride = 4
 
-    def __init__(self) -> None:
+    def __init__(self, planes: int = 16) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = residual_stage(16, 16, 1)
-        self.layer2 = residual_stage(16, 32, 2)
-        self.layer3 = residual_stage(32, 64, 2)
+        self.planes = planes
+        self.width = 4 * planes
+        self.conv1 = nn.Conv2d(3, planes, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.layer1 = residual_stage(planes, planes, 1)
+        self.layer2 = residual_stage(planes, 2 * planes, 2)
+        self.layer3 = residual_stage(2 * planes, 4 * planes, 2)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
 
     def feature_map(self, images: Tensor) -> Tensor:
-        """Map images (B, 3, H, W) to (B, 64, H/4, W/4)."""
+        """Map images (B, 3, H, W) to (B, width, H/4, W/4)."""
         x = F.relu(self.bn1(self.conv1(images)))
         x = self.layer3(self.layer2(self.layer1(x)))
         assert isinstance(x, torch.Tensor)

@@ -50,6 +50,8 @@ class VisionTransformer(Backbone):
 
     width = 768
     stride = 16
+    any_size = False
+    averages = False
 
     def __init__(self, new_body: NewBody) -> None:
         super().__init__()

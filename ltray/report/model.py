@@ -2,8 +2,12 @@
 
 import json
 import math
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
+from ltray.network_config import WEIGHTS
+from ltray.pretraining import described, seen_before
 from ltray.report import figures
 from ltray.report.formatting import plain
 from ltray.report.page import folded, grid, key, paragraph, section, table
@@ -32,10 +36,18 @@ def classes(record: RunRecord) -> str:
         paragraph(
             f"Test accuracy of the model in best/{run}, epoch {evaluation['epoch']}{chosen}: {look}. {words} (of 100)."
         ),
+        *_pretrained(evaluation),
         figures.per_class(accuracy, tail.counts, tail.groups()),
         key([("blue", "many (> 100)"), ("green", "medium (20 to 100)"), ("orange", "few (< 20)")]),
         paragraph(f"Groups: {tail.in_groups()}.", "soft"),
     )
+
+
+def _pretrained(evaluation: Mapping[str, Any]) -> list[str]:
+    """Return the paragraphs on the weights that the model started from; none for random ones."""
+    weights, profile = evaluation.get(WEIGHTS, {}), str(evaluation["settings"].get("dataset.profile", ""))
+    sentences = [f"Started from {described(weights)}." if weights else "", seen_before(profile, weights)]
+    return [paragraph(sentence) for sentence in sentences if sentence]
 
 
 def post_hoc(record: RunRecord) -> str:

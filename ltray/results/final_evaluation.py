@@ -8,6 +8,7 @@ import torch
 
 from ltray.metrics import BALANCED, shown_accuracies
 from ltray.model_folder import LAST_EPOCH
+from ltray.network_config import WEIGHTS
 from ltray.results.predictions import TrainedModel
 from ltray.run_folder import RunFolder
 
@@ -46,6 +47,8 @@ def keep_evaluated(
         "chosen": trained.chosen(),
         "settings": experiment.settings(),
     }
+    if weights := trained.checkpoint.context.get(WEIGHTS):
+        evaluation[WEIGHTS] = weights
     evaluation |= test.evaluation.as_lists()
     if reported := run.history():
         evaluation[LAST_EPOCH] = reported[-1]["total_epochs"]

@@ -9,6 +9,8 @@ import pandas as pd
 from rich.table import Table
 
 from ltray.metrics import BALANCED, heading, shown_keys
+from ltray.network_config import WEIGHTS
+from ltray.pretraining import columns
 from ltray.results.finalists import PAPERS, Cell, Finalist, Results, paired, read_runs, round_means, rounds, values
 from ltray.results.intervals import MEANING, SAME, UNJUDGED, Interval
 from ltray.results.ledger import LOOK
@@ -67,6 +69,7 @@ def run_table(finalists: Sequence[Finalist], results: Results) -> pd.DataFrame:
             row: dict[str, Any] = {"trial": one.key, "methods": one.methods, "paper": one.paper}
             row |= {"seed": seed, "data_seed": data_seed}
             row |= {"failure": found.get("failure", ""), "epoch": found.get("epoch"), "protocol": found.get("protocol")}
+            row |= columns(found.get(WEIGHTS, {}))
             rows.append(row | dict(found.get("selection", {})) | dict(found.get("metrics", {})))
     return pd.DataFrame(rows)
 

@@ -52,7 +52,12 @@ def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
 
 
 def trial_table(
-    study: optuna.Study, epochs: pd.DataFrame, stamps: Mapping[str, Any], *, selection: str
+    study: optuna.Study,
+    epochs: pd.DataFrame,
+    stamps: Mapping[str, Any],
+    *,
+    selection: str,
+    weights: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> pd.DataFrame:
     """Return one row per trial, sorted by the first objective: state, settings, metrics of its best epoch.
 
@@ -64,8 +69,10 @@ def trial_table(
         stamps: Columns with the same value in all rows, unless a trial's settings contain it: seed, data_seed,
             protocol.
         selection: "val" or "test".
+        weights: Columns of the pretrained weights by trial number; None: random weights.
     """
-    rows = [_row(trial, epochs, stamps) for trial in study.get_trials(deepcopy=False) if SETTINGS in trial.user_attrs]
+    trials = [trial for trial in study.get_trials(deepcopy=False) if SETTINGS in trial.user_attrs]
+    rows = [_row(trial, epochs, dict(stamps) | dict((weights or {}).get(trial.number, {}))) for trial in trials]
     table = pd.DataFrame(rows)
     objectives = study.metric_names or [BALANCED]
     if len(objectives) > 1:

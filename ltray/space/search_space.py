@@ -10,6 +10,7 @@ from ltray.experiment import Experiment
 from ltray.following import World
 from ltray.long_tail import LongTail
 from ltray.metrics import BALANCED
+from ltray.network_config import RunNetwork
 from ltray.settings_file import SettingsFile
 from ltray.space.compatibility import CONDITIONAL, CONTINUOUS, LISTED, refusal
 from ltray.space.dimension import Dimension
@@ -100,6 +101,14 @@ class SearchSpace:
     def experiments(self) -> list[Experiment]:
         """Return the papers' setting of every alternative, or the setting of every row."""
         return [row.experiment for row in self.rows] or [a.base for a in self.alternatives]
+
+    def network_of(self, drawn: Mapping[str, Any]) -> RunNetwork:
+        """Return the network of a trial; rows alone may differ in it.
+
+        Args:
+            drawn: What the trial has drawn, by name.
+        """
+        return self.rows[drawn[ROW] - 1].experiment.network if self.rows and ROW in drawn else self.base.network
 
     def suggest(self, trial: Draw) -> dict[str, Any]:
         """Draw one trial's flat settings; every draw is valid by construction."""

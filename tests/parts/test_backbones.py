@@ -64,6 +64,13 @@ def test_resnet32_has_the_published_number_of_parameters() -> None:
     assert sum(parameter.numel() for parameter in ResNet32().parameters()) == 463_504
 
 
+def test_the_wide_resnet32_has_four_times_the_channels() -> None:
+    with torch.device("meta"):
+        wide = new_backbone("resnet32_w64")
+    assert wide.width == 256
+    assert sum(parameter.numel() for parameter in wide.parameters()) == 7_383_616
+
+
 def test_the_shortcut_and_the_block_equal_the_official_code(golden) -> None:
     data = golden("layers")
     for width in (16, 32):
@@ -86,7 +93,7 @@ PARAMETERS = {
 
 
 def test_every_torchvision_backbone_is_counted() -> None:
-    assert set(BACKBONES) == set(PARAMETERS) | {"resnet32"}
+    assert set(BACKBONES) == set(PARAMETERS) | {"resnet32", "resnet32_w64"}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 from ltray.distributed import rank, world_size
+from ltray.errors import UsageError
 from ltray.parts.batch_norm import WorkersBatchNorm, synchronise
 
 SHAPES = {"rows": (6, 3), "maps": (4, 3, 2, 5)}
@@ -133,3 +135,42 @@ def test_bfloat16_rows_get_float32_statistics(two_workers) -> None:
     for dtype, variance in two_workers.run(half_precision):
         assert dtype == torch.bfloat16
         assert variance == pytest.approx(float(wide.running_var.mean()), rel=1e-5)
+
+
+def passes_of_timms_layers(shape: tuple[int, ...]) -> dict[str, Tensor]:
+    """As above, with layers that activate what they have normalised."""
+    torch.manual_seed(0)
+    network = nn.Sequential(BatchNormAct2d(3, inplace=False), BatchNormAct2d(3, apply_act=False)).double()
+    for parameter in network.parameters():
+        nn.init.uniform_(parameter, 0.5, 1.5)
+    names = list(network.state_dict())
+    synchronise(network)
+    assert list(network.state_dict()) == names
+    assert isinstance(network[0], WorkersBatchNorm) == (world_size() > 1)
+    return passes(network, images_of(shape))
+
+
+def test_timms_layers_keep_their_activation_over_two_workers(two_workers) -> None:
+    expected = passes_of_timms_layers(SHAPES["maps"])
+    first, second = two_workers.run(passes_of_timms_layers, SHAPES["maps"])
+    for name in ("output", "gradient", "evaluated"):
+        torch.testing.assert_close(torch.cat([first[name], second[name]]), expected[name], rtol=1e-6, atol=1e-6)
+    for name in (name for name in expected if name.startswith("state ")):
+        torch.testing.assert_close(first[name], expected[name], rtol=1e-6, atol=1e-6)
+
+
+class Renormalised(nn.BatchNorm2d):
+    """A layer that does something that a replacement would not know."""
+
+
+def refused() -> str:
+    try:
+        synchronise(nn.Sequential(Renormalised(3)))
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+def test_a_layer_of_an_unknown_kind_is_refused_on_several_workers(two_workers) -> None:
+    assert refused() == ""
+    assert all("`Renormalised` is a BatchNorm of a kind" in said for said in two_workers.run(refused))

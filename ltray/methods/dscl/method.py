@@ -23,9 +23,10 @@ from ltray.parts.heads import mlp
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import effective_number_weights
 from ltray.parts.momentum import MomentumCopy
+from ltray.parts.openclip_backbones import ImageTower
 from ltray.parts.pairs import extended
 from ltray.parts.queues import ClassQueue, balanced_slots
-from ltray.parts.torchvision_backbones import VisionTransformer
+from ltray.parts.timm_backbones import TimmBackbone
 from ltray.stage import Batch, BuildContext, Losses, Method, Patches, Stage, View
 from ltray.stages.linear_classifier import LinearClassifier
 
@@ -53,8 +54,11 @@ class DecoupledContrast(Stage):
         if knobs.zero_start:
             _zero_last_norms(backbone, pretrained=context.pretrained)
         width = backbone.width
-        if isinstance(backbone, VisionTransformer) and knobs.distillation_weight > 0.0:
-            raise UsageError("A transformer takes views of one size but no patches: set `distillation_weight` to 0.")
+        if knobs.distillation_weight > 0.0 and not (backbone.any_size and backbone.averages):
+            raise UsageError(
+                "The distillation of patches needs a backbone that takes images of every size and averages its feature "
+                "map; a transformer, and this one, takes no patches: set `distillation_weight` to 0."
+            )
         self.views = _views(knobs, context.image_size, stride=backbone.stride)
         self.projector = mlp(width, width, knobs.projection_width)
         self.key_encoder = MomentumCopy(
@@ -128,6 +132,8 @@ def _zero_last_norms(backbone: nn.Module, *, pretrained: bool) -> None:
     norms = [last for last in lasts if isinstance(last, nn.BatchNorm2d)]
     if not norms:
         raise UsageError("`zero_start` has no effect on a backbone without residual blocks: set it to false.")
+    if isinstance(backbone, TimmBackbone | ImageTower):  # not all of their blocks have a path around the norm
+        raise UsageError("`zero_start` is for ResNet-32 and torchvision's residual networks: set it to false.")
     for norm in norms:
         nn.init.zeros_(norm.weight)
 

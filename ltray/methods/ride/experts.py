@@ -81,13 +81,15 @@ def expert_backbone(backbone: Backbone, experts: int, *, narrow: bool) -> Expert
     Raises:
         UsageError: A backbone of another kind, or one with frozen parts.
     """
-    if any(getattr(module, "never_trained", False) for module in backbone.modules()):
+    if any(getattr(module, f"never_{how}", False) for module in backbone.modules() for how in ("trained", "changed")):
         raise UsageError("Experts replace the last two stages of a backbone by new ones: set `frozen` to nothing.")
     share = SHARE if narrow else 1.0
     if isinstance(backbone, ResNet32):
         stem = nn.Sequential(backbone.conv1, backbone.bn1, nn.ReLU(), backbone.layer1)
-        middle, last = int(32 * share), int(64 * share)
-        bodies = [nn.Sequential(residual_stage(16, middle, 2), residual_stage(middle, last, 2)) for _ in range(experts)]
+        first, middle, last = backbone.planes, int(2 * backbone.planes * share), int(4 * backbone.planes * share)
+        bodies = [
+            nn.Sequential(residual_stage(first, middle, 2), residual_stage(middle, last, 2)) for _ in range(experts)
+        ]
         _initialise(bodies, "fan_in")
         return ExpertBackbone(stem, bodies, each=last, stride=backbone.stride)
     if isinstance(backbone, ResNet):
@@ -96,7 +98,10 @@ def expert_backbone(backbone: Backbone, experts: int, *, narrow: bool) -> Expert
         bodies = [_torchvision_body(body, int(256 * share), int(512 * share)) for _ in range(experts)]
         _initialise(bodies, "fan_out")
         return ExpertBackbone(stem, bodies, each=4 * int(512 * share), stride=backbone.stride)
-    raise UsageError(f"Experts need a residual network, but the backbone is {type(backbone).__name__}.")
+    raise UsageError(
+        "Experts need a residual network whose last two stages they multiply, ResNet-32 or torchvision's ResNet and "
+        f"ResNeXt, but the backbone is {type(backbone).__name__}."
+    )
 
 
 def _torchvision_body(body: nn.Module, middle: int, last: int) -> nn.Sequential:

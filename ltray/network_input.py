@@ -1,0 +1,45 @@
+"""The images that pretrained weights expect, adopted by a data set."""
+
+from collections.abc import Collection
+
+from ltray.data.definition import DatasetDefinition
+from ltray.errors import UsageError
+from ltray.parts.published import InputSettings
+
+SAME = 1e-3  # means and deviations of one data set are published with three digits or more
+
+
+def adopted(
+    dataset: DatasetDefinition, images: InputSettings, stated: Collection[str], *, weights: str
+) -> DatasetDefinition:
+    """Return a data set whose images are as some weights expect them.
+
+    What a data-set file says of mean, standard deviation and size describes its images; what the settings of a run
+    state (`dataset.mean`) is about the network's input.
+
+    Args:
+        dataset: The data set.
+        images: The images that the weights expect.
+        stated: Names of the fields that the run's settings state.
+        weights: Name of the weights, for the error.
+
+    Raises:
+        UsageError: A stated value differs.
+    """
+    for name in ("mean", "std"):
+        ours, theirs = getattr(dataset, name), getattr(images, name)
+        if name in stated and any(abs(a - b) > SAME for a, b in zip(ours, theirs, strict=True)):
+            raise UsageError(
+                f"`dataset.{name}` is {list(ours)}, but the weights {weights} expect {list(theirs)}: remove "
+                f"`dataset.{name}`. (If a file of weights was trained with other values, state them in a config.json "
+                "beside it, as timm writes it.)"
+            )
+    size = images.image_size
+    if "image_size" in stated:
+        if images.only_size and dataset.image_size != size:
+            raise UsageError(
+                f"`dataset.image_size` is {dataset.image_size}, but the weights {weights} are for images of {size} "
+                "pixels alone: remove `dataset.image_size`."
+            )
+        size = dataset.image_size
+    return dataset.replace(mean=images.mean, std=images.std, image_size=size)

@@ -1,0 +1,195 @@
+"""Weights that a library publishes: what they are called, what they were trained on, which images they expect."""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltray.errors import UsageError
+from ltray.files import reason
+from ltray.printable import printable
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """The images that weights were trained on.
+
+    Attributes:
+        mean: Of each channel, on a scale of 0 to 1.
+        std: Standard deviation of each channel.
+        image_size: Side in pixels.
+        interpolation: How images were resized: "bilinear", "bicubic"; "" where nothing states it.
+        only_size: Whether the network takes images of this size alone.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    image_size: int
+    interpolation: str = ""
+    only_size: bool = False
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights that a library publishes.
+
+    Attributes:
+        name: Library, network and weights: "timm/tf_efficientnet_lite0.in1k".
+        pretrained_on: Data, in words; "not stated" where the library does not say.
+        imagenet_labels: Whether labels of ImageNet-1k were seen; None where nothing states it.
+        input: The images that they expect.
+        file: Name of the file.
+        at: Where the file is downloaded from, for a person who fetches it: an address, or a repository's name.
+        keeps: Folder where the library keeps it.
+        fetch: Returns the file's path; downloads it where it is missing.
+        digest: First hexadecimal digits of the file's SHA-256 that the library states; "" where it states none.
+    """
+
+    name: str
+    pretrained_on: str
+    imagenet_labels: bool | None
+    input: InputSettings
+    file: str
+    at: str
+    keeps: Path
+    fetch: Callable[[], Path]
+    digest: str = ""
+
+    def local(self) -> Path:
+        """Return the path of the file, downloaded if it is not there yet.
+
+        Raises:
+            UsageError: It cannot be downloaded; the text says which file to bring and where to put it.
+        """
+        try:
+            return self.fetch()
+        except (OSError, RuntimeError, ValueError) as error:  # no connection, a cut download, a wrong digest
+            raise UsageError(
+                f"The weights {self.name} cannot be downloaded ({reason(error).splitlines()[0]}). On a computer with "
+                f"internet access get {self.file} of {self.at}, and set `weights` to that file here, or put it where "
+                f"its library looks for it ({printable(self.keeps)})."
+            ) from error
+
+
+LABELLED = ("in1k",)
+DATA: Mapping[str, str] = {
+    "in1k": "ImageNet-1k",
+    "in12k": "ImageNet-12k",
+    "in21k": "ImageNet-21k",
+    "in22k": "ImageNet-22k",
+    "laion2b": "LAION-2B image-text pairs",
+    "laion400m": "LAION-400M image-text pairs",
+    "laion5b": "LAION-5B image-text pairs",
+    "laion": "LAION image-text pairs",
+    "laiona": "LAION-Aesthetics image-text pairs",
+    "openai": "OpenAI's 400 million image-text pairs",
+    "datacomp1b": "DataComp image-text pairs",
+    "datacomp": "DataComp image-text pairs",
+    "datacompxl": "DataComp image-text pairs",
+    "datacompdr": "DataComp image-text pairs",
+    "commonpool": "CommonPool image-text pairs",
+    "metaclip": "MetaCLIP image-text pairs",
+    "dfn2b": "DFN-2B image-text pairs",
+    "dfn5b": "DFN-5B image-text pairs",
+    "dfndr2b": "DFN-2B image-text pairs",
+    "merged2b": "merged-2B image-text pairs",
+    "webli": "WebLI image-text pairs",
+    "cc12m": "CC12M image-text pairs",
+    "yfcc15m": "YFCC15M image-text pairs",
+    "yfcc100m": "YFCC100M images",
+    "mscoco": "MS COCO captions",
+    "ig1b": "Instagram images with hashtags",
+    "swag": "Instagram images with hashtags",
+    "seer": "Instagram images without labels",
+    "jft": "JFT-300M",
+    "lvd142m": "LVD-142M images without labels",
+    "lvd1689m": "LVD-1689M images without labels",
+    "sat493m": "SAT-493M images without labels",
+    "sa1b": "SA-1B masks",
+}
+"""Data sets by the words of which libraries compose the names of weights."""
+WITHOUT_LABELS = ("dino", "mae", "fcmae", "ijepa")
+"""Training without labels, on ImageNet-1k where the name states no other data."""
+
+
+def pretrained_on(tag: str) -> tuple[str, bool | None]:
+    """Return the data that a library's name of weights states, in words, and whether ImageNet-1k's labels were seen.
+
+    Args:
+        tag: Such as "augreg_in21k_ft_in1k", "laion2b_s34b_b88k", "dino".
+    """
+    words = tag.lower().split("_")
+    data = list(dict.fromkeys(DATA[word] for word in words if word in DATA))
+    unlabelled = [word for word in words if word in WITHOUT_LABELS]
+    if not data:
+        return (f"ImageNet-1k images without labels ({unlabelled[0]})", False) if unlabelled else ("not stated", None)
+    labels = any(word in words for word in LABELLED)
+    if labels and unlabelled and "ft" not in words:
+        return f"{', then '.join(data)}, without labels ({unlabelled[0]})", False
+    return ", then ".join(data) + (" (its labels seen)" if labels else ""), labels
+
+
+def from_hub(repository: str, files: tuple[str, ...]) -> Path:
+    """Return the path of the first of some files that a repository of the Hugging Face hub has, from the cache first.
+
+    Raises:
+        OSError: None of them is in the cache, and none can be downloaded.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    for file in files:
+        try:
+            return Path(hf_hub_download(repository, file, local_files_only=True))
+        except LocalEntryNotFoundError:
+            pass
+    log = logging.getLogger("huggingface_hub")
+    before, log.level = log.level, logging.ERROR  # its retries are not the user's concern; the reason is raised
+    try:
+        for file in files:
+            try:
+                return Path(hf_hub_download(repository, file))
+            except LocalEntryNotFoundError as error:
+                raise OSError("the Hugging Face hub cannot be reached") from error
+            except EntryNotFoundError:
+                continue
+        raise OSError(f"the repository {repository} has none of {', '.join(files)}")
+    finally:
+        log.level = before
+
+
+def hub_folder(repository: str) -> Path:
+    """Return the folder in which files of a repository of the Hugging Face hub are kept."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+
+
+def from_address(address: str, digest: str) -> Path:
+    """Return the path of a file in torch.hub's cache, downloaded from an address if it is not there.
+
+    Raises:
+        OSError: No connection.
+        RuntimeError: Its SHA-256 does not begin with `digest`.
+    """
+    import torch
+
+    place = hub_cache() / address.rpartition("/")[2]
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(address, str(place), hash_prefix=digest or None, progress=False)
+    return place
+
+
+def digest_in(address: str) -> str:
+    """Return the first digits of a file's SHA-256 that its name ends with, "" if none: "0676ba61" of resnet50's."""
+    found = re.search(r"-([0-9a-f]{8,64})\.\w+$", address)
+    return found[1] if found else ""
+
+
+def hub_cache() -> Path:
+    """Return the folder in which torch.hub keeps weights."""
+    import torch
+
+    return Path(torch.hub.get_dir()) / "checkpoints"

