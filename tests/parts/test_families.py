@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
+from ltray.methods import METHODS
 from ltray.parts.backbones import FAMILIES, check_backbone, family_of, new_backbone
-from ltray.parts.pretrained import freeze
+from ltray.parts.pretrained import freeze, load_weights
 from ltray.parts.published import pretrained_on
 from ltray.testing import contract
 
@@ -185,3 +186,37 @@ def test_a_frozen_backbone_stays_in_evaluation_mode() -> None:
     assert not any(module.training for module in stage.network.backbone.modules())
     assert not any(parameter.requires_grad for parameter in stage.network.backbone.parameters())
     assert stage.network.classifier.training and stage.network.classifier.weight.requires_grad
+
+
+TEN = LongTail((40, 30, 20, 16, 12, 10, 9, 8, 7, 6))
+BUILDERS = sorted(name for name, method in METHODS.items() if method.builds and not method.distils)
+
+
+@pytest.mark.parametrize("backbone", ["timm/test_efficientnet", "timm/test_vit"])
+@pytest.mark.parametrize("method", BUILDERS)
+def test_every_method_builds_on_a_network_of_timms_or_says_why_not(method: str, backbone: str) -> None:
+    settings = {"methods": [method], "backbone": backbone, "dataset.image_size": 32}
+    experiment = contract.small_experiment(settings)
+    refused = {"ride"} | ({"dscl"} if "vit" in backbone else set())
+    if method in refused:
+        with pytest.raises(UsageError, match="need a residual network|takes no patches"):
+            experiment.stages(TEN)
+    else:
+        stages = experiment.stages(TEN)
+        assert stages[0].network.backbone.width == (64 if "vit" in backbone else 256)
+
+
+def test_an_image_tower_loads_from_a_file_of_the_whole_model(tiny_clip: str, tmp_path: Path) -> None:
+    import open_clip
+
+    torch.manual_seed(1)
+    own = open_clip.create_model("tiny-ltray", load_weights=False)
+    torch.save(
+        {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in own.state_dict().items()}}, tmp_path / "clip.pt"
+    )
+    torch.manual_seed(2)
+    backbone = new_backbone(tiny_clip)
+    found = load_weights(backbone, tiny_clip, str(tmp_path / "clip.pt"))
+    for name, value in backbone.loadable.state_dict().items():
+        assert torch.equal(value, own.visual.state_dict()[name]), name
+    assert "token_embedding (1 tensor)" in found.left_over_parts() and "proj (1 tensor)" in found.left_over_parts()
