@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ltray.data.definition import DatasetDefinition
+from ltray.engine.train_step import set_training_mode
 from ltray.experiment import Experiment
+from ltray.long_tail import LongTail
 from ltray.network_config import WEIGHTS, RunNetwork
 
 IMAGENET_PROFILE = "imagenet_lt"
@@ -40,8 +42,17 @@ def seen_before(profile: str, record: Mapping[str, str]) -> str:
     )
 
 
-def announced(experiment: Experiment, left_over: str) -> list[str]:
-    """Return what a command prints of an experiment's pretrained weights before it trains, a line each."""
+def announced(experiment: Experiment, left_over: str, tail: LongTail) -> list[str]:
+    """Return what a command prints of an experiment's pretrained weights before it trains, a line each.
+
+    Args:
+        experiment: With any network.
+        left_over: What the file of its weights holds besides the backbone, in words, or "".
+        tail: Class counts of its training set.
+
+    Raises:
+        UsageError: The file of its weights is not here.
+    """
     record = experiment.network.record()
     if not record:
         return []
@@ -53,8 +64,21 @@ def announced(experiment: Experiment, left_over: str) -> list[str]:
         lines.append(_images(experiment.dataset))
         if images.interpolation not in ("", DATA_PATH):
             lines.append(f"they were trained on {images.interpolation} images; images are resized {DATA_PATH}ly here")
+    if experiment.network.frozen != "nothing":
+        lines.append(_trained(experiment, tail))
     note = seen_before(experiment.dataset.profile, record)
     return [*lines, note] if note else lines
+
+
+def _trained(experiment: Experiment, tail: LongTail) -> str:
+    """Return how many parameters the first stage trains, and their share of all that it has."""
+    stage = experiment.stages(tail, load=False)[0]
+    set_training_mode(stage)
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in stage.parameters()]
+    every, trained = sum(size for size, _ in sizes), sum(size for size, moves in sizes if moves)
+    return (
+        f"frozen: {experiment.network.frozen}; {trained:,} of {every:,} parameters are trained ({trained / every:.1%})"
+    )
 
 
 def _images(dataset: DatasetDefinition) -> str:

@@ -149,7 +149,7 @@ def _run(
     data = experiment.opened(torch.device("cpu"), check=check, digest=digest)
     console.print(data.describe())
     if known is None:
-        for line in announced(experiment, left_over):
+        for line in announced(experiment, left_over, data.tail):
             console.print(line, soft_wrap=True)
     if OBJECTIVE not in given:
         objective = recorded_objective(known) if known else print_objective(experiment, data, console)

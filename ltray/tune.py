@@ -206,11 +206,14 @@ def _checked(
     check_asked(space, check="look" if dry else "trust")
     if RunFolder(folder).config() is not None:
         return plan, []  # what a begun search needed of other files, it has
+    lines: list[str] = []
     for experiment in {one.network: one for one in space.experiments()}.values():
         if dry and experiment.network.downloads_weights:
             continue  # nothing is downloaded for a dry run
-        for line in announced(experiment, experiment.network.check_file(experiment.dataset.image_size)):
-            console.print(line, soft_wrap=True)
+        left_over = experiment.network.check_file(experiment.dataset.image_size)
+        lines += announced(experiment, left_over, data.tail)
+    for line in dict.fromkeys(lines):
+        console.print(line, soft_wrap=True)
     return plan, earlier_searches(space, folder, digest=data.digest if space.search.warm_start else "")
 
 

@@ -124,8 +124,10 @@ def test_what_is_recorded_names_the_weights_their_digest_and_their_data() -> Non
     assert columns(record)["weights_sha256"] == record["sha256"] and described(record).startswith(record["name"])
     assert records([run, run]) == [{"backbone": LITE0["backbone"], "weights": FILE, **record}]
     assert experiment(weights="random").network.record() == {} == columns({})
-    lines = announced(run, "classifier (2 tensors)")
+    lines = announced(experiment(frozen="backbone"), "classifier (2 tensors)", LongTail((3, 2)))
     assert any("classifier (2 tensors)" in line for line in lines) and any("bicubic" in line for line in lines)
+    assert "frozen: backbone; 2,562 of 3,373,570 parameters are trained (0.1%)" in lines
+    assert not any("frozen" in line for line in announced(run, "", LongTail((3, 2))))
 
 
 def test_imagenet_lt_results_say_that_the_labels_were_seen() -> None:

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import optuna
@@ -209,9 +209,11 @@ def state_of(row: Mapping[Any, Any] | pd.Series) -> str:
 
 
 def _value(cell: Any) -> str:
-    """Return a knob's value as text; empty where the trial's method does not have the knob."""
+    """Return a setting's value as text, of a path its last part; empty where the trial's method does not have it."""
     if isinstance(cell, float):
         return "" if pd.isna(cell) else f"{cell:.6g}"
+    if isinstance(cell, str) and cell.startswith("/"):
+        return PurePath(cell).name
     return "" if cell is None else str(cell)
 
 

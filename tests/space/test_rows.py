@@ -95,7 +95,10 @@ def test_the_table_names_rows_and_shows_their_own_seed(tmp_path):
         study.tell(trial, trial.number / 10)
         score = {"checkpoint_score": 0.5, "val/acc_all": trial.number / 10}
         epochs.append({"trial": trial.number, "epoch": 1, "stage": 0} | score)
-    table = trial_table(study, pd.DataFrame(epochs), {"seed": 0, "data_seed": 7}, selection="val")
+    weights = {1: {"weights_name": "timm/one.in1k", "weights_sha256": "ab"}}
+    table = trial_table(study, pd.DataFrame(epochs), {"seed": 0, "data_seed": 7}, selection="val", weights=weights)
+    by_trial = table.set_index("trial")["weights_name"]
+    assert by_trial[1] == "timm/one.in1k" and by_trial.drop(1).isna().all()
     assert table["name"].tolist() == ["", "small queue", "without mining", "all on"]
     assert table["seed"].tolist() == [3, 0, 0, 0] and table["data_seed"].tolist() == [7] * 4
     console = Console(width=200, record=True)
