@@ -75,6 +75,13 @@ def test_recorded_settings_give_the_same_experiment_without_the_file(tmp_path: P
     assert Experiment.from_settings(run.settings(), complete=True) == run
 
 
+def test_recorded_images_are_kept_whatever_the_weights_expect() -> None:
+    """A run that was begun before images followed the weights goes on with its own."""
+    before = experiment().settings() | {"dataset.mean": [0.4, 0.4, 0.4], "dataset.image_size": 64}
+    dataset = Experiment.from_settings(before, complete=True).dataset
+    assert dataset.mean == (0.4, 0.4, 0.4) and dataset.image_size == 64
+
+
 def test_a_configuration_beside_the_file_goes_before_the_librarys(tmp_path: Path) -> None:
     own = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "input_size": [3, 128, 128], "interpolation": "bilinear"}
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "x", "pretrained_cfg": own}))

@@ -195,6 +195,11 @@ def fitting(backbone: Backbone, name: str, weights: str) -> Fit:
     """
     path, module = file_of(name, weights), backbone.loadable
     found = fit(read_tensors(path), module, tuple(family_of(name).renames(module)))
+    if found.is_whole and found.equals:
+        names = ", ".join(f"`{one.removesuffix('.')}`" for one in [found.prefix, *found.equals])
+        raise UsageError(
+            f"`weights` {printable(weights)!r} holds several networks that fit {name} ({names}): write a file with one."
+        )
     if not found.is_whole:
         raise UsageError(
             f"`weights` {printable(weights)!r} must fit {name}, but {len(found.missing)} tensors are missing or have "

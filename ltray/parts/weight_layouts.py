@@ -43,6 +43,7 @@ class Fit:
         missing: Names that the backbone needs and the file lacks, or has in another shape.
         unknown: Names of the same network that the backbone does not have.
         left_over: Names of other parts, such as a classifier, a key encoder or a queue.
+        equals: Prefixes of other networks that fit as well and that nothing prefers or rejects.
     """
 
     state: State
@@ -50,6 +51,7 @@ class Fit:
     missing: Sequence[str]
     unknown: Sequence[str]
     left_over: Sequence[str]
+    equals: Sequence[str] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -86,7 +88,9 @@ def fit(found: State, module: nn.Module, renames: Sequence[Rename] = ()) -> Fit:
 
 def _fit(found: State, module: nn.Module) -> Fit:
     wanted = module.state_dict()
-    prefix = max(_prefixes(found, wanted), key=lambda one: _rank(one, found, wanted))
+    ranks = {prefix: _rank(prefix, found, wanted) for prefix in _prefixes(found, wanted)}
+    prefix = max(ranks, key=lambda one: (*ranks[one], one))
+    equals = [one for one in sorted(ranks) if one != prefix and ranks[one] == ranks[prefix] and ranks[one][0]]
     own = {name.removeprefix(prefix): tensor for name, tensor in found.items() if name.startswith(prefix)}
     counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # old files have none of them
     state = {name: own[name] for name in wanted if name in own and own[name].shape == wanted[name].shape}
@@ -100,6 +104,7 @@ def _fit(found: State, module: nn.Module) -> Fit:
         missing=[name for name in wanted if name not in state],
         unknown=[name for name in others if name not in heads],
         left_over=[*(prefix + name for name in others if name in heads), *outside],
+        equals=equals,
     )
 
 
@@ -110,14 +115,14 @@ def _prefixes(found: State, wanted: State) -> set[str]:
     return {prefix for prefix in ends if not prefix or prefix.endswith(".")} | {""}
 
 
-def _rank(prefix: str, found: State, wanted: State) -> tuple[int, int, int, str]:
-    """Order prefixes: most tensors that fit, the preferred word, the shortest, the alphabet."""
+def _rank(prefix: str, found: State, wanted: State) -> tuple[int, int]:
+    """Order prefixes: most tensors that fit, then the preferred word."""
     fitting = sum(
         1 for name in wanted if (tensor := found.get(prefix + name)) is not None and tensor.shape == wanted[name].shape
     )
     words = prefix.split(".")
     preference = max((len(PREFERRED) - PREFERRED.index(word) for word in words if word in PREFERRED), default=0)
-    return fitting, preference, -len(prefix), prefix
+    return fitting, preference
 
 
 def _part(name: str, prefix: str) -> str:

@@ -147,3 +147,9 @@ def test_a_file_for_another_network_is_refused_with_names(tmp_path: Path) -> Non
         UsageError, match=r"must fit resnet32_w64, but \d+ tensors are missing or have another shape \("
     ):
         load_weights(new_backbone("resnet32_w64"), "resnet32_w64", str(tmp_path / "narrow.pt"))
+
+
+def test_two_networks_of_which_nothing_prefers_one_are_refused(tmp_path: Path) -> None:
+    torch.save(under("first.", state()) | under("second.", state(1)), tmp_path / "two.pt")
+    with pytest.raises(UsageError, match=r"two.pt' holds several networks that fit resnet32 \(`second`, `first`\)"):
+        load_weights(new_backbone(NAME), NAME, str(tmp_path / "two.pt"))
