@@ -45,7 +45,7 @@ def classes(record: RunRecord) -> str:
 
 def _pretrained(evaluation: Mapping[str, Any]) -> list[str]:
     """Return the paragraphs on the weights that the model started from; none for random ones."""
-    weights, profile = evaluation.get(WEIGHTS, {}), str(evaluation["settings"].get("dataset.profile", ""))
+    weights, profile = evaluation.get(WEIGHTS, {}), str(evaluation.get("settings", {}).get("dataset.profile", ""))
     sentences = [f"Started from {described(weights)}." if weights else "", seen_before(profile, weights)]
     return [paragraph(sentence) for sentence in sentences if sentence]
 

@@ -73,6 +73,11 @@ def test_the_page_of_classes_divides_right_by_seen_images(tmp_path: Path):
     page = model.classes(record(tmp_path, evaluation=evaluation))
     assert "MCC 51.2, NMI 40.0, ECE 3.1 (of 100)" in page and "epoch 12" in page
     assert "class 0: 25.0 %" in page and "class 2: 66.7 %" in page
+    assert "Started from" not in page
+    weights = {"name": "timm/n.in1k", "sha256": "ab" * 32, "pretrained_on": "ImageNet-1k", "imagenet_1k_labels": "yes"}
+    evaluation |= {"weights": weights, "settings": {"dataset.profile": "imagenet_lt"}}
+    page = model.classes(record(tmp_path, evaluation=evaluation))
+    assert "Started from timm/n.in1k (SHA-256 abababababab…)" in page and "do not compare this result" in page
 
 
 @pytest.mark.parametrize(("accuracy", "gain"), [(0.65, "+5.0 points"), (0.58, "-2.0 points")])
