@@ -1,4 +1,4 @@
-"""Long-tailed image recognition: the papers' methods, one engine, and a search that can be believed.
+"""Long-tailed image recognition: the papers' methods, one engine, and searches with honest statistics.
 
 `train.run`, `tune.run`, `convert.run`, `evaluate.run` and `predict.run` do what the commands of these names do; `load`
 opens what they leave. `METHODS` holds ltray's methods by name; `Method`, `Stage` and `View` are what a method of your

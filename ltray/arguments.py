@@ -1,4 +1,4 @@
-"""What people write on a command line: numbers, and paths that are places of this machine's file system."""
+"""Arguments of commands and functions: numbers, and paths in this machine's file system."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes that Linux takes
 
 
 def why_no_place(text: str) -> str:
-    """Return what is wrong with a path whatever lies there, with a remedy, or ""."""
+    """Return what is wrong with a path itself, whether or not it exists, with a remedy; or ""."""
     if not text.strip():
         return "is empty; give a file or folder"
     if address := _ADDRESS.match(text):
@@ -33,10 +33,10 @@ def why_no_place(text: str) -> str:
 
 
 def name_or_path(text: str) -> str:
-    """Return the name or path that an argument states: the `type` of `argparse`.
+    """Return the name or path of an argument: the `type` of `argparse`.
 
     Raises:
-        argparse.ArgumentTypeError: It can be no place.
+        argparse.ArgumentTypeError: It cannot be a path.
     """
     if problem := why_no_place(text):
         raise argparse.ArgumentTypeError(f"{shown(text)} {problem}")
@@ -64,7 +64,7 @@ def count_argument(text: str) -> int:
 
 
 def check_count(name: str, value: object) -> None:
-    """Check a number of things that an argument of a function states.
+    """Check a count given to a function.
 
     Raises:
         UsageError: It is not a whole number from 1 to `LARGEST_COUNT`.
@@ -91,10 +91,10 @@ def path_value(name: str, value: str | PathLike[str]) -> Path:
 
     Args:
         name: Of the argument.
-        value: What it was given.
+        value: Its value.
 
     Raises:
-        UsageError: It can be no place, or is something else than a path.
+        UsageError: It can be no place, or is not a path.
     """
     if not isinstance(value, str | PathLike):
         raise UsageError(f"`{name}` must be a path, but is {shown(value)}.")
@@ -105,7 +105,7 @@ def path_value(name: str, value: str | PathLike[str]) -> Path:
 
 
 def check_place(name: str, text: str) -> None:
-    """Check a path that a setting names.
+    """Check the path in a setting.
 
     Args:
         name: Of the setting.

@@ -1,4 +1,4 @@
-"""How every command ends: 0 done, 1 failed, 2 bad usage, 130 interrupted."""
+"""Exit codes and error messages of all commands: 0 done, 1 failed, 2 bad usage, 130 interrupted."""
 
 import errno
 import os
@@ -20,9 +20,9 @@ DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 def exit_with(main: Callable[[list[str]], int]) -> NoReturn:
     """Call `main` with the command line's words and leave the process with its exit code.
 
-    A user's mistake is told in one sentence without a traceback, as is a file or folder that cannot be
-    read or written (permissions, a full disk, a name that is too long); anything unforeseen keeps its
-    traceback, which Python follows by exit code 1.
+    For a user's mistake, and for a file or folder that cannot be read or written (permissions, a full disk, a name
+    that is too long), one sentence is printed without a traceback. Any other exception keeps its traceback, and
+    Python exits with code 1.
 
     Args:
         main: The command; takes the words after the program's name, returns the exit code.
@@ -38,8 +38,8 @@ def exit_with(main: Callable[[list[str]], int]) -> NoReturn:
     except UsageError as error:
         print(f"error: {printable_lines(str(error))}", file=sys.stderr)
         code = BAD_USAGE
-    except BrokenPipeError:  # whoever read the output has seen enough (`| head`)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor will the last flush complain
+    except BrokenPipeError:  # the reader of the output has closed it (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush raises nothing
         code = FAILED
     except OSError as error:
         if error.filename is None and error.errno not in FILE_SYSTEM:

@@ -1,9 +1,9 @@
 """`python -m ltray.convert DATASET|FOLDER`: write a data set's images as .beton files for FFCV.
 
-DATASET is a data-set file, or the name of one that comes with ltray. FOLDER is anybody's folder of
-images, a folder a class, with or without train/val/test above them: it is converted and gets
-a data-set file of its own, ready for train and tune. A second run says that nothing is to be
-done; a killed one is continued by the same command.
+DATASET is a data-set file, or the name of one that comes with ltray. FOLDER is a folder of images with a
+folder for each class, with or without train/val/test above them: it is converted, and a data-set
+file for it is written, ready for train and tune. If all is converted already, nothing is done; run
+the same command again to continue an interrupted conversion.
 """
 
 import argparse
@@ -43,11 +43,11 @@ class ConvertedData:
     Attributes:
         definition: The data set.
         folder: The folder of its converted files.
-        written: Whether anything was converted; False where all was converted already.
+        written: Whether anything was converted; False if all was converted already.
         seconds: How long it took.
         drafted: Whether a folder of images was given, which has no data-set file yet.
         data_set_file: The file that describes a folder of images, to be given as `dataset`; else None.
-        fresh: Whether that file was written anew; False where it was there, perhaps with edits.
+        fresh: Whether that file was written anew; False if it existed, perhaps with edits.
     """
 
     definition: DatasetDefinition
@@ -97,7 +97,7 @@ def run(
 
 
 def main(words: list[str]) -> int:
-    """Convert, say what was done, return the exit code."""
+    """Convert, print what was done, return the exit code."""
     given = new_parser().parse(words)
     settings = parse_assignments(given.settings)
     try:
@@ -134,7 +134,7 @@ def _convert(
     started = time.monotonic()
     try:
         written = convert(definition, progress=ProgressBars(), root=output, skip=skip, deep=deep)
-    except OSError as error:  # the disk filled up, or went away
+    except OSError as error:  # the disk is full, or was removed
         place = f"{printable(str(error.filename))}: " if error.filename else ""
         raise RunFailed(f"{place}{reason(error)}; completed parts are kept") from error
     seconds, folder = time.monotonic() - started, folder_of(definition, output)
@@ -176,7 +176,7 @@ def new_parser() -> Parser:
 
 
 def _print_findings(folder: Path) -> None:
-    """Print the report's headings that tell anything; its lists can be long."""
+    """Print the headings of the report that have content; its lists can be long."""
     report = folder / REPORT
     if report.is_file():
         headings = [

@@ -1,4 +1,4 @@
-"""`python -m ltray.evaluate RUN`: how good a checkpoint is, on validation images unless asked for test."""
+"""`python -m ltray.evaluate RUN`: evaluate a checkpoint on validation images, or on the test set with --test."""
 
 import json
 from collections.abc import Mapping
@@ -35,9 +35,9 @@ class Findings:
     Attributes:
         checkpoint: The checkpoint's folder.
         trained: The model.
-        predictions: Its logits on the split asked for.
+        predictions: Its logits on the evaluated split.
         look: Which look at the test images this is in the model's run or search, from 1; 0: none.
-        recorded: The run's own evaluation on test images at its end, where it has one.
+        recorded: The run's own evaluation on test images at its end, if it has one.
     """
 
     checkpoint: Path
@@ -66,7 +66,7 @@ def run(model: str | PathLike[str], *, test: bool = False) -> Findings:
         What was found: `.predictions.metrics()` are shares of 1, `.predictions.logits` the scores (N, K).
 
     Raises:
-        UsageError: There is no checkpoint, it is damaged, or its data are not here or have changed.
+        UsageError: There is no checkpoint, it is damaged, or its data are missing or have changed.
     """
     checkpoint = checkpoint_of(path_value("model", model))
     trained = TrainedModel.open(checkpoint, best_device(), check="compare")
@@ -88,7 +88,7 @@ def main(words: list[str]) -> int:
 
 
 def as_json(findings: Findings) -> dict[str, Any]:
-    """Return everything an evaluation found as plain values; shares are of 1."""
+    """Return all results of an evaluation as plain values; shares are of 1."""
     trained, predictions = findings.trained, findings.predictions
     names, tail = trained.checkpoint.context["class_names"], predictions.tail
     groups, counts = tail.group_of(), tail.counts

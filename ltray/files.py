@@ -1,7 +1,7 @@
 """Files read with errors that name them, written under a temporary name and renamed, and their digests.
 
-Every file that a user can hand over, damage or replace is read through this module, so that what may be wrong with it
-becomes one sentence at the place where the file is known.
+Every file that a user can give, damage or replace is read through this module, so that each error becomes one
+sentence that names the file.
 """
 
 import errno
@@ -97,7 +97,7 @@ def read_json(path: Path | str, *, limit: int = TEXT_LIMIT) -> Any:
 def reading(path: Path | str, problem: str = "cannot be read", *, remedy: str = "") -> Iterator[None]:
     """Turn whatever goes wrong with a file's content into a sentence that names the file.
 
-    A `UsageError` passes as it is: it says more already.
+    A `UsageError` is not changed: its message is more precise.
 
     Args:
         path: The file that is read in the block.
@@ -117,7 +117,7 @@ def reading(path: Path | str, problem: str = "cannot be read", *, remedy: str = 
 
 
 def reason(error: BaseException) -> str:
-    """Return what an exception says, in one line without a final stop."""
+    """Return the message of an exception, in one line without a final full stop."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, RecursionError):
@@ -165,13 +165,13 @@ def replacing(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn an error of the file system that another try would meet again, such as a full disk, into a sentence.
+    """Turn an error of the file system that would occur again, such as a full disk, into a sentence.
 
     Args:
         folder: What is written to in the block, for errors that name no file.
 
     Raises:
-        CannotWrite: The disk is full, or refuses what is written in another lasting way.
+        CannotWrite: The disk is full, or cannot be written for another lasting reason.
     """
     try:
         yield
@@ -187,7 +187,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locking(path: Path) -> Iterator[None]:
-    """Turn the error of a file system that has no locks into a sentence; that of a lock held elsewhere passes.
+    """Turn the error of a file system without locks into a sentence; the error of a lock held elsewhere is not changed.
 
     Args:
         path: The file that is locked in the block.

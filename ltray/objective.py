@@ -1,4 +1,4 @@
-"""The metric by which epochs and trials are compared, where the user leaves it to the data."""
+"""The metric by which epochs and trials are compared, if the user states none."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""How all commands read their words: options, operands and settings in any order, an option at most once."""
+"""The parser of all commands: options, operands and settings in any order, an option at most once."""
 
 import argparse
 import os
@@ -16,14 +16,14 @@ MANY = ("+", "*")
 class Parser(argparse.ArgumentParser):
     """The words of a command, declared with `add_argument` and `add_settings`, read with `parse`.
 
-    A word of the form `key=value` is a setting wherever it stands, also behind an option that takes several
-    words (`--methods bcl epochs=2`). Where an operand would be missing otherwise, one that names an existing
+    A word of the form `key=value` is a setting at any position, also after an option that takes several
+    words (`--methods bcl epochs=2`). If an operand would be missing otherwise, a word that names an existing
     file is a path. What follows `--` is never an option.
 
     Args:
         command: The name of the command, see `ltray.program.called`; "": the program itself.
         description: What the command does; commands in it are shown as `as_called` does.
-        epilog: What stands below the help, likewise.
+        epilog: Text below the help; commands in it are shown in the same way.
         options: As for `argparse.ArgumentParser`.
     """
 
@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         self._takes_settings = True
 
     def declared(self) -> list[argparse.Action]:
-        """Return all that is declared."""
+        """Return all declared arguments."""
         return self._actions
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
@@ -73,7 +73,7 @@ class Parser(argparse.ArgumentParser):
         behind = ["--"] if any(word.startswith("-") for word in rest) else []
         operands, surplus = self._operands.parse_known_args([*behind, *rest])
         if self._takes_settings:
-            found.settings = [*surplus, *settings]  # whoever reads them refuses what is not `key=value`
+            found.settings = [*surplus, *settings]  # the reader of the settings refuses words that are not `key=value`
         elif surplus:
             self.error(f"unexpected argument {shown(surplus[0])}")
         return argparse.Namespace(**vars(found), **vars(operands))
@@ -111,7 +111,7 @@ class _Part(argparse.ArgumentParser):
         return [action for action in self._actions if action.nargs in MANY]
 
     def parse_known_args(self, *words: Any, **namespace: Any) -> Any:
-        """Read words anew: what was given in an earlier reading does not count."""
+        """Read words; options of an earlier call do not count as given."""
         self.seen.clear()
         return super().parse_known_args(*words, **namespace)
 

@@ -1,4 +1,4 @@
-"""Names as a terminal, a table or a page can show them: bytes that are not UTF-8 and control characters escaped."""
+"""Names that a terminal, a table or a page can show: bytes that are not UTF-8 and control characters escaped."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a user types to call a command of ltray, as this process was called: sentences and help repeat it."""
+"""The words with which a user calls a command of ltray, for messages and help."""
 
 import re
 import sys
@@ -14,8 +14,8 @@ def called(command: str = "") -> str:
         command: Its name, with words that follow where they belong to it: "tune", "tune ls"; "": all commands' own.
 
     Returns:
-        `ltray tune` where the installed program runs, `python -m ltray tune` where the package is run, and
-        `python -m ltray.tune`, which is right wherever ltray is imported, in every other process.
+        `ltray tune` if the installed program runs, `python -m ltray tune` if the package is run, and
+        `python -m ltray.tune`, which always works, in every other process.
     """
     script = Path(sys.argv[0] if sys.argv else "")
     if script.name == PROGRAM:

@@ -1,4 +1,4 @@
-"""What a result rests on: versions, commit, hardware, seeds, the data's digest."""
+"""The provenance of a result: versions, commit, hardware, seeds, the data's digest."""
 
 import datetime
 import importlib.metadata
@@ -34,7 +34,7 @@ def environment(*, data_digest: str, protocol: str) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """Return the commit of ltray's checkout, with "+changes" where it is dirty; None outside one."""
+    """Return the commit of ltray's checkout, with "+changes" if it has uncommitted changes; None outside one."""
     here = Path(__file__).resolve().parent
 
     def git(*words: str) -> str:

@@ -30,7 +30,7 @@ class Address:
 
     @property
     def on_loopback(self) -> bool:
-        """Whether only this machine can mean itself by it."""
+        """Whether the address is a loopback address."""
         if self.host.lower() == "localhost":
             return True
         try:
@@ -43,7 +43,7 @@ class Address:
         """Read `host:port` or `[IPv6]:port`.
 
         Raises:
-            UsageError: It is neither, or names a protocol that ltray does not speak.
+            UsageError: It is neither, or names a protocol that ltray does not support.
         """
         shown = f"{VARIABLE}={printable(text)}"
         scheme, found, _ = text.partition("://")
@@ -67,9 +67,9 @@ def named_cluster(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def stays_on_loopback(environment: Mapping[str, str] = os.environ) -> bool:
-    """Return whether Ray has to take 127.0.0.1 as it is, instead of the machine's address in the network.
+    """Return whether Ray must use 127.0.0.1 instead of the machine's address in the network.
 
-    So it is for a cluster of this command's own, and for one that the user names by its loopback address.
+    This is true for a cluster that the command starts, and for one that the user names by its loopback address.
     """
     text = named_cluster(environment)
     try:

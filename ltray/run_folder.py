@@ -1,4 +1,4 @@
-"""The folder that a run or a search leaves behind: its files, and what is done with them."""
+"""The folder of a run or a search: the names of its files, and how they are read and written."""
 
 import fcntl
 import os
@@ -27,7 +27,7 @@ RESULTS_FILE = "result.json"  # in the folder of a trial: what it reported of ea
 
 
 def trial_name(number: int) -> str:
-    """Return how folders and tables call a trial of a search: `0007`."""
+    """Return the name of a trial of a search in folders and tables: `0007`."""
     return f"{number:04d}"
 
 
@@ -125,7 +125,7 @@ class RunFolder:
 
     @property
     def spent_file(self) -> Path:
-        """What a search has spent of its budget."""
+        """The part of the budget that a search has used."""
         return self.path / "spent.json"
 
     @property
@@ -171,9 +171,9 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder, made if absent, against other commands.
+        """Lock the folder, created if absent, against other commands.
 
-        The lock is the process's own: it ends with it however it ends, and children do not inherit it.
+        The lock belongs to the process: it ends with the process in any case, and children do not inherit it.
 
         Raises:
             UsageError: Another process holds it, or its file system has no locks.
@@ -195,11 +195,11 @@ class RunFolder:
             yield
 
     def claim(self, config: Mapping[str, Any], environment: Mapping[str, Any], *, may_differ: tuple[str, ...]) -> bool:
-        """Take the folder, made if absent, for a run, or find the same run begun there.
+        """Take the folder, created if absent, for a run, or find the same run there.
 
         Args:
             config: The resolved settings.
-            environment: What `env.json` holds; where the data's digest is the same, their places may differ.
+            environment: What `env.json` holds; if the data's digest is equal, their paths may differ.
             may_differ: Top-level keys of `config` that a continued run may change.
 
         Returns:

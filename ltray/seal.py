@@ -1,7 +1,7 @@
-"""Digests of what a run leaves behind, so that damage is noticed when a file is read again.
+"""Digests of the files of a run, so that damage is noticed when a file is read.
 
 A JSON object carries its own digest. Files of other kinds are listed with theirs in `digests.json` of their folder.
-What an earlier version of ltray wrote has no digest and is read without this check.
+Files of an earlier version of ltray have no digest and are read without this check.
 """
 
 import hashlib

@@ -11,9 +11,9 @@ Handler = Callable[[int, FrameType | None], object]
 def in_this_process(handler: Handler) -> Handler:
     """Return a handler that a forked process does not share.
 
-    A fork inherits the handlers. Where the handler raises `KeyboardInterrupt`, a forked process that is told to end
-    would run the rest of the command's own code, print that the command was interrupted and leave with its exit code.
-    Here it ends by the signal, as it would have without a handler.
+    A fork inherits the handlers. If the handler raises `KeyboardInterrupt`, a forked process that gets a signal
+    would run the rest of the command's own code, print that the command was interrupted and leave with its exit
+    code. Here it ends by the signal, as it would have without a handler.
 
     Args:
         handler: What the signal does in this process.

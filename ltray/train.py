@@ -97,7 +97,7 @@ def run(
 
 
 def main(words: list[str]) -> int:
-    """Train, evaluate the best epoch on the test set once, and say where everything is."""
+    """Train, evaluate the best epoch on the test set once, and print where the results are."""
     from ltray.on_ray.forced_exit import exit_soon
 
     options = new_parser().parse(words)
@@ -171,11 +171,11 @@ def train(
     """Train an experiment on Ray and evaluate its best checkpoint.
 
     Args:
-        experiment: What to train.
+        experiment: The run to train.
         data: Its data set.
-        resources: Workers, and what each takes.
-        folder: The run folder; the same run begun there continues.
-        console: Where to report.
+        resources: The number of workers, and the resources of each.
+        folder: The run folder; a run that was started there with the same settings continues.
+        console: Where to print.
         interrupted: Called after an interruption, before the cluster is left.
 
     Raises:
@@ -200,7 +200,7 @@ def train(
         cluster.connect()
         cluster.trials_at_once(resources)
         if not begun:
-            stack.enter_context(place.held())  # not before: a refusal must not leave a folder
+            stack.enter_context(place.held())  # not earlier: after an error no folder must remain
         if place.claim(config, stamps, may_differ=("workers",)):
             console.print(f"continues the run in {folder}")
         try:
@@ -222,7 +222,7 @@ def _suited(
     known: Mapping[str, Any] | None,
     console: Console,
 ) -> Experiment:
-    """Return the run with defaults that follow the data, checked; say what they changed.
+    """Return the run with defaults that follow the data, checked; print what they changed.
 
     A run that was begun with the papers' values, before defaults followed the data, keeps them.
     """

@@ -71,7 +71,7 @@ def run(
 
     Args:
         space: A search-space file, or a name of `ltray tune ls`.
-        settings: What replaces settings of the file, such as `{"epochs": 20, "search.trials": 8}`.
+        settings: Settings that replace those of the file, such as `{"epochs": 20, "search.trials": 8}`.
         start: Run or checkpoint that every trial continues from (`--from` of the command).
         output: Folder; None: `runs/<space>-<dataset>`.
         budget: Limit of the search: "2h", "90min", "8gpuh", "8cpuh" or "40trials"; None: all trials.
@@ -159,7 +159,7 @@ def _run(
             from ltray.on_ray.search import join_cluster
 
             stack.callback(cluster.disconnect)
-            join_cluster(space, limit)  # it may refuse, which must not leave a folder, or other resources in one
+            join_cluster(space, limit)  # it may raise, which must not leave a folder, or other resources in one
         stack.enter_context(RunFolder(folder).held())
         pins = Pins({one.definition: one.pin for one in opened})
         return _search(space, data, folder, console, plan=plan, pins=pins, budget=limit, may_exit=may_exit), folder
@@ -177,7 +177,7 @@ def _opened(space: SearchSpace, console: Console, device: torch.device, *, folde
 
 
 def _bound(space: SearchSpace, data: ImageData, known: Mapping[str, Any] | None, console: Console) -> SearchSpace:
-    """Return the space bound to the data, with defaults that follow them; say what they changed.
+    """Return the space bound to the data, with defaults that follow them; print what they changed.
 
     A search that was begun with the papers' values, before defaults followed the data, keeps them.
     """
@@ -193,7 +193,7 @@ def _bound(space: SearchSpace, data: ImageData, known: Mapping[str, Any] | None,
 def _checked(
     space: SearchSpace, data: ImageData, folder: Path, console: Console, *, dry: bool
 ) -> tuple[TrialPlan, list[Earlier]]:
-    """Check all that needs no folder, since a refusal must not leave one; return the trials' plan, and what is known.
+    """Check all that needs no folder, so that an error leaves none; return the trials' plan, and earlier searches.
 
     Raises:
         UsageError: Something that would fail once the search runs.
@@ -205,7 +205,7 @@ def _checked(
         check_population(space)
     check_asked(space, check="look" if dry else "trust")
     if RunFolder(folder).config() is not None:
-        return plan, []  # what a begun search needed of other files, it has
+        return plan, []  # a search that was started has read the other files that it needs
     lines: list[str] = []
     for experiment in {one.network: one for one in space.experiments()}.values():
         if dry and experiment.network.downloads_weights:

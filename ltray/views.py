@@ -1,7 +1,7 @@
-"""`python -m ltray.views DATASET.yaml METHOD`: a contact sheet of what a method sees, to judge by eye.
+"""`python -m ltray.views DATASET.yaml METHOD`: a contact sheet of a method's views.
 
-A row an image, from the largest class to the smallest; the original and every view of the
-method's first stage, drawn twice. Where patches are cut, their boxes stand in their view.
+One row per image, from the largest class to the smallest: the original, and every view of the
+method's first stage with two random draws. The boxes of patches are drawn in the view they are cut from.
 """
 
 import math
@@ -59,7 +59,7 @@ def new_parser() -> Parser:
 
 
 def main(words: list[str]) -> int:
-    """Write the sheet, say where it is, return the exit code."""
+    """Write the sheet, print where it is, return the exit code."""
     given = new_parser().parse(words)
     method = find_method(given.method)
     settings = complete_keys(parse_assignments(given.settings), [method.reference])
@@ -90,7 +90,7 @@ def _owned(settings: dict[str, Any], owner: str) -> dict[str, Any]:
 
 
 def examples(definition: DatasetDefinition) -> tuple[list[Tensor], list[str], LongTail]:
-    """Return some training images, uint8 (1, 3, h, w), what to call them, and the class counts."""
+    """Return some training images, uint8 (1, 3, h, w), their titles, and the class counts."""
     source = open_source(definition)
     pools = usable(definition, source, folder_of(definition))
     labels = {name: np.asarray(pool.labels) for name, pool in pools.items()}
@@ -123,7 +123,7 @@ def first_views(
     """Return the views of a method's first stage, built with untrained networks.
 
     Raises:
-        UsageError: The stage looks at features, not at images.
+        UsageError: The stage trains on features, not on images.
     """
 
     def new_network(kind: str) -> Network:
@@ -144,8 +144,8 @@ def contact_sheet(
 
     Args:
         images: Stored images, uint8 (1, 3, h, w) each.
-        titles: What stands beside each.
-        views: What is made of them.
+        titles: The title of each.
+        views: The views to draw.
         definition: Image size, normalisation, flip.
         seed: Of the draws.
     """
@@ -194,7 +194,7 @@ def _cells(
 
 
 def _picture(image: Tensor, cell: int) -> Image.Image:
-    """Return uint8 (3, h, w) in the size of a cell, its pixels visible where it is smaller."""
+    """Return uint8 (3, h, w) in the size of a cell, enlarged without smoothing if it is smaller."""
     picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
     method = Image.Resampling.NEAREST if max(picture.size) <= cell else Image.Resampling.BILINEAR
     return ImageOps.pad(picture, (cell, cell), method=method, color="white")

@@ -26,7 +26,7 @@ from ltray.study.short_runs import ShortRuns, train_runs
 
 TEMPORARY = "ltray-checkpoint-"
 FAILURE = "failure"  # the key under which a run reports why it cannot continue
-LATER = "later"  # the key that it adds where the same command may later continue it: the disk was full
+LATER = "later"  # the key that it adds if it can continue later: the disk was full
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,17 @@ from ray.tune import Callback
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.study.budget import Budget, Spent
 
-WRITE_EVERY = 5.0  # seconds; as much may be missing from the record after a kill
+WRITE_EVERY = 5.0  # seconds; after a kill the record may lack this much
 
 
 class BudgetCallback(Callback):
     """Counts wall clock, and CPU and GPU time summed over the trials that run.
 
     Args:
-        folder: The run folder, which keeps the record.
+        folder: The run folder, in which the record is stored.
         stopper: Called when the budget is used up.
         budget: The limit, or None.
-        each: What one trial holds, all its workers together: {"CPU": …, "GPU": …}.
+        each: What one trial reserves, for all its workers together: {"CPU": …, "GPU": …}.
         started: `time.monotonic()` when the command began to use the cluster.
     """
 
@@ -49,17 +49,17 @@ class BudgetCallback(Callback):
             self.write()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial holds its resources from here on."""
+        """Count the trial's resources from now on."""
         self._count()
         self._running.add(trial.trial_id)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial has given its resources back."""
+        """Stop counting the trial's resources."""
         self._count()
         self._running.discard(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A failed trial has given its resources back."""
+        """Stop counting the resources of a failed trial."""
         self.on_trial_complete(iteration, trials, trial)
 
     def write(self) -> None:

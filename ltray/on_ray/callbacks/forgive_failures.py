@@ -1,4 +1,4 @@
-"""Lets trials of days survive any number of failures, as long as they make progress in between."""
+"""Allows long trials any number of failures, as long as they make progress in between."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from ltray.on_ray.scheduler import EPOCHS
 
 
 class ForgiveFailures(Callback):
-    """Lets Tune count a trial's failures anew once it has finished a new epoch since the last one."""
+    """Resets Tune's count of a trial's failures when the trial has finished a new epoch since the last failure."""
 
     def __init__(self) -> None:
         self._failed_at: dict[str, int] = {}

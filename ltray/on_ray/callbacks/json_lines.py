@@ -1,4 +1,4 @@
-"""Writes down what trials report, where and when they report it."""
+"""Writes the reports of trials to their folders as soon as they arrive."""
 
 import json
 from pathlib import Path
@@ -14,8 +14,8 @@ from ltray.seal import append_sealed
 class JsonLinesCallback(Callback):
     """Adds every result as a JSON line to its trial's folder, at once.
 
-    Ray's own loggers write to a temporary folder that reaches the run folder every ten seconds or so: a killed driver
-    would take epochs with it.
+    Ray's own loggers write to a temporary folder that is copied to the run folder about every ten seconds: a killed
+    driver would lose epochs.
     """
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **i: Any) -> None:

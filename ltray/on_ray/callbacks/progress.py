@@ -31,12 +31,12 @@ class ProgressCallback(Callback):
 
     Args:
         console: Where to write; a live table where it is a terminal.
-        explored: What the explored knobs are called for short, by their full names.
+        explored: Short names of the explored knobs, by their full names.
         metric: The first objective, of the selecting images, such as "val/acc_few".
         trials: Trials of the whole search.
         done: Trials that an earlier run of the search has finished.
         best: The best value of these, and its trial; None where none is complete.
-        stopper: Says why a search ends before its last trial.
+        stopper: Has the reason why a search ends before its last trial.
         logger: Name or dotted path of the logger of each trial.
     """
 
@@ -72,7 +72,7 @@ class ProgressCallback(Callback):
             self._live.start()
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Tell once why the search closes."""
+        """Print once why the search ends."""
         words = self._stopper.words()
         if words != self._told:
             self._told = words
@@ -80,7 +80,7 @@ class ProgressCallback(Callback):
         self._refresh()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial begins, or goes on after a failure."""
+        """A trial starts, or continues after a failure."""
         self._running.setdefault(task_of(trial).number, {})
         if trial.trial_id not in self._loggers:
             self._loggers[trial.trial_id] = new_logger(self._logger, Path(trial.path))
@@ -100,7 +100,7 @@ class ProgressCallback(Callback):
             self._best = (best, number)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial has ended by itself or was stopped."""
+        """A trial has ended or was stopped."""
         result = trial.last_result or {}
         number = task_of(trial).number
         reason = failure_of(result)
@@ -131,7 +131,7 @@ class ProgressCallback(Callback):
         self._print_line(interruption(who, error_of(trial), epoch=last_epoch(trial), left=left))
 
     def close(self) -> None:
-        """Take the live table down, and close the loggers of trials that have not ended."""
+        """Remove the live table, and close the loggers of trials that have not ended."""
         if self._live:
             self._live.stop()
         while self._loggers:
@@ -189,5 +189,5 @@ def _cells(number: int, result: Mapping[str, Any], metric: str) -> tuple[str, ..
 
 
 def _short(value: Any) -> str:
-    """Return four digits of a number that was drawn; one that somebody wrote down, such as 0.99999, stays whole."""
+    """Return four digits of a number that was drawn; one that a person wrote, such as 0.99999, is not rounded."""
     return f"{value:.4g}" if isinstance(value, float) and len(str(value)) > 8 else str(value)

@@ -1,4 +1,4 @@
-"""Frees what a trial's workers held when the trial's own process died."""
+"""Releases the resources of a trial's workers after the trial's own process died."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from ltray.on_ray.workers import free
 
 
 class ReleaseResourcesCallback(ray.tune.Callback):
-    """Frees, from the driver, what a trial of several workers held when its own process died.
+    """Releases, from the driver, the resources of a trial with several workers whose own process died.
 
     Args:
         run: The run folder.
@@ -21,9 +21,9 @@ class ReleaseResourcesCallback(ray.tune.Callback):
         self._run = run
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The trial starts again, and reserves anew."""
+        """Release them before the trial starts again and reserves new ones."""
         free(workers_folder(self._run, task_of(trial).number))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The trial has failed for good."""
+        """Release them when the trial has failed for the last time."""
         free(workers_folder(self._run, task_of(trial).number))
