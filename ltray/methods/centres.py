@@ -9,6 +9,7 @@ from torch import Tensor
 from ltray.following import HALF_THE_IMAGES
 from ltray.knobs import Value, knob
 from ltray.parts.contrast import ContrastBatch
+from ltray.parts.key_queue import STARTS
 from ltray.parts.pairs import EPSILON, log_sum_exp_of, positive_similarity
 from ltray.recipe import DIGITS, Recipe
 
@@ -60,7 +61,7 @@ class QueueKnobs(Recipe):
         "",
         "initial content of the queue: the official code's noise (normalised along the wrong axis), "
         "unit noise, or nothing",
-        choices=("random_columns", "random", "empty"),
+        choices=tuple(STARTS),
     )
     projection_width: int = knob(
         32, "dim", "width of the embedding", low=1, high=4096, log=True, search=(32, 256), tried=(32, 64, 128)

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from ltray.distributed import gather
 
-STARTS = ("random", "random_columns", "empty")
+STARTS = {"random_columns": 0, "random": 1, "empty": None}
+"""The axis along which the noise of a start has length 1: 1, of keys; 0, of columns; None: no noise."""
 
 
 class KeyQueue(nn.Module):
@@ -42,10 +43,11 @@ class KeyQueue(nn.Module):
     def __init__(self, size: int, width: int, *, classes: int, start: str = "random") -> None:
         super().__init__()
         if start not in STARTS:
-            raise ValueError(f"`start` must be one of {STARTS}, but got {start!r}.")
+            raise ValueError(f"`start` must be one of {tuple(STARTS)}, but got {start!r}.")
         self.size = size
-        self.always_full = start != "empty"
-        keys = F.normalize(torch.randn(size, width), dim=0 if start == "random_columns" else 1)
+        axis = STARTS[start]
+        self.always_full = axis is not None
+        keys = F.normalize(torch.randn(size, width), dim=axis or 0)
         self.register_buffer("keys", keys if self.always_full else torch.zeros_like(keys))
         self.register_buffer(
             "labels", torch.randint(classes, (size,)) if self.always_full else keys.new_zeros(size).long()

@@ -13,6 +13,9 @@ from ltray.network import Backbone, Network
 from ltray.recipe import Recipe
 from ltray.stage import Batch, BuildContext, Stage, View
 
+FEATURES = ("shifting", "fixed", "cached")
+"""Features that a second stage trains on; the help of its knob describes them."""
+
 
 @dataclass(frozen=True)
 class SecondStageKnobs(Recipe):
@@ -27,7 +30,7 @@ class SecondStageKnobs(Recipe):
         "",
         "shifting: of augmented images, BatchNorm adapts to them (official codes); fixed: BatchNorm as trained; "
         "cached: of plain images, computed once, so that a trial takes seconds",
-        choices=("shifting", "fixed", "cached"),
+        choices=FEATURES,
     )
     class_run: int = knob(4, "", "consecutive images from each drawn class", low=1, high=64, tried=(4,))
     long_epoch: bool = knob(False, "", "whether an epoch has n_max·K draws (MiSLAS) instead of N (cRT, LWS)")

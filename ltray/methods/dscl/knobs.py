@@ -8,7 +8,7 @@ from ltray.following import BATCH, at_most_images, scaled_with
 from ltray.knobs import Value, knob
 from ltray.parts.momentum import MomentumKnobs
 from ltray.recipe import Recipe
-from ltray.stages.second_stage import SecondStageKnobs
+from ltray.stages.second_stage import FEATURES, SecondStageKnobs
 
 LARGEST_QUEUE = 65_536
 PATCH_SHARE = 64 / 224
@@ -162,7 +162,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
         "",
         "features of the linear stage. shifting: of augmented images, BatchNorm adapts to the balanced batches (the "
         "code); fixed: BatchNorm as trained; cached: of plain images, computed once",
-        choices=("shifting", "fixed", "cached"),
+        choices=FEATURES,
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
