@@ -7,11 +7,13 @@ from typing import Any
 
 import optuna
 import ray.tune
+from ray.tune.error import TuneError
 from rich.console import Console
 
 from ltray.checkpoints import check_newest
 from ltray.command import FAILED, INTERRUPTED
 from ltray.data.pin import Pins
+from ltray.errors import UsageError
 from ltray.metrics import CHECKPOINT_SCORE
 from ltray.on_ray import cluster
 from ltray.on_ray.callbacks.budget import BudgetCallback
@@ -199,9 +201,21 @@ def _run_trials(
     try:
         with signals_to(stopper):
             tuner.fit()
+    except TuneError as error:
+        cause = usage_error_in(error)
+        if cause is None:
+            raise
+        stopper.failure = str(cause)
     finally:
         del stopper.last_words[:2]
         close()
+
+
+def usage_error_in(error: BaseException | None) -> UsageError | None:
+    """Return the error of ltray that made a callback of Tune fail, such as a logger's; None: it was another."""
+    while error is not None and not isinstance(error, UsageError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _resources(space: SearchSpace) -> dict[str, float]:

@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import optuna
 import pytest
+from ray.tune.error import TuneError
 
+from ltray.errors import UsageError
 from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.callbacks.budget import BudgetCallback
 from ltray.on_ray.scheduler import EPOCHS
+from ltray.on_ray.search import usage_error_in
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.session import FAILURE, LATER
 from ltray.on_ray.shutdown import GracefulStopper, signals_to
@@ -122,3 +125,14 @@ def test_a_trial_whose_disk_is_full_stays_open_and_ends_the_search(space, tmp_pa
     assert [(t.state.name, t.intermediate_values) for t in study.get_trials()] == [("RUNNING", {1: 0.5})]
     again = StudySearch(study, space, metric="val/acc_all", trials=9, stopper=GracefulStopper())
     assert again.suggest("c") == {TASK: replace(first[TASK], attempt=1)}
+
+
+def test_the_error_that_a_callback_of_tune_failed_with_is_found():
+    try:
+        try:
+            raise UsageError("the logger 'mine:Logger' failed")
+        except UsageError:
+            raise TuneError("a traceback")  # noqa: B904, as Tune does
+    except TuneError as error:
+        assert str(usage_error_in(error)) == "the logger 'mine:Logger' failed"
+    assert usage_error_in(TuneError("of Tune itself")) is None
