@@ -61,7 +61,7 @@ class ModelFolder:
         """Refuse a folder that cannot be replaced because it holds something else than a model that ltray has kept.
 
         Raises:
-            UsageError: It is no folder, has no `evaluation.json`, or holds other files.
+            UsageError: It is not a folder, has no `evaluation.json`, or holds other files.
         """
         if not os.path.lexists(self.path):
             return

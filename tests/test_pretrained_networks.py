@@ -162,7 +162,6 @@ def test_without_internet_the_file_and_its_place_are_named(name: str, monkeypatc
         raise OSError(101, "Network is unreachable")
 
     monkeypatch.setattr("ltray.parts.published.from_hub", unreachable)
-    monkeypatch.setattr("ltray.parts.timm_backbones.from_hub", unreachable)
     monkeypatch.setattr("ltray.parts.own_backbones.from_address", unreachable)
     with pytest.raises(UsageError) as caught:
         experiment(backbone=name, weights="imagenet").network.check_file()

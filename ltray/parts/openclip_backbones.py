@@ -5,7 +5,6 @@ open_clip is an extra; it is imported when a tower is asked for.
 
 import logging
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.network import Backbone
-from ltray.parts.published import InputSettings, Published, from_hub, hub_folder, pretrained_on
+from ltray.parts.published import InputSettings, Published, of_hub, pretrained_on
 from ltray.parts.weight_layouts import Rename
 
 PREFIX = "openclip/"
@@ -156,17 +155,7 @@ def _published(name: str, architecture: str, tag: str, config: Mapping[str, Any]
     full, images = f"{PREFIX}{architecture}/{tag}", _input(name, config)
     repository, _, file = str(config.get("hf_hub", "")).rpartition("/")
     if repository:
-        files = (file,) if file else HUB_FILES
-        return Published(
-            full,
-            data,
-            labels,
-            images,
-            file=files[0],
-            at=f"the Hugging Face repository {repository}",
-            keeps=hub_folder(repository),
-            fetch=partial(from_hub, repository, files),
-        )
+        return of_hub(full, data, labels, images, repository=repository, files=(file,) if file else HUB_FILES)
     address = str(config.get("url", ""))
     return Published(
         full,

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ltray.errors import UsageError
@@ -128,6 +129,28 @@ def pretrained_on(tag: str) -> tuple[str, bool | None]:
     if labels and unlabelled and "ft" not in words:
         return f"{', then '.join(data)}, without labels ({unlabelled[0]})", False
     return ", then ".join(data) + (" (its labels seen)" if labels else ""), labels
+
+
+def of_hub(
+    name: str,
+    pretrained_on: str,
+    imagenet_labels: bool | None,
+    images: InputSettings,
+    *,
+    repository: str,
+    files: tuple[str, ...],
+) -> Published:
+    """Return weights that are one of some files of a repository of the Hugging Face hub; see `Published`."""
+    return Published(
+        name,
+        pretrained_on,
+        imagenet_labels,
+        images,
+        file=files[0],
+        at=f"the Hugging Face repository {repository}",
+        keeps=hub_folder(repository),
+        fetch=partial(from_hub, repository, files),
+    )
 
 
 def from_hub(repository: str, files: tuple[str, ...]) -> Path:

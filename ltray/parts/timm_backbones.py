@@ -18,9 +18,8 @@ from ltray.parts.published import (
     Published,
     digest_in,
     from_address,
-    from_hub,
     hub_cache,
-    hub_folder,
+    of_hub,
     pretrained_on,
 )
 from ltray.parts.weight_layouts import Rename, State
@@ -172,7 +171,7 @@ def renames(body: nn.Module) -> Iterable[Rename]:
 
     def by_timm(found: State, module: nn.Module) -> State:
         try:
-            return translate({"model": dict(found)}["model"], module) if translate else {}
+            return translate(dict(found), module) if translate else {}
         except (KeyError, RuntimeError, TypeError, AttributeError, ValueError, NotImplementedError, IndexError):
             return {}  # another layout than the one it translates
 
@@ -193,16 +192,7 @@ def _published(architecture: str, tag: str) -> Published:
     )
     name = f"{PREFIX}{architecture}.{tag}"
     if repository := config.hf_hub_id:
-        return Published(
-            name,
-            data,
-            labels,
-            images,
-            file=HUB_FILES[0],
-            at=f"the Hugging Face repository {repository}",
-            keeps=hub_folder(repository),
-            fetch=partial(from_hub, repository, HUB_FILES),
-        )
+        return of_hub(name, data, labels, images, repository=repository, files=HUB_FILES)
     address = str(config.url or "")
     digest = digest_in(address)
     return Published(
