@@ -260,7 +260,7 @@ def _follow(
         Placement(Path.cwd(), resources.workers, cluster.worker_resources(resources), resources.retries, pins),
         folder=folder,
         earlier=known[-1][0] if known else None,
-        tell=print_line,
+        notify=print_line,
     )
     last: Mapping[str, Any] = {}
     shown = {k: v for k, v in experiment.settings().items() if not k.startswith("dataset.")}

@@ -143,7 +143,9 @@ class StreamedPool:
 
     def _decode(self, indices: list[int], boxes: list[list[tuple[int, int, int, int]]], targets: Tensor) -> None:
         for index, several, places in zip(indices, boxes, targets, strict=True):
-            image = torch.from_numpy(self.file.decode(index)).permute(2, 0, 1)
+            # PyTorch warns of arrays it could not write to; an image stored raw is a read-only view of the file.
+            pixels = np.require(self.file.decode(index), requirements="W")
+            image = torch.from_numpy(pixels).permute(2, 0, 1)
             for box, place in zip(several, places, strict=True):
                 place.copy_(resize_one(image, box, place.shape[1]))
 

@@ -209,7 +209,7 @@ def _with_workers(task: FinalistTask) -> dict[str, Any]:
         task.placement,
         folder=folder,
         earlier=known[-1][0] if known else None,
-        tell=survived.append,
+        notify=survived.append,
     )
     for metrics, _ in reports:
         if FAILURE in metrics:

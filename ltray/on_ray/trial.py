@@ -87,7 +87,7 @@ def _with_workers(task: TrialTask, search: SearchTask) -> None:
         folder=folder,
         earlier=known[-1][0] if known else None,
         runs=search.runs,
-        tell=survived.append,
+        notify=survived.append,
     )
     try:
         _report_again(known)

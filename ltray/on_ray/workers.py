@@ -119,7 +119,7 @@ def run_workers(
     *,
     folder: Path,
     earlier: Path | None,
-    tell: Callable[[str], object],
+    notify: Callable[[str], object],
     runs: ShortRuns | None = None,
 ) -> Generator[Report, None, None]:
     """Train on several workers, yielding (metrics, checkpoint folder) after every epoch.
@@ -131,7 +131,7 @@ def run_workers(
         placement: Where and how the workers compute.
         folder: The folder in which Ray stores the run's checkpoints.
         earlier: The checkpoint to continue from.
-        tell: Receives a line for each failure after which the run restarts.
+        notify: Receives a line for each failure after which the run restarts.
         runs: The runs of a trial of several runs; see `train_and_report`.
 
     Yields:
@@ -162,7 +162,7 @@ def run_workers(
             callbacks=[_Relay(reports), _Introduction(reports, folder.resolve())],
         ),
     )
-    yield from _follow(trainer, reports, folder, tell, epoch=_epoch_of(earlier))
+    yield from _follow(trainer, reports, folder, notify, epoch=_epoch_of(earlier))
 
 
 def _epoch_of(checkpoint: Path | None) -> int:
@@ -171,7 +171,7 @@ def _epoch_of(checkpoint: Path | None) -> int:
 
 
 def _follow(
-    trainer: Any, reports: Queue, folder: Path, tell: Callable[[str], object], *, epoch: int
+    trainer: Any, reports: Queue, folder: Path, notify: Callable[[str], object], *, epoch: int
 ) -> Generator[Report, None, None]:
     failures: list[BaseException] = []
 
@@ -195,7 +195,7 @@ def _follow(
                     break
                 continue
             if isinstance(message, Failure):
-                tell(interruption("the run", message.reason, epoch=epoch, left=message.left))
+                notify(interruption("the run", message.reason, epoch=epoch, left=message.left))
             elif isinstance(message, tuple):
                 epoch = int(message[0].get("total_epochs", epoch))
                 yield message

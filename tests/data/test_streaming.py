@@ -232,6 +232,24 @@ def test_cutting_does_not_read_outside_the_box() -> None:
     assert bool((resize_one(image.permute(2, 0, 1), (10, 10, 20, 20), 32) == 200).all())
 
 
+class ReadOnly:
+    """Images that are views of a file opened for reading, as raw ones are."""
+
+    heights = widths = np.full(3, 70)
+
+    def decode(self, index: int) -> np.ndarray:
+        """Return an image that cannot be written to."""
+        image = np.full((70, 70, 3), index, dtype=np.uint8)
+        image.flags.writeable = False
+        return image
+
+
+def test_images_that_cannot_be_written_to_are_streamed_without_a_warning() -> None:
+    pool = StreamedPool(ReadOnly(), np.arange(3), view=32, device=CPU)
+    (images,) = pool.stream(torch.tensor([2, 0]), 8)
+    assert images.shape == (2, 3, 32, 32) and images.amax((1, 2, 3)).tolist() == [2, 0]
+
+
 def test_memory_cannot_hold_images_of_many_sizes(definition: DatasetDefinition) -> None:
     data = open_data(definition, device=CPU, source="memory")
     with pytest.raises(UsageError, match="read them from FFCV files"):

@@ -107,7 +107,7 @@ def test_what_a_killed_controller_had_reserved_is_freed(tmp_path: Path, monkeypa
             Placement(Path.cwd(), 1, {"CPU": 1.0}, 0, pins_of([Experiment.from_settings(settings)])),
             folder=tmp_path / "run",
             earlier=None,
-            tell=print,
+            notify=print,
         )
         next(reports)
         assert [name.startswith(f"{tmp_path.resolve()}/run ") for name in reserved()] == [True]
