@@ -1,20 +1,20 @@
-"""Augmentations, which turn stored pixels into the views of a stage.
+"""Augmentations, which create the views of a stage from stored pixels.
 
 * `affine`: affine warps.
 * `autoaugment`: AutoAugment.
 * `blur`: Gaussian blur.
 * `colour`: colour jitter and grayscale.
-* `counter_rng`: random numbers by position.
+* `counter_rng`: random numbers computed from a sample's position.
 * `cutout`: Cutout.
 * `geometry`: crops and flips.
 * `patches`: small crops of a view.
-* `per_sample`: an operation for each sample.
-* `pixels`: levels and blending.
-* `policies`: the policies by name.
+* `per_sample`: a different operation for each sample.
+* `pixels`: pixel levels and blending.
+* `policies`: the augmentation policies by name.
 * `randaugment`: RandAugment.
 * `resize`: crop and resize.
-* `tone`: changes of tone.
-* `kernels/`: Loops over 8-bit pixels, compiled by numba: how a CPU does what `ltray.data` does with tensors elsewhere.
+* `tone`: brightness, contrast, sharpness, histogram operations.
+* `kernels/`: Loops over 8-bit pixels, compiled by numba: the CPU version of the augmentations.
 """
 
 from typing import TYPE_CHECKING

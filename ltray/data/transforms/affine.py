@@ -1,4 +1,4 @@
-"""Affine warps, each sample with its own matrix, as PIL's `Image.transform` samples them."""
+"""Affine warps with one matrix per sample, sampled like PIL's `Image.transform`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ REACH: Mapping[Sampling, int] = {"nearest": 1, "bilinear": 2, "bicubic": 4}  # p
 def warp(levels: Tensor, matrices: Tensor, *, sampling: Sampling, fill: Sequence[float]) -> Tensor:
     """Return images whose pixel (x, y) is the input's at (a x + b y + c, d x + e y + f).
 
-    Coordinates are those of pixel centres; what lies outside the input becomes `fill`, and
-    filters repeat the rim pixel.
+    Coordinates refer to pixel centres. Pixels outside the input become `fill`; filters repeat
+    the pixels of the image's edge.
 
     Args:
-        levels: Whole levels (m, 3, H, W), uint8 or float32; bytes are overwritten.
-        matrices: a b c d e f (m, 6), float64 on the CPU.
+        levels: Integer levels 0..255 (m, 3, H, W), uint8 or float32; uint8 levels are overwritten.
+        matrices: The coefficients a, b, c, d, e, f (m, 6), float64 on the CPU.
         sampling: "nearest", "bilinear", or "bicubic" with PIL's slope of -1.
         fill: Level of each channel outside the input (3,).
     """
@@ -36,40 +36,41 @@ def warp(levels: Tensor, matrices: Tensor, *, sampling: Sampling, fill: Sequence
     y = torch.arange(height, device=levels.device, dtype=torch.float64) + 0.5
     across = (a * x)[:, None, :] + (b * y + c)[:, :, None]  # (m, H, W)
     down = (d * x)[:, None, :] + (e * y + f)[:, :, None]
-    # Along an axis that stays as it is every filter returns the pixel itself: read that one only.
-    stays = (matrices == identity(m)).all(dim=0)
-    columns, beside = _taps(across, width, "nearest" if stays[:3].all() else sampling)
-    rows, above = _taps(down, height, "nearest" if stays[3:].all() else sampling)
+    # Along an axis that does not change, every filter returns the pixel itself: read only this pixel.
+    unchanged = (matrices == identity(m)).all(dim=0)
+    columns, outside_columns = _taps(across, width, "nearest" if unchanged[:3].all() else sampling)
+    rows, outside_rows = _taps(down, height, "nearest" if unchanged[3:].all() else sampling)
     flat = levels.view(m, channels, -1)
     total = torch.zeros_like(levels)
     for row, row_weight in rows:
         for column, column_weight in columns:
-            place = (row * width + column).long().view(m, 1, -1).expand(-1, channels, -1)
-            total.add_(flat.gather(2, place).view_as(levels).mul_(row_weight * column_weight))
-    outside = torch.tensor(fill, device=levels.device, dtype=levels.dtype).view(1, channels, 1, 1)
-    inside = 1.0 - beside.add_(above).clamp_(max=1.0).unsqueeze(1)
-    return total.clamp_(0.0, LARGEST).floor_().sub_(outside).mul_(inside).add_(outside)
+            index = (row * width + column).long().view(m, 1, -1).expand(-1, channels, -1)
+            total.add_(flat.gather(2, index).view_as(levels).mul_(row_weight * column_weight))
+    background = torch.tensor(fill, device=levels.device, dtype=levels.dtype).view(1, channels, 1, 1)
+    inside = 1.0 - outside_columns.add_(outside_rows).clamp_(max=1.0).unsqueeze(1)
+    return total.clamp_(0.0, LARGEST).floor_().sub_(background).mul_(inside).add_(background)
 
 
-def _taps(place: Tensor, size: int, sampling: Sampling) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+def _taps(coordinates: Tensor, size: int, sampling: Sampling) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
     """Return the pixels that a filter reads along one axis, and how far they are outside the image.
 
     Args:
-        place: Coordinates (m, H, W), float64, overwritten.
-        size: Length of the axis.
+        coordinates: Coordinates along the axis (m, H, W), float64, overwritten.
+        size: Length of the axis in pixels.
         sampling: The filter.
 
     Returns:
-        Index (m, H, W) and weight (m, 1, H, W) or () of each pixel it reads; pixels outside, 0
-        inside (m, H, W). All float32: whole numbers are exact, and faster.
+        Index (m, H, W) and weight (m, 1, H, W) or () of each pixel that the filter reads; and the
+        distance from the image in pixels, 0 inside (m, H, W). All are float32, which is exact for
+        integers of this size and faster than int64.
     """
-    pixel = place.floor().float()
-    held = pixel.clamp(0, size - 1)
-    outside = pixel.sub_(held).abs_()
+    pixel = coordinates.floor().float()
+    nearest = pixel.clamp(0, size - 1)
+    outside = pixel.sub_(nearest).abs_()
     if sampling == "nearest":
-        return [(held, torch.ones((), device=place.device))], outside
-    first = place.sub_(0.5).floor()
-    t = (place - first).float().unsqueeze(1)
+        return [(nearest, torch.ones((), device=coordinates.device))], outside
+    first = coordinates.sub_(0.5).floor()
+    t = (coordinates - first).float().unsqueeze(1)
     if sampling == "bilinear":
         weights = {0: 1.0 - t, 1: t}
     else:  # Keys' cubic with a = -1
@@ -83,12 +84,12 @@ def _taps(place: Tensor, size: int, sampling: Sampling) -> tuple[list[tuple[Tens
 
 
 def identity(m: int) -> Tensor:
-    """Matrices (m, 6) that change nothing: to be filled in, "x" = a x + b y + c, "y" = d x + e y + f."""
+    """Return identity matrices (m, 6): the coefficients of x' = a x + b y + c and y' = d x + e y + f."""
     return torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0], dtype=torch.float64).repeat(m, 1)
 
 
 def rotation(degrees: Tensor, *, height: int, width: int) -> Tensor:
-    """Matrices (m, 6) that turn counter-clockwise about the centre by `degrees` (m,)."""
+    """Return matrices (m, 6) that rotate counter-clockwise around the centre by `degrees` (m,)."""
     angle = degrees.to(torch.float64) * (math.pi / 180)
     cos, sin = angle.cos(), angle.sin()
     x, y = width / 2, height / 2

@@ -1,8 +1,9 @@
-"""AutoAugment's policy for CIFAR-10 (Cubuk et al., CVPR 2019, table 7), as the papers render it.
+"""AutoAugment's policy for CIFAR-10 (Cubuk et al., CVPR 2019, table 7), as the papers implement it.
 
-The 25 sub-policies are the published ones. The rendering is that of the implementation which
-PaCo and ResCom share: gray fill, bicubic shear, nearest rotation to one side only, shifts up
-to 150/331 of the image, and the two operations of a sub-policy apply independently.
+The 25 sub-policies are the published ones. The operations follow the implementation that
+PaCo and ResCom share: gray fill, bicubic shear, nearest-neighbour rotation in one direction
+only, and shifts up to 150/331 of the image; the two operations of a sub-policy are applied
+independently of each other.
 """
 
 from collections.abc import Mapping
@@ -48,7 +49,7 @@ SUB_POLICIES: tuple[tuple[Step, Step], ...] = (
 )
 
 GRAY = (128.0, 128.0, 128.0)
-HIGHEST = 9  # magnitudes are 0..9; below, 9 is 1.0
+HIGHEST = 9  # magnitudes are integers 0..9; the functions below use them divided by 9
 
 
 def _shear(levels: Tensor, drawn: Drawn) -> Tensor:
@@ -104,7 +105,7 @@ TABLE: Mapping[str, Render] = {
 
 _NAMES = tuple(TABLE)
 TRANSLATE_X, TRANSLATE_Y, ROTATE = (_NAMES.index(name) for name in ("translate_x", "translate_y", "rotate"))
-ADJUSTMENTS = _NAMES.index("brightness") - tone.BRIGHTNESS  # the first three stand in `tone`'s order
+ADJUSTMENTS = _NAMES.index("brightness") - tone.BRIGHTNESS  # the first three have the order of `tone`
 
 _NAME = torch.tensor([[_NAMES.index(name) for name, _, _ in pair] for pair in SUB_POLICIES])
 _CHANCE = torch.tensor([[chance for _, chance, _ in pair] for pair in SUB_POLICIES])
@@ -113,7 +114,7 @@ _MAGNITUDE = torch.tensor([[m / HIGHEST for _, _, m in pair] for pair in SUB_POL
 
 @dataclass(frozen=True)
 class AutoAugment:
-    """Draw a sub-policy for each sample and apply its two operations, each by its probability."""
+    """Draw a sub-policy for each sample and apply each of its two operations with its probability."""
 
     def __call__(self, levels: Tensor, keys: Tensor, *, salt: int) -> Tensor:
         """Return changed levels; see `Operation`."""

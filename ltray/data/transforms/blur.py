@@ -19,7 +19,7 @@ class GaussianBlur:
 
     Attributes:
         sigma: Range of the standard deviation, in pixels; at most 2.9.
-        probability: Share of the samples.
+        probability: Probability that a sample is blurred.
     """
 
     sigma: tuple[float, float]
@@ -41,17 +41,17 @@ def blur(levels: Tensor, sigma: Tensor) -> Tensor:
 
         return run(loops.blur, levels, weights, PASSES)
     for _ in range(2):
-        levels = levels.transpose(2, 3).contiguous()  # along the rows first, as PIL; rows lie one after another
+        levels = levels.transpose(2, 3).contiguous()  # along the rows first, like PIL; `_average` needs contiguous rows
         for _ in range(PASSES):
             levels = _average(levels, weights)
     return levels
 
 
 def box_radius(sigma: Tensor) -> Tensor:
-    """Return the radius (fractional) of the box whose threefold use has this deviation.
+    """Return the fractional radius of the box blur that gives this standard deviation when applied three times.
 
     Gwosdek et al., "Theoretical foundations of Gaussian convolution by extended box
-    filtering", equations 10 to 14; what PIL does.
+    filtering", equations 10 to 14; PIL uses the same formula.
     """
     variance = sigma.to(torch.float64).square() / PASSES
     whole = (((12.0 * variance + 1.0).sqrt() - 1.0) / 2.0).floor()
@@ -59,13 +59,13 @@ def box_radius(sigma: Tensor) -> Tensor:
 
 
 def _weights(radius: Tensor) -> Tensor:
-    """Return the weight of the pixel itself and of those k to each side (m, 1 + reach): the last counts in part."""
+    """Return the weights of the pixel itself and of the pixels at distance k (m, 1 + reach); the last is partial."""
     steps = torch.arange(math.ceil(float(radius.max())) + 1)
     return ((radius[:, None] - (steps - 1)).clamp(0.0, 1.0) / (2.0 * radius[:, None] + 1.0)).float()
 
 
 def _average(levels: Tensor, weights: Tensor) -> Tensor:
-    """Average along the third axis, in place; the rim goes on outside."""
+    """Average along the third axis, in place; the pixels of the edge are repeated outside the image."""
     reach, height = weights.shape[1] - 1, levels.shape[2]
     padded = functional.pad(levels, (0, 0, reach, reach), mode="replicate")
     both = torch.empty_like(levels)

@@ -10,9 +10,9 @@ from ltray.data.transforms.pixels import in_bytes, luminance, on_some, per_sampl
 from ltray.data.transforms.tone import BRIGHTNESS, CONTRAST, SATURATION, adjust
 
 HUE = 3
-assert sorted((BRIGHTNESS, CONTRAST, SATURATION, HUE)) == [0, 1, 2, 3]  # places of a permutation
+assert sorted((BRIGHTNESS, CONTRAST, SATURATION, HUE)) == [0, 1, 2, 3]  # indices into a permutation of four
 
-# Of a full colour, each channel is a trapezoid of the hue in sixths, cut to 0..1:
+# Each channel of a fully saturated colour is a trapezoid function of the hue (0 to 6), clipped to 0..1:
 # top + slope * |hue - centre|, for red, green and blue.
 TRAPEZOIDS = torch.tensor([[3.0, 2.0, 4.0], [1.0, -1.0, -1.0], [-1.0, 2.0, 2.0]]).view(3, 3, 1, 1)
 
@@ -22,9 +22,9 @@ class ColourJitter:
     """Change brightness, contrast, saturation and hue in an order drawn for each sample.
 
     Attributes:
-        strength: Largest deviation of brightness, contrast and saturation from 1, in [0, 1].
-        hue: Largest rotation of the hue, in turns, in [0, 0.5].
-        probability: Share of the samples that are changed at all.
+        strength: Largest deviation of the factors of brightness, contrast and saturation from 1, in [0, 1].
+        hue: Largest rotation of the hue, as a fraction of the full colour circle, in [0, 0.5].
+        probability: Probability that a sample is changed.
     """
 
     strength: float
@@ -47,27 +47,28 @@ class ColourJitter:
 
 
 def turn_hues(levels: Tensor, turns: Tensor) -> Tensor:
-    """Turn the hue of the samples whose turn is not 0; see `turn_hue`."""
+    """Rotate the hue of the samples whose rotation is not 0; see `turn_hue`."""
     if in_bytes(levels):
-        return turn_hue(levels, turns)  # skips them itself
+        return turn_hue(levels, turns)  # the compiled loop skips rotations of 0
     return on_some(levels, turns != 0.0, lambda some, rows: turn_hue(some, turns[rows]))
 
 
 def turn_hue(levels: Tensor, turns: Tensor) -> Tensor:
-    """Turn the hue of whole levels (m, 3, H, W) by `turns` (m,) of the colour circle."""
+    """Rotate the hue of integer levels (m, 3, H, W) by `turns` (m,), fractions of the full colour circle."""
     if in_bytes(levels):
         from ltray.data.transforms.kernels import run, tone
 
         return run(tone.turn_hue, levels, turns)
     red, green, blue = levels[:, 0:1], levels[:, 1:2], levels[:, 2:3]
     high, low = torch.maximum(green, blue), torch.minimum(green, blue)
-    # 1 where blue exceeds green, or one of them red, and 0 elsewhere: differences are whole numbers.
+    # `swapped` is 1 where blue > green, `beyond` is 1 where green or blue > red; both are 0 elsewhere. Clamping
+    # is enough because the differences are integers.
     swapped = (blue - green).clamp_(0.0, 1.0)
     beyond = (high - red).clamp_(0.0, 1.0)
     largest, middle = torch.maximum(red, high), torch.minimum(red, high)
     smallest = torch.minimum(middle, low)
     chroma = largest - smallest
-    # The hue in sixths: 0 red, 2 green, 4 blue, and the place between two of them by the third.
+    # The hue as a number from 0 to 6: red is 0, green is 2, blue is 4; the middle channel gives the value between.
     side = (2.0 * beyond).sub_(1.0).mul_(swapped).mul_(6.0).sub_(beyond, alpha=2.0)
     hue = (middle - low).div_(chroma.clamp(min=1.0)).add_(side).abs_().mul_(1 / 6).add_(per_sample(turns, levels))
     hue.sub_(hue.floor()).mul_(6.0)
@@ -81,7 +82,7 @@ class Grayscale:
     """Replace the colours of some samples by their luminance.
 
     Attributes:
-        probability: Share of the samples.
+        probability: Probability that a sample is changed.
     """
 
     probability: float

@@ -1,7 +1,7 @@
-"""Random numbers without a generator: a hash of (seed, stream, sample position) and a counter.
+"""Counter-based random numbers: a hash of (seed, stream, sample position) and a counter.
 
-There is no state between calls. The numbers of a sample depend neither on the batch it is
-in nor on the worker that holds it, and an epoch can be resumed at any step.
+There is no state between calls. The random numbers of a sample depend neither on its batch nor
+on the worker that processes it, and an epoch can be resumed at any step.
 """
 
 import torch
@@ -23,18 +23,18 @@ def keys(seed: int, *stream: int, positions: Tensor) -> Tensor:
     Returns:
         Keys (n,), int64, on the device of `positions`.
     """
-    state = _mix((seed + _GOLDEN) & _MASK)  # + golden: 0 must not stay 0
+    state = _mix((seed + _GOLDEN) & _MASK)  # `_mix` returns 0 for 0, so that a constant is added first
     for number in stream:
         state = _mix((_mix(state) + number + _GOLDEN) & _MASK)
     return _mix_tensor(positions * _signed(_GOLDEN) + _signed(state))
 
 
 def child_keys(parents: Tensor, count: int) -> Tensor:
-    """Return `count` further keys for each key: (n,) becomes (n * count,), sample by sample.
+    """Return `count` new keys for each key (n * count,), int64; the keys of one sample are adjacent.
 
     Args:
         parents: Keys (n,), int64.
-        count: Children of each, such as the patches of an image.
+        count: New keys per key, for example one for each patch of an image.
     """
     return _hash(parents, count, salt=-2).reshape(-1)
 
@@ -45,12 +45,12 @@ def uniform(keys: Tensor, count: int, *, salt: int = 0) -> Tensor:
     Args:
         keys: Keys (n,), int64.
         count: Numbers per key.
-        salt: Selects the numbers; different salts give independent ones.
+        salt: Different salts give independent numbers.
 
     Returns:
         float32 (n, count) in [0, 1), multiples of 2^-24.
     """
-    # 24 bits are what a float32 holds exactly, so that 1.0 is never reached by rounding.
+    # float32 represents 24 bits exactly, so that rounding never gives 1.0.
     return ((_hash(keys, count, salt=salt) >> 40) & 0xFFFFFF).to(torch.float32).mul_(2.0**-24)
 
 
@@ -67,14 +67,14 @@ def _mix(z: int) -> int:
 
 
 def _mix_tensor(z: Tensor) -> Tensor:
-    """`_mix` of int64 tensors; their products wrap around like unsigned ones."""
+    """Apply `_mix` to an int64 tensor; its products wrap around like those of unsigned integers."""
     z = (z ^ _shift(z, 30)) * _signed(_FIRST)
     z = (z ^ _shift(z, 27)) * _signed(_SECOND)
     return z ^ _shift(z, 31)
 
 
 def _shift(z: Tensor, bits: int) -> Tensor:
-    # int64 shifts copy the sign bit; the mask makes it the unsigned shift.
+    # Shifts of int64 copy the sign bit; the mask removes these copies, as an unsigned shift would.
     return (z >> bits) & ((1 << (64 - bits)) - 1)
 
 

@@ -1,4 +1,4 @@
-"""Cutout (DeVries and Taylor, 2017): a black square at a random place of each image."""
+"""Cutout (DeVries and Taylor, 2017): a black square at a random position in each image."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ from ltray.data.transforms.pixels import in_bytes
 
 @dataclass(frozen=True)
 class Cutout:
-    """Set a square to level 0, before normalisation: the hole becomes -mean / std.
+    """Set a square to level 0 before normalisation, so that it becomes -mean / std afterwards.
 
-    Its centre is uniform over the pixels and what stands out of the image is lost, so that a
-    hole has between a quarter and all of the square's area.
+    The square's centre is uniform over the pixels. The square is clipped at the image's edge, so
+    that between a quarter and all of its area is inside the image.
 
     Attributes:
-        share: Side of the square, as a share of the image's height.
+        share: Side of the square, as a fraction of the image's height.
     """
 
     share: float
@@ -32,17 +32,17 @@ class Cutout:
             from ltray.data.transforms.kernels import run
 
             return run(cuts.cut_holes, levels, centres, side)
-        return levels.mul_(kept(centres.to(levels.device), height=height, width=width, side=side))
+        return levels.mul_(cutout_mask(centres.to(levels.device), height=height, width=width, side=side))
 
 
-def kept(centres: Tensor, *, height: int, width: int, side: int) -> Tensor:
-    """Return 0 in the squares and 1 elsewhere.
+def cutout_mask(centres: Tensor, *, height: int, width: int, side: int) -> Tensor:
+    """Return a mask that is 0 in the squares and 1 elsewhere.
 
     Args:
         centres: Row and column of each centre (n, 2); a square is [c - side/2, c + side/2).
-        height: Of the images, in pixels.
-        width: Of the images, in pixels.
-        side: Of the squares, in pixels; even.
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
+        side: Side of the squares in pixels, an even number.
 
     Returns:
         float32 (n, 1, height, width).
@@ -53,6 +53,6 @@ def kept(centres: Tensor, *, height: int, width: int, side: int) -> Tensor:
 
 
 def _near(centres: Tensor, length: int, side: int) -> Tensor:
-    """Return 1 at the places in [c - side/2, c + side/2) of (n, length), 0 elsewhere."""
-    places = torch.arange(length, device=centres.device)
-    return (torch.div(places - centres + side // 2, side, rounding_mode="floor") == 0).to(torch.float32)
+    """Return a mask (n, length) that is 1 at the positions in [c - side/2, c + side/2) and 0 elsewhere."""
+    positions = torch.arange(length, device=centres.device)
+    return (torch.div(positions - centres + side // 2, side, rounding_mode="floor") == 0).to(torch.float32)

@@ -1,4 +1,4 @@
-"""The geometric part of a view: the crop of the image, and whether it is flipped."""
+"""The geometric operations of a view: the crop of the image and the horizontal flip."""
 
 import math
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ from ltray.data.transforms.pixels import mirror
 from ltray.data.transforms.resize import crop_resize
 from ltray.errors import UsageError
 
-TRIES = 10  # torchvision stops after this many boxes that exceed the image
+ATTEMPTS = 10  # torchvision stops after this many boxes that exceed the image
 
 
 class Cut(Protocol):
-    """A random cut-out of each image."""
+    """A random crop of each image."""
 
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        """Return uint8 (n, 3, S, S) of uint8 images (n, 3, H, W); keys (n,) on the CPU."""
+        """Return the crops, uint8 (n, 3, S, S), of uint8 images (n, 3, H, W); the keys (n,) are on the CPU."""
         ...
 
 
 @dataclass(frozen=True)
 class PaddedCrop:
-    """CIFAR's crop: pad with black, cut a square at a random place, flip half of them.
+    """The crop of the CIFAR recipes: pad with black, crop a square at a random position, flip with probability 1/2.
 
     Attributes:
-        size: Side of the square, in pixels.
-        padding: Pixels added on each side.
-        flip: Whether to mirror half of the images.
+        size: Side of the square in pixels.
+        padding: Number of pixels added on each side.
+        flip: Whether to flip images left to right with probability 1/2.
     """
 
     size: int
@@ -39,7 +39,7 @@ class PaddedCrop:
     flip: bool
 
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        """Return the cut-out; see `Cut`.
+        """Return the crops; see `Cut`.
 
         Raises:
             UsageError: The padded images are smaller than the square.
@@ -65,33 +65,36 @@ class PaddedCrop:
 
 
 def padded_crop(images: Tensor, corner: Tensor, *, mirrored: Tensor, padding: int, size: int) -> Tensor:
-    """Cut squares out of padded images on any device, all at once.
+    """Crop squares from padded images on any device, in one batch.
 
     Args:
         images: uint8 (n, 3, H, W).
-        corner: Row and column of each square in its padded image (n, 2), on the CPU.
+        corner: Row and column of each square's upper left corner in the padded image (n, 2), on the CPU.
         mirrored: Which squares to flip left to right (n,), bool on the CPU.
-        padding: Black pixels added on each side.
+        padding: Number of black pixels added on each side.
         size: Side of a square in pixels.
+
+    Returns:
+        uint8 (n, 3, size, size).
     """
     n, channels = images.shape[:2]
     step = torch.arange(size).expand(n, size)
     rows = (step + corner[:, :1]).to(images.device)
     columns = (torch.where(mirrored[:, None], size - 1 - step, step) + corner[:, 1:]).to(images.device)
     padded = functional.pad(images, (padding,) * 4)
-    places = rows[:, :, None] * padded.shape[3] + columns[:, None, :]
-    cut = padded.flatten(2).gather(2, places.view(n, 1, -1).expand(-1, channels, -1))
-    return cut.view(n, channels, size, size)
+    indices = rows[:, :, None] * padded.shape[3] + columns[:, None, :]
+    crops = padded.flatten(2).gather(2, indices.view(n, 1, -1).expand(-1, channels, -1))
+    return crops.view(n, channels, size, size)
 
 
 @dataclass(frozen=True)
 class ResizedCrop:
-    """Inception's crop: a box of random area and shape, resized to a square; half are flipped.
+    """Inception's crop: a box of random area and aspect ratio, resized to a square, flipped with probability 1/2.
 
     Attributes:
-        size: Side of the square, in pixels.
-        scale: Range of the box's share of the image's area.
-        flip: Whether to mirror half of the images.
+        size: Side of the square in pixels.
+        scale: Range of the box's area as a fraction of the image's area.
+        flip: Whether to flip images left to right with probability 1/2.
     """
 
     size: int
@@ -99,23 +102,23 @@ class ResizedCrop:
     flip: bool
 
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        """Return the cut-out; see `Cut`."""
+        """Return the crops; see `Cut`."""
         height, width = images.shape[2:]
         boxes = self.boxes(keys, torch.tensor([width, height]))
         return crop_resize(images, boxes, self.size, mirrored=self.mirrored(keys))
 
     def boxes(self, keys: Tensor, limits: Tensor) -> Tensor:
-        """Return what is cut out of images of these widths and heights; see `random_boxes`."""
+        """Return the boxes to crop from images of these widths and heights (n, 2); see `random_boxes`."""
         return random_boxes(keys, limits=limits, scale=self.scale)
 
     def mirrored(self, keys: Tensor) -> Tensor:
-        """Return which images are mirrored (n,), bool."""
+        """Return which images are flipped left to right (n,), bool."""
         return uniform(keys, 1, salt=1)[:, 0] < (0.5 if self.flip else 0.0)
 
 
 @dataclass(frozen=True)
 class AsItIs:
-    """The whole image: for patches, which `patches` has cut and resized."""
+    """The unchanged image, for patches, which `patches` has already cropped and resized."""
 
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         """Return the images unchanged; see `Cut`."""
@@ -124,7 +127,7 @@ class AsItIs:
 
 @dataclass(frozen=True)
 class Mirror:
-    """Mirror half of the images: for patches, whose boxes belong to the view as it was."""
+    """Flip images left to right with probability 1/2, for patches; their boxes refer to the unflipped view."""
 
     def __call__(self, levels: Tensor, keys: Tensor, *, salt: int) -> Tensor:
         """Return changed levels; see `Operation`."""
@@ -136,25 +139,25 @@ def random_boxes(
 ) -> Tensor:
     """Return random boxes drawn like torchvision's `RandomResizedCrop`.
 
-    The share of the area is uniform, the logarithm of width / height is uniform; of ten tries
-    the first that fits is taken, else the largest centred box of a permitted shape.
+    The area and the logarithm of width / height are uniform. The first of ten drawn boxes that
+    fits into the image is used; if none fits, the largest centred box of a permitted ratio.
 
     Args:
-        keys: One key a box (m,), int64, on the CPU.
-        limits: Width and height of the images, in pixels (2,) or (m, 2), int64.
-        scale: Range of the box's share of the area.
+        keys: One key per box (m,), int64, on the CPU.
+        limits: Width and height of the images in pixels (2,) or (m, 2), int64.
+        scale: Range of the box's area as a fraction of the image's area.
         ratio: Range of width / height.
 
     Returns:
-        x1 y1 x2 y2 in whole pixels, x2 and y2 excluded (m, 4), int64.
+        x1, y1, x2, y2 in pixels, with x2 and y2 excluded (m, 4), int64.
     """
-    draws = uniform(keys, 2 * TRIES + 2).to(torch.float64)
-    share = scale[0] + (scale[1] - scale[0]) * draws[:, :TRIES]
-    log_ratio = math.log(ratio[0]) + math.log(ratio[1] / ratio[0]) * draws[:, TRIES : 2 * TRIES]
+    draws = uniform(keys, 2 * ATTEMPTS + 2).to(torch.float64)
+    share = scale[0] + (scale[1] - scale[0]) * draws[:, :ATTEMPTS]
+    log_ratio = math.log(ratio[0]) + math.log(ratio[1] / ratio[0]) * draws[:, ATTEMPTS : 2 * ATTEMPTS]
     limits = limits.expand(len(keys), 2)
     area = share * limits.prod(dim=1, keepdim=True)
     sides = torch.stack([(area * log_ratio.exp()).sqrt(), (area * (-log_ratio).exp()).sqrt()], dim=2).round().long()
-    fits = ((sides > 0) & (sides <= limits[:, None])).all(dim=2)  # (m, tries)
+    fits = ((sides > 0) & (sides <= limits[:, None])).all(dim=2)  # (m, ATTEMPTS)
     first = fits.to(torch.int8).argmax(dim=1)
     chosen = sides[torch.arange(len(keys)), first]  # (m, 2): width, height
     corner = (draws[:, -2:] * (limits - chosen + 1)).long()
@@ -166,7 +169,7 @@ def random_boxes(
 
 
 def _largest(limits: Tensor, ratio: tuple[float, float]) -> Tensor:
-    """Return width and height of the largest box of a permitted shape (m, 2)."""
+    """Return width and height of the largest box of a permitted ratio (m, 2), int64."""
     width, height = limits.double().unbind(1)
     sides = torch.stack(
         [torch.minimum(width, (height * ratio[1]).round()), torch.minimum(height, (width / ratio[0]).round())], dim=1

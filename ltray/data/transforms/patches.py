@@ -1,4 +1,4 @@
-"""Small crops of a view, with their boxes: what DSCL distils from."""
+"""Small crops (patches) of a view, with their boxes, for the patch-based distillation of DSCL."""
 
 from collections.abc import Callable, Mapping
 
@@ -21,20 +21,20 @@ def patches(
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     boxes: str = "area",
 ) -> tuple[Tensor, Tensor]:
-    """Cut patches at random places out of the geometric half of a view.
+    """Crop patches at random positions from views before their photometric operations.
 
     Args:
-        images: What `Policy.geometric` returned, uint8 (n, 3, H, W).
-        keys: One key a sample (n,), int64.
-        count: Patches an image, L.
+        images: The images that `Policy.geometric` returned, uint8 (n, 3, H, W).
+        keys: One key per sample (n,), int64.
+        count: Number of patches per image, L.
         size: Side of a patch after resizing, in pixels.
-        scale: Range of the box's share of the area ("area") or of each side ("side").
-        ratio: Range of width / height ("area") or of height against width ("side").
+        scale: Range of the box's fraction of the area ("area") or of each side ("side").
+        ratio: Range of width / height ("area"), or of the factor that multiplies the height ("side").
         boxes: A key of `BOXES`.
 
     Returns:
-        Patches, uint8 (n, L, 3, size, size), and their boxes x1 y1 x2 y2 in pixels
-        of the view (n, L, 4), float32, x2 and y2 excluded.
+        Patches, uint8 (n, L, 3, size, size), and their boxes x1, y1, x2, y2 in pixels
+        of the view (n, L, 4), float32, with x2 and y2 excluded.
 
     Raises:
         UsageError: `boxes` is not a key of `BOXES`.
@@ -54,18 +54,18 @@ def patches(
 def side_boxes(keys: Tensor, *, limits: Tensor, scale: tuple[float, float], ratio: tuple[float, float]) -> Tensor:
     """Return the boxes of Algorithm 1 in DSCL's supplement.
 
-    The scale multiplies each side, the ratio, uniform, the height alone, and nothing is
-    rounded. Two repairs: a height above the image's is cut to it, and x goes with the width
-    (the algorithm pairs it with the height).
+    The scale multiplies both sides; the ratio, which is uniform, multiplies only the height; the
+    boxes are not rounded. Two corrections of the algorithm: a height above the image's height is
+    reduced to it, and x is limited by the width (the algorithm uses the height).
 
     Args:
-        keys: One key a box (m,), int64, on the CPU.
+        keys: One key per box (m,), int64, on the CPU.
         limits: Width and height of the view in pixels (2,).
-        scale: Range of the box's share of each side.
-        ratio: Range of the factor of the height.
+        scale: Range of the box's fraction of each side.
+        ratio: Range of the factor that multiplies the height.
 
     Returns:
-        x1 y1 x2 y2 in pixels (m, 4), float32.
+        x1, y1, x2, y2 in pixels (m, 4), float32.
     """
     draws = uniform(keys, 4)
     share = scale[0] + (scale[1] - scale[0]) * draws[:, :1]
@@ -76,8 +76,8 @@ def side_boxes(keys: Tensor, *, limits: Tensor, scale: tuple[float, float], rati
 
 
 BOXES: Mapping[str, Callable[..., Tensor]] = {"area": random_boxes, "side": side_boxes}
-"""What draws the boxes of patches by name.
+"""The functions that draw the boxes of patches, by name.
 
-* `area`: as DSCL's code draws them, whole pixels and a log-uniform ratio.
-* `side`: Algorithm 1 of its supplement.
+* `area`: as in DSCL's official code, with integer pixels and a log-uniform ratio.
+* `side`: Algorithm 1 of DSCL's supplement.
 """

@@ -1,4 +1,4 @@
-"""The table of augmentation policies: what each name means at 32 and at 224 pixels."""
+"""The augmentation policies by name, each with a recipe for small and a recipe for large images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from ltray.imported import imported, is_dotted_path, nearest_or_dotted_path
 __all__ = ["POLICIES", "Policy", "PolicyTemplate", "evaluation", "patches", "policy"]
 
 SMALL = 64  # up to this side the CIFAR recipes apply, above it ImageNet's
-CACHED = 3 << 19  # bytes of pixels worked on at once on a CPU: what its caches hold
+CACHED = 3 << 19  # bytes of pixels that a CPU processes at once, so that they stay in its cache
 
 
 @dataclass(frozen=True)
 class PolicyTemplate:
-    """A policy before size and normalisation are known.
+    """A policy for any size and normalisation.
 
     Attributes:
-        cut: The geometric half, given the side of the view and whether it may be mirrored.
-        operations: The photometric half, in order.
+        cut: Returns the crop for the side of the view in pixels and whether the view may be flipped.
+        operations: The photometric operations, in order.
     """
 
     cut: Callable[[int, bool], Cut]
@@ -66,7 +66,7 @@ SIM = _resized(SIM_JITTER, GRAY)
 SIM_BLUR = _resized(SIM_JITTER, GRAY, BLUR)
 
 POLICIES: Mapping[str, tuple[PolicyTemplate, PolicyTemplate]] = {
-    # Recipe up to 64 pixels, recipe above. Where a paper has no CIFAR recipe its large one serves.
+    # The recipe up to 64 pixels and the recipe above. If a paper has no CIFAR recipe, both are its recipe for ImageNet.
     "standard": (CIFAR, PLAIN),
     "autoaugment_cutout": (CIFAR_STRONG, STRONG),
     "sim": (CIFAR_SIM, SIM),
@@ -89,14 +89,14 @@ POLICIES: Mapping[str, tuple[PolicyTemplate, PolicyTemplate]] = {
 
 @dataclass(frozen=True)
 class Policy:
-    """How one view is made of stored images; random per sample, the same for the same key.
+    """How one view is created from stored images: random for each sample, the same for the same key.
 
     Attributes:
-        name: Its name in the table.
-        cut: The geometric half.
-        operations: The photometric half, in order.
-        mean: Mean of each channel, in [0, 1], subtracted at the end.
-        std: Standard deviation of each channel, in [0, 1], divided by at the end.
+        name: The policy's name in the table.
+        cut: The crop.
+        operations: The photometric operations, in order.
+        mean: Mean of each channel, in [0, 1]; subtracted at the end.
+        std: Standard deviation of each channel, in [0, 1]; the views are divided by it at the end.
     """
 
     name: str
@@ -106,11 +106,11 @@ class Policy:
     std: tuple[float, ...]
 
     def geometric(self, images: Tensor, keys: Tensor) -> Tensor:
-        """Cut out, resize and flip.
+        """Crop, resize and flip.
 
         Args:
             images: Stored images, uint8 (n, 3, H, W).
-            keys: One key a sample, from `counter_rng.keys` (n,), int64.
+            keys: One key per sample, from `counter_rng.keys` (n,), int64.
 
         Returns:
             uint8 (n, 3, S, S).
@@ -118,10 +118,10 @@ class Policy:
         return self.cut(images, keys.cpu())
 
     def photometric(self, images: Tensor, keys: Tensor) -> Tensor:
-        """Change colours, warp, cut holes; then normalise.
+        """Apply the photometric operations (colour changes, warps, Cutout), then normalise.
 
         Args:
-            images: What `geometric` returned, uint8 (n, 3, S, S); left as it is.
+            images: The images that `geometric` returned, uint8 (n, 3, S, S); not changed.
             keys: The same keys (n,), int64.
 
         Returns:
@@ -140,7 +140,7 @@ class Policy:
         return result
 
     def _changed(self, levels: Tensor, keys: Tensor) -> Tensor:
-        for salt, operation in enumerate(self.operations, start=2):  # 0 and 1 are the geometric half's
+        for salt, operation in enumerate(self.operations, start=2):  # the crop uses the salts 0 and 1
             levels = operation(levels, keys, salt=salt)
         return levels
 
@@ -149,15 +149,15 @@ def policy(name: str, *, image_size: int, mean: Sequence[float], std: Sequence[f
     """Return the policy of this name for views of this size.
 
     Args:
-        name: A key of `POLICIES`, or the dotted path of another package's: a `PolicyTemplate`, or two of them, up to
-            `SMALL` pixels and above.
+        name: A key of `POLICIES`, or the dotted path of a policy of another package: a `PolicyTemplate`, or a pair of
+            them, for views up to `SMALL` pixels and for larger views.
         image_size: Side of the view in pixels.
         mean: Mean of each channel of the data set, in [0, 1].
         std: Standard deviation of each channel, in [0, 1].
-        flip: Whether images may be mirrored; not where left and right carry meaning, as in digits and text.
+        flip: Whether images may be flipped left to right; false for images such as digits and text.
 
     Raises:
-        UsageError: No policy has this name, or see `ltray.imported.imported`.
+        UsageError: No policy has this name, or the dotted path cannot be imported; see `ltray.imported.imported`.
     """
     small, large = _templates(name)
     recipe = small if image_size <= SMALL else large
@@ -210,5 +210,5 @@ def _normalised(levels: Tensor, mean: Sequence[float], std: Sequence[float]) -> 
 
 
 def _centre_and_scale(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Return what is subtracted from levels of each channel, and what they are then multiplied by (3,)."""
+    """Return the values to subtract from the levels of each channel, and the factors for the results (3,)."""
     return torch.tensor(mean) * LARGEST, 1.0 / (torch.tensor(std) * LARGEST)

@@ -1,8 +1,8 @@
 """RandAugment (Cubuk et al., NeurIPS 2020) in timm's variant, which all the papers use.
 
-Operations are drawn with replacement out of 15; each is then left out with probability 1/2,
-and its magnitude varies by a normal with deviation 0.5, cut to 0..10. At magnitude 10 some
-are mild: solarize keeps nearly everything, posterize keeps 4 bits.
+Operations are drawn with replacement from 15; each is then skipped with probability 1/2. Normal
+noise with standard deviation 0.5 is added to the magnitude, which is then clipped to 0..10. At
+magnitude 10 some operations are weak: solarize changes almost no pixels, posterize keeps 4 bits.
 """
 
 import math
@@ -22,11 +22,11 @@ from ltray.data.transforms.pixels import on_some
 HIGHEST = 10.0
 SPREAD = 0.5
 PROBABILITY = 0.5
-MEAN_COLOUR = (124.0, 116.0, 104.0)  # ImageNet's, for every data set, as in the papers' code
+MEAN_COLOUR = (124.0, 116.0, 104.0)  # the mean of ImageNet for every data set, as in the papers' code
 
 
 def _warp(levels: Tensor, matrices: Tensor, drawn: Drawn) -> Tensor:
-    """Warp with a filter drawn for each sample."""
+    """Warp each sample with a bilinear or bicubic filter, chosen at random."""
     filters: dict[Sampling, Tensor] = {"bilinear": drawn.second_choice, "bicubic": ~drawn.second_choice}
     for sampling, chosen in filters.items():
         change = partial(_warp_rows, matrices=matrices, sampling=sampling)
@@ -102,16 +102,16 @@ _NAMES = tuple(TABLE)
 SHEAR_X, TRANSLATE_X, SHEAR_Y, TRANSLATE_Y = (
     _NAMES.index(name) for name in ("shear_x", "translate_x", "shear_y", "translate_y")
 )
-ADJUSTMENTS = _NAMES.index("brightness") - tone.BRIGHTNESS  # the first three stand in `tone`'s order
+ADJUSTMENTS = _NAMES.index("brightness") - tone.BRIGHTNESS  # the first three have the order of `tone`
 
 
 @dataclass(frozen=True)
 class RandAugment:
-    """Apply a few operations, drawn anew for each sample, at about one magnitude.
+    """Apply a few random operations to each sample, with similar magnitudes.
 
     Attributes:
-        count: Operations drawn a sample, n.
-        magnitude: Mean magnitude m, in 0..10.
+        count: Number of operations per sample, n.
+        magnitude: Mean magnitude m, in [0, 10].
     """
 
     count: int = 2
@@ -123,7 +123,7 @@ class RandAugment:
         for turn in range(self.count):
             name, chance, radius, angle, sides = draws[:, turn].unbind(1)
             noise = (-2.0 * (1.0 - radius.double()).log()).sqrt() * (2.0 * math.pi * angle.double()).cos()
-            magnitudes = (self.magnitude + SPREAD * noise).clamp(0.0, HIGHEST) / HIGHEST  # a normal by Box and Muller
+            magnitudes = (self.magnitude + SPREAD * noise).clamp(0.0, HIGHEST) / HIGHEST  # noise: Box-Muller transform
             drawn = Drawn((name * len(TABLE)).long(), magnitudes, sides)
             levels = apply_drawn(levels, drawn, chance < PROBABILITY, TABLE)
         return levels

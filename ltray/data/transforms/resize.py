@@ -1,10 +1,11 @@
-"""Cut a box out of each image and resize it: bilinear with antialiasing, as PIL does.
+"""Crop a box from each image and resize it, bilinear with antialiasing, like PIL.
 
-The filter is a triangle that widens when shrinking and never looks beyond the box. It works
-along rows, then along columns, and rounds to whole levels after each. On an accelerator all
-boxes are done at once, on a CPU a compiled loop takes the small ones and torch's own resize the
-large ones, each fastest there. All equal PIL when enlarging; when shrinking torch's own may be
-a level off at ties.
+The filter is a triangle, which is wider when an image shrinks, and reads no pixel outside the
+box. It is applied along rows, then along columns, and rounds to integer levels after each. Three
+implementations, each the fastest in its case: an accelerator processes all boxes at once; on a
+CPU, a compiled loop resizes small images and torch's resize resizes large images. All results
+equal PIL's when an image is enlarged; when it shrinks, torch's resize may differ by one level
+where a value lies halfway between two levels.
 """
 
 import math
@@ -17,23 +18,23 @@ from torch.nn import functional
 from ltray.data.transforms.pixels import mirror
 
 Tap = tuple[Tensor, Tensor]
-"""The place that each result reads (m, size), int64, and its weight in fixed point (m, size), int32."""
+"""The index of the pixel that each result reads (m, size), int64, and its fixed-point weight (m, size), int32."""
 
-SMALL = 64  # up to this side a call of torch's resize costs more than its pixels
-CENTRE = 224 / 256  # share of the shorter side that evaluation looks at: resize 256, centre crop 224
-BITS = 22  # PIL's fixed point: whole-number sums are exact, on every device and in any batch
+SMALL = 64  # up to this side, the overhead of a call of torch's resize exceeds the time for the pixels
+CENTRE = 224 / 256  # fraction of the shorter side that evaluation uses: resize to 256, centre crop of 224
+BITS = 22  # bits of PIL's fixed-point weights: sums of integers are exact, on every device and in any batch
 HALF = 1 << (BITS - 1)
 
 
 def crop_resize(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor | None = None) -> Tensor:
-    """Return the boxes' content, each resized to a square.
+    """Return the pixels of each box, resized to a square.
 
     Args:
         images: uint8 (n, 3, H, W).
-        boxes: Whole x1 y1 x2 y2 with x2 and y2 excluded (m, 4), int64 on the CPU.
+        boxes: Integer x1, y1, x2, y2 with x2 and y2 excluded (m, 4), int64 on the CPU.
         size: Side of the result in pixels.
         mirrored: Which results to flip left to right (m,), bool on the CPU.
-        owners: The image each box is cut from (m,), int64 on the CPU; None: box i from image i.
+        owners: The index of each box's image (m,), int64 on the CPU; None: box i belongs to image i.
 
     Returns:
         uint8 (m, 3, size, size).
@@ -47,7 +48,7 @@ def crop_resize(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, o
 
 
 def resize_small(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor) -> Tensor:
-    """Do `crop_resize` in a compiled loop."""
+    """Compute `crop_resize` in a compiled loop."""
     from ltray.data.transforms.kernels import geometry as cuts
     from ltray.data.transforms.kernels import run
 
@@ -57,22 +58,22 @@ def resize_small(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, 
 
 
 def resize_each(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor) -> Tensor:
-    """Do `crop_resize` box by box."""
+    """Compute `crop_resize` for one box at a time."""
     result = torch.empty(len(boxes), 3, size, size, dtype=torch.uint8)
-    for place, (owner, box) in enumerate(zip(owners.tolist(), boxes.tolist(), strict=True)):
-        result[place] = resize_one(images[owner], box, size)
+    for index, (owner, box) in enumerate(zip(owners.tolist(), boxes.tolist(), strict=True)):
+        result[index] = resize_one(images[owner], box, size)
     return mirror(result, mirrored)
 
 
 def resize_one(image: Tensor, box: Sequence[int], size: int) -> Tensor:
-    """Cut a box out of an image (3, H, W), planar or interleaved, and resize it to a square."""
+    """Crop the box x1, y1, x2, y2 from an image (3, H, W) of any strides and resize it to a square (3, size, size)."""
     x1, y1, x2, y2 = box
     part = image[None, :, y1:y2, x1:x2]
     return functional.interpolate(part, size=(size, size), mode="bilinear", antialias=True)[0]
 
 
 def centre_of(image: Tensor, view: int) -> Tensor:
-    """Return the centre (3, view, view) of one image (3, H, W), uint8, what evaluation looks at."""
+    """Return the centre crop (3, view, view) of one image (3, H, W), uint8, as evaluation uses it."""
     height, width = image.shape[1:]
     side = max(int(min(height, width) * CENTRE), 1)
     left, top = (width - side) // 2, (height - side) // 2
@@ -80,19 +81,19 @@ def centre_of(image: Tensor, view: int) -> Tensor:
 
 
 def resize_together(images: Tensor, boxes: Tensor, size: int, *, mirrored: Tensor, owners: Tensor) -> Tensor:
-    """Do `crop_resize` for all boxes at once."""
+    """Compute `crop_resize` for all boxes at once."""
     m = len(boxes)
     spans = torch.cat([boxes[:, 0::2], boxes[:, 1::2]])
     taps = _taps(spans, size, reverse=torch.cat([mirrored, torch.zeros_like(mirrored)]), device=images.device)
-    turned = images.to(torch.int32).transpose(2, 3).contiguous()
-    narrow = _resample_rows(turned, [(index[:m], weight[:m]) for index, weight in taps], owners=owners)
-    turned = narrow.transpose(2, 3).contiguous()
-    whole = _resample_rows(turned, [(index[m:], weight[m:]) for index, weight in taps], owners=torch.arange(m))
-    return whole.to(torch.uint8)
+    transposed = images.to(torch.int32).transpose(2, 3).contiguous()
+    narrow = _resample_rows(transposed, [(index[:m], weight[:m]) for index, weight in taps], owners=owners)
+    upright = narrow.transpose(2, 3).contiguous()
+    result = _resample_rows(upright, [(index[m:], weight[m:]) for index, weight in taps], owners=torch.arange(m))
+    return result.to(torch.uint8)
 
 
 def _resample_rows(images: Tensor, taps: Sequence[Tap], *, owners: Tensor) -> Tensor:
-    """Make rows of levels out of the rows of int32 (n, 3, H, W): (m, 3, size, W)."""
+    """Return weighted sums (m, 3, size, W) of the rows of int32 images (n, 3, H, W)."""
     n, channels, height, width = images.shape
     rows = images.view(n * channels * height, width)
     channel = torch.arange(channels, device=images.device)
@@ -120,6 +121,6 @@ def _taps(spans: Tensor, size: int, *, reverse: Tensor, device: torch.device) ->
         place = first + k
         weight = (1.0 - ((place + 0.5 - centre) / support).abs()).clamp_(min=0.0) * (place < length)
         taps.append((start + torch.minimum(place.long(), length - 1), weight))
-    # Summed tap by tap: further taps of weight 0, there for another box of the batch, change nothing.
+    # Added one after the other: taps of weight 0, which another box of the batch needs, do not change the sum.
     total = sum(weight for _, weight in taps)
     return [(index, (weight / total * (1 << BITS)).round_().to(torch.int32)) for index, weight in taps]

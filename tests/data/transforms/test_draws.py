@@ -13,7 +13,7 @@ from torchvision.transforms import functional as reference
 from ltray.data.transforms.blur import GaussianBlur
 from ltray.data.transforms.colour import ColourJitter, Grayscale
 from ltray.data.transforms.counter_rng import keys, uniform
-from ltray.data.transforms.cutout import Cutout, kept
+from ltray.data.transforms.cutout import Cutout, cutout_mask
 from ltray.data.transforms.geometry import PaddedCrop, ResizedCrop, random_boxes
 from ltray.data.transforms.pixels import Operation
 from ltray.data.transforms.policies import policy
@@ -163,7 +163,7 @@ def test_cutout_squares_equal_the_official_ones(golden: Callable[[str], dict[str
     for seed, mask in zip(arrays["cutout/seeds"], arrays["cutout/masks"], strict=True):
         random = np.random.RandomState(seed)
         row, column = random.randint(32), random.randint(32)
-        ours = kept(torch.tensor([[row, column]]), height=32, width=32, side=16)
+        ours = cutout_mask(torch.tensor([[row, column]]), height=32, width=32, side=16)
         assert np.array_equal(ours[0, 0].numpy(), mask)
 
 

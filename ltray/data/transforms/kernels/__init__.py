@@ -1,18 +1,18 @@
-"""Loops over 8-bit pixels, compiled by numba: how a CPU does what `ltray.data` does with tensors elsewhere.
+"""Loops over 8-bit pixels, compiled by numba: the CPU version of the augmentations.
 
-A tensor operation reads and writes all pixels once for every `+`; a compiled loop does a whole
-change of an image in one pass, on bytes instead of float32, while the image is in the cache.
-Each loop gives exactly the levels of the corresponding tensor operation (a test compares them).
+A tensor operation reads and writes all pixels once for every `+`. A compiled loop changes an image
+in one pass, on bytes instead of float32, while the image is in the cache. Each loop gives exactly
+the same levels as the corresponding tensor operation (a test compares them).
 
-Compiled code is kept beside these files, or in the user's cache where they cannot be written:
-the first process ever to use a loop waits for the compiler (about a second a loop), later ones
-load it in milliseconds. numba itself is imported with the first loop that is used, and it does
-not detect changes in other files: a loop calls only functions of its own file.
+Compiled code is cached next to these files, or in the user's cache folder if they are read-only.
+The first process that uses a loop waits for the compiler (about a second per loop); later
+processes load the code in milliseconds. numba is imported when the first loop is used. It does
+not detect changes in other files, so that a loop calls only functions of its own file.
 
 * `affine`: affine warps.
 * `blur`: box blurs.
-* `geometry`: crops, flips and holes.
-* `tone`: brightness, contrast and the like.
+* `geometry`: crops, flips and Cutout.
+* `tone`: brightness, contrast, hue, sharpness, look-up tables.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ ZERO, HALF, ONE, LARGEST = np.float32(0), np.float32(0.5), np.float32(1), np.flo
 
 
 def compiled(function: F) -> F:
-    """Compile a loop when it is first called; it releases Python's lock while it runs."""
+    """Return the loop, which is compiled at its first call and releases Python's global lock while it runs."""
     loop: F = numba.njit(function, cache=True, nogil=True, error_model="numpy")
     return loop
 

@@ -11,13 +11,13 @@ NEAREST, BILINEAR, BICUBIC = 1, 2, 4  # pixels a filter reads along an axis
 
 @compiled
 def warp(levels: Levels, matrices: NDArray[np.float64], reach: int, fill: Floats) -> None:
-    """See `warp.warp`; `reach` is NEAREST, BILINEAR or BICUBIC."""
+    """See `ltray.data.transforms.affine.warp`; `reach` is NEAREST, BILINEAR or BICUBIC."""
     height, width = levels.shape[2:]
     before = np.empty((3, height * width), dtype=np.uint8)
     across, down = np.empty(4, dtype=np.float32), np.empty(4, dtype=np.float32)
     for sample in range(levels.shape[0]):
         a, b, c, d, e, f = matrices[sample]
-        # Along an axis that stays as it is every filter returns the pixel itself: read that one only.
+        # Along an axis that does not change, every filter returns the pixel itself: read only this pixel.
         wide = NEAREST if a == 1.0 and b == 0.0 and c == 0.0 else reach
         high = NEAREST if d == 0.0 and e == 1.0 and f == 0.0 else reach
         image = levels[sample].reshape(3, -1)
@@ -53,9 +53,9 @@ def warp(levels: Levels, matrices: NDArray[np.float64], reach: int, fill: Floats
 
 @compiled
 def _taps(place: float, reach: int) -> tuple[int, Float, Float, Float, Float]:
-    """Return the first pixel that a filter reads along an axis, and the weights from there on.
+    """Return the index of the first pixel that a filter reads along an axis, and the weights of four pixels.
 
-    Five numbers, not arrays: numba counts references to arrays with every call.
+    The result is five numbers and not an array because numba counts references to arrays at every call.
     """
     if reach == NEAREST:
         return int(np.floor(place)), ONE, ZERO, ZERO, ZERO

@@ -10,27 +10,27 @@ def blur(levels: Levels, weights: Floats, passes: int) -> None:
     """Average along the rows, then along the columns, `passes` times each.
 
     Args:
-        levels: Changed in place.
-        weights: Of the pixel itself and of those k to each side (n, reach + 1).
-        passes: Averages an axis.
+        levels: uint8 (n, 3, H, W), changed in place.
+        weights: Weights of the pixel itself and of the pixels at distance k (n, reach + 1).
+        passes: Number of averages along each axis.
     """
     height, width = levels.shape[2:]
     longest, reach = max(height, width), weights.shape[1] - 1
     line = np.empty(longest + 2 * reach, dtype=np.float32)
     total = np.empty(longest, dtype=np.float32)
-    turned = np.empty((width, height), dtype=np.uint8)
+    transposed = np.empty((width, height), dtype=np.uint8)
     for sample in range(levels.shape[0]):
         for channel in range(3):
             plane = levels[sample, channel]
             _along_rows(plane, weights[sample], passes, line, total)
-            turned[:] = plane.T
-            _along_rows(turned, weights[sample], passes, line, total)
-            plane[:] = turned.T
+            transposed[:] = plane.T
+            _along_rows(transposed, weights[sample], passes, line, total)
+            plane[:] = transposed.T
 
 
 @compiled
 def _along_rows(plane: Levels, weights: Floats, passes: int, line: Floats, total: Floats) -> None:
-    """Average every row of (h, w); the rim goes on outside."""
+    """Average along every row of (h, w); the pixels of the edge are repeated outside the image."""
     height, width = plane.shape
     reach = weights.size - 1
     middle = line[reach : reach + width]
@@ -44,7 +44,7 @@ def _along_rows(plane: Levels, weights: Floats, passes: int, line: Floats, total
             for x in range(width):
                 total[x] = middle[x] * weights[0]
             for k in range(1, reach + 1):
-                # Slices start at 0: an index that might be negative keeps the compiler from vectorising.
+                # Slices that start at 0: the compiler does not vectorise an index that may be negative.
                 left, right, weight = line[reach - k :], line[reach + k :], weights[k]
                 for x in range(width):
                     total[x] += (left[x] + right[x]) * weight

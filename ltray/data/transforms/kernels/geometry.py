@@ -1,4 +1,4 @@
-"""Crops with a margin, crops that are resized, mirror images and holes."""
+"""Padded crops, resized crops, flips and Cutout."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,12 @@ HALF = 1 << (BITS - 1)
 
 @compiled
 def padded_crop(images: Levels, corners: Ints, mirrored: NDArray[np.bool_], padding: int, result: Levels) -> None:
-    """See `geometry.PaddedCrop`; corners are (row, column) in the padded image (n, 2)."""
+    """See `ltray.data.transforms.geometry.PaddedCrop`; corners are (row, column) in the padded image (n, 2)."""
     height, width = images.shape[2:]
     size = result.shape[2]
     for sample in range(images.shape[0]):
         top, left = corners[sample, 0] - padding, corners[sample, 1] - padding
-        # Places of the result that lie inside the image: [begin, end).
+        # The columns of the result that lie inside the image: [begin, end).
         begin, end = max(0, -left), min(size, width - left)
         for channel in range(3):
             plane, target = images[sample, channel], result[sample, channel]
@@ -36,7 +36,7 @@ def padded_crop(images: Levels, corners: Ints, mirrored: NDArray[np.bool_], padd
 
 @compiled
 def resize(images: Levels, boxes: Ints, owners: Ints, mirrored: NDArray[np.bool_], result: Levels) -> None:
-    """See `resampling.crop_resize`."""
+    """See `ltray.data.transforms.resize.crop_resize`."""
     size = result.shape[2]
     narrow = np.empty((images.shape[2], size), dtype=np.uint8)
     total = np.empty(size, dtype=np.int64)
@@ -66,7 +66,7 @@ def resize(images: Levels, boxes: Ints, owners: Ints, mirrored: NDArray[np.bool_
 
 @compiled
 def _taps(length: int, size: int, reverse: bool) -> tuple[Ints, Ints]:
-    """Return the places that each result reads and their weights, (taps, size) each."""
+    """Return the indices of the pixels that each result reads and their weights, (taps, size) each."""
     scale = length / size
     support = max(scale, 1.0)
     taps = int(np.ceil(2 * support))

@@ -1,4 +1,4 @@
-"""Brightness, contrast, saturation, hue, sharpness, and tables of levels."""
+"""Brightness, contrast, saturation, hue, sharpness, look-up tables and normalisation."""
 
 import numpy as np
 
@@ -12,7 +12,10 @@ SIXTH = np.float32(1 / 6)
 
 @compiled
 def adjust(levels: Levels, kinds: Ints, factors: Floats) -> None:
-    """See `tone.adjust`: kinds 0, 1, 2 are brightness, contrast, saturation; a factor of 1 is skipped."""
+    """See `ltray.data.transforms.tone.adjust`: kinds 0, 1, 2 are brightness, contrast and saturation.
+
+    Samples with a factor of 1 are skipped.
+    """
     for sample in range(levels.shape[0]):
         factor, image = factors[sample], levels[sample].reshape(3, -1)
         if factor == ONE:
@@ -67,7 +70,7 @@ def grayscale(levels: Levels, chosen: Ints) -> None:
 
 @compiled
 def turn_hue(levels: Levels, turns: Floats) -> None:
-    """See `colour.turn_hue`; a turn of 0 is skipped."""
+    """See `ltray.data.transforms.colour.turn_hue`; samples with a rotation of 0 are skipped."""
     for sample in range(levels.shape[0]):
         image, turn = levels[sample].reshape(3, -1), turns[sample]
         reds, greens, blues = image[0], image[1], image[2]
@@ -91,7 +94,7 @@ def turn_hue(levels: Levels, turns: Floats) -> None:
 
 @compiled
 def sharpness(levels: Levels, factors: Floats) -> None:
-    """See `tone.sharpness`."""
+    """See `ltray.data.transforms.tone.sharpness`."""
     height, width = levels.shape[2:]
     before = np.empty((height, width), dtype=np.uint8)
     for sample in range(levels.shape[0]):
@@ -112,7 +115,7 @@ def sharpness(levels: Levels, factors: Floats) -> None:
 
 @compiled
 def look_up(levels: Levels, tables: Levels) -> None:
-    """Replace every level by its place in a table (n, 1 or 3, 256), one for all channels or each its own."""
+    """Replace every level by its entry in a table (n, 1 or 3, 256): one for all channels, or one per channel."""
     last = tables.shape[1] - 1
     for sample in range(levels.shape[0]):
         for channel in range(3):
@@ -123,7 +126,7 @@ def look_up(levels: Levels, tables: Levels) -> None:
 
 @compiled
 def count(levels: Levels, counts: Ints) -> None:
-    """Add how often each level occurs in a channel to counts (n, 3, 256)."""
+    """Add the number of pixels with each level to the counts of each channel (n, 3, 256)."""
     for sample in range(levels.shape[0]):
         for channel in range(3):
             plane, found = levels[sample, channel].reshape(-1), counts[sample, channel]
@@ -133,7 +136,7 @@ def count(levels: Levels, counts: Ints) -> None:
 
 @compiled
 def normalise(levels: Levels, centre: Floats, scale: Floats, result: Floats) -> None:
-    """Write (level - centre) * scale, a centre and a scale a channel, into `result` (n, 3, H, W)."""
+    """Write (level - centre) * scale into `result` (n, 3, H, W); centre and scale have one value per channel (3,)."""
     for sample in range(levels.shape[0]):
         for channel in range(3):
             plane, target = levels[sample, channel].reshape(-1), result[sample, channel].reshape(-1)
