@@ -1,5 +1,6 @@
 """The checkpoints in a folder: which are complete, which is the newest, which the best."""
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +24,19 @@ def best_checkpoint(found: Iterable[tuple[Path, Mapping[str, float]]]) -> Path |
     """
     best = max(found, key=lambda item: (item[1][CHECKPOINT_SCORE], -item[1]["total_epochs"]), default=None)
     return best[0] if best else None
+
+
+def keep_newest_and_best(folder: Path, newest: Path) -> None:
+    """Remove the checkpoints of a folder that are neither the newest nor the best.
+
+    Args:
+        folder: The folder of the `checkpoint_*`.
+        newest: The one that was written last.
+    """
+    best = best_checkpoint(whole_checkpoints(folder))
+    for other in folder.glob("checkpoint_*"):
+        if other not in (newest, best):
+            shutil.rmtree(other)
 
 
 def check_newest(found: Sequence[tuple[Path, Mapping[str, float]]]) -> None:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -64,6 +65,12 @@ def named_cluster(environment: Mapping[str, str] = os.environ) -> str:
     """Return "" for a cluster of this command's own (RAY_ADDRESS is unset, empty or `local`), "auto", or an address."""
     text = environment.get(VARIABLE, "").strip()
     return "" if text.lower() == "local" else "auto" if text.lower() == "auto" else text
+
+
+def is_connected() -> bool:
+    """Return whether this program has started or joined a cluster itself, with `ray.init`."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
 
 
 def stays_on_loopback(environment: Mapping[str, str] = os.environ) -> bool:

@@ -1,12 +1,12 @@
 """`python -m ltray.train`: train one method, or a sequence of them, on 1 to N workers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 from rich.console import Console
@@ -36,15 +36,18 @@ from ltray.objective import print_objective, recorded_objective
 from ltray.parser import Parser
 from ltray.pretraining import announced, records, seen_before
 from ltray.provenance import environment
+from ltray.reporting import FAILURE
 from ltray.results.claimed import check_output
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
-from ltray.results.loaded_run import LoadedRun, load
 from ltray.results.paths import tensorboard_command
 from ltray.results.recorded_data import check_for
 from ltray.run_folder import RunFolder, checkpoint_of, start_setting
 from ltray.settings import parse_assignments
 from ltray.space.search_settings import TrialResources
+
+if TYPE_CHECKING:
+    from ltray.results.loaded_run import LoadedRun
 
 EXAMPLE = "python -m ltray.train --methods bcl --dataset cifar100-lt --workers 2 epochs=2"
 
@@ -59,11 +62,13 @@ def run(
     logger: str = "tensorboard",
     start: str | PathLike[str] | None = None,
     output: str | PathLike[str] | None = None,
-) -> LoadedRun:
-    """Train a method, or several in sequence, on Ray; evaluate the best epoch on the test set once.
+) -> "LoadedRun":
+    """Train a method, or several in sequence, and evaluate the best epoch on the test set once.
 
-    The same call continues an interrupted run. It prints what the command prints. Where the program has started Ray,
-    that is used and stays up; otherwise a cluster is joined or started for the call, see `cluster/README.md`.
+    The same call continues an interrupted run. It prints what the command prints. One worker trains in a
+    child process of this machine. Several workers train on Ray: where the program has started Ray, that is used and
+    stays up; otherwise a cluster is joined or started for the call, see `cluster/README.md`. RAY_ADDRESS and a program
+    that has started Ray make one worker train there too.
 
     Args:
         dataset: The name of a data set of ltray, or a data-set file.
@@ -83,6 +88,8 @@ def run(
         RunFailed: The run failed, or Ray does not start; the same call continues it.
         KeyboardInterrupt: It was interrupted; what was reached is kept, and the same call continues it.
     """
+    from ltray.results.loaded_run import load  # takes a second, which the command needs for nothing
+
     given = settings_value(settings)
     paths = {
         name: None if path is None else path_value(name, path) for name, path in (("start", start), ("output", output))
@@ -168,7 +175,7 @@ def train(
     *,
     interrupted: Callable[[], object],
 ) -> None:
-    """Train an experiment on Ray and evaluate its best checkpoint.
+    """Train an experiment and evaluate its best checkpoint.
 
     Args:
         experiment: The run to train.
@@ -184,8 +191,6 @@ def train(
         RunInterrupted: It was interrupted.
     """
     place = RunFolder(folder)
-    from ltray.on_ray import cluster
-
     config = {"settings": experiment.settings(), "workers": resources.as_dict()}
     config |= recorded_files(config["settings"])
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
@@ -196,17 +201,15 @@ def train(
         begun = place.config() is not None
         if begun:
             stack.enter_context(place.held())
-        stack.callback(cluster.disconnect)
-        cluster.connect()
-        cluster.trials_at_once(resources)
+        launcher = stack.enter_context(_launcher(resources))
         if not begun:
             stack.enter_context(place.held())  # not earlier: after an error no folder must remain
         if place.claim(config, stamps, may_differ=("workers",)):
             console.print(f"continues the run in {folder}")
         try:
-            failure = _follow(experiment, data, resources, folder, console, planned)
+            failure = _follow(experiment, data, launcher, resources.logger, folder, console, planned)
             if not failure:
-                _evaluate(experiment, folder, cluster.worker_resources(resources), console)
+                _evaluate(experiment, folder, launcher, console)
         except KeyboardInterrupt as error:
             console.print(f"interrupted; run the same command again to continue the run in {folder}")
             interrupted()
@@ -237,36 +240,60 @@ def _suited(
     return suited
 
 
+class Launcher(Protocol):
+    """What trains and evaluates: a process of this machine, or a Ray cluster; entered before its use."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *raised: object) -> bool | None: ...
+
+    def train(
+        self, settings: Mapping[str, Any], pins: Pins, *, folder: Path, notify: Callable[[str], object]
+    ) -> Generator[dict[str, Any], None, None]:
+        """Yield the metrics of every epoch, from the newest checkpoint in the folder."""
+        ...
+
+    def evaluate(self, folder: Path, checkpoint: Path, stamps: Mapping[str, Any]) -> dict[str, Any]:
+        """Evaluate a checkpoint on the test set and keep it in `best/`."""
+        ...
+
+
+def _launcher(resources: TrialResources) -> Launcher:
+    """Return one process where that suffices: a Ray cluster takes a dozen processes to start."""
+    from ltray.one_worker.launcher import OneWorker, suits
+
+    if suits(resources):
+        return OneWorker(resources)
+    from ltray.on_ray.launcher import OnRay
+
+    return OnRay(resources)
+
+
 def _follow(
-    experiment: Experiment, data: ImageData, resources: TrialResources, folder: Path, console: Console, planned: int
+    experiment: Experiment,
+    data: ImageData,
+    launcher: Launcher,
+    logger_name: str,
+    folder: Path,
+    console: Console,
+    planned: int,
 ) -> str | None:
     """Run the workers, reporting every epoch; return why the run failed, or None."""
     place = RunFolder(folder)
-    from ltray.on_ray import cluster
     from ltray.on_ray.last_line import last_line
-    from ltray.on_ray.session import FAILURE
-    from ltray.on_ray.tasks import Placement
-    from ltray.on_ray.workers import run_workers
 
     def print_line(words: str) -> None:
         console.print(words, style="yellow", soft_wrap=True)
 
+    check_newest(whole_checkpoints(folder))
+    unseen = [metrics for _, metrics in place.unrecorded()]
     pins = Pins({experiment.dataset: data.pin})
-    known = whole_checkpoints(folder)
-    check_newest(known)
-    unseen = [(metrics, path) for path, metrics in place.unrecorded()]
-    reports = run_workers(
-        experiment.settings(),
-        Placement(Path.cwd(), resources.workers, cluster.worker_resources(resources), resources.retries, pins),
-        folder=folder,
-        earlier=known[-1][0] if known else None,
-        notify=print_line,
-    )
+    reports = launcher.train(experiment.settings(), pins, folder=folder, notify=print_line)
     last: Mapping[str, Any] = {}
     shown = {k: v for k, v in experiment.settings().items() if not k.startswith("dataset.")}
     try:
-        with closing(new_logger(resources.logger, folder)) as logger:
-            for last, _ in chain(unseen, reports):
+        with closing(reports), closing(new_logger(logger_name, folder)) as logger:
+            for last in chain(unseen, reports):
                 if FAILURE in last:
                     return str(last[FAILURE])
                 with writing(folder):
@@ -289,16 +316,14 @@ def _line(metrics: Mapping[str, Any], planned: int, selection: str, objective: s
     return f"epoch {metrics['total_epochs']}/{planned}  {selection}: {accuracy}  loss: {losses}{chosen}{speed}"
 
 
-def _evaluate(experiment: Experiment, folder: Path, resources: Mapping[str, float], console: Console) -> None:
+def _evaluate(experiment: Experiment, folder: Path, launcher: Launcher, console: Console) -> None:
     """Evaluate the best checkpoint on the test set, once."""
-    from ltray.on_ray.final_evaluation import evaluate_where_trained
-
     place = RunFolder(folder)
     known = place.best.evaluation()
     if known is None:
         checkpoint = checkpoint_of(folder)
         look = declare_end_of(folder, experiment, f"the run's best checkpoint, {checkpoint.name}")
-        known = evaluate_where_trained(folder, checkpoint, resources, stamps={LOOK: look})
+        known = launcher.evaluate(folder, checkpoint, {LOOK: look})
     chosen = "".join(f", {symbol} = {value:.4g}" for symbol, value in known["chosen"].items())
     accuracy = accuracy_line(known["metrics"], "test", experiment.objective)
     console.print(

@@ -20,10 +20,15 @@ def imported_by(module: str) -> set[str]:
     )
 
 
-@pytest.mark.parametrize("module", ["ltray.train", "ltray.evaluate"])
-def test_a_command_that_trains_or_evaluates_waits_for_torch_only(module: str) -> None:
+def test_evaluation_waits_for_torch_only() -> None:
+    assert "torch" in imported_by("ltray.evaluate")
+    assert imported_by("ltray.evaluate").isdisjoint(SLOW)
+
+
+@pytest.mark.parametrize("module", ["ltray.train", "ltray.one_worker.child", "ltray.one_worker.launcher"])
+def test_training_with_one_worker_needs_neither_ray_nor_tables(module: str) -> None:
     assert "torch" in imported_by(module)
-    assert imported_by(module).isdisjoint(SLOW)
+    assert imported_by(module).isdisjoint({*SLOW, "pandas", "sqlalchemy"})
 
 
 def test_a_conversion_does_without_torch() -> None:

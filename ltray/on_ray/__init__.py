@@ -12,6 +12,7 @@ error as one line, and its full text in the trial's `error.txt`.
 * `inquiry`: asks a cluster for its state.
 * `knock`: checks whether a cluster can be joined.
 * `last_line`: an error in one line.
+* `launcher`: trains and evaluates on a cluster.
 * `local_cluster`: a cluster on this machine.
 * `node_watch`: detects that Ray has ended.
 * `pbt`: population based training on Tune.

@@ -19,11 +19,11 @@ from ltray.experiment import Experiment
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.pins import pins_of
-from ltray.on_ray.session import FAILURE, LATER
 from ltray.on_ray.tasks import FinalistTask, Placement
 from ltray.on_ray.trainer import cause_of_death
 from ltray.on_ray.tries import INTERRUPTED, Tries, interruption
 from ltray.on_ray.workers import run_workers
+from ltray.reporting import FAILURE, LATER
 from ltray.results.final_evaluation import accuracy_line, keep_evaluated
 from ltray.results.finalists import (
     ROUNDS_BEFORE_DROPPING,

@@ -12,10 +12,10 @@ from ray.tune.search import Searcher
 
 from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
-from ltray.on_ray.session import FAILURE, LATER
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import TASK, TrialTask
 from ltray.on_ray.trial import failure_of, is_finite
+from ltray.reporting import FAILURE, LATER
 from ltray.space.search_space import SearchSpace
 from ltray.study._compat import as_recorded, live
 from ltray.study.progress import TrialProgress

@@ -13,20 +13,14 @@ from typing import Any
 
 import psutil
 import ray
-import torch
 
-from ltray.data.pin import Pins
 from ltray.distributed import rank
 from ltray.engine.checkpoint import Checkpoint
-from ltray.engine.train_step import NotFinite
 from ltray.errors import CannotWrite, UsageError
-from ltray.experiment import Experiment
 from ltray.files import writing
-from ltray.study.short_runs import ShortRuns, train_runs
+from ltray.reporting import report_of
 
 TEMPORARY = "ltray-checkpoint-"
-FAILURE = "failure"  # the key under which a run reports why it cannot continue
-LATER = "later"  # the key that it adds if it can continue later: the disk was full
 
 
 @dataclass(frozen=True)
@@ -68,6 +62,18 @@ class RaySession:
             checkpoint.save(folder)
             self.api.report(dict(metrics), checkpoint=self.api.Checkpoint.from_directory(str(folder)))
 
+    def fail(self, report: Mapping[str, Any]) -> None:
+        """Report why the run cannot continue, in place of metrics."""
+        self.api.report(dict(report))
+
+    def refuse(self, error: UsageError) -> None:
+        """Raise the error, or report it: see `raises`. A full disk is named with its node."""
+        if isinstance(error, CannotWrite):
+            error = CannotWrite(f"{_this_node()}{error}")
+        if self.raises:
+            raise error from error.__cause__
+        self.fail(report_of(error))
+
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
@@ -83,49 +89,7 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def train_and_report(
-    settings: Mapping[str, Any],
-    session: RaySession,
-    device: torch.device,
-    *,
-    pins: Pins,
-    runs: ShortRuns | None = None,
-) -> None:
-    """Train; an error that would occur again is reported as the run's failure and not retried.
-
-    If a loss is not finite, every worker has the same loss and sends the same report. If settings, data or files
-    cannot be used, or the disk is full, and the session raises the error, `run_workers` ends the run with it.
-
-    Args:
-        settings: Flat settings of the experiment to train.
-        session: Receives the reports.
-        device: The device to train on.
-        pins: The data sets as the command has them; a node with a different one ends the run.
-        runs: The runs of a trial of several runs; None: the trial is one run.
-    """
-    try:
-        experiment = Experiment.from_settings(settings, complete=True)
-        pin = pins.of(experiment.dataset)
-        if runs:
-            train_runs(experiment, runs, session=session, device=device, pin=pin)
-        else:
-            experiment.train(session, device, pin=pin)
-    except NotFinite as error:
-        session.api.report({FAILURE: str(error)})
-    except UsageError as error:
-        if isinstance(error, CannotWrite):
-            error = CannotWrite(f"{_this_node()}{error}")
-        if session.raises:
-            raise error from error.__cause__
-        session.api.report(report_of(error))
-
-
 def _this_node() -> str:
     """Return the machine that has the file named by an error, if the cluster has several machines."""
     several = ray.is_initialized() and sum(node["Alive"] for node in ray.nodes()) > 1
     return f"node {socket.gethostname()}: " if several else ""
-
-
-def report_of(error: UsageError) -> dict[str, Any]:
-    """Return the report of a run that an error ended; after the error of a full disk, it can continue later."""
-    return {FAILURE: str(error)} | ({LATER: True} if isinstance(error, CannotWrite) else {})

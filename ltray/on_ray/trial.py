@@ -14,10 +14,11 @@ from ltray.checkpoints import whole_checkpoints
 from ltray.errors import UsageError
 from ltray.files import writing
 from ltray.on_ray.last_line import last_line
-from ltray.on_ray.session import FAILURE, RaySession, report_of, train_and_report
+from ltray.on_ray.session import RaySession
 from ltray.on_ray.tasks import SEARCH, TASK, SearchTask, TrialTask
 from ltray.on_ray.tries import INTERRUPTED
 from ltray.on_ray.workers import run_workers
+from ltray.reporting import FAILURE, report_of, train_and_report
 from ltray.run_folder import RunFolder, trial_name
 
 

@@ -1,10 +1,9 @@
 """A session that writes a run to a folder: history, a logger's files, newest and best checkpoint."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from ltray.checkpoints import best_checkpoint, whole_checkpoints
+from ltray.checkpoints import keep_newest_and_best, whole_checkpoints
 from ltray.engine.checkpoint import Checkpoint
 from ltray.files import writing
 from ltray.loggers import new_logger
@@ -42,10 +41,7 @@ class FolderSession:
             RunFolder(self._folder).append_history(metrics)
             self._logger.epoch(metrics, epoch)
             checkpoint.save(newest)
-        best = best_checkpoint(whole_checkpoints(self._folder))
-        for folder in self._folder.glob("checkpoint_*"):
-            if folder not in (newest, best):
-                shutil.rmtree(folder)
+        keep_newest_and_best(self._folder, newest)
 
     def close(self) -> None:
         """Close the logger."""

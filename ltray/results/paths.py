@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ltray.printable import printable
 from ltray.run_folder import RunFolder
-from ltray.study.study_file import url_of
 
 
 def shell_word(text: str | os.PathLike[str]) -> str:
@@ -28,6 +27,8 @@ def tensorboard_command(folder: Path) -> str:
 
 def dashboard_command(folder: Path) -> str:
     """Return the command that shows a search's study."""
+    from ltray.study.study_file import url_of  # SQLAlchemy takes a second, which other commands need for nothing
+
     path = RunFolder(folder).study_file
     if printable(path) == str(path):
         return f"optuna-dashboard {shell_word(url_of(path))}"

@@ -122,7 +122,7 @@ def run_until(
 def processes(process: subprocess.Popen, name: str) -> list[psutil.Process]:
     """Return the command's processes, its children's too, whose title, or program, holds a name."""
     family = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in family if name in "".join(child.cmdline()[:1])]
+    return [child for child in family if name in "".join(child.cmdline()[:3])]  # of `python -c PROGRAM` too
 
 
 def kill(process: subprocess.Popen, name: str) -> None:

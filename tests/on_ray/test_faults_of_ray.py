@@ -13,9 +13,9 @@ from ray.tune.search.optuna import OptunaSearch
 from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
 from ltray.on_ray.searcher import StudySearch
-from ltray.on_ray.session import FAILURE
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import TASK, TrialTask
+from ltray.reporting import FAILURE
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.stopping_rules import SuccessiveHalving
 from ltray.study.study import REASON, begin, recorded_values

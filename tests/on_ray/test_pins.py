@@ -23,8 +23,9 @@ from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.on_ray import finalists
 from ltray.on_ray.pins import pins_of
-from ltray.on_ray.session import FAILURE, RaySession, train_and_report
+from ltray.on_ray.session import RaySession
 from ltray.on_ray.tasks import FinalistTask, Placement
+from ltray.reporting import FAILURE, train_and_report
 from ltray.study.short_runs import ShortRuns
 from tests.data.folders_and_commands import fill
 

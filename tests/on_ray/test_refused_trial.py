@@ -16,9 +16,10 @@ from ltray.data.pin import Pins
 from ltray.errors import CannotWrite, UsageError
 from ltray.experiment import Experiment
 from ltray.on_ray import finalists
-from ltray.on_ray.session import FAILURE, LATER, RaySession, train_and_report
+from ltray.on_ray.session import RaySession
 from ltray.on_ray.tasks import Placement
 from ltray.on_ray.workers import _Relay
+from ltray.reporting import FAILURE, LATER, train_and_report
 from ltray.run_folder import RunFolder
 from tests.on_ray import commands
 

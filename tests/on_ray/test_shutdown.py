@@ -13,9 +13,9 @@ from ltray.on_ray.callbacks.budget import BudgetCallback
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.search import usage_error_in
 from ltray.on_ray.searcher import StudySearch
-from ltray.on_ray.session import FAILURE, LATER
 from ltray.on_ray.shutdown import GracefulStopper, signals_to
 from ltray.on_ray.tasks import TASK
+from ltray.reporting import FAILURE, LATER
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget, Spent
 from ltray.study.study import open_study

@@ -4,6 +4,8 @@ import json
 import random
 import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from ltray.engine.checkpoint import Checkpoint, metrics_of
 from ltray.run_folder import RunFolder
 from tests.on_ray import commands
 
-pytestmark = [pytest.mark.ray, pytest.mark.ffcv]
+pytestmark = pytest.mark.ffcv
 
 WORDS = ["--methods", "rescom", "--dataset", "digits-lt", *commands.SMALL, "epochs=4", "rescom.batch_size=16"]
 
@@ -85,13 +87,24 @@ def test_a_worker_killed_at_a_random_step_changes_nothing(undisturbed, tmp_path)
         *words,
         data=tmp_path,
         reached=lambda text: f"epoch {epoch}/4" in text,
-        name="RayTrainWorker",
+        name="ltray.one_worker",
         delay=chance.uniform(0.0, 1.0),
     )
     assert_equal(undisturbed[0], tmp_path / "run")
 
 
 @pytest.mark.slow
+@pytest.mark.ray
+def test_one_worker_on_ray_trains_as_in_a_process_of_its_own(undisturbed, tmp_path):
+    words = [*WORDS, "--output", str(tmp_path / "run")]
+    script = f"from ltray.on_ray import cluster; cluster.connect(); from ltray.train import main; main({words!r})"
+    subprocess.run([sys.executable, "-c", script], env=commands.environment(tmp_path), check=True)
+    assert list(tmp_path.glob("run/checkpoint_20*"))  # named by Ray Train
+    assert_equal(undisturbed[0], tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.ray
 def test_two_workers_train_like_one(undisturbed, tmp_path):
     commands.run("train", *WORDS, "--workers", "2", "--output", str(tmp_path / "run"), data=tmp_path)
     one, two = RunFolder(undisturbed[0]).history(), RunFolder(tmp_path / "run").history()

@@ -88,7 +88,7 @@ def test_a_run_survives_a_state_api_that_answers_nothing(tmp_path: Path, monkeyp
     (tmp_path / "silence" / "sitecustomize.py").write_text(SILENCE)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "silence"), *sys.path]))
     words = ["--methods", "cross_entropy", "--dataset", "digits-lt", *commands.SMALL, "epochs=60", "schedule=cosine"]
-    printed = commands.run("train", *words, "--output", str(tmp_path / "run"), data=tmp_path)
+    printed = commands.run("train", *words, "--workers", "2", "--output", str(tmp_path / "run"), data=tmp_path)
     assert "interrupted" not in printed and "epoch 60/60" in printed
     assert [row["total_epochs"] for row in RunFolder(tmp_path / "run").history()] == list(range(1, 61))
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.callbacks.progress import ProgressCallback
 from ltray.on_ray.scheduler import EPOCHS
-from ltray.on_ray.session import FAILURE, LATER
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import TASK, TrialTask
+from ltray.reporting import FAILURE, LATER
 
 METRIC = "val/acc_few"
 

@@ -1,0 +1,65 @@
+"""What a worker reports if a run cannot continue, whatever carries its reports to the command."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+
+from ltray.data.pin import Pins
+from ltray.engine.session import Session
+from ltray.engine.train_step import NotFinite
+from ltray.errors import CannotWrite, UsageError
+from ltray.experiment import Experiment
+from ltray.study.short_runs import ShortRuns, train_runs
+
+FAILURE = "failure"  # the key under which a run reports why it cannot continue
+LATER = "later"  # the key that it adds if it can continue later: the disk was full
+
+
+class WorkerSession(Session, Protocol):
+    """A session that also carries why a run cannot continue."""
+
+    def fail(self, report: Mapping[str, Any]) -> None:
+        """Report a failure that every worker has alike."""
+        ...
+
+    def refuse(self, error: UsageError) -> None:
+        """Report settings, data or files that cannot be used, of which perhaps only one worker knows."""
+        ...
+
+
+def train_and_report(
+    settings: Mapping[str, Any],
+    session: WorkerSession,
+    device: torch.device,
+    *,
+    pins: Pins,
+    runs: ShortRuns | None = None,
+) -> None:
+    """Train; an error that would occur again is reported as the run's failure and not retried.
+
+    If a loss is not finite, every worker has the same loss and sends the same report.
+
+    Args:
+        settings: Flat settings of the experiment to train.
+        session: Receives the reports.
+        device: The device to train on.
+        pins: The data sets as the command has them; a node with a different one ends the run.
+        runs: The runs of a trial of several runs; None: the trial is one run.
+    """
+    try:
+        experiment = Experiment.from_settings(settings, complete=True)
+        pin = pins.of(experiment.dataset)
+        if runs:
+            train_runs(experiment, runs, session=session, device=device, pin=pin)
+        else:
+            experiment.train(session, device, pin=pin)
+    except NotFinite as error:
+        session.fail({FAILURE: str(error)})
+    except UsageError as error:
+        session.refuse(error)
+
+
+def report_of(error: UsageError) -> dict[str, Any]:
+    """Return the report of a run that an error ended; after the error of a full disk, it can continue later."""
+    return {FAILURE: str(error)} | ({LATER: True} if isinstance(error, CannotWrite) else {})
