@@ -35,7 +35,7 @@ def keep_newest_and_best(folder: Path, newest: Path) -> None:
     """
     best = best_checkpoint(whole_checkpoints(folder))
     for other in folder.glob("checkpoint_*"):
-        if other not in (newest, best):
+        if other not in (newest, best) and other.is_dir():  # Ray's list of checkpoints is a file
             shutil.rmtree(other)
 
 
