@@ -38,7 +38,7 @@ PLACES = ("folder", "train_list", "validation_list", "test_list", "class_names",
 PROFILES = ("default", "cifar10_lt", "cifar100_lt", "digits_lt", "imagenet_lt", "inat18", "places_lt")
 
 _LISTED = ("source", OrDotted(("lists", "parquet")))
-_PARQUET = ("source", ("parquet",))
+_COLUMNS = ("source", ("lists", "parquet"))
 _LARGE = ("image_size", Above(SMALL))
 
 
@@ -72,8 +72,16 @@ class DatasetDefinition(Knobs):
         "file with one class name per line; empty: names from the lists or folders",
         needs=("source", ("lists",)),
     )
-    image_column: str = knob("", "", "Parquet column of the images; empty: the usual names", needs=_PARQUET)
-    label_column: str = knob("", "", "Parquet column of the labels; empty: the usual names", needs=_PARQUET)
+    image_column: str = knob(
+        "", "", "column of the images, or of their paths in a table; empty: the usual names", needs=_COLUMNS
+    )
+    label_column: str = knob("", "", "column of the labels; empty: the usual names", needs=_COLUMNS)
+    split_column: str = knob(
+        "",
+        "",
+        "column of a table that states train, validation or test; empty: the usual names",
+        needs=("source", ("lists",)),
+    )
     store: str = knob("", "", "name of the converted files' folder below $LTRAY_DATA, or its path; . is the file's own")
     image_size: int = knob(32, "", "side of a view in pixels", low=4, high=2048)
     longest_side: int = knob(
@@ -176,7 +184,7 @@ class DatasetDefinition(Knobs):
         if self.source in BUNDLED:
             return f"{self.store or self.source}-{self.storage.key}"
         lists = (self.train_list, self.validation_list, self.test_list, self.class_names)
-        originals = (self.source, self._real_place, lists, self.image_column, self.label_column)
+        originals = (self.source, self._real_place, lists, *self._columns)
         digest = hashlib.sha256(repr(originals).encode()).hexdigest()
         return f"{self.store or self.name}-{self.storage.key}-{digest[:8]}"
 
@@ -184,11 +192,17 @@ class DatasetDefinition(Knobs):
     def originals(self) -> tuple[str, ...]:
         """Its description of the originals, without their location."""
         lists = (self.train_list, self.validation_list, self.test_list, self.class_names)
-        return (self.source, *lists, self.image_column, self.label_column)
+        return (self.source, *lists, *self._columns)
 
     def identity(self) -> list[str]:
         """Return the values that distinguish its originals from those of another data set."""
         return ["" if self.source in BUNDLED else self._real_place, *self.originals]
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        """The columns; without that of the splits where none is stated, as in conversions of earlier versions."""
+        split = (self.split_column,) if self.split_column else ()
+        return (self.image_column, self.label_column, *split)
 
     @property
     def _real_place(self) -> str:

@@ -13,6 +13,10 @@
 * `parquet`: images in Parquet files.
 * `parquet_labels`: labels in Parquet files.
 * `registry`: the sources by name.
+* `table`: CSV, TSV and JSON lines.
+* `table_columns`: which columns hold paths, labels and splits.
+* `table_list`: images and labels in a table.
+* `table_paths`: where a table's images are.
 """
 
 from typing import TYPE_CHECKING

@@ -19,6 +19,11 @@ def shown(name: str) -> str:
     return printable(unicodedata.normalize("NFC", name).strip())
 
 
+def natural(name: str) -> tuple[int, int, str]:
+    """Return a key that sorts "2" before "10" if classes are numbered, else by name."""
+    return (0, int(name), name) if name.isascii() and name.isdecimal() and len(name) < 1000 else (1, 0, name)
+
+
 def by_shown_name(names: Iterable[str], where: str) -> dict[str, str]:
     """Return the original name of each class, by its shown name.
 

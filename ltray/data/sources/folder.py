@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ltray.data.definition import DatasetDefinition
 from ltray.data.image_files import SUFFIXES, Contents, images_in, left_in, read_file
 from ltray.data.originals import Source
-from ltray.data.sources.class_names import by_shown_name, check_known, differing_in_case, some, without_images
+from ltray.data.sources.class_names import by_shown_name, check_known, differing_in_case, natural, some, without_images
 from ltray.data.sources.folder_layout import Layout, find_layout, merged_subfolders
 from ltray.errors import UsageError
 from ltray.quantities import plural
@@ -32,7 +32,7 @@ def open_folder(definition: DatasetDefinition) -> Source:
     layout = find_layout(root)
     contents = {pool: _contents(pool, layout) for pool in layout.classes}
     found = {pool: {name: one.images for name, one in by.items() if one.images} for pool, by in contents.items()}
-    names = tuple(sorted(found["train"], key=_natural))
+    names = tuple(sorted(found["train"], key=natural))
     if len(names) < 2:
         raise UsageError(
             f"{layout.places['train']}: needs a folder of images for each of at least two classes, but has "
@@ -81,11 +81,6 @@ def _left_alone(pool: str, place: Path, contents: Mapping[str, Contents]) -> Ite
 
 def _kinds(others: Counter[str]) -> str:
     return ", ".join(f"{suffix} {count:,}" for suffix, count in others.most_common(10))
-
-
-def _natural(name: str) -> tuple[int, int, str]:
-    """Sort "2" before "10" if classes are numbered, else by name."""
-    return (0, int(name), name) if name.isascii() and name.isdecimal() else (1, 0, name)
 
 
 @dataclass(frozen=True)

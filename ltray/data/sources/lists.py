@@ -1,7 +1,8 @@
 """Images that official list files name. The images are not moved."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from ltray.data.imbalance import KINDS
 from ltray.data.originals import Source
 from ltray.data.sources.class_names import shown
 from ltray.data.sources.folder import FileOriginals
-from ltray.data.sources.label_space import label_space
+from ltray.data.sources.label_space import Numbers, label_space
 from ltray.data.sources.list_file import ListFile
 from ltray.data.sources.listed_paths import check_present, paths_below
 from ltray.data.sources.named_classes import read_names
+from ltray.data.sources.table import is_table
+from ltray.data.sources.table_list import as_one_list, read_table
+from ltray.data.sources.table_paths import TableOriginals, locate
 from ltray.errors import UsageError
 
 
@@ -29,30 +33,85 @@ def open_lists(definition: DatasetDefinition) -> Source:
     if not stated["train"]:
         raise UsageError(f"{definition.name}: `train_list` must be the list file of the training images.")
     root = definition.place
-    lists = {pool: ListFile.read(find_list(root, name)) for pool, name in stated.items() if name}
+    lists = _read(definition, {pool: find_list(root, name) for pool, name in stated.items() if name})
     names = read_names(find_list(root, definition.class_names)) if definition.class_names else ()
     folders = folder_names(lists["train"])
     for listed in lists.values():
         _check_folders(lists["train"], listed, folders)
     space = label_space([one.labelled(pool) for pool, one in lists.items()], stated=names, usual=folders)
-    paths = {pool: paths_below(root, listed.images) for pool, listed in lists.items()}
-    for pool, listed in lists.items():
-        _check_single(listed)
-        check_present(str(listed.path), root, listed.images, paths[pool])
+    places = {pool: _Place.of(listed, root) for pool, listed in lists.items()}
+    files = tuple(dict.fromkeys(str(listed.path) for listed in lists.values()))
+    paths = {pool: place.paths for pool, place in places.items()}
     return Source(
         class_names=space.names,
-        origin=f"{', '.join(str(listed.path) for listed in lists.values())}; images in {root}",
-        pools={
-            pool: partial(FileOriginals, paths[pool], labels) for pool, labels in zip(lists, space.labels, strict=True)
-        },
-        notes=(*(note for listed in lists.values() for note in listed.notes), *space.notes),
+        origin=f"{', '.join(files)}; images in {root}",
+        pools={pool: places[pool].originals(labels) for pool, labels in zip(lists, space.labels, strict=True)},
+        notes=(
+            *(note for listed in lists.values() for note in listed.notes),
+            *(note for place in places.values() for note in place.notes),
+            *space.notes,
+        ),
         root=str(root),
         watched=(
-            *(str(listed.path) for listed in lists.values()),
+            *files,
             *((str(find_list(root, definition.class_names)),) if definition.class_names else ()),
             *(path for several in paths.values() for path in several),
         ),
     )
+
+
+def _read(definition: DatasetDefinition, files: Mapping[str, Path]) -> dict[str, ListFile]:
+    """Return the lists by pool; a single table may have the images of all of them.
+
+    Raises:
+        UsageError: A list cannot be read, or a column is stated that no table has.
+    """
+    image, label, split = definition.image_column, definition.label_column, definition.split_column
+    tables = {pool for pool, path in files.items() if is_table(path)}
+    stated = next((key for key in ("image_column", "label_column", "split_column") if getattr(definition, key)), "")
+    if stated and not tables:
+        raise UsageError(f"{definition.name}: `{stated}` has no effect: {files['train']} has no columns.")
+    if split and len(files) > 1:
+        raise UsageError(f"{definition.name}: `split_column` has no effect with several lists; remove it.")
+    found: dict[str, ListFile] = {}
+    for pool, path in files.items():
+        if pool not in tables:
+            found[pool] = ListFile.read(path)
+        elif len(files) == 1:
+            found |= read_table(path, image=image, label=label, split=split)
+        else:
+            found[pool] = as_one_list(read_table(path, image=image, label=label))
+    return found
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the images of one list are.
+
+    Attributes:
+        paths: The file of each image.
+        where: List and line of each image of a table; empty for other lists.
+        notes: What was assumed.
+    """
+
+    paths: tuple[str, ...]
+    where: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, listed: ListFile, root: Path) -> "_Place":
+        if is_table(listed.path):
+            paths, notes = locate(listed, root)
+            return cls(paths, tuple(f"{listed.path}, line {line}" for line in listed.places.tolist()), notes)
+        _check_single(listed)
+        paths = paths_below(root, listed.images)
+        check_present(str(listed.path), root, listed.images, paths)
+        return cls(paths)
+
+    def originals(self, labels: Numbers) -> Callable[[], FileOriginals]:
+        if self.where:
+            return partial(TableOriginals, self.paths, labels, self.where)
+        return partial(FileOriginals, self.paths, labels)
 
 
 def _check_single(listed: ListFile) -> None:
@@ -127,7 +186,8 @@ def reference_counts(definition: DatasetDefinition, names: Sequence[str]) -> lis
         return []
     if not definition.reference_list:
         raise UsageError(f"{definition.name}: `imbalance_kind: {definition.imbalance_kind}` needs a `reference_list`.")
-    listed = ListFile.read(find_list(definition.place, definition.reference_list))
+    path = find_list(definition.place, definition.reference_list)
+    listed = as_one_list(read_table(path)) if is_table(path) else ListFile.read(path)
     space = label_space([listed.labelled("train")])
     counts = [int(count) for count in np.bincount(space.labels[0])]
     folders = folder_names(listed)
