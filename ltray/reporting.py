@@ -10,7 +10,7 @@ from ltray.engine.session import Session
 from ltray.engine.train_step import NotFinite
 from ltray.errors import CannotWrite, UsageError
 from ltray.experiment import Experiment
-from ltray.study.short_runs import ShortRuns, train_runs
+from ltray.study.short_runs import Runs
 
 FAILURE = "failure"  # the key under which a run reports why it cannot continue
 LATER = "later"  # the key that it adds if it can continue later: the disk was full
@@ -34,7 +34,7 @@ def train_and_report(
     device: torch.device,
     *,
     pins: Pins,
-    runs: ShortRuns | None = None,
+    runs: Runs | None = None,
 ) -> None:
     """Train; an error that would occur again is reported as the run's failure and not retried.
 
@@ -51,7 +51,7 @@ def train_and_report(
         experiment = Experiment.from_settings(settings, complete=True)
         pin = pins.of(experiment.dataset)
         if runs:
-            train_runs(experiment, runs, session=session, device=device, pin=pin)
+            runs.train(experiment, session, device, pin=pin)
         else:
             experiment.train(session, device, pin=pin)
     except NotFinite as error:

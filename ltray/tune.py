@@ -27,6 +27,7 @@ from ltray.results.claimed import check_output
 from ltray.results.finalists import check_asked
 from ltray.results.loaded_run import LoadedRun, load
 from ltray.results.recorded_data import check_for
+from ltray.results.run_record import SEEDS
 from ltray.run_folder import RunFolder, start_setting
 from ltray.settings import parse_assignments, plain
 from ltray.space import catalog
@@ -154,7 +155,7 @@ def _run(
         return DONE, folder
     known = RunFolder(folder).config()
     with ExitStack() as stack:
-        if known is None or known.get("trial") != space.trial.as_dict():
+        if known is None or known.get("trial") != space.trial.resources():
             from ltray.on_ray import cluster
             from ltray.on_ray.search import join_cluster
 
@@ -200,7 +201,7 @@ def _checked(
     """
     check_workers(space)
     space.check_builds(data.tail)
-    plan = TrialPlan.of(space.stop, space.experiments(), data.tail, seed=space.search.seed)
+    plan = TrialPlan.of(space.stop, space.experiments(), data.tail, seed=space.search.seed, seeds=space.trial.seeds)
     if plan.population:
         check_population(space)
     check_asked(space, check="look" if dry else "trust")
@@ -233,9 +234,11 @@ def _search(
         "search": {k: plain(v) for k, v in space.search.as_dict().items() if k != "trials"},
         "stop": {k: plain(v) for k, v in space.stop.as_dict().items()},
         "trials": space.search.trials,
-        "trial": space.trial.as_dict(),
+        "trial": space.trial.resources(),
         "finalists": space.finalists.as_dict(),
     }
+    if space.trial.seeds > 1:  # folders of one seed a trial may be older than this setting
+        config[SEEDS] = space.trial.seeds
     config |= recorded_files(config["settings"])
     stamps = environment(data_digest=data.digest, protocol=space.base.dataset.protocol)
     if RunFolder(folder).config() is None and (weights := records(space.experiments())):

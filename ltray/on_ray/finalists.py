@@ -62,7 +62,8 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
     Raises:
         KeyboardInterrupt: All finished runs are kept.
     """
-    order = rounds(space.finalists, seed=space.base.seed, data_seed=space.base.dataset.data_seed)
+    base = space.base
+    order = rounds(space.finalists, seed=base.seed, data_seed=base.dataset.data_seed, used=space.trial.seeds)
     metric = space.base.metric
     alive = list(finalists)
     crashed: list[str] = []

@@ -7,7 +7,7 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from ltray.on_ray.tasks import task_of
-from ltray.on_ray.trial import error_of, is_finite
+from ltray.on_ray.trial import error_of, is_finite, is_later_run
 from ltray.strategies.stopping_rules import Rule
 from ltray.study.progress import TrialProgress
 
@@ -54,7 +54,7 @@ class RuleScheduler(FIFOScheduler):
             return str(TrialScheduler.STOP)
         number, epoch = task_of(trial).number, int(result[EPOCHS])
         self._record(number, epoch, result)
-        if self._goes_on(number, epoch):
+        if is_later_run(result) or self._goes_on(number, epoch):
             self._continued[number] = max(epoch, self._continued.get(number, 0))
             return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP)
@@ -77,4 +77,5 @@ class RuleScheduler(FIFOScheduler):
         self._errors[trial.trial_id] = error_of(trial)
 
     def _record(self, number: int, epoch: int, result: Mapping[str, Any]) -> None:
-        self._records.setdefault(number, {})[epoch] = float(result[self._watched])
+        if not is_later_run(result):
+            self._records.setdefault(number, {})[epoch] = float(result[self._watched])

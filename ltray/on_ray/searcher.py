@@ -14,7 +14,7 @@ from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import TASK, TrialTask
-from ltray.on_ray.trial import failure_of, is_finite
+from ltray.on_ray.trial import failure_of, is_finite, is_later_run
 from ltray.reporting import FAILURE, LATER
 from ltray.space.search_space import SearchSpace
 from ltray.study._compat import as_recorded, live
@@ -144,6 +144,7 @@ class StudySearch(Searcher):
             if progress != before:
                 trial.set_user_attr(PROGRESS, progress.text())
             # Optuna accepts no values by epoch if there are several objectives.
-            if len(self._space.search.objectives) == 1 and epoch not in known.intermediate_values:
+            single = len(self._space.search.objectives) == 1 and not is_later_run(result)
+            if single and epoch not in known.intermediate_values:
                 trial.report(float(result[self.metric]), epoch)
         return progress

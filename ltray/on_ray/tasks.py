@@ -12,7 +12,7 @@ import torch
 
 from ltray.data.pin import Pins
 from ltray.run_folder import trial_name
-from ltray.study.short_runs import ShortRuns
+from ltray.study.short_runs import Runs
 
 TASK, SEARCH = "task", "search"
 """Keys of the two tasks in the dictionary that Tune hands to a trial: what is its own, and what all trials share."""
@@ -108,7 +108,7 @@ class SearchTask:
 
     trials: Path
     placement: Placement
-    runs: ShortRuns | None
+    runs: Runs | None
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class WorkerTask:
     folder: Path
     placement: Placement
     earlier: Path | None
-    runs: ShortRuns | None
+    runs: Runs | None
 
 
 def task_of(trial: Any) -> TrialTask:

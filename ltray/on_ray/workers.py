@@ -36,7 +36,7 @@ from ltray.on_ray.torch_backend import ConfinedTorchConfig
 from ltray.on_ray.trainer import Failure, ProgressPolicy
 from ltray.on_ray.tries import interruption
 from ltray.reporting import FAILURE, report_of, train_and_report
-from ltray.study.short_runs import ShortRuns
+from ltray.study.short_runs import Runs
 
 ABORT_WITHIN = 20.0  # seconds
 Report = tuple[dict[str, Any], Path | None]
@@ -121,7 +121,7 @@ def run_workers(
     folder: Path,
     earlier: Path | None,
     notify: Callable[[str], object],
-    runs: ShortRuns | None = None,
+    runs: Runs | None = None,
 ) -> Generator[Report, None, None]:
     """Train on several workers, yielding (metrics, checkpoint folder) after every epoch.
 

@@ -5,8 +5,10 @@ from ltray.report import figures
 from ltray.report.formatting import cell, percent, symbol
 from ltray.report.page import folded, grid, key, paragraph, section, table
 from ltray.results.run_record import RunRecord
-from ltray.results.tables import precision_of_best, state_of, trial_label
+from ltray.results.tables import SEEDS, precision_of_best, seeds_error_key, state_of, trial_label
 from ltray.strategies.stopping_rules import STOPPING_RULES
+from ltray.study.seed_runs import RUN_SEED
+from ltray.study.short_runs import RUN_EPOCH
 
 SHOWN = 15  # trials in the visible part of the table
 
@@ -47,6 +49,8 @@ def curves(record: RunRecord) -> str:
     """Return the learning curves."""
     metric = record.metric
     history = record.history
+    if RUN_SEED in history:  # the runs of a trial lie on one another
+        history = history.assign(epoch=history[RUN_EPOCH].fillna(history["epoch"]))
     if metric not in history or not len(history):
         return ""
     best = int(record.trials.iloc[0]["trial"]) if record.trials is not None and len(record.trials) else 0
@@ -62,9 +66,12 @@ def trials(record: RunRecord) -> str:
     if record.trials is None or not len(record.trials):
         return ""
     metrics = [key for key in shown_keys(record.objectives[0]) if f"{record.selection}/{key}" in record.trials]
+    spread = seeds_error_key(record.metric)
+    several = spread in record.trials
     headings = [
         "trial",
         *map(heading, metrics),
+        *(["± seeds", "seeds"] if several else []),
         "epochs",
         "state",
         *(symbol(k) or k.rpartition(".")[2] for k in record.varied),
@@ -73,15 +80,18 @@ def trials(record: RunRecord) -> str:
     for place, row in record.trials.iterrows():
         name = trial_label(row["trial"], row["paper"])
         accuracy = [percent(row[f"{record.selection}/{key}"]) for key in metrics]
+        accuracy += [percent(row[spread]), cell(row[SEEDS])] if several else []
         rows.append([name, *accuracy, str(row["epochs"]), state_of(row), *(cell(row.get(k)) for k in record.varied)])
         kinds.append("first" if place == 0 else "paper" if row["paper"] else "")
-    words = (len(metrics) + 2,)
+    words = (len(metrics) + (4 if several else 2),)
     open_part = table(headings, rows[:SHOWN], words=words, kinds=kinds)
     rest = folded(f"{len(rows) - SHOWN} more", table(headings, rows[SHOWN:], words=words)) if len(rows) > SHOWN else ""
     where = "the test set" if record.protocol == "paper" else "validation images"
     caption = f"Accuracy on {where} in %, of each trial's best epoch."
     if error := precision_of_best(record.trials, record.metric):
         caption += f" Standard error of the best trial's value: {error}; a smaller difference is not significant."
+    if several:
+        caption += " Values are means over a trial's seeds, ± seeds the standard error of that mean."
     return section("Trials", paragraph(caption, "soft"), open_part, rest)
 
 

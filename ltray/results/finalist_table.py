@@ -37,7 +37,7 @@ def write_finalists(
         The summary, or None where no run was valid.
     """
     base = space.base
-    order = rounds(space.finalists, seed=base.seed, data_seed=base.dataset.data_seed)
+    order = rounds(space.finalists, seed=base.seed, data_seed=base.dataset.data_seed, used=space.trial.seeds)
     results = {one.key: read_runs(one, order, folder) for one in finalists}
     if not any("metrics" in found for own in results.values() for found in own.values()):
         return None

@@ -14,7 +14,6 @@ from ltray.data.beton.store import Check
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.files import is_there
-from ltray.knobs import HIGHEST_SEED
 from ltray.methods.find import find_method
 from ltray.results.multiple_comparisons import ERROR, differences, mean
 from ltray.run_folder import RunFolder, trial_name
@@ -22,6 +21,7 @@ from ltray.seal import read_sealed
 from ltray.space.search_settings import Finalists
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.stopping_rules import STOPPING_RULES
+from ltray.study.seed_runs import seeds_from
 from ltray.study.study import PAPER, SETTINGS, as_read
 
 PAPERS = "paper"  # key of the papers' setting if no trial has it
@@ -82,7 +82,7 @@ def choose(study: optuna.Study, space: SearchSpace) -> list[Finalist]:
     return chosen
 
 
-def rounds(asked: Finalists, *, seed: int, data_seed: int) -> list[list[Cell]]:
+def rounds(asked: Finalists, *, seed: int, data_seed: int, used: int = 1) -> list[list[Cell]]:
     """Return the runs of each finalist, in the order in which they are made.
 
     A round is one observation of a confidence interval: a training seed or, with several data
@@ -93,16 +93,12 @@ def rounds(asked: Finalists, *, seed: int, data_seed: int) -> list[list[Cell]]:
         asked: The block.
         seed: Training seed of the search; no run uses it.
         data_seed: Data seed of the search; no run uses it if there are several data seeds.
+        used: Training seeds of each trial of the search, from `seed` on; no run uses them.
     """
-    seeds = _fresh(seed, asked.seeds)
+    seeds = seeds_from(seed + used, asked.seeds)
     if asked.data_seeds == 1:
         return [[(s, data_seed)] for s in seeds]
-    return [[(s, fresh) for s in seeds] for fresh in _fresh(data_seed, asked.data_seeds)]
-
-
-def _fresh(seed: int, count: int) -> list[int]:
-    """Return the seeds that follow a seed; the lowest seed follows the highest."""
-    return [(seed + 1 + i) % (HIGHEST_SEED + 1) for i in range(count)]
+    return [[(s, fresh) for s in seeds] for fresh in seeds_from(data_seed + 1, asked.data_seeds)]
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:

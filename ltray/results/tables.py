@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -16,10 +17,15 @@ from ltray.metrics import BALANCED, CHECKPOINT_SCORE, heading, shown_keys, stand
 from ltray.printable import encodable
 from ltray.run_folder import RESULTS_FILE
 from ltray.seal import read_lines, write_listed
+from ltray.study.seed_runs import RUN_SEED, mean_and_error
 from ltray.study.short_runs import RUN, RUN_EPOCH
 from ltray.study.study import COPIES, NAME, PAPER, REASON, SETTINGS, front
 
 STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}
+RESULTS = ("val/", "test/", "loss/", "chosen/")
+"""Prefixes of the metrics of an epoch that are results of a trial."""
+SEEDS, BY_SEED = "seeds", "by_seed"
+"""Of a trial of several seeds: the number of its runs, and the value of the first objective of each, in order."""
 FRONT = "front"
 COPIED = "copied"  # of a member of a population: which trials it copied, and after which epochs
 PAPER_UNTIL = "paper_until"  # the epoch after which a member left the papers' setting
@@ -37,7 +43,7 @@ def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
         folders: The folders of each trial's attempts, by trial number. An epoch that two
             attempts report is the same epoch, repeated from the same checkpoint. Epochs of a
             trial of several runs are counted over all of them; "run" and "run_epoch" give the
-            position within a run.
+            position within a run, "run_seed" the training seed of a run on one of several seeds.
     """
     rows: dict[tuple[int, int], dict[str, Any]] = {}
     for number, attempts in folders.items():
@@ -46,7 +52,7 @@ def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
                 if "total_epochs" in result and "copied_from" not in result:
                     epoch = int(result["total_epochs"])
                     score = {CHECKPOINT_SCORE: result[CHECKPOINT_SCORE], "stage": result["stage"]}
-                    run = {name: result[name] for name in (RUN, RUN_EPOCH) if name in result}
+                    run = {name: result[name] for name in (RUN, RUN_EPOCH, RUN_SEED) if name in result}
                     rows[number, epoch] = {"trial": number, "epoch": epoch} | score | run | scalars(result)
     return pd.DataFrame([rows[key] for key in sorted(rows)])
 
@@ -72,12 +78,12 @@ def trial_table(
         weights: Columns of the pretrained weights by trial number; None: random weights.
     """
     trials = [trial for trial in study.get_trials(deepcopy=False) if SETTINGS in trial.user_attrs]
-    rows = [_row(trial, epochs, dict(stamps) | dict((weights or {}).get(trial.number, {}))) for trial in trials]
-    table = pd.DataFrame(rows)
     objectives = study.metric_names or [BALANCED]
+    metric = f"{selection}/{objectives[0]}"
+    rows = [_row(t, epochs, dict(stamps) | dict((weights or {}).get(t.number, {})), metric) for t in trials]
+    table = pd.DataFrame(rows)
     if len(objectives) > 1:
         table[FRONT] = table["trial"].isin(front(study))
-    metric = f"{selection}/{objectives[0]}"
     if metric not in table:
         return table
     table["complete"] = table["state"] == "complete"
@@ -85,7 +91,7 @@ def trial_table(
     return table.drop(columns="complete").reset_index(drop=True)
 
 
-def _row(trial: Any, epochs: pd.DataFrame, stamps: Mapping[str, Any]) -> dict[str, Any]:
+def _row(trial: Any, epochs: pd.DataFrame, stamps: Mapping[str, Any], metric: str) -> dict[str, Any]:
     own = epochs[epochs["trial"] == trial.number] if len(epochs) else epochs
     copies = trial.user_attrs.get(COPIES, [])
     paper = bool(trial.user_attrs.get(PAPER, False))
@@ -106,11 +112,34 @@ def _row(trial: Any, epochs: pd.DataFrame, stamps: Mapping[str, Any]) -> dict[st
         best = {str(k): v for k, v in own.loc[[own[CHECKPOINT_SCORE].idxmax()]].to_dict("records")[0].items()}
         row["best_epoch"] = int(best["epoch"])
         row["seconds"] = float(own["train/seconds"].sum()) if "train/seconds" in own else 0.0
-        row |= {k: float(v) for k, v in best.items() if k.startswith(("val/", "test/", "loss/", "chosen/"))}
+        row |= {k: float(v) for k, v in best.items() if k.startswith(RESULTS)}
+        row |= _over_seeds(own, metric)
     settings = json.loads(trial.user_attrs[SETTINGS])
     cells = {key: cell(value) for key, value in settings.items()}
     own = {key: settings[name] for key, name in OWN_STAMPS.items() if name in settings}
     return row | cells | dict(stamps) | own
+
+
+def _over_seeds(own: pd.DataFrame, metric: str) -> dict[str, Any]:
+    """Return what replaces the results of a trial's best epoch if it has several seeds: means over its runs.
+
+    Args:
+        own: The epochs of the trial.
+        metric: The first objective, such as "val/acc_all".
+    """
+    if RUN_SEED not in own or own[RUN_SEED].isna().all():
+        return {}
+    best = own.loc[own.groupby(RUN)[CHECKPOINT_SCORE].idxmax()]
+    columns = [name for name in best if str(name).startswith(RESULTS)]
+    means = {str(name): math.fsum(best[name]) / len(best) for name in columns}
+    values = dict(enumerate(map(float, best[metric])))
+    found: dict[str, Any] = {SEEDS: len(best), BY_SEED: ", ".join(f"{value:.6g}" for value in values.values())}
+    return means | found | {seeds_error_key(metric): mean_and_error(values)[1]}
+
+
+def seeds_error_key(metric: str) -> str:
+    """Return the column of the standard error of a mean over seeds."""
+    return f"{metric}_seeds_se"
 
 
 def cell(value: Any) -> Any:
@@ -160,20 +189,19 @@ def render(
         most: Largest number of rows, not counting the papers' setting.
         objective: The first objective.
     """
-    error = precision_of_best(table, f"{selection}/{objective}")
     shown = Table(
         title=f"accuracy on {'the test set' if selection == 'test' else 'validation images'}, %",
-        caption=f"standard error of the best trial's value: {error}; a smaller difference is not significant"
-        if error
-        else None,
+        caption="\n".join(_notes(table, f"{selection}/{objective}")) or None,
         caption_justify="left",
     )
     metrics = [key for key in shown_keys(objective) if f"{selection}/{key}" in table]
     names = [NAME] if table[NAME].any() else []
     together = len(explored) > MOST_COLUMNS
+    spread = seeds_error_key(f"{selection}/{objective}")
+    over_seeds = ["± seeds", "seeds"] if spread in table else []
     cost = ["front", "seconds"] if FRONT in table else []  # shown where there are several objectives
     settings = [SETTINGS] if together else list(explored.values())
-    for column in ["trial", *names, *map(heading, metrics), *cost, "epochs", "state", *settings]:
+    for column in ["trial", *names, *map(heading, metrics), *over_seeds, *cost, "epochs", "state", *settings]:
         words = column in (NAME, "state", SETTINGS)
         width = len("stopped early") if column == "state" else None
         shown.add_column(column, justify="left" if words else "right", no_wrap=not words, min_width=width)
@@ -186,9 +214,25 @@ def render(
         values = [pairs] if together else list(found.values())
         number = trial_label(row["trial"], row["paper"])
         price = ["●" if row[FRONT] else "", f"{row['seconds']:.1f}"] if cost else []
-        cells = [number, *(row[n] for n in names), *accuracy, *price, str(row["epochs"]), state_of(row), *values]
+        seeds = [_percent(row[spread]), _value(row[SEEDS])] if over_seeds else []
+        results = [*accuracy, *seeds, *price, str(row["epochs"])]
+        cells = [number, *(row[n] for n in names), *results, state_of(row), *values]
         shown.add_row(*cells, style="bold" if row.name == 0 else None)
     return shown
+
+
+def _notes(table: pd.DataFrame, metric: str) -> list[str]:
+    """Return the lines below the table: how exact its values are."""
+    error = precision_of_best(table, metric)
+    lines = [f"standard error of the best trial's value: {error}; a smaller difference is not significant"]
+    if seeds_error_key(metric) in table:
+        lines.append(
+            "values are means over a trial's seeds, ± seeds the standard error of that mean (of the images, it is in "
+            "the line above); a trial that was stopped early has its first seed only"
+            if error
+            else "values are means over a trial's seeds, ± seeds the standard error of that mean"
+        )
+    return lines if error else lines[1:]
 
 
 def trial_label(number: int | str, paper: bool) -> str:

@@ -61,7 +61,14 @@ class Refusal:
 
 
 def refusal(
-    sampler: str, rule: str, *, objectives: int, contents: Collection[str] = (), warm: bool = False
+    sampler: str,
+    rule: str,
+    *,
+    objectives: int,
+    contents: Collection[str] = (),
+    warm: bool = False,
+    seeds: int = 1,
+    fidelity: str = "epochs",
 ) -> Refusal | None:
     """Return why a search cannot run with its settings, or None if it can.
 
@@ -71,7 +78,21 @@ def refusal(
         objectives: Number of objectives.
         contents: Those of CONTINUOUS, LISTED and CONDITIONAL that the space contains.
         warm: Whether the sampler uses the results of earlier searches.
+        seeds: `trial.seeds`.
+        fidelity: `stop.fidelity`.
     """
+    if seeds > 1 and STOPPING_RULES[rule].population:
+        return Refusal(
+            "trial.seeds",
+            f"{seeds} runs of one setting are not possible with stop.rule={rule}, which changes a trial's settings "
+            "during its run; set trial.seeds=1 or another rule",
+        )
+    if seeds > 1 and fidelity != "epochs":
+        return Refusal(
+            "trial.seeds",
+            f"a trial is either {seeds} complete runs on different seeds or several short runs on one seed; set "
+            "trial.seeds=1 or stop.fidelity=epochs",
+        )
     for content in sorted(contents):
         if reason := SPACES.get((sampler, content)):
             return Refusal("search.sampler", f"the space contains {content}, but {reason}", content)

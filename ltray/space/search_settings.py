@@ -194,6 +194,9 @@ class TrialResources(Knobs):
 
     called: ClassVar[str] = "a setting of `trial`"
 
+    seeds: int = knob(
+        1, "n", "runs of each trial, each on its own training seed; the trial's value is their mean", low=1, high=1000
+    )
     workers: int = knob(1, "W", "worker processes of one trial", low=1, high=4096)
     cpus_per_worker: int = knob(1, "", "CPU cores of each worker", low=1, high=1024)
     gpus_per_worker: float = knob(
@@ -216,6 +219,10 @@ class TrialResources(Knobs):
                 "`gpus_per_worker` must be -1 (one if the cluster has GPUs), a share of one GPU in [0, 1] or a whole "
                 f"number, but got {gpus:g}."
             )
+
+    def resources(self) -> dict[str, Any]:
+        """Return what a continued search may change: all settings except the number of seeds."""
+        return {name: value for name, value in self.as_dict().items() if name != "seeds"}
 
     def check_cores(self) -> None:
         """Check that a trial fits a cluster that consists of this machine only.

@@ -225,6 +225,8 @@ class SearchSpace:
             objectives=len(self.search.objectives),
             contents=contents,
             warm=bool(self.search.warm_start),
+            seeds=self.trial.seeds,
+            fidelity=self.stop.fidelity,
         )
         if refused:
             raise UsageError(f"{contents.get(refused.content) or file.where(refused.key)}{refused}.")

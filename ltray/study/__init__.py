@@ -6,6 +6,7 @@
 * `population`: population based training.
 * `progress`: the state that a trial has reached.
 * `redraw`: trials whose draw was interrupted.
+* `seed_runs`: a trial of several seeds.
 * `short_runs`: a trial of several short runs.
 * `storage`: the database of a study.
 * `study`: the record of a search.

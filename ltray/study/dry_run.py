@@ -166,7 +166,8 @@ def _print_totals(
     # A trial of several short runs has more epochs than its complete run alone.
     seconds = sum(item.cost.seconds for item in costed) / len(costed) * plan.epochs / epochs
     whole = trials * seconds * each / 3600
-    lines = [f"{trials} trials of {plan.epochs} epochs: about {hours(whole, kind)} without early stopping"]
+    runs = f"{plan.seeds} seeds, {plan.epochs} epochs together" if plan.seeds > 1 else f"{plan.epochs} epochs"
+    lines = [f"{trials} trials of {runs}: about {hours(whole, kind)} without early stopping"]
     lines.append(plan.describe(space.stop))
     if plan.warning:
         lines.append(plan.warning)

@@ -1,11 +1,16 @@
 """The state that a trial of a search has reached: its best epoch, and its training time."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from ltray.metrics import CHECKPOINT_SCORE, SECONDS, counted
+from ltray.study.seed_runs import RUN_SEED
+from ltray.study.short_runs import RUN
+
+SCORE, METRICS = "score", "metrics"
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class TrialProgress:
         value: The first objective after `epoch`, or None if it is not known.
         continued: Last epoch after which early stopping let the trial continue.
         stopped: Epoch after which early stopping ended it, 0 before.
+        runs: The best epoch of each run of a trial of several seeds: its score and its metrics.
 
     A continued search reports a trial's last epoch again. It must not decide on that epoch again, because more
     trials are known by then. This record is one write: if a driver is killed, the study contains an epoch with
@@ -38,6 +44,7 @@ class TrialProgress:
     value: float | None = None
     continued: int = 0
     stopped: int = 0
+    runs: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def read(cls, text: str | None) -> Self:
@@ -57,17 +64,29 @@ class TrialProgress:
         """
         prefix = metric.partition("/")[0]
         better = result[CHECKPOINT_SCORE] > self.score
+        later = RUN_SEED in result and result[RUN] > 0
         return TrialProgress(
             epoch=int(result["total_epochs"]),
             seconds=self.seconds + float(result.get("train/seconds", 0.0)),
             best_epoch=int(result["total_epochs"]) if better else self.best_epoch,
             score=float(result[CHECKPOINT_SCORE]) if better else self.score,
             metrics=counted(result, prefix) if better else self.metrics,
-            value=float(result[metric]),
+            value=None if later else float(result[metric]),  # rules compare the runs of the first seeds
             continued=self.continued,
             stopped=self.stopped,
+            runs=self._runs_after(result, prefix) if RUN_SEED in result else (),
         )
 
+    def _runs_after(self, result: Mapping[str, Any], prefix: str) -> list[Mapping[str, Any]]:
+        """Return the best epoch of each run after one more epoch of the newest run."""
+        runs, run = list(self.runs), int(result[RUN])
+        if run == len(runs) or result[CHECKPOINT_SCORE] > runs[run][SCORE]:
+            runs[run:] = [{SCORE: float(result[CHECKPOINT_SCORE]), METRICS: counted(result, prefix)}]
+        return runs
+
     def values(self, objectives: Sequence[str]) -> list[float]:
-        """Return the objectives' values."""
-        return [self.seconds if name == SECONDS else self.metrics[name] for name in objectives]
+        """Return the objectives' values; of several seeds, the mean over the runs."""
+        runs = [run[METRICS] for run in self.runs] or [self.metrics]
+        return [
+            self.seconds if name == SECONDS else math.fsum(run[name] for run in runs) / len(runs) for name in objectives
+        ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 
@@ -15,6 +16,14 @@ RUN, RUN_EPOCH, TOTAL = "run", "run_epoch", "total_epochs"
 A_RUN = 1000.0  # in the score of a checkpoint: above every sum of stages and accuracies of a run
 
 
+class Runs(Protocol):
+    """The runs of a trial of several runs."""
+
+    def train(self, experiment: Experiment, session: Session, device: torch.device, pin: Pin | None = None) -> None:
+        """Train the runs one after another, from the session's checkpoint if there is one."""
+        ...
+
+
 @dataclass(frozen=True)
 class ShortRuns:
     """The runs of a trial of several.
@@ -26,6 +35,10 @@ class ShortRuns:
 
     lengths: tuple[int, ...]
     promotion: str
+
+    def train(self, experiment: Experiment, session: Session, device: torch.device, pin: Pin | None = None) -> None:
+        """Train the runs of a trial; see `train_runs`."""
+        train_runs(experiment, self, session=session, device=device, pin=pin)
 
 
 def train_runs(

@@ -11,7 +11,8 @@ from ltray.long_tail import LongTail
 from ltray.space.search_settings import Stop
 from ltray.strategies.stopping_rules import STOPPING_RULES, Rule
 from ltray.study.population import Population
-from ltray.study.short_runs import ShortRuns
+from ltray.study.seed_runs import SeedRuns
+from ltray.study.short_runs import Runs, ShortRuns
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class TrialPlan:
         rule: The rule that compares trials, or None.
         population: The generations of population based training, or None.
         warning: A warning about the rungs, or "".
+        seeds: Complete runs of a trial, each on its own seed; rungs are in the first.
     """
 
     lengths: tuple[int, ...]
@@ -40,9 +42,12 @@ class TrialPlan:
     rule: Rule | None
     population: Population | None = None
     warning: str = ""
+    seeds: int = 1
 
     @classmethod
-    def of(cls, stop: Stop, experiments: Sequence[Experiment], tail: LongTail, *, seed: int = 0) -> Self:
+    def of(
+        cls, stop: Stop, experiments: Sequence[Experiment], tail: LongTail, *, seed: int = 0, seeds: int = 1
+    ) -> Self:
         """Determine the plan for the trials of a search.
 
         Args:
@@ -50,6 +55,7 @@ class TrialPlan:
             experiments: One for each kind of trial: for each alternative or row of the space.
             tail: Class counts of the training set.
             seed: The seed of a population's random choices.
+            seeds: Complete runs of a trial, each on its own seed.
 
         Raises:
             UsageError: Trials have different lengths but the rule compares them at equal
@@ -72,7 +78,8 @@ class TrialPlan:
         lengths = (max(knobs.epochs for knobs in experiment.knobs),)
         population = _population(stop, epochs, seed) if kind.population else None
         warning = _early(rungs, decays) if kind.stops else ""
-        return cls(lengths, rungs, epochs, stop.promotion, kind.new(rungs, stop.keep_one_in), population, warning)
+        rule = kind.new(rungs, stop.keep_one_in)
+        return cls(lengths, rungs, seeds * epochs, stop.promotion, rule, population, warning, seeds)
 
     @classmethod
     def _of_short_runs(cls, stop: Stop, experiment: Experiment, tail: LongTail) -> Self:
@@ -84,8 +91,10 @@ class TrialPlan:
         return cls(lengths, ends[:-1], ends[-1], stop.promotion, rule)
 
     @property
-    def runs(self) -> ShortRuns | None:
+    def runs(self) -> Runs | None:
         """Return the runs of a trial of several; None for a trial of one run."""
+        if self.seeds > 1:
+            return SeedRuns(self.seeds)
         return ShortRuns(self.lengths, self.promotion) if len(self.lengths) > 1 else None
 
     def describe(self, stop: Stop) -> str:
@@ -97,7 +106,10 @@ class TrialPlan:
                 "during training"
             )
         if len(self.lengths) == 1:
-            return STOPPING_RULES[stop.rule].describe(self.rungs, stop.keep_one_in, self.epochs)
+            rule = STOPPING_RULES[stop.rule].describe(self.rungs, stop.keep_one_in, self.epochs)
+            if self.seeds > 1 and STOPPING_RULES[stop.rule].stops:
+                rule += f", in the run of a trial's first seed; the other trials get all {self.seeds} runs"
+            return rule
         how = {
             "restart": "each from scratch",
             "continue": "each a warm restart from the weights of the previous run",
