@@ -1,9 +1,10 @@
-"""`python -m ltray.convert DATASET|FOLDER`: write a data set's images as .beton files for FFCV.
+"""`python -m ltray.convert DATASET|FOLDER|FILE`: write a data set's images as .beton files for FFCV.
 
-DATASET is a data-set file, or the name of one that comes with ltray. FOLDER is a folder of images with a
-folder for each class, with or without train/val/test above them: it is converted, and a data-set
-file for it is written, ready for train and tune. If all is converted already, nothing is done; run
-the same command again to continue an interrupted conversion.
+DATASET is a data-set file, or the name of one that comes with ltray. FOLDER holds images in a
+folder for each class, with or without train/val/test above them, or images and a table of their
+labels. FILE is such a table (CSV, TSV, JSON lines), a zip file or a Parquet file. It is converted, and a
+data-set file for it is written into the current folder, ready for train and tune. If all is converted already,
+nothing is done; run the same command again to continue an interrupted conversion.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.store import folder_of, sidecars
 from ltray.data.beton.survey import survey
 from ltray.data.definition import DatasetDefinition
+from ltray.data.draft_definition import Draft
+from ltray.data.sources.forms import is_form
 from ltray.errors import RunFailed, chosen
 from ltray.files import reason
 from ltray.parser import Parser
@@ -45,8 +48,9 @@ class ConvertedData:
         folder: The folder of its converted files.
         written: Whether anything was converted; False if all was converted already.
         seconds: How long it took.
-        drafted: Whether a folder of images was given, which has no data-set file yet.
-        data_set_file: The file that describes a folder of images, to be given as `dataset`; else None.
+        draft: What a folder or file of images was taken for; None where a data set was given.
+        data_set_file: The file that describes a folder of images, in the current folder, to be given as `dataset`;
+            else None.
         fresh: Whether that file was written anew; False if it existed, perhaps with edits.
     """
 
@@ -54,7 +58,7 @@ class ConvertedData:
     folder: Path
     written: bool
     seconds: float
-    drafted: bool = False
+    draft: Draft | None = None
     data_set_file: Path | None = None
     fresh: bool = False
 
@@ -71,7 +75,8 @@ def run(
     """Write a data set's images as .beton files for FFCV; what is converted already is kept.
 
     Args:
-        dataset: A data-set file, the name of a data set of ltray, or a folder of images with a folder for each class.
+        dataset: A data-set file, the name of a data set of ltray, or one's own images: a folder, a table of paths and
+            labels, a zip file or a Parquet file.
         settings: Fields of the data-set file that replace its own, such as `{"image_size": 64}`.
         output: Folder for the converted files; None: `$LTRAY_DATA`, else the user's cache.
         verify: Whether to read and compare every converted image.
@@ -105,6 +110,8 @@ def main(words: list[str]) -> int:
     except RunFailed as error:
         print(f"error: {error}; run the same command again to continue", file=sys.stderr)
         return FAILED
+    if done.draft:
+        print(f"{printable(given.dataset)}: {done.draft.why}")
     name, how = done.definition.name, "converted" if done.written else "already converted"
     print(f"{name}: {how} ({done.seconds:.1f} s) in {done.folder}")
     stored = sidecars(done.definition, done.folder)
@@ -126,11 +133,8 @@ def main(words: list[str]) -> int:
 def _convert(
     dataset: str, settings: Mapping[str, Any], *, output: Path | None, skip: bool, deep: bool
 ) -> ConvertedData:
-    own = Path(dataset).is_dir()
-    if own:
-        definition = draft_definition.draft(Path(dataset), settings)
-    else:
-        definition = DatasetDefinition.read(dataset, settings)
+    own = draft_definition.draft(Path(dataset), settings) if is_form(Path(dataset)) else None
+    definition = own.definition if own else DatasetDefinition.read(dataset, settings)
     started = time.monotonic()
     try:
         written = convert(definition, progress=ProgressBars(), root=output, skip=skip, deep=deep)
@@ -138,21 +142,21 @@ def _convert(
         place = f"{printable(str(error.filename))}: " if error.filename else ""
         raise RunFailed(f"{place}{reason(error)}; completed parts are kept") from error
     seconds, folder = time.monotonic() - started, folder_of(definition, output)
-    return ConvertedData(definition, folder, bool(written), seconds, drafted=own)
+    return ConvertedData(definition, folder, bool(written), seconds, draft=own)
 
 
 def _described(done: ConvertedData, settings: Mapping[str, Any]) -> ConvertedData:
     """Write the data-set file of a folder of images, and return the conversion with it."""
-    if not done.drafted:
+    if done.draft is None:
         return done
-    file, fresh = draft_definition.write(done.definition, sidecars(done.definition, done.folder), settings)
+    file, fresh = draft_definition.write(done.draft, sidecars(done.definition, done.folder), settings)
     return replace(done, data_set_file=file, fresh=fresh)
 
 
 def new_parser() -> Parser:
     """Return what reads the command's words."""
     parser = Parser("convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", type=name_or_path, metavar="DATASET|FOLDER")
+    parser.add_argument("dataset", type=name_or_path, metavar="DATASET|FOLDER|FILE")
     parser.add_settings("fields of the data-set file: folder=/data")
     parser.add_argument(
         "--output",

@@ -25,6 +25,7 @@ COUNTS = {"cat": 21, "dog": 9, "owl": 2}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make somebody's own folder: 40-pixel images, one unreadable, one twice, names of an old archive."""
     monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
     place = tmp_path / os.fsdecode(b"My: Pets \xdf")  # a name that is not UTF-8
     random = np.random.default_rng(0)
     for name, count in COUNTS.items():

@@ -1,10 +1,13 @@
-"""Draft of a data-set file for a user's folder of images, from an inspection of the folder."""
+"""Draft of a data-set file for a user's images, from an inspection of them."""
 
+import io
 import json
+import os
 import re
 import shlex
 import statistics
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from ltray.data.beton.manifest import Sidecar
 from ltray.data.beton.ownership import Ownership
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals
+from ltray.data.sources.forms import LISTS, find_form
 from ltray.data.sources.lists import reference_counts
 from ltray.data.sources.registry import open_source
 from ltray.data.splits import cut
@@ -30,30 +34,85 @@ Fields = dict[str, tuple[Any, str]]
 """Value and comment of each line of a data-set file."""
 
 
-KNOWN = ("source", "folder", "store")  # settings that follow from the folder
+KNOWN = ("folder", "store")  # settings that follow from the place of the images
+QUOTED = ("name", "folder", "train_list", "validation_list", "test_list", "class_names", "store")
+ORIGINALS = (
+    *("source", "folder", "train_list", "validation_list", "test_list", "class_names"),
+    *("image_column", "label_column", "split_column"),
+)
 
 
-def draft(folder: Path, settings: Mapping[str, Any]) -> DatasetDefinition:
-    """Return the settings that follow from a folder of images before it is converted.
+@dataclass(frozen=True)
+class Draft:
+    """A data set before its conversion.
+
+    Attributes:
+        given: The folder or file of the images, as the user names it.
+        definition: What follows from it.
+        why: Which form it was taken for, as a sentence.
+        file: Where the data-set file is to be written.
+    """
+
+    given: Path
+    definition: DatasetDefinition
+    why: str
+    file: Path
+
+
+def draft(given: Path, settings: Mapping[str, Any]) -> Draft:
+    """Return what follows from a user's images before they are converted.
 
     Args:
-        folder: One folder per class, with or without splits above them.
+        given: A folder, table, zip file or Parquet file.
         settings: The values that the user sets.
 
     Raises:
-        UsageError: It holds no images that could be a data set, or a setting is unknown or illegal.
+        UsageError: It holds no images that could be a data set, a setting is unknown or illegal, or the data-set file
+            would replace the file of another data set.
     """
     for key in settings:
         DatasetDefinition.check_name(key)
         if key in KNOWN:
             raise UsageError(f"`{key}` has no effect with a folder of images; write it into a data-set file.")
-    place = folder.resolve()
-    known: dict[str, Any] = {"name": _slug(place.name), "source": "folder", "folder": str(place), "protocol": "paper"}
-    known["image_size"] = LARGE  # until the images are inspected: settings of large ones may have no effect
-    first = DatasetDefinition(**(known | dict(settings)))
-    if "image_size" in settings:
-        return first
-    return first.replace(image_size=_side(open_source(first).pools["train"]()))
+    settings = {key: _from_here(given, value) if key in LISTS else value for key, value in settings.items()}
+    form = find_form(given, settings)
+    name = given.resolve().name
+    known: dict[str, Any] = {"name": _slug(name if given.is_dir() else Path(name).stem), **form.fields}
+    known |= {"protocol": "paper", "image_size": LARGE}  # until the images are inspected: some settings need large ones
+    first = DatasetDefinition(**(known | settings))
+    file = Path.cwd() / f"{first.name}.yaml"
+    _check_free(file, first)
+    if "image_size" not in settings:
+        first = first.replace(image_size=_side(open_source(first).pools["train"]()))
+    return Draft(given, first, form.why, file)
+
+
+def _from_here(given: Path, value: Any) -> Any:
+    """Return the full path of a list that is in the working directory or below the given folder."""
+    if not isinstance(value, str) or not value:
+        return value
+    places = (Path.cwd() / value, given.resolve() / value)
+    return next((str(place) for place in places if place.is_file()), value)
+
+
+def _check_free(file: Path, definition: DatasetDefinition) -> None:
+    """Raise UsageError where a file of another data set, or any other file, is in the place of the data-set file."""
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"{printable(file.parent)}: cannot be written to, and the data-set file is written into the current "
+            "folder; run the command in another folder."
+        )
+    if not os.path.lexists(file):
+        return
+    try:
+        same = DatasetDefinition.read(file).identity() == definition.identity()
+    except UsageError:
+        same = False
+    if not same:
+        raise UsageError(
+            f"{printable(file)}: exists, and is not a data-set file of these images; move it, or give this data set "
+            "another name (`name=`)."
+        )
 
 
 def _slug(name: str) -> str:
@@ -66,7 +125,7 @@ def _side(originals: Originals) -> int:
     found = []
     for index in range(0, count, max(1, count // LOOKED_AT)):
         try:
-            with Image.open(originals.name(index)) as image:
+            with Image.open(_opened(originals, index)) as image:
                 found.append(min(image.size))
         except OSError:
             continue  # reported with all others when the folder is converted
@@ -74,13 +133,20 @@ def _side(originals: Originals) -> int:
     return next((side for limit, side in SIDES if median <= limit), LARGE)
 
 
-def write(
-    definition: DatasetDefinition, sidecars: Mapping[str, Sidecar], settings: Mapping[str, Any]
-) -> tuple[Path, bool]:
-    """Write the data-set file next to the .beton files, ready for train and tune; an edited file is kept.
+def _opened(originals: Originals, index: int) -> str | io.BytesIO:
+    """Return an image's file: its path, so that only the head is read, or its content where it is in another file."""
+    name = originals.name(index)
+    if os.path.isfile(name):
+        return name
+    content = originals.read(index)
+    return io.BytesIO(content) if isinstance(content, bytes) else io.BytesIO()
+
+
+def write(draft: Draft, sidecars: Mapping[str, Sidecar], settings: Mapping[str, Any]) -> tuple[Path, bool]:
+    """Write the data-set file, ready for train and tune, into the current folder; an edited file is kept.
 
     Args:
-        definition: What `draft` returned.
+        draft: What `draft` returned.
         sidecars: Of the converted pools.
         settings: The values that the user sets.
 
@@ -90,21 +156,23 @@ def write(
     Raises:
         UsageError: The settings contradict the folder's content.
     """
-    fields = _suggested(definition, sidecars) | {key: (plain(value), "") for key, value in settings.items()}
+    stated = {key: value for key, value in settings.items() if key not in ORIGINALS}
+    fields = _suggested(draft.definition, sidecars) | {key: (plain(value), "") for key, value in stated.items()}
     final = DatasetDefinition(**{key: value for key, (value, _) in fields.items()})
-    file = sidecars["train"].beton.parent / f"{definition.name}.yaml"
-    own = Ownership.of(file.parent)
-    if own.was_edited(file.name):
-        return file, False
-    atomic_write(file, "\n".join([*_heading(final, sidecars), *_lines(fields)]) + "\n")
-    own.wrote(file.name)
-    return file, True
+    folder = sidecars["train"].beton.parent
+    own = Ownership.of(folder)
+    for file in (draft.file, folder / draft.file.name):  # earlier versions wrote it next to the .beton files
+        if own.was_edited(file):
+            return file, False
+    atomic_write(draft.file, "\n".join([*_heading(draft.given, final, sidecars), *_lines(fields)]) + "\n")
+    own.wrote(draft.file)
+    return draft.file, True
 
 
-def _heading(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> list[str]:
+def _heading(given: Path, definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> list[str]:
     """Return the file's first lines: how it was made, and the classes that it trains with the settings below them."""
     return [
-        f"# python -m ltray.convert {printable(shlex.quote(definition.folder))}",
+        f"# python -m ltray.convert {printable(shlex.quote(str(given.resolve())))}",
         f"# {training_line(definition, sidecars)}",
     ]
 
@@ -133,7 +201,7 @@ def _lines(fields: Fields) -> list[str]:
     """Return YAML lines, a comment after those that have one."""
     lines = []
     for key, (value, comment) in fields.items():
-        quoted = key in ("name", "folder") or isinstance(value, list | bool)
+        quoted = key in QUOTED or isinstance(value, list | bool)
         line = f"{key}: {_quoted(value) if quoted else value}"
         lines.append(f"{line:<28} # {comment}" if comment else line)
     return lines
@@ -156,9 +224,8 @@ def _suggested(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -
     profile = "imagenet_lt" if definition.image_size == LARGE else "cifar100_lt"
     fields: Fields = {
         "name": (definition.name, ""),
-        "source": ("folder", ""),
-        "folder": (definition.folder, ""),
-        "store": (".", "the .beton files are in the folder of this file"),
+        **{key: (getattr(definition, key), "") for key in ORIGINALS if getattr(definition, key)},
+        "store": (str(train.beton.parent.resolve()), "folder of the .beton files"),
         "image_size": (definition.image_size, "side of the network's input, from the median image"),
         "profile": (profile, "published data set of similar size, whose hyperparameters are the defaults"),
         "flip": (True, "false if a mirrored image has another class, as with digits and text"),

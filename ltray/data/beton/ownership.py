@@ -70,16 +70,15 @@ class Ownership:
         """Return whether a file of this name belongs to a conversion."""
         return name in self.files
 
-    def wrote(self, name: str) -> "Ownership":
-        """Remember the digest of a file that the user may edit."""
-        written = Ownership(self.folder, self.dataset, self.holds, {**self.files, name: _digest(self.folder / name)})
+    def wrote(self, file: Path) -> "Ownership":
+        """Remember the digest of a file that the user may edit, in this folder or elsewhere."""
+        written = Ownership(self.folder, self.dataset, self.holds, {**self.files, file.name: _digest(file)})
         written._write()
         return written
 
-    def was_edited(self, name: str) -> bool:
-        """Return whether a file does not belong to a conversion, or has changed since it was written."""
-        path = self.folder / name
-        return os.path.lexists(path) and self.files.get(name) != _digest(path)
+    def was_edited(self, file: Path) -> bool:
+        """Return whether a file exists, and does not belong to a conversion or has changed since it was written."""
+        return os.path.lexists(file) and self.files.get(file.name) != _digest(file)
 
     @classmethod
     def of(cls, folder: Path) -> "Ownership":

@@ -1,10 +1,12 @@
 """Where images and labels come from: one module for each kind of source.
 
+* `archive`: zip files.
 * `cifar`: CIFAR-10 and CIFAR-100.
 * `class_names`: names of classes.
 * `digits`: scikit-learn's digits.
 * `folder`: a folder for each class.
 * `folder_layout`: which folder is a split or class.
+* `forms`: which form a user's images have.
 * `label_space`: the classes of a data set.
 * `list_file`: list files and JSON.
 * `listed_paths`: where listed images are.
