@@ -20,21 +20,17 @@ from ltray.errors import UsageError, did_you_mean
 from ltray.following import World
 from ltray.imported import check_code
 from ltray.long_tail import LongTail
-from ltray.methods.find import find_methods, methods_by_name
+from ltray.methods.find import find_methods
 from ltray.metrics import BALANCED, check_groups, check_objective
 from ltray.network import Network
 from ltray.network_config import NETWORK_SETTINGS, RunNetwork
 from ltray.recipe import Recipe
 from ltray.run_settings import RANDOM, RunSettings
-from ltray.settings import full_keys, plain
+from ltray.setting_names import setting_names
+from ltray.settings import plain, present_settings
 from ltray.stage import BuildContext, Method, Stage
-from ltray.typed import as_type
 
 OBJECTIVE = "objective"
-DATASET, METHOD_LIST = "dataset", "methods"
-
-
-RUN_SETTINGS = (DATASET, METHOD_LIST, *RunSettings.specs())
 
 
 @dataclass(frozen=True)
@@ -69,12 +65,13 @@ class Experiment:
 
         Args:
             settings: `dataset` (name or path), `methods` (names, or dotted paths), optionally `seed`,
-                `backbone`, `weights`, `frozen`, `start`, `objective`, and any `dataset.<field>` and `<method>.<knob>`.
+                any of `RunSettings`, `dataset.<field>` and `<method>.<knob>`; also as named in earlier versions.
             complete: Whether they come from `settings` or a draw: knobs that nobody stated may then have no effect.
 
         Raises:
             UsageError: An unknown key or an illegal value.
         """
+        settings = present_settings(settings)
         given = dict(settings)
         methods = find_methods(given.pop("methods"))
         reference, fields = given.pop("dataset"), _owned(given, "dataset")
@@ -313,46 +310,6 @@ def check_shared(what: str, batch_size: Any, workers: int) -> None:
             f"{what} is {batch_size}, which {workers} workers cannot share equally; use "
             f"{max(batch_size // workers, 1) * workers}."
         )
-
-
-def typed_setting(key: str, value: Any, methods: Mapping[str, Method]) -> Any:
-    """Return a setting in the type that is declared for it, its own range checked.
-
-    Args:
-        key: The full name: `seed`, `dataset.image_size`, `bcl.temperature`.
-        value: As read from a file or a command line.
-        methods: The methods that may own it, by name.
-
-    Raises:
-        UsageError: A wrong type, or outside the legal range.
-    """
-    owner, _, name = key.rpartition(".")
-    if owner == DATASET:
-        return plain(DatasetDefinition.check_value(name, value))
-    if owner:
-        return plain(methods[owner].knobs.check_value(name, value))
-    return as_type(key, str, value) if key == DATASET else RunSettings.check_value(key, value)
-
-
-def setting_names(methods: Iterable[Method]) -> dict[str, list[str]]:
-    """Return the names of settings by owner, for `ltray.settings.full_key`."""
-    owners = {"": list(RUN_SETTINGS), "dataset": [n for n in DatasetDefinition.specs() if n != "name"]}
-    return owners | {method.name: list(method.knobs.specs()) for method in methods}
-
-
-def complete_keys(given: Mapping[str, Any], methods: Sequence[str]) -> dict[str, Any]:
-    """Return the settings with bare knob names (`epochs`) written in full (`bcl.epochs`), in their declared types.
-
-    Args:
-        given: Settings by name.
-        methods: Names or dotted paths of the methods.
-
-    Raises:
-        UsageError: An unknown name, one given twice, or an illegal value.
-    """
-    known = methods_by_name(methods)
-    found = full_keys(given, setting_names(known.values()))
-    return {key: value if key == METHOD_LIST else typed_setting(key, value, known) for key, value in found.items()}
 
 
 def restore(checkpoint: Checkpoint, device: torch.device) -> tuple[Experiment, list[Stage]]:

@@ -1,4 +1,4 @@
-"""Which network a run trains: backbone, the weights it starts from, what stays frozen."""
+"""Which network a run trains: backbone, the weights it starts from, which part of it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,18 @@ import torch
 
 from ltray.arguments import check_place
 from ltray.data.definition import DatasetDefinition
-from ltray.errors import UsageError, did_you_mean
+from ltray.errors import UsageError, did_you_mean, shown
 from ltray.long_tail import LongTail
 from ltray.network import Network
 from ltray.network_input import adopted
 from ltray.parts.backbones import check_backbone, family_of, new_backbone
+from ltray.parts.fine_tuning import ALL, SHARES, TRAIN, tune
 from ltray.parts.heads import new_classifier
 from ltray.parts.pretrained import (
-    FROZEN,
     Origin,
     check_weights,
     file_of,
     fitting,
-    freeze,
     has_imagenet_weights,
     is_file,
     load_weights,
@@ -32,7 +31,7 @@ from ltray.run_settings import IMAGENET, RANDOM
 from ltray.stage import Method
 
 WEIGHTS = "weights"  # in a checkpoint's context, `env.json` and `evaluation.json`: `RunNetwork.record`
-NETWORK_SETTINGS = ("backbone", "weights", "frozen")
+NETWORK_SETTINGS = ("backbone", "weights", "train", "bottleneck")
 SMALL_VIEW = 64  # pixels; up to it ResNet-32 is the default
 PAPERS: Mapping[str, tuple[str, str]] = {"places_lt": ("resnet152", IMAGENET)}
 """Backbone and weights that the papers use on a data set above `SMALL_VIEW` instead of an untrained ResNet-50."""
@@ -46,12 +45,14 @@ class RunNetwork:
         backbone: A name of `BACKBONES`, "timm/…", "openclip/…", or a dotted path.
         weights: "random", "imagenet" (the library's; torchvision's first published ones), a name of weights of the
             library's, or a file.
-        frozen: "nothing", "early_convolutions" (PaCo on Places-LT), or "backbone".
+        train: A key of `ltray.parts.fine_tuning.TRAIN`.
+        bottleneck: Width, rank or number of what `train` puts into each block; 0: by the number of classes.
     """
 
     backbone: str = ""
     weights: str = ""
-    frozen: str = ""
+    train: str = ""
+    bottleneck: int = 0
 
     @classmethod
     def resolve(cls, given: Mapping[str, Any], dataset: DatasetDefinition, methods: Sequence[Method]) -> Self:
@@ -68,7 +69,7 @@ class RunNetwork:
         builders = [method for method in methods if method.builds]
         if not builders:
             for name, value in given.items():
-                if value != "":
+                if value not in ("", 0):
                     raise UsageError(
                         f"`{name}` has no effect: `{methods[0].name}` continues from a given network, but got "
                         f"{value!r}."
@@ -83,8 +84,8 @@ class RunNetwork:
         else:
             stated = family_of(backbone).stated_weights(backbone)
             weights = stated or (pretrained if pretrained != RANDOM and has_imagenet_weights(backbone) else RANDOM)
-        frozen = builders[0].frozen.get(dataset.profile, "nothing") if weights != RANDOM else "nothing"
-        found = cls(backbone, weights, str(given.get("frozen", frozen)))
+        usual_part = builders[0].train.get(dataset.profile, ALL) if weights != RANDOM else ALL
+        found = cls(backbone, weights, str(given.get("train", usual_part)), int(given.get("bottleneck", 0)))
         found._check()
         return found
 
@@ -115,12 +116,17 @@ class RunNetwork:
     def _check(self) -> None:
         if self.weights != RANDOM:
             check_weights(self.backbone, self.weights)
-        if self.frozen not in FROZEN:
+        if self.train not in TRAIN:
             raise UsageError(
-                f"`frozen` must be one of {list(FROZEN)}, but got {self.frozen!r}.{did_you_mean(self.frozen, FROZEN)}"
+                f"`train` must be one of {list(TRAIN)}, but got {shown(self.train)}.{did_you_mean(self.train, TRAIN)}"
             )
-        if self.frozen != "nothing" and self.weights == RANDOM:
-            raise UsageError(f"`frozen` is {self.frozen!r}, which would freeze random weights: also set `weights`.")
+        if self.train != ALL and self.weights == RANDOM:
+            raise UsageError(f"`train` is {self.train!r}, which would freeze random weights: also set `weights`.")
+        if self.bottleneck and self.train not in SHARES:
+            raise UsageError(
+                f"`bottleneck` has no effect: it needs train={' or train='.join(SHARES)}, but `train` is "
+                f"{self.train!r}."
+            )
 
     def new(self, kind: str, tail: LongTail, *, load: bool, image_size: int | None = None) -> Network:
         """Build the network.
@@ -134,7 +140,7 @@ class RunNetwork:
         backbone = new_backbone(self.backbone, image_size)
         if load and self.weights != RANDOM:
             load_weights(backbone, self.backbone, self.weights)
-        freeze(backbone, self.frozen)
+        tune(backbone, self.train, classes=tail.classes, size=self.bottleneck)
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
 
     def check_file(self, image_size: int | None = None) -> str:
@@ -201,6 +207,6 @@ class RunNetwork:
         record = self.record() if saved is None else saved.get(WEIGHTS, {})
         return {WEIGHTS: record} if record else {}
 
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, Any]:
         """Return the flat settings; `resolve` of them gives an equal one."""
         return {name: getattr(self, name) for name in NETWORK_SETTINGS}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ltray.data.definition import DatasetDefinition
-from ltray.engine.train_step import set_training_mode
+from ltray.engine.train_step import set_training_mode, trained_parameters
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.network_config import WEIGHTS, RunNetwork
@@ -64,8 +64,7 @@ def announced(experiment: Experiment, left_over: str, tail: LongTail) -> list[st
         lines.append(_images(experiment.dataset))
         if images.interpolation not in ("", DATA_PATH):
             lines.append(f"they were trained on {images.interpolation} images; images are resized {DATA_PATH}ly here")
-    if experiment.network.frozen != "nothing":
-        lines.append(_trained(experiment, tail))
+    lines.append(_trained(experiment, tail))
     note = seen_before(experiment.dataset.profile, record)
     return [*lines, note] if note else lines
 
@@ -74,11 +73,8 @@ def _trained(experiment: Experiment, tail: LongTail) -> str:
     """Return how many parameters the first stage trains, and their share of all that it has."""
     stage = experiment.stages(tail, load=False)[0]
     set_training_mode(stage)
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in stage.parameters()]
-    every, trained = sum(size for size, _ in sizes), sum(size for size, moves in sizes if moves)
-    return (
-        f"frozen: {experiment.network.frozen}; {trained:,} of {every:,} parameters are trained ({trained / every:.1%})"
-    )
+    trained, every = trained_parameters(stage)
+    return f"train: {experiment.network.train}; {trained:,} of {every:,} parameters are trained ({trained / every:.1%})"
 
 
 def _images(dataset: DatasetDefinition) -> str:

@@ -21,6 +21,7 @@ from ltray.given_files import at_new_places, reconciled
 from ltray.model_folder import ModelFolder
 from ltray.printable import printable
 from ltray.seal import FOREIGN, LIST, append_sealed, check_listed, read_lines, read_sealed, write_listed, write_sealed
+from ltray.settings import present_settings
 
 _SCRATCH = ".ltray-"  # begins the names of folders that a killed command may leave
 RESULTS_FILE = "result.json"  # in the folder of a trial: what it reported of each epoch; the name that Ray Tune uses
@@ -246,6 +247,8 @@ class RunFolder:
             content = yaml.safe_load(text)
         if not isinstance(content, dict):
             raise UsageError(f"{printable(path)}: has no `key: value` settings. {FOREIGN}")
+        if isinstance(content.get("settings"), dict):
+            content["settings"] = present_settings(content["settings"])
         return content
 
     def environment(self) -> dict[str, Any] | None:

@@ -23,7 +23,10 @@ class RunSettings(Knobs):
     seed: int = knob(0, "", "seed of weights, order of images and augmentation", low=0, high=HIGHEST_SEED)
     backbone: str = knob("", "", "backbone of the first method that builds a network, or a dotted path")
     weights: str = knob("", "", "random, imagenet, a name of the library's, or a file")
-    frozen: str = knob("", "", "part of the pretrained weights that is not trained")
+    train: str = knob("", "", "part of a pretrained backbone that is trained, or what is put into it for that")
+    bottleneck: int = knob(
+        0, "r", "size of what `train` puts into each block; 0: by the number of classes", low=0, high=65_536
+    )
     start: str = knob("", "", "folder of a checkpoint to continue from")
     objective: str = knob(BALANCED, "", "metric by which epochs and trials are compared")
 

@@ -7,6 +7,14 @@ from ltray.errors import SHOWN, UsageError, did_you_mean, shown
 from ltray.imported import is_dotted_path
 from ltray.yaml_text import NotPlainYaml, parse, scalar
 
+FORMER: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "frozen": (
+        "train",
+        {"nothing": "all", "backbone": "head", "early_convolutions": "norms_and_last_block"},
+    )
+}
+"""Settings of earlier versions: the present name, and the present value of each."""
+
 _STRUCTURED = ("[", "{", '"', "'")
 
 
@@ -45,6 +53,26 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def present_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run of any version under their present names.
+
+    Raises:
+        UsageError: A former setting has a value that it could not have, or stands beside its present name.
+    """
+    found = dict(settings)
+    for former, (name, values) in FORMER.items():
+        if former not in found:
+            continue
+        value = found.pop(former)
+        if name in found or (value not in values and value != ""):
+            raise UsageError(
+                f"`{former}` is called `{name}` now and could be {', '.join(values)}, but got {shown(value)}"
+                f"{f' beside `{name}`' if name in found else ''}: write `{name}`."
+            )
+        found |= {name: values.get(value, value), "bottleneck": 0}
+    return found
+
+
 def method_names(settings: Mapping[str, Any]) -> list[str]:
     """Return the names of a run's methods, in order, without importing those of other packages.
 
@@ -75,6 +103,10 @@ def full_key(key: str, owners: Mapping[str, Iterable[str]]) -> str:
         return matches[0]
     if matches:
         raise UsageError(f"`{key}` could be any of {', '.join(f'`{m}`' for m in matches)}; write the full name.")
+    if key in FORMER:
+        name, values = FORMER[key]
+        words = ", ".join(f"{name}={now} for {key}={then}" for then, now in values.items())
+        raise UsageError(f"`{key}` is called `{name}` now: write {words}.")
     known = dotted if "." in key else dotted + [name.rpartition(".")[2] for name in dotted]
     owner = key.rpartition(".")[0]
     if owner in owners and owner:

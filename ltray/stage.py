@@ -188,8 +188,8 @@ class Method:
         stages: Builds the stages; the last one's `logits` are the method's prediction.
         needs_network: Whether it continues from `context.start`.
         distils: Whether `context.start` only teaches a network that the method builds itself.
-        frozen: What the paper freezes of pretrained weights, by profile; see
-            `ltray.parts.pretrained.freeze`.
+        train: What the paper trains of pretrained weights, by profile, instead of all; see
+            `ltray.parts.fine_tuning.TRAIN`.
         path: Dotted path of a method from another package (`mypackage.gcl:METHOD`), set by `find_method`; "" for
             ltray's own.
     """
@@ -200,7 +200,7 @@ class Method:
     stages: Callable[[Any, BuildContext], Sequence[Stage]]
     needs_network: bool = False
     distils: bool = False
-    frozen: Mapping[str, str] = field(default_factory=dict)
+    train: Mapping[str, str] = field(default_factory=dict)
     path: str = ""
 
     @property

@@ -26,7 +26,7 @@ from ltray.console import new_console
 from ltray.data.dataset import ImageData
 from ltray.data.pin import Pins
 from ltray.errors import RunFailed, UsageError, ray_failures, shown
-from ltray.experiment import OBJECTIVE, Experiment, complete_keys
+from ltray.experiment import OBJECTIVE, Experiment
 from ltray.files import writing
 from ltray.following import World
 from ltray.given_files import recorded_files
@@ -43,6 +43,7 @@ from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
 from ltray.results.paths import tensorboard_command
 from ltray.results.recorded_data import check_for
 from ltray.run_folder import RunFolder, checkpoint_of, start_setting
+from ltray.setting_names import complete_keys
 from ltray.settings import parse_assignments
 from ltray.space.search_settings import TrialResources
 

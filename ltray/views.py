@@ -28,7 +28,6 @@ from ltray.data.sources.registry import open_source
 from ltray.data.splits import Indices, cut
 from ltray.data.views import EpochPosition, ViewMaker
 from ltray.errors import UsageError
-from ltray.experiment import complete_keys
 from ltray.files import reason
 from ltray.long_tail import LongTail
 from ltray.methods.find import find_method
@@ -37,6 +36,7 @@ from ltray.parser import Parser
 from ltray.parts.backbones import new_backbone
 from ltray.parts.heads import new_classifier
 from ltray.printable import printable
+from ltray.setting_names import complete_keys
 from ltray.settings import parse_assignments
 from ltray.stage import BuildContext, Method, Patches, View
 

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from ltray.experiment import complete_keys
 from ltray.parser import Parser
+from ltray.setting_names import complete_keys
 from ltray.settings import parse_assignments
 from ltray.space.search_space import SearchSpace
 from tests.given import ROOT

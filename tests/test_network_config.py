@@ -29,13 +29,13 @@ def resolved(**settings: Any) -> dict[str, str]:
 
 
 def test_the_defaults_are_the_papers() -> None:
-    assert resolved() == dict(backbone="resnet50", weights="random", frozen="nothing")
-    assert resolved(dataset__image_size=32) == dict(backbone="resnet32", weights="random", frozen="nothing")
+    assert resolved() == dict(backbone="resnet50", weights="random", train="all", bottleneck=0)
+    assert resolved(dataset__image_size=32) == dict(backbone="resnet32", weights="random", train="all", bottleneck=0)
     places = dict(dataset__profile="places_lt")
-    assert resolved(**places) == dict(backbone="resnet152", weights="imagenet", frozen="nothing")
+    assert resolved(**places) == dict(backbone="resnet152", weights="imagenet", train="all", bottleneck=0)
     paco = resolved(**places, methods=["paco", "dlsa"])
-    assert paco == dict(backbone="resnet152", weights="imagenet", frozen="early_convolutions")
-    assert resolved(**places, weights="random", methods=["paco"])["frozen"] == "nothing"
+    assert paco == dict(backbone="resnet152", weights="imagenet", train="norms_and_last_block", bottleneck=0)
+    assert resolved(**places, weights="random", methods=["paco"])["train"] == "all"
     assert resolved(**places, backbone="resnext101_32x4d")["weights"] == "random"
 
 
@@ -46,8 +46,9 @@ def test_the_defaults_are_the_papers() -> None:
         (dict(backbone="vit_b_16", dataset__image_size=96), "needs images of 224 pixels"),
         (dict(backbone="resnet32", weights="imagenet"), "for torchvision's backbones"),
         (dict(backbone="resnext101_32x4d", weights="imagenet"), "no ImageNet weights"),
-        (dict(frozen="early_convolutions"), "would freeze random weights"),
-        (dict(weights="w.pt", frozen="early_convolution"), "Did you mean `early_convolutions`"),
+        (dict(train="norms_and_last_block"), "would freeze random weights"),
+        (dict(weights="w.pt", train="last_blocks"), "Did you mean `last_block`"),
+        (dict(weights="w.pt", train="norms", bottleneck=4), "`bottleneck` has no effect: it needs train=adaptformer"),
         (dict(methods=["crt"], start="somewhere", backbone="resnet50"), "`backbone` has no effect"),
         (dict(methods=["tau_norm"], start="somewhere", weights="imagenet"), "`weights` has no effect"),
         (dict(methods=["bcl"], start="somewhere"), "a run to continue has no effect"),
@@ -60,7 +61,7 @@ def test_what_cannot_work_together_is_refused(settings: dict[str, Any], message:
 
 def test_a_method_that_only_learns_from_its_start_builds_a_network() -> None:
     assert resolved(methods=["ride_distilled"], start="somewhere")["backbone"] == "resnet50"
-    assert resolved(methods=["crt"], start="somewhere") == dict(backbone="", weights="", frozen="")
+    assert resolved(methods=["crt"], start="somewhere") == dict(backbone="", weights="", train="", bottleneck=0)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +83,8 @@ def test_methods_refuse_pretrained_weights_that_they_would_undo() -> None:
     experiment = Experiment.from_settings(settings | {"methods": ["dscl"], "dscl.zero_start": True})
     with pytest.raises(UsageError, match="would undo pretrained weights"):
         experiment.planned_epochs(LongTail((20, 10)))
-    experiment = Experiment.from_settings(settings | {"methods": ["ride"], "frozen": "early_convolutions"})
-    with pytest.raises(UsageError, match="set `frozen` to nothing"):
+    experiment = Experiment.from_settings(settings | {"methods": ["ride"], "train": "norms_and_last_block"})
+    with pytest.raises(UsageError, match="set `train` to all"):
         experiment.planned_epochs(LongTail((20, 10)))
 
 
@@ -105,7 +106,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_weights_are_read_for_a_fresh_run_alone(weights: Path, tmp_path: Path) -> None:
     file, tail = tmp_path / "weights.pt", LongTail((4, 3))
     file.write_bytes(weights.read_bytes())
-    settings = {"methods": ["paco"], "backbone": "resnet50", "weights": str(file), "frozen": "early_convolutions"}
+    settings = {"methods": ["paco"], "backbone": "resnet50", "weights": str(file), "train": "norms_and_last_block"}
     experiment = contract.small_experiment(settings)
     published = torch.load(file, weights_only=True)["conv1.weight"]
     (stage,) = experiment.stages(tail)
@@ -127,7 +128,7 @@ def test_weights_are_read_once_and_frozen_parts_stay(weights: Path, tmp_path: Pa
     experiment = contract.small_experiment(
         TINY
         | {"methods": ["cross_entropy"], "cross_entropy.learning_rate": 0.01}
-        | {"backbone": "resnet50", "weights": str(file), "frozen": "early_convolutions"}
+        | {"backbone": "resnet50", "weights": str(file), "train": "norms_and_last_block"}
     )
     whole = contract.run(experiment, MemorySession())
     published = torch.load(file, weights_only=True)

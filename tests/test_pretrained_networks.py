@@ -103,8 +103,8 @@ def test_a_configuration_beside_the_file_goes_before_the_librarys(tmp_path: Path
             "saw ImageNet-1k's labels. Known: `lvd142m`",
         ),
         (dict(backbone="ltray.parts.resnet32:ResNet32", weights="imagenet"), "of another package: name a file"),
-        (dict(frozen="backbones"), "Did you mean `backbone`"),
-        (dict(backbone="timm/test_resnet", weights="random", frozen="backbone"), "would freeze random weights"),
+        (dict(train="heads"), "Did you mean `head`"),
+        (dict(backbone="timm/test_resnet", weights="random", train="head"), "would freeze random weights"),
     ],
 )
 def test_weights_that_nobody_publishes_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -131,10 +131,11 @@ def test_what_is_recorded_names_the_weights_their_digest_and_their_data() -> Non
     assert columns(record)["weights_sha256"] == record["sha256"] and described(record).startswith(record["name"])
     assert records([run, run]) == [{"backbone": LITE0["backbone"], "weights": FILE, **record}]
     assert experiment(weights="random").network.record() == {} == columns({})
-    lines = announced(experiment(frozen="backbone"), "classifier (2 tensors)", LongTail((3, 2)))
+    lines = announced(experiment(train="head"), "classifier (2 tensors)", LongTail((3, 2)))
     assert any("classifier (2 tensors)" in line for line in lines) and any("bicubic" in line for line in lines)
-    assert "frozen: backbone; 2,562 of 3,373,570 parameters are trained (0.1%)" in lines
-    assert not any("frozen" in line for line in announced(run, "", LongTail((3, 2))))
+    assert "train: head; 2,562 of 3,373,570 parameters are trained (0.1%)" in lines
+    everything = "train: all; 3,373,570 of 3,373,570 parameters are trained (100.0%)"
+    assert everything in announced(run, "", LongTail((3, 2)))
 
 
 def test_imagenet_lt_results_say_that_the_labels_were_seen() -> None:
@@ -212,7 +213,7 @@ def test_real_weights_freeze_and_go_on_from_a_checkpoint_without_their_file(tmp_
     file = tmp_path / "lite0.pth"
     file.write_bytes(Path(FILE).read_bytes())
     settings = TINY | {"methods": ["logit_adjustment"], "logit_adjustment.epochs": 2, "dataset.image_size": 32}
-    run = contract.small_experiment(settings | LITE0 | {"weights": str(file), "frozen": "backbone"})
+    run = contract.small_experiment(settings | LITE0 | {"weights": str(file), "train": "head"})
     session = contract.InterruptedSession(1)
     with pytest.raises(contract.Interrupted):
         contract.run(run, session)

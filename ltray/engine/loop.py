@@ -14,7 +14,7 @@ from ltray.engine.evaluation import evaluate
 from ltray.engine.optimizers import Optimization
 from ltray.engine.session import Run, Session
 from ltray.engine.single_values import refusing_single_values
-from ltray.engine.train_step import check_finite, derived_seed, seed_step, set_training_mode, train_step
+from ltray.engine.train_step import check_finite, derived_seed, seed_step, set_training_mode, train_step, trained_share
 from ltray.errors import UsageError
 from ltray.lr_schedule import learning_rate
 from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS, standard_error_key
@@ -135,6 +135,7 @@ def _train_epoch(
         "train/lr": rate,
         "train/images_per_second": loader.steps * batch.labels.shape[0] * world_size() / seconds,
         "train/seconds": seconds,
+        **trained_share(stage),
     }
 
 

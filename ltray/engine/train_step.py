@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ltray.distributed import rank, total
 from ltray.errors import chosen
+from ltray.parts.fine_tuning import Trained
 from ltray.recipe import PRECISIONS
 from ltray.stage import Batch, Stage
 
@@ -53,6 +54,30 @@ def set_training_mode(stage: Stage) -> None:
             module.requires_grad_(False)
         if getattr(module, "never_changed", False):
             module.eval().requires_grad_(False)
+        if isinstance(trained := getattr(module, "tuned", None), Trained):
+            _restrict(module, trained)
+
+
+def _restrict(module: nn.Module, trained: Trained) -> None:
+    """Freeze what of a module does not train, and leave its modules in evaluation mode."""
+    for name, parameter in module.named_parameters():
+        if name not in trained.parameters:
+            parameter.requires_grad_(False)
+    for name, inner in module.named_modules():
+        if name not in trained.modes:
+            inner.training = False
+
+
+def trained_parameters(stage: Stage) -> tuple[int, int]:
+    """Return how many parameters train, and how many there are, in a stage that `set_training_mode` has set."""
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in stage.parameters()]
+    return sum(size for size, moves in sizes if moves), sum(size for size, _ in sizes)
+
+
+def trained_share(stage: Stage) -> dict[str, float]:
+    """Return the metrics of `trained_parameters`."""
+    trained, every = trained_parameters(stage)
+    return {"train/parameters": trained, "train/parameters_share": trained / every}
 
 
 def seed_step(seed: int, stage: int, epoch: int, step: int) -> None:

@@ -115,5 +115,5 @@ METHOD = Method(
     paper="Cui et al., Generalized Parametric Contrastive Learning, TPAMI 2023 (arXiv:2209.12400)",
     knobs=GPaCoKnobs,
     stages=_stages,
-    frozen={"places_lt": "early_convolutions"},
+    train={"places_lt": "norms_and_last_block"},
 )

@@ -92,5 +92,5 @@ METHOD = Method(
     paper="Cui et al., Parametric Contrastive Learning, ICCV 2021 (arXiv:2107.12028)",
     knobs=PaCoKnobs,
     stages=_stages,
-    frozen={"places_lt": "early_convolutions"},
+    train={"places_lt": "norms_and_last_block"},
 )

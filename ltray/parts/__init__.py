@@ -1,14 +1,17 @@
 """The parts that two or more methods share.
 
+* `adapters`: AdaptFormer, adapters, LoRA and prompts.
 * `adjusted_classifiers`: classifiers with scale, shift or temperature.
 * `agreement`: MCC and NMI.
 * `backbones`: the families of backbones by the prefix of their names.
 * `batch_norm`: BatchNorm over all workers.
+* `blocks`: the blocks of a backbone.
 * `calibration`: reliability and ECE.
 * `contrast`: anchors and keys over all workers.
 * `corruption_error`: errors on corrupted images.
 * `dotted_backbones`: backbones of other packages.
 * `exact_search`: exact search of one parameter.
+* `fine_tuning`: which part of a pretrained backbone is trained.
 * `flows`: masked autoregressive flows.
 * `heads`: classifiers and projectors.
 * `key_queue`: queue of keys of MoCo, PaCo and DSCL.
@@ -19,7 +22,7 @@
 * `own_backbones`: the backbones with names of their own.
 * `pairs`: sums over the pairs of a batch.
 * `precision`: float32 under autocast.
-* `pretrained`: the weights that a backbone starts from, and freezing.
+* `pretrained`: the weights that a backbone starts from.
 * `published`: weights that a library publishes.
 * `queues`: a queue for each class.
 * `resnet32`: ResNet-32.
@@ -51,6 +54,10 @@ if TYPE_CHECKING:
     from ltray.parts.contrast import unit as unit
     from ltray.parts.exact_search import correct_range as correct_range
     from ltray.parts.exact_search import most_correct as most_correct
+    from ltray.parts.fine_tuning import TRAIN as TRAIN
+    from ltray.parts.fine_tuning import Trained as Trained
+    from ltray.parts.fine_tuning import default_size as default_size
+    from ltray.parts.fine_tuning import tune as tune
     from ltray.parts.flows import AutoregressiveFlow as AutoregressiveFlow
     from ltray.parts.flows import FlowBatchNorm as FlowBatchNorm
     from ltray.parts.heads import CosineClassifier as CosineClassifier
@@ -77,12 +84,10 @@ if TYPE_CHECKING:
     from ltray.parts.pairs import positive_similarity as positive_similarity
     from ltray.parts.pairs import supervised_contrast as supervised_contrast
     from ltray.parts.precision import full_precision as full_precision
-    from ltray.parts.pretrained import FROZEN as FROZEN
     from ltray.parts.pretrained import Origin as Origin
     from ltray.parts.pretrained import check_weights as check_weights
     from ltray.parts.pretrained import file_of as file_of
     from ltray.parts.pretrained import fitting as fitting
-    from ltray.parts.pretrained import freeze as freeze
     from ltray.parts.pretrained import has_imagenet_weights as has_imagenet_weights
     from ltray.parts.pretrained import load_weights as load_weights
     from ltray.parts.pretrained import origin_of as origin_of

@@ -1,19 +1,16 @@
 """The weights that a backbone starts from, where they come from, and the partial freezing that goes with them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from ltray.errors import UsageError, chosen, did_you_mean
+from ltray.errors import UsageError, did_you_mean
 from ltray.files import digest_of, read_json, reading
 from ltray.network import Backbone
 from ltray.parts.backbones import family_of
 from ltray.parts.published import InputSettings, Published
-from ltray.parts.torchvision_backbones import ResNet
 from ltray.parts.weight_files import read_tensors
 from ltray.parts.weight_layouts import Fit, fit
 from ltray.printable import printable
@@ -207,44 +204,3 @@ def fitting(backbone: Backbone, name: str, weights: str) -> Fit:
             f"({', '.join(found.unknown[:3])})."
         )
     return found
-
-
-def freeze(backbone: Backbone, what: str) -> None:
-    """Freeze a part of a backbone for the complete run.
-
-    Args:
-        backbone: Changed in place.
-        what: A key of `FROZEN`.
-
-    Raises:
-        UsageError: An unknown part, or a backbone without blocks.
-    """
-    chosen(what, FROZEN, "a part of a network to freeze (`frozen`)")(backbone)
-
-
-def _early_convolutions(backbone: Backbone) -> None:
-    if not isinstance(backbone, ResNet):
-        raise UsageError("`frozen` is 'early_convolutions', which is for torchvision's residual networks only.")
-    last = set(backbone.body.layer4[-1].modules())
-    for module in backbone.modules():
-        if isinstance(module, nn.Conv2d) and module not in last:
-            module.requires_grad_(False)
-            module.never_trained = True  # type: ignore[assignment]  # read by the engine
-
-
-def _backbone(backbone: Backbone) -> None:
-    backbone.requires_grad_(False)
-    backbone.never_changed = True  # type: ignore[assignment]  # read by the engine
-
-
-FROZEN: Mapping[str, Callable[[Backbone], None]] = {
-    "nothing": lambda backbone: None,
-    "early_convolutions": _early_convolutions,
-    "backbone": _backbone,
-}
-"""Functions that freeze a part of a backbone, by name.
-
-* `early_convolutions`: every convolution except those of the last block; BatchNorm's scales and shifts still train.
-  Source: PaCo's official code for a pretrained ResNet-152 on Places-LT.
-* `backbone`: all of it, BatchNorm's statistics too; what stands on it trains.
-"""

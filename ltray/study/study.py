@@ -10,11 +10,11 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ltray.errors import UsageError
-from ltray.experiment import DATASET
 from ltray.files import check_regular, reading
 from ltray.printable import encodable, printable
 from ltray.run_folder import RunFolder
 from ltray.run_settings import FILES
+from ltray.setting_names import DATASET
 from ltray.space.draws import FixedTrial, StudyTrial, given, lowest
 from ltray.space.rows import stated_keys
 from ltray.space.search_space import SearchSpace

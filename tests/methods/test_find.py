@@ -7,10 +7,11 @@ import pytest
 
 from ltray.engine.memory_session import MemorySession
 from ltray.errors import UsageError
-from ltray.experiment import METHOD_LIST, Experiment, complete_keys, restore
+from ltray.experiment import Experiment, restore
 from ltray.methods import METHODS
 from ltray.methods.__main__ import main as methods_command
 from ltray.methods.find import RESERVED, find_method, methods_by_name
+from ltray.setting_names import METHOD_LIST, complete_keys
 from ltray.settings import method_names
 from ltray.space.search_space import SearchSpace
 from ltray.space.space_file import KEYS

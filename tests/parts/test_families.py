@@ -14,7 +14,8 @@ from ltray.errors import UsageError
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.parts.backbones import FAMILIES, check_backbone, family_of, new_backbone
-from ltray.parts.pretrained import freeze, load_weights
+from ltray.parts.fine_tuning import tune
+from ltray.parts.pretrained import load_weights
 from ltray.parts.published import pretrained_on
 from ltray.testing import contract
 
@@ -181,7 +182,7 @@ def test_a_frozen_backbone_stays_in_evaluation_mode() -> None:
     (stage,) = contract.small_experiment({"methods": ["cross_entropy"], "backbone": "timm/test_efficientnet"}).stages(
         LongTail((3, 2))
     )
-    freeze(stage.network.backbone, "backbone")
+    tune(stage.network.backbone, "head", classes=2)
     set_training_mode(stage)
     assert not any(module.training for module in stage.network.backbone.modules())
     assert not any(parameter.requires_grad for parameter in stage.network.backbone.parameters())

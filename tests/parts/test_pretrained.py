@@ -10,7 +10,8 @@ from torchvision import models
 
 from ltray.errors import UsageError
 from ltray.parts.backbones import new_backbone
-from ltray.parts.pretrained import freeze, load_weights
+from ltray.parts.fine_tuning import tune
+from ltray.parts.pretrained import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +56,8 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
 
 def test_freezing_leaves_batch_norm_and_the_last_block() -> None:
     backbone = new_backbone("resnet50")
-    freeze(backbone, "early_convolutions")
-    trained = {name for name, parameter in backbone.named_parameters() if parameter.requires_grad}
+    tune(backbone, "norms_and_last_block", classes=10)
+    trained = backbone.tuned.parameters
     convolutions = {name for name, module in backbone.named_modules() if isinstance(module, nn.Conv2d)}
     last = {f"body.layer4.2.conv{index}.weight" for index in (1, 2, 3)}
     assert {name for name in trained if name.removesuffix(".weight") in convolutions} == last
@@ -64,14 +65,12 @@ def test_freezing_leaves_batch_norm_and_the_last_block() -> None:
     assert norms and all(f"{name}.weight" in trained and f"{name}.bias" in trained for name in norms)
 
 
-def test_freezing_nothing_changes_nothing_and_the_rest_is_refused() -> None:
+def test_training_all_changes_nothing_and_an_unknown_part_is_refused() -> None:
     backbone = new_backbone("resnet32")
-    freeze(backbone, "nothing")
+    tune(backbone, "all", classes=10)
     assert all(parameter.requires_grad for parameter in backbone.parameters())
-    with pytest.raises(UsageError, match="residual networks only"):
-        freeze(backbone, "early_convolutions")
-    with pytest.raises(UsageError, match="Did you mean `nothing`"):
-        freeze(backbone, "noting")
+    with pytest.raises(UsageError, match="Did you mean `head`"):
+        tune(backbone, "heads", classes=10)
 
 
 class Code:

@@ -81,8 +81,8 @@ def expert_backbone(backbone: Backbone, experts: int, *, narrow: bool) -> Expert
     Raises:
         UsageError: A backbone of another kind, or one with frozen parts.
     """
-    if any(getattr(module, f"never_{how}", False) for module in backbone.modules() for how in ("trained", "changed")):
-        raise UsageError("Experts replace the last two stages of a backbone by new ones: set `frozen` to nothing.")
+    if getattr(backbone, "tuned", None) is not None:
+        raise UsageError("Experts replace the last two stages of a backbone by new ones: set `train` to all.")
     share = SHARE if narrow else 1.0
     if isinstance(backbone, ResNet32):
         stem = nn.Sequential(backbone.conv1, backbone.bn1, nn.ReLU(), backbone.layer1)
