@@ -11,9 +11,11 @@ from PIL import Image
 
 from ltray.convert import main
 from ltray.data.beton.left_out import left_out_before
+from ltray.data.beton.ownership import Ownership
 from ltray.data.beton.store import folder_of
 from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
+from ltray.data.draft_definition import _of_another_conversion, draft
 from ltray.errors import UsageError
 
 pytestmark = pytest.mark.ffcv
@@ -58,6 +60,8 @@ def test_ones_own_folder_in_one_line(folder: Path, capsys: pytest.CaptureFixture
     assert main([str(file)]) == 0
     assert "already converted" in capsys.readouterr().out
     check_left_out_at_any_size(definition)
+    assert file == Path.cwd() / "my-pets.yaml"
+    check_another_size_replaces_only_a_file_without_edits(folder, file)
     own = file.read_text().replace("flip: true", "flip: false") + "# mine\n"
     file.write_text(own)
     assert main([str(folder), "--on-error", "skip"]) == 0
@@ -66,6 +70,21 @@ def test_ones_own_folder_in_one_line(folder: Path, capsys: pytest.CaptureFixture
     file.unlink()
     assert main([str(folder), "--on-error", "skip"]) == 0
     assert "flip: true" in file.read_text()
+
+
+def check_another_size_replaces_only_a_file_without_edits(folder: Path, file: Path) -> None:
+    """The file in the current folder is that of the last conversion, unless it was edited for another one."""
+    definition = draft(folder, {"image_size": 48})
+    other = folder_of(definition.definition)
+    other.mkdir(parents=True)
+    Ownership.claim(other, definition.definition, ["train.beton"])
+    assert _of_another_conversion(file, other)
+    assert not _of_another_conversion(file, Path(DatasetDefinition.read(file).store))
+    plain = file.read_text()
+    file.write_text(plain + "# mine\n")
+    with pytest.raises(UsageError, match="has your edits and is of another conversion of these images"):
+        _of_another_conversion(file, other)
+    file.write_text(plain)
 
 
 def check_left_out_at_any_size(definition: DatasetDefinition) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ltray.data.beton.manifest import Sidecar
-from ltray.data.beton.ownership import Ownership
+from ltray.data.beton.ownership import MARK, Ownership
 from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals
 from ltray.data.sources.forms import LISTS, find_form
@@ -23,7 +23,7 @@ from ltray.data.sources.lists import reference_counts
 from ltray.data.sources.registry import open_source
 from ltray.data.splits import cut
 from ltray.errors import UsageError
-from ltray.files import atomic_write
+from ltray.files import atomic_write, is_there
 from ltray.printable import printable
 from ltray.settings import plain
 
@@ -74,6 +74,11 @@ def draft(given: Path, settings: Mapping[str, Any]) -> Draft:
         DatasetDefinition.check_name(key)
         if key in KNOWN:
             raise UsageError(f"`{key}` has no effect with a folder of images; write it into a data-set file.")
+    if settings.get("source", "folder") != "folder" and "train_list" not in settings:
+        raise UsageError(
+            "`source` has no effect with a folder of images, except `source=folder`, which ignores tables in it; write "
+            "another source into a data-set file."
+        )
     settings = {key: _from_here(given, value) if key in LISTS else value for key, value in settings.items()}
     form = find_form(given, settings)
     name = given.resolve().name
@@ -162,11 +167,28 @@ def write(draft: Draft, sidecars: Mapping[str, Sidecar], settings: Mapping[str, 
     folder = sidecars["train"].beton.parent
     own = Ownership.of(folder)
     for file in (draft.file, folder / draft.file.name):  # earlier versions wrote it next to the .beton files
-        if own.was_edited(file):
+        if own.was_edited(file) and not _of_another_conversion(file, folder):
             return file, False
     atomic_write(draft.file, "\n".join([*_heading(draft.given, final, sidecars), *_lines(fields)]) + "\n")
     own.wrote(draft.file)
     return draft.file, True
+
+
+def _of_another_conversion(file: Path, folder: Path) -> bool:
+    """Return whether a data-set file is that of a conversion in another folder, such as another size, without edits.
+
+    Raises:
+        UsageError: It is, with edits.
+    """
+    store = Path(DatasetDefinition.read(file).store)
+    if not store.is_absolute() or store.resolve() == folder.resolve():
+        return False
+    if is_there(store / MARK) and not Ownership.of(store).was_edited(file):
+        return True
+    raise UsageError(
+        f"{printable(file)}: has your edits and is of another conversion of these images, {printable(store)}; move it, "
+        "then run the same command again."
+    )
 
 
 def _heading(given: Path, definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> list[str]:

@@ -38,6 +38,7 @@ def convert(folder: Path, output: Path) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        cwd=folder.parent,  # the data-set file is written there
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
 
