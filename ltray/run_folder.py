@@ -145,6 +145,11 @@ class RunFolder:
         return self.path / "importance.csv"
 
     @property
+    def verdict_file(self) -> Path:
+        """Which of several methods is best, of a search over methods."""
+        return self.path / "verdict.json"
+
+    @property
     def finalists_table(self) -> Path:
         """The finalists of a search, a row each; a `.csv` with the same name is written too."""
         return self.path / "finalists.parquet"

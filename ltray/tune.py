@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from rich.console import Console
 
 from ltray.arguments import check_writable, name_or_path, path_argument, path_value, settings_value
@@ -26,6 +27,7 @@ from ltray.provenance import environment
 from ltray.results.claimed import check_output
 from ltray.results.finalists import check_asked
 from ltray.results.loaded_run import LoadedRun, load
+from ltray.results.next_steps import COMMAND
 from ltray.results.recorded_data import check_for
 from ltray.results.run_record import SEEDS
 from ltray.run_folder import RunFolder, start_setting
@@ -39,7 +41,7 @@ from ltray.study.trial_plan import TrialPlan
 from ltray.study.warm_start import Earlier, earlier_searches
 
 # What a continued search may change: more trials, other resources, finalists.
-MAY_DIFFER = ("trials", "trial", "finalists")
+MAY_DIFFER = ("trials", "trial", "finalists", COMMAND)
 
 
 def main(words: list[str]) -> int:
@@ -163,7 +165,26 @@ def _run(
             join_cluster(space, limit)  # it may raise, which must not leave a folder, or other resources in one
         stack.enter_context(RunFolder(folder).held())
         pins = Pins({one.definition: one.pin for one in opened})
-        return _search(space, data, folder, console, plan=plan, pins=pins, budget=limit, may_exit=may_exit), folder
+        command = _command(name, given, start=start, output=output)
+        how: dict[str, Any] = {"plan": plan, "pins": pins, "budget": limit, "may_exit": may_exit, "command": command}
+        return _search(space, data, folder, console, **how), folder
+
+
+def _command(
+    name: str | PathLike[str],
+    given: Mapping[str, Any],
+    *,
+    start: str | PathLike[str] | None,
+    output: str | PathLike[str] | None,
+) -> list[str]:
+    """Return the words of the command that began the search, without its budget, for what to do next."""
+    words = [*called("tune").split(), str(name)]
+    for key, value in given.items():
+        structured = isinstance(value, list | tuple | dict)
+        text = yaml.safe_dump(plain(value), default_flow_style=True, width=10_000).strip() if structured else str(value)
+        words.append(f"{key}={text}")
+    words += ["--from", str(start)] if start else []
+    return words + (["--output", str(output)] if output is not None else [])
 
 
 def _opened(space: SearchSpace, console: Console, device: torch.device, *, folder: Path, dry: bool) -> list[ImageData]:
@@ -228,6 +249,7 @@ def _search(
     pins: Pins,
     budget: Budget | None,
     may_exit: bool,
+    command: list[str],
 ) -> int:
     config = {
         **space.as_dict(),
@@ -239,6 +261,8 @@ def _search(
     }
     if space.trial.seeds > 1:  # folders of one seed a trial may be older than this setting
         config[SEEDS] = space.trial.seeds
+    if len(space.alternatives) > 1:
+        config[COMMAND] = command
     config |= recorded_files(config["settings"])
     stamps = environment(data_digest=data.digest, protocol=space.base.dataset.protocol)
     if RunFolder(folder).config() is None and (weights := records(space.experiments())):

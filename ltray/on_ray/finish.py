@@ -26,6 +26,7 @@ from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
 from ltray.results.paths import dashboard_command, tensorboard_command
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import BEST_SHOWN, history, render, trial_table, write_table
+from ltray.results.verdict import print_verdict, write_verdict
 from ltray.run_folder import RunFolder, trial_name
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import TrialProgress
@@ -56,6 +57,8 @@ def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: 
         console.print(f"interrupted; run the same command again to continue in {folder}")
         return INTERRUPTED
     record = RunRecord.read(folder)
+    if verdict := write_verdict(record):
+        print_verdict(verdict, console)
     claims = claims_of(record)
     if claims:
         console.print(claim_table(claims))
@@ -89,7 +92,9 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
         console.print(render(table, space.headings(), selection=selection, most=most, objective=space.base.objective))
         if space.dimensions:
             print_importance(table, space, folder, console)
-    write_report([RunRecord.read(folder)], run.report_file)
+    record = RunRecord.read(folder)
+    write_verdict(record)
+    write_report([record], run.report_file)
     return leader(study) is not None
 
 

@@ -34,6 +34,7 @@ def of_run(record: RunRecord) -> list[str]:
     parts = [
         f'<p class="soft">{escape(summary.headline(record))}</p>',
         tiles(summary.key_figures(record)),
+        summary.which_method(record),
         summary.finalists(record),
         findings.front(record),
         summary.claims(record),

@@ -12,6 +12,7 @@ from ltray.report.page import grid, key, paragraph, section, table
 from ltray.results.finalist_table import against, meanings, methods_of, name_of, selected_on, shift_of, spread
 from ltray.results.ledger import LOOK, describe_look
 from ltray.results.run_record import RunRecord
+from ltray.results.verdict import shown_rows, verdict_of
 
 
 def headline(record: RunRecord) -> str:
@@ -42,6 +43,18 @@ def key_figures(record: RunRecord) -> list[tuple[str, str]]:
         shown = shown_accuracies(record.evaluation["metrics"], "test", record.objectives[0])
         found += [(f"{percent(value)} %", f"test {name}") for name, value in shown.items()]
     return found
+
+
+def which_method(record: RunRecord) -> str:
+    """Return the answer of a search over several methods: a table of the methods, sentences and commands."""
+    verdict = verdict_of(record)
+    if verdict is None:
+        return ""
+    rows = shown_rows(verdict)
+    shown = table([name or "verdict" for name in rows[0]], [list(row.values()) for row in rows], words=(0, 3, 5))
+    words = [paragraph(sentence) for sentence in verdict.sentences]
+    steps = [paragraph(f"Next: {s.why}" + (f": {s.command}" if s.command else ""), "soft") for s in verdict.steps]
+    return section("Which method", *words, shown, *steps)
 
 
 def overview_row(record: RunRecord) -> list[str]:

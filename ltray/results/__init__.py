@@ -11,8 +11,10 @@
 * `intervals`: confidence intervals.
 * `ledger`: the looks at the test images.
 * `loaded_run`: `ltray.load`.
+* `method_verdict`: which of several methods is best.
 * `moderated_spreads`: variances by empirical Bayes.
 * `multiple_comparisons`: simultaneous comparisons.
+* `next_steps`: what to do after a search over methods.
 * `paths`: paths in shell commands.
 * `predictions`: logits on a split.
 * `range_edges`: best values at the end of a range.
@@ -20,6 +22,8 @@
 * `run_record`: the content of a run folder.
 * `tables`: the tables of a search.
 * `tau_curve`: accuracy over τ.
+* `verdict`: `verdict.json`.
+* `verdict_words`: the verdict on methods in sentences.
 """
 
 from typing import TYPE_CHECKING

@@ -1,0 +1,104 @@
+"""The verdict on methods in sentences, for readers without knowledge of statistics."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ltray.metrics import METRICS
+from ltray.results.method_verdict import BEHIND, BEST, NONE, ONE_RUN, ONLY, TIED, UNKNOWN, Judgement, Rival
+
+LEAST_SAVED = 1.5
+"""How much longer the leader must have trained than a method that ties with it for the cost to be mentioned."""
+
+
+def sentences(judgement: Judgement, *, metric: str, runs: int, compared: str, hours: Mapping[str, float]) -> list[str]:
+    """Return the answer, what it rests on, and what cannot be said.
+
+    Args:
+        judgement: The comparison.
+        metric: What was compared, such as "val/acc_all".
+        runs: Runs of the leader.
+        compared: "new seeds" or "search".
+        hours: Training time of every method.
+    """
+    leader = judgement.leader
+    if judgement.answer == NONE or leader is None:
+        return ["No method finished with a result, so there is no answer."]
+    value = math.fsum(leader.values.values()) / len(leader.values)
+    split, _, name = metric.partition("/")
+    images = "test images" if split == "test" else "validation images"
+    result = f"{100 * value:.1f} % {METRICS[name].title.removesuffix(' all')} on {images}"
+    ties, behind = judgement.with_verdict(TIED), judgement.with_verdict(BEHIND)
+    unknown = judgement.with_verdict(UNKNOWN)
+    if judgement.answer == ONLY:
+        return [f"Only {leader.method} finished with a result ({result}): there is nothing to compare it with."]
+    if judgement.answer == BEST:
+        found = [f"Best method: {leader.method}, {result}."]
+    elif judgement.answer == ONE_RUN:
+        found = [f"No answer yet: {leader.method} has the highest value, {result}, but it may only have been lucky."]
+    else:
+        names = _listed([leader.method, *(rival.best.method for rival in ties)])
+        found = [f"Tie: {names} cannot be told apart. The highest value is that of {leader.method}, {result}."]
+        found += _tied(ties[0])
+        found += _cheaper(leader.method, ties, hours)
+    if unknown:
+        found.append(_one_run(leader.method, unknown))
+    if behind:
+        found.append(_ahead(leader.method, behind))
+    if runs > 1:
+        where = "new random numbers after the search" if compared == "new seeds" else "random numbers of the search"
+        found.append(f"Each compared setting was trained {runs} times, on {runs} different {where}.")
+    return found
+
+
+def _tied(rival: Rival) -> list[str]:
+    interval = _interval(rival)
+    return [
+        f"{rival.best.method} is {_points(abs(rival.lead))} {'behind' if rival.lead >= 0 else 'ahead'}, and a "
+        f"difference of this size can be chance{interval}."
+    ]
+
+
+def _interval(rival: Rival) -> str:
+    if math.isinf(rival.low):
+        return ""
+    return f" (95 % interval of the true lead: {100 * rival.low:+.1f} to {100 * rival.high:+.1f} points)"
+
+
+def _cheaper(leader: str, ties: Sequence[Rival], hours: Mapping[str, float]) -> list[str]:
+    names = [r.best.method for r in ties if 0 < hours.get(r.best.method, 0) * LEAST_SAVED <= hours.get(leader, 0)]
+    if not names:
+        return []
+    least = min(names, key=lambda name: (hours[name], name))
+    minutes = {name: f"{60 * hours[name]:.1f} minutes" for name in (least, leader)}
+    return [
+        f"Of these, the settings of {least} trained for {minutes[least]} together, those of {leader} for "
+        f"{minutes[leader]}."
+    ]
+
+
+def _one_run(leader: str, unknown: Sequence[Rival]) -> str:
+    nearest = unknown[0]
+    return (
+        f"{leader} is {_points(nearest.lead)} ahead of {nearest.best.method}, but there is only one run of each to "
+        "compare: the same training with other random numbers gives another value, and one run cannot tell by how much."
+    )
+
+
+def _ahead(leader: str, behind: Sequence[Rival]) -> str:
+    nearest = behind[0]
+    rest = _listed([rival.best.method for rival in behind[1:]])
+    words = (
+        f"{leader} is {_points(nearest.lead)} ahead of {nearest.best.method}; the true lead is at least "
+        f"{_points(nearest.least)}, with 95 % confidence, also when it is counted that the best of several was chosen"
+        f"{_interval(nearest)}."
+    )
+    return words + (f" Also behind: {rest}." if rest else "")
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f} points"
+
+
+def _listed(names: Sequence[str]) -> str:
+    quoted = [f"[{name}]" if ", " in name else name for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}" if quoted else ""
