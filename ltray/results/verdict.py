@@ -19,7 +19,6 @@ from ltray.results.verdict_words import sentences
 from ltray.run_folder import RunFolder
 from ltray.seal import write_sealed
 
-FORMAT = 1
 METHODS = "methods"
 
 
@@ -85,7 +84,6 @@ class Verdict:
         """Return what `verdict.json` contains."""
         leader = self.judgement.leader
         return {
-            "format": FORMAT,
             "answer": self.judgement.answer,
             "metric": self.metric,
             "protocol": self.protocol,
