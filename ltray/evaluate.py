@@ -21,6 +21,7 @@ from ltray.published.table import claim_table
 from ltray.results.classifier import best_device
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.intervals import mean_interval
+from ltray.results.label_shift import shifted_accuracies
 from ltray.results.ledger import describe_look, note_look, run_of
 from ltray.results.predictions import Predictions, TrainedModel
 from ltray.run_folder import checkpoint_of
@@ -83,7 +84,7 @@ def main(words: list[str]) -> int:
     if options.json:
         print(json.dumps(as_json(findings), indent=1))
     else:
-        _print(findings, new_console(), classes=options.classes)
+        _print(findings, new_console(), classes=options.classes, shift=options.shift)
     return DONE
 
 
@@ -107,6 +108,10 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "chosen": trained.chosen(),
         "test_look": findings.look,
         "classes": rows,
+        "label_shift": [
+            {"prior": one.name, "accuracy": one.accuracy, "standard_error": one.standard_error}
+            for one in shifted_accuracies(predictions.evaluation, counts)
+        ],
         "claims": [
             {"claim": one.claim.where, "all": one.claim.all, "difference": one.difference, "verdict": one.words}
             for one in findings.comparisons
@@ -114,7 +119,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _print(findings: Findings, console: Console, *, classes: bool) -> None:
+def _print(findings: Findings, console: Console, *, classes: bool, shift: bool) -> None:
     trained, predictions = findings.trained, findings.predictions
     dataset = trained.experiment.dataset
     methods = " + ".join(method.name for method in trained.experiment.methods)
@@ -140,6 +145,8 @@ def _print(findings: Findings, console: Console, *, classes: bool) -> None:
         print_line(console, f"test images, evaluated at the end of the run: {known}")
     if findings.comparisons:
         console.print(claim_table({"this model": findings.comparisons}))
+    if shift:
+        console.print(_shift_table(findings))
     if classes:
         console.print(_class_table(findings))
 
@@ -171,6 +178,19 @@ def _class_table(findings: Findings) -> Table:
     return shown
 
 
+def _shift_table(findings: Findings) -> Table:
+    predictions = findings.predictions
+    shown = Table(
+        title="accuracy if the classes had other shares (label shift)",
+        caption="forward50: the most frequent training class is 50 times as frequent as the rarest; backward: reversed",
+    )
+    for heading in ("class prior", "accuracy, %", "standard error"):
+        shown.add_column(heading, justify="left" if heading == "class prior" else "right")
+    for one in shifted_accuracies(predictions.evaluation, predictions.tail.counts):
+        shown.add_row(one.name, f"{100 * one.accuracy:.1f}", f"± {100 * one.standard_error:.1f}")
+    return shown
+
+
 def _note(checkpoint: Path) -> int:
     """Note one more look at the test images in the ledger of the checkpoint's run; return its number."""
     run_folder, own = run_of(checkpoint), checkpoint.resolve()
@@ -189,6 +209,11 @@ def new_parser() -> Parser:
     )
     parser.add_argument(
         "--test", action="store_true", help="use the test images; each look at them is counted in the run folder"
+    )
+    parser.add_argument(
+        "--shift",
+        action="store_true",
+        help="print the accuracy under the forward and backward long-tailed class priors, imbalance factors 50 to 2",
     )
     parser.add_argument("--classes", action="store_true", help="print the accuracy of each class")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")

@@ -57,3 +57,12 @@ def test_people_read_measures_classes_and_the_runs_own_test_figures(finished_run
 def test_a_folder_without_a_checkpoint_is_a_users_mistake(tmp_path):
     with pytest.raises(UsageError, match="holds no checkpoint"):
         main([str(tmp_path)])
+
+
+def test_accuracy_under_shifted_class_priors_is_printed(finished_run, capsys):
+    found = as_json(finished_run, capsys)
+    by_prior = {row["prior"]: row["accuracy"] for row in found["label_shift"]}
+    assert by_prior["uniform"] == pytest.approx(found["metrics"]["val/balanced_accuracy"])
+    assert main([str(finished_run), "--shift"]) == 0
+    printed = capsys.readouterr().out
+    assert "forward50" in printed and f"{100 * by_prior['backward50']:.1f}" in printed

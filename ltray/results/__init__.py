@@ -9,6 +9,7 @@
 * `importance`: hyperparameter importance.
 * `importance_table`: importance and ranges as a table.
 * `intervals`: confidence intervals.
+* `label_shift`: accuracy under other class priors.
 * `ledger`: the looks at the test images.
 * `loaded_run`: `ltray.load`.
 * `method_verdict`: which of several methods is best.
