@@ -252,9 +252,7 @@ class RunFolder:
             content = yaml.safe_load(text)
         if not isinstance(content, dict):
             raise UsageError(f"{printable(path)}: has no `key: value` settings. {FOREIGN}")
-        if isinstance(content.get("settings"), dict):
-            content["settings"] = present_settings(content["settings"])
-        return content
+        return content | _present(content)
 
     def environment(self) -> dict[str, Any] | None:
         """Return the content of `env.json`, or None.
@@ -321,6 +319,18 @@ class RunFolder:
 def start_setting(run: Path | None) -> dict[str, str]:
     """Return the setting of `--from RUN`: the run's checkpoint; nothing where no run is named."""
     return {"start": str(checkpoint_of(run).resolve())} if run else {}
+
+
+def _present(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of a configuration that hold settings: the run's, each alternative's, each row's."""
+    found: dict[str, Any] = {}
+    if isinstance(content.get("settings"), dict):
+        found["settings"] = present_settings(content["settings"])
+    if isinstance(content.get("alternatives"), dict):
+        found["alternatives"] = {name: present_settings(own) for name, own in content["alternatives"].items()}
+    if isinstance(content.get("rows"), list):
+        found["rows"] = [present_settings(row) for row in content["rows"]]
+    return found
 
 
 def _difference(before: Any, after: Any, key: str) -> str:

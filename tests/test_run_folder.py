@@ -37,6 +37,24 @@ def test_a_folder_in_use_is_refused_and_a_killed_process_lets_it_go(tmp_path):
             assert f"process {os.getpid()} " in (folder / ".lock").read_text()
 
 
+def test_a_folder_with_former_names_of_settings_continues(tmp_path):
+    before = {
+        "settings": {"frozen": "backbone"},
+        "alternatives": {"bcl": {"frozen": ""}},
+        "rows": [{"frozen": "nothing"}],
+    }
+    now = {
+        "settings": {"train": "head", "bottleneck": 0},
+        "alternatives": {"bcl": {"train": "", "bottleneck": 0}},
+        "rows": [{"train": "all", "bottleneck": 0}],
+    }
+    folder = RunFolder(tmp_path / "run")
+    assert not folder.claim(before, {}, may_differ=())
+    assert folder.claim(now, {}, may_differ=())
+    with pytest.raises(UsageError, match="`train` is .* there"):
+        folder.claim(now | {"alternatives": {"bcl": {"train": "head", "bottleneck": 0}}}, {}, may_differ=())
+
+
 def test_a_child_process_does_not_keep_the_folder(tmp_path):
     with RunFolder(tmp_path).held():
         child = os.fork()
