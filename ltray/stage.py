@@ -99,6 +99,8 @@ class Stage(nn.Module):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
+        if recipe.optimizer != Recipe.optimizer:  # a stage that declares one keeps it until the recipe names another
+            self.optimizer = recipe.optimizer
 
     def forward(self, batch: Batch) -> Losses:
         """Return the loss terms of a batch; called in training mode, once per step."""

@@ -121,7 +121,9 @@ def _train_epoch(
         rate = learning_rate(recipe, epoch=epoch, step=step, steps=loader.steps)
         seed_step(run.seed, *at, step)
         with refusing_single_values(stage) if len(batch.labels) == 1 else nullcontext():
-            terms = train_step(model, batch, optimization.optimizer, rate=rate, precision=recipe.precision)
+            terms = train_step(
+                model, batch, optimization.optimizer, rate=rate, precision=recipe.precision, clip=recipe.clip_norm
+            )
         if optimization.average:
             optimization.average.update(epoch * loader.steps + step)
         for name, value in terms.items():

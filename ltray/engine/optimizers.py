@@ -16,7 +16,7 @@ from ltray.stage import Stage
 
 
 def sgd(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
-    """Build SGD with momentum, which every method here uses."""
+    """Build SGD with momentum, which every paper here uses."""
     return torch.optim.SGD(
         groups,
         lr=recipe.learning_rate,
@@ -26,7 +26,30 @@ def sgd(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
     )
 
 
-OPTIMIZERS: Mapping[str, Callable[[list[dict[str, Any]], Recipe], Optimizer]] = {"sgd": sgd}
+def adam(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
+    """Build Adam; weight decay is added to the gradient."""
+    return torch.optim.Adam(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def adamw(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
+    """Build AdamW; weight decay, times the learning rate, is subtracted from the weights."""
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def lamb(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
+    """Build timm's LAMB, with its own limit of the gradients' norm off: `clip_norm` is the recipe's."""
+    from timm.optim import Lamb
+
+    built: Optimizer = Lamb(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, max_grad_norm=None)
+    return built
+
+
+OPTIMIZERS: Mapping[str, Callable[[list[dict[str, Any]], Recipe], Optimizer]] = {
+    "sgd": sgd,
+    "adamw": adamw,
+    "adam": adam,
+    "lamb": lamb,
+}
 """Builders of an optimizer from parameter groups and a recipe, by the name in `Stage.optimizer`."""
 
 
@@ -39,7 +62,18 @@ def new_optimizer(stage: Stage) -> Optimizer | None:
     if stage.recipe.epochs == 0:
         return None
     build = chosen(stage.optimizer, OPTIMIZERS, f"an optimizer (`optimizer` of {type(stage).__name__})")
-    return build(stage.parameter_groups(), stage.recipe)
+    groups = stage.parameter_groups()
+    if not stage.recipe.decay_norms:
+        groups = [part for group in groups for part in _without_decay_of_vectors(group)]
+    return build(groups, stage.recipe)
+
+
+def _without_decay_of_vectors(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a group in two, of which the second, norms and biases, has no weight decay; no empty one."""
+    parameters = list(group["params"])
+    matrices = group | {"params": [parameter for parameter in parameters if parameter.dim() > 1]}
+    vectors = group | {"params": [parameter for parameter in parameters if parameter.dim() <= 1], "weight_decay": 0.0}
+    return [part for part in (matrices, vectors) if part["params"]]
 
 
 def _load(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:

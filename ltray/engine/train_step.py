@@ -18,7 +18,7 @@ class NotFinite(ArithmeticError):
 
 
 def train_step(
-    model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer, *, rate: float, precision: str
+    model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer, *, rate: float, precision: str, clip: float = 0.0
 ) -> Mapping[str, Tensor]:
     """Make one step of the optimizer.
 
@@ -28,6 +28,7 @@ def train_step(
         optimizer: Of the stage's parameter groups.
         rate: The step's learning rate, before a group's `lr_scale`.
         precision: A name of `PRECISIONS`: the arithmetic of the forward pass.
+        clip: Largest norm of all gradients together, over all workers; 0: no limit.
 
     Returns:
         The loss terms by name, scalars, of this worker's part.
@@ -40,6 +41,8 @@ def train_step(
     with torch.autocast(batch.labels.device.type, dtype=dtype if low else None, enabled=low):
         terms: Mapping[str, Tensor] = model(batch)
     torch.stack([value.float() if low else value for value in terms.values()]).sum().backward()  # type: ignore[no-untyped-call]
+    if clip:
+        nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip)
     optimizer.step()
     return terms
 

@@ -9,6 +9,7 @@ from ltray.engine.train_step import set_training_mode, train_step
 from ltray.errors import UsageError
 from ltray.recipe import Recipe
 from ltray.stage import Batch, Stage
+from ltray.testing import contract
 
 
 class OneWeight(Stage):
@@ -42,7 +43,8 @@ def test_every_optimizer_moves_the_weights_against_the_gradient(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("sdg", "Did you mean `sgd`"), ("lars", "Known: `sgd`"), ("", "Known: `sgd`")]
+    ("name", "hint"),
+    [("sdg", "Did you mean `sgd`"), ("lars", "Known: `adam`, `adamw`, `lamb`, `sgd`"), ("", "Known: .*`sgd`")],
 )
 def test_an_unknown_optimizer_is_refused(name, hint):
     stage = stage_of()
@@ -73,3 +75,34 @@ def test_a_loaded_optimizer_has_the_memory_of_the_old_and_the_settings_of_the_ne
 def test_a_stage_without_epochs_has_neither_optimizer_nor_average():
     idle = Optimization.of(stage_of(epochs=0, warmup_epochs=0, average_decay=0.9))
     assert (idle.optimizer, idle.average, idle.state(nn.Module())) == (None, None, ({}, {}))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_recipe_names_the_optimizer_and_it_is_exact_under_resume(name):
+    knobs = {"optimizer": name, "decay_norms": False, "clip_norm": 0.5, "learning_rate": 0.01, "epochs": 2}
+    settings = {f"cross_entropy.{key}": value for key, value in knobs.items()} | {"cross_entropy.batch_size": 32}
+    experiment = contract.small_experiment({"methods": ["cross_entropy"], "cross_entropy.warmup_epochs": 0} | settings)
+    stage, _ = contract.first_batch(experiment, 0)
+    built = new_optimizer(stage)
+    assert type(built).__name__.lower() == name
+    decays = {(p.dim() > 1, group["weight_decay"]) for group in built.param_groups for p in group["params"]}
+    assert decays == {(True, stage.recipe.weight_decay), (False, 0.0)}
+    assert set(Recipe.specs()["optimizer"].choices) == set(OPTIMIZERS)
+    assert contract.check_resume(experiment) == 1
+
+
+def test_gradients_above_the_limit_are_scaled_to_it():
+    stage = stage_of()
+    optimizer = torch.optim.SGD(stage.parameters(), lr=0.1)
+    nothing = Batch({}, torch.zeros(1), torch.zeros(1))
+    train_step(stage, nothing, optimizer, rate=0.1, precision="float32", clip=2.0)
+    assert stage.weight.item() == pytest.approx(0.8, abs=1e-6)  # the gradient is 3
+    train_step(stage, nothing, optimizer, rate=0.1, precision="float32", clip=4.0)
+    assert stage.weight.item() == pytest.approx(0.5, abs=1e-6)
+
+
+def test_settings_of_another_optimizer_have_no_effect():
+    with pytest.raises(UsageError, match="`momentum` has no effect.*optimizer"):
+        Recipe.resolve("default", {"optimizer": "adamw", "momentum": 0.5})
+    with pytest.raises(UsageError, match="`decay_norms` has no effect"):
+        Recipe.resolve("default", {"weight_decay": 0.0, "decay_norms": False})
