@@ -16,6 +16,7 @@ A method of several files is a package; its name here must stay the package's, s
 * `las`: LAS.
 * `ldam`: LDAM-DRW.
 * `logit_adjustment`: logit adjustment.
+* `los`: LOS.
 * `lws`: LWS.
 * `__main__`: the command `ltray methods`.
 * `mixup`: mixup.
@@ -41,6 +42,7 @@ from ltray.methods import (
     las,
     ldam,
     logit_adjustment,
+    los,
     lws,
     mixup,
     moco,
@@ -78,6 +80,7 @@ METHODS: dict[str, Method] = {
     "crt": crt.METHOD,
     "lws": lws.METHOD,
     "las": las.METHOD,
+    "los": los.METHOD,
     "tau_norm": tau_norm.METHOD,
     "post_hoc_adjustment": post_hoc_adjustment.METHOD,
     "temperature": temperature.METHOD,

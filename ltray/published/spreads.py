@@ -15,7 +15,7 @@ FAMILIES = {
     ),
     "contrastive methods": ("rescom", "bcl", "paco", "gpaco", "dscl", "supcon", "moco", "multi_task"),
     "several experts": ("ride", "ride_distilled"),
-    "second stages": ("crt", "lws", "las", "tau_norm", "post_hoc_adjustment", "temperature", "dlsa"),
+    "second stages": ("crt", "lws", "las", "los", "tau_norm", "post_hoc_adjustment", "temperature", "dlsa"),
 }
 """Methods whose runs are assumed to have the same spread."""
 TEST_IMAGES = {

@@ -2,7 +2,7 @@
 
 * `linear_classifier`: a new linear classifier.
 * `post_hoc`: stages without training.
-* `second_stage`: what cRT, LWS and LAS share.
+* `second_stage`: what cRT, LWS, LAS and LOS share.
 """
 
 from typing import TYPE_CHECKING
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ltray.stages.post_hoc import ROWS as ROWS
     from ltray.stages.post_hoc import PostHoc as PostHoc
     from ltray.stages.post_hoc import PostHocKnobs as PostHocKnobs
+    from ltray.stages.second_stage import FrozenBackboneKnobs as FrozenBackboneKnobs
+    from ltray.stages.second_stage import FrozenBackboneStage as FrozenBackboneStage
     from ltray.stages.second_stage import SecondStage as SecondStage
     from ltray.stages.second_stage import SecondStageKnobs as SecondStageKnobs
 else:

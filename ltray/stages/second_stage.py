@@ -1,4 +1,4 @@
-"""Re-training of a classifier on a frozen backbone, which cRT, LWS and LAS share."""
+"""Re-training of a classifier on a frozen backbone, which cRT, LWS, LAS and LOS share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ FEATURES = ("shifting", "fixed", "cached")
 
 
 @dataclass(frozen=True)
-class SecondStageKnobs(Recipe):
-    """The second stage of Kang et al., Decoupling Representation and Classifier, ICLR 2020."""
+class FrozenBackboneKnobs(Recipe):
+    """A recipe, and the features that the classifier is trained on."""
 
     epochs: int = Recipe.redeclared("epochs", 10)
     warmup_epochs: int = Recipe.redeclared("warmup_epochs", 0)
@@ -32,6 +32,12 @@ class SecondStageKnobs(Recipe):
         "cached: of plain images, computed once, so that a trial takes seconds",
         choices=FEATURES,
     )
+
+
+@dataclass(frozen=True)
+class SecondStageKnobs(FrozenBackboneKnobs):
+    """The second stage of Kang et al., Decoupling Representation and Classifier, ICLR 2020."""
+
     class_run: int = knob(4, "", "consecutive images from each drawn class", low=1, high=64, tried=(4,))
     long_epoch: bool = knob(False, "", "whether an epoch has n_max·K draws (MiSLAS) instead of N (cRT, LWS)")
 
@@ -46,8 +52,8 @@ class SecondStageKnobs(Recipe):
     }
 
 
-class SecondStage(Stage):
-    """A classifier on the frozen backbone of the preceding network; classes are drawn with equal probability.
+class FrozenBackboneStage(Stage):
+    """A classifier on the frozen backbone of the preceding network.
 
     Args:
         knobs: How it trains.
@@ -55,14 +61,10 @@ class SecondStage(Stage):
         classifier: Maps features (B, d) to scores (B, K).
     """
 
-    sampling = "class_aware"
-
-    def __init__(self, knobs: SecondStageKnobs, context: BuildContext, classifier: nn.Module) -> None:
+    def __init__(self, knobs: FrozenBackboneKnobs, context: BuildContext, classifier: nn.Module) -> None:
         super().__init__(knobs)
         self.network = Network(context.continued().backbone, classifier)
         self.features = knobs.features
-        self.class_run = knobs.class_run
-        self.long_epoch = knobs.long_epoch
         if knobs.features == "cached":
             self.source = "features"
             self.views = (View("features"),)
@@ -80,6 +82,23 @@ class SecondStage(Stage):
     def feature_network(self) -> nn.Module:
         """Return the frozen backbone."""
         return self.network.backbone
+
+
+class SecondStage(FrozenBackboneStage):
+    """A classifier on a frozen backbone; classes are drawn with equal probability.
+
+    Args:
+        knobs: How it trains.
+        context: `start` is the network to continue from.
+        classifier: Maps features (B, d) to scores (B, K).
+    """
+
+    sampling = "class_aware"
+
+    def __init__(self, knobs: SecondStageKnobs, context: BuildContext, classifier: nn.Module) -> None:
+        super().__init__(knobs, context, classifier)
+        self.class_run = knobs.class_run
+        self.long_epoch = knobs.long_epoch
 
 
 @torch.no_grad()

@@ -120,6 +120,7 @@ OFFICIAL = {
     "mislas_stage1_cifar200": ("decoupled", "mixup", "cifar100_lt", 0),
     "ldam_cifar200": ("decoupled", "ldam", "cifar100_lt", 0),
     "dlsa_flow": ("decoupled", "dlsa", "cifar100_lt", 0),
+    "los_stage2_20": ("foundation", "los", "cifar100_lt", 0),
     "ride_cifar": ("decoupled", "ride", "cifar100_lt", 0),
     "ride_imagenet": ("decoupled", "ride", "imagenet_lt", 0),
 }
