@@ -15,6 +15,7 @@ A method of several files is a package; its name here must stay the package's, s
 * `gpaco`: GPaCo.
 * `las`: LAS.
 * `ldam`: LDAM-DRW.
+* `linear_probe`: linear probe.
 * `logit_adjustment`: logit adjustment.
 * `los`: LOS.
 * `lws`: LWS.
@@ -22,8 +23,10 @@ A method of several files is a package; its name here must stay the package's, s
 * `mixup`: mixup.
 * `moco`: MoCo.
 * `multi_task`: multi-task learning.
+* `nearest_class_mean`: nearest class mean.
 * `paco`: PaCo.
 * `post_hoc_adjustment`: post-hoc logit adjustment.
+* `proco`: ProCo.
 * `rescom`: ResCom.
 * `ride`: RIDE.
 * `supcon`: supervised contrast.
@@ -41,12 +44,14 @@ from ltray.methods import (
     gpaco,
     las,
     ldam,
+    linear_probe,
     logit_adjustment,
     los,
     lws,
     mixup,
     moco,
     multi_task,
+    nearest_class_mean,
     paco,
     post_hoc_adjustment,
     supcon,
@@ -56,6 +61,7 @@ from ltray.methods import (
 from ltray.methods.bcl.method import METHOD as BCL
 from ltray.methods.dlsa.method import METHOD as DLSA
 from ltray.methods.dscl.method import METHOD as DSCL
+from ltray.methods.proco.method import METHOD as PROCO
 from ltray.methods.rescom.method import METHOD as RESCOM
 from ltray.methods.ride.distilled import METHOD as RIDE_DISTILLED
 from ltray.methods.ride.method import METHOD as RIDE
@@ -67,6 +73,7 @@ METHODS: dict[str, Method] = {
     "logit_adjustment": logit_adjustment.METHOD,
     "rescom": RESCOM,
     "bcl": BCL,
+    "proco": PROCO,
     "paco": paco.METHOD,
     "gpaco": gpaco.METHOD,
     "dscl": DSCL,
@@ -77,6 +84,8 @@ METHODS: dict[str, Method] = {
     "class_balanced": class_balanced.METHOD,
     "ldam": ldam.METHOD,
     "mixup": mixup.METHOD,
+    "linear_probe": linear_probe.METHOD,
+    "nearest_class_mean": nearest_class_mean.METHOD,
     "crt": crt.METHOD,
     "lws": lws.METHOD,
     "las": las.METHOD,

@@ -7,6 +7,7 @@
 * `batch_norm`: BatchNorm over all workers.
 * `blocks`: the blocks of a backbone.
 * `calibration`: reliability and ECE.
+* `class_means`: the mean feature of each class.
 * `contrast`: anchors and keys over all workers.
 * `corruption_error`: errors on corrupted images.
 * `dotted_backbones`: backbones of other packages.
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from ltray.parts.batch_norm import WorkersBatchNorm as WorkersBatchNorm
     from ltray.parts.batch_norm import synchronise as synchronise
     from ltray.parts.calibration import reliability as reliability
+    from ltray.parts.class_means import class_means as class_means
     from ltray.parts.contrast import ContrastBatch as ContrastBatch
     from ltray.parts.contrast import similarity as similarity
     from ltray.parts.contrast import unit as unit

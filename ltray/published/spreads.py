@@ -12,8 +12,10 @@ FAMILIES = {
         "class_balanced",
         "ldam",
         "mixup",
+        "linear_probe",
+        "nearest_class_mean",
     ),
-    "contrastive methods": ("rescom", "bcl", "paco", "gpaco", "dscl", "supcon", "moco", "multi_task"),
+    "contrastive methods": ("rescom", "bcl", "proco", "paco", "gpaco", "dscl", "supcon", "moco", "multi_task"),
     "several experts": ("ride", "ride_distilled"),
     "second stages": ("crt", "lws", "las", "los", "tau_norm", "post_hoc_adjustment", "temperature", "dlsa"),
 }

@@ -13,6 +13,7 @@ OWN = {
     "ride": {"routing_epochs": 2, "routing_batch_size": 12, "routing_top": 3},
     "ride_distilled": {"epochs": 30, "routing_epochs": 0},
     "dscl": {"linear_epochs": 6, "linear_batch_size": 12, "linear_learning_rate": 0.5},
+    "linear_probe": {"epochs": 100, "learning_rate": 1.0},  # on features of random weights
     "dlsa": {"epochs": 5, "batch_size": 12, "clusters": 3, "classifier_epochs": 8, "classifier_batch_size": 8},
 }
 EXPERTS = ("ride", "ride_distilled")  # their bodies are those of a ResNet-32: seconds instead of tenths

@@ -7,6 +7,7 @@ changes the file by hand, with its source.
 """
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -82,6 +83,9 @@ def test_every_stage_trains_as_written_down(profile):
 PUBLISHED = {
     ("bcl", "cifar100_lt", 0): (200, 256, 5e-4, 0.15, 0.01),
     ("bcl", "imagenet_lt", 0): (90, 256, 5e-4, 0.1, 0.0),
+    ("proco", "cifar100_lt", 0): (200, 256, 2e-4, 0.3, 0.01),
+    ("proco", "imagenet_lt", 0): (90, 256, 5e-4, 0.1, 0.0),
+    ("los", "cifar100_lt", 0): (20, 64, 0.0, 5e-4, 0.5 * (1 + math.cos(math.pi * 19 / 20))),
     ("paco", "cifar100_lt", 0): (400, 128, 5e-4, 0.05, 0.01),
     ("paco", "imagenet_lt", 0): (400, 128, 5e-4, 0.02, 0.0),
     ("rescom", "cifar100_lt", 0): (400, 128, 5e-4, 0.1, 0.01),
@@ -120,6 +124,9 @@ OFFICIAL = {
     "mislas_stage1_cifar200": ("decoupled", "mixup", "cifar100_lt", 0),
     "ldam_cifar200": ("decoupled", "ldam", "cifar100_lt", 0),
     "dlsa_flow": ("decoupled", "dlsa", "cifar100_lt", 0),
+    "proco_cifar_200": ("foundation", "proco", "cifar100_lt", 0),
+    "proco_imagenet_lt_90": ("foundation", "proco", "imagenet_lt", 0),
+    "proco_inat18_90": ("foundation", "proco", "inat18", 0),
     "los_stage2_20": ("foundation", "los", "cifar100_lt", 0),
     "ride_cifar": ("decoupled", "ride", "cifar100_lt", 0),
     "ride_imagenet": ("decoupled", "ride", "imagenet_lt", 0),

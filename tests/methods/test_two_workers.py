@@ -37,6 +37,11 @@ RUNS = {
         },
     ),
     "bcl": ("bcl", BCL),
+    "proco": ("proco", BCL),
+    "proco with a cosine classifier and the recurrence": (
+        "proco",
+        BCL | {"classifier": "cosine", "bessel": "recurrence"},
+    ),
     "bcl with a cosine classifier": ("bcl", BCL | {"classifier": "cosine"}),
     "bcl L2 without complement": ("bcl", BCL | {"averaging": "L2", "complement": False}),
     "bcl L3 with learned prototypes": ("bcl", BCL | {"averaging": "L3", "prototypes": "learnable"}),
@@ -67,6 +72,7 @@ def three_steps(name: str, values: dict) -> tuple[list[dict[str, Tensor]], dict[
     context = BuildContext(TAIL, lambda kind: Network(Small(), new_classifier(kind, width=5, classes=4)), image_size=8)
     (stage,) = method.stages(method.knobs.resolve("digits_lt", values), context)
     stage.double().train()
+    stage.begin_epoch(0)
     synchronise(stage)
     model = data_parallel(stage)
     optimizer = torch.optim.SGD(stage.parameters(), lr=0.1, momentum=0.9)

@@ -27,6 +27,7 @@ RUNS = {
     "LAS": ("las", 0, {}),
     "LOS, BatchNorm shifting": ("los", 0, {"features": "shifting"}),
     "LOS on cached features": ("los", 0, {"features": "cached"}),
+    "a linear probe of shifting features": ("linear_probe", 0, {"features": "shifting"}),
     "a Flow Filter": ("dlsa", 0, {"clusters": 5, "batch_size": ROWS}),
     "a cluster-aided classifier": ("dlsa", 1, {"clusters": 5, "smoothing": 0.1}),
     "RIDE with class weights": ("ride", 0, {"experts": 2, "reweight_epoch": 0, "routing_top": 2}),

@@ -16,7 +16,7 @@ from tests.given import ROOT
 
 PAPER = ROOT / "search_spaces" / "paper"
 FILES = sorted(PAPER.glob("*.yaml"))
-CLASSES = {"cifar100-lt": 100, "imagenet-lt": 1000, "places-lt": 365}
+CLASSES = {"cifar10-lt": 10, "cifar100-lt": 100, "imagenet-lt": 1000, "places-lt": 365, "inat2018": 8142}
 ROWS = {
     "bcl-table1": 3,
     "bcl-table2": 5,
@@ -27,6 +27,7 @@ ROWS = {
     "dscl-table3": 4,
     "dscl-table4": 9,
     "paco-table14": 8,
+    "proco-readme": 11,
     "rescom-figure3": 3,
     "rescom-table4": 8,
     "rescom-table5": 7,
@@ -60,7 +61,7 @@ def test_every_table_has_all_its_rows() -> None:
     for file in FILES:
         assert file.read_text().startswith(f"# python -m ltray.tune search_spaces/paper/{file.name}\n"), file
         counted[table_of(file)] += len(read(file).rows)
-    assert len(FILES) == 21
+    assert len(FILES) == 25
     assert counted == ROWS
 
 
@@ -72,6 +73,7 @@ def test_the_papers_have_as_many_rows() -> None:
     assert {name: printed[name] for name in ROWS if "table" in name} == {
         name: count for name, count in ROWS.items() if "table" in name
     }
+    assert printed["proco-repository-tableREADME"] == ROWS["proco-readme"]
 
 
 def test_rescoms_queues_are_the_published_ones() -> None:
@@ -112,12 +114,12 @@ def test_dscls_patches_and_pacos_weights_are_the_published_ones() -> None:
 
 
 UNKNOWN = "the source does not state the images on which its epoch was chosen"
-TITLES = {"ResCom": "rescom", "BCL": "bcl", "PaCo": "paco", "DSCL": "dscl", "DLSA": "dlsa"}
+TITLES = {"ResCom": "rescom", "BCL": "bcl", "PaCo": "paco", "DSCL": "dscl", "DLSA": "dlsa", "ProCo": "proco"}
 
 
 def title_of(claim: Claim) -> str:
     source = next(ours for paper, ours in TITLES.items() if claim.source.startswith(paper))
-    return f"{source}-table{claim.table.removeprefix('Table ')}"
+    return f"{source}-readme" if claim.table == "README" else f"{source}-table{claim.table.removeprefix('Table ')}"
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if f.stem != "rescom-figure3"], ids=lambda file: file.stem)

@@ -1,0 +1,60 @@
+"""Linear probe: a linear classifier on the frozen features of a network with given weights."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import nn
+
+from ltray.knobs import Value
+from ltray.parts.precision import full_precision
+from ltray.recipe import Recipe
+from ltray.stage import Batch, BuildContext, Losses, Method, Stage
+from ltray.stages.second_stage import FrozenBackboneKnobs, FrozenBackboneStage
+
+
+@dataclass(frozen=True)
+class LinearProbeKnobs(FrozenBackboneKnobs):
+    """Our recipe: features of plain images, computed once, so that epochs cost little."""
+
+    epochs: int = Recipe.redeclared("epochs", 50)
+    milestones: tuple[int, ...] = Recipe.redeclared("milestones", (30, 40))
+    learning_rate: float = Recipe.redeclared("learning_rate", 0.1, search=(0.01, 10.0))
+    weight_decay: float = Recipe.redeclared("weight_decay", 1e-5, search=(1e-6, 1e-2))
+    features: str = FrozenBackboneKnobs.redeclared("features", "cached")
+
+    paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        "default": dict(),
+        "cifar10_lt": dict(),
+        "cifar100_lt": dict(),
+        "imagenet_lt": dict(),
+        "places_lt": dict(),
+        "inat18": dict(),
+        "digits_lt": dict(batch_size=32),
+    }
+
+
+class LinearProbe(FrozenBackboneStage):
+    """Cross-entropy on a linear classifier; images are drawn as they are."""
+
+    def trained(self) -> Sequence[nn.Module]:
+        """Train the classifier."""
+        return [self.network.classifier]
+
+    def forward(self, batch: Batch) -> Losses:
+        """Return the classification term."""
+        return {"classification": full_precision(F.cross_entropy)(self.scores(batch), batch.labels)}
+
+
+def _stages(knobs: LinearProbeKnobs, context: BuildContext) -> Sequence[Stage]:
+    network = context.new_network("linear")
+    return [LinearProbe(knobs, replace(context, start=network), network.classifier)]
+
+
+METHOD = Method(
+    name="linear_probe",
+    paper="Baseline for pretrained weights: cross-entropy on their frozen features",
+    knobs=LinearProbeKnobs,
+    stages=_stages,
+)
