@@ -11,7 +11,7 @@ from ltray.knobs import Value
 from ltray.parts.precision import full_precision
 from ltray.recipe import Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage
-from ltray.stages.second_stage import FrozenBackboneKnobs, FrozenBackboneStage
+from ltray.stages.second_stage import FrozenBackboneKnobs, FrozenBackboneStage, untrained_network
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class LinearProbe(FrozenBackboneStage):
 
 
 def _stages(knobs: LinearProbeKnobs, context: BuildContext) -> Sequence[Stage]:
-    network = context.new_network("linear")
+    network = untrained_network(context, "linear")
     return [LinearProbe(knobs, replace(context, start=network), network.classifier)]
 
 
@@ -57,4 +57,5 @@ METHOD = Method(
     paper="Baseline for pretrained weights: cross-entropy on their frozen features",
     knobs=LinearProbeKnobs,
     stages=_stages,
+    train={profile: "head" for profile in LinearProbeKnobs.paper_values},
 )

@@ -7,10 +7,11 @@ from typing import ClassVar
 import torch
 
 from ltray.knobs import Value
-from ltray.parts.class_means import class_means
 from ltray.parts.heads import CosineClassifier
+from ltray.parts.mean_features import class_means
 from ltray.stage import BuildContext, Method, Stage, TrainingData
 from ltray.stages.post_hoc import PostHoc, PostHocKnobs
+from ltray.stages.second_stage import untrained_network
 
 SCALE = 25.0  # of the cosines, as in LIFT; it changes confidences, not the predicted class
 
@@ -39,7 +40,7 @@ class NearestClassMean(PostHoc):
 
 
 def _stages(knobs: NearestClassMeanKnobs, context: BuildContext) -> Sequence[Stage]:
-    network = context.new_network("cosine")
+    network = untrained_network(context, "cosine")
     assert isinstance(network.classifier, CosineClassifier)
     network.classifier.scale = SCALE
     return [NearestClassMean(knobs, replace(context, start=network), network.classifier)]
@@ -51,4 +52,5 @@ METHOD = Method(
     "ICML 2024, arXiv:2309.10019)",
     knobs=NearestClassMeanKnobs,
     stages=_stages,
+    train={profile: "head" for profile in NearestClassMeanKnobs.paper_values},
 )

@@ -7,7 +7,6 @@
 * `batch_norm`: BatchNorm over all workers.
 * `blocks`: the blocks of a backbone.
 * `calibration`: reliability and ECE.
-* `class_means`: the mean feature of each class.
 * `contrast`: anchors and keys over all workers.
 * `corruption_error`: errors on corrupted images.
 * `dotted_backbones`: backbones of other packages.
@@ -18,6 +17,7 @@
 * `key_queue`: queue of keys of MoCo, PaCo and DSCL.
 * `losses`: cross-entropy with class frequencies.
 * `margin_losses`: margins and class weights.
+* `mean_features`: the mean feature of each class.
 * `momentum`: the momentum copy of a network.
 * `openclip_backbones`: OpenCLIP's image towers.
 * `own_backbones`: the backbones with names of their own.
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from ltray.parts.batch_norm import WorkersBatchNorm as WorkersBatchNorm
     from ltray.parts.batch_norm import synchronise as synchronise
     from ltray.parts.calibration import reliability as reliability
-    from ltray.parts.class_means import class_means as class_means
     from ltray.parts.contrast import ContrastBatch as ContrastBatch
     from ltray.parts.contrast import similarity as similarity
     from ltray.parts.contrast import unit as unit
@@ -74,6 +73,7 @@ if TYPE_CHECKING:
     from ltray.parts.margin_losses import ldam_margins as ldam_margins
     from ltray.parts.margin_losses import subtract_margins as subtract_margins
     from ltray.parts.margin_losses import weighted_cross_entropy as weighted_cross_entropy
+    from ltray.parts.mean_features import class_means as class_means
     from ltray.parts.momentum import MomentumCopy as MomentumCopy
     from ltray.parts.momentum import MomentumKnobs as MomentumKnobs
     from ltray.parts.openclip_backbones import ImageTower as ImageTower

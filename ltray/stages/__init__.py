@@ -18,5 +18,6 @@ if TYPE_CHECKING:
     from ltray.stages.second_stage import FrozenBackboneStage as FrozenBackboneStage
     from ltray.stages.second_stage import SecondStage as SecondStage
     from ltray.stages.second_stage import SecondStageKnobs as SecondStageKnobs
+    from ltray.stages.second_stage import untrained_network as untrained_network
 else:
     __getattr__, __dir__ = exports(__name__)

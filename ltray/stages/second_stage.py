@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ltray.errors import UsageError
 from ltray.knobs import Value, knob
 from ltray.network import Backbone, Network
 from ltray.recipe import Recipe
@@ -99,6 +100,22 @@ class SecondStage(FrozenBackboneStage):
         super().__init__(knobs, context, classifier)
         self.class_run = knobs.class_run
         self.long_epoch = knobs.long_epoch
+
+
+def untrained_network(context: BuildContext, kind: str) -> Network:
+    """Return a new network for a method that leaves its backbone as the given weights have it.
+
+    Args:
+        context: Builds the network.
+        kind: Its classifier; see `BuildContext.new_network`.
+
+    Raises:
+        UsageError: `train` names parts of the backbone.
+    """
+    network = context.new_network(kind)
+    if getattr(getattr(network.backbone, "tuned", None), "parameters", None):
+        raise UsageError("This method trains no part of the backbone: set `train` to head.")
+    return network
 
 
 @torch.no_grad()

@@ -20,7 +20,8 @@ def experiment(request):
 
 
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(experiment):
-    assert contract.check_resume(experiment) >= 1
+    trains = any(knobs.epochs for knobs in experiment.knobs)  # a run without epochs has no place to cut it
+    assert contract.check_resume(experiment) >= trains
 
 
 @pytest.mark.parametrize(

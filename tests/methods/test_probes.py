@@ -1,5 +1,7 @@
 """Linear probe and nearest class mean: frozen features, their means, what is trained."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ from ltray.errors import UsageError
 from ltray.methods import linear_probe, nearest_class_mean
 from ltray.methods.linear_probe import LinearProbeKnobs
 from ltray.methods.nearest_class_mean import NearestClassMeanKnobs
-from ltray.parts.class_means import class_means
+from ltray.parts.fine_tuning import Trained
+from ltray.parts.mean_features import class_means
 from ltray.stage import Batch
 
 
@@ -23,6 +26,20 @@ def test_class_means_equal_the_authors(golden):
 def test_a_class_without_images_is_named():
     with pytest.raises(UsageError, match="class 1 has none"):
         class_means(torch.randn(4, 3), torch.tensor([0, 2, 2, 0]), classes=3)
+
+
+@pytest.mark.parametrize("method", [linear_probe.METHOD, nearest_class_mean.METHOD], ids=lambda method: method.name)
+def test_parts_of_the_backbone_to_train_are_refused(new_context, method):
+    context = new_context([9, 3])
+
+    def network(kind, parameters):
+        built = context.new_network(kind)
+        built.backbone.tuned = Trained(frozenset(parameters))
+        return built
+
+    method.stages(method.knobs(), replace(context, new_network=lambda kind: network(kind, ())))
+    with pytest.raises(UsageError, match="set `train` to head"):
+        method.stages(method.knobs(), replace(context, new_network=lambda kind: network(kind, ["norm.weight"])))
 
 
 class Plain:
