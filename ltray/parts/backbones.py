@@ -1,4 +1,4 @@
-"""The families of backbones: a prefix of a name, and what builds the networks behind it and knows their weights."""
+"""The families of backbones: the prefix of their names, and the module that builds them and lists their weights."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -16,22 +16,22 @@ __all__ = ["BACKBONES", "FAMILIES", "Family", "check_backbone", "family_of", "ne
 
 
 class Family(Protocol):
-    """Backbones of one origin, and the weights that are published for them."""
+    """Backbones of one library, and the weights that are published for them."""
 
     def check(self, name: str) -> None:
-        """Check that a backbone can be built; a `UsageError` says why not."""
+        """Raise a `UsageError` with the reason if a backbone cannot be built."""
         ...
 
     def new(self, name: str, image_size: int | None) -> Backbone:
-        """Build a backbone with random weights for images of a size; None: its usual."""
+        """Build a backbone with random weights for images of a size in pixels; None: its usual size."""
         ...
 
     def stated_weights(self, name: str) -> str:
-        """Return the weights that a backbone's name states, "" if none."""
+        """Return the weights that a backbone's name contains, "" if none."""
         ...
 
     def default_input(self, name: str) -> InputSettings | None:
-        """Return the images that a file of weights expects that says nothing of them; None where nothing is known."""
+        """Return the input that weights expect if their file does not describe it; None if it is not known."""
         ...
 
     def published(self, name: str) -> Mapping[str, Published]:
@@ -43,7 +43,7 @@ class Family(Protocol):
         ...
 
     def renames(self, body: nn.Module) -> Iterable[Rename]:
-        """Return translations of the names in official files."""
+        """Return functions that translate the tensors' names in official files to the backbone's names."""
         ...
 
 
@@ -65,11 +65,12 @@ def check_backbone(name: str) -> None:
     """Check that a backbone can be built.
 
     Args:
-        name: A key of `BACKBONES`, `timm/NAME`, `openclip/NAME`, or the dotted path of another package's:
+        name: A key of `BACKBONES`, `timm/NAME`, `openclip/NAME`, or the dotted path of a backbone of another package:
             "mypackage.nets:tiny".
 
     Raises:
-        UsageError: No backbone has this name, its library is missing, or see `ltray.imported.imported`.
+        UsageError: No backbone has this name, its library is not installed, or the dotted path cannot be imported;
+            see `ltray.imported.imported`.
     """
     family_of(name).check(name)
 
@@ -79,9 +80,9 @@ def new_backbone(name: str, image_size: int | None = None) -> Backbone:
 
     Args:
         name: See `check_backbone`; a dotted path names a class or function without arguments that gives a `Backbone`.
-        image_size: Side of its images in pixels, for networks that are built for one size; None: their usual.
+        image_size: Side of the images in pixels, for networks that are built for one size; None: their usual size.
 
     Raises:
-        UsageError: See `check_backbone`; or what was built is not a `Backbone`.
+        UsageError: See `check_backbone`; or the result is not a `Backbone`.
     """
     return family_of(name).new(name, image_size)

@@ -10,10 +10,10 @@ from ltray.errors import UsageError
 
 
 class WorkersBatchNorm(_BatchNorm):
-    """BatchNorm1d and BatchNorm2d with the statistics of the rows of all workers, on CPU.
+    """BatchNorm1d and BatchNorm2d with statistics over the rows of all workers, on CPU.
 
-    The mean is computed first, then the variance about it: one pass over squares would lose digits by cancellation.
-    Keys of the state and running statistics (unbiased variance) are torch's.
+    The mean is computed first, then the variance around it; the mean of squares would lose digits by cancellation.
+    The keys of the state and the running statistics (unbiased variance) are the same as in torch.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,42 +82,42 @@ def _synchronise_children(module: nn.Module, replaced: dict[nn.Module, nn.Module
 
 
 class _WorkersBatchNormAct(WorkersBatchNorm):
-    """timm's BatchNormAct2d, which drops and activates what it has normalised, over all workers on CPU."""
+    """timm's BatchNormAct2d (BatchNorm, then DropBlock and activation) over all workers, on CPU."""
 
     drop: nn.Module
     act: nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C, H, W), drop, activate."""
+        """Normalise (B, C, H, W), then apply DropBlock and the activation."""
         activated: Tensor = self.act(self.drop(super().forward(x)))
         return activated
 
 
 class _SyncBatchNormAct(nn.SyncBatchNorm):
-    """The same on GPU."""
+    """timm's BatchNormAct2d over all workers, on GPU."""
 
     drop: nn.Module
     act: nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C, H, W), drop, activate."""
+        """Normalise (B, C, H, W), then apply DropBlock and the activation."""
         activated: Tensor = self.act(self.drop(super().forward(x)))
         return activated
 
 
 PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d)
-"""Layers that only normalise; a class derived from them may do more, which a replacement must do too."""
+"""Layers that only normalise; a replacement of a derived class must also do what the derived class adds."""
 
 
 def _over_workers(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
-    more = [name for name, _ in layer.named_children()]
-    if type(layer) not in PLAIN and more != ["drop", "act"]:
+    children = [name for name, _ in layer.named_children()]
+    if type(layer) not in PLAIN and children != ["drop", "act"]:
         raise UsageError(
             f"`{type(layer).__name__}` is a BatchNorm of a kind that cannot be computed over several workers: train "
             "with 1 worker, or use another backbone."
         )
     kind: type[nn.SyncBatchNorm | WorkersBatchNorm] = nn.SyncBatchNorm if layer.weight.is_cuda else WorkersBatchNorm
-    if more:
+    if children:
         kind = _SyncBatchNormAct if layer.weight.is_cuda else _WorkersBatchNormAct
     new = kind(layer.num_features, eps=layer.eps, momentum=layer.momentum)
     for name, child in layer.named_children():

@@ -12,7 +12,7 @@ from ltray.parts.weight_layouts import Rename
 
 
 def check(name: str) -> None:
-    """Import what a dotted path names.
+    """Import the class or function at a dotted path.
 
     Raises:
         UsageError: See `ltray.imported.imported`.
@@ -21,10 +21,10 @@ def check(name: str) -> None:
 
 
 def new(name: str, image_size: int | None) -> Backbone:
-    """Build a backbone; it is not told the size of its images.
+    """Build a backbone; `image_size` is not passed to it.
 
     Raises:
-        UsageError: See `check`; or what was built is not a `Backbone`.
+        UsageError: See `check`; or the result is not a `Backbone`.
     """
     built = _builder(name)()
     sizes = [getattr(built, size, None) for size in ("width", "stride")]
@@ -37,27 +37,27 @@ def new(name: str, image_size: int | None) -> Backbone:
 
 
 def stated_weights(name: str) -> str:
-    """Return "": a dotted path states no weights."""
+    """Return "": a dotted path contains no weights."""
     return ""
 
 
 def default_input(name: str) -> InputSettings | None:
-    """Return None: nothing is known."""
+    """Return None: the input is not known."""
     return None
 
 
 def published(name: str) -> Mapping[str, Published]:
-    """Return {}: nothing is known."""
+    """Return {}: no published weights are known."""
     return {}
 
 
 def imagenet(name: str) -> str:
-    """Raise.
+    """Raise an error, because no ImageNet weights are known.
 
     Raises:
         UsageError: Always.
     """
-    raise UsageError(f"`weights` 'imagenet' is not known for {name!r}, a backbone of another package: name a file.")
+    raise UsageError(f"`weights` 'imagenet' is not known for {name!r}, a backbone of another package; give a file.")
 
 
 def renames(body: nn.Module) -> Iterable[Rename]:

@@ -15,7 +15,7 @@ class MaskedLinear(nn.Linear):
     """A linear layer that ignores part of its inputs.
 
     Args:
-        mask: Which input each output sees, bool (outputs, inputs).
+        mask: Whether an output depends on an input, bool (outputs, inputs).
     """
 
     mask: Tensor
@@ -65,7 +65,7 @@ class MADE(nn.Module):
     def inverse(self, u: Tensor) -> Tensor:
         """Map u (B, D) back to x (B, D), one input after the other: D passes."""
         x = torch.zeros_like(u)
-        # By rank: the official code uses ranks as indices, which is wrong for most orders.
+        # In the order of the ranks; the official code uses ranks as indices, which is wrong for most orders.
         for index in self.degrees.argsort().tolist():
             mean, log_scale = self._parameters_of(x)
             x[:, index] = u[:, index] * torch.exp(log_scale[:, index]) + mean[:, index]
@@ -73,9 +73,9 @@ class MADE(nn.Module):
 
 
 class FlowBatchNorm(nn.Module):
-    """BatchNorm as a transform with a known derivative; statistics are those of all workers.
+    """BatchNorm as a transform with a known derivative; its statistics are computed over all workers.
 
-    The variance is the unbiased one, in training too, and 0.9 multiplies the old average.
+    The variance is unbiased, also in training; the running statistics have a momentum of 0.9.
 
     Args:
         width: Number of inputs D.
@@ -84,7 +84,7 @@ class FlowBatchNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
     epsilon = 1e-5
-    kept = 0.9
+    momentum = 0.9  # weight of the old running statistics
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class FlowBatchNorm(nn.Module):
         return self.log_gamma.exp() * normal + self.beta, self.log_gamma - 0.5 * width.log()
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Map (B, D) back, by the running statistics."""
+        """Map (B, D) back to (B, D) with the running statistics."""
         normal = (y - self.beta) * torch.exp(-self.log_gamma)
         return normal * (self.running_var + self.epsilon).sqrt() + self.running_mean
 
@@ -116,20 +116,20 @@ class FlowBatchNorm(nn.Module):
         mean = sum_with_gradient(x.sum(dim=0)) / rows
         variance = sum_with_gradient((x - mean).square().sum(dim=0)) / (rows - 1)
         with torch.no_grad():
-            self.running_mean.lerp_(mean, 1.0 - self.kept)
-            self.running_var.lerp_(variance, 1.0 - self.kept)
+            self.running_mean.lerp_(mean, 1.0 - self.momentum)
+            self.running_var.lerp_(variance, 1.0 - self.momentum)
         return mean, variance
 
 
 class AutoregressiveFlow(nn.Module):
-    """Blocks of MADE and BatchNorm; every second block takes the inputs in reverse.
+    """Blocks of MADE and BatchNorm; every second block has the inputs in reverse order.
 
     Args:
         width: Number of inputs D, at least 2.
         hidden: Width of the hidden layers, or None for D.
         blocks: Number of MADE blocks.
-        hidden_layers: Hidden-to-hidden layers of each.
-        batch_norm: Whether a BatchNorm follows each.
+        hidden_layers: Number of hidden-to-hidden layers of each block.
+        batch_norm: Whether a BatchNorm follows each block.
     """
 
     def __init__(

@@ -11,15 +11,15 @@ from ltray.errors import chosen
 
 
 class CosineClassifier(nn.Module):
-    """Scores s·cos(x, w_k), no bias.
+    """Classifier with the scores s·cos(x, w_k) and no bias.
 
-    Source: `NormedLinear` of LDAM-DRW, BCL, RIDE; starts uniform in (-1, 1), rows then of
-    unit length. The weight is stored (K, d), unlike the original's (d, K).
+    Source: `NormedLinear` of LDAM-DRW, BCL and RIDE. The weights are initialised uniformly in
+    (-1, 1), then scaled to rows of unit length. Their shape is (K, d), in the original (d, K).
 
     Args:
         width: Feature width d.
         classes: Number of classes K.
-        scale: s, 30 in BCL and LDAM, 1 where the method scales by itself.
+        scale: s, 30 in BCL and LDAM, 1 if the method scales the scores itself.
     """
 
     def __init__(self, width: int, classes: int, *, scale: float = 30.0) -> None:

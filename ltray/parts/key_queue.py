@@ -7,32 +7,31 @@ from torch import Tensor, nn
 from ltray.distributed import gather
 
 STARTS = {"random_columns": 0, "random": 1, "empty": None}
-"""The axis along which the noise of a start has length 1: 1, of keys; 0, of columns; None: no noise."""
+"""The axis along which the initial noise has length 1, by `start`: 1 for keys, 0 for columns, None for no noise."""
 
 
 class KeyQueue(nn.Module):
     """Stores the latest keys of all workers with their labels; its complete state is in buffers.
 
-    Positions count modulo the size, so that any batch fits any queue: an overflow wraps
-    around, and a batch larger than the queue leaves its last keys.
+    Positions count modulo the size, so that batch and queue may have any sizes: writing continues
+    at the start of the queue, and of a batch larger than the queue the last keys are stored.
 
     Args:
         size: Number of keys M, 0 or more.
         width: Width d of a key.
         classes: Number of classes K.
-        start: Its content before the first keys. "random": unit keys with random labels,
-            which take part until they are overwritten, as in DSCL's official code;
-            "random_columns": PaCo's, where the columns instead of the rows have length 1;
-            "empty": nothing.
+        start: The initial content. "random": unit keys with random labels, which are used until
+            they are overwritten, as in DSCL's official code; "random_columns": as in PaCo's
+            official code, where the columns instead of the rows have length 1; "empty": no keys.
 
     Attributes:
         keys: Keys (M, d).
         labels: Their classes (M,).
         pointer: Position that is written next, int64, shape ().
-        filled: How many positions, from the first, hold keys, int64, shape ().
+        filled: Number of positions, from the first, that contain keys, int64, shape ().
 
     Raises:
-        ValueError: An unknown `start`.
+        ValueError: `start` is not a key of `STARTS`.
     """
 
     keys: Tensor
@@ -58,7 +57,7 @@ class KeyQueue(nn.Module):
     def contents(self) -> tuple[Tensor, Tensor]:
         """Return copies of the keys (m, d) and their labels (m,), m <= M.
 
-        Copies, because the backward pass still reads them after the next `push`.
+        The backward pass reads them after the next `push`, which is why they are copies.
         """
         if self.always_full:
             return self.keys.clone(), self.labels.clone()
@@ -67,7 +66,7 @@ class KeyQueue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Tensor, labels: Tensor) -> None:
-        """Write the keys of all workers, rank 0's first, over the oldest.
+        """Replace the oldest keys by the keys of all workers, in rank order.
 
         Args:
             keys: This worker's keys (b, d); the number must be the same on every worker.
@@ -77,10 +76,10 @@ class KeyQueue(nn.Module):
             return
         keys, labels = gather(keys), gather(labels)
         arrived = labels.shape[0]
-        kept = min(arrived, self.size)
-        turn = torch.arange(arrived - kept, arrived, device=labels.device)
-        where = (self.pointer + turn) % self.size
-        self.keys[where] = keys[-kept:].to(self.keys.dtype)
-        self.labels[where] = labels[-kept:]
+        stored = min(arrived, self.size)
+        order = torch.arange(arrived - stored, arrived, device=labels.device)
+        where = (self.pointer + order) % self.size
+        self.keys[where] = keys[-stored:].to(self.keys.dtype)
+        self.labels[where] = labels[-stored:]
         self.pointer.copy_((self.pointer + arrived) % self.size)
         self.filled.add_(arrived).clamp_(max=self.size)

@@ -38,16 +38,15 @@ def adjusted_cross_entropy(
 ) -> Tensor:
     """Cross-entropy of scores + adjustment, in float32 at least.
 
-    With adjustment log π it is Balanced Softmax (Ren et al., NeurIPS 2020, eq. 4), with
-    τ·log π logit adjustment (Menon et al., ICLR 2021, eq. 10) and BCL's logit
-    compensation, with 0 plain cross-entropy.
+    With the adjustment log π it is Balanced Softmax (Ren et al., NeurIPS 2020, eq. 4); with
+    τ·log π it is logit adjustment (Menon et al., ICLR 2021, eq. 10) and BCL's logit
+    compensation; with 0 it is ordinary cross-entropy.
 
     Args:
         scores: Scores (B, K).
         labels: Class indices (B,).
         adjustment: Added to each class's score (K,), any float type.
-        weight: Class weights (K,); the mean is then a weighted one, over the samples of
-            all workers.
+        weight: Class weights (K,); the mean is then weighted, over the samples of all workers.
 
     Returns:
         The mean over the batch, a scalar.

@@ -1,4 +1,4 @@
-"""Class weights and margins that class-balanced losses, LDAM and RIDE share."""
+"""Class weights and margins, for class-balanced losses, LDAM and RIDE."""
 
 from torch import Tensor
 
@@ -33,7 +33,7 @@ def weighted_cross_entropy(scores: Tensor, labels: Tensor, weight: Tensor) -> Te
 
 
 def ldam_margins(tail: LongTail, largest: float) -> Tensor:
-    """Margins Δ_k ∝ n_k^(−1/4), the rarest class's equal to `largest`; float64 (K,).
+    """Margins Δ_k ∝ n_k^(−1/4), scaled so that the rarest class has the margin `largest`; float64 (K,).
 
     Source: Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin
     Loss, NeurIPS 2019 (arXiv:1906.07413), eq. 13; the constant C follows from the largest

@@ -19,7 +19,7 @@ class MomentumKnobs(Knobs):
     key_momentum: float = knob(
         0.999,
         "m",
-        "share of the old key encoder that each step keeps",
+        "weight of the old parameters when a step updates the key encoder",
         low=0.0,
         high=1.0,
         search=(0.9, 0.99, 0.999, 0.9999),
@@ -28,8 +28,8 @@ class MomentumKnobs(Knobs):
     key_batch_norm: str = knob(
         "synchronised",
         "",
-        "BatchNorm of the key encoder with several workers: over all of them, or each worker's own, over keys shuffled "
-        "among them (the official codes); equal with one worker",
+        "BatchNorm of the key encoder with several workers: over the images of all workers, or local to each worker "
+        "with images shuffled between the workers (as in the official codes); no difference with one worker",
         choices=("synchronised", "shuffled"),
     )
 
@@ -38,10 +38,10 @@ class MomentumCopy(nn.Module):
     """An exponential moving average of the parameters of a chain of modules.
 
     Parameters are averaged, buffers are not: BatchNorm's running statistics come from the copy's
-    passes, which are in training mode as in the papers' code. No gradient reaches it.
+    own forward passes, which are in training mode as in the papers' code. It receives no gradient.
 
     Args:
-        sources: The modules to average, applied in this order; copied in their present state.
+        sources: The modules to average, applied in this order; copied in their current state.
         momentum: m of θ_k ← m·θ_k + (1−m)·θ_q, in [0, 1].
         shuffled: Whether BatchNorm stays local to a worker and the images are redistributed to
             the workers before each pass (MoCo, He et al. 2020, sec. 3.3), so that an image
@@ -64,10 +64,10 @@ class MomentumCopy(nn.Module):
 
     @torch.no_grad()
     def follow(self, sources: Sequence[nn.Module]) -> None:
-        """Move every parameter by a share 1 − m towards the present parameter of the sources."""
-        leaders = chain.from_iterable(source.parameters() for source in sources)
-        for ours, theirs in zip(self.copy.parameters(), leaders, strict=True):
-            ours.lerp_(theirs, 1.0 - self.momentum)
+        """Update every parameter: θ_k ← m·θ_k + (1−m)·θ_q, with θ_q the current parameters of the sources."""
+        current = chain.from_iterable(source.parameters() for source in sources)
+        for averaged, new in zip(self.copy.parameters(), current, strict=True):
+            averaged.lerp_(new, 1.0 - self.momentum)
         self.updates += 1
 
     @torch.no_grad()
@@ -80,7 +80,7 @@ class MomentumCopy(nn.Module):
 
     def _encode_shuffled(self, images: Tensor) -> Tensor:
         count, mine = len(images), slice(rank() * len(images), (rank() + 1) * len(images))
-        # The same permutation on every worker, and the same again after a resume.
+        # The permutation is the same on every worker and after a resume.
         generator = torch.Generator().manual_seed(int(self.updates))
         order = torch.randperm(count * world_size(), generator=generator).to(images.device)
         encoded = gather(self.copy(gather(images)[order[mine]]))

@@ -1,4 +1,4 @@
-"""The backbones with names of their own: ResNet-32 for 32-pixel images, torchvision's for larger ones."""
+"""The backbones without a prefix in their names: ResNet-32 for 32-pixel images, torchvision's for larger images."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -36,7 +36,7 @@ def check(name: str) -> None:
 
 
 def new(name: str, image_size: int | None) -> Backbone:
-    """Build a backbone with random weights; images of every size that it takes at all are the same to it.
+    """Build a backbone with random weights; `image_size` has no effect.
 
     Raises:
         UsageError: See `check`.
@@ -46,12 +46,12 @@ def new(name: str, image_size: int | None) -> Backbone:
 
 
 def stated_weights(name: str) -> str:
-    """Return "": a name of the table states no weights."""
+    """Return "": the names of the table contain no weights."""
     return ""
 
 
 def default_input(name: str) -> InputSettings | None:
-    """Return None: a file of weights says nothing of its images, and the data set's own statistics are used."""
+    """Return None: files of weights do not describe their input, so that the data set's statistics are used."""
     return None
 
 

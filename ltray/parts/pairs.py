@@ -1,9 +1,9 @@
 """Sums over the pairs of a contrastive batch, without a matrix of positive pairs.
 
-With similarities s_ij = a_i·k_j/τ, every supervised contrastive loss needs two numbers an
-anchor: the logarithm of its sum of exponentials, and the sum of its similarities to the keys
-of its class. The second is a product with the class's sum of keys, so that the only tensor of
-size anchors × keys is the similarities.
+With similarities s_ij = a_i·k_j/τ, every supervised contrastive loss needs two numbers per
+anchor: the logarithm of the sum of exponentials, and the sum of the similarities to the keys
+of the anchor's class. The second is the product of the anchor and the sum of these keys, so
+that the similarities are the only tensor of size anchors × keys.
 """
 
 import math
@@ -37,7 +37,7 @@ def extended(contrast: ContrastBatch, keys: Tensor, labels: Tensor) -> ContrastB
 def log_sum_exp(
     anchors: Tensor, keys: Tensor, own: Tensor, *, temperature: float, live: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return log Σ_{j≠own} exp(s_ij), and the row maximum of s, which includes the own key.
+    """Return log Σ_{j≠own} exp(s_ij), and the maximum of each row of s, including the anchor's own key.
 
     Args:
         anchors: Unit embeddings (A, d).
@@ -54,9 +54,9 @@ def log_sum_exp(
 
 
 class _LogSumExp(torch.autograd.Function):
-    """Holds at most two tensors of size anchors × keys; autograd would hold five.
+    """Stores at most two tensors of size anchors × keys; autograd would store five.
 
-    A queue of 65,536 keys is most of the keys and gets no gradient: its product is not computed.
+    The keys of a queue need no gradient, which is not computed: a queue of 65,536 keys is most of the keys.
     """
 
     @staticmethod
@@ -95,7 +95,7 @@ def log_sum_exp_of(contrast: ContrastBatch, *, temperature: float) -> tuple[Tens
 
 
 def floored(log_sum: Tensor, peak: Tensor) -> Tensor:
-    """Return log(Z + 1e-12·e^peak): the official codes' guard against log 0."""
+    """Return log(Z + 1e-12·e^peak), with which the official codes prevent log 0."""
     return torch.logaddexp(log_sum, peak + math.log(EPSILON))
 
 
@@ -112,7 +112,7 @@ def class_similarity(
         classes: Number of classes K.
 
     Returns:
-        Sum and number, both (A,) and floating.
+        Sum and number, both (A,) and floating-point.
     """
     keys, key_labels = memory
     sums = keys.new_zeros(classes, keys.shape[1]).index_add(0, key_labels, keys)
@@ -134,13 +134,13 @@ def supervised_contrast(
     """SupCon: the mean over anchors of −1/|P_i| Σ_{p∈P_i} log softmax_p(s_i).
 
     Source: Khosla et al., NeurIPS 2020, eq. 2 (L_out), any number of views; positives are the
-    keys of the anchor's class except itself. An anchor without positives counts 0.
+    keys of the anchor's class except itself. The loss of an anchor without positives is 0.
 
     Args:
         contrast: Anchors and keys.
         temperature: τ.
         classes: Number of classes K.
-        class_weight: Weight of an anchor by its class (K,); None for 1.
+        class_weight: Weight of an anchor by its class (K,); None for equal weights of 1.
 
     Returns:
         A scalar.

@@ -1,4 +1,4 @@
-"""Losses in float32 at least, also where autocast runs the network in lower precision."""
+"""Losses in float32 at least, even if autocast runs the network in lower precision."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,8 +14,8 @@ Output = TypeVar("Output")
 def full_precision(function: Callable[Inputs, Output]) -> Callable[Inputs, Output]:
     """Run `function` outside autocast, with its bfloat16 and float16 arguments converted to float32.
 
-    A similarity in bfloat16 is off by up to 1/256; divided by a temperature of 0.07 that
-    is 6 % of a key's weight, and a sum of exponentials accumulates such errors.
+    A similarity in bfloat16 has an error of up to 1/256; divided by a temperature of 0.07, this is
+    6 % of a key's weight, and a sum of exponentials accumulates such errors.
     """
 
     @wraps(function)

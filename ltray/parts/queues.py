@@ -13,8 +13,8 @@ from ltray.long_tail import LongTail
 class ClassQueue(nn.Module):
     """Stores the latest keys of each class; its complete state is in buffers.
 
-    Class k owns consecutive slots, Q for each class where the queue is balanced. It starts
-    with random unit keys that take part at once, as in the official code: there is no
+    Each class has consecutive slots; in a balanced queue, Q of them. The initial keys are random
+    unit keys, which are used until they are overwritten, as in the official code: there is no
     validity mask.
 
     Args:
@@ -24,7 +24,7 @@ class ClassQueue(nn.Module):
     Attributes:
         keys: Unit keys (S, d), S the sum of `slots`, class after class.
         labels: Class of each slot (S,).
-        pointers: Slot of each class that is written next, counted from its first (K,).
+        pointers: Slot of each class that is written next, counted from the class's first slot (K,).
     """
 
     keys: Tensor
@@ -46,9 +46,9 @@ class ClassQueue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Tensor, labels: Tensor) -> None:
-        """Write the keys of all workers, rank 0's first, each over the oldest key of its class.
+        """Replace the oldest keys of each class by the keys of all workers, in rank order.
 
-        A class with more keys than slots keeps its last ones, as if written one by one.
+        If a class has more keys than slots, its last keys are stored, as if they were written one by one.
 
         Args:
             keys: This worker's unit keys (b, d); the number must be the same on every worker.
@@ -65,7 +65,7 @@ class ClassQueue(nn.Module):
         self.pointers.copy_((self.pointers + counts) % self.slots)
 
     def contents(self) -> tuple[Tensor, Tensor]:
-        """Return copies of the keys (S, d), which a backward pass still reads after a `push`, and the labels (S,)."""
+        """Return copies of the keys (S, d), because a backward pass reads them after a `push`, and the labels (S,)."""
         return self.keys.clone(), self.labels
 
     def slots_of(self, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,8 +75,8 @@ class ClassQueue(nn.Module):
             labels: Class indices (B,).
 
         Returns:
-            Slots (B, m), m those of the largest class, and which of them are the class's
-            (B, m); the others repeat its last slot.
+            Slots (B, m), with m the number of slots of the largest class, and which of them are slots of the
+            label's class (B, m), bool; the others repeat its last slot.
         """
         turn = torch.arange(self.largest, device=labels.device)
         sizes = self.slots[labels][:, None]
