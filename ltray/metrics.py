@@ -1,6 +1,6 @@
-"""Every metric by which models are compared, once: its key, its formula, its range and where it comes from.
+"""The metrics that compare models: key, formula, range and source of each.
 
-`COUNTED` holds how each is computed; a name that is not a key of `METRICS` is not a metric anywhere.
+`COUNTED` contains the functions that compute them. Only the keys of `METRICS` are names of metrics.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -15,12 +15,13 @@ class Metric:
     """One metric.
 
     Attributes:
-        title: What tables and curves call it.
-        formula: In plain text; r_k is the recall of class k, the share of its images that are classified right.
-        source: Where it was defined, or who uses it so.
+        title: Its name in tables and curves.
+        formula: Its formula as text; r_k is the recall of class k, the fraction of its images that are classified
+            correctly.
+        source: The publication that defines it, or that uses it in this form.
         low: Smallest possible value.
         high: Largest possible value.
-        group: The group of classes that it is about; empty: all.
+        group: The group of classes over which it is computed; empty: all classes.
     """
 
     title: str
@@ -33,11 +34,11 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class CountedMetric(Metric):
-    """A metric that follows from counts of images by class.
+    """A metric that is computed from counts of images by class.
 
     Attributes:
-        value: Computes it.
-        error: Computes the standard error that the finite number of images leaves.
+        value: Computes the metric.
+        error: Computes its standard error, which is due to the finite number of images.
     """
 
     value: Callable[[ClassCounts], float]
@@ -47,7 +48,7 @@ class CountedMetric(Metric):
 def _of_group(group: str, counts: str) -> CountedMetric:
     return CountedMetric(
         f"accuracy {group}",
-        f"mean of r_k over the classes with {counts} images in the whole training list",
+        f"mean of r_k over the classes with {counts} images in the complete training list",
         "Liu et al., Large-Scale Long-Tailed Recognition, 2019",
         group=group,
         value=ClassCounts.mean_recall,
@@ -95,7 +96,7 @@ COUNTED: Mapping[str, CountedMetric] = {
         error=ClassCounts.geometric_mean_error,
     ),
 }
-"""What follows from counts of images by class: known after every epoch, and what a search can maximise."""
+"""The metrics that are computed from counts of images by class, after every epoch; a search can maximise them."""
 
 MEASURED: Mapping[str, Metric] = {
     "mcc": Metric(
@@ -115,46 +116,46 @@ MEASURED: Mapping[str, Metric] = {
         "Guo et al., On Calibration of Modern Neural Networks, 2017, eq. 3",
     ),
 }
-"""What follows from every image's logits: known where a model is evaluated as a whole."""
+"""The metrics that need the logits of every image; they are computed when a model is evaluated at the end."""
 
 METRICS: Mapping[str, Metric] = {**COUNTED, **MEASURED}
-"""Every metric by its key, as it stands behind `val/` and `test/` in results."""
+"""All metrics by key; results have the keys with the prefix `val/` or `test/`."""
 
 SECONDS = "seconds"
 OBJECTIVES = (*COUNTED, SECONDS)
-"""What a search can optimise; seconds of training are minimised, everything else is maximised."""
+"""The objectives of a search; the seconds of training are minimised, all other objectives are maximised."""
 
 CHECKPOINT_SCORE = "checkpoint_score"
-"""By which the best checkpoint of a run is kept: the run's objective, plus the index of the stage, so that the last
-stage's epochs win over those before it."""
+"""Key of the score of a checkpoint, the highest of which is kept: the run's objective plus the index of the stage, so
+that every epoch of the last stage has a higher score than the stages before it."""
 
 PLANNED_EPOCHS = "planned_epochs"
-"""How often the whole run reports: who reads `total_epochs` below it knows that the run was stopped."""
+"""Key of the number of epochs of the complete run; a run with fewer `total_epochs` was stopped."""
 
 BALANCED, UNBALANCED = "acc_all", "balanced_accuracy"
 
 
 def default_objective(images: Collection[int]) -> str:
-    """Return the objective for images that select: accuracy, or balanced accuracy where classes differ in number.
+    """Return the objective for the images that select: accuracy, or balanced accuracy if the classes are unbalanced.
 
-    Accuracy over unbalanced images rewards a model that gives up its rare classes. Over balanced images the two
+    On unbalanced images, a model that neglects rare classes has a high accuracy. On balanced images, both metrics
     are the same number.
 
     Args:
-        images: How many of them each class has; classes without any do not count.
+        images: Number of images of each class; classes without images have no effect.
     """
     return BALANCED if len({count for count in images if count}) <= 1 else UNBALANCED
 
 
 def check_objective(objective: str, *, key: str = "objective") -> None:
-    """Check the name of a metric that models are compared by.
+    """Check the name of the metric that compares models.
 
     Args:
-        objective: What was given.
-        key: The setting that holds it.
+        objective: The value of the setting.
+        key: The name of the setting.
 
     Raises:
-        UsageError: It is not a key of `COUNTED`; with the nearest one.
+        UsageError: It is not a key of `COUNTED`; the error names the nearest key.
     """
     if objective not in COUNTED:
         listed = f"`{key}` must be one of {', '.join(COUNTED)}, but got {objective!r}."
@@ -162,14 +163,14 @@ def check_objective(objective: str, *, key: str = "objective") -> None:
 
 
 def check_groups(objective: str, groups: Collection[str]) -> None:
-    """Check that the data has the classes which an objective is about.
+    """Check that the data has classes in the group of an objective.
 
     Args:
         objective: One of `OBJECTIVES`.
-        groups: Those of many, medium and few that have classes.
+        groups: The groups (many, medium, few) that have classes.
 
     Raises:
-        UsageError: It has not.
+        UsageError: No class of the data is in the objective's group.
     """
     group = COUNTED[objective].group if objective in COUNTED else ""
     if group and group not in groups:
@@ -180,49 +181,49 @@ def check_groups(objective: str, groups: Collection[str]) -> None:
 
 
 def counted(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
-    """Return those of reported metrics that are of `COUNTED`, by key.
+    """Return the reported metrics that are in `COUNTED`, by key.
 
     Args:
-        metrics: Such as {"val/acc_all": 0.5, "val/acc_all_best": 0.6, "loss/total": 1.2}.
+        metrics: Reported metrics, for example {"val/acc_all": 0.5, "val/acc_all_best": 0.6, "loss/total": 1.2}.
         prefix: "val" or "test".
     """
     return {key: float(metrics[f"{prefix}/{key}"]) for key in COUNTED if f"{prefix}/{key}" in metrics}
 
 
 def shown_keys(objective: str = BALANCED) -> tuple[str, ...]:
-    """Return the metrics that tables show: accuracy over all and by group, and the objective where it is another one.
+    """Return the keys of the metrics in tables: accuracy over all classes and by group, and any other objective.
 
     Args:
-        objective: What models are compared by.
+        objective: The metric that compares models.
     """
     groups = tuple(key for key in COUNTED if key.startswith("acc_"))
     return groups if objective in groups or objective == SECONDS else (*groups, objective)
 
 
 def shown_accuracies(metrics: Mapping[str, float], prefix: str, objective: str = BALANCED) -> dict[str, float]:
-    """Return what a line or a table shows: accuracy over all and by group, and the objective where it is another one.
+    """Return the values of `shown_keys` by heading, for a line or a table.
 
     Args:
-        metrics: As they were reported.
+        metrics: The reported metrics.
         prefix: "val" or "test".
-        objective: What models are compared by.
+        objective: The metric that compares models.
     """
     found = counted(metrics, prefix)
     return {heading(key): found[key] for key in shown_keys(objective) if key in found}
 
 
 def standard_error_key(metric: str) -> str:
-    """Return under which name the standard error of a metric such as "val/acc_all" is reported."""
+    """Return the key under which the standard error of a metric such as "val/acc_all" is reported."""
     return f"{metric}_se"
 
 
 def title(key: str) -> str:
-    """Return what a table calls a metric or an objective."""
+    """Return the name of a metric or an objective in tables."""
     return "training time" if key == SECONDS else METRICS[key].title
 
 
 def heading(key: str) -> str:
-    """Return a column's heading: a group's name for its accuracy, else the title."""
+    """Return a column's heading: the name of the group for an accuracy, else the metric's title."""
     return METRICS[key].title.removeprefix("accuracy ")
 
 

@@ -59,8 +59,8 @@ class QueueKnobs(Recipe):
     queue_start: str = knob(
         "random_columns",
         "",
-        "initial content of the queue: the official code's noise (normalised along the wrong axis), "
-        "unit noise, or nothing",
+        "initial content of the queue: random vectors as in the official code (normalised along the wrong axis), "
+        "random unit vectors, or nothing",
         choices=tuple(STARTS),
     )
     projection_width: int = knob(
@@ -75,7 +75,7 @@ class CentreKnobs(QueueKnobs):
     alpha: float = knob(
         0.01,
         "α",
-        "weight of a positive sample; the own class centre has β",
+        "weight of a positive sample; the centre of the anchor's class has the weight β",
         low=0.0,
         high=10.0,
         log=True,
@@ -83,16 +83,20 @@ class CentreKnobs(QueueKnobs):
         tried=(0.01, 0.02, 0.045, 0.05),
         dynamic=True,
     )
-    beta: float = knob(1.0, "β", "weight of the own class centre", low=1e-6, high=100.0, tried=(1.0,), dynamic=True)
+    beta: float = knob(
+        1.0, "β", "weight of the centre of the anchor's class", low=1e-6, high=100.0, tried=(1.0,), dynamic=True
+    )
     gamma: float = knob(
         1.0, "γ", "factor of the samples' part of the denominator", low=0.0, high=100.0, tried=(1.0,), dynamic=True
     )
     centre_temperature: float = knob(
-        1.0, "supt", "temperature of the centres' scores", low=1e-3, high=100.0, tried=(1.0,)
+        1.0, "supt", "temperature of the similarities to the centres", low=1e-3, high=100.0, tried=(1.0,)
     )
-    prior: bool = knob(True, "", "add log π to the centres' scores: the code does, the paper's eq. 13 does not")
+    prior: bool = knob(
+        True, "", "add log π to the similarities to the centres (official code); off: eq. 13 of the paper"
+    )
     divided: bool = knob(
-        True, "", "divide by the weights β + α·|P|, as the code does; the supplement's eq. 14 sums instead"
+        True, "", "divide by the sum of the weights β + α·|P| (official code); off: the sum of eq. 14 of the supplement"
     )
 
 

@@ -23,19 +23,22 @@ class ClassBalancedKnobs(BaselineKnobs):
     beta: float = knob(
         0.9999,
         "β",
-        "of the effective number (1 − β^n)/(1 − β); with 1 the weights are 1/n",
+        "β of the effective number (1 − β^n)/(1 − β); with 1 the weights are 1/n",
         low=0.0,
         high=1.0,
         search=(0.9, 0.99, 0.999, 0.9999),
         tried=(0.9, 0.99, 0.999, 0.9999),
     )
     loss: str = knob(
-        "softmax", "", "what is weighted; sigmoid and focal are one-versus-all", choices=("softmax", "sigmoid", "focal")
+        "softmax",
+        "",
+        "the weighted loss; sigmoid and focal are one-versus-all",
+        choices=("softmax", "sigmoid", "focal"),
     )
     gamma: float = knob(
         1.0,
         "γ",
-        "focusing exponent under loss = focal",
+        "focusing exponent for loss = focal",
         low=0.0,
         high=10.0,
         search=(0.5, 2.0),

@@ -30,12 +30,12 @@ class FocalKnobs(BaselineKnobs):
         dynamic=True,
     )
     beta: float = knob(
-        0.0, "β", "of the class weights; 0: equal weights", low=0.0, high=1.0, tried=(0.9, 0.99, 0.999, 0.9999)
+        0.0, "β", "β of the class weights; 0: equal weights", low=0.0, high=1.0, tried=(0.9, 0.99, 0.999, 0.9999)
     )
     probability: str = knob(
         "plain",
         "p",
-        "how a weight w is used: plain is w·(1−p)^γ·CE; weighted uses p = exp(−w·CE), as LDAM-DRW's code",
+        "use of the class weight w: plain is w·(1−p)^γ·CE; weighted has p = exp(−w·CE), as the code of LDAM-DRW",
         choices=("plain", "weighted"),
         needs=("beta", Above(0.0)),
     )

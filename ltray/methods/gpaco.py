@@ -32,7 +32,7 @@ class GPaCoKnobs(CentreKnobs):
     smoothing: float = knob(
         0.0,
         "",
-        "share of the own centre's weight spread over the others",
+        "fraction of the centre's weight that is distributed over the centres of the other classes",
         low=0.0,
         high=0.9,
         tried=(0.0, 0.1),
@@ -41,7 +41,7 @@ class GPaCoKnobs(CentreKnobs):
     views: str = knob(
         "strong_sim",
         "",
-        "augmentations of the views: Auto- or RandAugment and SimCLR's, RandAugment twice, or SimCLR's twice",
+        "augmentations of the views: AutoAugment or RandAugment and SimCLR's, RandAugment twice, or SimCLR's twice",
         choices=tuple(VIEWS),
     )
 

@@ -38,16 +38,22 @@ class LASKnobs(SecondStageKnobs):
     """MiSLAS's second stage; the CIFAR columns are those of imbalance factor 100."""
 
     head_smoothing: float = knob(
-        0.4, "ε_1", "of the most frequent class", low=0.0, high=1.0, search=(0.1, 0.5), tried=(0.1, 0.2, 0.3, 0.4)
+        0.4,
+        "ε_1",
+        "label smoothing of the most frequent class",
+        low=0.0,
+        high=1.0,
+        search=(0.1, 0.5),
+        tried=(0.1, 0.2, 0.3, 0.4),
     )
     tail_smoothing: float = knob(
-        0.0, "ε_K", "of the rarest class", low=0.0, high=1.0, at_most="head_smoothing", tried=(0.0, 0.1)
+        0.0, "ε_K", "label smoothing of the rarest class", low=0.0, high=1.0, at_most="head_smoothing", tried=(0.0, 0.1)
     )
-    shape: str = knob("concave", "", "how smoothing increases with the class count", choices=tuple(SHAPES))
+    shape: str = knob("concave", "", "how the label smoothing increases with the class count", choices=tuple(SHAPES))
     power: float = knob(
         3.0,
         "p",
-        "exponent under shape = exponential",
+        "exponent for shape = exponential",
         low=0.01,
         high=20.0,
         tried=(3.0,),

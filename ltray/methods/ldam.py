@@ -29,7 +29,9 @@ class LDAMKnobs(BaselineKnobs):
     scale: float = knob(
         30.0, "s", "factor of the cosines", low=1.0, high=200.0, search=(10.0, 60.0), tried=(20.0, 30.0)
     )
-    beta: float = knob(0.9999, "β", "of the class weights after they begin", low=0.0, high=1.0, tried=(0.9999,))
+    beta: float = knob(
+        0.9999, "β", "β of the class weights from `reweight_epoch` on", low=0.0, high=1.0, tried=(0.9999,)
+    )
     reweight_epoch: int = knob(
         160,
         "",

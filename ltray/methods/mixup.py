@@ -23,7 +23,7 @@ class MixupKnobs(BaselineKnobs):
     alpha: float = knob(
         1.0,
         "α",
-        "of the share λ ~ Beta(α, α)",
+        "α of the mixing weight λ ~ Beta(α, α)",
         low=0.01,
         high=10.0,
         log=True,

@@ -50,7 +50,7 @@ class MultiTaskKnobs(QueueKnobs):
     effective_number_beta: float = knob(
         0.999,
         "β",
-        "β of the class weights in the contrastive task; 0: equal weights, the effect of the code",
+        "β of the class weights in the contrastive task; 0: equal weights, as in the official code",
         low=0.0,
         high=0.99999999,
         search=(0.0, 0.9, 0.99, 0.999, 0.9999),
@@ -59,7 +59,7 @@ class MultiTaskKnobs(QueueKnobs):
     classification: str = knob(
         "balanced_softmax",
         "",
-        "loss of the classifier; cross_entropy is the code's `MultiTaskBLoss`",
+        "loss of the classifier; cross_entropy is `MultiTaskBLoss` of the official code",
         choices=("balanced_softmax", "cross_entropy"),
     )
     views: str = GPaCoKnobs.redeclared("views", "strong_sim")

@@ -27,7 +27,7 @@ class PaCoKnobs(CentreKnobs, MomentumKnobs):
     views: str = knob(
         "strong_sim",
         "",
-        "augmentations of query and key: Auto- or RandAugment and SimCLR's, or SimCLR's twice",
+        "augmentations of query and key: AutoAugment or RandAugment, and SimCLR's; or SimCLR's for both",
         choices=tuple(VIEWS),
     )
 

@@ -59,7 +59,7 @@ class ContrastiveBaselineKnobs(Recipe):
         follows=HALF_THE_IMAGES,
     )
     queue_start: str = knob(
-        "random", "", "initial content of the queue: unit noise or nothing", choices=("random", "empty")
+        "random", "", "initial content of the queue: random unit vectors, or nothing", choices=("random", "empty")
     )
     projection_width: int = knob(32, "dim", "width of the embedding", low=1, high=4096, log=True, search=(32, 256))
 

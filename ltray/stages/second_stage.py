@@ -29,8 +29,8 @@ class FrozenBackboneKnobs(Recipe):
     features: str = knob(
         "shifting",
         "",
-        "shifting: of augmented images, BatchNorm adapts to them (official codes); fixed: BatchNorm as trained; "
-        "cached: of plain images, computed once, so that a trial takes seconds",
+        "shifting: of augmented images, with BatchNorm statistics that adapt to them (official codes); fixed: with "
+        "fixed BatchNorm statistics; cached: of images without augmentation, computed once: a trial takes seconds",
         choices=FEATURES,
     )
 
@@ -39,8 +39,8 @@ class FrozenBackboneKnobs(Recipe):
 class SecondStageKnobs(FrozenBackboneKnobs):
     """The second stage of Kang et al., Decoupling Representation and Classifier, ICLR 2020."""
 
-    class_run: int = knob(4, "", "consecutive images from each drawn class", low=1, high=64, tried=(4,))
-    long_epoch: bool = knob(False, "", "whether an epoch has n_max·K draws (MiSLAS) instead of N (cRT, LWS)")
+    class_run: int = knob(4, "", "number of consecutive images from each drawn class", low=1, high=64, tried=(4,))
+    long_epoch: bool = knob(False, "", "whether an epoch has n_max·K images (MiSLAS) instead of N (cRT, LWS)")
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         "default": dict(),

@@ -43,7 +43,7 @@ class BCLKnobs(Recipe):
     classification_weight: float = knob(
         2.0,
         "λ",
-        "weight of the classification term (alpha of the code)",
+        "weight of the classification term (`alpha` in the official code)",
         low=0.0,
         high=100.0,
         search=(0.5, 4.0),
@@ -52,7 +52,7 @@ class BCLKnobs(Recipe):
     contrastive_weight: float = knob(
         0.6,
         "μ",
-        "weight of the contrastive term (beta of the code); 0: only logit compensation on its one view",
+        "weight of the contrastive term (`beta` in the official code); 0: only logit compensation, on one view",
         low=0.0,
         high=100.0,
         log=True,
@@ -90,36 +90,36 @@ class BCLKnobs(Recipe):
     views: str = knob(
         "sim-sim",
         "",
-        "augmentation of the two contrastive views: SimAugment, RandAugment on top of it, or, at 32 pixels, "
-        "with crops from 8 % of the area (wide) or with blur, as third-party code has it",
+        "augmentation of the two contrastive views: SimAugment (sim), RandAugment added (rand), or, for 32 pixels, "
+        "crops from 8 % of the area (sim_wide) or blur (sim_blur), as in third-party code",
         choices=("sim-sim", "rand-sim", "rand-rand", "sim_wide-sim_wide", "sim_blur-sim_blur"),
         tried=("sim-sim", "rand-sim", "rand-rand"),
     )
     averaging: str = knob(
         "L1",
         "",
-        "class average outside exp (L1), inside (L2), only by prototypes (L3, complement or not), or none",
+        "class average outside exp (L1) or inside (L2), only prototypes (L3, for any `complement`), or none",
         choices=("L1", "L2", "L3", "none"),
         tried=("L1", "L2", "L3", "none"),
     )
     complement: bool = knob(
         True,
         "",
-        "class complement: prototypes are keys of every batch",
+        "class complement: add the prototypes to the keys of every batch",
         tried=(True, False),
         needs=("averaging", ("L1", "L2", "none")),
     )
     prototypes: str = knob(
         "mlp",
         "",
-        "prototypes: an MLP of the classifier's weights, free parameters, or moving class averages",
+        "prototypes: output of an MLP for the classifier's weights, free parameters, or moving class averages",
         choices=("mlp", "learnable", "ema"),
         tried=("mlp", "learnable", "ema"),
     )
     prototype_momentum: float = knob(
         0.9,
         "",
-        "of moving class averages, per step (the paper states none)",
+        "momentum of the moving class averages, per step (the paper gives no value)",
         low=0.0,
         high=0.9999,
         search=(0.5, 0.99),

@@ -77,7 +77,7 @@ class DLSAKnobs(Recipe):
     depth: int = knob(
         1,
         "D",
-        "divisions, each with its own Flow Filter",
+        "number of divisions, each with its own Flow Filter",
         low=1,
         high=8,
         search=(1, 4),
@@ -86,19 +86,19 @@ class DLSAKnobs(Recipe):
         follows=at_most_images(f"each division keeps at least {SMALLEST_PART} images", _most_divisions),
     )
     proportion: float = knob(
-        0.3, "", "share of the remaining images that a division keeps", low=0.01, high=0.99, search=(0.1, 0.5)
+        0.3, "", "fraction of the remaining images that a division separates", low=0.01, high=0.99, search=(0.1, 0.5)
     )
     features: str = knob(
         "unit",
         "",
-        "unit: over their root mean square on the training set; raw: as the network gives them (official code)",
+        "unit: divided by their root mean square on the training set; raw: the network's output (official code)",
         choices=("unit", "raw"),
         follows=Follow(f"unit below {TRUSTED_SCALE:,} training images", _features, images_of),
     )
     clusters: int = knob(
         100,
         "K",
-        "Gaussians of a Flow Filter",
+        "number of Gaussians in a Flow Filter",
         low=2,
         high=10_000,
         log=True,
@@ -109,18 +109,18 @@ class DLSAKnobs(Recipe):
     mean_distance: float = knob(
         3.2,
         "√(2d)·σ",
-        "root mean square distance of two Gaussians: 3.2 is σ = 0.05 at width 2048, 3 the three-sigma rule",
+        "root mean square distance of two Gaussians; 3.2 is σ = 0.05 at width 2048, 3 follows the three-sigma rule",
         low=0.01,
         high=100.0,
         search=(1.5, 4.5),
     )
-    blocks: int = knob(2, "", "autoregressive blocks of a flow", low=1, high=32, search=(1, 4))
-    hidden_layers: int = knob(1, "", "hidden-to-hidden layers of a block", low=0, high=16, search=(0, 2))
+    blocks: int = knob(2, "", "number of autoregressive blocks of a flow", low=1, high=32, search=(1, 4))
+    hidden_layers: int = knob(1, "", "number of hidden-to-hidden layers in a block", low=0, high=16, search=(0, 2))
 
     likelihood_weight: float = knob(
         1.0,
         "λ_MLE",
-        "of L_MLE; 0: without it",
+        "weight of L_MLE; 0: the loss is not used",
         low=0.0,
         high=100.0,
         search=(0.5, 4.0),
@@ -130,7 +130,7 @@ class DLSAKnobs(Recipe):
     balance_weight: float = knob(
         1.0,
         "λ_bal",
-        "of L_bal; 0: without it",
+        "weight of L_bal; 0: the loss is not used",
         low=0.0,
         high=100.0,
         search=(0.3, 4.0),
@@ -140,7 +140,7 @@ class DLSAKnobs(Recipe):
     purity_weight: float = knob(
         0.02,
         "λ_pure",
-        "of L_pure; 0: without it",
+        "weight of L_pure; 0: the loss is not used",
         low=0.0,
         high=10.0,
         log=True,
@@ -149,31 +149,46 @@ class DLSAKnobs(Recipe):
         dynamic=True,
     )
     class_power: float = knob(
-        2.0, "q", "of the class weights (n_max/n)^q in L_MLE", low=0.0, high=4.0, search=(0.0, 3.0), tried=(2.0,)
+        2.0,
+        "q",
+        "exponent q of the class weights (n_max/n)^q in L_MLE",
+        low=0.0,
+        high=4.0,
+        search=(0.0, 3.0),
+        tried=(2.0,),
     )
     cluster_momentum: float = knob(
-        0.7, "η", "of the estimate of cluster use in L_bal", low=0.0, high=0.9999, search=(0.0, 0.95), tried=(0.7,)
+        0.7, "η", "momentum of the average cluster use in L_bal", low=0.0, high=0.9999, search=(0.0, 0.95), tried=(0.7,)
     )
-    hard_purity: bool = knob(False, "", "whether L_pure's target is only the most likely cluster")
-    fixed_target: bool = knob(True, "", "whether L_pure's target gets no gradient")
+    hard_purity: bool = knob(False, "", "whether the target of L_pure is only the most likely cluster")
+    fixed_target: bool = knob(True, "", "whether no gradient flows through the target of L_pure")
 
     min_purity: float = knob(
-        0.7, "", "keep the epoch with the most clusters that are purer than this,", low=0.0, high=1.0
+        0.7, "", "minimum purity of a good cluster; the epoch with the most good clusters is kept", low=0.0, high=1.0
     )
-    min_size: int = knob(10, "", "of more images than this,", low=0, high=1_000_000)
+    min_size: int = knob(10, "", "a good cluster has more images than this", low=0, high=1_000_000)
     max_size: int = knob(
         5000,
         "",
-        "if none has this many",
+        "an epoch in which a cluster has this many images is not kept",
         low=1,
         high=1_000_000_000,
         follows=Follow(f"at least {LARGE_CLUSTER} times the images of an average cluster", _large_cluster, images_of),
     )
 
-    classifier_epochs: int = knob(150, "", "passes over a part for its classifier", low=1, high=10_000, follows=EPOCHS)
+    classifier_epochs: int = knob(
+        150, "", "number of epochs for each classifier, over the images of its part", low=1, high=10_000, follows=EPOCHS
+    )
     classifier_batch_size: int = knob(128, "B", "images per step for a classifier", low=1, high=65_536, follows=BATCH)
     classifier_learning_rate: float = knob(
-        1e-2, "lr", "of the classifiers", low=1e-8, high=100.0, log=True, search=(1e-5, 1.0), tried=(1e-4, 1e-2)
+        1e-2,
+        "lr",
+        "learning rate of the classifiers",
+        low=1e-8,
+        high=100.0,
+        log=True,
+        search=(1e-5, 1.0),
+        tried=(1e-4, 1e-2),
     )
     classifier_loss: str = knob(
         "balanced_softmax", "", "loss of the classifiers", choices=("balanced_softmax", "cross_entropy")
@@ -182,7 +197,7 @@ class DLSAKnobs(Recipe):
     classifier: str = knob(
         "linear",
         "",
-        "warm_linear: its first term starts from the network's own classifier, which must be linear (PaCo)",
+        "warm_linear: a linear classifier, initialised with the network's classifier, which must be linear (PaCo)",
         choices=("linear", "warm_linear", "cosine"),
     )
     smoothing: float = knob(
@@ -191,7 +206,7 @@ class DLSAKnobs(Recipe):
     rest_counts: str = knob(
         "all",
         "",
-        "class counts in the last classifier's Balanced Softmax: of the whole training set (official code) or its part",
+        "class counts for Balanced Softmax in the last classifier: of all images (official code) or of its part",
         choices=("all", "part"),
         needs=("classifier_loss", ("balanced_softmax",)),
     )

@@ -29,7 +29,7 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     alpha: float = knob(
         1.0 / 9.0,
         "α",
-        "target of the own key; the code's β is (1−α)/α, 8",
+        "target of the anchor's own key; the official code has β = (1−α)/α = 8",
         low=1e-4,
         high=1.0,
         log=True,
@@ -61,45 +61,45 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     queue_start: str = knob(
         "random",
         "",
-        "initial content of the queue: unit noise or nothing",
+        "initial content of the queue: random unit vectors, or nothing",
         choices=("random", "empty"),
         needs=("queue_kind", ("original",)),
     )
     queue_kind: str = knob(
         "original",
         "",
-        "one queue for all classes, or equally many keys per class (the ablation)",
+        "original: one queue for all classes; balanced: the same number of keys per class (ablation)",
         choices=("original", "balanced"),
     )
     projection_width: int = knob(128, "d", "width of the embedding", low=1, high=4096, log=True, search=(64, 256))
     zero_start: bool = knob(
         False,
         "",
-        "start the last BatchNorm of every residual block at 0, as the code does; undoes pretrained weights",
+        "initialise the last BatchNorm of every residual block with 0 (official code); overwrites pretrained weights",
     )
     loss: str = knob(
         "decoupled",
         "",
-        "decoupled, or equal for all positives (the ablation's SCL)",
+        "decoupled: DSCL's loss; supervised: equal weights for all positives (SCL in the ablation)",
         choices=("decoupled", "supervised"),
     )
     contrast_set: str = knob(
         "batch_and_queue",
         "",
-        "with the batch (the code) or only the queue (the paper)",
+        "keys of batch and queue (official code), or only of the queue (paper)",
         choices=("batch_and_queue", "queue"),
     )
     alone: str = knob(
         "own_key",
         "",
-        "target of an anchor without other positives: all to its own key (the code) or α (the paper)",
+        "target of an anchor without other positives: 1 for its own key (official code), or α (paper)",
         choices=("own_key", "alpha"),
         needs=("loss", ("decoupled",)),
     )
     effective_number_beta: float = knob(
         0.0,
         "",
-        "β of the anchors' weights by effective number (the ablation's re-weighting); 0: equal weights",
+        "β of the anchors' weights by effective number (re-weighting in the ablation); 0: equal weights",
         low=0.0,
         high=0.99999999,
         search=(0.0, 0.9, 0.99, 0.999),
@@ -115,14 +115,19 @@ class DSCLKnobs(MomentumKnobs, Recipe):
         tried=(0.0, 1.5),
         dynamic=True,
     )
-    patches: int = knob(5, "L", "patches per image", low=1, high=64, search=(1, 8), tried=(5,))
+    patches: int = knob(5, "L", "number of patches per image", low=1, high=64, search=(1, 8), tried=(5,))
     patch_size: int = knob(
-        0, "", "side of a patch in pixels; 0: 2/7 of the view's, 64 of 224", low=0, high=2048, tried=(64,)
+        0,
+        "",
+        "side of a patch in pixels; 0: 2/7 of the view's side, which is 64 for 224",
+        low=0,
+        high=2048,
+        tried=(64,),
     )
     patch_scale_low: float = knob(
         0.05,
         "s_1",
-        "smallest share of the view in a patch",
+        "smallest size of a patch, as a fraction of the view",
         low=1e-4,
         at_most="patch_scale_high",
         search=(0.03, 0.3),
@@ -131,14 +136,17 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     patch_scale_high: float = knob(
         0.6,
         "s_2",
-        "largest share of the view in a patch",
+        "largest size of a patch, as a fraction of the view",
         low=1e-4,
         high=1.0,
         search=(0.4, 0.8),
         tried=(0.5, 0.6, 0.7, 1.0),
     )
     patch_boxes: str = knob(
-        "area", "", "whether the share is of the area (the code) or of each side (Alg. 1)", choices=("area", "side")
+        "area",
+        "",
+        "what `patch_scale_low` and `patch_scale_high` refer to: the area (official code) or each side (Alg. 1)",
+        choices=("area", "side"),
     )
 
     linear_epochs: int = knob(
@@ -160,8 +168,9 @@ class DSCLKnobs(MomentumKnobs, Recipe):
     linear_features: str = knob(
         "shifting",
         "",
-        "features of the linear stage. shifting: of augmented images, BatchNorm adapts to the balanced batches (the "
-        "code); fixed: BatchNorm as trained; cached: of plain images, computed once",
+        "features of the linear stage. shifting: of augmented images, with BatchNorm statistics that adapt to the "
+        "balanced batches (official code); fixed: with fixed BatchNorm statistics; cached: of images without "
+        "augmentation, computed once",
         choices=FEATURES,
     )
 

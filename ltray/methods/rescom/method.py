@@ -73,7 +73,7 @@ class ResComKnobs(Recipe):
     queue_size: int = knob(
         4,
         "Q",
-        "queue slots per class",
+        "number of queue slots per class",
         low=1,
         high=1024,
         log=True,
@@ -86,7 +86,7 @@ class ResComKnobs(Recipe):
     hard_positives: int = knob(
         1,
         "Q_p",
-        "least similar queue keys of the own class",
+        "number of hard positives: the least similar queue keys of the anchor's class",
         low=1,
         at_most="queue_size",
         search=(1, 8),
@@ -97,7 +97,7 @@ class ResComKnobs(Recipe):
     hard_negatives: int = knob(
         400,
         "Q_n",
-        "most similar queue keys of the other classes",
+        "number of hard negatives: the most similar queue keys of other classes",
         low=1,
         log=True,
         at_most=lambda knobs, classes: (classes - 1) * knobs.queue_size,
@@ -110,19 +110,21 @@ class ResComKnobs(Recipe):
     anchors: str = knob(
         "both_views",
         "",
-        "both_views (code): all rows against batch and queue, view 1 enters the queue; "
-        "first_view (paper, Eq. 5 and Alg. 1): view 1 against the queue alone, view 2 enters",
+        "both_views (official code): both views are compared with batch and queue, view 1 is added to the queue; "
+        "first_view (paper, Eq. 5 and Alg. 1): view 1 is compared only with the queue, view 2 is added to it",
         choices=("both_views", "first_view"),
     )
     queue_kind: str = knob(
         "balanced",
         "",
-        "slots of a class: Q; or K·Q divided like the training set, or inversely",
+        "slots per class: Q (balanced), or K·Q in total, in proportion to the class counts (original) or reversed",
         choices=tuple(SLOTS),
         tried=tuple(SLOTS),
     )
-    hard_mining: bool = knob(True, "SPM", "mine Q_p and Q_n keys; off: all keys of the queue")
-    siamese_balanced_softmax: bool = knob(True, "SiamBS", "classify both views; off: view 1 only")
+    hard_mining: bool = knob(True, "SPM", "use only the Q_p and Q_n hardest keys; off: all keys of the queue")
+    siamese_balanced_softmax: bool = knob(
+        True, "SiamBS", "train the classifier on both views; off: only on the first view"
+    )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         "default": dict(epochs=400, warmup_epochs=10, milestones=(320, 360)),

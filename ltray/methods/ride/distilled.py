@@ -22,7 +22,7 @@ class RIDEDistilledKnobs(RIDEKnobs):
         1.0, "", "weight of the distillation", low=0.0, high=100.0, search=(0.2, 2.0), tried=(1.0,)
     )
     distillation_temperature: float = knob(
-        1.5, "T", "of the distillation", low=0.05, high=100.0, search=(1.0, 4.0), tried=(1.5,)
+        1.5, "T", "temperature of the distillation", low=0.05, high=100.0, search=(1.0, 4.0), tried=(1.5,)
     )
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = RIDEKnobs.paper_values

@@ -26,17 +26,17 @@ class RIDEKnobs(BaselineKnobs):
     experts: int = knob(
         3,
         "E",
-        "number of experts; the distillation's teacher has 6; with one, no diversity term and no routing",
+        "number of experts; 6 for the teacher of the distillation; with 1, no diversity term and no routing",
         low=1,
         high=MOST_EXPERTS,
         search=(2, 4),
         tried=(1, 2, 3, 4, 6),
     )
-    narrow: bool = knob(True, "", "whether the experts' stages have three quarters of the usual width")
+    narrow: bool = knob(True, "", "whether the layers of each expert have three quarters of the usual width")
     diversity: float = knob(
         -0.2,
         "λ",
-        "factor of the divergence from the mean, negative to increase it; 0 trains only the mean",
+        "factor of the experts' divergence from their mean; negative to increase it; 0 trains only the mean",
         low=-10.0,
         high=10.0,
         search=(-0.6, -0.05),
@@ -46,7 +46,7 @@ class RIDEKnobs(BaselineKnobs):
     temperature: float = knob(
         1.0,
         "T",
-        "of the most frequent class in the diversity term",
+        "temperature of the most frequent class in the diversity term",
         low=0.05,
         high=100.0,
         search=(0.5, 2.0),
@@ -56,7 +56,7 @@ class RIDEKnobs(BaselineKnobs):
     temperature_factor: float = knob(
         0.05,
         "f",
-        "reduction of the temperatures of rarer classes, after reweighting begins",
+        "reduction of the temperatures of rare classes, from `reweight_epoch` on",
         low=0.0,
         high=0.99,
         tried=(0.015, 0.02, 0.05),
@@ -64,7 +64,7 @@ class RIDEKnobs(BaselineKnobs):
     )
     margin: float = knob(0.5, "m", "LDAM margin of the rarest class", low=0.0, high=2.0, search=(0.1, 0.8))
     scale: float = knob(30.0, "s", "factor of the cosines", low=1.0, high=200.0, search=(10.0, 60.0))
-    beta: float = knob(0.9999, "β", "of the class weights after they begin", low=0.0, high=1.0)
+    beta: float = knob(0.9999, "β", "β of the class weights from `reweight_epoch` on", low=0.0, high=1.0)
     reweight_epoch: int = knob(
         160,
         "",
@@ -81,12 +81,12 @@ class RIDEKnobs(BaselineKnobs):
         512, "B", "images per step in the routing stage", low=1, high=65_536, needs=SEVERAL, follows=BATCH
     )
     routing_learning_rate: float = knob(
-        0.01, "lr", "peak of the routing stage", low=1e-8, high=100.0, log=True, needs=SEVERAL
+        0.01, "lr", "peak learning rate of the routing stage", low=1e-8, high=100.0, log=True, needs=SEVERAL
     )
     routing_top: int = knob(
         5,
         "k",
-        "number of best scores that are input to a router",
+        "number of highest scores that are the input of a router",
         low=1,
         at_most=_top_choices,
         tried=(30, 50),
