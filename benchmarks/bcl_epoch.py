@@ -152,11 +152,11 @@ def main() -> None:
         for name in alone:
             loading = seconds(lambda side=alone[name]: side.load(options.steps), device)  # type: ignore[misc]
             training = seconds(lambda side=whole[name]: side.train(options.steps), device)  # type: ignore[misc]
-            rates.setdefault(("views/s, loader alone", name), []).append(3 * images / loading)
+            rates.setdefault(("views/s, without training", name), []).append(3 * images / loading)
             rates.setdefault(("images/s, training", name), []).append(images / training)
     print(f"{device}, {options.threads} threads, batch {images // options.steps}, torch {torch.__version__}")
     print("| figure | ltray | DataLoader | ratio of medians |\n| --- | ---: | ---: | ---: |")
-    for what in ("views/s, loader alone", "images/s, training"):
+    for what in ("views/s, without training", "images/s, training"):
         ours, plain = (statistics.median(rates[what, name]) for name in ("ltray", "DataLoader"))
         print(f"| {what} | {ours:,.0f} | {plain:,.0f} | {ours / plain:.2f} |")
     ours, plain = whole["ltray"].first, whole["DataLoader"].first

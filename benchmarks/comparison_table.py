@@ -28,7 +28,7 @@ def written(results: Sequence[Result], *, dataset: str) -> str:
         "",
         *_introduction(results, seeds),
         "",
-        "| method | continues from | epochs | all | many | medium | few | validation, all | CPU s a run |",
+        "| method | continues from | epochs | all | many | medium | few | validation, all | CPU s per run |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|",
         *rows,
         "",
@@ -58,18 +58,18 @@ def _introduction(results: Sequence[Result], seeds: Sequence[int]) -> list[str]:
     protocol = results[0]["environment"]["protocol"]
     return [
         f"Accuracy on test images in %, {_over(seeds)};",
-        "a seed sets weights, order and augmentation, the images are the same for all. Each method has its declared",
-        "settings for this data set (`python -m ltray.methods NAME`); none was searched, but some were set by hand",
-        f"after a look at validation images, so that methods had unequal care. Protocol: {protocol};",
-        "validation images choose the epoch, test images are read once a run. A method that continues from",
-        "another starts from that one's run with the same seed, and its epochs are those it adds.",
-        "The data set is tiny: this shows that every method trains, not which is best.",
+        "a seed determines the initial weights, the order of the images and the augmentation; the images are the same for all",
+        "runs. Each method has its declared settings for this data set (`python -m ltray.methods NAME`). No settings were",
+        "searched, but some were set by hand after an evaluation on validation images, so that methods may have an unequal",
+        f"advantage. Protocol: {protocol}. Validation images select the epoch; test images are read once per run. A method that",
+        "continues from another method starts from that method's run with the same seed; its epochs are the additional ones.",
+        "The data set is very small: the table shows that every method trains, not which method is best.",
     ]
 
 
 def _over(seeds: Sequence[int]) -> str:
     if len(seeds) == 1:
-        return f"of the one seed {seeds[0]}: without an interval, so that differences of a few points mean nothing"
+        return f"of seed {seeds[0]} only: without an interval, so that differences of a few points are not significant"
     return f"mean and 95 % interval (Student's t) over seeds {', '.join(map(str, seeds))}"
 
 
@@ -79,7 +79,7 @@ def _provenance(results: Sequence[Result]) -> list[str]:
     one = stamps[-1]
     versions = ", ".join(f"{name} {number}" for name, number in one["versions"].items() if number)
     return [
-        f"Commits: {', '.join(commits)}. Hardware: {one['cpus']} CPU cores, one thread a run, no GPU;",
+        f"Commits: {', '.join(commits)}. Hardware: {one['cpus']} CPU cores, one thread per run, no GPU;",
         f"{one['platform']}, Python {one['python']}. {versions}.",
         f"Data: {', '.join(sorted({str(stamp['data_digest']) for stamp in stamps}))}. Last run: {one['time']}.",
     ]

@@ -104,8 +104,8 @@ def compare(folder: Path, *, side: int, images: int, workers: list[int], rounds:
         image_size=side, protocol="paper", test_per_class=1,
     )  # fmt: skip
     convert(definition, progress=ProgressBars(shown=False))
-    print(f"{side} pixels, {images} images; decoding alone: {decode_limit(definition):,.0f} images a CPU second")
-    print(f"{'views':>5}  {'pipeline':<32} {'first batch s':>13} {'views/s':>9} {'views/CPU s':>11}  ltray against it")
+    print(f"{side} pixels, {images} images; decoding alone: {decode_limit(definition):,.0f} images per CPU second")
+    print(f"{'views':>5}  {'pipeline':<32} {'first batch s':>13} {'views/s':>9} {'views/CPU s':>11}  speed of ltray")
     for names in RECIPES[side]:
         taken: dict[str, list[Rate]] = {}
         for _ in range(rounds):
@@ -115,7 +115,7 @@ def compare(folder: Path, *, side: int, images: int, workers: list[int], rounds:
         mine = rates["ltray"]
         for title, rate in rates.items():
             per_cpu = f"{rate.cpu:>11,.0f}" if rate.cpu else f"{'':>11}"
-            ratio = f"{mine.cpu / rate.cpu:.1f}x a CPU second" if rate.cpu else f"{mine.wall / rate.wall:.1f}x"
+            ratio = f"{mine.cpu / rate.cpu:.1f}x per CPU second" if rate.cpu else f"{mine.wall / rate.wall:.1f}x"
             ratio = "" if rate is mine else ratio
             print(f"{len(names):>5}  {title:<32} {rate.first:>13.2f} {rate.wall:>9,.0f} {per_cpu}  {ratio}", flush=True)
 

@@ -101,7 +101,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_default_device(arguments.device)
     print(f"{arguments.device}, {torch.get_num_threads()} CPU threads, torch {torch.__version__}\n")
-    print("| loss | sizes of | ms | dense ms | ratio | products | MiB | dense MiB | ratio |")
+    print("| loss | sizes from | ms | dense ms | ratio | products | MiB | dense MiB | ratio |")
     print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
     for loss in arguments.loss or CASES:
         for row in rows_of(loss, arguments.repeats):

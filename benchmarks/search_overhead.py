@@ -51,10 +51,10 @@ def main() -> None:
         search, started, ended, rows = searched(Path(folder), options, epochs)
     loops = [bare(epochs, row["settings"]) for row in rows]
     trials = ended - started
-    print(f"bare loops, sum          {sum(loops):8.1f} s   ({statistics.median(loops):.1f} s each)")
-    print(f"search, placed to done   {trials:8.1f} s   ({100 * (trials / sum(loops) - 1):+.1f} %)")
-    print(f"search, whole command    {search:8.1f} s   ({100 * (search / sum(loops) - 1):+.1f} %)")
-    for fresh, name in ((True, "fresh process"), (False, "process used before")):
+    print(f"training loops, sum      {sum(loops):8.1f} s   ({statistics.median(loops):.1f} s each)")
+    print(f"search, first to last    {trials:8.1f} s   ({100 * (trials / sum(loops) - 1):+.1f} %)")
+    print(f"search, complete command {search:8.1f} s   ({100 * (search / sum(loops) - 1):+.1f} %)")
+    for fresh, name in ((True, "new process"), (False, "reused process")):
         waits = [row["first_step"] for row in rows if row["fresh"] == fresh]
         if waits:
             print(f"first step, {name:<20} {statistics.median(waits):5.2f} s median of {len(waits)}")

@@ -140,7 +140,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         driver = Driver(Path(folder), options.trials, options.sampler)
-        print("trials  proposal  report  decision  end  watching (ms)  memory  trials/s", flush=True)
+        print("trials  proposal  report  decision  end  progress (ms)  memory  trials/s", flush=True)
         running = [trial for _ in range(options.nodes) if (trial := driver.begin())]
         ended, mark, began = 0, time.process_time(), time.perf_counter()
         while running:

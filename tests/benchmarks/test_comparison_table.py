@@ -11,7 +11,7 @@ from benchmarks import compare_methods
 from benchmarks.comparison_table import written
 
 STAMPS = {"commit": "abc", "protocol": "honest", "data_digest": "d1", "cpus": 2, "platform": "Linux", "python": "3.12"}
-HEADINGS = ["method", "continues from", "epochs", "all", "many", "medium", "few", "validation, all", "CPU s a run"]
+HEADINGS = ["method", "continues from", "epochs", "all", "many", "medium", "few", "validation, all", "CPU s per run"]
 
 
 def result(method: str, seed: int, share: float, **more: Any) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def test_over_seeds_a_cell_is_the_mean_with_half_of_the_95_percent_interval():
     page = written([result("bcl", seed, share) for seed, share in enumerate((0.60, 0.61, 0.63))], dataset="digits-lt")
     found = cells(page)["bcl"]
     # s = 1.5275 points, t(0.975, 2) = 4.3027, over √3
-    assert found["all"] == "61.3 ± 3.8" and found["validation, all"] == "66.3 ± 3.8" and found["CPU s a run"] == "21"
+    assert found["all"] == "61.3 ± 3.8" and found["validation, all"] == "66.3 ± 3.8" and found["CPU s per run"] == "21"
     assert "mean and 95 % interval (Student's t) over seeds 0, 1, 2" in page
 
 
