@@ -58,12 +58,13 @@ def _introduction(results: Sequence[Result], seeds: Sequence[int]) -> list[str]:
     protocol = results[0]["environment"]["protocol"]
     return [
         f"Accuracy on test images in %, {_over(seeds)};",
-        "a seed determines the initial weights, the order of the images and the augmentation; the images are the same for all",
-        "runs. Each method has its declared settings for this data set (`python -m ltray.methods NAME`). No settings were",
-        "searched, but some were set by hand after an evaluation on validation images, so that methods may have an unequal",
-        f"advantage. Protocol: {protocol}. Validation images select the epoch; test images are read once per run. A method that",
-        "continues from another method starts from that method's run with the same seed; its epochs are the additional ones.",
-        "The data set is very small: the table shows that every method trains, not which method is best.",
+        "a seed determines the initial weights, the order of the images and the augmentation; all runs have the same",
+        "images. Each method has its declared settings for this data set (`python -m ltray.methods NAME`). No",
+        "settings were searched, but some were set by hand after an evaluation on validation images, so that methods",
+        f"may have an unequal advantage. Protocol: {protocol}. Validation images select the epoch; test images are read",
+        "once per run. A method that continues from another method starts from that method's run with the same seed;",
+        "its epochs are the additional ones. The data set is very small: the table shows that every method trains,",
+        "not which method is best.",
     ]
 
 

@@ -102,7 +102,7 @@ def test_a_configuration_beside_the_file_goes_before_the_librarys(tmp_path: Path
             dict(backbone="timm/vit_small_patch14_dinov2", weights="imagenet"),
             "saw ImageNet-1k's labels. Known: `lvd142m`",
         ),
-        (dict(backbone="ltray.parts.resnet32:ResNet32", weights="imagenet"), "of another package: name a file"),
+        (dict(backbone="ltray.parts.resnet32:ResNet32", weights="imagenet"), "of another package; give a file"),
         (dict(train="heads"), "Did you mean `head`"),
         (dict(backbone="timm/test_resnet", weights="random", train="head"), "would freeze random weights"),
     ],

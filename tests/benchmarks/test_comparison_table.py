@@ -34,7 +34,7 @@ def test_a_row_holds_percent_of_test_images_by_group_and_of_validation_images():
     figures = dict(zip(HEADINGS, ["bcl", "", "30", "61.2", "71.2", "63.2", "41.2", "66.2", "23"], strict=True))
     assert found["bcl"] == figures and list(found) == ["bcl", "crt"]
     assert found["crt"]["continues from"] == "bcl" and found["crt"]["epochs"] == "10"
-    assert "Accuracy on test images in %, of the one seed 3" in page and "Protocol: honest" in page
+    assert "Accuracy on test images in %, of seed 3 only" in page and "Protocol: honest" in page
 
 
 def test_over_seeds_a_cell_is_the_mean_with_half_of_the_95_percent_interval():
