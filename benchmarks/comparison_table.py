@@ -61,10 +61,10 @@ def _introduction(results: Sequence[Result], seeds: Sequence[int]) -> list[str]:
         "a seed determines the initial weights, the order of the images and the augmentation; all runs have the same",
         "images. Each method has its declared settings for this data set (`python -m ltray.methods NAME`). No",
         "settings were searched, but some were set by hand after an evaluation on validation images, so that methods",
-        f"may have an unequal advantage. Protocol: {protocol}. Validation images select the epoch; test images are read",
-        "once per run. A method that continues from another method starts from that method's run with the same seed;",
-        "its epochs are the additional ones. The data set is very small: the table shows that every method trains,",
-        "not which method is best.",
+        f"may have an unequal advantage. Protocol: {protocol}. Validation images select the epoch; test images are",
+        "read once per run. A method that continues from another method starts from that method's run with the same",
+        "seed; its epochs are the additional ones. The data set is very small: the table shows that every method",
+        "trains, not which method is best.",
     ]
 
 

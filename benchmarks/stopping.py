@@ -42,9 +42,11 @@ def replay(path: Path) -> None:
                     f"| {100 * regret(one) / IMAGES[name]:.1f} |"
                 )
     runs = by_run(curves, "digits")["cosine", space_of("digits").base.knobs[0].epochs]
-    print(f"\nEpochs of TPE with ASHA for what random search reaches; digits, cosine, {len(runs)} settings, of which")
-    print(f"random search tries half, {REPETITIONS} repetitions; means (95 %) of shares of random search's epochs\n")
-    print("| falls short by at most, points | reached | in full | until its best trial ends | in full, where reached |")
+    print("\nEpochs that TPE with ASHA needs for the result of random search; digits, cosine, ", end="")
+    print(f"{len(runs)} settings, of which\nrandom search tries half, {REPETITIONS} repetitions; ", end="")
+    print("means (95 %) of fractions of the epochs of random search\n")
+    print("| result lower by at most, points | reached | of all epochs ", end="")
+    print("| of the epochs until its best trial ends | of all epochs, if reached |")
     print("|---:|---:|---:|---:|---:|")
     for slack, needed in epochs_needed(runs, "digits", slacks=SLACKS).items():
         reached = [one for one in needed if one.reached]

@@ -88,7 +88,7 @@ def called_better(runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def covered(runs: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return whether the interval of each search's winner holds its true accuracy, before and after."""
+    """Return whether the interval of each search's winner contains its true accuracy, before and after."""
     means, variances, seeds = runs.mean(axis=1), runs.var(axis=1, ddof=1), runs.shape[1]
     winners = means.argmax(axis=1)[:, None]
     before = student.ppf(0.975, seeds - 1) * np.sqrt(variances / seeds)
@@ -186,8 +186,8 @@ def finalist_tables(random: np.random.Generator, searches: int) -> list[str]:
     columns = [f"{seeds} seeds" for seeds in SEEDS]
     return [
         *_table("No true difference: searches that call any finalist better, %", wrong, columns),
-        *_table("The winner's interval holds its true accuracy, %", cover, columns),
-        *_table("One finalist leads by 2 points: searches that call it better, %", power, columns),
+        *_table("The winner's interval contains its true accuracy, %", cover, columns),
+        *_table("One finalist is better by 2 points: searches that call it better, %", power, columns),
     ]
 
 
@@ -209,7 +209,7 @@ def dropping_table(random: np.random.Generator, searches: int) -> list[str]:
             rows.append((f"{world.name}, {count} finalists", cells))
     columns = [f"{what}, {seeds} seeds" for what in ("dropped", "runs saved") for seeds in (5, 10)]
     return _table(
-        "Of equal finalists a given one is dropped; of finalists each a point below the one before, runs are saved, %",
+        "Dropped: a given one of equal finalists; saved runs: if each finalist is a point worse than the one before, %",
         rows,
         columns,
     )
