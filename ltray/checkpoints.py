@@ -10,7 +10,7 @@ from ltray.metrics import CHECKPOINT_SCORE
 from ltray.printable import printable
 
 
-def whole_checkpoints(folder: Path) -> list[tuple[Path, dict[str, float]]]:
+def complete_checkpoints(folder: Path) -> list[tuple[Path, dict[str, float]]]:
     """Return the complete `checkpoint_*` of a folder with their metrics, oldest epoch first."""
     found = [(p, metrics) for p in folder.glob("checkpoint_*") if (metrics := metrics_of(p)) is not None]
     return sorted(found, key=lambda item: item[1]["total_epochs"])
@@ -33,7 +33,7 @@ def keep_newest_and_best(folder: Path, newest: Path) -> None:
         folder: The folder of the `checkpoint_*`.
         newest: The one that was written last.
     """
-    best = best_checkpoint(whole_checkpoints(folder))
+    best = best_checkpoint(complete_checkpoints(folder))
     for other in folder.glob("checkpoint_*"):
         if other not in (newest, best) and other.is_dir():  # Ray's list of checkpoints is a file
             shutil.rmtree(other)
@@ -79,6 +79,6 @@ def complete_best(
 
 def remedy(path: Path) -> str:
     """Return what can be done about a checkpoint of a folder that is not complete."""
-    left = [found.name for found, _ in whole_checkpoints(path)]
+    left = [found.name for found, _ in complete_checkpoints(path)]
     use = f", or use one of the complete checkpoints: {', '.join(left)}" if left else ""
     return f"restore it from a copy{use}"

@@ -40,8 +40,8 @@ class OrDotted:
         return value in self.choices or is_dotted_path(value)
 
 
-Wanted = tuple[Value, ...] | Above | OrDotted
-Needs = tuple[str, Wanted]
+NeededValues = tuple[Value, ...] | Above | OrDotted
+Needs = tuple[str, NeededValues]
 """Another setting of the same class, and its values with which a setting has an effect."""
 
 
@@ -342,7 +342,7 @@ class Knobs:
         return value
 
 
-def _wanted(prefix: str, other: str, values: Wanted) -> str:
+def _wanted(prefix: str, other: str, values: NeededValues) -> str:
     if isinstance(values, Above):
         return f"{prefix}{other} above {values.limit:g}"
     if isinstance(values, OrDotted):

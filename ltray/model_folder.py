@@ -57,7 +57,7 @@ class ModelFolder:
                 raise UsageError(f"{printable(path)}: lacks `{name}`. {FOREIGN}")
         return found
 
-    def check_is_ours(self) -> None:
+    def check_written_by_ltray(self) -> None:
         """Refuse a folder that cannot be replaced because it holds something else than a model that ltray has kept.
 
         Raises:

@@ -82,7 +82,7 @@ class RunNetwork:
         if "weights" in given:
             weights = str(given["weights"])
         else:
-            stated = family_of(backbone).stated_weights(backbone)
+            stated = family_of(backbone).weights_in_name(backbone)
             weights = stated or (pretrained if pretrained != RANDOM and has_imagenet_weights(backbone) else RANDOM)
         usual_part = builders[0].train.get(dataset.profile, ALL) if weights != RANDOM else ALL
         found = cls(backbone, weights, str(given.get("train", usual_part)), int(given.get("bottleneck", 0)))

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ltray.checkpoints import complete_best, remedy, whole_checkpoints
+from ltray.checkpoints import complete_best, complete_checkpoints, remedy
 from ltray.engine.checkpoint import FILE_NAME, SUMMARY_NAME, metrics_of
 from ltray.errors import UsageError
 from ltray.files import is_there, locking, read_text, reading
@@ -48,7 +48,7 @@ def checkpoint_of(path: Path) -> Path:
             if metrics_of(folder) is None:
                 raise UsageError(f"{printable(folder)}: its checkpoint is incomplete: {remedy(path)}.")
             return folder
-    found = complete_best(path, whole_checkpoints(path), run.history())
+    found = complete_best(path, complete_checkpoints(path), run.history())
     if found is None:
         raise UsageError(f"{printable(path)}: {'holds no checkpoint' if path.is_dir() else 'no such folder'}.")
     return found
@@ -282,7 +282,7 @@ class RunFolder:
     def unrecorded(self) -> list[tuple[Path, dict[str, float]]]:
         """Return the complete checkpoints, oldest first, whose epochs the history lacks: a killed driver saw none."""
         recorded = {row["total_epochs"] for row in self.history()}
-        return [item for item in whole_checkpoints(self.path) if item[1]["total_epochs"] not in recorded]
+        return [item for item in complete_checkpoints(self.path) if item[1]["total_epochs"] not in recorded]
 
     def keep_best(self, checkpoint: Path, evaluation: Mapping[str, Any], *, scores: bytes | None = None) -> None:
         """Copy a checkpoint to `best/` with its evaluation, replacing an earlier one as a whole.
@@ -295,7 +295,7 @@ class RunFolder:
         Raises:
             UsageError: `best/` holds what was not written here.
         """
-        self.best.check_is_ours()
+        self.best.check_written_by_ltray()
         target = self.best.path
         with self._scratch() as room:
             fresh = ModelFolder(room / target.name)

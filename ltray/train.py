@@ -20,7 +20,7 @@ from ltray.arguments import (
     path_value,
     settings_value,
 )
-from ltray.checkpoints import check_newest, whole_checkpoints
+from ltray.checkpoints import check_newest, complete_checkpoints
 from ltray.command import DONE, FAILED, INTERRUPTED, exit_with
 from ltray.console import new_console
 from ltray.data.dataset import ImageData
@@ -286,7 +286,7 @@ def _follow(
     def print_line(words: str) -> None:
         console.print(words, style="yellow", soft_wrap=True)
 
-    check_newest(whole_checkpoints(folder))
+    check_newest(complete_checkpoints(folder))
     unseen = [metrics for _, metrics in place.unrecorded()]
     pins = Pins({experiment.dataset: data.pin})
     reports = launcher.train(experiment.settings(), pins, folder=folder, notify=print_line)

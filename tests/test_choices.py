@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from ltray.data.definition import SOURCES, DatasetDefinition
-from ltray.data.imbalance import KINDS, Wanted
+from ltray.data.imbalance import KINDS, CountRequest
 from ltray.knobs import Knobs
 from ltray.lr_schedule import SCHEDULES
 from ltray.methods.las import SHAPES, LASKnobs
@@ -42,7 +42,7 @@ def test_the_output_formats_of_predict_are_the_writers() -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_a_kind_of_class_counts_uses_the_fields_that_it_states_and_no_other(name: str) -> None:
     """`needs` of the data-set fields follows from them, so that a field without an effect is refused."""
-    wanted = Wanted([90, 60, 30], factor=3.0, shape=6.0, exponent=0.5, reference=(80, 40, 10))
+    wanted = CountRequest([90, 60, 30], factor=3.0, shape=6.0, exponent=0.5, reference=(80, 40, 10))
     other = {"factor": 9.0, "shape": 2.0, "exponent": 1.0, "reference": (70, 50, 10)}
     kind = KINDS[name]
     before = kind.counts(wanted)

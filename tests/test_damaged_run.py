@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltray.checkpoints import check_newest, whole_checkpoints
+from ltray.checkpoints import check_newest, complete_checkpoints
 from ltray.data.dataset import open_data
 from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
@@ -112,10 +112,10 @@ def test_a_run_goes_on_from_a_whole_checkpoint_or_names_the_damaged_one(
 ) -> None:
     folder = tmp_path_factory.mktemp("interrupted")
     shutil.copytree(short_run, folder, dirs_exist_ok=True)
-    newest = whole_checkpoints(folder)[-1][0]
+    newest = complete_checkpoints(folder)[-1][0]
     damage.apply(newest / name)
     try:
-        found = whole_checkpoints(folder)
+        found = complete_checkpoints(folder)
         check_newest(found)
         resumed = FolderSession(folder).resume()
     except UsageError as error:
@@ -128,7 +128,7 @@ def test_a_run_goes_on_from_a_whole_checkpoint_or_names_the_damaged_one(
 
 def test_the_best_of_what_is_left_is_not_the_best(short_run: Path, tmp_path: Path) -> None:
     shutil.copytree(short_run, tmp_path / "run")
-    left = [path.name for path, _ in whole_checkpoints(tmp_path / "run")]
+    left = [path.name for path, _ in complete_checkpoints(tmp_path / "run")]
     RunFolder(tmp_path / "run").append_history({"total_epochs": 9, "checkpoint_score": 0.9})
     with pytest.raises(
         UsageError, match=f"the checkpoint of the best epoch, 9, is incomplete or .*: {', '.join(left)}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ltray.checkpoints import whole_checkpoints
+from ltray.checkpoints import complete_checkpoints
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.session import Session
 from ltray.errors import UsageError
@@ -132,7 +132,7 @@ def test_a_run_of_the_former_format_continues_bit_for_bit(
     lower(tmp_path)
     assert not any("format" in path.read_text() for path in tmp_path.rglob("*.json*"))
     train_short(FolderSession(tmp_path))
-    ours, undisturbed = (Checkpoint.load(whole_checkpoints(run)[-1][0]) for run in (tmp_path, short_run))
+    ours, undisturbed = (Checkpoint.load(complete_checkpoints(run)[-1][0]) for run in (tmp_path, short_run))
     assert ours.position == undisturbed.position and ours.position.total_epochs == 3
     assert ours.stages.keys() == undisturbed.stages.keys()
     assert all(torch.equal(value, undisturbed.stages[name]) for name, value in ours.stages.items())

@@ -43,7 +43,7 @@ def command(
 
     monkeypatch.setattr(cluster, "connect", lambda: None)
     monkeypatch.setattr(cluster, "disconnect", lambda: None)
-    monkeypatch.setattr(cluster, "trials_at_once", lambda resources: 1)
+    monkeypatch.setattr(cluster, "concurrent_trials", lambda resources: 1)
     monkeypatch.setattr(train, "_follow", lambda *words: "stopped by the test")
     monkeypatch.setattr(search, "join_cluster", lambda space, budget: None)
     monkeypatch.setattr(search, "search", lambda *words, **options: 1)

@@ -14,7 +14,7 @@ from ltray.data.at_rest import TrainingSetAtRest
 from ltray.data.beton.changes import fingerprint_of
 from ltray.data.beton.in_use import Hold
 from ltray.data.beton.left_out import usable
-from ltray.data.beton.presence import open_if_here
+from ltray.data.beton.presence import open_if_present
 from ltray.data.beton.reader import library
 from ltray.data.beton.store import Check, Converted, converted, converted_already, folder_of
 from ltray.data.data_folder import data_folder
@@ -282,7 +282,7 @@ def _as_they_are(definition: DatasetDefinition, device: torch.device) -> Opened:
     found = converted_already(definition)
     if found is not None:
         return _of_converted(definition, found, device)
-    described = open_if_here(definition)
+    described = open_if_present(definition)
     if described is None:
         raise UsageError(
             f"{definition.name}: the data set is neither converted nor on this machine, and a dry run writes nothing. "

@@ -50,7 +50,7 @@ def power_counts(reference: Sequence[int], exponent: float) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CountRequest:
     """The inputs from which class counts are computed.
 
     Attributes:
@@ -74,14 +74,14 @@ class Wanted:
         return [min(count, self.largest or count) for count in counts]
 
 
-def _by_factor(shape_of: Callable[[int, int, Wanted], list[int]]) -> Callable[[Wanted], list[int]]:
+def _by_factor(shape_of: Callable[[int, int, CountRequest], list[int]]) -> Callable[[CountRequest], list[int]]:
     """Return a function of class counts that fall from n_max to n_max / IF.
 
     Raises:
         UsageError: A class would be left without images.
     """
 
-    def counts_of(wanted: Wanted) -> list[int]:
+    def counts_of(wanted: CountRequest) -> list[int]:
         largest = wanted.largest or min(wanted.available)
         counts = shape_of(largest, len(wanted.available), wanted)
         if min(counts) < 1:
@@ -100,10 +100,10 @@ class ImbalanceKind:
 
     Attributes:
         counts: Returns the training images n_k of each class, in label order.
-        uses: The fields of `Wanted` that have an effect, in addition to the source's counts and the largest class.
+        uses: The fields of `CountRequest` with an effect, in addition to the source's counts and the largest class.
     """
 
-    counts: Callable[[Wanted], list[int]]
+    counts: Callable[[CountRequest], list[int]]
     uses: tuple[str, ...] = ()
 
     @property
@@ -137,5 +137,5 @@ KINDS: Mapping[str, ImbalanceKind] = {
 
 
 def kinds_by(use: str) -> tuple[str, ...]:
-    """Return the names of the kinds on which a field of `Wanted` has an effect."""
+    """Return the names of the kinds on which a field of `CountRequest` has an effect."""
     return tuple(name for name, kind in KINDS.items() if use in kind.uses)

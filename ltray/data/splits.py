@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ltray.data.definition import DatasetDefinition
-from ltray.data.imbalance import KINDS, Wanted
+from ltray.data.imbalance import KINDS, CountRequest
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
 
@@ -132,7 +132,7 @@ def _wanted(definition: DatasetDefinition, available: list[int], reference: Sequ
             f"{definition.name}: `reference_list` has {len(reference)} classes, the source {len(available)}."
         )
     return kind.counts(
-        Wanted(
+        CountRequest(
             available,
             largest=definition.largest_class,
             factor=definition.imbalance_factor,

@@ -9,8 +9,8 @@ error as one line, and its full text in the trial's `error.txt`.
 * `finalists`: trains finalists.
 * `finish`: the end of a search.
 * `forced_exit`: ends a command that waits for Ray.
-* `inquiry`: asks a cluster for its state.
-* `knock`: checks whether a cluster can be joined.
+* `cluster_query`: queries the state of a cluster.
+* `join_check`: checks whether a cluster can be joined.
 * `last_line`: an error in one line.
 * `launcher`: trains and evaluates on a cluster.
 * `local_cluster`: a cluster on this machine.
@@ -28,7 +28,7 @@ error as one line, and its full text in the trial's `error.txt`.
 * `torch_backend`: the process group of workers.
 * `trainer`: when a failed run restarts.
 * `trial`: one trial.
-* `tries`: how often a run restarts.
+* `failure_count`: number of failures after which a run restarts.
 * `workers`: the code of each worker.
 * `_compat`: private parts of other packages.
 * `_compat_train`: private parts of other packages.

@@ -14,7 +14,7 @@ from ltray.errors import UsageError
 from ltray.files import reason
 from ltray.on_ray import local_cluster, token_file
 from ltray.on_ray._compat import print_errors, read_environment_again
-from ltray.on_ray.knock import check_joinable
+from ltray.on_ray.join_check import check_joinable
 from ltray.on_ray.node_watch import follow_node
 from ltray.on_ray.running import only_cluster, running_clusters
 from ltray.ray_address import Address, named_cluster
@@ -126,7 +126,7 @@ def worker_resources(asked: TrialResources) -> dict[str, float]:
     return {"CPU": float(asked.cpus_per_worker)} | ({"GPU": gpus} if gpus else {})
 
 
-def trials_at_once(asked: TrialResources) -> int:
+def concurrent_trials(asked: TrialResources) -> int:
     """Return how many trials the cluster can run in parallel, at least one; a worker is always on one node.
 
     Raises:

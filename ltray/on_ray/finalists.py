@@ -11,17 +11,17 @@ import ray
 import torch
 from rich.console import Console
 
-from ltray.checkpoints import check_newest, whole_checkpoints
+from ltray.checkpoints import check_newest, complete_checkpoints
 from ltray.data.pin import Pins
 from ltray.engine.train_step import NotFinite
 from ltray.errors import CannotWrite, UsageError
 from ltray.experiment import Experiment
 from ltray.on_ray import cluster
+from ltray.on_ray.failure_count import INTERRUPTED, FailureCount, interruption
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.pins import pins_of
 from ltray.on_ray.tasks import FinalistTask, Placement
 from ltray.on_ray.trainer import cause_of_death
-from ltray.on_ray.tries import INTERRUPTED, Tries, interruption
 from ltray.on_ray.workers import run_workers
 from ltray.reporting import FAILURE, LATER
 from ltray.results.final_evaluation import accuracy_line, keep_evaluated
@@ -72,7 +72,7 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
         runs = [(one, cell) for cells in order[:done] for cell in cells for one in alive]
         left = [(one, cell) for one, cell in runs if read_run(one.folder(folder, cell)) is None]
         for one, cell in left:
-            check_newest(whole_checkpoints(one.folder(folder, cell)))
+            check_newest(complete_checkpoints(one.folder(folder, cell)))
         if left:
             crashed += _Wave(space, folder, console).run(left, of=len(finalists) * sum(map(len, order)))
         if crashed or not space.finalists.drop_losers or done == len(order):
@@ -96,19 +96,19 @@ class _Wave:
         cluster.connect()
         self.space, self.folder, self.console = space, folder, console
         self.resources = cluster.worker_resources(space.trial)
-        self.at_once = cluster.trials_at_once(space.trial)
-        self.tries: dict[Path, Tries] = {}
+        self.concurrent = cluster.concurrent_trials(space.trial)
+        self.failures: dict[Path, FailureCount] = {}
         self.pins = Pins({})
 
     def run(self, runs: Sequence[Run], *, of: int) -> list[str]:
         """Run all of them; return why some crashed."""
-        self.console.print(f"finalists: {len(runs)} runs of at most {of}, {self.at_once} at a time")
+        self.console.print(f"finalists: {len(runs)} runs of at most {of}, {self.concurrent} at a time")
         settings = (finalist.run_settings(cell) for finalist, cell in runs)
         self.pins = pins_of(Experiment.from_settings(one, complete=True) for one in settings)
         waiting, running, crashed = deque(runs), dict[Any, Run](), list[str]()
         try:
             while waiting or running:
-                while waiting and len(running) < self.at_once:
+                while waiting and len(running) < self.concurrent:
                     run = waiting.popleft()
                     running[self._start(*run)] = run
                 done, _ = ray.wait(list(running), timeout=1.0)
@@ -163,9 +163,9 @@ class _Wave:
         """Return whether a crashed run restarts, and print it; it does as long as it makes progress in between."""
         if isinstance(error, UsageError):
             return False
-        known = whole_checkpoints(folder)
+        known = complete_checkpoints(folder)
         epoch = int(known[-1][1]["total_epochs"]) if known else 0
-        left = self.tries.setdefault(folder, Tries(self.space.trial.retries)).fail(epoch)
+        left = self.failures.setdefault(folder, FailureCount(self.space.trial.retries)).fail(epoch)
         if left >= 0:
             words = interruption(name, cause, epoch=epoch, left=left)
             self.console.print(words, style="yellow", soft_wrap=True)
@@ -178,7 +178,7 @@ def _train(task: FinalistTask) -> dict[str, Any]:
     task.placement.enter()
     task.folder.mkdir(parents=True, exist_ok=True)
     try:
-        found = _alone(task) if task.placement.workers == 1 else _with_workers(task)
+        found = _in_this_process(task) if task.placement.workers == 1 else _with_workers(task)
     except CannotWrite:
         raise  # the run itself has no error; the next command continues it
     except (NotFinite, UsageError) as error:
@@ -190,7 +190,7 @@ def _train(task: FinalistTask) -> dict[str, Any]:
     return found
 
 
-def _alone(task: FinalistTask) -> dict[str, Any]:
+def _in_this_process(task: FinalistTask) -> dict[str, Any]:
     torch.set_num_threads(task.placement.threads)
     experiment = Experiment.from_settings(task.settings, complete=True)
     pin = task.placement.pins.of(experiment.dataset)
@@ -203,7 +203,7 @@ def _with_workers(task: FinalistTask) -> dict[str, Any]:
     folder = task.folder
     for _, metrics in RunFolder(folder).unrecorded():
         RunFolder(folder).append_history(metrics)
-    known = whole_checkpoints(folder)
+    known = complete_checkpoints(folder)
     survived: list[str] = []
     reports = run_workers(
         task.settings,

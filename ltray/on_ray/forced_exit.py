@@ -11,8 +11,8 @@ from ltray.command import INTERRUPTED
 LEAVE_WITHIN = 8.0  # seconds; `docker stop` and similar commands kill after ten
 
 
-def exit_soon(last_words: Iterable[Callable[[], object]] = ()) -> None:
-    """Give the command some seconds to end, then call `last_words` and end it with exit code 130.
+def exit_soon(final_steps: Iterable[Callable[[], object]] = ()) -> None:
+    """Give the command some seconds to end, then call `final_steps` and end it with exit code 130.
 
     A signal to a process group also ends Ray's own processes. A call of Ray then waits a minute for them and ends the
     process with exit code 1. No data are lost: everything is on the disk at all times.
@@ -21,8 +21,8 @@ def exit_soon(last_words: Iterable[Callable[[], object]] = ()) -> None:
     def leave() -> None:
         time.sleep(LEAVE_WITHIN)
         try:
-            for say in tuple(last_words):
-                say()
+            for step in tuple(final_steps):
+                step()
         finally:
             sys.stdout.flush()
             os._exit(INTERRUPTED)

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
-from ltray.checkpoints import whole_checkpoints
+from ltray.checkpoints import complete_checkpoints
 from ltray.data.pin import Pins
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
@@ -30,7 +30,7 @@ class OnRay:
     def __enter__(self) -> Self:
         try:
             cluster.connect()
-            cluster.trials_at_once(self._asked)
+            cluster.concurrent_trials(self._asked)
         except BaseException:
             cluster.disconnect()
             raise
@@ -45,7 +45,7 @@ class OnRay:
         """Yield the metrics of every epoch; see `run_workers`."""
         resources = cluster.worker_resources(self._asked)
         placement = Placement(Path.cwd(), self._asked.workers, resources, self._asked.retries, pins)
-        known = whole_checkpoints(folder)
+        known = complete_checkpoints(folder)
         earlier = known[-1][0] if known else None
         with closing(run_workers(settings, placement, folder=folder, earlier=earlier, notify=notify)) as reports:
             for metrics, _ in reports:

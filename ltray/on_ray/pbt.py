@@ -48,7 +48,7 @@ class PopulationSearch(StudySearch):
         super().__init__(*arguments, **named)
         self._population, self._folder, self._print_line = population, trials_folder, say
         for trial in self._study.get_trials(deepcopy=False):
-            drop_what_was_given_up(trial, trials_folder)
+            remove_discarded_checkpoints(trial, trials_folder)
         self._decide()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -83,7 +83,7 @@ class PopulationSearch(StudySearch):
         running = {trial.number for trial in self._trials.values()}
         self._left = [m for m in unfinished(self._study) if m.number not in running]
         for member in self._left:
-            drop_what_was_given_up(member, self._folder)
+            remove_discarded_checkpoints(member, self._folder)
         for number, copied in copies.items():
             self._print_line(
                 f"trial {number} copies trial {copied.source} at epoch {epoch}: {_changes(settings, copied)}"
@@ -166,7 +166,7 @@ def copy_checkpoint(trials: Path, number: int, copied: Copy, epoch: int) -> None
     own.save(target)
 
 
-def drop_what_was_given_up(trial: FrozenTrial, trials: Path) -> None:
+def remove_discarded_checkpoints(trial: FrozenTrial, trials: Path) -> None:
     """Remove the checkpoints of the training that a member discarded for its last copy."""
     copies = trial.user_attrs.get(COPIES)
     if copies and trial.state == TrialState.RUNNING:

@@ -54,12 +54,12 @@ class RuleScheduler(FIFOScheduler):
             return str(TrialScheduler.STOP)
         number, epoch = task_of(trial).number, int(result[EPOCHS])
         self._record(number, epoch, result)
-        if is_later_run(result) or self._goes_on(number, epoch):
+        if is_later_run(result) or self._continues(number, epoch):
             self._continued[number] = max(epoch, self._continued.get(number, 0))
             return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP)
 
-    def _goes_on(self, number: int, epoch: int) -> bool:
+    def _continues(self, number: int, epoch: int) -> bool:
         """Return the decision on an epoch, made now or by an earlier driver."""
         if self._stopped.get(number) == epoch:
             return False

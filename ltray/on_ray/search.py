@@ -45,7 +45,7 @@ def join_cluster(space: SearchSpace, budget: Budget | None) -> int:
     """
     cluster.connect()
     cluster.check_budget(budget, space.trial)
-    return cluster.trials_at_once(space.trial)
+    return cluster.concurrent_trials(space.trial)
 
 
 def search(
@@ -106,7 +106,7 @@ def _search(
         still_open = trials_left(study, space, None)
         if stopper.interrupted and still_open:
             print_interrupted()
-            stopper.last_words.clear()
+            stopper.final_steps.clear()
             return INTERRUPTED
         if stopper.failure:
             console.print(f"failed: {stopper.failure}", style="red", soft_wrap=True)
@@ -145,11 +145,11 @@ def _run_trials(
     budget: Budget | None,
 ) -> None:
     """Run the open trials on Tune until none is left or the search ends early."""
-    at_once, left = join_cluster(space, budget), trials_left(study, space, budget)
+    concurrent, left = join_cluster(space, budget), trials_left(study, space, budget)
     started = time.monotonic()
     each = {name: amount * space.trial.workers for name, amount in cluster.worker_resources(space.trial).items()}
     metric = space.base.metric
-    _print_plan(space, plan, console, at_once=min(at_once, left))
+    _print_plan(space, plan, console, concurrent=min(concurrent, left))
     errors: dict[str, str] = {}  # Tune gives the scheduler a crashed trial, the searcher only its name
     named: dict[str, Any] = {"metric": metric, "trials": _trials(space, budget), "stopper": stopper, "errors": errors}
     watched: dict[str, Any] = {"metric": metric, "recorded": recorded_values(study), "errors": errors}
@@ -175,7 +175,7 @@ def _run_trials(
         watch.close()
         meter.write()
 
-    stopper.last_words[:0] = [close, partial(write_tables, space, study, folder, console)]
+    stopper.final_steps[:0] = [close, partial(write_tables, space, study, folder, console)]
     tuner = ray.tune.Tuner(
         ray.tune.with_resources(run_trial, _resources(space)),
         param_space={SEARCH: _search_task(space, plan, folder, pins)},
@@ -183,7 +183,7 @@ def _run_trials(
             search_alg=searcher,
             scheduler=scheduler,
             num_samples=-1 if plan.population else left,  # a member is proposed once per generation
-            max_concurrent_trials=at_once,
+            max_concurrent_trials=concurrent,
             reuse_actors=True,
             trial_name_creator=lambda trial: task_of(trial).name,
             trial_dirname_creator=lambda trial: task_of(trial).folder_name,
@@ -207,7 +207,7 @@ def _run_trials(
             raise
         stopper.failure = str(cause)
     finally:
-        del stopper.last_words[:2]
+        del stopper.final_steps[:2]
         close()
 
 
@@ -231,10 +231,10 @@ def _search_task(space: SearchSpace, plan: TrialPlan, folder: Path, pins: Pins) 
     return SearchTask(RunFolder(folder.resolve()).trials, placement, plan.runs)
 
 
-def _print_plan(space: SearchSpace, plan: TrialPlan, console: Console, *, at_once: int) -> None:
+def _print_plan(space: SearchSpace, plan: TrialPlan, console: Console, *, concurrent: int) -> None:
     order = "in the order of the rows" if space.rows else space.search.sampler
     console.print(
-        f"{space.search.trials} trials of {plan.epochs} epochs, {at_once} at a time, {order}; "
+        f"{space.search.trials} trials of {plan.epochs} epochs, {concurrent} at a time, {order}; "
         f"{plan.describe(space.stop)}",
         soft_wrap=True,
     )

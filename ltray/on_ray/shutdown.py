@@ -22,7 +22,7 @@ class GracefulStopper(Stopper):
     checkpoints. No new trial starts in the meantime.
 
     Args:
-        last_words: Called if a signal ends the search immediately but the search does not end within seconds; then the
+        final_steps: Called if a signal ends the search immediately but the search does not end within seconds; then the
             process exits. Empty: there is no time limit.
 
         may_exit: Whether the process may exit; a program that called the search continues.
@@ -32,12 +32,12 @@ class GracefulStopper(Stopper):
         interrupted: Whether the reason is a signal.
         failure: Why the search cannot continue now, such as a full disk; "" if there is no such reason.
         ended: Tune's names of the trials that it ended after an epoch.
-        last_words: As given.
+        final_steps: As given.
     """
 
-    def __init__(self, last_words: Iterable[Callable[[], object]] = (), *, may_exit: bool = True) -> None:
+    def __init__(self, final_steps: Iterable[Callable[[], object]] = (), *, may_exit: bool = True) -> None:
         self._may_exit = may_exit
-        self.last_words = list(last_words)
+        self.final_steps = list(final_steps)
         self.reason = ""
         self.interrupted = False
         self.failure = ""
@@ -57,7 +57,7 @@ class GracefulStopper(Stopper):
         self.failure = self.failure or reason
         self.after_this_epoch("a trial could not write its checkpoint")
 
-    def at_once(self, reason: str) -> None:
+    def stop_now(self, reason: str) -> None:
         """End every trial without waiting for its epoch, which a resumed search repeats."""
         self.reason, self._now = reason, True
 
@@ -68,9 +68,9 @@ class GracefulStopper(Stopper):
         if number == signal.SIGINT and not self.interrupted:
             self.after_this_epoch("interrupted")
         else:  # programs that send SIGTERM usually send SIGKILL some seconds later
-            self.at_once("interrupted")
-            if self.last_words and self._may_exit:
-                exit_soon(self.last_words)
+            self.stop_now("interrupted")
+            if self.final_steps and self._may_exit:
+                exit_soon(self.final_steps)
         self.interrupted = True
 
     def words(self) -> str:

@@ -16,7 +16,7 @@ from ltray.on_ray._compat_train import (
     WorkerGroupStartupTimeoutError,
     raised_by_worker,
 )
-from ltray.on_ray.tries import Tries
+from ltray.on_ray.failure_count import FailureCount
 
 EXIT = re.compile(r"Worker exit type: (\w+) Worker exit detail: (.*?)(?: Some common causes|$)", re.DOTALL)
 
@@ -53,13 +53,13 @@ class ProgressPolicy(FailurePolicy):
 
     def __init__(self, reports: Queue, retries: int) -> None:
         super().__init__(FailureConfig(max_failures=retries))
-        self._reports, self._tries = reports, Tries(retries)
+        self._reports, self._failures = reports, FailureCount(retries)
 
     def make_decision(self, training_failed_error: TrainingFailedError) -> FailureDecision:
         """Decide, and report a failure after which the run restarts."""
         if is_users(training_failed_error):
             return FailureDecision.RAISE
-        left = self._tries.fail(ProgressPolicy.epoch) if counts(training_failed_error) else None
+        left = self._failures.fail(ProgressPolicy.epoch) if counts(training_failed_error) else None
         if left is not None and left < 0:
             return FailureDecision.RAISE
         self._reports.put(Failure(cause_of(training_failed_error), left))

@@ -10,13 +10,13 @@ from typing import Any
 import ray.tune
 import torch
 
-from ltray.checkpoints import whole_checkpoints
+from ltray.checkpoints import complete_checkpoints
 from ltray.errors import UsageError
 from ltray.files import writing
+from ltray.on_ray.failure_count import INTERRUPTED
 from ltray.on_ray.last_line import last_line
 from ltray.on_ray.session import RaySession
 from ltray.on_ray.tasks import SEARCH, TASK, SearchTask, TrialTask
-from ltray.on_ray.tries import INTERRUPTED
 from ltray.on_ray.workers import run_workers
 from ltray.reporting import FAILURE, report_of, train_and_report
 from ltray.run_folder import RunFolder, trial_name
@@ -37,7 +37,7 @@ def workers_folder(run: Path, number: int) -> Path:
 
 def checkpoints(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]]:
     """Return a trial's complete checkpoints with their metrics, oldest epoch first."""
-    found = [item for attempt in attempts(trials, number) for item in whole_checkpoints(attempt)]
+    found = [item for attempt in attempts(trials, number) for item in complete_checkpoints(attempt)]
     return sorted(found, key=lambda item: item[1]["total_epochs"])
 
 
@@ -48,7 +48,7 @@ def copies_folder(trials: Path, number: int) -> Path:
 
 def resumable(trials: Path, number: int) -> list[tuple[Path, dict[str, float]]]:
     """Return the checkpoints from which a trial can continue; the last one is used."""
-    found = checkpoints(trials, number) + whole_checkpoints(copies_folder(trials, number))
+    found = checkpoints(trials, number) + complete_checkpoints(copies_folder(trials, number))
     return sorted(found, key=lambda item: item[1]["total_epochs"])
 
 
@@ -62,12 +62,12 @@ def run_trial(config: Mapping[str, Any]) -> None:
     search: SearchTask = config[SEARCH]
     search.placement.enter()
     if search.placement.workers == 1:
-        _alone(task, search)
+        _in_this_process(task, search)
     else:
         _with_workers(task, search)
 
 
-def _alone(task: TrialTask, search: SearchTask) -> None:
+def _in_this_process(task: TrialTask, search: SearchTask) -> None:
     torch.set_num_threads(search.placement.threads)
     known = resumable(search.trials, task.number)
     if ray.tune.get_checkpoint() is None:
@@ -82,7 +82,7 @@ def _with_workers(task: TrialTask, search: SearchTask) -> None:
     known = resumable(trials, number)[-1:]
     # When the driver died, the newest one may not have been in Tune's folder yet.
     reported = known[0][1]["total_epochs"] if known else 0
-    known += [item for item in whole_checkpoints(folder) if item[1]["total_epochs"] > reported]
+    known += [item for item in complete_checkpoints(folder) if item[1]["total_epochs"] > reported]
     survived: list[str] = []
     reports = run_workers(
         task.settings,

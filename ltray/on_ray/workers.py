@@ -30,11 +30,11 @@ from ltray.on_ray._compat_train import (
     name_placement_groups,
     raised_by_worker,
 )
+from ltray.on_ray.failure_count import interruption
 from ltray.on_ray.session import RaySession
 from ltray.on_ray.tasks import TASK, Placement, WorkerTask
 from ltray.on_ray.torch_backend import ConfinedTorchConfig
 from ltray.on_ray.trainer import Failure, ProgressPolicy
-from ltray.on_ray.tries import interruption
 from ltray.reporting import FAILURE, report_of, train_and_report
 from ltray.study.short_runs import Runs
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ltray.checkpoints import keep_newest_and_best, whole_checkpoints
+from ltray.checkpoints import complete_checkpoints, keep_newest_and_best
 from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
 from ltray.files import reason, writing
@@ -40,7 +40,7 @@ class ChildSession:
 
     def resume(self) -> Checkpoint | None:
         """Return the newest complete checkpoint, or None for a fresh run."""
-        known = whole_checkpoints(self.folder)
+        known = complete_checkpoints(self.folder)
         return Checkpoint.load(known[-1][0]) if known else None
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:

@@ -13,10 +13,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ltray.checkpoints import whole_checkpoints
+from ltray.checkpoints import complete_checkpoints
 from ltray.files import atomic_write
+from ltray.on_ray.failure_count import FailureCount, interruption
 from ltray.on_ray.tasks import Placement, WorkerTask
-from ltray.on_ray.tries import Tries, interruption
 from ltray.one_worker.child import CRASH, REPORT
 from ltray.reporting import FAILURE
 
@@ -51,8 +51,8 @@ def run_worker(
     Raises:
         WorkerCrashed: The process crashed, without a new epoch since its last crashes.
     """
-    tries = Tries(placement.retries)
-    known = whole_checkpoints(folder)
+    tries = FailureCount(placement.retries)
+    known = complete_checkpoints(folder)
     epoch = int(known[-1][1]["total_epochs"]) if known else 0
     task = WorkerTask(dict(settings), folder.resolve(), placement, known[-1][0] if known else None, None)
     while True:

@@ -26,7 +26,7 @@ class Family(Protocol):
         """Build a backbone with random weights for images of a size in pixels; None: its usual size."""
         ...
 
-    def stated_weights(self, name: str) -> str:
+    def weights_in_name(self, name: str) -> str:
         """Return the weights that a backbone's name contains, "" if none."""
         ...
 

@@ -36,7 +36,7 @@ def new(name: str, image_size: int | None) -> Backbone:
     return built
 
 
-def stated_weights(name: str) -> str:
+def weights_in_name(name: str) -> str:
     """Return "": a dotted path contains no weights."""
     return ""
 

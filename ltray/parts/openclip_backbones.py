@@ -117,7 +117,7 @@ def new(name: str, image_size: int | None) -> ImageTower:
     return ImageTower(model.visual)
 
 
-def stated_weights(name: str) -> str:
+def weights_in_name(name: str) -> str:
     """Return the weights that a name states, "" if none."""
     return _parts(name)[1]
 

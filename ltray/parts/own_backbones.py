@@ -45,7 +45,7 @@ def new(name: str, image_size: int | None) -> Backbone:
     return BACKBONES[name]()
 
 
-def stated_weights(name: str) -> str:
+def weights_in_name(name: str) -> str:
     """Return "": the names of the table contain no weights."""
     return ""
 

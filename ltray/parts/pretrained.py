@@ -103,18 +103,18 @@ def origin_of(name: str, weights: str) -> Origin:
         return Origin(one.name, one.pretrained_on, one.imagenet_labels, one.input)
     path = Path(weights)
     family = family_of(name)
-    known, tag = family.published(name), family.stated_weights(name)
+    known, tag = family.published(name), family.weights_in_name(name)
     digest = weights_digest(path) if path.is_file() else ""
     for one in known.values():
         if one.digest and digest.startswith(one.digest):
             return Origin(one.name, one.pretrained_on, one.imagenet_labels, one.input)
-    images = _beside(path) or family.default_input(name)
+    images = _config_next_to(path) or family.default_input(name)
     if tag:
         return Origin(f"{path.name} as {known[tag].name}", known[tag].pretrained_on, known[tag].imagenet_labels, images)
     return Origin(path.name, input=images)
 
 
-def _beside(path: Path) -> InputSettings | None:
+def _config_next_to(path: Path) -> InputSettings | None:
     """Return the images that a configuration beside a file of weights states; None where there is none."""
     for name in CONFIGURATIONS:
         place = path.parent / name
@@ -192,12 +192,12 @@ def fitting(backbone: Backbone, name: str, weights: str) -> Fit:
     """
     path, module = file_of(name, weights), backbone.loadable
     found = fit(read_tensors(path), module, tuple(family_of(name).renames(module)))
-    if found.is_whole and found.equals:
+    if found.is_complete and found.equals:
         names = ", ".join(f"`{one.removesuffix('.')}`" for one in [found.prefix, *found.equals])
         raise UsageError(
             f"`weights` {printable(weights)!r} holds several networks that fit {name} ({names}): write a file with one."
         )
-    if not found.is_whole:
+    if not found.is_complete:
         raise UsageError(
             f"`weights` {printable(weights)!r} must fit {name}, but {len(found.missing)} tensors are missing or have "
             f"another shape ({', '.join(found.missing[:3])}) and {len(found.unknown)} are unknown "

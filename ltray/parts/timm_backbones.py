@@ -135,7 +135,7 @@ def new(name: str, image_size: int | None) -> TimmBackbone:
         ) from error
 
 
-def stated_weights(name: str) -> str:
+def weights_in_name(name: str) -> str:
     """Return the weights that a name states, "" if none: "in1k" of `timm/tf_efficientnet_lite0.in1k`."""
     return _parts(name)[1]
 

@@ -54,7 +54,7 @@ class Fit:
     equals: Sequence[str] = ()
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every parameter is there and nothing of the network is unknown."""
         return not self.missing and not self.unknown
 
@@ -77,11 +77,11 @@ def fit(found: State, module: nn.Module, renames: Sequence[Rename] = ()) -> Fit:
         The first whole fit, or that of the names as they are.
     """
     plain = _fit(found, module)
-    if plain.is_whole:
+    if plain.is_complete:
         return plain
     for rename in (efficientnet_pytorch, *renames):
         translated = rename(_innermost(found), module)
-        if translated and (other := _fit(translated, module)).is_whole:
+        if translated and (other := _fit(translated, module)).is_complete:
             return other
     return plain
 

@@ -32,7 +32,7 @@ def other_row(claim: Claim, settings: Mapping[str, Any], *, subsets: int) -> lis
     settings = present_settings(settings)
     reasons = [*_selection(claim, settings), *_epochs(claim, settings), *_network(claim, settings)]
     plain = _plain(claim, settings)
-    for name in sorted(_told_apart(claim.methods) | claim.settings.keys()):
+    for name in sorted(_distinguishing_knobs(claim.methods) | claim.settings.keys()):
         theirs = claim.settings.get(name, plain.get(name))
         if settings.get(name) != theirs:
             reasons.append(f"their {name}: {theirs}, ours: {settings.get(name)}")
@@ -43,12 +43,14 @@ def other_row(claim: Claim, settings: Mapping[str, Any], *, subsets: int) -> lis
 
 def other_recipe(claim: Claim, settings: Mapping[str, Any]) -> list[str]:
     """Return the knobs in which a run of the claim's row differs from the paper's recipe, as text."""
-    told = _told_apart(claim.methods) | claim.settings.keys() | {f"{name}.epochs" for name in claim.methods[:1]}
+    in_row = (
+        _distinguishing_knobs(claim.methods) | claim.settings.keys() | {f"{name}.epochs" for name in claim.methods[:1]}
+    )
     plain = _plain(claim, settings) | dict(claim.recipe)
     return [
         f"{name}={settings[name]} instead of {theirs}"
         for name, theirs in plain.items()
-        if name not in told and name in settings and settings[name] != theirs
+        if name not in in_row and name in settings and settings[name] != theirs
     ]
 
 
@@ -129,7 +131,7 @@ def _plain(claim: Claim, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _told_apart(methods: tuple[str, ...]) -> frozenset[str]:
+def _distinguishing_knobs(methods: tuple[str, ...]) -> frozenset[str]:
     """Return the knobs in which published rows of these methods differ."""
     return frozenset(name for claim in published() if claim.methods == methods for name in claim.settings)
 

@@ -38,7 +38,7 @@ def check_output(folder: Path) -> None:
     if run.config_file.exists():
         run.config()
         if not run.best.evaluation_file.is_file():
-            run.best.check_is_ours()  # files that a user added are checked when the folder is replaced
+            run.best.check_written_by_ltray()  # files that a user added are checked when the folder is replaced
         return
     foreign = sorted(p.name for p in folder.iterdir() if not _any(p.name, (*run.begun, *SYSTEM_FILES)))
     if foreign:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ltray.data.beton.changes import names_differ
-from ltray.data.beton.presence import open_if_here
+from ltray.data.beton.presence import open_if_present
 from ltray.data.image_file import fitted, read_image
 from ltray.errors import UsageError, shown
 from ltray.files import is_there
@@ -110,7 +110,7 @@ def check_class_names(trained: TrainedModel) -> None:
     """
     dataset, names = trained.experiment.dataset, tuple(trained.checkpoint.context["class_names"])
     try:
-        source = open_if_here(dataset)
+        source = open_if_present(dataset)
     except UsageError:
         return  # the data set is not here: there is nothing to compare with
     if source is not None and source.class_names != names:

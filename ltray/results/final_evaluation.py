@@ -31,7 +31,7 @@ def keep_evaluated(
         UsageError: `best/` contains files that ltray did not write.
     """
     run = RunFolder(folder)
-    run.best.check_is_ours()
+    run.best.check_written_by_ltray()
     trained = TrainedModel.open(checkpoint, device)
     selection = trained.on_selection()
     # Under the `paper` protocol these are the same images.

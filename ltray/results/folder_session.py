@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ltray.checkpoints import keep_newest_and_best, whole_checkpoints
+from ltray.checkpoints import complete_checkpoints, keep_newest_and_best
 from ltray.engine.checkpoint import Checkpoint
 from ltray.files import writing
 from ltray.loggers import new_logger
@@ -25,7 +25,7 @@ class FolderSession:
 
     def resume(self) -> Checkpoint | None:
         """Return the newest checkpoint, or None for a fresh run."""
-        known = whole_checkpoints(self._folder)
+        known = complete_checkpoints(self._folder)
         return Checkpoint.load(known[-1][0]) if known else None
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:

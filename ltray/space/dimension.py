@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.following import Facts
-from ltray.knobs import Above, Knob, Wanted
+from ltray.knobs import Above, Knob, NeededValues
 from ltray.recipe import Recipe
 from ltray.stage import Method
 from ltray.typed import as_type
@@ -124,15 +124,15 @@ class Dimension:
         """The values of a list, or the two ends of a range."""
         return (self.low, self.high) if self.among is None else self.among
 
-    def always(self, wanted: Wanted) -> bool:
+    def always(self, wanted: NeededValues) -> bool:
         """Return whether every value that can be drawn is among the given ones."""
         return self._has(wanted, all)
 
-    def ever(self, wanted: Wanted) -> bool:
+    def ever(self, wanted: NeededValues) -> bool:
         """Return whether some value that can be drawn is among the given ones."""
         return self._has(wanted, any)
 
-    def _has(self, wanted: Wanted, of: Callable[[Iterable[bool]], bool]) -> bool:
+    def _has(self, wanted: NeededValues, of: Callable[[Iterable[bool]], bool]) -> bool:
         if self.among is None and self.integer and not isinstance(wanted, Above):
             assert self.low is not None and self.high is not None
             return of(value in wanted for value in range(int(self.low), int(self.high) + 1))

@@ -56,7 +56,7 @@ class Search(Knobs):
     @classmethod
     def check_value(cls, name: str, given: Any) -> Any:
         """Return `given` in the type of the field `name`; see `Knobs.check_value`."""
-        return _tries(given) if name == "first_try" else super().check_value(name, given)
+        return _first_points(given) if name == "first_try" else super().check_value(name, given)
 
     @property
     def is_open(self) -> bool:
@@ -80,21 +80,21 @@ class Search(Knobs):
             check_groups(objective, groups)
 
 
-def _tries(given: Any) -> tuple[Any, ...]:
+def _first_points(given: Any) -> tuple[Any, ...]:
     if given == "none":
         return ()
-    tries = (given,) if given == PAPER_TRY else given
-    for item in tries if isinstance(tries, list | tuple) else (tries,):
+    points = (given,) if given == PAPER_TRY else given
+    for item in points if isinstance(points, list | tuple) else (points,):
         if item != PAPER_TRY and not (isinstance(item, Mapping) and item):
             raise UsageError(
                 f"`first_try` must be `paper`, `none` or a list of `paper` and settings such as "
                 f"{{rescom.temperature: 0.1}}, but got {shown(item)}."
             )
-    if not isinstance(tries, list | tuple):
+    if not isinstance(points, list | tuple):
         raise UsageError(f"settings in `first_try` must be in a list: [{shown(given)}].")
-    if any(item in tries[:index] for index, item in enumerate(tries)):
-        raise UsageError(f"`first_try` repeats a setting: {shown(tries)}; leave one out.")
-    return tuple(tries)
+    if any(item in points[:index] for index, item in enumerate(points)):
+        raise UsageError(f"`first_try` repeats a setting: {shown(points)}; leave one out.")
+    return tuple(points)
 
 
 def _of_rules_with(setting: str) -> Needs:

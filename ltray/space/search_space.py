@@ -121,14 +121,14 @@ class SearchSpace:
         """Return the trials that run before the first draw: the rows, or the papers' settings."""
         if self.rows:
             return [FirstTrial({ROW: number}, name=row.name) for number, row in enumerate(self.rows, start=1)]
-        tries: list[FirstTrial] = []
+        points: list[FirstTrial] = []
         for item in self.search.first_try:
             for alternative in self.alternatives:
                 if item == PAPER_TRY:
-                    tries.append(FirstTrial(self._choice(alternative) | alternative.paper_params(), paper=True))
+                    points.append(FirstTrial(self._choice(alternative) | alternative.paper_params(), paper=True))
                 elif item.keys() <= {dimension.key for dimension in alternative.dimensions}:
-                    tries.append(FirstTrial(self._choice(alternative) | alternative.with_papers(item)))
-        return tries
+                    points.append(FirstTrial(self._choice(alternative) | alternative.with_papers(item)))
+        return points
 
     def moving(self) -> frozenset[str]:
         """Return the explored knobs whose upper bound can depend on another explored knob."""
@@ -240,7 +240,7 @@ class SearchSpace:
                 raise UsageError(f"{self.path}: {who} cannot be tried: {error}.") from error
 
     def _with_whole_grid(self) -> Self:
-        """Return the space with one trial for each point of its grid and of its first tries."""
+        """Return the space with one trial for each point of its grid and of its first points."""
         points = self.grid_points()
         count = len(points) + sum(dict(first.params) not in points for first in self.first_trials())
         if count > self.search.trials:

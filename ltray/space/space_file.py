@@ -313,7 +313,7 @@ class SpaceReader:
     def _with_first_tries(self, search: Search, explored: Mapping[str, Dimension]) -> Search:
         """Complete and check the settings that `search.first_try` gives."""
         where = f"{self.file.where('search.first_try')}`search.first_try`: "
-        tries: list[Any] = []
+        points: list[Any] = []
         for item in search.first_try:
             if item != PAPER_TRY:
                 found: dict[str, Any] = {}
@@ -323,8 +323,8 @@ class SpaceReader:
                         note_once(keys, full, key, where)
                         found[full] = self._tried(full, value, explored.get(full), where)
                 item = found
-            tries.append(item)
-        return search.replace(first_try=tries)
+            points.append(item)
+        return search.replace(first_try=points)
 
     def _tried(self, key: str, value: Any, dimension: Dimension | None, where: str) -> Any:
         if dimension is None:

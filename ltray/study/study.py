@@ -94,7 +94,7 @@ def _check_study(study: optuna.Study, space: SearchSpace, path: Path) -> None:
 
 
 def begin(study: optuna.Study, space: SearchSpace, earlier: Iterable[FrozenTrial]) -> None:
-    """Put the trials of earlier studies and the first tries into a new study, once.
+    """Put the trials of earlier studies and the first points into a new study, once.
 
     Args:
         study: The study.

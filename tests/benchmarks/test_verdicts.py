@@ -96,5 +96,6 @@ def test_the_page_holds_every_table_and_the_listed_spreads() -> None:
         assert line in text, line
     rows = published()
     own = sum(bool(row.methods) for row in rows)
-    words = f"Of {len(rows)} published rows {own} are of methods that ltray has; each of the {len(rows) - own} others"
+    missing = len(rows) - own
+    words = f"Of {len(rows)} published rows, {own} are for methods that ltray has; each of the other {missing} lists"
     assert words in " ".join(text.split())

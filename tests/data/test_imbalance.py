@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ltray.data.imbalance import KINDS, Wanted, pareto_counts, power_counts
+from ltray.data.imbalance import KINDS, CountRequest, pareto_counts, power_counts
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
 from tests.conftest import Golden
@@ -13,7 +13,7 @@ from tests.conftest import Golden
 @pytest.mark.parametrize(("classes", "ratio"), [(10, "0.01"), (100, "0.01")])
 def test_cifar_counts_are_the_official_ones(golden: Golden, kind: str, classes: int, ratio: str) -> None:
     expected = golden("datasets")[f"cifar{classes}_{kind}_{ratio}"]
-    counts = KINDS[kind].counts(Wanted([50_000 // classes] * classes, factor=1 / float(ratio)))
+    counts = KINDS[kind].counts(CountRequest([50_000 // classes] * classes, factor=1 / float(ratio)))
     np.testing.assert_array_equal(counts, expected)
 
 
@@ -35,4 +35,4 @@ def test_a_pareto_tail_of_shape_six_looks_like_imagenet_lt() -> None:
 
 def test_a_class_without_images_is_refused() -> None:
     with pytest.raises(UsageError, match="use at most 50"):
-        KINDS["exp"].counts(Wanted([50] * 5, factor=100.0))
+        KINDS["exp"].counts(CountRequest([50] * 5, factor=100.0))

@@ -8,7 +8,7 @@ import pytest
 
 from ltray.data.beton.chunks import PARTS, ROW, Prepared
 from ltray.data.beton.manifest import Sidecar, digest_of_ends
-from ltray.data.beton.node_copy import at_hand
+from ltray.data.beton.node_copy import local_copy
 from ltray.data.beton.ownership import Ownership
 from ltray.data.definition import DatasetDefinition
 from ltray.errors import UsageError
@@ -69,7 +69,7 @@ def test_a_damaged_chunk_is_prepared_again(suffix: str, place: int, tmp_path: Pa
     prepared = Prepared(tmp_path, 3)
     rows = np.zeros(3, dtype=ROW)
     rows["width"] = 1
-    prepared.put(range(3), rows, content=b"abc", said={"bad": {}, "notes": {}})
+    prepared.put(range(3), rows, content=b"abc", messages={"bad": {}, "notes": {}})
     assert prepared.missing() == []
     (file,) = tmp_path.glob(f"*.{suffix}")
     content = bytearray(file.read_bytes())
@@ -97,13 +97,13 @@ def test_a_damaged_copy_of_a_node_is_taken_anew(
     damaged: str, sidecar: Sidecar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LTRAY_LOCAL", str(tmp_path / "local"))
-    copied = at_hand(sidecar)
+    copied = local_copy(sidecar)
     assert copied == dataclasses.replace(sidecar, beton=copied.beton) and copied.beton != sidecar.beton
     file = copied.beton.parent / damaged
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    assert at_hand(sidecar) == copied
+    assert local_copy(sidecar) == copied
     assert digest_of(copied.beton) == sidecar.sha256 and Sidecar.read(copied.beton) == copied
 
 

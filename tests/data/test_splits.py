@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltray.data.definition import DatasetDefinition
-from ltray.data.imbalance import KINDS, Wanted
+from ltray.data.imbalance import KINDS, CountRequest
 from ltray.data.splits import Split, Splits, cut
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
@@ -119,7 +119,7 @@ def test_splits_are_disjoint_and_as_large_as_promised(
     np.testing.assert_array_equal(np.bincount(splits.validation.labels, minlength=classes), [wanted] * classes)
     if tests:
         np.testing.assert_array_equal(np.bincount(splits.test.labels, minlength=classes), [tests] * classes)
-    asked = KINDS[kind].counts(Wanted([each - tests] * classes, factor=definition.imbalance_factor, shape=6.0))
+    asked = KINDS[kind].counts(CountRequest([each - tests] * classes, factor=definition.imbalance_factor, shape=6.0))
     expected = [min(count, each - tests - wanted) for count in asked]
     np.testing.assert_array_equal(np.bincount(splits.train.labels, minlength=classes), expected)
 

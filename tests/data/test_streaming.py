@@ -12,7 +12,7 @@ from PIL import Image
 from ltray.data import ffcv_pool, loaders, plan
 from ltray.data.beton.convert import convert
 from ltray.data.beton.manifest import Sidecar
-from ltray.data.beton.node_copy import at_hand
+from ltray.data.beton.node_copy import local_copy
 from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.reader import BetonFile
 from ltray.data.beton.store import converted, folder_of
@@ -208,9 +208,9 @@ def test_a_machine_looks_at_the_whole_file_once(
     whole: list[bool] = []
     check = Sidecar.check
     monkeypatch.setattr(Sidecar, "check", lambda self, *, whole=False, seen=whole: (seen.append(whole), check(self)))
-    at_hand(sidecar)
+    local_copy(sidecar)
     assert whole == [False, True]
-    at_hand(sidecar)
+    local_copy(sidecar)
     assert whole == [False, True, False]
 
 

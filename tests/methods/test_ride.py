@@ -120,9 +120,9 @@ def test_routing_target_equals_the_formula(golden, case):
 
 
 def test_routing_loss_weighs_the_images_that_need_help():
-    asks, target = torch.tensor([[2.0, -1.0]]), torch.tensor([[True, False]])
+    logits, target = torch.tensor([[2.0, -1.0]]), torch.tensor([[True, False]])
     expected = (100.0 * np.log1p(np.exp(-2.0)) + np.log1p(np.exp(-1.0))) / 2
-    assert routing_loss(asks, target, 100.0).item() == pytest.approx(expected, abs=1e-6)
+    assert routing_loss(logits, target, 100.0).item() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(("narrow", "width"), [(True, 48), (False, 64)])
@@ -181,9 +181,9 @@ def test_routers_see_what_they_see_in_training():
     with torch.no_grad():
         features = network.backbone(images)
         each = network.classifier.experts.each(features)
-        asks = network.classifier.asks(features, each) > 0
+        logits = network.classifier.routing_logits(features, each) > 0
         scores, used = network.routed(images)
-    expected = 1 + asks[0].long() + (asks[0] & asks[1]).long()
+    expected = 1 + logits[0].long() + (logits[0] & logits[1]).long()
     assert torch.equal(used, expected)
     assert len(used.unique()) > 1
     means = each.cumsum(dim=0) / torch.arange(1, 4).view(-1, 1, 1)

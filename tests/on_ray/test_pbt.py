@@ -131,7 +131,7 @@ def test_a_driver_that_dies_and_a_new_one_decide_the_same(space, undisturbed, tm
     assert Driver(tmp_path, space).run().outcome() == undisturbed.outcome()
 
 
-@pytest.mark.parametrize("step", ["copy_checkpoint", "drop_what_was_given_up"])
+@pytest.mark.parametrize("step", ["copy_checkpoint", "remove_discarded_checkpoints"])
 def test_a_driver_that_dies_in_the_midst_of_an_exchange_decides_the_same(
     space, undisturbed, tmp_path, monkeypatch, step
 ):

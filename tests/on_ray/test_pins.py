@@ -135,7 +135,7 @@ def test_a_finalist_compares_too(
     placement = Placement(tmp_path, 1, {"CPU": 1}, 0, pins_of([experiment]))
     monkeypatch.setenv("LTRAY_DATA", str(changed(experiment, tmp_path / "second", fingerprint="0" * 64)))
     with pytest.raises(UsageError, match="the originals of node"):
-        finalists._alone(FinalistTask(experiment.settings(), tmp_path, placement, {}, "tensorboard"))
+        finalists._in_this_process(FinalistTask(experiment.settings(), tmp_path, placement, {}, "tensorboard"))
     assert begun == []
 
 

@@ -80,7 +80,7 @@ def test_a_full_disk_is_no_result_of_a_finalist(workers, tmp_path, monkeypatch):
     def reports(*words, **named):
         yield {FAILURE: "the disk is full", LATER: True}, None
 
-    monkeypatch.setattr(finalists, "_alone", full)
+    monkeypatch.setattr(finalists, "_in_this_process", full)
     monkeypatch.setattr(finalists, "run_workers", reports)
     monkeypatch.setattr(RunFolder, "unrecorded", lambda self: [])
     placement = Placement(Path.cwd(), workers, {"CPU": 1.0}, 0, Pins({}))

@@ -37,7 +37,7 @@ def of_nodes(monkeypatch, nodes):
 def test_as_many_trials_run_at_once_as_fit(monkeypatch, asked, there, each, fit):
     of_nodes(monkeypatch, there)
     assert cluster.worker_resources(TrialResources(**asked)) == each
-    assert cluster.trials_at_once(TrialResources(**asked)) == fit
+    assert cluster.concurrent_trials(TrialResources(**asked)) == fit
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_as_many_trials_run_at_once_as_fit(monkeypatch, asked, there, each, fit)
 def test_a_trial_that_does_not_fit_is_refused(monkeypatch, asked, there, told):
     of_nodes(monkeypatch, there)
     with pytest.raises(UsageError, match=told):
-        cluster.trials_at_once(TrialResources(**asked))
+        cluster.concurrent_trials(TrialResources(**asked))
 
 
 @pytest.mark.parametrize(("there", "refused"), [([{"CPU": 8.0}], True), ([{"CPU": 8.0, "GPU": 1.0}], False)])

@@ -9,7 +9,7 @@ import time
 import pandas as pd
 import pytest
 
-from ltray.checkpoints import whole_checkpoints
+from ltray.checkpoints import complete_checkpoints
 from tests.on_ray import commands
 
 pytestmark = [pytest.mark.ray, pytest.mark.ffcv, pytest.mark.slow]
@@ -153,7 +153,7 @@ def test_an_interrupted_search_saves_everything_and_goes_on(space, undisturbed, 
     assert [state for _, state, *_ in outcome(tmp_path / "run")] == ["COMPLETE", "RUNNING"]
     if epoch:
         assert "trial 1 is paused at epoch" in printed
-        assert whole_checkpoints(tmp_path / "run" / "trials" / "0001")
+        assert complete_checkpoints(tmp_path / "run" / "trials" / "0001")
     assert pd.read_csv(tmp_path / "run" / "results.csv")["state"].to_list() == ["complete", "interrupted"]
     commands.run("tune", *words, data=tmp_path)
     assert_equal(undisturbed, tmp_path / "run")

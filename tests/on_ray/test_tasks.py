@@ -52,7 +52,7 @@ def test_a_trial_works_in_its_placements_folder_with_both_tasks(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     begun: list[tuple[str, TrialTask, SearchTask]] = []
-    monkeypatch.setattr(trial, "_alone", lambda task, search: begun.append(("alone", task, search)))
+    monkeypatch.setattr(trial, "_in_this_process", lambda task, search: begun.append(("alone", task, search)))
     monkeypatch.setattr(trial, "_with_workers", lambda task, search: begun.append(("workers", task, search)))
     (tmp_path / "working").mkdir()
     search = SearchTask(tmp_path, dataclasses.replace(PLACEMENT, working=tmp_path / "working", workers=workers), None)

@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from ltray.checkpoints import whole_checkpoints
+from ltray.checkpoints import complete_checkpoints
 from ltray.engine.checkpoint import Checkpoint, metrics_of
 from ltray.run_folder import RunFolder
 from tests.on_ray import commands
@@ -59,7 +59,7 @@ def test_a_killed_run_continues_bit_for_bit(undisturbed, tmp_path):
     commands.run_until("train", *words, data=tmp_path, reached=lambda text: f"epoch {epoch}/4" in text)
     # What a kill in mid-write leaves: half of Ray's list of checkpoints, half a checkpoint.
     (tmp_path / "run" / "checkpoint_manager_snapshot.json").write_text('{"ray_version": "')
-    torn = shutil.copytree(whole_checkpoints(tmp_path / "run")[-1][0], tmp_path / "run" / "checkpoint_torn")
+    torn = shutil.copytree(complete_checkpoints(tmp_path / "run")[-1][0], tmp_path / "run" / "checkpoint_torn")
     (torn / "checkpoint.pt").write_bytes(b"half")
     printed = commands.run("train", *words, data=tmp_path)
     assert "continues the run" in printed and f"epoch {epoch - 1}/4" not in printed

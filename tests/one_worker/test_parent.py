@@ -12,7 +12,7 @@ import psutil
 import pytest
 import torch
 
-from ltray.checkpoints import whole_checkpoints
+from ltray.checkpoints import complete_checkpoints
 from ltray.engine.checkpoint import Checkpoint
 from ltray.experiment import Experiment
 from ltray.on_ray.pins import pins_of
@@ -80,7 +80,7 @@ def placement() -> Placement:
 
 def newest(folder: Path) -> Checkpoint:
     """The last checkpoint of a run."""
-    return Checkpoint.load(whole_checkpoints(folder)[-1][0])
+    return Checkpoint.load(complete_checkpoints(folder)[-1][0])
 
 
 def assert_equal(first: Path, second: Path) -> None:
@@ -108,7 +108,7 @@ def test_the_child_trains_as_this_process_does_and_survives_a_kill(
     assert epochs[0] == 1 and epochs[-1] == 3 and sorted(set(epochs)) == [1, 2, 3]
     (line,) = lines
     assert "ended with signal SIGKILL, perhaps for lack of memory; it continues from epoch" in line
-    assert 1 <= len(whole_checkpoints(tmp_path)) <= 2
+    assert 1 <= len(complete_checkpoints(tmp_path)) <= 2
     assert_equal(undisturbed, tmp_path)
 
 
@@ -169,9 +169,9 @@ def test_the_child_ends_soon_after_its_parent_is_killed(experiment: Experiment, 
         process = psutil.Process(int(parent.stdout.readline()))
         parent.send_signal(signal.SIGKILL)
     process.wait(timeout=60)
-    epochs = len(whole_checkpoints(tmp_path))
+    epochs = len(complete_checkpoints(tmp_path))
     time.sleep(0.5)
-    assert len(whole_checkpoints(tmp_path)) == epochs
+    assert len(complete_checkpoints(tmp_path)) == epochs
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_a_network_is_found_behind_any_prefix(prefix: list[str], others: list[st
     content = under(before, network.state_dict()) | {f"aside.{name}": torch.ones(7) for name in others}
     found = fit(content, network)
     if prefix or not others:
-        assert found.is_whole and found.prefix == before
+        assert found.is_complete and found.prefix == before
         assert sorted(found.left_over) == sorted(f"aside.{name}" for name in others)
         assert all(torch.equal(found.state[name], value) for name, value in network.state_dict().items())
     else:
@@ -138,7 +138,7 @@ def test_what_is_missing_or_has_another_shape_is_named(name: str, cut: bool) -> 
     else:
         del content[f"module.{name}"]
     found = fit(content, small())
-    assert not found.is_whole and list(found.missing) == [name]
+    assert not found.is_complete and list(found.missing) == [name]
 
 
 def test_a_file_for_another_network_is_refused_with_names(tmp_path: Path) -> None:

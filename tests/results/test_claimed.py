@@ -125,7 +125,7 @@ def test_a_best_that_is_not_ours_is_not_removed(finished_run: Path, make) -> Non
     make(best)
     before = {path: path.read_bytes() for path in sorted(finished_run.rglob("*")) if path.is_file()}
     for replace in (
-        lambda: RunFolder(finished_run).best.check_is_ours(),
+        lambda: RunFolder(finished_run).best.check_written_by_ltray(),
         lambda: keep_evaluated(finished_run, sorted(finished_run.glob("checkpoint_*"))[0], contract.CPU),
     ):
         with pytest.raises(UsageError, match=r"best: .*Move it, then run the same command to continue\."):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ltray.checkpoints import best_checkpoint, whole_checkpoints
+from ltray.checkpoints import best_checkpoint, complete_checkpoints
 from ltray.engine.checkpoint import Checkpoint
 from ltray.errors import UsageError
 from ltray.results.final_evaluation import keep_evaluated
@@ -42,7 +42,7 @@ def test_a_run_stopped_and_started_again_ends_like_an_undisturbed_one(train_shor
         [{k: v for k, v in m.items() if k not in clock} for m in RunFolder(f).history()] for f in (short_run, tmp_path)
     ]
     assert plain[0] == plain[1] and len(plain[0]) == 3
-    assert 1 <= len(whole_checkpoints(short_run)) <= 2
+    assert 1 <= len(complete_checkpoints(short_run)) <= 2
 
 
 def test_images_a_second_times_seconds_are_the_images_of_an_epoch(short_run: Path):

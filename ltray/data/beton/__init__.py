@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ltray.data.beton.left_out import usable as usable
     from ltray.data.beton.manifest import Sidecar as Sidecar
     from ltray.data.beton.ownership import Ownership as Ownership
-    from ltray.data.beton.presence import open_if_here as open_if_here
+    from ltray.data.beton.presence import open_if_present as open_if_present
     from ltray.data.beton.progress import ProgressBars as ProgressBars
     from ltray.data.beton.reader import BetonFile as BetonFile
     from ltray.data.beton.reader import decode_jpeg as decode_jpeg

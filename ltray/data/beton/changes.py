@@ -1,4 +1,4 @@
-"""Whether originals are those that were converted: their files are compared first, then their contents."""
+"""Comparison of the originals with those that were converted: first of the files' stamps, then of the contents."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +13,8 @@ from ltray.data.beton.inventory import (
     PoolRecord,
     Stamps,
     digest_of_original,
+    digest_of_stamps,
     fingerprint,
-    glance_of,
     settled,
     stamps_of,
 )
@@ -22,53 +22,55 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Originals, Source
 from ltray.data.sources.class_names import some
 
-NAMED = 3  # files that a sentence names
+NAMED = 3  # number of files that a message lists
 
 
 @dataclass(frozen=True)
 class OriginalsState:
-    """The files of a data set's originals as they are, without their contents.
+    """The current files of a data set's originals, without their contents.
 
     Attributes:
-        stamps: Of every file.
-        glance: Digest of them.
-        kept: The stamps to put into a record; see `settled`.
-        kept_glance: Their digest.
+        stamps: The stamp of every file.
+        stamps_digest: Digest of the stamps.
+        recorded_stamps: The stamps for a record; see `settled`.
+        recorded_digest: Digest of `recorded_stamps`.
     """
 
     stamps: Stamps
-    glance: str
-    kept: Stamps
-    kept_glance: str
+    stamps_digest: str
+    recorded_stamps: Stamps
+    recorded_digest: str
 
 
-def look(definition: DatasetDefinition, source: Source) -> OriginalsState:
-    """Look at every file that a source is read from: its path, size and modification time."""
+def originals_state(definition: DatasetDefinition, source: Source) -> OriginalsState:
+    """Return path, size and modification time of every file of a source."""
     now = time.time_ns()
     stamps = stamps_of(source.root, source.watched)
-    kept = settled(stamps, now)
-    glance = glance_of(definition.originals, source.class_names, stamps)
-    return OriginalsState(stamps, glance, kept, glance_of(definition.originals, source.class_names, kept))
+    recorded = settled(stamps, now)
+    stamps_digest = digest_of_stamps(definition.originals, source.class_names, stamps)
+    return OriginalsState(
+        stamps, stamps_digest, recorded, digest_of_stamps(definition.originals, source.class_names, recorded)
+    )
 
 
-def taken(
+def current_inventory(
     known: Inventory,
     source: Source,
-    looked: OriginalsState,
+    state: OriginalsState,
     *,
     deep: bool = False,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Inventory:
-    """Return the inventory of the present originals; files with unchanged stamps are not read again.
+    """Return the inventory of the current originals; files with unchanged stamps are not read again.
 
     Args:
-        known: The record.
+        known: The recorded inventory.
         source: The originals.
-        looked: The present stamps of their files.
-        deep: Whether to read every file in any case.
-        advance: Called with the number of further images dealt with.
+        state: The current stamps of their files.
+        deep: Whether to read all files, also those with unchanged stamps.
+        advance: Called with the number of images processed since the last call.
     """
-    same = set() if deep else {path for path, stamp in looked.stamps.items() if known.stamps.get(path) == stamp}
+    same = set() if deep else {path for path, stamp in state.stamps.items() if known.stamps.get(path) == stamp}
     pools = {}
     for name, opener in source.pools.items():
         before = known.pools.get(name)
@@ -82,34 +84,34 @@ def taken(
         consented = {(before.keys[i], before.digests[i].tobytes()) for i in before.left_out} if before else set()
         left = [i for i, key in enumerate(keys) if (key, found[i].tobytes()) in consented]
         pools[name] = PoolRecord(tuple(keys), originals.labels, found, np.array(left, dtype=np.int64))
-    return Inventory(source.class_names, pools, looked.kept, looked.kept_glance)
+    return Inventory(source.class_names, pools, state.recorded_stamps, state.recorded_digest)
 
 
 def keys_of(originals: Originals, root: str) -> dict[str, str]:
-    """Return the key of each image in order, and the file it is in, both from the root."""
+    """Return the file of each image by the image's key, in order; both are relative to the root."""
     start = f"{root}/"
     keys: dict[str, str] = {}
     for index in range(len(originals.labels)):
         file, row = originals.place(index)
         file = file.removeprefix(start)
         key = f"{file}, row {row}" if row else file
-        while key in keys:  # a list may name a file twice
+        while key in keys:  # a list may contain a file twice
             key += " again"
         keys[key] = file
     return keys
 
 
 def digest_at(originals: Originals, index: int) -> Any:
-    """Return the digest of one original, zeros where it cannot be read."""
+    """Return the digest of one original; zeros if it cannot be read."""
     try:
         content = digest_of_original(originals.read(index))
-    except Exception:  # reported by name when it is converted
+    except Exception:  # the conversion reports the file
         content = bytes(DIGEST.itemsize)
     return np.frombuffer(content, dtype=DIGEST)[0]
 
 
 def difference(before: Inventory, now: Inventory) -> str:
-    """Return what differs between two inventories, in words; nothing where the data are the same."""
+    """Return the differences between two inventories as text; "" if the data are the same."""
     if before.fingerprint == now.fingerprint:
         return ""
     found = [names_differ(before.class_names, now.class_names)]
@@ -120,7 +122,7 @@ def difference(before: Inventory, now: Inventory) -> str:
 
 
 def names_differ(before: Sequence[str], now: Sequence[str]) -> str:
-    """Return how class names differ, in words; nothing where they do not."""
+    """Return the differences between class names as text; "" if there are none."""
     if before == now:
         return ""
     gone, new = [n for n in before if n not in now], [n for n in now if n not in before]
@@ -156,7 +158,7 @@ def _of_images(before: _Images, now: _Images) -> str:
 
 
 def fingerprint_of(class_names: tuple[str, ...], pools: Mapping[str, Originals]) -> str:
-    """Return what a record of these originals has for its fingerprint; reads all of them."""
+    """Return the fingerprint that a record of these originals would have; this reads all of them."""
     digests = {
         name: np.array([digest_at(one, index) for index in range(len(one.labels))], dtype=DIGEST)
         for name, one in pools.items()

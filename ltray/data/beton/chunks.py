@@ -66,11 +66,11 @@ class Prepared:
         return [range(start, min(start + CHUNK, self.count)) for start in range(0, self.count, CHUNK)]
 
     def missing(self) -> list[range]:
-        """Return the chunks still to be prepared: those that are not there in full, and those with unusable images."""
-        return [chunk for chunk in self.chunks() if not self._is_whole(chunk) or self._said(chunk, "bad")]
+        """Return the chunks to prepare: those that are incomplete, and those with unusable images."""
+        return [chunk for chunk in self.chunks() if not self._is_complete(chunk) or self._messages(chunk, "bad")]
 
-    def _is_whole(self, chunk: range) -> bool:
-        """Return whether a chunk's files exist and are as they were written."""
+    def _is_complete(self, chunk: range) -> bool:
+        """Return whether a chunk's files exist and are unchanged."""
         try:
             return self._path(chunk, "sha256").read_text(encoding="ascii") == self._digest(chunk)
         except (OSError, ValueError):
@@ -82,17 +82,17 @@ class Prepared:
             found.update(self._path(chunk, suffix).read_bytes())
         return found.hexdigest()
 
-    def put(self, chunk: range, rows: Rows, *, content: bytes, said: Mapping[str, Mapping[int, str]]) -> None:
-        """Write a chunk; its digest comes last and completes it.
+    def put(self, chunk: range, rows: Rows, *, content: bytes, messages: Mapping[str, Mapping[int, str]]) -> None:
+        """Write a chunk; its digest is written last and marks it as complete.
 
         Args:
-            chunk: Which images.
-            rows: One `ROW` each.
-            content: Their encodings, one after the other.
-            said: "bad" and "notes": sentences by index.
+            chunk: Indices of the images.
+            rows: One `ROW` per image.
+            content: The encoded images, one after the other.
+            messages: Texts by index, under "bad" (why an image is unusable) and "notes" (how it was changed).
         """
         self._path(chunk, "sha256").unlink(missing_ok=True)
-        for suffix, written in (("bin", content), ("json", json.dumps(said).encode())):
+        for suffix, written in (("bin", content), ("json", json.dumps(messages).encode())):
             self._path(chunk, suffix).write_bytes(written)
         with self._path(chunk, "npy").open("wb") as file:
             np.save(file, rows)
@@ -110,20 +110,20 @@ class Prepared:
         return np.flatnonzero(self.rows["width"] > 0)
 
     def bad(self) -> dict[int, str]:
-        """Return what is wrong with each unusable image, by index."""
-        return dict(self._all_said("bad"))
+        """Return why each unusable image cannot be used, by index."""
+        return dict(self._all_messages("bad"))
 
     def notes(self) -> dict[int, str]:
-        """Return what had to be changed, by index."""
-        return dict(self._all_said("notes"))
+        """Return how images were changed, by index."""
+        return dict(self._all_messages("notes"))
 
-    def _all_said(self, kind: str) -> Iterator[tuple[int, str]]:
+    def _all_messages(self, kind: str) -> Iterator[tuple[int, str]]:
         for chunk in self.chunks():
-            yield from self._said(chunk, kind).items()
+            yield from self._messages(chunk, kind).items()
 
-    def _said(self, chunk: range, kind: str) -> dict[int, str]:
-        said = json.loads(self._path(chunk, "json").read_bytes())[kind]
-        return {int(index): text for index, text in said.items()}
+    def _messages(self, chunk: range, kind: str) -> dict[int, str]:
+        messages = json.loads(self._path(chunk, "json").read_bytes())[kind]
+        return {int(index): text for index, text in messages.items()}
 
     def encoded(self, index: int) -> Encoded:
         """Return one prepared image.

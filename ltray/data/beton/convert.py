@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ltray import __version__
 from ltray.data.beton import report
-from ltray.data.beton.changes import OriginalsState, keys_of, look
+from ltray.data.beton.changes import OriginalsState, keys_of, originals_state
 from ltray.data.beton.chunks import Prepared
 from ltray.data.beton.completion import COMPLETE, Completion
 from ltray.data.beton.disk_space import check_before, check_free
@@ -89,13 +89,13 @@ def convert(
     """
     library()  # first, so that nothing is written where FFCV is missing
     folder = folder_of(definition, root)
-    with _alone(folder):
+    with _only_process(folder):
         source = registry.open_source(definition)
         names = [f"{pool}.{suffix}" for pool in source.pools for suffix in ("beton", "json")]
         own = Ownership.claim(folder, definition, [*names, COMPLETE, REPORT, FILE_NAME])
-        looked = look(definition, source)
+        state = originals_state(definition, source)
         known = recorded(folder)
-        now = inventory_now(known, definition, source, looked=looked, deep=deep, progress=progress) if known else None
+        now = inventory_now(known, definition, source, state=state, deep=deep, progress=progress) if known else None
         sound: set[str] = set()
         if known and now and known.fingerprint == now.fingerprint:
             sound = _sound_pools(folder, known, definition.storage, deep=deep)
@@ -104,10 +104,10 @@ def convert(
                     now.write(folder)
                 return False
         with hold_for_replacing(folder):
-            work = folder / f".work-{definition.storage.key}-{looked.glance[:16]}"
+            work = folder / f".work-{definition.storage.key}-{state.stamps_digest[:16]}"
             new_work_folder(work)
             agreed = left_out_before(definition, folder)
-            task = _Conversion(definition, source, folder, own, work, progress, skip, looked, now, agreed)
+            task = _Conversion(definition, source, folder, own, work, progress, skip, state, now, agreed)
             with without_main_module():
                 task.run([pool for pool in source.pools if pool not in sound])
             Completion.of(folder, source.pools).write()
@@ -115,11 +115,11 @@ def convert(
     return True
 
 
-def _remove_left_over(folder: Path, own: Ownership, *, work: Path, pools: Container[str]) -> None:
+def _remove_unused(folder: Path, own: Ownership, *, work: Path, pools: Container[str]) -> None:
     """Remove files of earlier conversions that this one does not use; files of others are kept."""
-    for left_over in folder.glob(".work-*"):
-        if left_over != work and is_work_folder(left_over):
-            shutil.rmtree(left_over)
+    for unused in folder.glob(".work-*"):
+        if unused != work and is_work_folder(unused):
+            shutil.rmtree(unused)
     for beton in folder.glob("*.beton"):
         if own.owns(beton.name) and beton.stem not in pools:  # a split that the source has no longer
             beton.unlink()
@@ -145,7 +145,7 @@ def _sound_pools(folder: Path, known: Inventory, storage: Storage, *, deep: bool
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _only_process(folder: Path) -> Iterator[None]:
     """Let one process at a time convert into a folder; the others wait and find it done.
 
     Raises:
@@ -173,7 +173,7 @@ class _Conversion:
     work: Path
     progress: ProgressBars
     skip: bool
-    looked: OriginalsState
+    state: OriginalsState
     known: Inventory | None
     agreed: LeftOut
 
@@ -197,7 +197,7 @@ class _Conversion:
                     opener = self.source.pools[pool]
                     prepare(opener, prepared, storage=self.storage, workers=workers, advance=advance)
                 found[pool] = originals, prepared
-            if look(self.definition, self.source).glance != self.looked.glance:
+            if originals_state(self.definition, self.source).stamps_digest != self.state.stamps_digest:
                 raise UsageError(
                     f"{self.source.origin}: files changed while they were read; convert again when no other program "
                     "writes to them."
@@ -205,7 +205,7 @@ class _Conversion:
             inventory = self._inventory(found)
             self._report(found)
             (self.folder / COMPLETE).unlink(missing_ok=True)
-            _remove_left_over(self.folder, self.own, work=self.work, pools=self.source.pools)
+            _remove_unused(self.folder, self.own, work=self.work, pools=self.source.pools)
             for pool, (originals, prepared) in found.items():
                 self._write(writer, pool, originals=originals, prepared=prepared, fingerprint=inventory.fingerprint)
         inventory.write(self.folder)
@@ -221,7 +221,7 @@ class _Conversion:
                 pools[pool] = PoolRecord(keys, originals.labels, prepared.rows["original"], left_out)
             elif self.known:
                 pools[pool] = self.known.pools[pool]
-        return Inventory(self.source.class_names, pools, self.looked.kept, self.looked.kept_glance)
+        return Inventory(self.source.class_names, pools, self.state.recorded_stamps, self.state.recorded_digest)
 
     def _bad(self, pool: str, originals: Originals, prepared: Prepared) -> list[str]:
         """Return the faults of the unusable images that the user has not agreed to leave out."""

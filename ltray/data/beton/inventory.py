@@ -1,4 +1,4 @@
-"""The record of the originals that a conversion was made from: each file's look, each image's label and digest."""
+"""The record of the originals of a conversion: size and time of each file, label and digest of each image."""
 
 import hashlib
 import io
@@ -33,10 +33,10 @@ class PoolRecord:
     """The originals of one pool, in their order.
 
     Attributes:
-        keys: File, from the source's root, and row of each image.
-        labels: Label of each (n,), int64.
-        digests: Of what was read of each (n,), 16 bytes; zeros where nothing could be.
-        left_out: Positions of those that the user let a conversion leave out, int64.
+        keys: File, relative to the source's root, and row of each image.
+        labels: Label of each image (n,), int64.
+        digests: Digest of the content of each image (n,), 16 bytes; zeros if it could not be read.
+        left_out: Positions of the images that a conversion left out with the user's permission, int64.
     """
 
     keys: tuple[str, ...]
@@ -52,18 +52,18 @@ class Inventory:
     Attributes:
         class_names: Names in label order.
         pools: The originals of each pool.
-        stamps: How every file looked.
-        glance: Digest of `stamps` and of what the definition says of the originals.
+        stamps: Size and modification time of every file.
+        stamps_digest: Digest of `stamps` and of the definition's fields that describe the originals.
     """
 
     class_names: tuple[str, ...]
     pools: Mapping[str, PoolRecord]
     stamps: Stamps
-    glance: str
+    stamps_digest: str
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of names, labels and images: equal exactly where the data are, wherever their files lie."""
+        """SHA-256 of names, labels and images: equal if and only if the data are equal, in any folder."""
         return fingerprint(self.class_names, {name: (one.labels, one.digests) for name, one in self.pools.items()})
 
     def write(self, folder: Path) -> None:
@@ -84,7 +84,7 @@ class Inventory:
         payload = io.BytesIO()
         np.savez_compressed(payload, **arrays)
         content = payload.getvalue()
-        heading = {"owner": "ltray", "format": FORMAT, "glance": self.glance, "fingerprint": self.fingerprint}
+        heading = {"owner": "ltray", "format": FORMAT, "glance": self.stamps_digest, "fingerprint": self.fingerprint}
         heading["sha256"] = _seal(heading, content)
         atomic_write(folder / FILE_NAME, json.dumps(heading).encode() + b"\n" + content)
 
@@ -114,8 +114,8 @@ class Inventory:
                 return cls(_unpacked(saved["class_names"]), pools, dict(stamps), heading["glance"])
 
 
-def read_glance(folder: Path) -> str:
-    """Return the `glance` of the record in a folder, without reading the record in full.
+def read_stamps_digest(folder: Path) -> str:
+    """Return the `stamps_digest` of the record in a folder without reading the complete record.
 
     Raises:
         UsageError: It is missing or of another format.
@@ -136,13 +136,13 @@ def fingerprint(class_names: tuple[str, ...], pools: Mapping[str, tuple[NDArray[
 
 
 def digest_of_original(content: bytes | NDArray[np.uint8]) -> bytes:
-    """Return 16 bytes that tell originals apart; never all zeros, which stand for one that cannot be read."""
+    """Return a digest of 16 bytes; all zeros, which stand for an unreadable original, do not occur."""
     shape = b"" if isinstance(content, bytes) else repr(content.shape).encode()
     return hashlib.sha256(shape + (content if isinstance(content, bytes) else content.tobytes())).digest()[:16]
 
 
 def stamps_of(root: str, watched: tuple[str, ...]) -> dict[str, Stamp]:
-    """Look at every watched file."""
+    """Return the stamp of every watched file, by its path relative to the root."""
     start = f"{root}{os.sep}"
     return {path.removeprefix(start): _stamp(path) for path in watched}
 
@@ -156,25 +156,25 @@ def _stamp(path: str) -> Stamp:
 
 
 def settled(stamps: Stamps, now: int) -> dict[str, Stamp]:
-    """Return stamps to keep: a file changed just now gets a time that no file has, so that it is read again.
+    """Return the stamps to record: a recently changed file gets a time that no file has, so that it is read again.
 
     Args:
-        stamps: As they were taken.
-        now: When that began, in nanoseconds.
+        stamps: The stamps.
+        now: Time in nanoseconds before the first stamp was read.
     """
     return {path: (size, -2 if abs(now - time) < RECENT else time) for path, (size, time) in stamps.items()}
 
 
-def glance_of(said: tuple[object, ...], class_names: tuple[str, ...], stamps: Stamps) -> str:
-    """Return the digest of how all originals look.
+def digest_of_stamps(fields: tuple[object, ...], class_names: tuple[str, ...], stamps: Stamps) -> str:
+    """Return the digest of all stamps and of the description of the originals.
 
     Args:
-        said: What the definition says of them.
+        fields: The definition's fields that describe the originals.
         class_names: Names in label order.
-        stamps: Of every file.
+        stamps: The stamp of every file.
     """
     text = "\n".join(f"{path}\0{size}\0{time}" for path, (size, time) in stamps.items())
-    return hashlib.sha256(f"{said!r}\n{class_names!r}\n".encode() + _bytes(text)).hexdigest()
+    return hashlib.sha256(f"{fields!r}\n{class_names!r}\n".encode() + _bytes(text)).hexdigest()
 
 
 def _check(path: Path, heading: Mapping[str, Any], content: bytes) -> None:

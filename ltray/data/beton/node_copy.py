@@ -14,15 +14,15 @@ from ltray.files import locking
 from ltray.quantities import file_size
 
 
-def at_hand(sidecar: Sidecar) -> Sidecar:
-    """Return the sidecar of a file that this machine may read, checked.
+def local_copy(sidecar: Sidecar) -> Sidecar:
+    """Return the checked sidecar of the file that this machine reads.
 
-    With LTRAY_LOCAL set to a folder on this machine's own disk the file is copied there first,
-    once, and compared with its digest: what a cluster does whose shared storage is slow.
-    Otherwise the file is read where it is, and its whole digest compared once a machine.
+    If LTRAY_LOCAL is a folder on this machine's disk, the file is copied to it once and compared
+    with its digest; this is for clusters with slow shared storage. Otherwise the original file is
+    read, and each machine compares its complete digest once.
 
     Raises:
-        UsageError: The file is absent, cut, damaged or another one.
+        UsageError: The file is missing, incomplete, damaged or from another conversion.
     """
     local = os.environ.get("LTRAY_LOCAL")
     if local:
@@ -32,10 +32,10 @@ def at_hand(sidecar: Sidecar) -> Sidecar:
 
 
 def _check_once(sidecar: Sidecar) -> None:
-    """Compare a file with its digests: in full when this machine sees it for the first time, in part each time.
+    """Compare a file with its digests: completely when this machine reads it for the first time, later partially.
 
     Raises:
-        UsageError: It is absent, cut, damaged or another one.
+        UsageError: It is missing, incomplete, damaged or from another conversion.
     """
     sidecar.check()
     stamp = _stamp(sidecar)

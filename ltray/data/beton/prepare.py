@@ -137,7 +137,7 @@ class _Task:
             contents.append(stored.content)
             if image.notes:
                 notes[index] = ", ".join(image.notes)
-        self.prepared.put(chunk, rows, content=b"".join(contents), said={"bad": bad, "notes": notes})
+        self.prepared.put(chunk, rows, content=b"".join(contents), messages={"bad": bad, "notes": notes})
 
 
 def _decodes(image: Decoded) -> bool:

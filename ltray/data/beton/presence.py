@@ -1,4 +1,4 @@
-"""Whether the originals of a data set are on this machine at all: converted files may have been carried here alone."""
+"""Whether the originals of a data set are on this machine: possibly only the converted files were copied to it."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -15,13 +15,13 @@ from ltray.errors import UsageError
 from ltray.imported import is_dotted_path
 
 
-def open_if_here(definition: DatasetDefinition) -> Source | None:
-    """Describe a data set's originals without fetching any; None where none of them are on this machine.
+def open_if_present(definition: DatasetDefinition) -> Source | None:
+    """Describe a data set's originals without downloading any; None if none of them are on this machine.
 
     Raises:
-        UsageError: Some are here, but not a data set.
+        UsageError: Some are on this machine, but they are not a data set.
     """
-    if definition.source in _WITHOUT_A_LOOK and not _WITHOUT_A_LOOK[definition.source](definition):
+    if definition.source in _IS_PRESENT and not _IS_PRESENT[definition.source](definition):
         return None
     try:
         return open_source(definition)
@@ -57,7 +57,7 @@ def _cifar(definition: DatasetDefinition) -> bool:
     return any(file.is_file() for file in files) or (not definition.folder and is_downloaded(definition.source))
 
 
-_WITHOUT_A_LOOK: Mapping[str, Callable[[DatasetDefinition], bool]] = {
+_IS_PRESENT: Mapping[str, Callable[[DatasetDefinition], bool]] = {
     "folder": _folder,
     "lists": _lists,
     "parquet": _parquet,

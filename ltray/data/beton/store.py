@@ -1,4 +1,4 @@
-"""The converted files of a data set: their place, their conversion, and the check that originals are unchanged."""
+"""The converted files of a data set: their folder, their conversion, and the check that originals are unchanged."""
 
 import dataclasses
 import json
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ltray.data.beton.changes import OriginalsState, difference, look, taken
+from ltray.data.beton.changes import OriginalsState, current_inventory, difference, originals_state
 from ltray.data.beton.completion import Completion
 from ltray.data.beton.in_use import Hold, hold_for_reading
-from ltray.data.beton.inventory import Inventory, read_glance
+from ltray.data.beton.inventory import Inventory, read_stamps_digest
 from ltray.data.beton.manifest import Sidecar
-from ltray.data.beton.node_copy import at_hand
-from ltray.data.beton.presence import open_if_here
+from ltray.data.beton.node_copy import local_copy
+from ltray.data.beton.presence import open_if_present
 from ltray.data.beton.progress import ProgressBars
 from ltray.data.data_folder import data_folder
 from ltray.data.definition import DatasetDefinition
@@ -26,11 +26,12 @@ from ltray.errors import UsageError
 BAD_USAGE = 2  # exit code of a conversion that a user must correct
 
 Check = Literal["convert", "compare", "trust", "look"]
-"""What is done about originals that may have changed since they were converted.
+"""What to do with originals that may have changed since they were converted.
 
-"convert": they are compared, and converted again where they differ; a new run. "compare": where they differ that is an
-error; a run that rests on them exists. "trust": they are not looked at; a worker of a run whose command has done so.
-"look": they are compared, nothing is written, not even where nothing was converted; a dry run.
+* "convert", for a new run: they are compared, and converted again if they differ.
+* "compare", for a run that exists: they are compared, and a difference is an error.
+* "trust", for a worker of a run: they are not compared, because the run's command has compared them.
+* "look", for a dry run: they are compared, and nothing is written or converted.
 """
 
 
@@ -40,8 +41,9 @@ class Converted:
 
     Attributes:
         pools: The checked sidecar of each pool.
-        notes: What a user should know about them, in sentences.
-        held: Keeps conversions from replacing the files while it is referenced; None where there are no locks.
+        notes: Notes for the user.
+        held: The lock that prevents conversions from replacing the files while it is referenced; None if the file
+            system has no locks.
     """
 
     pools: Mapping[str, Sidecar]
@@ -50,22 +52,22 @@ class Converted:
 
 
 def folder_of(definition: DatasetDefinition, root: Path | None = None) -> Path:
-    """Return the folder of a definition's .beton files: `store`, or below `root` or the data folder."""
+    """Return the folder of a definition's .beton files: `store`, or a folder inside `root` or the data folder."""
     if Path(definition.store).is_absolute():
         return Path(definition.store)
     return (root or data_folder()) / definition.key
 
 
 def converted(definition: DatasetDefinition, *, progress: bool = False, check: Check = "convert") -> Converted:
-    """Return the sidecars of a definition's pools, checked; convert first where there are none.
+    """Return the checked converted files of a data set; convert them first if there are none.
 
     Args:
-        definition: Whose files.
+        definition: The data set.
         progress: Whether a conversion shows its progress bar.
-        check: What to do about originals that have changed; not "look".
+        check: What to do with originals that may have changed; not "look".
 
     Raises:
-        UsageError: The originals cannot be found or read, or have changed; a file is damaged, or of another form.
+        UsageError: The originals cannot be found or read, or have changed; a file is damaged or has another format.
     """
     folder = folder_of(definition)
     notes: tuple[str, ...] = ()
@@ -82,11 +84,11 @@ def converted(definition: DatasetDefinition, *, progress: bool = False, check: C
             _convert_elsewhere(definition, progress)
             notes = (f"{definition.name}: converted again, because its originals have changed: {changed}",)
     held = hold_for_reading(folder)
-    return Converted({pool: at_hand(sidecar) for pool, sidecar in sidecars(definition, folder).items()}, notes, held)
+    return Converted({pool: local_copy(sidecar) for pool, sidecar in sidecars(definition, folder).items()}, notes, held)
 
 
 def converted_already(definition: DatasetDefinition) -> Converted | None:
-    """Return the converted files where they are there and of the originals as they are now; writes nothing."""
+    """Return the converted files if they exist and belong to the current originals, else None; writes nothing."""
     folder = folder_of(definition)
     if not is_complete(folder):
         return None
@@ -100,7 +102,7 @@ def converted_already(definition: DatasetDefinition) -> Converted | None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Tell whether a conversion has ended in a folder.
+    """Return whether a folder contains a complete conversion.
 
     Raises:
         UsageError: Its marker is damaged.
@@ -112,7 +114,7 @@ def sidecars(definition: DatasetDefinition, folder: Path) -> dict[str, Sidecar]:
     """Return the sidecar of each pool of a complete conversion.
 
     Raises:
-        UsageError: One is missing, damaged, of another conversion than the others, or of another form.
+        UsageError: A sidecar is missing, damaged, from another conversion than the others, or has another format.
     """
     completion = Completion.read(folder)
     found = {pool: completion.read_sidecar(pool) for pool in completion.sidecars} if completion else {}
@@ -126,7 +128,7 @@ def sidecars(definition: DatasetDefinition, folder: Path) -> dict[str, Sidecar]:
 
 
 def recorded(folder: Path) -> Inventory | None:
-    """Return the record of the originals that a folder's files were made from; None where none can be read."""
+    """Return the record of the originals of a folder's files; None if there is no readable record."""
     try:
         return Inventory.read(folder)
     except UsageError:
@@ -138,16 +140,16 @@ def inventory_now(
     definition: DatasetDefinition,
     source: Source,
     *,
-    looked: OriginalsState,
+    state: OriginalsState,
     deep: bool = False,
     progress: ProgressBars,
 ) -> Inventory:
-    """Return the inventory of the originals as they are now: the record itself where they look as it says."""
-    if not deep and looked.glance == known.glance:
+    """Return the inventory of the current originals; this is the record itself if no stamp has changed."""
+    if not deep and state.stamps_digest == known.stamps_digest:
         return known
     count = sum(len(one.keys) for one in known.pools.values())
     with progress.bar(f"{definition.name}: comparing originals", count) as advance:
-        return taken(known, source, looked, deep=deep, advance=advance)
+        return current_inventory(known, source, state, deep=deep, advance=advance)
 
 
 def compared(
@@ -156,27 +158,27 @@ def compared(
     """Compare the originals with those that were converted.
 
     Args:
-        definition: Whose originals.
-        folder: Of the converted files.
-        progress: Whether it is shown how far that is.
-        write: Whether to note how they look now, so that files need not be read again.
+        definition: The data set.
+        folder: Folder of the converted files.
+        progress: Whether to show a progress bar.
+        write: Whether to record the current stamps, so that the files are not read again.
 
     Returns:
-        What differs, in words, or "", and what a user should know besides.
+        The differences as text, "" if there are none; and notes for the user.
 
     Raises:
-        UsageError: The originals are no data set any more, or the record of those that were converted is damaged.
+        UsageError: The originals are not a data set any more, or the record of the converted originals is damaged.
     """
-    source = open_if_here(definition)
+    source = open_if_present(definition)
     if source is None:
         return "", (
             f"{definition.name}: the originals are not on this machine; the digests of the converted files are checked",
         )
-    looked = look(definition, source)
-    if looked.glance == read_glance(folder):
+    state = originals_state(definition, source)
+    if state.stamps_digest == read_stamps_digest(folder):
         return "", ()
     known = Inventory.read(folder)
-    now = inventory_now(known, definition, source, looked=looked, progress=ProgressBars(shown=progress))
+    now = inventory_now(known, definition, source, state=state, progress=ProgressBars(shown=progress))
     changed = difference(known, now)
     if not changed and write and os.access(folder, os.W_OK):
         now.write(folder)
@@ -184,7 +186,7 @@ def compared(
 
 
 def _check_form(sidecar: Sidecar, definition: DatasetDefinition) -> None:
-    """Raise UsageError where a data-set file was changed after its images were stored."""
+    """Raise UsageError if a data-set file was changed after its images were stored."""
     wanted = dataclasses.asdict(definition.storage)
     if sidecar.options != wanted:
         stored, asked = (
@@ -197,7 +199,12 @@ def _check_form(sidecar: Sidecar, definition: DatasetDefinition) -> None:
 
 
 def _convert_elsewhere(definition: DatasetDefinition, progress: bool) -> None:
-    """Convert in a separate process: a training process has threads and a main module that no worker needs."""
+    """Convert in a separate process, because a training process has threads and a main module that workers do not need.
+
+    Raises:
+        UsageError: The conversion refused the data set.
+        RuntimeError: The conversion failed.
+    """
     order = json.dumps({"definition": definition.stated(), "progress": progress, "parent": os.getpid()})
     done = subprocess.run(
         [sys.executable, "-m", "ltray.data.beton.convert", order], stdout=subprocess.PIPE, text=True, check=False

@@ -83,13 +83,13 @@ def routing_target(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 @full_precision
-def routing_loss(asks: Tensor, target: Tensor, positive_weight: float) -> Tensor:
+def routing_loss(logits: Tensor, target: Tensor, positive_weight: float) -> Tensor:
     """Binary cross-entropy of the routers' logits, positives weighted; mean over routers and images.
 
     Args:
-        asks: Logits of asking a further expert (E−1, B).
+        logits: The routers' logits for using one more expert (E−1, B).
         target: Whether to ask (E−1, B), bool.
         positive_weight: Weight of "yes".
     """
-    weight = asks.new_tensor(positive_weight)
-    return F.binary_cross_entropy_with_logits(asks, target.to(asks.dtype), pos_weight=weight)
+    weight = logits.new_tensor(positive_weight)
+    return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), pos_weight=weight)

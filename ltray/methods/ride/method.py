@@ -99,8 +99,8 @@ class Routing(Stage):
         with torch.no_grad():
             features = self.network.backbone(batch["image"])
             scores = classifier.experts.each(features)
-        asks = classifier.asks(features, scores)
-        return {"routing": routing_loss(asks, routing_target(scores, batch.labels), self.positive_weight)}
+        logits = classifier.routing_logits(features, scores)
+        return {"routing": routing_loss(logits, routing_target(scores, batch.labels), self.positive_weight)}
 
 
 def _routing_recipe(knobs: RIDEKnobs) -> Recipe:

@@ -40,8 +40,8 @@ class Router(nn.Module):
         """
         projected = F.relu(self.hidden[index](F.normalize(features, dim=1)))
         inputs = torch.cat([scores.topk(self.top, dim=1).values.to(projected.dtype), projected], dim=1)
-        asks: Tensor = self.last(inputs).squeeze(1)
-        return asks
+        logits: Tensor = self.last(inputs).squeeze(1)
+        return logits
 
 
 class RoutedClassifier(nn.Module):
@@ -77,8 +77,8 @@ class RoutedClassifier(nn.Module):
         summed: Tensor = self.experts.heads[0](features)
         used = torch.ones_like(rows)
         for index in range(1, len(self.experts.heads)):
-            asks = self.router(index - 1, features, summed[rows] / index) > 0
-            rows = rows[asks]
+            needed = self.router(index - 1, features, summed[rows] / index) > 0
+            rows = rows[needed]
             if not len(rows):
                 break
             features = features_of(index, rows)
@@ -86,7 +86,7 @@ class RoutedClassifier(nn.Module):
             used[rows] += 1
         return summed / used.unsqueeze(1), used
 
-    def asks(self, features: Tensor, scores: Tensor) -> Tensor:
+    def routing_logits(self, features: Tensor, scores: Tensor) -> Tensor:
         """Return the router's logits after every expert but the last (E−1, B), as in training.
 
         Args:

@@ -16,11 +16,11 @@ from rich.text import Text
 from ltray.loggers import Logger, new_logger
 from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.callbacks.forgive_failures import last_epoch
+from ltray.on_ray.failure_count import INTERRUPTED, interruption
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import task_of
 from ltray.on_ray.trial import error_of, failure_of
-from ltray.on_ray.tries import INTERRUPTED, interruption
 from ltray.reporting import LATER
 
 REDRAW_EVERY = 0.5  # seconds

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ltray.data.beton.changes import difference, fingerprint_of, look, taken
-from ltray.data.beton.inventory import DIGEST, Inventory, PoolRecord, read_glance
+from ltray.data.beton.changes import current_inventory, difference, fingerprint_of, originals_state
+from ltray.data.beton.inventory import DIGEST, Inventory, PoolRecord, read_stamps_digest
 from ltray.data.definition import DatasetDefinition
 from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
@@ -72,7 +72,7 @@ def recorded(definition: DatasetDefinition) -> Inventory:
     """Return the record that a conversion would write."""
     source = open_source(definition)
     nothing = Inventory((), {}, {}, "")
-    return taken(nothing, source, look(definition, source))
+    return current_inventory(nothing, source, originals_state(definition, source))
 
 
 def aged(root: Path) -> None:
@@ -176,11 +176,11 @@ def test_after_any_edits_the_record_is_what_a_fresh_conversion_would_have(
         now = open_source(stated)
     except (UsageError, OSError):
         return  # no data set any more, which every command says
-    looked = look(stated, now)
-    later = taken(before, now, looked)
+    state = originals_state(stated, now)
+    later = current_inventory(before, now, state)
     fresh = recorded(stated)
     assert later.fingerprint == fresh.fingerprint
-    if looked.glance == before.glance:  # then nobody reads the files
+    if state.stamps_digest == before.stamps_digest:  # then nobody reads the files
         assert before.fingerprint == fresh.fingerprint
     assert bool(difference(before, later)) == (before.fingerprint != fresh.fingerprint)
     assert fresh.fingerprint == fingerprint_of(now.class_names, {pool: read() for pool, read in now.pools.items()})
@@ -194,8 +194,8 @@ def test_other_times_and_the_same_contents_are_the_same_data(source: str, edit: 
     before = recorded(stated)
     edit(tmp_path, 1)
     now = open_source(stated)
-    looked = look(stated, now)
-    assert difference(before, taken(before, now, looked)) == ""
+    state = originals_state(stated, now)
+    assert difference(before, current_inventory(before, now, state)) == ""
 
 
 @pytest.mark.parametrize(
@@ -230,9 +230,9 @@ def test_equal_size_and_time_are_seen_by_the_deep_look_alone(source: str, tmp_pa
     replace(tmp_path, 1)
     aged(tmp_path)
     now = open_source(stated)
-    looked = look(stated, now)
-    assert looked.glance == before.glance
-    assert "1 replaced" in difference(before, taken(before, now, looked, deep=True))
+    state = originals_state(stated, now)
+    assert state.stamps_digest == before.stamps_digest
+    assert "1 replaced" in difference(before, current_inventory(before, now, state, deep=True))
 
 
 def test_a_file_that_may_keep_its_time_is_read_again(tmp_path: Path) -> None:
@@ -243,8 +243,8 @@ def test_a_file_that_may_keep_its_time_is_read_again(tmp_path: Path) -> None:
     for path, time in times.items():
         os.utime(path, ns=(time, time))
     now = open_source(stated)
-    assert look(stated, now).glance != before.glance
-    assert "1 replaced" in difference(before, taken(before, now, look(stated, now)))
+    assert originals_state(stated, now).stamps_digest != before.stamps_digest
+    assert "1 replaced" in difference(before, current_inventory(before, now, originals_state(stated, now)))
 
 
 NAMES = st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=5, unique=True)
@@ -262,9 +262,13 @@ def test_a_record_is_read_as_written_and_a_changed_byte_is_refused(
     known = Inventory(tuple(names), pools, {name: (1, 2) for name in names}, "look")
     known.write(tmp_path)
     found = Inventory.read(tmp_path)
-    assert (found.class_names, found.stamps, found.glance) == (known.class_names, known.stamps, known.glance)
+    assert (found.class_names, found.stamps, found.stamps_digest) == (
+        known.class_names,
+        known.stamps,
+        known.stamps_digest,
+    )
     assert found.fingerprint == known.fingerprint and found.pools["train"].keys == tuple(names)
-    assert read_glance(tmp_path) == "look"
+    assert read_stamps_digest(tmp_path) == "look"
     file = tmp_path / "originals.record"
     content = bytearray(file.read_bytes())
     content[int(place * len(content))] ^= change

@@ -92,12 +92,12 @@ def picture(path: Path, number: int) -> None:
 
 COUNTS = {"train": (9, 6, 4), "val": (2, 2, 2), "test": (2, 2, 2)}
 NAMES = ("airfield", "alley", "bakery")
-Wanted = dict[str, list[tuple[str, int]]]
+CountRequest = dict[str, list[tuple[str, int]]]
 
 
-def stand_ins(root: Path, places: dict[str, str]) -> Wanted:
+def stand_ins(root: Path, places: dict[str, str]) -> CountRequest:
     """Write pictures where the official lists have theirs; {c} is a class, {n} a number."""
-    listed: Wanted = {}
+    listed: CountRequest = {}
     for split, place in places.items():
         listed[split] = []
         for label, count in enumerate(COUNTS[split]):
@@ -108,21 +108,21 @@ def stand_ins(root: Path, places: dict[str, str]) -> Wanted:
     return listed
 
 
-def imagenet_lt(root: Path) -> Wanted:
+def imagenet_lt(root: Path) -> CountRequest:
     """Validation images lie below train/, test images below val/."""
     return as_lines(
         root, "ImageNet_LT", {"train": "train/{c}/{n}.JPEG", "val": "train/{c}/{n}.JPEG", "test": "val/{c}/{n}.JPEG"}
     )
 
 
-def places_lt(root: Path) -> Wanted:
+def places_lt(root: Path) -> CountRequest:
     """The style of Kang et al."""
     return as_lines(
         root, "Places_LT", {"train": "train/{c}/{n}.jpg", "val": "train/{c}/{n}.jpg", "test": "val/{c}/{n}.jpg"}
     )
 
 
-def places_lt_256(root: Path) -> Wanted:
+def places_lt_256(root: Path) -> CountRequest:
     """The style of PaCo and MiSLAS: test images without a class folder."""
     styles = {
         "train": "data_256/a/{c}/{n}.jpg",
@@ -132,14 +132,14 @@ def places_lt_256(root: Path) -> Wanted:
     return as_lines(root, "Places_LT", styles)
 
 
-def as_lines(root: Path, title: str, places: dict[str, str]) -> Wanted:
+def as_lines(root: Path, title: str, places: dict[str, str]) -> CountRequest:
     listed = stand_ins(root, places)
     for split, several in listed.items():
         (root / f"{title}_{split}.txt").write_text("".join(f"{name} {label}\n" for name, label in several))
     return listed
 
 
-def inat2018(root: Path) -> Wanted:
+def inat2018(root: Path) -> CountRequest:
     """The competition's JSON; its validation set is what papers test on."""
     listed = stand_ins(root, {split: "train_val2018/Plantae/{label}/{n}.jpg" for split in ("train", "val")})
     for split, several in listed.items():

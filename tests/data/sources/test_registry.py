@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ltray.convert import main as convert
-from ltray.data.beton.presence import open_if_here
+from ltray.data.beton.presence import open_if_present
 from ltray.data.dataset import open_data
 from ltray.data.definition import SOURCES, DatasetDefinition
 from ltray.data.sources.registry import open_source
@@ -68,7 +68,7 @@ def test_what_is_no_source_is_refused(other_package: str, name: str, words: str)
 
 
 def test_a_source_may_be_elsewhere(other_package: str) -> None:
-    assert open_if_here(squares("open_elsewhere")) is None
+    assert open_if_present(squares("open_elsewhere")) is None
     with pytest.raises(FileNotFoundError, match="no squares here"):
         open_source(squares("open_elsewhere"))
 

@@ -1,7 +1,8 @@
 """Checks, within a time limit, whether a Ray cluster answers at an address and this process can join it.
 
 Ray itself retries for minutes, prints lines of its C++ code, and ends the process if a token is missing. Therefore
-this module first connects to the address as to any gRPC server; then Ray's client runs in its own process (`inquiry`).
+this module first connects to the address as to any gRPC server; then Ray's client runs in a separate process
+(`cluster_query`).
 """
 
 import json
@@ -31,7 +32,7 @@ def check_joinable(address: Address) -> None:
         UsageError: A condition is not met; the message states which one and what to do.
     """
     _greet(address)
-    answer = _inquire(address)
+    answer = _query(address)
     problem = problem_of(answer, address)
     if problem:
         raise UsageError(problem)
@@ -69,9 +70,9 @@ def _greet(address: Address) -> None:
         )
 
 
-def _inquire(address: Address) -> dict[str, Any]:
-    """Return the answer of `inquiry`, or {"error": …} if it does not end in time."""
-    command = [sys.executable, "-m", "ltray.on_ray.inquiry", str(address)]
+def _query(address: Address) -> dict[str, Any]:
+    """Return the answer of `cluster_query`, or {"error": …} if it does not end in time."""
+    command = [sys.executable, "-m", "ltray.on_ray.cluster_query", str(address)]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_WITHIN, check=False
@@ -93,8 +94,8 @@ def problem_of(answer: dict[str, Any], address: Address) -> str:
     """Return why a cluster cannot be joined, in one or two sentences; "" if it can be joined.
 
     Args:
-        answer: The output of `inquiry`: "error" and "text", or "cluster" and "here" (versions; "" where a version is
-            unknown) and "local" (whether a node of the cluster runs on this machine).
+        answer: The output of `cluster_query`: "error" and "text", or "cluster" and "here" (versions; "" if a version
+            is unknown) and "local" (whether a node of the cluster runs on this machine).
         address: Address of the cluster.
     """
     error, text = answer.get("error", ""), str(answer.get("text", ""))

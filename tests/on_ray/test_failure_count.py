@@ -18,9 +18,9 @@ from ray.train.v2.api.preemption import PreemptionInfo
 
 from ltray.errors import UsageError
 from ltray.on_ray.callbacks.forgive_failures import ForgiveFailures
+from ltray.on_ray.failure_count import FailureCount, interruption
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.trainer import Failure, ProgressPolicy, cause_of
-from ltray.on_ray.tries import Tries, interruption
 
 KILLED = (
     "The actor died unexpectedly before finishing this task.\n\tclass_name: RayTrainWorker\n\tactor_id: 1f\n\tpid: 7\n"
@@ -65,11 +65,11 @@ def policy(monkeypatch: pytest.MonkeyPatch) -> ProgressPolicy:
 
 @given(st.lists(st.booleans(), max_size=60), st.integers(0, 3))
 def test_only_failures_without_progress_in_between_count(steps: list[bool], allowed: int) -> None:
-    tries, epoch, row = Tries(allowed), 0, 0
+    failures, epoch, row = FailureCount(allowed), 0, 0
     for progress in steps:
         row = 1 if progress or row == 0 else row + 1
         epoch += progress
-        assert tries.fail(epoch) == allowed - row
+        assert failures.fail(epoch) == allowed - row
 
 
 def test_a_run_of_days_survives_any_number_of_failures(policy: ProgressPolicy) -> None:

@@ -1,4 +1,4 @@
-"""`python -m ltray.on_ray.inquiry HOST:PORT`: queries a Ray cluster and prints one line of JSON.
+"""`python -m ltray.on_ray.cluster_query HOST:PORT`: queries a Ray cluster and prints one line of JSON.
 
 It is a separate process, because Ray's client may print, wait for minutes, or end its process.
 """
@@ -14,8 +14,8 @@ from ray.exceptions import AuthenticationError
 from ltray.on_ray._compat import GcsClient, check_version_info, find_node_ids, get_cluster_metadata
 
 
-def inquire(address: str) -> dict[str, Any]:
-    """Return the answer that `knock.problem_of` checks."""
+def query(address: str) -> dict[str, Any]:
+    """Return the answer that `join_check.problem_of` checks."""
     try:
         client = GcsClient(address=address)
         metadata = get_cluster_metadata(client)
@@ -37,5 +37,5 @@ def inquire(address: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(inquire(sys.argv[1])), flush=True)
+    print(json.dumps(query(sys.argv[1])), flush=True)
     os._exit(0)  # nothing for which Ray would wait

@@ -6,10 +6,10 @@ INTERRUPTED = "interrupted"  # the key under which a trial reports the failures 
 
 
 @dataclass
-class Tries:
+class FailureCount:
     """Counts a run's failures; a new epoch resets the count.
 
-    Otherwise, a run of several days on machines that fail once a day would use up any number of tries.
+    Otherwise, a run of several days on machines that fail once a day would use up any number of retries.
 
     Attributes:
         allowed: Failures without progress after which the run restarts.

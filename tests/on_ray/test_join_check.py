@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from ltray.errors import UsageError
-from ltray.on_ray import knock
+from ltray.on_ray import join_check
 from ltray.ray_address import Address
 
 HERE = Address("127.0.0.1", 6379)
@@ -41,7 +41,7 @@ def server(answer: bytes) -> Iterator[Address]:
 
 def refusal(address: Address) -> str:
     with pytest.raises(UsageError) as caught:
-        knock.check_joinable(address)
+        join_check.check_joinable(address)
     assert str(caught.value).startswith(f"RAY_ADDRESS={address}: ") and "unset RAY_ADDRESS" in str(caught.value)
     return str(caught.value)
 
@@ -67,7 +67,7 @@ def test_something_else_listens(answer: bytes) -> None:
 
 
 def test_a_port_that_never_answers_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(knock, "GREET_WITHIN", 0.3)
+    monkeypatch.setattr(join_check, "GREET_WITHIN", 0.3)
     started = time.monotonic()
     with server(b"") as address:
         assert "does not answer as a Ray cluster within" in refusal(address)
@@ -75,7 +75,7 @@ def test_a_port_that_never_answers_is_given_up_in_time(monkeypatch: pytest.Monke
 
 
 def test_a_grpc_server_that_is_no_ray_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(knock, "ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr(join_check, "ANSWER_WITHIN", 0.2)
     with server(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))) as address:
         assert "not as a Ray cluster, within" in refusal(address)
 
@@ -94,7 +94,7 @@ def test_a_grpc_server_that_is_no_ray_is_given_up_in_time(monkeypatch: pytest.Mo
     ],
 )
 def test_an_answer_is_judged(answer: dict[str, object], expected: str) -> None:
-    problem = knock.problem_of(answer, HERE)
+    problem = join_check.problem_of(answer, HERE)
     assert re.search(expected, problem) if expected else problem == "", problem
 
 
@@ -102,13 +102,13 @@ def test_a_token_is_asked_for_or_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     asks = "requires a token: export RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH"
-    assert asks in knock.problem_of({"error": "token"}, HERE)
+    assert asks in join_check.problem_of({"error": "token"}, HERE)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    assert "does not accept the token in ~/.ray/auth_token" in knock.problem_of({"error": "token"}, HERE)
+    assert "does not accept the token in ~/.ray/auth_token" in join_check.problem_of({"error": "token"}, HERE)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/etc/other")
-    assert "does not accept the token in /etc/other" in knock.problem_of({"error": "token"}, HERE)
+    assert "does not accept the token in /etc/other" in join_check.problem_of({"error": "token"}, HERE)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
-    problem = knock.problem_of({"error": "token"}, HERE)
+    problem = join_check.problem_of({"error": "token"}, HERE)
     assert "the token of RAY_AUTH_TOKEN" in problem and "secret" not in problem
 
 
@@ -117,5 +117,5 @@ def test_the_page_that_ray_prints_as_it_ends_a_process_becomes_its_reason() -> N
         "[2026-01-01 C 1 1] loader.cc:115:  An unexpected system state has occurred. You have likely discovered a bug. "
         "Check failed: has_token Token authentication is enabled but there is no token.\n*** StackTrace ***\n/x.so"
     )
-    assert knock._cause(log) == "has_token Token authentication is enabled but there is no token."
-    assert knock._cause("") == "no message"
+    assert join_check._cause(log) == "has_token Token authentication is enabled but there is no token."
+    assert join_check._cause("") == "no message"
