@@ -49,7 +49,7 @@ class Rival:
     Attributes:
         best: Its setting with the highest score.
         lead: By how much the leader is ahead of this setting, on the compared values.
-        low: Low end of the 95 % interval of the true lead; −inf if it cannot be told.
+        low: Low end of the 95 % interval of the true lead; −inf if it cannot be computed.
         high: High end.
         least: The true lead is at least this, with 95 % confidence over all settings; above 0 if it is significant.
         verdict: BEHIND, TIED or UNKNOWN.

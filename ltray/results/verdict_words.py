@@ -37,7 +37,9 @@ def sentences(judgement: Judgement, *, metric: str, runs: int, compared: str, ho
         found = [f"No answer yet: {leader.method} has the highest value, {result}, but it may only have been lucky."]
     else:
         names = _listed([leader.method, *(rival.best.method for rival in ties)])
-        found = [f"Tie: {names} cannot be told apart. The highest value is that of {leader.method}, {result}."]
+        found = [
+            f"Tie: no significant difference between {names}. The highest value is that of {leader.method}, {result}."
+        ]
         found += _tied(ties[0])
         found += _cheaper(leader.method, ties, hours)
     if unknown:

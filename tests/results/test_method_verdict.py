@@ -161,7 +161,7 @@ def test_finalists_are_ranked_on_validation_images_and_compared_on_test_images(t
     found = verdict.as_dict()
     assert (found["compared"], found["metric"], found["answer"]) == ("new seeds", "test/acc_all", "tie")
     assert found["best"]["method"] == "a", "the test images choose nothing"
-    assert "Tie: a and b cannot be told apart." in verdict.sentences[0]
+    assert "Tie: no significant difference between a and b." in verdict.sentences[0]
     assert "finalists.best=2 finalists.seeds=6" in verdict.steps[0].command
 
 
