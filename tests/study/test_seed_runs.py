@@ -57,6 +57,7 @@ def run(session, count=3):
     return [{k: v for k, v in report.items() if k not in CLOCKS} for report in session.reports]
 
 
+@pytest.mark.slow
 def test_every_run_is_that_of_its_seed_and_an_interruption_after_any_epoch_changes_nothing(memory_data):
     whole = MemorySession()
     reports = run(whole)
