@@ -47,7 +47,7 @@ class Recipe(Knobs):
     decay_norms: bool = knob(
         True, "", "whether norms and biases (all vectors) have weight decay too", needs=("weight_decay", Above(0.0))
     )
-    clip_norm: float = knob(0.0, "", "largest norm of all gradients of a step; 0: no limit", low=0.0, high=1e6)
+    clip_norm: float = knob(0.0, "", "largest norm of all gradients of a step; 0: no limit", low=0.0)
     momentum: float = knob(
         0.9, "μ", "momentum of SGD", low=0.0, high=0.9999, dynamic=True, needs=("optimizer", ("sgd",))
     )

@@ -210,4 +210,4 @@ def _candidates(knobs: Recipe, name: str) -> list[Value]:
     if kind is int:
         return [own + 1, own - 1, own + 2, *(int(end) for end in ends if end < 10)]
     middle = [sum(ends) / 2, 0.1 * ends[0] + 0.9 * ends[1]] if len(ends) == 2 else [1.0]
-    return [own / 2, own * 2, *middle, *ends]
+    return [own / 2, own * 2, *middle, *ends, *([] if own else [0.01])]  # where 0 is no limit, a small one matters

@@ -18,7 +18,8 @@ from ltray.recipe import Recipe
 from ltray.stage import BuildContext, Stage
 from ltray.testing.overfit import SIZE, TinyBackbone, textures
 
-TRAINED = [name for name, method in METHODS.items() if method.builds and name not in ("ride", "ride_distilled")]
+SEVERAL_OR_NO_STEPS = ("ride", "ride_distilled", "nearest_class_mean")
+TRAINED = [name for name, method in METHODS.items() if method.builds and name not in SEVERAL_OR_NO_STEPS]
 VECTORS = ("paco", "moco", "dscl")  # a view's vectors alone reach a BatchNorm
 EXTRA = {"rescom": {"queue_size": 4, "hard_negatives": 4}, "dscl": {"linear_batch_size": 1, "linear_epochs": 1}}
 

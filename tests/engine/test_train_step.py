@@ -122,9 +122,10 @@ def test_an_epoch_begins_before_its_steps_and_every_step_has_its_rate(monkeypatc
     context = BuildContext(data.tail, lambda kind: Network(TinyBackbone(), nn.Linear(TinyBackbone.width, 3)))
     stage, rates = Diary(knobs, context, torch.zeros(3)), []
 
-    def noted(*given, rate, precision):
+    def noted(*given, rate, precision, clip):
         rates.append((rate, precision))
-        return train_step(*given, rate=rate, precision=precision)
+        assert clip == 0.0
+        return train_step(*given, rate=rate, precision=precision, clip=clip)
 
     monkeypatch.setattr("ltray.engine.loop.train_step", noted)
     session = MemorySession()
