@@ -20,7 +20,7 @@ from tests.other_package import METHOD, written
 
 # What the function calls differently, and options that are about what the command prints.
 RENAMED = {"--from": "start", "--on-error": "on_error"}
-PRINTING = {"--help", "--format", "--output", "--json", "--classes", "--dry-run"}
+PRINTING = {"--help", "--shift", "--format", "--output", "--json", "--classes", "--dry-run"}
 
 
 @pytest.mark.parametrize("name", ["train", "tune", "convert", "evaluate", "predict"])
