@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ltray.experiment import Experiment, complete_keys
+from ltray.experiment import Experiment
 from ltray.files import atomic_write
 from ltray.results.folder_session import FolderSession
 from ltray.results.predictions import TrainedModel
 from ltray.run_folder import checkpoint_of
+from ltray.setting_names import complete_keys
 from ltray.settings import parse_assignments
 
 CPU = torch.device("cpu")

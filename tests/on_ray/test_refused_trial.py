@@ -26,27 +26,25 @@ from tests.on_ray import commands
 SETTINGS = {"dataset": "digits-lt", "methods": ["rescom"]}
 
 
-class Session:
-    """Keeps what is reported."""
-
-    def __init__(self, raises=False):
-        self.reported, self.raises = [], raises
-        self.api = SimpleNamespace(report=self.reported.append)
+def new_session(reported, *, raises=False):
+    """Return a session of Ray that appends its reports to a list."""
+    return RaySession(SimpleNamespace(report=reported.append), None, Path("reports"), raises)
 
 
 @pytest.mark.parametrize("wrong", [{"rescom.hard_positives": 99}, {"rescom.temprature": 0.1}])
 def test_a_trial_that_cannot_be_built_reports_why_and_returns(wrong):
-    session = Session()
-    train_and_report(SETTINGS | wrong, session, torch.device("cpu"), pins=Pins({}))
-    (report,) = session.reported
+    reported = []
+    train_and_report(SETTINGS | wrong, new_session(reported), torch.device("cpu"), pins=Pins({}))
+    (report,) = reported
     assert next(iter(wrong)).partition(".")[2] in report[FAILURE]
 
 
 def test_a_worker_of_ray_train_raises_since_a_report_waits_for_all():
-    session = Session(raises=True)
+    reported = []
+    session = new_session(reported, raises=True)
     with pytest.raises(UsageError, match="hard_positives"):
         train_and_report(SETTINGS | {"rescom.hard_positives": 99}, session, torch.device("cpu"), pins=Pins({}))
-    assert session.reported == []
+    assert reported == []
 
 
 def wrapped(cause):
@@ -127,11 +125,12 @@ def test_a_full_disk_ends_a_run_at_once_and_names_the_folder(raises, tmp_path, m
 def test_in_a_cluster_of_several_nodes_a_full_disk_is_named_with_its_node(tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True}, {"Alive": False}, {"Alive": True}])
-    session = Session()
+    reported = []
+    session = new_session(reported)
     monkeypatch.setattr(Experiment, "train", full_disk)
     settings = Experiment.from_settings({"dataset": "digits-lt", "methods": ["cross_entropy"]}).settings()
     train_and_report(settings, session, torch.device("cpu"), pins=SimpleNamespace(of=lambda dataset: None))
-    assert session.reported == [{FAILURE: f"node {socket.gethostname()}: /x: full", LATER: True}]
+    assert reported == [{FAILURE: f"node {socket.gethostname()}: /x: full", LATER: True}]
 
 
 def full_disk(*words, **named):
