@@ -29,6 +29,11 @@ class ClassCounts:
         """Accuracy of each class (k,), float64."""
         return self.correct.double() / self.seen.double()
 
+    def recall_variance(self) -> "Tensor":
+        """Squared standard error of each class's recall (k,), float64."""
+        share = self._share()
+        return share * (1 - share) / self.seen.double()
+
     def accuracy(self) -> float:
         """Images classified right, of all images."""
         return int(self.correct.sum()) / int(self.seen.sum())
@@ -45,7 +50,7 @@ class ClassCounts:
 
     def mean_recall_error(self) -> float:
         """Standard error of `mean_recall`."""
-        return self._error_of_mean(self._recall_variance())
+        return self._error_of_mean(self.recall_variance())
 
     def mean_f1(self) -> float:
         """Mean of the classes' F1 = 2 TP / (n + TP + FP)."""
@@ -57,7 +62,7 @@ class ClassCounts:
         wrong = self.predicted.double() - right
         below = (seen + right + wrong) ** 2
         by_right, by_wrong = 2 * (seen + wrong) / below, 2 * right / below
-        return self._error_of_mean(by_right**2 * self._recall_variance() * seen**2 + by_wrong**2 * (wrong + 1))
+        return self._error_of_mean(by_right**2 * self.recall_variance() * seen**2 + by_wrong**2 * (wrong + 1))
 
     def lowest_recall(self) -> float:
         """Recall of the worst class."""
@@ -65,7 +70,7 @@ class ClassCounts:
 
     def lowest_recall_error(self) -> float:
         """Standard error of the worst class's recall, that class being taken as given."""
-        return float(self._recall_variance()[self.recall().argmin()].sqrt())
+        return float(self.recall_variance()[self.recall().argmin()].sqrt())
 
     def geometric_mean(self) -> float:
         """Geometric mean of the classes' recalls; 0 where one of them is."""
@@ -74,14 +79,10 @@ class ClassCounts:
     def geometric_mean_error(self) -> float:
         """Standard error of `geometric_mean`."""
         share = self._share()
-        return float(share.log().mean().exp() * (self._recall_variance() / share**2).sum().sqrt()) / len(share)
+        return float(share.log().mean().exp() * (self.recall_variance() / share**2).sum().sqrt()) / len(share)
 
     def _share(self) -> "Tensor":
         return (self.correct.double() + 1) / (self.seen.double() + 2)
-
-    def _recall_variance(self) -> "Tensor":
-        share = self._share()
-        return share * (1 - share) / self.seen.double()
 
     def _error_of_mean(self, variance: "Tensor") -> float:
         return float(variance.sum().sqrt()) / len(variance)

@@ -29,7 +29,6 @@ from ltray.results.finalists import check_asked
 from ltray.results.loaded_run import LoadedRun, load
 from ltray.results.next_steps import COMMAND
 from ltray.results.recorded_data import check_for
-from ltray.results.run_record import SEEDS
 from ltray.run_folder import RunFolder, start_setting
 from ltray.settings import parse_assignments, plain
 from ltray.space import catalog
@@ -260,7 +259,7 @@ def _search(
         "finalists": space.finalists.as_dict(),
     }
     if space.trial.seeds > 1:  # folders of one seed a trial may be older than this setting
-        config[SEEDS] = space.trial.seeds
+        config["trial.seeds"] = space.trial.seeds
     if len(space.alternatives) > 1:
         config[COMMAND] = command
     config |= recorded_files(config["settings"])

@@ -16,7 +16,7 @@ from ltray.on_ray import local_cluster, token_file
 from ltray.on_ray._compat import print_errors, read_environment_again
 from ltray.on_ray.join_check import check_joinable
 from ltray.on_ray.node_watch import follow_node
-from ltray.on_ray.running import only_cluster, running_clusters
+from ltray.on_ray.running import only_cluster, print_running, running_clusters
 from ltray.ray_address import Address, named_cluster
 from ltray.space.search_settings import TrialResources
 from ltray.study.budget import Budget
@@ -61,13 +61,7 @@ def connect() -> None:
 
 
 def _start() -> None:
-    for cluster in running_clusters():
-        print(
-            f"your Ray cluster at {cluster.address} runs on this machine, but this command starts a separate one. To "
-            f"join your cluster: {cluster.export()}",
-            file=sys.stderr,
-            flush=True,
-        )
+    print_running("starts a separate one")
     local_cluster.start()
 
 

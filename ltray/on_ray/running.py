@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,21 @@ class Running:
         """Return the shell command that makes ltray join it."""
         values = ((VARIABLE, str(self.address)), *self.settings)
         return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in values)
+
+
+def print_running(what_it_does: str) -> None:
+    """Print a line on stderr for each of this user's clusters on this machine: this command does not join it.
+
+    Args:
+        what_it_does: The command's action instead: "starts a separate one".
+    """
+    for cluster in running_clusters():
+        print(
+            f"your Ray cluster at {cluster.address} runs on this machine, but this command {what_it_does}. To "
+            f"join your cluster: {cluster.export()}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def running_clusters() -> list[Running]:

@@ -53,16 +53,20 @@ class ChildSession:
         with writing(self.folder):
             checkpoint.save(newest)
         keep_newest_and_best(self.folder, newest)
-        self.fail(metrics)
+        self._send(metrics)
 
     def fail(self, report: Mapping[str, Any]) -> None:
-        """Report, and wait until the command has processed it."""
-        self.connection.send((REPORT, dict(report)))
-        self.connection.recv()
+        """Report why the run cannot continue."""
+        self._send(report)
 
     def refuse(self, error: UsageError) -> None:
         """Report settings, data or files that cannot be used."""
-        self.fail(report_of(error))
+        self._send(report_of(error))
+
+    def _send(self, report: Mapping[str, Any]) -> None:
+        """Report, and wait until the command has processed it."""
+        self.connection.send((REPORT, dict(report)))
+        self.connection.recv()
 
 
 def main(descriptor: int) -> None:

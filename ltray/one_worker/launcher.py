@@ -1,6 +1,5 @@
 """How a command trains with one worker on this machine and evaluates what it trained, without Ray."""
 
-import sys
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -8,7 +7,7 @@ from typing import Any, Self
 import torch
 
 from ltray.data.pin import Pins
-from ltray.on_ray.running import running_clusters
+from ltray.on_ray.running import print_running
 from ltray.on_ray.tasks import Placement
 from ltray.one_worker.parent import run_worker
 from ltray.ray_address import is_connected, named_cluster
@@ -32,13 +31,7 @@ class OneWorker:
         self._asked = asked
 
     def __enter__(self) -> Self:
-        for cluster in running_clusters():
-            print(
-                f"your Ray cluster at {cluster.address} runs on this machine, but this command does not use it. To "
-                f"join your cluster: {cluster.export()}",
-                file=sys.stderr,
-                flush=True,
-            )
+        print_running("does not use it")
         return self
 
     def __exit__(self, *raised: object) -> None:

@@ -54,7 +54,7 @@ def run_worker(
     tries = FailureCount(placement.retries)
     known = complete_checkpoints(folder)
     epoch = int(known[-1][1]["total_epochs"]) if known else 0
-    task = WorkerTask(dict(settings), folder.resolve(), placement, known[-1][0] if known else None, None)
+    task = WorkerTask(dict(settings), folder.resolve(), placement, None, None)  # the child looks in the folder
     while True:
         with closing(_Child(task)) as child:
             for metrics in child.reports():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ltray.class_counts import ClassCounts
 from ltray.engine.evaluation import Evaluation
 
 FACTORS = (50, 25, 10, 5, 2)
@@ -64,13 +65,12 @@ def shifted_accuracies(evaluation: Evaluation, counts: Sequence[int]) -> list[Sh
         counts: Training images of each class (K).
     """
     known = evaluation.seen > 0
-    correct, seen = evaluation.correct[known].double(), evaluation.seen[known].double()
-    share = (correct + 1) / (seen + 2)  # as for all standard errors: see ClassCounts
-    variance = share * (1 - share) / seen
+    counted = ClassCounts(evaluation.correct[known], evaluation.seen[known], evaluation.predicted[known])
+    recall, variance = counted.recall(), counted.recall_variance()
     found = []
     for name in SHIFTS:
         prior = shifted_prior(counts, name)[known]
         prior = prior / prior.sum()
         error = float((prior**2 * variance).sum().sqrt())
-        found.append(ShiftedAccuracy(name, float((prior * correct / seen).sum()), error))
+        found.append(ShiftedAccuracy(name, float((prior * recall).sum()), error))
     return found

@@ -17,9 +17,6 @@ from ltray.run_folder import RunFolder
 from ltray.seal import FOREIGN, check_listed
 from ltray.settings import method_names
 
-SEEDS = "trial.seeds"
-"""The key of a search's configuration that has the seeds of each trial, where these are several."""
-
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -116,11 +113,6 @@ class RunRecord:
     def is_search(self) -> bool:
         """Whether it is a search."""
         return "search" in self.config
-
-    @property
-    def seeds(self) -> int:
-        """The runs of each complete trial, each on its own seed."""
-        return int(self.config.get(SEEDS, 1))
 
     @property
     def protocol(self) -> str:

@@ -16,6 +16,8 @@ from ray._private.node import Node
 from ltray.errors import UsageError
 from ltray.on_ray import _compat, cluster, local_cluster, running
 from ltray.on_ray._compat import NotStarted, patient_start
+from ltray.one_worker.launcher import OneWorker
+from ltray.space.search_settings import TrialResources
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +28,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(cluster, "running_clusters", list)
+    monkeypatch.setattr(running, "running_clusters", list)
     monkeypatch.setattr(cluster, "follow_node", lambda: None)
     return tmp_path
 
@@ -116,11 +119,13 @@ def test_a_cluster_of_the_user_is_mentioned_with_how_to_join_it(
     found = running.Running(
         running.Address("192.0.2.7", 6379), (("RAY_AUTH_MODE", "token"), ("RAY_AUTH_TOKEN_PATH", "a b"))
     )
-    monkeypatch.setattr(cluster, "running_clusters", lambda: [found])
+    monkeypatch.setattr(running, "running_clusters", lambda: [found])
     cluster.connect()
     (line,) = capsys.readouterr().err.splitlines()
     assert "runs on this machine, but this command starts a separate one" in line
     assert line.endswith("export RAY_ADDRESS=192.0.2.7:6379 RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH='a b'")
+    with OneWorker(TrialResources()):
+        assert "runs on this machine, but this command does not use it" in capsys.readouterr().err
 
 
 def test_a_long_path_is_refused_before_ray_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Which form the images of a user have: a table, an archive, Parquet files, or a folder for each class."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def _of_folder(root: Path, settings: Mapping[str, Any]) -> Form:
     tables = _usable(_tables(place))
     beside = "" if tables or _has_classes(place) else " beside the folder"
     if beside:
-        tables = {path: "" for path in _tables(place.parent) if _lists_images_in(path, place)}
+        tables = [path for path in _tables(place.parent) if _lists_images_in(path, place)]
     if not tables:
         return _of_parquet(place) or folder
     fields = {"source": "lists", "folder": str(place), **_by_pool(tables)}
@@ -117,13 +117,13 @@ def _tables_in(folder: Path) -> list[Path]:
     return [one for one in files if not any(word in one.stem.lower() for word in _TEMPLATES)]
 
 
-def _usable(tables: Iterable[Path]) -> dict[Path, str]:
+def _usable(tables: Iterable[Path]) -> list[Path]:
     """Return the tables that have a column of paths and one of labels; captions and boxes have other ones.
 
     Raises:
         UsageError: The only table has no such columns or several.
     """
-    found: dict[Path, str] = {}
+    found: list[Path] = []
     for path in tables:
         try:
             find_columns(Table.read(path))
@@ -132,33 +132,37 @@ def _usable(tables: Iterable[Path]) -> dict[Path, str]:
             if "several columns" in problem:
                 raise
             continue
-        found[path] = ""
+        found.append(path)
     return found
 
 
-def _by_pool(tables: Iterable[Path]) -> dict[str, str]:
+def _by_pool(tables: Sequence[Path]) -> dict[str, str]:
     """Return the field of each table: a single one is that of train, several are told by their names or folders.
 
     Raises:
         UsageError: Two mean one split, or none is of train.
     """
-    several = list(tables)
-    if len(several) == 1:
-        return {"train_list": str(several[0])}
+    if len(tables) == 1:
+        return {"train_list": str(tables[0])}
     found: dict[str, str] = {}
-    for path in several:
+    for path in tables:
         pool = _split_named(path.stem) or split_of(path.parent.name)
         if not pool or _POOLS[pool] in found:
             raise UsageError(
                 f"{printable(path.parent)}: several tables may have the labels: "
-                f"{some([one.name for one in several])}; set `train_list=` to one of them (and `test_list=`)."
+                f"{some([one.name for one in tables])}; set `train_list=` to one of them (and `test_list=`)."
             )
         found[_POOLS[pool]] = str(path)
+    _test_on_validation(found)
+    if "train_list" not in found:
+        raise UsageError(f"{printable(tables[0].parent)}: no table is of train; set `train_list=` to one of them.")
+    return found
+
+
+def _test_on_validation(found: dict[str, str]) -> None:
+    """Make the validation list the test list where there is no other; validation images are then cut from train."""
     if "test_list" not in found and "validation_list" in found:
         found["test_list"] = found.pop("validation_list")
-    if "train_list" not in found:
-        raise UsageError(f"{printable(several[0].parent)}: no table is of train; set `train_list=` to one of them.")
-    return found
 
 
 def _split_named(stem: str) -> str:
@@ -213,8 +217,7 @@ def _of_parquet(folder: Path) -> Form | None:
             found.setdefault(
                 _POOLS[pool], str((file.parent / f"{file.stem.split('-')[0]}*.parquet").relative_to(folder))
             )
-    if "test_list" not in found and "validation_list" in found:
-        found["test_list"] = found.pop("validation_list")
+    _test_on_validation(found)
     if not found and len(files) == 1:
         found = {"train_list": str(files[0].relative_to(folder))}
     if "train_list" not in found:

@@ -155,6 +155,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     RGB.save(place.parent / "loose.png")
     with open(os.devnull, "w") as nowhere, pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stderr", nowhere)
+        patch.chdir(root)  # where the data-set file is written
         assert main([str(place.parent), "image_size=96", "--output", str(root), "--on-error", "skip", "--verify"]) == 0
     (folder,) = (path.parent for path in root.rglob("train.beton"))
     return folder, expected, (folder / "report.txt").read_text().splitlines()
