@@ -26,7 +26,8 @@ OWN = {
 WITHIN = {"milestones": (1, 2)}  # the run; those of second stages would come after it
 STEPS = {"schedule": WITHIN, "decay": WITHIN, "milestones": WITHIN}
 UNTRAINED = {"routing_positive_weight": {"learning_rate": 1e-3}}  # else no further expert is needed
-ONLY_WITH = {name: STEPS for name in ("crt", "lws", "las", "linear_probe", "dlsa")} | {
+ONLY_WITH = {name: STEPS for name in ("crt", "lws", "las", "linear_probe")} | {
+    "dlsa": STEPS | {"optimizer": {"weight_decay": 0.1}},  # as for los
     "los": STEPS | {"optimizer": {"weight_decay": 0.1}},  # without, Adam and AdamW are the same
     "temperature": {"highest": {"highest": 0.02}},  # below the best one of this network
     "dscl": STEPS | {"alone": {"batch_size": 4, "queue_start": "empty", "queue_size": 1}},  # a class with one image

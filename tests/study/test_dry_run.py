@@ -35,7 +35,7 @@ def said(call: Any) -> str:
 
 
 def plan(rule: Any = None, epochs: int = 11) -> Any:
-    return SimpleNamespace(epochs=epochs, rungs=(1, 3), rule=rule, warning="", describe=lambda stop: "stops")
+    return SimpleNamespace(epochs=epochs, rungs=(1, 3), rule=rule, warning="", seeds=1, describe=lambda stop: "stops")
 
 
 def test_a_trial_takes_the_sum_of_its_stages_and_leaves_two_checkpoints():

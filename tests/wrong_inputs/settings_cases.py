@@ -167,7 +167,13 @@ def misspelt(draw: st.DrawFn) -> Case:
 
 
 RIGHT = {"average_decay": "0.5", "momentum": "0.5", "decay": "0.5", "nesterov": "true", "milestones": "[1]"}
-RIGHT |= {"schedule": "cosine", "precision": "float32", "weight_decay": "0.1"}
+RIGHT |= {
+    "schedule": "cosine",
+    "precision": "float32",
+    "weight_decay": "0.1",
+    "optimizer": "adam",
+    "decay_norms": "false",
+}
 
 
 def _twice() -> list[Case]:
