@@ -10,7 +10,7 @@ from ltray.data.sources.archive import unpacked
 from ltray.data.sources.class_names import some
 from ltray.data.sources.folder_layout import split_of
 from ltray.data.sources.table import Table, is_table
-from ltray.data.sources.table_columns import find_columns
+from ltray.data.sources.table_columns import SeveralColumns, find_columns
 from ltray.data.sources.table_list import read_table
 from ltray.data.sources.table_paths import locate
 from ltray.errors import UsageError
@@ -121,16 +121,15 @@ def _usable(tables: Iterable[Path]) -> list[Path]:
     """Return the tables that have a column of paths and one of labels; captions and boxes have other ones.
 
     Raises:
-        UsageError: The only table has no such columns or several.
+        SeveralColumns: A table has several columns that may be them.
     """
     found: list[Path] = []
     for path in tables:
         try:
             find_columns(Table.read(path))
-        except UsageError as error:
-            problem = str(error)
-            if "several columns" in problem:
-                raise
+        except SeveralColumns:
+            raise
+        except UsageError:
             continue
         found.append(path)
     return found

@@ -26,6 +26,10 @@ SPLITS = ("split", "subset", "partition", "set", "dataset", "fold", "usage")
 _LOOKED_AT = 50  # rows that tell whether a column holds paths of images
 
 
+class SeveralColumns(UsageError):
+    """Several columns of a table may hold the paths or the labels; a setting decides."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """Columns of a table.
@@ -100,7 +104,7 @@ def _image(table: Table, columns: Sequence[str]) -> str:
         if len(known) == 1 or (known is usual and known):
             return known[0]
         if known:
-            raise UsageError(
+            raise SeveralColumns(
                 f"{printable(table.path)}: several columns hold paths of images: {_named(known)}; set `image_column` "
                 "to one of them."
             )
@@ -129,7 +133,7 @@ def _label(table: Table, columns: Sequence[str]) -> str:
         words = [name for name in usual if not all(cell.isdecimal() for cell in table.column(name))]
         if len(words) == 1 and all(_one_to_one(table, words[0], name) for name in usual):
             return words[0]  # such as `class_id` and `class_name`
-        raise UsageError(
+        raise SeveralColumns(
             f"{printable(table.path)}: several columns may hold the labels: {_named(usual)}; set `label_column` to one "
             "of them."
         )
