@@ -1,9 +1,10 @@
 """Long-tailed image recognition: the papers' methods, one engine, and searches with honest statistics.
 
-`train.run`, `tune.run`, `convert.run`, `evaluate.run` and `predict.run` do what the commands of these names do; `load`
-opens what they leave. `METHODS` holds ltray's methods by name; `Method`, `Stage` and `View` are what a method of your
-own is made of; `SearchSpace` reads a search-space file. `UsageError` is raised for a mistake, `RunFailed` for a run
-that failed. Each is loaded when it is first used: `import ltray` imports no torch. docs/python-api.md describes all.
+`train.run`, `tune.run`, `convert.run`, `evaluate.run`, `predict.run` and `export.run` do what the commands of these
+names do; `load` opens what they leave. `METHODS` holds ltray's methods by name; `Method`, `Stage` and `View` are what a
+method of your own is made of; `SearchSpace` reads a search-space file. `UsageError` is raised for a mistake,
+`RunFailed` for a run that failed. Each is loaded when it is first used: `import ltray` imports no torch.
+docs/python-api.md describes all.
 """
 
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from ltray.lazy_names import exports
 if TYPE_CHECKING:
     from ltray import convert as convert
     from ltray import evaluate as evaluate
+    from ltray import export as export
     from ltray import predict as predict
     from ltray import train as train
     from ltray import tune as tune

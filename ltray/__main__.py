@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": ("ltray.evaluate", "evaluate a checkpoint on validation images, or on the test set"),
     "report": ("ltray.report.__main__", "write an HTML page of runs and searches"),
     "predict": ("ltray.predict", "classify image files with a trained model"),
+    "export": ("ltray.export", "write a trained model as an ONNX or torch.export file"),
     "methods": ("ltray.methods.__main__", "list the methods, or the knobs of one"),
     "space": ("ltray.space.__main__", "list every setting of a data set, a run and a search"),
 }

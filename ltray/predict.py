@@ -1,5 +1,6 @@
 """`python -m ltray.predict CHECKPOINT IMAGES…`: class names and probabilities of image files."""
 
+import argparse
 import csv
 import json
 import sys
@@ -18,11 +19,13 @@ from ltray.command import DONE, FAILED, exit_with
 from ltray.console import new_console
 from ltray.csv_cell import csv_cell
 from ltray.data.image_files import SUFFIXES, image_files
-from ltray.errors import UsageError
+from ltray.errors import UsageError, shown
 from ltray.parser import Parser
 from ltray.printable import printable
 from ltray.results.classifier import NOT_CALIBRATED, Classifier, Prediction, best_device
+from ltray.results.conformal import ConformalSets
 from ltray.run_folder import checkpoint_of
+from ltray.typed import as_type
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,24 @@ class Predicted:
         predictions: One for each file, in their order.
         temperature: What scores were divided by before the softmax.
         temperature_from: Its source, in words.
+        sets: How the sets of classes were calibrated; None where no coverage was asked for.
+        always: Names of the classes with too few validation images, which are in every set.
     """
 
     checkpoint: Path
     predictions: Sequence[Prediction]
     temperature: float
     temperature_from: str
+    sets: ConformalSets | None = None
+    always: tuple[str, ...] = ()
 
 
 def run(
-    checkpoint: str | PathLike[str], images: str | PathLike[str] | Sequence[str | PathLike[str]], *, top: int = 5
+    checkpoint: str | PathLike[str],
+    images: str | PathLike[str] | Sequence[str | PathLike[str]],
+    *,
+    top: int = 5,
+    coverage: float | None = None,
 ) -> Predicted:
     """Classify image files with a trained model; `ltray.load(run).model()` also takes arrays and tensors.
 
@@ -51,6 +62,8 @@ def run(
         checkpoint: Folder of a checkpoint, run or search.
         images: An image file, a folder of them, or several of either.
         top: Number of classes to list for each image, at least 1.
+        coverage: Also predict the set of classes that contains an image's class with this probability, for each
+            class, in (0, 1); see `ltray.results.conformal`. A set may be empty: no class is plausible.
 
     Returns:
         The predictions; a file that cannot be read gives one with an error.
@@ -66,7 +79,9 @@ def run(
         kinds = " ".join(SUFFIXES)
         raise UsageError(f"no image in {', '.join(map(printable, places))}; ltray reads these file types: {kinds}.")
     model = Classifier.open(folder, best_device())
-    return Predicted(folder, model.predict(files, top=top), *model.calibration)
+    sets = None if coverage is None else model.conformal_sets(coverage)
+    always = tuple(model.class_names[label] for label in sets.always) if sets else ()
+    return Predicted(folder, model.predict(files, top=top, sets=sets), *model.calibration, sets, always)
 
 
 def main(words: list[str]) -> int:
@@ -77,8 +92,16 @@ def main(words: list[str]) -> int:
     checkpoint = checkpoint_of(options.checkpoint)
     if checkpoint != options.checkpoint:
         print(f"model: {printable(checkpoint)}", file=sys.stderr)
-    found = run(checkpoint, options.images, top=options.top)
-    stamps = {"temperature": found.temperature, "temperature_from": found.temperature_from}
+    found = run(checkpoint, options.images, top=options.top, coverage=options.coverage)
+    stamps: dict[str, Any] = {"temperature": found.temperature, "temperature_from": found.temperature_from}
+    if found.sets:
+        stamps |= {"coverage": found.sets.coverage, "classes_in_every_set": list(found.always)}
+        if found.always:
+            print(
+                f"in every set, since a coverage of {found.sets.coverage} needs {found.sets.needed} validation images "
+                f"of a class: {', '.join(map(printable, found.always))}",
+                file=sys.stderr,
+            )
     with options.output.open("w", encoding="utf-8", newline="") if options.output else nullcontext(sys.stdout) as file:
         FORMATS[options.format](found.predictions, file, stamps)
     return FAILED if any(one.error for one in found.predictions) else DONE
@@ -95,6 +118,7 @@ def _write_json(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str, 
                 for name, share in zip(one.classes, one.probabilities, strict=True)
             ],
         }
+        | ({} if one.kept is None else {"set": list(one.kept)})
         for one in found
     ]
     json.dump(dict(stamps) | {"predictions": rows}, file, indent=1)
@@ -102,14 +126,19 @@ def _write_json(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str, 
 
 
 def _write_csv(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str, Any]) -> None:
-    """Write one row per file and class, `path,rank,class,probability,error`."""
+    """Write one row per file and class, `path,rank,class,probability,error`; with a coverage also `set_size,set`.
+
+    `set` is a JSON list of class names, the same in each row of a file.
+    """
     rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(("path", "rank", "class", "probability", "error"))
+    with_sets = "coverage" in stamps
+    rows.writerow(("path", "rank", "class", "probability", "error", *(("set_size", "set") if with_sets else ())))
     for one in found:
         if one.error:
-            rows.writerow((csv_cell(str(one.path)), "", "", "", csv_cell(one.error)))
+            rows.writerow((csv_cell(str(one.path)), "", "", "", csv_cell(one.error), *(("", "") if with_sets else ())))
+        kept = () if one.kept is None else (len(one.kept), json.dumps(one.kept, ensure_ascii=False))
         for rank, (name, share) in enumerate(zip(one.classes, one.probabilities, strict=True), start=1):
-            rows.writerow((csv_cell(str(one.path)), rank, csv_cell(name), f"{share:.6f}", ""))
+            rows.writerow((csv_cell(str(one.path)), rank, csv_cell(name), f"{share:.6f}", "", *kept))
 
 
 def _print_table(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str, Any]) -> None:
@@ -118,10 +147,15 @@ def _print_table(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str,
     shown = Table()
     shown.add_column("image")
     shown.add_column("classes")
+    if "coverage" in stamps:
+        shown.add_column(f"set, coverage {100 * stamps['coverage']:g} %")
     for one in found:
         pairs = zip(one.classes, one.probabilities, strict=True)
         words = "  ".join(f"{name} ({100 * share:.1f} %)" for name, share in pairs)
-        shown.add_row(str(one.path), Text(one.error, "red") if one.error else words)
+        cells = [Text(one.error, "red") if one.error else words]
+        if "coverage" in stamps:
+            cells.append(", ".join(one.kept or ()) or ("" if one.error else "none (no class is plausible)"))
+        shown.add_row(str(one.path), *cells)
     console.print(shown)
     source = stamps["temperature_from"]
     origin = f"({source})" if source == NOT_CALIBRATED else f"from {source}"
@@ -136,6 +170,16 @@ FORMATS: Mapping[str, Callable[[Sequence[Prediction], TextIO, Mapping[str, Any]]
 """What writes predictions, by the name in `--format`; the last argument has the temperature and its source."""
 
 
+def _coverage_argument(text: str) -> float:
+    try:
+        found = float(as_type("it", float, text))
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a number") from error
+    if not 0.0 < found < 1.0:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not above 0 and below 1")
+    return found
+
+
 def new_parser() -> Parser:
     """Return what reads the command's words."""
     parser = Parser("predict", description="Classify image files with a trained model.")
@@ -147,6 +191,13 @@ def new_parser() -> Parser:
     )
     parser.add_argument(
         "--top", type=count_argument, default=5, metavar="K", help="number of classes to list (default: 5)"
+    )
+    parser.add_argument(
+        "--coverage",
+        type=_coverage_argument,
+        metavar="SHARE",
+        help="also predict the set of classes that contains an image's class with this probability, such as 0.9, for "
+        "each class",
     )
     parser.add_argument("--format", choices=tuple(FORMATS), default="table", help="(default: table)")
     parser.add_argument("--output", type=path_argument, metavar="FILE", help="output file (default: standard output)")

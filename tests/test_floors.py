@@ -32,7 +32,7 @@ FLOORS = (
     "report",
     "on_ray testing",
     "one_worker",
-    "convert evaluate predict train tune views",
+    "convert evaluate export predict train tune views",
     "completion",
     "__main__",
 )

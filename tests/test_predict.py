@@ -22,6 +22,7 @@ from ltray.methods.temperature import best_temperature
 from ltray.predict import main
 from ltray.results import classifier
 from ltray.results.classifier import BATCH, Prediction, predict, temperature_of
+from ltray.results.conformal import ConformalSets
 from ltray.results.predictions import Predictions, TrainedModel
 
 
@@ -195,3 +196,35 @@ def test_people_read_percent_and_programs_shares_of_one(capsys: pytest.CaptureFi
     ]
     rows = json.loads(written["json"])["predictions"]
     assert rows[0]["classes"][0] == {"class": "cat", "probability": 0.912346} and rows[1]["error"] == "bad"
+
+
+def test_sets_are_calibrated_on_the_validation_images(finished_run, images, tmp_path, capsys):
+    code, found = as_json(capsys, finished_run, images / "00.png", "--top", "10", "--coverage", "0.6")
+    trained = TrainedModel.open(finished_run / "best", torch.device("cpu"))
+    known = Predictions.load(finished_run / "best" / "selection.npz")
+    sets = ConformalSets.of(torch.softmax(known.logits.double(), dim=1), known.labels, 0.6)
+    row = torch.softmax(trained.on_test().logits[0].double(), dim=0)
+    names = trained.checkpoint.context["class_names"]
+    assert code == 0 and found["coverage"] == 0.6
+    assert found["predictions"][0]["set"] == [names[label] for label in sets.members(row)]
+    assert found["classes_in_every_set"] == [names[label] for label in sets.always]
+    (finished_run / "best" / "selection.npz").unlink()  # the logits are computed again
+    assert (
+        as_json(capsys, finished_run, images / "00.png", "--coverage", "0.6")[1]["predictions"][0]["set"]
+        == (found["predictions"][0]["set"])
+    )
+
+
+def test_a_class_with_too_few_images_is_in_every_set_and_named(finished_run, images, capsys):
+    assert main([str(finished_run), str(images / "00.png"), "--coverage", "0.999", "--format", "csv"]) == 0
+    shown = capsys.readouterr()
+    assert "a coverage of 0.999 needs 999 validation images of a class: 0, 1, 2" in shown.err
+    row = next(csv.DictReader(shown.out.splitlines()))
+    assert row["set_size"] == "10" and sorted(json.loads(row["set"])) == [str(label) for label in range(10)]
+
+
+@pytest.mark.parametrize("coverage", ["0", "1", "90", "-0.1", "nan", "inf", "much"])
+def test_a_coverage_outside_of_0_to_1_is_refused(coverage: str, tmp_path: Path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path), str(tmp_path), f"--coverage={coverage}"])
+    assert ended.value.code == 2 and "argument --coverage: " in capsys.readouterr().err

@@ -20,11 +20,12 @@ HEAD = """# Python API
 Written by `python tools/python_api.py` from signatures and docstrings; the examples run as tests.
 
 `import ltray` takes a tenth of a second: each name is imported when it is first used. The commands `train`, `tune`,
-`convert`, `evaluate` and `predict` are modules whose function `run` takes the command's arguments as keywords. `run`
-returns a result instead of an exit code; `train`, `tune` and the progress of `convert` print what the command prints.
-It can be called from a script without `if __name__ == "__main__"`, from a notebook and from a thread; signal handlers
-are afterwards as before. In a thread other than the main one, Ctrl-C does not reach a search. Where ltray has started
-Ray and Ray's processes end by themselves, the program ends with exit code 1 and a sentence, as a command does.
+`convert`, `evaluate`, `predict` and `export` are modules whose function `run` takes the command's arguments as
+keywords. `run` returns a result instead of an exit code; `train`, `tune` and the progress of `convert` print what the
+command prints. It can be called from a script without `if __name__ == "__main__"`, from a notebook and from a thread;
+signal handlers are afterwards as before. In a thread other than the main one, Ctrl-C does not reach a search. Where
+ltray has started Ray and Ray's processes end by themselves, the program ends with exit code 1 and a sentence, as a
+command does.
 
 ```python
 # example: train, load, predict
@@ -62,10 +63,10 @@ knobs = ltray.METHODS["bcl"].knobs
 assert knobs.resolve("cifar100_lt", {"temperature": 0.2}).temperature == 0.2
 ```
 """
-FUNCTIONS = {name: ("run",) for name in ("train", "tune", "convert", "evaluate", "predict")} | {
+FUNCTIONS = {name: ("run",) for name in ("train", "tune", "convert", "evaluate", "predict", "export")} | {
     "tune": ("run", "dry_run")
 }
-RESULTS = ("ltray.convert:ConvertedData", "ltray.evaluate:Findings", "ltray.predict:Predicted")
+RESULTS = ("ltray.convert:ConvertedData", "ltray.evaluate:Findings", "ltray.predict:Predicted", "ltray.export:Exported")
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 * `claimed`: folders that a command may use.
 * `classifier`: a trained model that classifies images.
+* `conformal`: prediction sets with a promised coverage.
+* `exported`: a trained model as a graph outside ltray.
 * `final_evaluation`: the evaluation at the end of a run.
 * `finalist_table`: tables of finalists.
 * `finalists`: settings that are trained again on new seeds.

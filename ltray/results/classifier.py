@@ -1,7 +1,7 @@
 """A trained model that classifies images: files, arrays or tensors."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ltray.errors import UsageError, shown
 from ltray.files import is_there
 from ltray.methods.temperature import best_temperature
 from ltray.model_folder import ModelFolder
+from ltray.results.conformal import ConformalSets
 from ltray.results.predictions import Predictions, TrainedModel
 
 BATCH = 64
@@ -36,12 +37,14 @@ class Prediction:
         classes: Names, the most probable first; empty where the file could not be read.
         probabilities: Of these classes, from 0 to 1.
         error: Why the file could not be read, or "".
+        kept: The classes of the prediction set, the most probable first; None where no coverage was asked for.
     """
 
     path: Path | None
     classes: tuple[str, ...] = ()
     probabilities: tuple[float, ...] = ()
     error: str = ""
+    kept: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,40 @@ class Classifier:
         """The temperature of the softmax, and its source in words; see `temperature_of`."""
         return temperature_of(self.trained, self.checkpoint)
 
-    def predict(self, images: Image | Sequence[Image], *, top: int = 5) -> list[Prediction]:
+    def conformal_sets(self, coverage: float) -> ConformalSets:
+        """Calibrate prediction sets on the validation images, by their saved logits where there are any.
+
+        The temperature is not used: it is chosen on the same images, so that the promise would not hold exactly.
+
+        Args:
+            coverage: In (0, 1).
+
+        Raises:
+            UsageError: The coverage is not in (0, 1), or there are no validation images.
+        """
+        if not 0.0 < coverage < 1.0:
+            raise UsageError(f"`coverage` is {shown(coverage)}, but must be above 0 and below 1.")
+        scores = ModelFolder(self.checkpoint).scores_file
+        if not is_there(scores) and self.trained.experiment.selection != "val":
+            known = None
+        else:
+            known = Predictions.load(scores) if is_there(scores) else self.trained.on_selection()
+        if known is None or known.split != "val":
+            raise UsageError(
+                f"`coverage` {coverage} needs validation images, but this model was selected on test images (protocol "
+                "paper); train it with `dataset.protocol=honest`."
+            )
+        return ConformalSets.of(torch.softmax(known.logits.double(), dim=1), known.labels, coverage)
+
+    def predict(
+        self, images: Image | Sequence[Image], *, top: int = 5, sets: ConformalSets | None = None
+    ) -> list[Prediction]:
         """Classify images, as `ltray.predict` does.
 
         Args:
             images: One image or a sequence of them; an array (N, H, W, 3) or a tensor (N, 3, H, W) is a sequence.
             top: Number of classes to list, at least 1.
+            sets: What `conformal_sets` returned, to predict a set of classes for each image; None: no sets.
 
         Returns:
             A prediction for each image, in their order. A file that is not an image gives one with an error.
@@ -94,7 +125,7 @@ class Classifier:
             raise UsageError(f"`top` is {shown(top)}, but must be at least 1.")
         single = isinstance(images, str | Path) or (isinstance(images, np.ndarray | Tensor) and images.ndim == 3)
         given: Any = [images] if single else images
-        return list(predict(self.trained, list(given), temperature=self.calibration[0], top=top))
+        return list(predict(self.trained, list(given), temperature=self.calibration[0], top=top, sets=sets))
 
 
 def best_device() -> torch.device:
@@ -137,7 +168,14 @@ def temperature_of(trained: TrainedModel, checkpoint: Path) -> tuple[float, str]
 
 
 @torch.no_grad()
-def predict(trained: TrainedModel, images: Sequence[Image], *, temperature: float, top: int) -> Iterator[Prediction]:
+def predict(
+    trained: TrainedModel,
+    images: Sequence[Image],
+    *,
+    temperature: float,
+    top: int,
+    sets: ConformalSets | None = None,
+) -> Iterator[Prediction]:
     """Classify images in the given order.
 
     Args:
@@ -145,6 +183,7 @@ def predict(trained: TrainedModel, images: Sequence[Image], *, temperature: floa
         images: The images; a file that is not one gives a `Prediction` with an error.
         temperature: T of the softmax.
         top: Number of classes to list.
+        sets: Which classes are in prediction sets, or None.
 
     Raises:
         UsageError: An array or tensor is not an image.
@@ -155,10 +194,15 @@ def predict(trained: TrainedModel, images: Sequence[Image], *, temperature: floa
         read = [_read(image, trained) for image in given]
         found = [image for image in read if isinstance(image, Tensor)]
         scores = trained.stage.logits(torch.stack(found).to(trained.device)).double().cpu() if found else None
-        shares = iter(torch.softmax(scores / temperature, dim=1) if scores is not None else ())
+        rows = iter(scores if scores is not None else ())
         for one, image in zip(given, read, strict=True):
             path = Path(one) if isinstance(one, str | Path) else None
-            yield Prediction(path, error=image) if isinstance(image, str) else _best(path, next(shares), trained, top)
+            if isinstance(image, str):
+                yield Prediction(path, error=image)
+                continue
+            row = next(rows)
+            best = _best(path, torch.softmax(row / temperature, dim=0), trained, top)
+            yield replace(best, kept=_kept(row, trained, sets)) if sets else best
 
 
 def _read(image: Image, trained: TrainedModel) -> Tensor | str:
@@ -196,3 +240,8 @@ def _best(path: Path | None, shares: Tensor, trained: TrainedModel, top: int) ->
     values, labels = torch.sort(shares, descending=True, stable=True)
     kept = min(top, len(names))
     return Prediction(path, tuple(names[k] for k in labels[:kept]), tuple(values[:kept].tolist()))
+
+
+def _kept(scores: Tensor, trained: TrainedModel, sets: ConformalSets) -> tuple[str, ...]:
+    names = trained.checkpoint.context["class_names"]
+    return tuple(names[label] for label in sets.members(torch.softmax(scores, dim=0)))

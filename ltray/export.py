@@ -1,0 +1,140 @@
+"""`python -m ltray.export RUN FILE`: write a trained model as one file that is used without ltray."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ltray import __version__
+from ltray.arguments import check_writable, path_argument, path_value
+from ltray.command import DONE, exit_with
+from ltray.engine.checkpoint import FILE_NAME
+from ltray.errors import UsageError, shown
+from ltray.files import digest_of
+from ltray.parser import Parser
+from ltray.printable import printable
+from ltray.results.classifier import Classifier
+from ltray.results.exported import INPUT, OUTPUTS, ExportedGraph, export_onnx, export_torch
+from ltray.run_folder import checkpoint_of
+
+IMAGES = 16  # compared between the file and the trained model
+FORMATS: Mapping[str, Callable[[ExportedGraph, Tensor, Path, Mapping[str, Any]], float]] = {
+    "onnx": export_onnx,
+    "torch-export": export_torch,
+}
+SUFFIXES = {".onnx": "onnx", ".pt2": "torch-export"}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported model.
+
+    Attributes:
+        file: The file.
+        format: A name of `FORMATS`.
+        difference: Largest difference of a logit or probability between the file and the trained model.
+        images: Number of validation images on which it was measured.
+        metadata: What the file states about its input, classes and source.
+    """
+
+    file: Path
+    format: str
+    difference: float
+    images: int
+    metadata: Mapping[str, Any]
+
+
+def run(checkpoint: str | PathLike[str], file: str | PathLike[str]) -> Exported:
+    """Write a trained model as one file: uint8 images in, logits and probabilities out; see docs/export.md.
+
+    Args:
+        checkpoint: Folder of a checkpoint, run or search.
+        file: The file to write; its suffix states the format: `.onnx`, or `.pt2` of `torch.export`.
+
+    Returns:
+        The file, and how exactly it computes what the trained model computes.
+
+    Raises:
+        UsageError: The model or its data are missing or damaged, the suffix is another, or a package is missing.
+        RunFailed: The file computes something else than the trained model; it is not written.
+    """
+    target = path_value("file", file)
+    check_writable(target, "file")
+    form = SUFFIXES.get(target.suffix.lower())
+    if form is None:
+        raise UsageError(f"{shown(str(target))} must end in {' or '.join(SUFFIXES)}: the suffix states the format.")
+    folder = checkpoint_of(path_value("checkpoint", checkpoint))
+    model = Classifier.open(folder, torch.device("cpu"))
+    images = _images(model)
+    temperature, _ = model.calibration
+    graph = ExportedGraph(model.trained.stage, model.trained.experiment.dataset, temperature).eval()
+    graph.requires_grad_(False)
+    metadata = describe(model)
+    difference = FORMATS[form](graph, images, target, metadata)
+    return Exported(target, form, difference, len(images), metadata)
+
+
+def describe(model: Classifier) -> dict[str, Any]:
+    """Return what a user of the file must know about its input, its classes and its source."""
+    dataset, (temperature, source) = model.trained.experiment.dataset, model.calibration
+    storage = dataset.storage
+    return {
+        "ltray": __version__,
+        "input": {
+            "name": INPUT,
+            "layout": "NCHW, RGB, uint8 from 0 to 255; normalised inside the file",
+            "image_size": dataset.image_size,
+            "interpolation": "bilinear, antialiased",
+            "resize_shorter_side": storage.square,
+            "longest_side": 0 if storage.square else storage.longest,
+            "crop": "centre" if storage.square else "centre, 224/256 of the shorter side, then resized",
+            "mean": list(dataset.mean),
+            "std": list(dataset.std),
+        },
+        "outputs": list(OUTPUTS),
+        "class_names": list(model.class_names),
+        "temperature": temperature,
+        "temperature_from": source,
+        "methods": [method.reference for method in model.trained.experiment.methods],
+        "data_set": dataset.name,
+        "protocol": dataset.protocol,
+        "checkpoint_sha256": digest_of(model.checkpoint / FILE_NAME),
+    }
+
+
+def _images(model: Classifier) -> Tensor:
+    """Return some images that epochs were compared on (n, 3, S, S), uint8."""
+    dataset = model.trained.experiment.dataset
+    normalised = torch.cat([images for images, _ in islice(model.trained.data.selection(), IMAGES)])[:IMAGES]
+    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (dataset.mean, dataset.std))
+    return ((normalised.float() * std + mean) * 255.0).round().clamp(0, 255).to(torch.uint8)
+
+
+def main(words: list[str]) -> int:
+    """Export, print what was written and how exactly it agrees."""
+    options = new_parser().parse(words)
+    done = run(options.checkpoint, options.file)
+    print(f"wrote {printable(done.file)} ({done.format}, {len(done.metadata['class_names'])} classes)")
+    print(f"largest difference from the trained model on {done.images} images: {done.difference:.2g}")
+    return DONE
+
+
+def new_parser() -> Parser:
+    """Return what reads the command's words."""
+    parser = Parser("export", description="Write a trained model as one file that is used without ltray.")
+    parser.add_argument(
+        "checkpoint", type=path_argument, metavar="CHECKPOINT", help="folder of a checkpoint, run or search"
+    )
+    parser.add_argument(
+        "file", type=path_argument, metavar="FILE", help="file to write: model.onnx, or model.pt2 of torch.export"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    exit_with(main)

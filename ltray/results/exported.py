@@ -1,0 +1,118 @@
+"""A trained model as one graph outside ltray: ONNX or `torch.export`, from uint8 images to probabilities."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ltray.data.definition import DatasetDefinition
+from ltray.errors import RunFailed, UsageError
+from ltray.files import atomic_write, replacing
+from ltray.stage import Stage
+
+TOLERANCE = 1e-4  # of the larger of 1 and the largest absolute logit
+INPUT, OUTPUTS = "images", ("logits", "probabilities")
+
+
+class ExportedGraph(nn.Module):
+    """Maps images (B, 3, S, S), uint8, to logits and probabilities (B, K).
+
+    Args:
+        stage: The stage that predicts.
+        dataset: The data set it was trained on: mean and standard deviation of the input.
+        temperature: What logits are divided by before the softmax; the logits are returned undivided.
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, stage: Stage, dataset: DatasetDefinition, temperature: float) -> None:
+        super().__init__()
+        self.stage = stage
+        self.temperature = temperature
+        self.register_buffer("centre", torch.tensor(dataset.mean).view(1, 3, 1, 1) * 255.0)
+        self.register_buffer("scale", 1.0 / (torch.tensor(dataset.std).view(1, 3, 1, 1) * 255.0))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and probabilities of uint8 images."""
+        logits = self.stage.logits((images.to(torch.float32) - self.centre) * self.scale)
+        return logits, torch.softmax(logits / self.temperature, dim=1)
+
+
+def export_onnx(graph: ExportedGraph, images: Tensor, file: Path, metadata: Mapping[str, Any]) -> float:
+    """Write an ONNX file with its metadata in `metadata_props`, key `ltray`, as JSON.
+
+    Args:
+        graph: The model, in evaluation mode on the CPU.
+        images: At least 2 images (N, 3, S, S), uint8, on which onnxruntime is compared with torch.
+        file: The file to write.
+        metadata: Plain values.
+
+    Returns:
+        The largest difference of a logit or probability.
+
+    Raises:
+        UsageError: A package is not installed.
+        RunFailed: onnxruntime does not compute what torch computes; no file is written.
+    """
+    onnxruntime = _onnxruntime()
+    program = torch.onnx.export(
+        _traced(graph, images), dynamo=True, input_names=[INPUT], output_names=list(OUTPUTS), verbose=False
+    )
+    assert program is not None
+    model = program.model_proto
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "ltray", json.dumps(metadata)
+    content = model.SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    found = [torch.from_numpy(one) for one in session.run(list(OUTPUTS), {INPUT: images.numpy()})]
+    difference = _difference(graph, images, found)
+    atomic_write(file, content)
+    return difference
+
+
+def export_torch(graph: ExportedGraph, images: Tensor, file: Path, metadata: Mapping[str, Any]) -> float:
+    """Write a `.pt2` file of `torch.export` with its metadata in the extra file `ltray.json`; see `export_onnx`."""
+    with replacing(file) as temporary:
+        with temporary.open("wb") as opened:
+            torch.export.save(_traced(graph, images), opened, extra_files={"ltray.json": json.dumps(metadata)})
+        with temporary.open("rb") as opened:
+            found = torch.export.load(opened).module()(images)
+        return _difference(graph, images, list(found))
+
+
+def _traced(graph: ExportedGraph, images: Tensor) -> torch.export.ExportedProgram:
+    batch = {"images": {0: torch.export.Dim("batch", min=1)}}
+    with torch.no_grad():
+        return torch.export.export(graph, (images[:2],), dynamic_shapes=batch, strict=False)
+
+
+@torch.no_grad()
+def _difference(graph: ExportedGraph, images: Tensor, found: list[Tensor]) -> float:
+    """Return the largest difference between what the file and torch compute."""
+    expected = graph(images)
+    difference = max(float((ours - theirs).abs().max()) for ours, theirs in zip(expected, found, strict=True))
+    limit = TOLERANCE * max(1.0, float(expected[0].abs().max()))
+    if not difference <= limit:
+        raise RunFailed(
+            f"the exported model differs from the trained one by {difference:.2g} on {len(images)} images, more than "
+            f"{limit:.2g}; no file was written"
+        )
+    return difference
+
+
+def _onnxruntime() -> ModuleType:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"Export to ONNX needs the package {error.name}: install ltray with the extra `export`."
+        ) from error
+    found: ModuleType = onnxruntime
+    return found
