@@ -116,7 +116,7 @@ class DivisionTree(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map features (B, d) to the scores (B, C) of the part that each row belongs to."""
         scores: Tensor = self.regular(features)
-        active = torch.ones(len(features), dtype=torch.bool, device=features.device)
+        active = torch.ones(features.shape[0], dtype=torch.bool, device=features.device)
         for depth in range(len(self.levels)):
             level = self.level(depth)
             density = level.filter(features)

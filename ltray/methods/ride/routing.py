@@ -31,7 +31,7 @@ class Router(nn.Module):
         self.last = nn.Linear(HIDDEN + top, 1)
 
     def forward(self, index: int, features: Tensor, scores: Tensor) -> Tensor:
-        """Return the logit (B,) of asking expert index + 1.
+        """Return the logit (B,) of needed expert index + 1.
 
         Args:
             index: The expert evaluated last, from 0.
@@ -60,7 +60,7 @@ class RoutedClassifier(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map the experts' features (B, E·d) to scores (B, K)."""
         parts = features.chunk(len(self.experts.heads), dim=1)
-        rows = torch.arange(len(features), device=features.device)
+        rows = torch.arange(features.shape[0], device=features.device)
         return self.route(lambda index, rows: parts[index][rows], rows)[0]
 
     def route(self, features_of: Callable[[int, Tensor], Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,12 +92,12 @@ class RoutedClassifier(nn.Module):
         """Return what `route` returns, with every expert evaluated on every row: a graph without branches."""
         features = features_of(0, rows)
         summed: Tensor = self.experts.heads[0](features)
-        used, asking = torch.ones_like(rows), torch.ones_like(rows, dtype=torch.bool)
+        used, needed = torch.ones_like(rows), torch.ones_like(rows, dtype=torch.bool)
         for index in range(1, len(self.experts.heads)):
-            asking = asking & (self.router(index - 1, features, summed / index) > 0)
+            needed = needed & (self.router(index - 1, features, summed / index) > 0)
             features = features_of(index, rows)
-            summed = torch.where(asking.unsqueeze(1), summed + self.experts.heads[index](features), summed)
-            used = used + asking
+            summed = torch.where(needed.unsqueeze(1), summed + self.experts.heads[index](features), summed)
+            used = used + needed
         return summed / used.unsqueeze(1), used
 
     def routing_logits(self, features: Tensor, scores: Tensor) -> Tensor:
@@ -133,5 +133,5 @@ class RoutedNetwork(Network):
     def routed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scores (B, K) and the number of experts evaluated for each image (B,)."""
         shared = self.backbone.stem(images)
-        rows = torch.arange(len(images), device=images.device)
+        rows = torch.arange(images.shape[0], device=images.device)
         return self.classifier.route(lambda index, rows: self.backbone.expert(index, shared[rows]), rows)
