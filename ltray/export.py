@@ -1,4 +1,4 @@
-"""`python -m ltray.export RUN FILE`: write a trained model as one file that is used without ltray."""
+"""`python -m ltray.export RUN TARGET`: write a trained model as a file or folder that is used without ltray."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,18 +16,23 @@ from ltray.command import DONE, exit_with
 from ltray.engine.checkpoint import FILE_NAME
 from ltray.errors import UsageError, shown
 from ltray.files import digest_of
+from ltray.model_folder import ModelFolder
 from ltray.parser import Parser
 from ltray.printable import printable
 from ltray.results.classifier import Classifier
 from ltray.results.exported import INPUT, OUTPUTS, ExportedGraph, export_onnx, export_torch
+from ltray.results.hub_folder import export_folder
+from ltray.results.model_card import model_card
 from ltray.run_folder import checkpoint_of
 
 IMAGES = 16  # compared between the file and the trained model
+FOLDER = "folder"
 FORMATS: Mapping[str, Callable[[ExportedGraph, Tensor, Path, Mapping[str, Any]], float]] = {
     "onnx": export_onnx,
     "torch-export": export_torch,
 }
-SUFFIXES = {".onnx": "onnx", ".pt2": "torch-export"}
+"""What writes a single file, by format; the format `folder` has several files and a model card."""
+SUFFIXES = {".onnx": "onnx", ".pt2": "torch-export", "": FOLDER}
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class Exported:
     """An exported model.
 
     Attributes:
-        file: The file.
-        format: A name of `FORMATS`.
+        file: The file or folder.
+        format: A name of `FORMATS`, or "folder".
         difference: Largest difference of a logit or probability between the file and the trained model.
         images: Number of validation images on which it was measured.
         metadata: What the file states about its input, classes and source.
@@ -50,24 +55,28 @@ class Exported:
 
 
 def run(checkpoint: str | PathLike[str], file: str | PathLike[str]) -> Exported:
-    """Write a trained model as one file: uint8 images in, logits and probabilities out; see docs/export.md.
+    """Write a trained model as uint8 images in, logits and probabilities out; see docs/export.md.
 
     Args:
         checkpoint: Folder of a checkpoint, run or search.
-        file: The file to write; its suffix states the format: `.onnx`, or `.pt2` of `torch.export`.
+        file: What to write; its suffix states the format: `.onnx`, or `.pt2` of `torch.export`. A name without a suffix
+            is a folder in the layout of the Hugging Face hub, which must not exist or be empty.
 
     Returns:
-        The file, and how exactly it computes what the trained model computes.
+        The file or folder, and how exactly it computes what the trained model computes.
 
     Raises:
-        UsageError: The model or its data are missing or damaged, the suffix is another, or a package is missing.
-        RunFailed: The file computes something else than the trained model; it is not written.
+        UsageError: The model or its data are missing or damaged, the suffix is another, the folder contains files, or a
+            package is missing.
+        RunFailed: A file computes something else than the trained model; nothing is written.
     """
     target = path_value("file", file)
-    check_writable(target, "file")
     form = SUFFIXES.get(target.suffix.lower())
     if form is None:
-        raise UsageError(f"{shown(str(target))} must end in {' or '.join(SUFFIXES)}: the suffix states the format.")
+        raise UsageError(
+            f"{shown(str(target))} must end in .onnx or .pt2, or be the name of a folder without a suffix."
+        )
+    check_writable(target, "file", folder=form == FOLDER)
     folder = checkpoint_of(path_value("checkpoint", checkpoint))
     model = Classifier.open(folder, torch.device("cpu"))
     images = _images(model)
@@ -75,12 +84,16 @@ def run(checkpoint: str | PathLike[str], file: str | PathLike[str]) -> Exported:
     graph = ExportedGraph(model.trained.stage, model.trained.experiment.dataset, temperature).eval()
     graph.requires_grad_(False)
     metadata = describe(model)
-    difference = FORMATS[form](graph, images, target, metadata)
+    if form == FOLDER:
+        card = model_card(model.trained, metadata, ModelFolder(folder).evaluation())
+        difference = export_folder(graph, images, target, metadata, card)
+    else:
+        difference = FORMATS[form](graph, images, target, metadata)
     return Exported(target, form, difference, len(images), metadata)
 
 
 def describe(model: Classifier) -> dict[str, Any]:
-    """Return what a user of the file must know about its input, its classes and its source."""
+    """Return what a user of the file must know about its input, its classes, their training images and its source."""
     dataset, (temperature, source) = model.trained.experiment.dataset, model.calibration
     storage = dataset.storage
     return {
@@ -98,6 +111,7 @@ def describe(model: Classifier) -> dict[str, Any]:
         },
         "outputs": list(OUTPUTS),
         "class_names": list(model.class_names),
+        "training_images": list(model.trained.data.tail.counts),
         "temperature": temperature,
         "temperature_from": source,
         "methods": [method.reference for method in model.trained.experiment.methods],
@@ -126,12 +140,15 @@ def main(words: list[str]) -> int:
 
 def new_parser() -> Parser:
     """Return what reads the command's words."""
-    parser = Parser("export", description="Write a trained model as one file that is used without ltray.")
+    parser = Parser("export", description="Write a trained model as a file or folder that is used without ltray.")
     parser.add_argument(
         "checkpoint", type=path_argument, metavar="CHECKPOINT", help="folder of a checkpoint, run or search"
     )
     parser.add_argument(
-        "file", type=path_argument, metavar="FILE", help="file to write: model.onnx, or model.pt2 of torch.export"
+        "file",
+        type=path_argument,
+        metavar="TARGET",
+        help="what to write: model.onnx, model.pt2 of torch.export, or a folder for weights, model.onnx and model card",
     )
     return parser
 

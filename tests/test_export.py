@@ -9,12 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from ltray import export
 from ltray.errors import RunFailed, UsageError
+from ltray.long_tail import LongTail
 from ltray.methods import METHODS
-from ltray.results import exported
+from ltray.results import exported, hub_folder, model_card, onnx_script
+from ltray.results.classifier import Classifier
 from ltray.results.exported import ExportedGraph, export_onnx
+from ltray.results.predictions import TrainedModel
+from ltray.run_folder import checkpoint_of
 from ltray.testing import contract
 from tests.given import ROOT
 
@@ -29,7 +34,7 @@ for file in sys.argv[1:]:
             numpy.testing.assert_allclose(one, given[name][:count], rtol=1e-4, atol=1e-4, err_msg=file)
 assert "torch" not in sys.modules and "ltray" not in sys.modules
 """
-SMALL = ["cross_entropy", "ride", "dlsa"]
+SMALL = ["cross_entropy", "ride"]
 
 
 def exported_randomly(name: str, folder: Path) -> Path:
@@ -88,14 +93,92 @@ def test_the_documented_script_predicts_from_the_file_alone(finished_run, tmp_pa
     assert export.main([str(finished_run), str(tmp_path / "model.onnx")]) == 0
     assert re.search(r"largest difference from the trained model on 16 images: \S*e-", capsys.readouterr().out)
     script = re.search(r"```python\n(.*?)```", (ROOT / "docs/export.md").read_text(), re.S)[1]
-    words = [sys.executable, "-I", "-c", script, str(tmp_path / "model.onnx"), str(picture)]
+    assert script == Path(onnx_script.__file__).read_text()
+    words = [sys.executable, "-I", onnx_script.__file__, str(tmp_path / "model.onnx"), str(picture)]
     shown = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     expected = predict.run(finished_run, picture, top=10).predictions[0]
     assert shown == pytest.approx(dict(zip(expected.classes, expected.probabilities, strict=True)), abs=1e-4)
 
 
+def test_a_folder_has_weights_configuration_script_and_model_card(finished_run, tmp_path):
+    from safetensors.torch import load_file
+
+    done = export.run(finished_run, tmp_path / "hub")
+    names = {"README.md", "config.json", "model.onnx", "model.safetensors", "predict.py", "preprocessor_config.json"}
+    assert done.format == "folder" and {path.name for path in done.file.iterdir()} == names
+    state = TrainedModel.open(checkpoint_of(finished_run), torch.device("cpu")).stage.state_dict()
+    saved = load_file(done.file / "model.safetensors")
+    assert saved.keys() == state.keys() and all(torch.equal(saved[name], state[name]) for name in state)
+    config = json.loads((done.file / "config.json").read_text())
+    assert config["id2label"]["3"] == "3" and sum(config["ltray"]["training_images"]) > 0
+    assert not list(tmp_path.glob(".hub*"))
+    with pytest.raises(UsageError, match="exists and is not an empty folder"):
+        export.run(finished_run, tmp_path / "hub")
+
+
+def test_a_model_card_shows_the_figures_of_the_run_with_intervals(finished_run):
+    evaluation = json.loads((finished_run / "best/evaluation.json").read_text())
+    model = Classifier.open(checkpoint_of(finished_run), torch.device("cpu"))
+    card = model_card.model_card(model.trained, export.describe(model), evaluation)
+    header = yaml.safe_load(card.split("---")[1])
+    metrics = {one["type"]: one["value"] for one in header["model-index"][0]["results"][0]["metrics"]}
+    for key, value in metrics.items():
+        assert value == pytest.approx(evaluation["metrics"][f"test/{key}"], abs=1e-6)
+    value, low, high = map(float, re.search(r"\| accuracy all \| (\S+) % \| (\S+) to (\S+) % \|", card).groups())
+    share = (sum(evaluation["correct"]) + 1) / (sum(evaluation["seen"]) + 2)
+    half = 1.96 * (share * (1 - share) / sum(evaluation["seen"])) ** 0.5
+    assert (value, low, high) == pytest.approx(
+        [100 * (metrics["acc_all"] + sign * half) for sign in (0, -1, 1)], abs=0.051
+    )
+    recalls = np.array(evaluation["correct"]) / np.array(evaluation["seen"])
+    rows = re.search(r"accuracy \|\n\|-.*?\n(.*?)\n\n", card[card.index("lowest accuracy") :], re.S)[1].splitlines()
+    assert len(rows) == 5 and rows[0].endswith(f"| {100 * recalls.min():.1f} % |")
+
+
+def test_names_of_classes_do_not_break_the_table_of_a_model_card():
+    assert model_card._cell("a|b\n<c>") == "a\\|b &lt;c>"
+
+
+def test_an_interrupted_export_leaves_no_folder(finished_run, tmp_path, monkeypatch):
+    def interrupted(graph, images, file, metadata):
+        file.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hub_folder, "export_onnx", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export.run(finished_run, tmp_path / "hub")
+    assert not list(tmp_path.glob("*hub*"))
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+def test_a_network_of_timm_is_loaded_by_timm(name, tmp_path):
+    settings = {"methods": ["cross_entropy"], "backbone": f"timm/{name}", "dataset.image_size": 32}
+    experiment = contract.small_experiment(settings)
+    stage = experiment.stages(LongTail((20, 5, 3)))[-1]
+    graph = ExportedGraph(stage, experiment.dataset, 1.0).eval().requires_grad_(False)
+    side = experiment.dataset.image_size
+    images = torch.randint(0, 256, (4, 3, side, side), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    classes = [f"class {k}" for k in range(stage.network.classifier.out_features)]
+    form = {"image_size": side, "resize_shorter_side": side, "mean": [0.5] * 3, "std": [0.5] * 3}
+    metadata = {"class_names": classes, "input": form}
+    hub_folder.export_folder(graph, images, tmp_path / "hub", metadata, "card")
+    import timm
+
+    model = timm.create_model(f"local-dir:{tmp_path / 'hub'}", pretrained=True).eval()
+    assert tuple(model.pretrained_cfg["input_size"]) == (3, side, side) and model.pretrained_cfg["crop_pct"] == 1.0
+    assert model.pretrained_cfg["label_names"] == classes
+    with torch.no_grad():
+        logits = model((images.float() - graph.centre) * graph.scale)
+    assert torch.allclose(logits, graph(images)[0], atol=1e-5)
+    weight = stage.network.classifier.weight
+    with torch.no_grad():
+        weight *= 2.0
+    with pytest.raises(RunFailed, match="differs"):
+        hub_folder._check_timm(tmp_path / "hub", graph, images)
+
+
 def test_another_suffix_and_a_missing_package_are_refused_in_a_sentence(finished_run, tmp_path, monkeypatch):
-    with pytest.raises(UsageError, match=r"must end in \.onnx or \.pt2"):
+    with pytest.raises(UsageError, match=r"must end in \.onnx or \.pt2, or be the name of a folder"):
         export.run(finished_run, tmp_path / "model.bin")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UsageError, match="needs the package onnxruntime: install ltray with the extra `export`"):

@@ -8,6 +8,7 @@
 * `finalist_table`: tables of finalists.
 * `finalists`: settings that are trained again on new seeds.
 * `folder_session`: a session that writes a run folder.
+* `hub_folder`: a trained model as a folder in the layout of the Hugging Face hub.
 * `importance`: hyperparameter importance.
 * `importance_table`: importance and ranges as a table.
 * `intervals`: confidence intervals.
@@ -15,9 +16,11 @@
 * `ledger`: the looks at the test images.
 * `loaded_run`: `ltray.load`.
 * `method_verdict`: which of several methods is best.
+* `model_card`: what a model was trained on, how good it is, and its limits.
 * `moderated_spreads`: variances by empirical Bayes.
 * `multiple_comparisons`: simultaneous comparisons.
 * `next_steps`: what to do after a search over methods.
+* `onnx_script`: a script that classifies images with an exported file.
 * `paths`: paths in shell commands.
 * `predictions`: logits on a split.
 * `range_edges`: best values at the end of a range.

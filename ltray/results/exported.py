@@ -1,7 +1,7 @@
 """A trained model as one graph outside ltray: ONNX or `torch.export`, from uint8 images to probabilities."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -93,14 +93,26 @@ def _traced(graph: ExportedGraph, images: Tensor) -> torch.export.ExportedProgra
 
 @torch.no_grad()
 def _difference(graph: ExportedGraph, images: Tensor, found: list[Tensor]) -> float:
-    """Return the largest difference between what the file and torch compute."""
-    expected = graph(images)
+    return check_equal(graph(images), found, len(images))
+
+
+def check_equal(expected: Sequence[Tensor], found: Sequence[Tensor], count: int) -> float:
+    """Return the largest difference between what a file and the trained model compute.
+
+    Args:
+        expected: The trained model's logits, and what else is compared.
+        found: The file's.
+        count: Number of images, for the message.
+
+    Raises:
+        RunFailed: It is above `TOLERANCE`.
+    """
     difference = max(float((ours - theirs).abs().max()) for ours, theirs in zip(expected, found, strict=True))
     limit = TOLERANCE * max(1.0, float(expected[0].abs().max()))
     if not difference <= limit:
         raise RunFailed(
-            f"the exported model differs from the trained one by {difference:.2g} on {len(images)} images, more than "
-            f"{limit:.2g}; no file was written"
+            f"the exported model differs from the trained one by {difference:.2g} on {count} images, more than "
+            f"{limit:.2g}; nothing was written"
         )
     return difference
 
