@@ -39,11 +39,11 @@ print("first", flush=True)
 """
 
 
-def started(program: str, words: list[str]) -> tuple[float, float]:
+def started(program: str, arguments: list[str]) -> tuple[float, float]:
     """Return the wall-clock and CPU seconds until a new process has its first batch."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
-    command = [sys.executable, "-c", program + FIRST, *words]
+    command = [sys.executable, "-c", program + FIRST, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         if process.stdout.readline() != "first\n":
@@ -72,8 +72,8 @@ def measure(folder: Path, side: int, *, images: int, rounds: int) -> None:
     taken: dict[str, list[tuple[float, float]]] = {title: [] for title in programs}
     for _ in range(rounds + 1):
         for title, (program, workers) in programs.items():
-            words = [str(file), str(originals), ",".join(CASES[side]), workers, str(side)]
-            taken[title].append(started(program, words))
+            arguments = [str(file), str(originals), ",".join(CASES[side]), workers, str(side)]
+            taken[title].append(started(program, arguments))
     for title, several in taken.items():
         wall, cpu = (statistics.median(each) for each in zip(*several[1:], strict=True))
         print(f"{side:>4} {len(CASES[side]):>5}  {title:<24} {wall:>6.2f} {cpu:>6.2f}", flush=True)

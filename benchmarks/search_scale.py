@@ -57,10 +57,10 @@ class Clock:
         self.seconds: dict[str, float] = {}
         self.calls: dict[str, int] = {}
 
-    def time(self, name: str, call: Any, *words: Any) -> Any:
+    def time(self, name: str, call: Any, *arguments: Any) -> Any:
         """Call, and add the duration."""
         started = time.process_time()
-        result = call(*words)
+        result = call(*arguments)
         self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - started
         self.calls[name] = self.calls.get(name, 0) + 1
         return result

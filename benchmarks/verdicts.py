@@ -34,7 +34,7 @@ Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
 @dataclass(frozen=True)
-class World:
+class Scenario:
     """How runs vary.
 
     Attributes:
@@ -64,11 +64,11 @@ def _heavy(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return random.standard_t(3, shape) / np.sqrt(3)
 
 
-WORLDS = (
-    World("equal spreads", _normal),
-    World("every second finalist spreads 3 times as much", _normal, every=3.0),
-    World("the papers' setting spreads 3 times as much", _normal, reference=3.0),
-    World("heavy tails (t with 3 degrees of freedom)", _heavy),
+SCENARIOS = (
+    Scenario("equal spreads", _normal),
+    Scenario("every second finalist spreads 3 times as much", _normal, every=3.0),
+    Scenario("the papers' setting spreads 3 times as much", _normal, reference=3.0),
+    Scenario("heavy tails (t with 3 degrees of freedom)", _heavy),
 )
 
 
@@ -170,16 +170,16 @@ def finalist_tables(random: np.random.Generator, searches: int) -> list[str]:
     """Return the tables about finalists."""
     searches *= FINALISTS_TIMES
     wrong, cover, power = [], [], []
-    for world in WORLDS:
+    for scenario in SCENARIOS:
         for count in FINALISTS:
-            name = f"{world.name}, {count} finalists"
+            name = f"{scenario.name}, {count} finalists"
             none, lead = [0.0] * count, [LEAD, *[0.0] * (count - 1)]
             cells: list[list[str]] = [[], [], []]
             for seeds in SEEDS:
-                runs = world.runs(random, searches, seeds, none)
+                runs = scenario.runs(random, searches, seeds, none)
                 cells[0].append(_cell(*(100 * found.any(axis=1).mean() for found in called_better(runs))))
                 cells[1].append(_cell(*(100 * found.mean() for found in covered(runs, np.zeros(count + 1)))))
-                runs = world.runs(random, searches, seeds, lead)
+                runs = scenario.runs(random, searches, seeds, lead)
                 cells[2].append(_cell(*(100 * found[:, 0].mean() for found in called_better(runs))))
             for rows, own in zip((wrong, cover, power), cells, strict=True):
                 rows.append((name, own))
@@ -195,18 +195,18 @@ def dropping_table(random: np.random.Generator, searches: int) -> list[str]:
     """Return the table about finalists that get no further round."""
     searches //= DROPPING_SHARE
     rows = []
-    for world in WORLDS:
+    for scenario in SCENARIOS:
         for count in FINALISTS[1:]:
             cells = []
             for lead in ([0.0] * count, [-float(i) for i in range(count)]):
                 for seeds in (5, 10):
-                    runs = world.runs(random, searches, seeds, lead)
+                    runs = scenario.runs(random, searches, seeds, lead)
                     of = [dropped(runs, rule) for rule in (_dropped_before, _dropped_after)]
                     shares = [
                         (found[:, 1] < seeds).mean() if lead[-1] == 0 else 1 - found.mean() / seeds for found in of
                     ]
                     cells.append(_cell(*(100 * share for share in shares)))
-            rows.append((f"{world.name}, {count} finalists", cells))
+            rows.append((f"{scenario.name}, {count} finalists", cells))
     columns = [f"{what}, {seeds} seeds" for what in ("dropped", "runs saved") for seeds in (5, 10)]
     return _table(
         "Dropped: a given one of equal finalists; saved runs: if each finalist is a point worse than the one before, %",

@@ -26,15 +26,15 @@ COMMANDS = {
 }
 
 
-def main(words: list[str]) -> int:
-    """Run the command that the first word names with the words behind it."""
-    if words and not words[0].startswith("-"):
-        if words[0] not in COMMANDS:
-            raise UsageError(f"{shown(words[0])} is not a command of ltray.{did_you_mean(words[0], COMMANDS)}")
-        module, _ = COMMANDS[words[0]]
-        return int(import_module(module).main(words[1:]))
+def main(arguments: list[str]) -> int:
+    """Run the command that the first argument names with the arguments after it."""
+    if arguments and not arguments[0].startswith("-"):
+        if arguments[0] not in COMMANDS:
+            raise UsageError(f"{shown(arguments[0])} is not a command of ltray.{did_you_mean(arguments[0], COMMANDS)}")
+        module, _ = COMMANDS[arguments[0]]
+        return int(import_module(module).main(arguments[1:]))
     parser = new_parser()
-    shell = parser.parse(words).completion
+    shell = parser.parse(arguments).completion
     if shell:
         from ltray.completion import script
 
@@ -54,7 +54,7 @@ def program() -> NoReturn:
 
 
 def new_parser() -> Parser:
-    """Return what reads the words of `ltray` without a command."""
+    """Return the argument parser of `ltray` without a command."""
     widest = max(map(len, COMMANDS))
     lines = [f"  {name:<{widest}}  {summary}" for name, (_, summary) in COMMANDS.items()]
     parser = Parser(
@@ -66,7 +66,7 @@ def new_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}", help="print the version")
-    parser.add_argument("--completion", choices=SHELLS, help="print what this shell reads to complete words")
+    parser.add_argument("--completion", choices=SHELLS, help="print what this shell reads to complete arguments")
     return parser
 
 

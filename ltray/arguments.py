@@ -16,7 +16,7 @@ LARGEST_COUNT = 1_000_000
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes that Linux takes
 
 
-def why_no_place(text: str) -> str:
+def why_not_local_path(text: str) -> str:
     """Return what is wrong with a path itself, whether or not it exists, with a remedy; or ""."""
     if not text.strip():
         return "is empty; give a file or folder"
@@ -38,7 +38,7 @@ def name_or_path(text: str) -> str:
     Raises:
         argparse.ArgumentTypeError: It cannot be a path.
     """
-    if problem := why_no_place(text):
+    if problem := why_not_local_path(text):
         raise argparse.ArgumentTypeError(f"{shown(text)} {problem}")
     return text
 
@@ -100,7 +100,7 @@ def path_value(name: str, value: str | PathLike[str]) -> Path:
         raise UsageError(f"`{name}` must be a path, but is {shown(value)}.")
     check_place(name, text := os.fspath(value))
     if not text:
-        raise UsageError(f"`{name}` {why_no_place(text)}.")
+        raise UsageError(f"`{name}` {why_not_local_path(text)}.")
     return Path(text)
 
 
@@ -114,7 +114,7 @@ def check_place(name: str, text: str) -> None:
     Raises:
         UsageError: It can be no place.
     """
-    if text and (problem := why_no_place(text)):
+    if text and (problem := why_not_local_path(text)):
         raise UsageError(f"`{name}`: {shown(text)} {problem}.")
 
 

@@ -18,14 +18,14 @@ DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def exit_with(main: Callable[[list[str]], int]) -> NoReturn:
-    """Call `main` with the command line's words and leave the process with its exit code.
+    """Call `main` with the command line's arguments and leave the process with its exit code.
 
     For a user's mistake, and for a file or folder that cannot be read or written (permissions, a full disk, a name
     that is too long), one sentence is printed without a traceback. Any other exception keeps its traceback, and
     Python exits with code 1.
 
     Args:
-        main: The command; takes the words after the program's name, returns the exit code.
+        main: The command; takes the arguments after the program's name, returns the exit code.
 
     Raises:
         SystemExit: Always.

@@ -16,11 +16,11 @@ from ltray.space import catalog
 
 
 def script(shell: str, options: Parser, commands: Mapping[str, tuple[str, str]]) -> str:
-    """Return what a shell reads at its start to complete the words after `ltray`.
+    """Return what a shell reads at its start to complete the arguments after `ltray`.
 
     Args:
         shell: A shell that shtab knows: bash, fish, zsh.
-        options: What reads the words of `ltray` without a command.
+        options: The argument parser of `ltray` without a command.
         commands: The module and the summary of each command; a module has `new_parser()`.
     """
     names = {
@@ -39,7 +39,7 @@ def script(shell: str, options: Parser, commands: Mapping[str, tuple[str, str]])
 
 
 def _complete(actions: Iterable[Any], names: Mapping[str, list[str]]) -> None:
-    """State which words complete each argument: the known names, else files where it is a path."""
+    """State what completes each argument: the known names, else files where it is a path."""
     for action in actions:
         if action.dest in names:
             action.choices = names[action.dest]

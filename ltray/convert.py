@@ -101,9 +101,9 @@ def run(
     return _described(done, given)
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Convert, print what was done, return the exit code."""
-    given = new_parser().parse(words)
+    given = new_parser().parse(arguments)
     settings = parse_assignments(given.settings)
     try:
         done = _convert(given.dataset, settings, output=given.output, skip=ON_ERROR[given.on_error], deep=given.deep)
@@ -154,7 +154,7 @@ def _described(done: ConvertedData, settings: Mapping[str, Any]) -> ConvertedDat
 
 
 def new_parser() -> Parser:
-    """Return what reads the command's words."""
+    """Return the command's argument parser."""
     parser = Parser("convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=name_or_path, metavar="DATASET|FOLDER|FILE")
     parser.add_settings("fields of the data-set file: folder=/data")

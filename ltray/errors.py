@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, and the words that help to correct it."""
+"""The one exception for a user's mistake, and the suggestions that help to correct it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -77,9 +77,9 @@ def run(model: str | PathLike[str], *, test: bool = False) -> Findings:
     return Findings(checkpoint, trained, predictions, look, recorded)
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Evaluate and print."""
-    options = new_parser().parse(words)
+    options = new_parser().parse(arguments)
     findings = run(options.run, test=options.test)
     if options.json:
         print(json.dumps(as_json(findings), indent=1))
@@ -113,7 +113,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
             for one in shifted_accuracies(predictions.evaluation, counts)
         ],
         "claims": [
-            {"claim": one.claim.where, "all": one.claim.all, "difference": one.difference, "verdict": one.words}
+            {"claim": one.claim.where, "all": one.claim.all, "difference": one.difference, "verdict": one.text}
             for one in findings.comparisons
         ],
     }
@@ -199,7 +199,7 @@ def _note(checkpoint: Path) -> int:
 
 
 def new_parser() -> Parser:
-    """Return what reads the command's words."""
+    """Return the command's argument parser."""
     parser = Parser(
         "evaluate",
         description="Evaluate a checkpoint on the images that select, or on the test set.",

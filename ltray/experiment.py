@@ -17,7 +17,7 @@ from ltray.engine.ema import check_average
 from ltray.engine.loop import planned_epochs, train
 from ltray.engine.session import Run, Session
 from ltray.errors import UsageError, did_you_mean
-from ltray.following import World
+from ltray.following import TrainingSize
 from ltray.imported import check_code
 from ltray.long_tail import LongTail
 from ltray.methods.find import find_methods
@@ -47,7 +47,7 @@ class Experiment:
         start: Folder of a checkpoint to take the first network from, or "".
         objective: The metric that epochs and trials are compared on; the epoch that is
             best by it is kept. A search sets it: its first objective.
-        stated: The knobs, `<method>.<knob>`, whose values were given; the others are the papers'.
+        explicit: The knobs, `<method>.<knob>`, whose values were given; the others are the papers'.
     """
 
     dataset: DatasetDefinition
@@ -57,7 +57,7 @@ class Experiment:
     network: RunNetwork
     start: str
     objective: str = BALANCED
-    stated: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    explicit: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, complete: bool = False) -> "Experiment":
@@ -78,7 +78,7 @@ class Experiment:
         dataset = DatasetDefinition(**fields) if "name" in fields else DatasetDefinition.read(reference, fields)
         given_knobs = {m.name: _owned(given, m.name) for m in methods}
         knobs = tuple(m.knobs.resolve(dataset.profile, given_knobs[m.name], complete=complete) for m in methods)
-        stated = frozenset(f"{method}.{name}" for method, values in given_knobs.items() for name in values)
+        explicit = frozenset(f"{method}.{name}" for method, values in given_knobs.items() for name in values)
         own = RunSettings(**{name: given.pop(name) for name in RunSettings.specs() if name in given})
         network = {name: getattr(own, name) for name in NETWORK_SETTINGS if name in settings}
         if given:
@@ -92,23 +92,23 @@ class Experiment:
         if start and not methods[0].needs_network:
             raise UsageError(f"`{methods[0].name}` trains a new network: a run to continue has no effect.")
         built = RunNetwork.resolve(network, dataset, methods)
-        return cls(built.suited(dataset, fields), methods, knobs, own.seed, built, start, objective, stated)
+        return cls(built.suited(dataset, fields), methods, knobs, own.seed, built, start, objective, explicit)
 
-    def following(self, world: World) -> "Experiment":
+    def following(self, size: TrainingSize) -> "Experiment":
         """Return the run with the knobs that nobody stated made to follow the data; see `ltray.following`."""
         return replace(
             self,
             knobs=tuple(
-                knobs.following(world, stated_of(self.stated, method.name))
+                knobs.following(size, explicit_knobs(self.explicit, method.name))
                 for method, knobs in zip(self.methods, self.knobs, strict=True)
             ),
         )
 
-    def followed(self, before: "Experiment", world: World) -> list[str]:
+    def followed(self, before: "Experiment", size: TrainingSize) -> list[str]:
         """Return what `following` changed, a line each: "rescom.hard_negatives 30 (the paper's 400; …)"."""
         papers = [method.knobs.resolve(self.dataset.profile, {}) for method in self.methods]
         runs = zip(self.methods, self.knobs, before.knobs, papers, strict=True)
-        return [f"{m.name}.{line}" for m, now, old, paper in runs for line in now.described_changes(old, world, paper)]
+        return [f"{m.name}.{line}" for m, now, old, paper in runs for line in now.described_changes(old, size, paper)]
 
     def settings(self) -> dict[str, Any]:
         """Return the complete flat settings; `from_settings` of them gives an equal experiment.
@@ -173,7 +173,7 @@ class Experiment:
             UsageError: A knob exceeds what this number allows; with the method's name.
         """
         for method, knobs in zip(self.methods, self.knobs, strict=True):
-            knobs.check_world(classes, owner=method.name)
+            knobs.check_classes(classes, owner=method.name)
 
     def check_workers(self, workers: int) -> None:
         """Check that the workers can share every batch equally.
@@ -294,7 +294,7 @@ def _check_sequence(methods: Sequence[Method]) -> None:
             )
 
 
-def stated_of(keys: Iterable[str], method: str) -> set[str]:
+def explicit_knobs(keys: Iterable[str], method: str) -> set[str]:
     """Return the names of those of the keys `<method>.<knob>` that are a method's."""
     return {key.partition(".")[2] for key in keys if key.startswith(f"{method}.")}
 

@@ -129,9 +129,9 @@ def _images(model: Classifier) -> Tensor:
     return ((normalised.float() * std + mean) * 255.0).round().clamp(0, 255).to(torch.uint8)
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Export, print what was written and how exactly it agrees."""
-    options = new_parser().parse(words)
+    options = new_parser().parse(arguments)
     done = run(options.checkpoint, options.file)
     print(f"wrote {printable(done.file)} ({done.format}, {len(done.metadata['class_names'])} classes)")
     print(f"largest difference from the trained model on {done.images} images: {done.difference:.2g}")

@@ -1,8 +1,8 @@
-"""Defaults that follow the data at hand: a knob declares a rule, and a value that nobody stated obeys it.
+"""Defaults that follow the data at hand: a knob declares a rule, which applies to a value that the user did not set.
 
 The papers' values are those of the papers' data sets. Elsewhere some of them are illegal (more mined negatives than
 a queue of four classes holds) or make no sense (two steps an epoch). A rule leaves a value alone where the data allow
-it, so that the papers' own data sets keep the papers' values exactly; what a user states is never changed.
+it, so that the papers' own data sets keep the papers' values exactly; a value set by the user is never changed.
 """
 
 import math
@@ -18,8 +18,8 @@ PASSES = 200_000_000
 
 
 @dataclass(frozen=True)
-class World:
-    """What defaults can follow.
+class TrainingSize:
+    """Size of a training set, and the number of workers: what defaults can follow.
 
     Attributes:
         classes: Number of classes, K.
@@ -35,52 +35,52 @@ class World:
 
     @classmethod
     def of(cls, tail: LongTail, *, workers: int = 1) -> Self:
-        """Return the world of a training set."""
+        """Return the size of a training set."""
         return cls(tail.classes, tail.total, max(tail.counts), workers)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a rule may look at.
+    """Inputs of a rule.
 
     Attributes:
-        world: The data and the workers.
+        size: Size of the training set, and the number of workers.
         usual: The values before any rule, by knob.
         now: The same with the rules of the knobs declared earlier applied.
     """
 
-    world: World
+    size: TrainingSize
     usual: Mapping[str, Any]
     now: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Follow:
-    """How a knob's default follows the data.
+    """Rule by which a knob's default follows the data.
 
     Attributes:
-        words: The rule in words, for tables: "at most half of the number of training images".
+        description: The rule as a phrase, for tables: "at most half of the number of training images".
         rule: Returns the value for (usual value, facts); it must return legal values unchanged.
-        of: Says what decided, for messages: "567 training images".
+        of: Returns the cause of the value, for messages: "567 training images".
     """
 
-    words: str
+    description: str
     rule: Callable[[Any, Facts], Any]
     of: Callable[[Facts], str]
 
 
 def images_of(facts: Facts) -> str:
-    """Return the number of training images in words."""
-    return _number_of(facts.world.images or 0, "training image")
+    """Return the number of training images as text."""
+    return _number_of(facts.size.images or 0, "training image")
 
 
 def classes_of(facts: Facts) -> str:
-    """Return the number of classes in words."""
-    return _number_of(facts.world.classes, "class", "classes")
+    """Return the number of classes as text."""
+    return _number_of(facts.size.classes, "class", "classes")
 
 
 def epochs_of(facts: Facts) -> str:
-    """Return the number of epochs in words."""
+    """Return the number of epochs as text."""
     return _number_of(facts.now["epochs"], "epoch")
 
 
@@ -89,32 +89,34 @@ def _number_of(number: int, one: str, several: str = "") -> str:
 
 
 def _shared_batch(facts: Facts) -> str:
-    workers = facts.world.workers
+    workers = facts.size.workers
     sharing = f"{workers} workers" if workers > 1 else ""
-    return " and ".join(filter(None, (images_of(facts) if facts.world.images else "", sharing)))
+    return " and ".join(filter(None, (images_of(facts) if facts.size.images else "", sharing)))
 
 
-def at_most_images(words: str, most: Callable[[int, Facts], float], *, instead: int | None = None) -> Follow:
+def at_most_images(description: str, most: Callable[[int, Facts], float], *, instead: int | None = None) -> Follow:
     """Return a rule "no more than `most(N, facts)`", which is at least 1.
 
     Args:
-        words: The rule in words.
+        description: The rule as a phrase.
         most: The largest value that stays as it is.
         instead: What becomes of a larger one; None: the largest.
     """
 
     def rule(value: Any, facts: Facts) -> Any:
-        if facts.world.images is None:
+        if facts.size.images is None:
             return value
-        largest = max(int(most(facts.world.images, facts)), 1)
+        largest = max(int(most(facts.size.images, facts)), 1)
         return value if value <= largest else largest if instead is None else instead
 
-    return Follow(words, rule, images_of)
+    return Follow(description, rule, images_of)
 
 
-def at_most_classes(words: str, most: Callable[[int, Facts], float]) -> Follow:
+def at_most_classes(description: str, most: Callable[[int, Facts], float]) -> Follow:
     """Return a rule "no more than `most(K, facts)`", which is at least 1."""
-    return Follow(words, lambda value, facts: min(value, max(int(most(facts.world.classes, facts)), 1)), classes_of)
+    return Follow(
+        description, lambda value, facts: min(value, max(int(most(facts.size.classes, facts)), 1)), classes_of
+    )
 
 
 def batch(steps: int = STEPS) -> Follow:
@@ -125,7 +127,7 @@ def batch(steps: int = STEPS) -> Follow:
     """
 
     def rule(value: int, facts: Facts) -> int:
-        images, workers = facts.world.images, facts.world.workers
+        images, workers = facts.size.images, facts.size.workers
         most = value if images is None else max(images // steps, SMALLEST_BATCH)
         if value <= most:
             return value  # also where the workers cannot share it: that is an error, as it is for the papers' data
@@ -147,7 +149,7 @@ def scaled_with(batch_size: str) -> Follow:
 
 
 def _run_length(value: int, facts: Facts) -> int:
-    images = facts.world.images
+    images = facts.size.images
     return value if images is None or value * images <= PASSES else min(value, max(PASSES // images, 10))
 
 

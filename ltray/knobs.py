@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Self, cast, get_type_hints
 
 from ltray.errors import UsageError, did_you_mean, shown
-from ltray.following import Facts, Follow, World, classes_of, epochs_of
+from ltray.following import Facts, Follow, TrainingSize, classes_of, epochs_of
 from ltray.imported import is_dotted_path, nearest_or_dotted_path
 from ltray.typed import as_type
 
@@ -239,38 +239,38 @@ class Knobs:
                     f"{shown(getattr(self, name))}: remove it, or set {_wanted(prefix, *unmet)}."
                 )
 
-    def following(self, world: World, stated: Collection[str]) -> Self:
+    def following(self, size: TrainingSize, explicit: Collection[str]) -> Self:
         """Return the knobs, with the values that were not set adapted to the data.
 
         The declared rules apply first, in the order of declaration, then the bounds.
 
         Args:
-            world: The data and the workers.
-            stated: Names of the knobs that keep their values.
+            size: Size of the training set, and the number of workers.
+            explicit: Names of the knobs that keep their values.
         """
         usual = self.as_dict()
         now = dict(usual)
-        free = [name for name in usual if name not in stated and self.has_effect(name)]
+        free = [name for name in usual if name not in explicit and self.has_effect(name)]
         for name in free:
             if follows := self.specs()[name].follows:
-                now[name] = follows.rule(now[name], Facts(world, usual, now))
+                now[name] = follows.rule(now[name], Facts(size, usual, now))
         for name in free:
-            bound = self.bound_among(name, now, world.classes) if self.specs()[name].at_most else None
+            bound = self.bound_among(name, now, size.classes) if self.specs()[name].at_most else None
             if bound is not None and cast(float, now[name]) > bound:
                 now[name] = bound
         return type(self)(**now)
 
-    def described_changes(self, before: Self, world: World, paper: Self) -> list[str]:
+    def described_changes(self, before: Self, size: TrainingSize, paper: Self) -> list[str]:
         """Return what `following` changed, a line each: "hard_negatives 30 (the paper's 400; 4 classes allow 30)".
 
         Args:
             before: The knobs before they followed the data; a given number of epochs has already scaled the knobs
                 that count epochs.
-            world: The data and the workers.
+            size: Size of the training set, and the number of workers.
             paper: The paper's setting, with its own number of epochs.
         """
         usual, now = before.as_dict(), self.as_dict()
-        facts = Facts(world, usual, now)
+        facts = Facts(size, usual, now)
         return [
             f"{name} {_in_words(now[name])} (the paper's {paper._with_run_length(name)}; "
             f"{_with_verb(self._decided(name, facts), less=_is_less(now[name], usual[name]))} {_in_words(now[name])})"
@@ -279,7 +279,7 @@ class Knobs:
         ]
 
     def _with_run_length(self, name: str) -> str:
-        """Return a value in words, one that counts epochs with the number of epochs: "160, 180 of 200 epochs"."""
+        """Return a value as text, one that counts epochs with the number of epochs: "160, 180 of 200 epochs"."""
         values = self.as_dict()
         return _in_words(values[name]) + (f" of {values['epochs']} epochs" if self.specs()[name].in_epochs else "")
 
@@ -292,7 +292,7 @@ class Knobs:
             return f"{spec.at_most}={_in_words(facts.now[spec.at_most])}"
         return classes_of(facts) if spec.at_most else epochs_of(facts)
 
-    def check_world(self, classes: int, *, owner: str = "") -> None:
+    def check_classes(self, classes: int, *, owner: str = "") -> None:
         """Check the bounds that depend on the data.
 
         Args:

@@ -91,7 +91,7 @@ class LongTail:
         return [names[label] for label in range(self.classes)]
 
     def in_groups(self) -> str:
-        """Return the sizes of the groups in words, and on what they were counted where it is not what trains."""
+        """Return the sizes of the groups as text, and on what they were counted where it is not what trains."""
         named = ", ".join(f"{name} {len(labels)}" for name, labels in self.groups().items())
         if not self.listed or self.listed == self.counts:
             return f"{named} classes"

@@ -82,29 +82,29 @@ class RunNetwork:
         if "weights" in given:
             weights = str(given["weights"])
         else:
-            stated = family_of(backbone).weights_in_name(backbone)
-            weights = stated or (pretrained if pretrained != RANDOM and has_imagenet_weights(backbone) else RANDOM)
+            explicit = family_of(backbone).weights_in_name(backbone)
+            weights = explicit or (pretrained if pretrained != RANDOM and has_imagenet_weights(backbone) else RANDOM)
         usual_part = builders[0].train.get(dataset.profile, ALL) if weights != RANDOM else ALL
         found = cls(backbone, weights, str(given.get("train", usual_part)), int(given.get("bottleneck", 0)))
         found._check()
         return found
 
-    def suited(self, dataset: DatasetDefinition, stated: Collection[str]) -> DatasetDefinition:
+    def suited(self, dataset: DatasetDefinition, explicit: Collection[str]) -> DatasetDefinition:
         """Return the data set with the images that the weights expect: their mean, standard deviation and size.
 
         Args:
             dataset: The data set.
-            stated: Names of its fields that the settings state and that are therefore kept. With its name among them
+            explicit: Names of its fields that the settings state and that are therefore kept. With its name among them
                 they are those of a run, which were suited when it began.
 
         Raises:
             UsageError: A stated value differs from what the weights expect, or images have a size that the network
                 cannot take.
         """
-        if "name" not in stated and self.weights not in ("", RANDOM):
+        if "name" not in explicit and self.weights not in ("", RANDOM):
             origin = self.origin()
             if origin.input:
-                dataset = adopted(dataset, origin.input, stated, weights=origin.name)
+                dataset = adopted(dataset, origin.input, explicit, weights=origin.name)
         size = IMAGE_SIZES.get(self.backbone, dataset.image_size)
         if dataset.image_size != size:
             raise UsageError(
@@ -150,7 +150,7 @@ class RunNetwork:
             image_size: Side of the images in pixels, for backbones that are built for one size.
 
         Returns:
-            What a file holds besides the backbone and is not loaded, in words; "" where nothing is left over.
+            What a file holds besides the backbone and is not loaded, as text; "" where nothing is left over.
 
         Raises:
             UsageError: `weights` names a file that is not there, cannot be read, or does not fit the backbone; or

@@ -10,7 +10,7 @@ SAME = 1e-3  # means and deviations of one data set are published with three dig
 
 
 def adopted(
-    dataset: DatasetDefinition, images: InputSettings, stated: Collection[str], *, weights: str
+    dataset: DatasetDefinition, images: InputSettings, explicit: Collection[str], *, weights: str
 ) -> DatasetDefinition:
     """Return a data set whose images are as some weights expect them.
 
@@ -20,7 +20,7 @@ def adopted(
     Args:
         dataset: The data set.
         images: The images that the weights expect.
-        stated: Names of the fields that the run's settings state.
+        explicit: Names of the fields that the run's settings state.
         weights: Name of the weights, for the error.
 
     Raises:
@@ -28,14 +28,14 @@ def adopted(
     """
     for name in ("mean", "std"):
         ours, theirs = getattr(dataset, name), getattr(images, name)
-        if name in stated and any(abs(a - b) > SAME for a, b in zip(ours, theirs, strict=True)):
+        if name in explicit and any(abs(a - b) > SAME for a, b in zip(ours, theirs, strict=True)):
             raise UsageError(
                 f"`dataset.{name}` is {list(ours)}, but the weights {weights} expect {list(theirs)}: remove "
                 f"`dataset.{name}`. (If a file of weights was trained with other values, state them in a config.json "
                 "beside it, as timm writes it.)"
             )
     size = images.image_size
-    if "image_size" in stated:
+    if "image_size" in explicit:
         if images.only_size and dataset.image_size != size:
             raise UsageError(
                 f"`dataset.image_size` is {dataset.image_size}, but the weights {weights} are for images of {size} "

@@ -14,10 +14,10 @@ MANY = ("+", "*")
 
 
 class Parser(argparse.ArgumentParser):
-    """The words of a command, declared with `add_argument` and `add_settings`, read with `parse`.
+    """The arguments of a command, declared with `add_argument` and `add_settings`, read with `parse`.
 
-    A word of the form `key=value` is a setting at any position, also after an option that takes several
-    words (`--methods bcl epochs=2`). If an operand would be missing otherwise, a word that names an existing
+    An argument of the form `key=value` is a setting at any position, also after an option that takes several
+    arguments (`--methods bcl epochs=2`). If an operand would be missing otherwise, an argument that names an existing
     file is a path. What follows `--` is never an option.
 
     Args:
@@ -52,34 +52,34 @@ class Parser(argparse.ArgumentParser):
         """Return all declared arguments."""
         return self._actions
 
-    def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """Return the values of a command's words.
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Return the values of a command's arguments.
 
         Args:
-            words: What follows the command's name.
+            arguments: What follows the command's name.
 
         Raises:
             SystemExit: With code 2 after a sentence for an unknown option, a missing word or a wrong value; with
                 code 0 after `--help`.
         """
-        end = words.index("--") if "--" in words else len(words)
-        found, rest = self._flags.parse_known_args(words[:end])
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        found, rest = self._flags.parse_known_args(arguments[:end])
         for word in rest:
             if word.startswith("-") and word != "-":
                 self._refuse_option(word)
-        rest += words[end + 1 :]
+        rest += arguments[end + 1 :]
         settings = self._settings_in(rest, found) if self._takes_settings else []
         rest = [word for word in rest if word not in settings]
         behind = ["--"] if any(word.startswith("-") for word in rest) else []
         operands, surplus = self._operands.parse_known_args([*behind, *rest])
         if self._takes_settings:
-            found.settings = [*surplus, *settings]  # the reader of the settings refuses words that are not `key=value`
+            found.settings = [*surplus, *settings]  # `parse_assignments` checks their form
         elif surplus:
             self.error(f"unexpected argument {shown(surplus[0])}")
         return argparse.Namespace(**vars(found), **vars(operands))
 
     def _settings_in(self, rest: list[str], found: argparse.Namespace) -> list[str]:
-        """Return the settings in the words that are no options, and take them from the options of several words."""
+        """Return the settings among the arguments, and remove them from the options with several values."""
         settings = [word for word in rest if SETTING.match(word)]
         if len(rest) - len(settings) < self._needed:
             settings = [word for word in settings if not os.path.exists(word)]
@@ -97,7 +97,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Part(argparse.ArgumentParser):
-    """One kind of a parser's words; its help and errors are the whole parser's."""
+    """The options or the operands of a parser; its help and errors are those of the complete parser."""
 
     def __init__(self, whole: Parser) -> None:
         super().__init__(add_help=False)
@@ -107,13 +107,13 @@ class _Part(argparse.ArgumentParser):
             self.register("action", action, _Once)
 
     def lists(self) -> list[argparse.Action]:
-        """Return the options that take several words."""
+        """Return the options that take several values."""
         return [action for action in self._actions if action.nargs in MANY]
 
-    def parse_known_args(self, *words: Any, **namespace: Any) -> Any:
-        """Read words; options of an earlier call do not count as given."""
+    def parse_known_args(self, *arguments: Any, **namespace: Any) -> Any:
+        """Read arguments; options of an earlier call do not count as given."""
         self.seen.clear()
-        return super().parse_known_args(*words, **namespace)
+        return super().parse_known_args(*arguments, **namespace)
 
     def format_help(self) -> str:
         """Return the whole parser's help."""

@@ -36,7 +36,7 @@ class Predicted:
         checkpoint: The folder of the model.
         predictions: One for each file, in their order.
         temperature: What scores were divided by before the softmax.
-        temperature_from: Its source, in words.
+        temperature_from: Its source, as text.
         sets: How the sets of classes were calibrated; None where no coverage was asked for.
         always: Names of the classes with too few validation images, which are in every set.
     """
@@ -84,9 +84,9 @@ def run(
     return Predicted(folder, model.predict(files, top=top, sets=sets), *model.calibration, sets, always)
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Predict, print; exit code 1 where a file could not be read."""
-    options = new_parser().parse(words)
+    options = new_parser().parse(arguments)
     if options.output:
         check_writable(options.output, "--output")
     checkpoint = checkpoint_of(options.checkpoint)
@@ -151,8 +151,8 @@ def _print_table(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str,
         shown.add_column(f"set, coverage {100 * stamps['coverage']:g} %")
     for one in found:
         pairs = zip(one.classes, one.probabilities, strict=True)
-        words = "  ".join(f"{name} ({100 * share:.1f} %)" for name, share in pairs)
-        cells = [Text(one.error, "red") if one.error else words]
+        text = "  ".join(f"{name} ({100 * share:.1f} %)" for name, share in pairs)
+        cells = [Text(one.error, "red") if one.error else text]
         if "coverage" in stamps:
             cells.append(", ".join(one.kept or ()) or ("" if one.error else "none (no class is plausible)"))
         shown.add_row(str(one.path), *cells)
@@ -181,7 +181,7 @@ def _coverage_argument(text: str) -> float:
 
 
 def new_parser() -> Parser:
-    """Return what reads the command's words."""
+    """Return the command's argument parser."""
     parser = Parser("predict", description="Classify image files with a trained model.")
     parser.add_argument(
         "checkpoint", type=path_argument, metavar="CHECKPOINT", help="folder of a checkpoint, run or search"

@@ -16,7 +16,7 @@ COLUMNS = {"weights_name": "name", "weights_sha256": "sha256", "weights_pretrain
 
 
 def described(record: Mapping[str, str]) -> str:
-    """Return what a record of weights says, in words: "timm/… (SHA-256 0676ba61…), pretrained on …"; "" of none."""
+    """Return what a record of weights says, as text: "timm/… (SHA-256 0676ba61…), pretrained on …"; "" of none."""
     if not record:
         return ""
     return f"{record['name']} (SHA-256 {record['sha256'][:12]}…), pretrained on: {record['pretrained_on']}"
@@ -47,7 +47,7 @@ def announced(experiment: Experiment, left_over: str, tail: LongTail) -> list[st
 
     Args:
         experiment: With any network.
-        left_over: What the file of its weights holds besides the backbone, in words, or "".
+        left_over: What the file of its weights holds besides the backbone, as text, or "".
         tail: Class counts of its training set.
 
     Raises:

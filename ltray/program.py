@@ -1,4 +1,4 @@
-"""The words with which a user calls a command of ltray, for messages and help."""
+"""The command line with which a user calls a command of ltray, for messages and help."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ def called(command: str = "") -> str:
     """Return how this process calls one of ltray's commands.
 
     Args:
-        command: Its name, with words that follow where they belong to it: "tune", "tune ls"; "": all commands' own.
+        command: Its name, with a subcommand if it has one: "tune", "tune ls"; "": all commands' own.
 
     Returns:
         `ltray tune` if the installed program runs, `python -m ltray tune` if the package is run, and

@@ -37,8 +37,8 @@ def commit() -> str | None:
     """Return the commit of ltray's checkout, with "+changes" if it has uncommitted changes; None outside one."""
     here = Path(__file__).resolve().parent
 
-    def git(*words: str) -> str:
-        return subprocess.run(("git", "-C", str(here), *words), capture_output=True, text=True, check=True).stdout
+    def git(*arguments: str) -> str:
+        return subprocess.run(("git", "-C", str(here), *arguments), capture_output=True, text=True, check=True).stdout
 
     try:
         if Path(git("rev-parse", "--show-toplevel").removesuffix("\n")) != here.parent:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import torch
 
-from ltray.following import BATCH, EPOCHS, MILESTONES, Facts, World
+from ltray.following import BATCH, EPOCHS, MILESTONES, Facts, TrainingSize
 from ltray.knobs import Above, Knobs, Needs, Value, knob
 from ltray.lr_schedule import SCHEDULES
 
@@ -111,20 +111,20 @@ class Recipe(Knobs):
                 values[name] = bound
         return values
 
-    def following(self, world: World, stated: Collection[str]) -> Self:
+    def following(self, size: TrainingSize, explicit: Collection[str]) -> Self:
         """Return the recipe, with the values that were not set adapted to the data; see `Knobs.following`.
 
         Epochs are adapted only if no knob that counts epochs is set; these knobs are scaled with the epochs.
         """
         if self.specs()["epochs"].high == 0:
             return self  # it trains nothing
-        counting = {name for name, spec in self.specs().items() if spec.in_epochs} & set(stated)
-        if counting or "epochs" in stated:
-            return super().following(world, {*stated, "epochs"})
+        counting = {name for name, spec in self.specs().items() if spec.in_epochs} & set(explicit)
+        if counting or "epochs" in explicit:
+            return super().following(size, {*explicit, "epochs"})
         values = self.as_dict()
-        epochs = EPOCHS.rule(self.epochs, Facts(world, values, values))
+        epochs = EPOCHS.rule(self.epochs, Facts(size, values, values))
         shorter = self if epochs == self.epochs else self.shortened(epochs)
-        return super(Recipe, shorter).following(world, stated)
+        return super(Recipe, shorter).following(size, explicit)
 
     def shortened(self, epochs: int) -> Self:
         """Return the recipe of a run of `epochs` epochs whose schedule keeps its shares of the run.

@@ -176,7 +176,7 @@ class RunFolder:
         return self.path / "finalists" / f"{key}-seed{seed}-data{data_seed}"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Lock the folder, created if absent, against other commands.
 
         The lock belongs to the process: it ends with the process in any case, and children do not inherit it.

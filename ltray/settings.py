@@ -18,34 +18,34 @@ FORMER: Mapping[str, tuple[str, Mapping[str, str]]] = {
 _STRUCTURED = ("[", "{", '"', "'")
 
 
-def parse_assignments(words: Iterable[str]) -> dict[str, Any]:
-    """Read `key=value` words of a command line.
+def parse_assignments(arguments: Iterable[str]) -> dict[str, Any]:
+    """Read the `key=value` arguments of a command line.
 
-    A value that begins with a bracket or a quote is YAML (`[160, 180]`, `{from: 0.1, to: 0.2}`); any other is one
-    word with nothing cut off, whatever it holds: `folder=/data/my #1 photos`.
+    A value that begins with a bracket or a quote is YAML (`[160, 180]`, `{from: 0.1, to: 0.2}`); any other is text,
+    which is not shortened: `folder=/data/my #1 photos`.
 
     Raises:
-        UsageError: A word without "=", a value that is not YAML, a key given twice.
+        UsageError: An argument without "=", a value that is not YAML, a key given twice.
     """
     found: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
+    for argument in arguments:
+        key, equals, text = argument.partition("=")
         if not equals or not key:
-            raise UsageError(f"{shown(word)} must have the form key=value.")
+            raise UsageError(f"{shown(argument)} must have the form key=value.")
         if key in found:
             raise UsageError(f"`{key}` is given twice: {shown(found[key])} and {shown(text)}; keep one of them.")
-        found[key] = _value(word, text)
+        found[key] = _value(argument, text)
     return found
 
 
-def _value(word: str, text: str) -> Any:
+def _value(argument: str, text: str) -> Any:
     if not text.lstrip().startswith(_STRUCTURED):
         meant = scalar(text.strip())
         return text if isinstance(meant, str) else meant
     try:
         return parse(text).value
     except NotPlainYaml as error:
-        raise UsageError(f"{shown(word)}: the value is not valid YAML: {error}.") from error
+        raise UsageError(f"{shown(argument)}: the value is not valid YAML: {error}.") from error
 
 
 def plain(value: Any) -> Any:
@@ -105,8 +105,8 @@ def full_key(key: str, owners: Mapping[str, Iterable[str]]) -> str:
         raise UsageError(f"`{key}` could be any of {', '.join(f'`{m}`' for m in matches)}; write the full name.")
     if key in FORMER:
         name, values = FORMER[key]
-        words = ", ".join(f"{name}={now} for {key}={then}" for then, now in values.items())
-        raise UsageError(f"`{key}` is called `{name}` now: write {words}.")
+        assignments = ", ".join(f"{name}={now} for {key}={then}" for then, now in values.items())
+        raise UsageError(f"`{key}` is called `{name}` now: write {assignments}.")
     known = dotted if "." in key else dotted + [name.rpartition(".")[2] for name in dotted]
     owner = key.rpartition(".")[0]
     if owner in owners and owner:

@@ -42,8 +42,8 @@ class SettingsFile:
             line = f"{error.line}:" if error.line else ""
             raise UsageError(f"{printable(path)}:{line} not valid YAML for settings: {error}.") from error
         if not isinstance(parsed.value, dict):
-            held = "is empty" if parsed.value is None else f"holds {kind_of(parsed.value)}"
-            raise UsageError(f"{printable(path)}: must hold `key: value` lines, but {held}.")
+            problem = "is empty" if parsed.value is None else f"holds {kind_of(parsed.value)}"
+            raise UsageError(f"{printable(path)}: must hold `key: value` lines, but {problem}.")
         return cls(path, parsed.value, parsed.lines)
 
     def where(self, key: str) -> str:

@@ -28,7 +28,7 @@ from ltray.data.pin import Pins
 from ltray.errors import RunFailed, UsageError, ray_failures, shown
 from ltray.experiment import OBJECTIVE, Experiment
 from ltray.files import writing
-from ltray.following import World
+from ltray.following import TrainingSize
 from ltray.given_files import recorded_files
 from ltray.loggers import LOGGERS, check_logger, new_logger
 from ltray.network_config import WEIGHTS
@@ -104,11 +104,11 @@ def run(
         return load(_run(str(dataset), names, given, resources, start=paths["start"], output=paths["output"]))
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Train, evaluate the best epoch on the test set once, and print where the results are."""
     from ltray.on_ray.forced_exit import exit_soon
 
-    options = new_parser().parse(words)
+    options = new_parser().parse(arguments)
     given = parse_assignments(options.settings)
     resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker, logger=options.logger)
     paths = {"start": options.start, "output": options.output}
@@ -201,10 +201,10 @@ def train(
     with ExitStack() as stack:
         begun = place.config() is not None
         if begun:
-            stack.enter_context(place.held())
+            stack.enter_context(place.locked())
         launcher = stack.enter_context(_launcher(resources))
         if not begun:
-            stack.enter_context(place.held())  # not earlier: after an error no folder must remain
+            stack.enter_context(place.locked())  # not earlier: after an error no folder must remain
         if place.claim(config, stamps, may_differ=("workers",)):
             console.print(f"continues the run in {folder}")
         try:
@@ -230,13 +230,13 @@ def _suited(
 
     A run that was begun with the papers' values, before defaults followed the data, keeps them.
     """
-    world = World.of(data.tail, workers=resources.workers)
+    size = TrainingSize.of(data.tail, workers=resources.workers)
     suited = experiment
     if known is None or known.get("settings") != experiment.settings():
-        suited = experiment.following(world)
-    suited.check_classes(world.classes)
-    suited.check_workers(world.workers)
-    for line in suited.followed(experiment, world):
+        suited = experiment.following(size)
+    suited.check_classes(size.classes)
+    suited.check_workers(size.workers)
+    for line in suited.followed(experiment, size):
         console.print(line, soft_wrap=True)
     return suited
 
@@ -283,8 +283,8 @@ def _follow(
     place = RunFolder(folder)
     from ltray.on_ray.last_line import last_line
 
-    def print_line(words: str) -> None:
-        console.print(words, style="yellow", soft_wrap=True)
+    def print_line(text: str) -> None:
+        console.print(text, style="yellow", soft_wrap=True)
 
     check_newest(complete_checkpoints(folder))
     unseen = [metrics for _, metrics in place.unrecorded()]
@@ -339,7 +339,7 @@ def _evaluate(experiment: Experiment, folder: Path, launcher: Launcher, console:
 
 
 def new_parser() -> Parser:
-    """Return what reads the command's words."""
+    """Return the command's argument parser."""
     parser = Parser(
         "train",
         description="Train a method, or several methods in sequence, on 1 to N workers.",

@@ -43,13 +43,13 @@ from ltray.study.warm_start import Earlier, earlier_searches
 MAY_DIFFER = ("trials", "trial", "finalists", COMMAND)
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Search, print the table, evaluate the best trial on the test set once."""
-    if words[:1] == ["ls"]:
-        return _list(words[1:])
-    if words[:1] == ["cp"]:
-        return _copy(words[1:])
-    options = new_parser().parse(words)
+    if arguments[:1] == ["ls"]:
+        return _list(arguments[1:])
+    if arguments[:1] == ["cp"]:
+        return _copy(arguments[1:])
+    options = new_parser().parse(arguments)
     given = parse_assignments(options.settings)
     paths = {"start": options.start, "output": options.output}
     how = {"budget": options.budget, "resume": options.resume, "dry": options.dry_run, "may_exit": True}
@@ -162,7 +162,7 @@ def _run(
 
             stack.callback(cluster.disconnect)
             join_cluster(space, limit)  # it may raise, which must not leave a folder, or other resources in one
-        stack.enter_context(RunFolder(folder).held())
+        stack.enter_context(RunFolder(folder).locked())
         pins = Pins({one.definition: one.pin for one in opened})
         command = _command(name, given, start=start, output=output)
         how: dict[str, Any] = {"plan": plan, "pins": pins, "budget": limit, "may_exit": may_exit, "command": command}
@@ -176,14 +176,14 @@ def _command(
     start: str | PathLike[str] | None,
     output: str | PathLike[str] | None,
 ) -> list[str]:
-    """Return the words of the command that began the search, without its budget, for what to do next."""
-    words = [*called("tune").split(), str(name)]
+    """Return the arguments of the command that began the search, without its budget, for what to do next."""
+    arguments = [*called("tune").split(), str(name)]
     for key, value in given.items():
         structured = isinstance(value, list | tuple | dict)
         text = yaml.safe_dump(plain(value), default_flow_style=True, width=10_000).strip() if structured else str(value)
-        words.append(f"{key}={text}")
-    words += ["--from", str(start)] if start else []
-    return words + (["--output", str(output)] if output is not None else [])
+        arguments.append(f"{key}={text}")
+    arguments += ["--from", str(start)] if start else []
+    return arguments + (["--output", str(output)] if output is not None else [])
 
 
 def _opened(space: SearchSpace, console: Console, device: torch.device, *, folder: Path, dry: bool) -> list[ImageData]:
@@ -274,27 +274,27 @@ def _search(
     return search(space, plan, folder, console, pins=pins, budget=budget, may_exit=may_exit)
 
 
-def _list(words: list[str]) -> int:
-    Parser("tune ls", description="List the search spaces.").parse(words)
+def _list(arguments: list[str]) -> int:
+    Parser("tune ls", description="List the search spaces.").parse(arguments)
     new_console().print(catalog.listing())
     return DONE
 
 
-def _copy(words: list[str]) -> int:
+def _copy(arguments: list[str]) -> int:
     parser = Parser("tune cp", description="Copy a search space to edit it.")
     parser.add_argument("name", type=name_or_path, metavar="NAME", help=f"a name of `{called('tune ls')}`, or a file")
     parser.add_argument(
         "target", nargs="?", type=path_argument, metavar="TARGET", help="file or folder (default: this folder)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    options = parser.parse(words)
+    options = parser.parse(arguments)
     target = catalog.copy(options.name, options.target, overwrite=options.overwrite)
     new_console().print(f"{target}: edit the file, then run: {called('tune')} {target}")
     return DONE
 
 
 def new_parser() -> Parser:
-    """Return what reads the command's words."""
+    """Return the command's argument parser."""
     parser = Parser(
         "tune",
         description="Search the settings of a method. Run the same command again to continue an interrupted search. "

@@ -34,7 +34,7 @@ class Written(float):
 _LISTS = {
     tuple[int, ...]: (int, "integers"),
     tuple[float, ...]: (float, "numbers"),
-    tuple[str, ...]: (str, "words"),
+    tuple[str, ...]: (str, "names"),
 }
 
 
@@ -59,16 +59,16 @@ def as_type(name: str, kind: Any, value: Any) -> Any:
     return found
 
 
-def _list(name: str, kind: type, words: str, value: Any) -> tuple[Any, ...]:
+def _list(name: str, kind: type, name_of_items: str, value: Any) -> tuple[Any, ...]:
     if kind is str and isinstance(value, str):
         value = [value]
     if not isinstance(value, list | tuple):
-        raise UsageError(f"`{name}` must be a list of {words}, but got {shown(value)} ({kind_of(value)}).")
+        raise UsageError(f"`{name}` must be a list of {name_of_items}, but got {shown(value)} ({kind_of(value)}).")
     items = tuple(_CONVERSIONS[kind](item) for item in value)
     for item, found in zip(value, items, strict=True):
         whole = kind is int and isinstance(item, float)  # an integer of a list is written as one
         if found is None or whole or (isinstance(found, float) and not math.isfinite(found)):
-            raise UsageError(f"`{name}` must be a list of {words}, but holds {shown(item)}.{_remedy(item)}")
+            raise UsageError(f"`{name}` must be a list of {name_of_items}, but holds {shown(item)}.{_remedy(item)}")
     return items
 
 

@@ -47,7 +47,7 @@ COLOURS = ("red", "lime", "blue", "yellow", "magenta", "cyan", "orange", "white"
 
 
 def new_parser() -> Parser:
-    """Return what reads the command's words."""
+    """Return the command's argument parser."""
     parser = Parser("views", description=__doc__)
     parser.add_argument(
         "dataset", type=name_or_path, metavar="DATASET", help="a data-set file, or the name of a data set of ltray"
@@ -58,9 +58,9 @@ def new_parser() -> Parser:
     return parser
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Write the sheet, print where it is, return the exit code."""
-    given = new_parser().parse(words)
+    given = new_parser().parse(arguments)
     method = find_method(given.method)
     settings = complete_keys(parse_assignments(given.settings), [method.reference])
     definition = DatasetDefinition.read(given.dataset, _owned(settings, "dataset"))

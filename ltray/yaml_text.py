@@ -1,8 +1,8 @@
 """The YAML that settings are written in: plain values with the line of every key, in bounded time and memory.
 
-Words stay words: only decimal numbers, true, false and null are more. `no`, `010`, `1_000`, `1:30`, `.inf` and dates
-are text until a setting's declared type makes something of them (`ltray.typed`), and a number is text again (`1e3`)
-where that type is text.
+Only decimal numbers, true, false and null are converted; everything else is text. `no`, `010`, `1_000`, `1:30`,
+`.inf` and dates are text until a setting's declared type converts them (`ltray.typed`); if that type is text, a
+number is text, too (`1e3`).
 """
 
 import math

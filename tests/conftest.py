@@ -19,13 +19,13 @@ from ltray.results.folder_session import FolderSession
 from ltray.run_folder import checkpoint_of
 from ltray.testing import contract
 from ltray.testing.worker_pool import WorkerPool
-from tests.given import CIFAR, GOLDEN
+from tests.paths import CIFAR, GOLDEN
 
-settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+settings.register_profile("patient", deadline=None)  # a slow machine is not a failure
 settings.load_profile("patient")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)  # each core has a process of its own
+    torch.set_num_threads(1)  # one process per core
 
 
 Golden = Callable[[str], Mapping[str, np.ndarray]]
@@ -33,12 +33,12 @@ Golden = Callable[[str], Mapping[str, np.ndarray]]
 
 @pytest.fixture(scope="session")
 def golden() -> Golden:
-    """Load `golden_<name>.npz`; folder/name where both folders hold the name."""
+    """Load `golden_<name>.npz`; folder/name if both folders have the name."""
 
     def load(name: str) -> Mapping[str, np.ndarray]:
         folder, _, stem = name.rpartition("/")
         found = sorted(GOLDEN.glob(f"{folder or '*'}/golden_{stem}.npz"))
-        assert len(found) == 1, f"golden_{stem}.npz is not exactly once below {GOLDEN}: {found}"
+        assert len(found) == 1, f"golden_{stem}.npz must exist exactly once below {GOLDEN}: {found}"
         return dict(np.load(found[0], allow_pickle=False))
 
     return load
@@ -46,9 +46,9 @@ def golden() -> Golden:
 
 @pytest.fixture(scope="session")
 def cifar_folder() -> Path:
-    """Folder of the CIFAR Parquet files; without them the test fails, since nobody reads a list of skipped ones."""
+    """Folder of the CIFAR Parquet files; the test fails without them, because skipped tests are not noticed."""
     assert (CIFAR / "cifar100-train.parquet").is_file(), (
-        f"no CIFAR Parquet files in {CIFAR}: set LTRAY_SHARED_DATA, or leave these tests out with -m 'not data'"
+        f"no CIFAR Parquet files in {CIFAR}: set LTRAY_SHARED_DATA, or deselect these tests with -m 'not data'"
     )
     return CIFAR
 
@@ -68,7 +68,7 @@ def digits_from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def train_short() -> Callable[[Session], None]:
-    """Train three epochs on a few digits in this process, from the session's checkpoint where it has one."""
+    """Train three epochs on a few digits in this process, from the session's checkpoint if it has one."""
     settings = {"dataset.largest_class": 8, "dataset.imbalance_factor": 4, "methods": ["cross_entropy"]}
     settings |= {"cross_entropy.epochs": 3, "cross_entropy.schedule": "cosine"}
 

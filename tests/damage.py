@@ -1,4 +1,4 @@
-"""Ways in which a file is damaged, drawn by hypothesis."""
+"""Damage to files, drawn by hypothesis."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +11,18 @@ class Damage:
     """A change of a file's bytes.
 
     Attributes:
-        kind: "flip" a bit, "zero" up to 64 bytes, "cut" the end off, or "empty" the file.
-        place: Where, as a share of the file's length in [0, 1).
-        bit: Which bit of the byte there, or, for zeros, how many bytes.
+        kind: "flip" a bit, "zero" up to 64 bytes, "cut" off the end, or "empty" the file.
+        position: Position of the damage, as a fraction of the file's length in [0, 1).
+        bit: Index of the bit in this byte; for "zero", it determines the number of bytes.
     """
 
     kind: str
-    place: float
+    position: float
     bit: int
 
     def applied(self, content: bytes) -> bytes:
         """Return the damaged bytes."""
-        at = int(self.place * len(content))
+        at = int(self.position * len(content))
         if self.kind == "flip" and content:
             return content[:at] + bytes([content[at] ^ (1 << self.bit)]) + content[at + 1 :]
         if self.kind == "zero":
@@ -41,6 +41,6 @@ class Damage:
 damages = st.builds(
     Damage,
     kind=st.sampled_from(["flip", "flip", "zero", "cut", "empty"]),
-    place=st.floats(0, 1, exclude_max=True),
+    position=st.floats(0, 1, exclude_max=True),
     bit=st.integers(0, 7),
 )

@@ -1,4 +1,4 @@
-"""A package of somebody else, written where a test wants it: what can be used by its dotted path."""
+"""A package of another author, written into a test's folder: objects that are used by their dotted path."""
 
 import sys
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ class Smooth(Stage):
         return {"classification": loss}
 
 
-METHOD = Method("smooth", "nobody's paper", SmoothKnobs, lambda knobs, context: [Smooth(knobs, context)])
+METHOD = Method("smooth", "no paper", SmoothKnobs, lambda knobs, context: [Smooth(knobs, context)])
 '''
 
 SOURCE = """
@@ -111,8 +111,8 @@ THREE = (INVERTED, PLAIN, PLAIN)
 """
 
 
-def forget(package: str) -> None:
-    """Let the next import read a package's files again."""
+def unload(package: str) -> None:
+    """Remove a package from the imported modules, so that the next import reads its files again."""
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         del sys.modules[name]
 
@@ -127,8 +127,8 @@ def written(folder: Path, package: str, **modules: str) -> None:
 
 @pytest.fixture
 def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A package that Python finds, with the module `smooth`; its name."""
+    """Name of an importable package with the module `smooth`."""
     written(tmp_path, "otherpackage", smooth=METHOD, squares=SOURCE, nets=NETS, policies=POLICIES)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "otherpackage"
-    forget("otherpackage")
+    unload("otherpackage")

@@ -1,4 +1,4 @@
-"""The legal names of a setting are the keys of the mapping that holds what each name does."""
+"""The valid names of a setting are the keys of the mapping with their implementations."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -28,20 +28,20 @@ IMPLEMENTED: list[tuple[type[Knobs], str, Mapping[str, object]]] = [
 
 
 @pytest.mark.parametrize(("settings", "name", "mapping"), IMPLEMENTED)
-def test_the_choices_are_the_keys_of_what_implements_them(
+def test_choices_are_the_keys_of_their_implementations(
     settings: type[Knobs], name: str, mapping: Mapping[str, object]
 ) -> None:
     assert settings.specs()[name].choices == tuple(mapping)
 
 
-def test_the_output_formats_of_predict_are_the_writers() -> None:
+def test_output_formats_of_predict_are_the_keys_of_its_writers() -> None:
     (action,) = [one for one in new_parser().declared() if one.dest == "format"]
     assert action.choices == tuple(FORMATS)
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_kind_of_class_counts_uses_the_fields_that_it_states_and_no_other(name: str) -> None:
-    """`needs` of the data-set fields follows from them, so that a field without an effect is refused."""
+def test_kind_of_class_counts_uses_exactly_the_fields_it_declares(name: str) -> None:
+    """The `needs` of the data-set fields are derived from `uses`, so that a field without an effect is refused."""
     wanted = CountRequest([90, 60, 30], factor=3.0, shape=6.0, exponent=0.5, reference=(80, 40, 10))
     other = {"factor": 9.0, "shape": 2.0, "exponent": 1.0, "reference": (70, 50, 10)}
     kind = KINDS[name]

@@ -1,4 +1,4 @@
-"""How commands end."""
+"""Exit codes and error messages of commands."""
 
 import os
 import subprocess
@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from ltray.arguments import why_no_place
+from ltray.arguments import why_not_local_path
 from ltray.command import exit_with
 from ltray.errors import UsageError
 from ltray.parser import Parser
 
 
-def ends(main: object, monkeypatch: pytest.MonkeyPatch) -> int:
+def exit_code_of(main: object, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(sys, "argv", ["program", "word"])
     with pytest.raises(SystemExit) as raised:
         exit_with(main)  # type: ignore[arg-type]
@@ -21,46 +21,45 @@ def ends(main: object, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.parametrize("code", [0, 1])
-def test_the_commands_code_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_exit_code_is_the_return_value_of_the_command(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     given: list[list[str]] = []
 
-    def main(words: list[str]) -> int:
-        given.append(words)
+    def main(arguments: list[str]) -> int:
+        given.append(arguments)
         return code
 
-    assert ends(main, monkeypatch) == code
+    assert exit_code_of(main, monkeypatch) == code
     assert given == [["word"]]
 
 
-def test_a_users_mistake_is_a_sentence_and_2(
+def test_usage_error_prints_a_sentence_and_exits_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def main(words: list[str]) -> int:
+    def main(arguments: list[str]) -> int:
         raise UsageError("no such thing.")
 
-    assert ends(main, monkeypatch) == 2
+    assert exit_code_of(main, monkeypatch) == 2
     assert capsys.readouterr().err == "error: no such thing.\n"
 
 
-def test_an_interruption_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    def main(words: list[str]) -> int:
+def test_interruption_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main(arguments: list[str]) -> int:
         raise KeyboardInterrupt
 
-    assert ends(main, monkeypatch) == 130
+    assert exit_code_of(main, monkeypatch) == 130
 
 
-def test_the_unforeseen_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def main(words: list[str]) -> int:
+def test_unexpected_exception_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main(arguments: list[str]) -> int:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         exit_with(main)
 
 
-def test_a_reader_that_has_seen_enough_is_no_traceback() -> None:
-    program = (
-        "from ltray.command import exit_with\nexit_with(lambda words: [print('x' * 100) for _ in range(10_000)] and 0)"
-    )
+def test_closed_output_pipe_gives_no_traceback() -> None:
+    program = "from ltray.command import exit_with\n"
+    program += "exit_with(lambda arguments: [print('x' * 100) for _ in range(10_000)] and 0)"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout and process.stderr
         process.stdout.readline()
@@ -68,43 +67,45 @@ def test_a_reader_that_has_seen_enough_is_no_traceback() -> None:
         assert process.wait(timeout=60) == 1 and process.stderr.read() == b""
 
 
-def test_a_full_disk_is_a_sentence_and_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def main(words: list[str]) -> int:
+def test_full_disk_prints_a_sentence_and_exits_with_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(arguments: list[str]) -> int:
         raise OSError(28, "No space left on device", "/data/a.beton")
 
-    assert ends(main, monkeypatch) == 2
+    assert exit_code_of(main, monkeypatch) == 2
     assert capsys.readouterr().err.startswith("error: /data/a.beton: No space left on device; free some space")
 
 
-def test_a_terminal_without_the_letter_is_no_traceback() -> None:
+def test_unencodable_character_gives_no_traceback() -> None:
     program = "from ltray.command import exit_with\nfrom ltray.console import new_console\n"
-    program += "exit_with(lambda words: new_console().print('K\\xf6nig [old] \\udcdf') or 0)"
+    program += "exit_with(lambda arguments: new_console().print('K\\xf6nig [old] \\udcdf') or 0)"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
     assert (done.returncode, done.stdout) == (0, b"K\\xf6nig [old] \\xdf\n"), done.stderr
 
 
-@pytest.mark.parametrize("words", [["--output", "a", "--output", "a"], ["--output=a", "--output", "b"]])
-def test_an_option_that_is_given_twice_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("arguments", [["--output", "a", "--output", "a"], ["--output=a", "--output", "b"]])
+def test_option_given_twice_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     parser = Parser("train")
     parser.add_argument("--output")
     with pytest.raises(SystemExit, match="2"):
-        parser.parse(words)
-    assert f"argument --output: given twice, the second time as '{words[-1]}'; keep one" in capsys.readouterr().err
+        parser.parse(arguments)
+    assert f"argument --output: given twice, the second time as '{arguments[-1]}'; keep one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "place", ["s3://bucket/x", "S3://x", "gs://b", "http://h/x", "file:///a", " ", "a\0b", "x" * 256]
+    "path", ["s3://bucket/x", "S3://x", "gs://b", "http://h/x", "file:///a", " ", "a\0b", "x" * 256]
 )
-def test_what_is_no_place_of_this_machine_is_refused(place: str) -> None:
-    assert why_no_place(place) and not why_no_place("a:b/c") and not why_no_place("C x/é")
+def test_path_that_is_not_local_is_refused(path: str) -> None:
+    assert why_not_local_path(path) and not why_not_local_path("a:b/c") and not why_not_local_path("C x/é")
 
 
-def test_a_full_disk_that_names_no_file_is_a_sentence_too(
+def test_full_disk_without_file_name_prints_a_sentence_and_exits_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def main(words: list[str]) -> int:
+    def main(arguments: list[str]) -> int:
         raise OSError(28, "No space left on device")
 
-    assert ends(main, monkeypatch) == 2
+    assert exit_code_of(main, monkeypatch) == 2
     assert capsys.readouterr().err.startswith("error: No space left on device; free some space")

@@ -1,4 +1,4 @@
-"""`python -m ltray.convert`, as a user meets it."""
+"""`python -m ltray.convert` from a user's view."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ COUNTS = {"cat": 21, "dog": 9, "owl": 2}
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make somebody's own folder: 40-pixel images, one unreadable, one twice, names of an old archive."""
+    """Make a user's folder: 40-pixel images, one unreadable, one duplicate, file names from an old archive."""
     monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     place = tmp_path / os.fsdecode(b"My: Pets \xdf")  # a name that is not UTF-8
@@ -40,19 +40,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def test_ones_own_folder_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_a_users_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match=r"1 of 34 images cannot be used:\s+.*broken.jpg.*\s+.*--on-error skip"):
         main([str(folder)])
     assert main([str(folder), "--on-error", "skip", "--verify"]) == 0
-    told = capsys.readouterr().out
-    assert "train: 33 images, 1 left out" in told
-    assert "1 picture found more than once, 1 of them in different classes" in told
-    assert "cat ████" in told and "imbalance factor 10.5" in told
-    assert "very small classes" in told and "owl (2)" in told
-    assert "verified: every converted image is equal to the one that was written" in told
-    report = Path(told.partition("details for each image: ")[2].partition("\n")[0]).read_text()
+    output = capsys.readouterr().out
+    assert "train: 33 images, 1 left out" in output
+    assert "1 picture found more than once, 1 of them in different classes" in output
+    assert "cat ████" in output and "imbalance factor 10.5" in output
+    assert "very small classes" in output and "owl (2)" in output
+    assert "verified: every converted image is equal to the one that was written" in output
+    report = Path(output.partition("details for each image: ")[2].partition("\n")[0]).read_text()
     assert "/My: Pets \\xdf/cat/00.png = " in report and "/dog/s\\xe4me.png" in report
-    file = Path(told.rpartition("--dataset ")[2].strip())
+    file = Path(output.rpartition("--dataset ")[2].strip())
     definition = DatasetDefinition.read(file)
     assert definition.image_size == 32 and definition.name == "my-pets"
     data = open_data(definition, device=torch.device("cpu"))
@@ -73,7 +73,7 @@ def test_ones_own_folder_in_one_line(folder: Path, capsys: pytest.CaptureFixture
 
 
 def check_another_size_replaces_only_a_file_without_edits(folder: Path, file: Path) -> None:
-    """The file in the current folder is that of the last conversion, unless it was edited for another one."""
+    """The file in the current folder is replaced, unless it has edits and belongs to another conversion."""
     definition = draft(folder, {"image_size": 48})
     other = folder_of(definition.definition)
     other.mkdir(parents=True)
@@ -88,7 +88,7 @@ def check_another_size_replaces_only_a_file_without_edits(folder: Path, file: Pa
 
 
 def check_left_out_at_any_size(definition: DatasetDefinition) -> None:
-    """What one conversion left out is known to every other one of the same originals, and to no other data set's."""
+    """Images left out by one conversion are left out by others of the same originals, but not of other data sets."""
     for size in (32, 64, 224):
         other = definition.replace(image_size=size, store="")
         (left_out,) = left_out_before(other, folder_of(other))["train"]
@@ -97,14 +97,14 @@ def check_left_out_at_any_size(definition: DatasetDefinition) -> None:
     assert not left_out_before(elsewhere, folder_of(elsewhere))
 
 
-def test_settings_and_output_are_heeded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_uses_settings_and_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["digits-lt", "image_size=12", "--output", str(tmp_path)]) == 0
     assert (tmp_path / "digits-12px" / "train.beton").is_file()
     assert f"export LTRAY_DATA={tmp_path}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["digits-ltt"], "Did you mean `digits-lt`"),
         (["digits-lt", "imagesize=8"], "Did you mean `image_size`"),
@@ -112,6 +112,6 @@ def test_settings_and_output_are_heeded(tmp_path: Path, capsys: pytest.CaptureFi
         (["imagenet-lt"], "train.txt: cannot be read"),
     ],
 )
-def test_mistakes_are_told(words: list[str], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        main(words)
+def test_mistake_is_reported(arguments: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        main(arguments)

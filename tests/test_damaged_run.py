@@ -1,4 +1,4 @@
-"""A run folder with one damaged file: what reads it finds what it found before, or names the file."""
+"""A run folder with one damaged file: readers return the same content as before, or name the file."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ from tests.damage import Damage, damages
 
 @pytest.fixture(scope="module")
 def run(short_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run with every file that is read again."""
+    """A finished run with every file that is read later."""
     folder = tmp_path_factory.mktemp("damaged") / "run"
     shutil.copytree(short_run, folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -49,14 +49,14 @@ def run(short_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def record(folder: Path) -> list[Any]:
-    """What a report reads."""
+    """Return the content that a report reads."""
     found = RunRecord.read(folder)
     tables = [found.history, found.trials, found.importance]
     return [found.config, found.environment, found.evaluation, [t.to_json() for t in tables if t is not None]]
 
 
 def model(folder: Path) -> list[Any]:
-    """What predicts."""
+    """Return the content that predictions depend on."""
     checkpoint = Checkpoint.load(checkpoint_of(folder))
     weights = b"".join(value.numpy().tobytes() for value in checkpoint.stages.values())
     return [checkpoint.metrics, checkpoint.settings, sha256(weights).hexdigest()]
@@ -81,13 +81,13 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "best/summary.json": model,
     "best/checkpoint.pt": model,
 }
-"""Who reads each file of a run folder."""
+"""The reader of each file of a run folder."""
 
 
 @pytest.mark.parametrize("name", READERS)
 @settings(max_examples=12, derandomize=True)
 @given(damage=damages)
-def test_a_damaged_file_is_equal_or_named(run: Path, name: str, damage: Damage) -> None:
+def test_damaged_file_reads_equal_or_is_named(run: Path, name: str, damage: Damage) -> None:
     file, read = run / name, READERS[name]
     content, expected = file.read_bytes(), json.dumps(read(run))
     try:
@@ -107,7 +107,7 @@ def test_every_file_of_a_run_has_a_reader(run: Path) -> None:
 
 @settings(max_examples=12, derandomize=True)
 @given(damage=damages, name=st.sampled_from(["checkpoint.pt", "summary.json"]))
-def test_a_run_goes_on_from_a_whole_checkpoint_or_names_the_damaged_one(
+def test_run_resumes_from_a_complete_checkpoint_or_names_the_damaged_one(
     short_run: Path, tmp_path_factory: pytest.TempPathFactory, damage: Damage, name: str
 ) -> None:
     folder = tmp_path_factory.mktemp("interrupted")
@@ -121,12 +121,12 @@ def test_a_run_goes_on_from_a_whole_checkpoint_or_names_the_damaged_one(
     except UsageError as error:
         assert str(newest / name) in str(error) or str(newest / "checkpoint.pt") in str(error)
     else:
-        assert resumed is not None  # an incomplete checkpoint is what a kill leaves: an earlier epoch is repeated
-        whole = Checkpoint.load(short_run / found[-1][0].name)
-        assert json.dumps(resumed.metrics) == json.dumps(whole.metrics)
+        assert resumed is not None  # as after a killed process: training resumes earlier
+        expected_checkpoint = Checkpoint.load(short_run / found[-1][0].name)
+        assert json.dumps(resumed.metrics) == json.dumps(expected_checkpoint.metrics)
 
 
-def test_the_best_of_what_is_left_is_not_the_best(short_run: Path, tmp_path: Path) -> None:
+def test_missing_best_checkpoint_is_not_replaced_by_a_remaining_one(short_run: Path, tmp_path: Path) -> None:
     shutil.copytree(short_run, tmp_path / "run")
     left = [path.name for path, _ in complete_checkpoints(tmp_path / "run")]
     RunFolder(tmp_path / "run").append_history({"total_epochs": 9, "checkpoint_score": 0.9})
@@ -137,7 +137,7 @@ def test_the_best_of_what_is_left_is_not_the_best(short_run: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["checkpoint.pt", "summary.json"])
-def test_a_cut_best_is_not_replaced_by_another_checkpoint(
+def test_incomplete_best_is_not_replaced_by_another_checkpoint(
     short_run: Path, run: Path, tmp_path: Path, name: str
 ) -> None:
     shutil.copytree(short_run, tmp_path / "run")
@@ -147,14 +147,14 @@ def test_a_cut_best_is_not_replaced_by_another_checkpoint(
         checkpoint_of(tmp_path / "run")
 
 
-def test_a_checkpoint_of_an_earlier_version_has_a_byte_count_alone(run: Path, tmp_path: Path) -> None:
+def test_checkpoint_of_an_earlier_version_with_only_a_byte_count_is_read(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run / "best", tmp_path / "old")
     size = (tmp_path / "old" / "checkpoint.pt").stat().st_size
     (tmp_path / "old" / "summary.json").write_text(json.dumps({"bytes": size, "metrics": {"total_epochs": 1}}))
     assert model(tmp_path / "old") == model(run)
 
 
-def test_a_moved_run_is_read_as_it_was(run: Path, tmp_path: Path) -> None:
+def test_moved_run_reads_equal(run: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved [1] #?"
     shutil.copytree(run, moved)
     assert record(moved) == record(run) and model(moved) == model(run) and scores(moved) == scores(run)

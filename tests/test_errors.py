@@ -1,4 +1,4 @@
-"""A name that is not a key of its mapping is refused, whatever it is; every key is found."""
+"""`chosen`: every key of a mapping is found, and any other value is refused."""
 
 import pytest
 from hypothesis import given
@@ -9,12 +9,12 @@ from ltray.errors import UsageError, chosen
 KNOWN = {"sgd": 1, "adam": 2}
 
 
-def test_every_key_is_found() -> None:
+def test_chosen_finds_every_key() -> None:
     assert [chosen(name, KNOWN, "an optimizer") for name in KNOWN] == [1, 2]
 
 
 @given(st.one_of(st.text(), st.none(), st.integers(), st.booleans(), st.lists(st.text()), st.floats()))
-def test_anything_else_is_refused_with_the_value_and_what_is_known(name: object) -> None:
+def test_chosen_refuses_other_values_and_lists_the_known_names(name: object) -> None:
     if isinstance(name, str) and name in KNOWN:
         return
     with pytest.raises(UsageError) as caught:
@@ -23,6 +23,6 @@ def test_anything_else_is_refused_with_the_value_and_what_is_known(name: object)
     assert "Did you mean `" in str(caught.value) or "Known: `adam`, `sgd`." in str(caught.value)
 
 
-def test_the_nearest_name_is_suggested() -> None:
+def test_chosen_suggests_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="^'Adam' is not an optimizer. Did you mean `adam`\\?$"):
         chosen("Adam", KNOWN, "an optimizer")

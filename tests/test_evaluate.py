@@ -1,4 +1,4 @@
-"""`python -m ltray.evaluate`: what it prints, and that readings of the test set are counted."""
+"""`python -m ltray.evaluate`: its output, and the count of looks at the test images."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ from ltray.evaluate import main
 from ltray.run_folder import RunFolder
 
 
-def as_json(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> dict:
-    assert main([str(folder), "--json", *words]) == 0
+def as_json(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
+    assert main([str(folder), "--json", *arguments]) == 0
     return json.loads(capsys.readouterr().out)
 
 
-def test_validation_images_are_the_default_and_give_the_figures_of_the_run(finished_run, capsys):
+def test_evaluate_uses_validation_images_by_default(finished_run, capsys):
     found = as_json(finished_run, capsys)
     recorded = RunFolder(finished_run).best.evaluation()
     assert found["split"] == "val" and found["test_look"] == 0 and found["claims"] == []
@@ -24,18 +24,16 @@ def test_validation_images_are_the_default_and_give_the_figures_of_the_run(finis
     assert not list(finished_run.rglob(RunFolder(finished_run).looks_file.name))
 
 
-def test_every_look_at_the_test_images_is_counted(finished_run, capsys):
+def test_evaluate_counts_every_look_at_the_test_images(finished_run, capsys):
     recorded = RunFolder(finished_run).best.evaluation()
     found = as_json(finished_run, capsys, "--test")
     assert found["metrics"] == recorded["metrics"]
-    assert found["test_look"] == 2  # the run's own was the first
+    assert found["test_look"] == 2  # the first look was that of the run itself
     main([str(finished_run), "--test"])
     assert "this is the third look at the test images: do not use it to choose anything" in capsys.readouterr().out
 
 
-def test_the_first_look_with_a_checkpoint_without_evaluation_is_not_warned_of(
-    short_run, digits_from_memory, tmp_path, capsys
-):
+def test_evaluate_does_not_warn_of_the_first_look(short_run, digits_from_memory, tmp_path, capsys):
     (newest,) = sorted(short_run.glob("checkpoint_*"))[-1:]
     folder = tmp_path / "checkpoint"
     folder.mkdir()
@@ -46,7 +44,7 @@ def test_the_first_look_with_a_checkpoint_without_evaluation_is_not_warned_of(
     assert "400 test images: all" in printed and "this is the first look at the test images\n" in printed
 
 
-def test_people_read_measures_classes_and_the_runs_own_test_figures(finished_run, capsys):
+def test_evaluate_prints_measures_classes_and_the_runs_test_figures(finished_run, capsys):
     main([str(finished_run), "--classes"])
     printed = capsys.readouterr().out
     assert "200 validation images: all" in printed and "evaluated at the end of the run" in printed
@@ -54,12 +52,12 @@ def test_people_read_measures_classes_and_the_runs_own_test_figures(finished_run
     assert "accuracy of each class" in printed
 
 
-def test_a_folder_without_a_checkpoint_is_a_users_mistake(tmp_path):
+def test_evaluate_refuses_a_folder_without_checkpoint(tmp_path):
     with pytest.raises(UsageError, match="holds no checkpoint"):
         main([str(tmp_path)])
 
 
-def test_accuracy_under_shifted_class_priors_is_printed(finished_run, capsys):
+def test_evaluate_prints_accuracy_under_shifted_class_priors(finished_run, capsys):
     found = as_json(finished_run, capsys)
     by_prior = {row["prior"]: row["accuracy"] for row in found["label_shift"]}
     assert by_prior["uniform"] == pytest.approx(found["metrics"]["val/balanced_accuracy"])

@@ -21,7 +21,7 @@ from ltray.results.exported import ExportedGraph, export_onnx
 from ltray.results.predictions import TrainedModel
 from ltray.run_folder import checkpoint_of
 from ltray.testing import contract
-from tests.given import ROOT
+from tests.paths import ROOT
 
 FOREIGN = """
 import sys, numpy, onnxruntime

@@ -1,4 +1,4 @@
-"""docs/extending.md, followed: every block goes where its first line says, in a copy of ltray, and every check runs."""
+"""docs/extending.md: every block is written to the file in its first line, in a copy of ltray; every check runs."""
 
 import os
 import re
@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from ltray.methods.__main__ import main as methods_command
-from tests.given import ROOT
-from tests.other_package import forget
+from tests.other_package import unload
+from tests.paths import ROOT
 
 PAGE = ROOT / "docs" / "extending.md"
-UNFINISHED = shutil.ignore_patterns("*.pyc.*", "tmp.*")  # what other processes may be writing; compiled files save time
+UNFINISHED = shutil.ignore_patterns(
+    "*.pyc.*", "tmp.*"
+)  # files that other processes may be writing; compiled files save time
 METHOD = ("mypackage/vs_loss.py", "search_spaces/vs_loss.yaml", "ltray/methods/__init__.py")
 
 
@@ -24,36 +26,36 @@ MOVED = {"vs_loss.py": "ltray/methods", "stripes.py": "ltray/data/sources"}  # "
 
 @dataclass(frozen=True)
 class Block:
-    """One piece of code of the page: what its first line says, and the rest."""
+    """A code block of the page: its first line and the rest."""
 
     title: str
     text: str
 
     @property
     def file(self) -> str:
-        """The file that it is, or goes into."""
+        """The file that the block is, or is inserted into."""
         return self.title.partition(",")[0]
 
     @property
     def place(self) -> str:
-        """Where in the file it goes: "in NAME", "above NAME", or "" where it is the file."""
+        """Position in the file: "in NAME", "above NAME", or "" if the block is the complete file."""
         return self.title.partition(", ")[2]
 
     @property
     def lines(self) -> int:
-        """Lines that are not blank."""
+        """Number of lines that are not blank."""
         return sum(bool(line.strip()) for line in self.text.splitlines())
 
 
 def blocks() -> list[Block]:
-    """The page's code, in its order."""
+    """Return the code blocks of the page, in order."""
     found = re.findall(r"^```(?:python|yaml)\n# ([^\n]*)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
     assert len(found) == len(re.findall(r"^```(?:python|yaml)$", PAGE.read_text(encoding="utf-8"), re.M))
     return [Block(title, text) for title, text in found]
 
 
 def inserted(source: str, place: str, text: str) -> str:
-    """A file's text with a block above or in what it names."""
+    """Return a file's text with a block inserted above or in the named statement."""
     how, _, name = place.partition(" ")
     lines = source.splitlines(keepends=True)
     at = [number for number, line in enumerate(lines) if line.startswith(name)]
@@ -75,7 +77,7 @@ def inserted(source: str, place: str, text: str) -> str:
 
 
 def write(folder: Path, *, inside: bool) -> None:
-    """Put the page's blocks into a folder: those of one's own package, or those that change ltray."""
+    """Write the page's blocks into a folder: those of a user's package, or those that change ltray."""
     for block in blocks():
         if not block.title.startswith("check") and block.file.startswith(("ltray/", "search_spaces/")) == inside:
             file = folder / block.file
@@ -85,7 +87,7 @@ def write(folder: Path, *, inside: bool) -> None:
 
 
 def checks(*, inside: bool) -> list[str]:
-    """The code of the page's quick checks, by whether it needs what was added to ltray."""
+    """Return the code of the page's quick checks: those that need the additions to ltray, or the others."""
     found = [block.text for block in blocks() if block.title.startswith("check:")]
     return [
         text for text in found if ("mypackage" in text or '.yaml")' in text and "search_spaces" not in text) != inside
@@ -93,7 +95,7 @@ def checks(*, inside: bool) -> list[str]:
 
 
 def run(folder: Path, code: str) -> None:
-    """Run code in a process of its own that finds the folder's packages first."""
+    """Run code in a separate process that imports the folder's packages first."""
     (folder / "check.py").write_text(code, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": f"{folder}:{ROOT}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -102,7 +104,7 @@ def run(folder: Path, code: str) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
 
 
-def test_the_checks_of_what_is_in_a_package_of_one_s_own_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_of_a_users_package_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, inside=False)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -110,10 +112,10 @@ def test_the_checks_of_what_is_in_a_package_of_one_s_own_pass(tmp_path: Path, mo
     for code in checks(inside=False):
         exec(code, {"__name__": "check"})
     assert methods_command(["mypackage.vs_loss:METHOD"]) == 0
-    forget("mypackage")
+    unload("mypackage")
 
 
-def test_the_checks_of_what_is_added_to_ltray_pass(tmp_path: Path) -> None:
+def test_checks_of_additions_to_ltray_pass(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "ltray", tmp_path / "ltray", ignore=UNFINISHED)
     for name in ("datasets", "search_spaces"):
         shutil.copytree(ROOT / name, tmp_path / name)
@@ -126,13 +128,13 @@ def test_the_checks_of_what_is_added_to_ltray_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_page_s_method_keeps_the_contract(tmp_path: Path) -> None:
+def test_method_of_the_page_passes_the_contract(tmp_path: Path) -> None:
     write(tmp_path, inside=False)
     (check,) = [block for block in blocks() if block.title.startswith("check, slow")]
     run(tmp_path, check.text)
 
 
-def test_the_page_counts_what_the_method_took() -> None:
+def test_page_states_the_size_of_its_method() -> None:
     by_file = {name: sum(b.lines for b in blocks() if b.file == name) for name in METHOD}
     module, space, entries = by_file.values()
     assert (

@@ -1,4 +1,4 @@
-"""Reading and writing files: what is wrong is a sentence that names the file; a failed write leaves nothing."""
+"""Reading and writing files: an error is a sentence that names the file; a failed write leaves no partial file."""
 
 import errno
 import fcntl
@@ -31,22 +31,22 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, kind: str) -> None:
-    make, words = WRONG[kind]
+def test_unreadable_file_is_named(tmp_path: Path, kind: str) -> None:
+    make, message = WRONG[kind]
     file = tmp_path / "given.json"
     make(file)
     with pytest.raises(UsageError) as raised:
         read_json(file)
-    assert str(file) in str(raised.value) and words in str(raised.value)
+    assert str(file) in str(raised.value) and message in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 300, "x/" * 3000])
-def test_a_path_that_can_be_no_file_is_a_sentence(name: str) -> None:
+def test_impossible_path_is_refused_with_a_sentence(name: str) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         read_text(name)
 
 
-def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_too_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     file = tmp_path / "large"
     with file.open("wb") as opened:
         opened.truncate(3 << 20)
@@ -54,22 +54,22 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
         read_text(file, limit=2 << 20)
 
 
-def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
+def test_read_text_removes_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes(b"\xef\xbb\xbfcat.png 0\n")
     assert read_text(tmp_path / "list") == "cat.png 0\n"
 
 
-def test_the_first_sentence_stays(tmp_path: Path) -> None:
+def test_reading_keeps_the_inner_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="^inner$"), reading(tmp_path / "outer"):
         raise UsageError("inner")
 
 
-def test_an_interrupt_passes(tmp_path: Path) -> None:
+def test_reading_does_not_catch_an_interrupt(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), reading(tmp_path / "outer"):
         raise KeyboardInterrupt
 
 
-def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_atomic_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "config.yaml"
     atomic_write(target, "old")
 
@@ -82,19 +82,19 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: p
     assert target.read_text() == "old" and os.listdir(tmp_path) == ["config.yaml"]
 
 
-def test_names_that_are_not_utf8_are_written_as_their_bytes(tmp_path: Path) -> None:
+def test_atomic_write_keeps_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     atomic_write(tmp_path / "names", os.fsdecode(b"Stra\xdfe"))
     assert (tmp_path / "names").read_bytes() == b"Stra\xdfe"
 
 
-def test_digest(tmp_path: Path) -> None:
+def test_digest_of_a_file(tmp_path: Path) -> None:
     atomic_write(tmp_path / "a.json", json.dumps([1]))
     assert digest_of(tmp_path / "a.json") == "080a9ed428559ef602668b4c00f114f1a11c3f6b02a435f0bdc154578e4d7f22"
 
 
-def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_error_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, content: bytes) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")  # as the kernel reports a write
+        raise OSError(errno.ENOSPC, "No space left on device")  # the kernel's error of a write has no file name
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space") as raised:
@@ -103,7 +103,7 @@ def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_not_taken_for_a_folder_in_use(
+def test_file_system_without_locks_is_not_reported_as_folder_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def no_locks(*arguments: object) -> None:
@@ -112,12 +112,12 @@ def test_a_file_system_without_locks_is_not_taken_for_a_folder_in_use(
     monkeypatch.setattr(fcntl, "lockf", no_locks)
     with (
         pytest.raises(UsageError, match="cannot be locked: .* on a file system with locks"),
-        RunFolder(tmp_path / "run").held(),
+        RunFolder(tmp_path / "run").locked(),
     ):
-        raise AssertionError("the folder was taken")
+        raise AssertionError("the folder was locked")
 
 
-def test_a_lock_that_is_held_elsewhere_passes(tmp_path: Path) -> None:
+def test_locking_does_not_change_the_error_of_a_lock_in_use(tmp_path: Path) -> None:
     with pytest.raises(BlockingIOError), locking(tmp_path / "lock"):
         raise BlockingIOError(errno.EAGAIN, "held")
 
@@ -127,20 +127,20 @@ def test_a_lock_that_is_held_elsewhere_passes(tmp_path: Path) -> None:
     [(errno.ENOSPC, "Free some space"), (errno.EDQUOT, "quota"), (errno.EROFS, "writable"), (errno.EFBIG, "ulimit")],
 )
 @pytest.mark.parametrize("named", [True, False])
-def test_what_another_try_would_meet_again_is_a_sentence_that_names_what_to_free(
+def test_permanent_write_error_is_a_sentence_with_a_remedy(
     tmp_path: Path, number: int, remedy: str, named: bool
 ) -> None:
-    place = tmp_path / "a\nb" if named else tmp_path
-    # As pyarrow words it, which names no file.
-    error = OSError(number, "Error writing bytes to file", *([str(place)] if named else []))
+    path = tmp_path / "a\nb" if named else tmp_path
+    # The text is pyarrow's, which does not name a file.
+    error = OSError(number, "Error writing bytes to file", *([str(path)] if named else []))
     with pytest.raises(UsageError) as raised, writing(tmp_path):
         raise error
-    said = str(raised.value)
-    assert said.startswith(f"{printable(place)}: cannot be written: {os.strerror(number)}. ") and remedy in said
-    assert said.endswith("then run the same command to continue.") and "\n" not in said
+    message = str(raised.value)
+    assert message.startswith(f"{printable(path)}: cannot be written: {os.strerror(number)}. ") and remedy in message
+    assert message.endswith("then run the same command to continue.") and "\n" not in message
 
 
 @pytest.mark.parametrize("error", [OSError("x"), OSError(errno.ECONNRESET, "reset"), RuntimeError("x")])
-def test_what_may_pass_is_left_to_the_next_try(tmp_path: Path, error: Exception) -> None:
+def test_temporary_write_error_is_not_changed(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)), writing(tmp_path):
         raise error

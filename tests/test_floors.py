@@ -1,4 +1,4 @@
-"""The floors of ltray: a file imports from lower floors and its own folder; FFCV, Ray, TensorBoard at one place."""
+"""Floors of ltray: a file imports from lower floors and its own folder; FFCV, Ray, TensorBoard each in one place."""
 
 import ast
 import importlib
@@ -8,10 +8,10 @@ from fnmatch import fnmatch
 
 import pytest
 
-from tests.given import ROOT
+from tests.paths import ROOT
 
 PACKAGE = ROOT / "ltray"
-# Lowest first. What stands on one floor does not know its neighbours.
+# Lowest first. Modules of one floor do not import one another.
 FLOORS = (
     "class_counts errors lazy_names printable program quantities distributed provenance network signals",
     "captions console csv_cell files long_tail metrics parser ray_address typed",
@@ -37,9 +37,9 @@ FLOORS = (
     "__main__",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
-# A method knows the contract in stage.py, not who trains it or where its images come from.
-UNKNOWN = {"methods": {"engine", "data"}, "stages": {"engine", "data"}}
-DOORS = {
+# A method depends on the contract in stage.py, not on the training loop or the data.
+FORBIDDEN = {"methods": {"engine", "data"}, "stages": {"engine", "data"}}
+ALLOWED_IN = {
     "ffcv": "data/beton/*.py",
     "ray": "on_ray/*.py",
     "tensorboard": "loggers/tensorboard.py",
@@ -50,14 +50,14 @@ FILES = {str(path.relative_to(PACKAGE)): path.read_text() for path in sorted(PAC
 
 
 def imported(source: str) -> set[str]:
-    """The modules that a file imports, wherever in it, as `package.module`."""
+    """Return the modules that a file imports, at any position, as `package.module`."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports name their module in full"
-            # `from ltray import knobs` names a module, `from ltray.knobs import knob` one and something in it.
+            # `from ltray import knobs` imports a module, `from ltray.knobs import knob` a name of a module.
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
@@ -72,17 +72,17 @@ def folder(path: str) -> str:
     return "/".join(path.split("/")[:2])
 
 
-def circles(edges: Mapping[str, set[str]]) -> list[str]:
-    """The circles in a graph of who imports whom; one a start at most."""
+def cycles(edges: Mapping[str, set[str]]) -> list[str]:
+    """Return the import cycles in a graph; at most one per start node."""
     found: list[str] = []
     done: set[str] = set()
 
-    def follow(node: str, way: tuple[str, ...]) -> None:
-        if node in way:
-            found.append(" -> ".join((*way[way.index(node) :], node)))
+    def follow(node: str, path: tuple[str, ...]) -> None:
+        if node in path:
+            found.append(" -> ".join((*path[path.index(node) :], node)))
         elif node not in done:
             for other in sorted(edges.get(node, ())):
-                follow(other, (*way, node))
+                follow(other, (*path, node))
             done.add(node)
 
     for start in sorted(edges):
@@ -91,7 +91,7 @@ def circles(edges: Mapping[str, set[str]]) -> list[str]:
 
 
 def graph(name: Callable[[str], str]) -> dict[str, set[str]]:
-    """Who imports whom among the files, by what `name` makes of a path."""
+    """Return the import graph of the files, whose nodes are `name(path)`."""
     modules = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in FILES}
     edges: dict[str, set[str]] = {}
     for path, source in FILES.items():
@@ -111,24 +111,26 @@ def offences(path: str, source: str) -> list[str]:
         package, _, rest = module.partition(".")
         other = rest.split(".")[0]
         if package == "ltray" and other in FLOOR and other != own:
-            wrong += [module] if FLOOR[own] <= FLOOR[other] or other in UNKNOWN.get(own, ()) else []
+            wrong += [module] if FLOOR[own] <= FLOOR[other] or other in FORBIDDEN.get(own, ()) else []
         wrong += [
-            module for name, door in DOORS.items() if f"{module}.".startswith(f"{name}.") and not fnmatch(path, door)
+            module
+            for name, pattern in ALLOWED_IN.items()
+            if f"{module}.".startswith(f"{name}.") and not fnmatch(path, pattern)
         ]
     return wrong
 
 
-def test_every_file_stands_on_a_floor() -> None:
+def test_every_file_has_a_floor() -> None:
     assert {component(path) for path in FILES} - {"__init__"} <= FLOOR.keys()
     assert len(FILES) > 100
 
 
 @pytest.mark.parametrize("path", sorted(FILES.keys() - {"__init__.py"}))
-def test_imports_lead_downwards(path: str) -> None:
+def test_imports_are_from_lower_floors(path: str) -> None:
     assert offences(path, FILES[path]) == []
 
 
-def test_no_name_hides_a_module() -> None:
+def test_no_package_name_hides_a_module() -> None:
     """A package whose `__init__` binds a submodule's name to something else makes that submodule unreachable."""
     modules = [path.removesuffix(".py").replace("/", ".") for path in FILES if not path.endswith("__main__.py")]
     for module in (f"ltray.{name}".removesuffix(".__init__") for name in modules if not name.startswith("on_ray")):
@@ -138,16 +140,16 @@ def test_no_name_hides_a_module() -> None:
 
 
 @pytest.mark.parametrize("name", [str, folder, component])
-def test_no_circles(name: Callable[[str], str]) -> None:
+def test_no_import_cycles(name: Callable[[str], str]) -> None:
     assert len(graph(name)) > 10
-    assert circles(graph(name)) == []
+    assert cycles(graph(name)) == []
 
 
-def test_a_circle_is_seen() -> None:
-    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}}) == ["b -> c -> b"]
+def test_import_cycle_is_detected() -> None:
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}}) == ["b -> c -> b"]
 
 
-def test_every_door_is_in_use() -> None:
+def test_every_restricted_package_is_imported() -> None:
     behind = {name for path, source in FILES.items() for module in imported(source) for name in module.split(".")[:1]}
     assert {"ffcv", "ray"} <= behind
     assert any("tensorboard" in module for module in imported(FILES["loggers/tensorboard.py"]))
@@ -169,5 +171,5 @@ def test_every_door_is_in_use() -> None:
         ("engine/loop.py", "from torch.utils.tensorboard import SummaryWriter"),
     ],
 )
-def test_a_wrong_import_is_seen(path: str, line: str) -> None:
+def test_wrong_import_is_detected(path: str, line: str) -> None:
     assert offences(path, line) != []

@@ -1,4 +1,4 @@
-"""Defaults follow the data at hand, and leave the papers' own data sets alone."""
+"""Defaults follow the data, but do not change on the papers' own data sets."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.following import STEPS, World
+from ltray.following import STEPS, TrainingSize
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.network import Network
@@ -18,35 +18,35 @@ from ltray.parts.resnet32 import ResNet32
 from ltray.recipe import Recipe
 from ltray.stage import BuildContext
 from tests import corners
-from tests.given import ROOT
+from tests.paths import ROOT
 
 PROFILES = ("default", "cifar10_lt", "cifar100_lt", "imagenet_lt", "places_lt", "inat18", "digits_lt")
 # Classes, training images and the largest class, as the shipped definitions have them.
 PAPERS = {
-    "cifar10-lt": ("cifar10_lt", World(10, 12_306, 4_900)),
-    "cifar100-lt": ("cifar100_lt", World(100, 10_820, 500)),
-    "imagenet-lt": ("imagenet_lt", World(1000, 115_846, 1280)),
-    "imagenet-lt-a": ("imagenet_lt", World(1000, 115_852, 857)),
-    "imagenet-lt-b": ("imagenet_lt", World(1000, 115_801, 343)),
-    "imagenet-lt-c": ("imagenet_lt", World(1000, 115_000, 115)),
-    "places-lt": ("places_lt", World(365, 62_500, 4980)),
-    "inat2018": ("inat18", World(8142, 429_371, 1000)),
-    "digits-lt": ("digits_lt", World(10, 363, 110)),
+    "cifar10-lt": ("cifar10_lt", TrainingSize(10, 12_306, 4_900)),
+    "cifar100-lt": ("cifar100_lt", TrainingSize(100, 10_820, 500)),
+    "imagenet-lt": ("imagenet_lt", TrainingSize(1000, 115_846, 1280)),
+    "imagenet-lt-a": ("imagenet_lt", TrainingSize(1000, 115_852, 857)),
+    "imagenet-lt-b": ("imagenet_lt", TrainingSize(1000, 115_801, 343)),
+    "imagenet-lt-c": ("imagenet_lt", TrainingSize(1000, 115_000, 115)),
+    "places-lt": ("places_lt", TrainingSize(365, 62_500, 4980)),
+    "inat2018": ("inat18", TrainingSize(8142, 429_371, 1000)),
+    "digits-lt": ("digits_lt", TrainingSize(10, 363, 110)),
 }
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_the_papers_own_data_sets_keep_the_papers_values(name):
-    profile, world = PAPERS[name]
+def test_papers_data_sets_keep_the_papers_values(name):
+    profile, size = PAPERS[name]
     for method in METHODS.values():
         papers = method.knobs.resolve(profile, {})
-        assert papers.following(world, ()) == papers, method.name
+        assert papers.following(size, ()) == papers, method.name
         assert {k: getattr(papers, k) for k in method.knobs.paper_setting(profile)} == method.knobs.paper_setting(
             profile
         )
 
 
-def test_every_shipped_data_set_is_among_them():
+def test_papers_data_sets_are_all_shipped_ones():
     shipped = {path.stem for path in (ROOT / "datasets").glob("*.yaml")}
     assert shipped == PAPERS.keys()
 
@@ -62,15 +62,15 @@ def tails(draw, most=10_000):
 
 @settings(max_examples=100, deadline=None)
 @given(tails(), st.sampled_from(sorted(METHODS)), st.sampled_from(PROFILES), st.integers(1, 8), st.data())
-def test_the_defaults_are_legal_and_sensible_for_any_data(tail, name, profile, workers, data):
+def test_defaults_are_valid_and_sensible_for_any_data(tail, name, profile, workers, data):
     method = METHODS[name]
     epochs = data.draw(st.sampled_from([None, 1, 2, 10]))
     given = {} if epochs is None or method.knobs.specs()["epochs"].high == 0 else {"epochs": epochs}
-    world = World.of(tail, workers=workers)
+    size = TrainingSize.of(tail, workers=workers)
     usual = method.knobs.resolve(profile, given)
-    knobs = usual.following(world, given)
-    knobs.check_world(tail.classes)
-    assert knobs.following(world, ()) == knobs.following(world, given)  # a rule leaves alone what obeys it
+    knobs = usual.following(size, given)
+    knobs.check_classes(tail.classes)
+    assert knobs.following(size, ()) == knobs.following(size, given)  # a rule does not change a value that satisfies it
     if epochs is not None and given:
         assert knobs.epochs == epochs
     for key, value in knobs.as_dict().items():
@@ -87,14 +87,14 @@ def test_the_defaults_are_legal_and_sensible_for_any_data(tail, name, profile, w
     if name in ("paco", "gpaco", "supcon", "moco", "multi_task"):
         assert knobs.queue_size <= max(tail.total // 2, 1)
     paper = method.knobs.resolve(profile, {})
-    for line in knobs.described_changes(usual, world, paper):
-        stated = getattr(paper, line.split()[0])
+    for line in knobs.described_changes(usual, size, paper):
+        explicit = getattr(paper, line.split()[0])
         number = (
-            ", ".join(map(str, stated))
-            if isinstance(stated, tuple)
-            else f"{stated:g}"
-            if isinstance(stated, float)
-            else str(stated)
+            ", ".join(map(str, explicit))
+            if isinstance(explicit, tuple)
+            else f"{explicit:g}"
+            if isinstance(explicit, float)
+            else str(explicit)
         )
         assert re.search(rf"\(the paper's {re.escape(number)}( of {paper.epochs} epochs)?; ", line), line
 
@@ -109,83 +109,83 @@ def build(method, knobs, tail):
 
 @settings(max_examples=12, deadline=None)
 @given(tails(most=200), st.sampled_from(sorted(METHODS)), st.sampled_from(PROFILES))
-def test_the_stages_can_be_built_for_any_data(tail, name, profile):
+def test_stages_can_be_built_for_any_data(tail, name, profile):
     method = METHODS[name]
-    knobs = method.knobs.resolve(profile, {}).following(World.of(tail), ())
+    knobs = method.knobs.resolve(profile, {}).following(TrainingSize.of(tail), ())
     if getattr(knobs, "classifier", "") == "warm_linear" or knobs.epochs >= 0:
         assert build(method, knobs, tail)
 
 
-def test_what_is_stated_is_kept_and_an_illegal_value_is_an_error_that_says_what_to_set():
+def test_explicit_value_is_kept_and_an_invalid_one_is_refused_with_a_remedy():
     tail = LongTail((100, 20, 3, 1))
     run = {"dataset": "cifar100-lt", "methods": ["rescom"]}
-    world = World.of(tail)
-    kept = Experiment.from_settings(run | {"rescom.batch_size": 128, "rescom.hard_negatives": 7}).following(world)
+    size = TrainingSize.of(tail)
+    kept = Experiment.from_settings(run | {"rescom.batch_size": 128, "rescom.hard_negatives": 7}).following(size)
     assert (kept.knobs[0].batch_size, kept.knobs[0].hard_negatives) == (128, 7)
-    stated = Experiment.from_settings(run | {"rescom.hard_negatives": 400}).following(world)
+    explicit = Experiment.from_settings(run | {"rescom.hard_negatives": 400}).following(size)
     with pytest.raises(UsageError, match="`hard_negatives <= 30` must hold with 4 classes.*rescom.hard_negatives=30"):
-        stated.check_classes(tail.classes)
-    # A knob that bounds another one takes it along.
-    bound = Experiment.from_settings(run | {"rescom.queue_size": 2}).following(world)
+        explicit.check_classes(tail.classes)
+    # If a knob bounds another one, the default of the other one follows it.
+    bound = Experiment.from_settings(run | {"rescom.queue_size": 2}).following(size)
     assert bound.knobs[0].hard_negatives == 6
     bound.check_classes(tail.classes)
 
 
-def test_what_follows_is_told_and_kept_by_the_record():
+def test_adapted_values_are_reported_and_recorded():
     tail = LongTail((100, 20, 3, 1))
     usual = Experiment.from_settings({"dataset": "cifar100-lt", "methods": ["rescom"]})
-    suited = usual.following(World.of(tail))
-    assert suited.followed(usual, World.of(tail)) == [
+    suited = usual.following(TrainingSize.of(tail))
+    assert suited.followed(usual, TrainingSize.of(tail)) == [
         "rescom.batch_size 8 (the paper's 128; 124 training images allow 8)",
         "rescom.hard_negatives 30 (the paper's 400; 4 classes allow 30)",
     ]
-    # What a run folder holds is complete: nothing of it follows other data later.
+    # The settings of a run folder are complete: none of them follows other data later.
     again = Experiment.from_settings(suited.settings())
-    assert again == suited and again.following(World(2, 40, 20)) == suited
+    assert again == suited and again.following(TrainingSize(2, 40, 20)) == suited
 
 
 @pytest.mark.parametrize(
-    ("epochs", "said"),
+    ("epochs", "message"),
     [
         (1, "(the paper's 160, 180 of 200 epochs; 1 epoch allows none)"),
         (170, "(the paper's 160, 180 of 200 epochs; 170 epochs allow 160)"),
     ],
 )
-def test_one_epoch_is_singular(epochs, said):
+def test_message_about_one_epoch_uses_the_singular(epochs, message):
     before = Recipe(epochs=epochs, warmup_epochs=0)
-    world = World(10)
-    (line,) = before.following(world, {"epochs"}).described_changes(before, world, Recipe())
-    assert said in line
+    size = TrainingSize(10)
+    (line,) = before.following(size, {"epochs"}).described_changes(before, size, Recipe())
+    assert message in line
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
 @pytest.mark.parametrize(("dataset", "papers"), [("cifar100-lt", "160, 180 of 200"), ("digits-lt", "24, 27 of 30")])
-def test_a_stated_number_of_epochs_does_not_change_what_the_paper_is_said_to_have(epochs, dataset, papers):
+def test_explicit_epochs_do_not_change_the_reported_paper_values(epochs, dataset, papers):
     run = {"dataset": dataset, "methods": ["cross_entropy"], "cross_entropy.epochs": epochs}
     usual = Experiment.from_settings(run)
-    world = World.of(LongTail((1000, 500)))
-    (line,) = usual.following(world).followed(usual, world)
+    size = TrainingSize.of(LongTail((1000, 500)))
+    (line,) = usual.following(size).followed(usual, size)
     assert line.startswith(f"cross_entropy.milestones none (the paper's {papers} epochs; ")
 
 
-def test_a_bounded_value_that_nobody_stated_stays_below_its_bound():
+def test_bounded_default_stays_within_its_bound():
     assert METHODS["las"].knobs.resolve("cifar100_lt", {"head_smoothing": 0.05}).tail_smoothing == 0.05
     with pytest.raises(UsageError, match="tail_smoothing <= head_smoothing"):
         METHODS["las"].knobs.resolve("cifar100_lt", {"head_smoothing": 0.05, "tail_smoothing": 0.1})
 
 
-def test_567_images_give_an_epoch_some_steps():
-    world = World.of(LongTail((300, 200, 67)))
+def test_567_images_give_at_least_the_minimum_of_steps():
+    size = TrainingSize.of(LongTail((300, 200, 67)))
     for method in METHODS.values():
         for profile in PROFILES:
-            knobs = method.knobs.resolve(profile, {}).following(world, ())
+            knobs = method.knobs.resolve(profile, {}).following(size, ())
             if knobs.epochs and method.name != "dlsa":
                 assert 567 // knobs.batch_size >= STEPS
 
 
 @pytest.mark.parametrize("counts", [(10, 10), (18, 1, 1)])
 @pytest.mark.parametrize("method", ["rescom", "paco"])
-def test_a_tiny_set_is_trained(tmp_path, counts, method):
+def test_tiny_training_set_is_trained(tmp_path, counts, method):
     folder = corners.write(tmp_path / "data", counts)
     (report,) = corners.trained(corners.settings(folder, [method], "imagenet_lt"))
     assert math.isfinite(report["loss/total"])

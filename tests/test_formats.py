@@ -1,6 +1,6 @@
-"""Run folders of the former format continue bit for bit, those of this one are read, newer ones refused in a sentence.
+"""Run folders of the former format resume bit for bit, those of this format are read, newer ones are refused.
 
-The literal lines below are what a released ltray has written: they must never be made anew to please a change.
+A released version of ltray has written the literal lines below: never regenerate them to make a test pass.
 """
 
 import json
@@ -35,7 +35,7 @@ LISTED = (
     '{"format": 2, "files": {"config.yaml": ["6f7e967274ae666d93df048c1e30111121854c76ff7b2c8f97ac987aa7b09cbc"]}, '
     '"sha256": "6fb3105fdcc8827328d47619a3aef255f5d9f08d6f23a37af8cb15c3c5ed7683"}\n'
 )
-CHECKPOINT = {  # what `checkpoint.pt` holds, tensors apart
+CHECKPOINT = {  # content of `checkpoint.pt` without tensors
     "position": {"stage": 0, "epoch": 1, "total_epochs": 1, "best": 0.25, "best_epoch": 1},
     "stages": {},
     "optimizer": {},
@@ -47,7 +47,7 @@ CHECKPOINT = {  # what `checkpoint.pt` holds, tensors apart
 
 
 def recorded(folder: Path, number: int) -> Path:
-    """Write the small run folder as a version with this format has left it."""
+    """Write the small run folder in the given format."""
     best = folder / "best"
     best.mkdir(parents=True)
     (folder / "config.yaml").write_text(CONFIG)
@@ -62,7 +62,7 @@ def recorded(folder: Path, number: int) -> Path:
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_recorded_run_folder_is_read(tmp_path: Path, number: int) -> None:
+def test_run_folder_of_each_format_is_read(tmp_path: Path, number: int) -> None:
     run = recorded(tmp_path / "run", number)
     config, evaluation = RunFolder(run).config(), RunFolder(run).best.evaluation()
     assert config is not None and config["settings"] == {"dataset": "digits-lt", "methods": ["bcl"], "start": ""}
@@ -83,9 +83,7 @@ READERS: Mapping[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("number", [3, 17, 0, "two"])
-def test_another_format_is_refused_with_both_numbers_and_what_to_do(
-    tmp_path: Path, name: str, number: int | str
-) -> None:
+def test_unknown_format_is_refused_with_both_numbers_and_a_remedy(tmp_path: Path, name: str, number: int | str) -> None:
     run = recorded(tmp_path / "run", 2)
     (run / name).write_text(json.dumps({"format": number, "anything": "else"}) + "\n")
     with pytest.raises(UsageError) as refused:
@@ -97,8 +95,8 @@ def test_another_format_is_refused_with_both_numbers_and_what_to_do(
     )
 
 
-def lower(folder: Path) -> None:
-    """Take from a run folder what format 1 did not have: format numbers, digests and their lists."""
+def downgrade(folder: Path) -> None:
+    """Convert a run folder to format 1: remove format numbers, digests and their lists."""
     for path in folder.rglob("*"):
         if path.name == LIST:
             path.unlink()
@@ -112,24 +110,24 @@ def lower(folder: Path) -> None:
 
 
 class Killed(Exception):
-    """Ends a run between two epochs."""
+    """Raised to end a run between two epochs."""
 
 
 class KilledAfterOne(FolderSession):
     """A session whose run is killed after its first epoch."""
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Keep the epoch, and end."""
+        """Save the epoch, then raise `Killed`."""
         super().report(metrics, checkpoint)
         raise Killed
 
 
-def test_a_run_of_the_former_format_continues_bit_for_bit(
+def test_run_of_the_former_format_resumes_bit_for_bit(
     train_short: Callable[[Session], None], short_run: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(Killed):
         train_short(KilledAfterOne(tmp_path))
-    lower(tmp_path)
+    downgrade(tmp_path)
     assert not any("format" in path.read_text() for path in tmp_path.rglob("*.json*"))
     train_short(FolderSession(tmp_path))
     ours, undisturbed = (Checkpoint.load(complete_checkpoints(run)[-1][0]) for run in (tmp_path, short_run))
@@ -139,7 +137,7 @@ def test_a_run_of_the_former_format_continues_bit_for_bit(
     assert [row["total_epochs"] for row in RunFolder(tmp_path).history()] == [1, 2, 3]
 
 
-def test_nothing_is_lowered_that_would_hide_damage(short_run: Path, tmp_path: Path) -> None:
+def test_file_without_digest_but_with_format_is_damaged(short_run: Path, tmp_path: Path) -> None:
     """A file that lost its digest but kept its format is damaged, not of the former format."""
     shutil.copytree(short_run, tmp_path / "run")
     path = tmp_path / "run" / "history.jsonl"

@@ -1,4 +1,4 @@
-"""A run is continued wherever the files lie that it was given, and refused where they are other ones."""
+"""A run continues if the files that it was given have moved, and is refused if their content differs."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Command = Callable[[Path], int]
 
 @pytest.fixture
 def first_run(short_run: Path, tmp_path: Path) -> Path:
-    """A run to continue, which may be moved and changed."""
+    """A run to continue from, which a test may move and change."""
     folder = tmp_path / "first"
     Checkpoint.load(sorted(short_run.glob("checkpoint_*"))[-1]).save(folder / "best")
     return folder
@@ -38,27 +38,27 @@ def first_run(short_run: Path, tmp_path: Path) -> Path:
 def command(
     request: pytest.FixtureRequest, digits_from_memory: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Command:
-    """`ltray.train` or `ltray.tune` of a second stage into one folder, up to where Ray would train."""
+    """`ltray.train` or `ltray.tune` of a second stage into one folder; it ends before Ray trains."""
     from ltray.on_ray import cluster, search
 
     monkeypatch.setattr(cluster, "connect", lambda: None)
     monkeypatch.setattr(cluster, "disconnect", lambda: None)
     monkeypatch.setattr(cluster, "concurrent_trials", lambda resources: 1)
-    monkeypatch.setattr(train, "_follow", lambda *words: "stopped by the test")
+    monkeypatch.setattr(train, "_follow", lambda *arguments: "stopped by the test")
     monkeypatch.setattr(search, "join_cluster", lambda space, budget: None)
-    monkeypatch.setattr(search, "search", lambda *words, **options: 1)
+    monkeypatch.setattr(search, "search", lambda *arguments, **options: 1)
     small = ["dataset.largest_class=8", "dataset.imbalance_factor=4", "--output", str(tmp_path / "second")]
 
     def run(start: Path) -> int:
         if request.param == "train":
-            words = ["--methods", "crt", "--dataset", "digits-lt", "batch_size=8", *small, "--from", str(start)]
-            return train.main(words)
+            arguments = ["--methods", "crt", "--dataset", "digits-lt", "batch_size=8", *small, "--from", str(start)]
+            return train.main(arguments)
         return tune.main(["crt", "dataset=digits-lt", "crt.batch_size=8", *small, "--from", str(start)])
 
     return run
 
 
-def test_a_run_continues_from_a_network_that_was_moved_and_not_from_another_one(
+def test_run_continues_from_a_moved_network_but_not_from_a_different_one(
     command: Command, first_run: Path, tmp_path: Path
 ) -> None:
     assert command(first_run) == 1
@@ -78,7 +78,7 @@ def config_of(path: Path, **more: Any) -> dict[str, Any]:
     return {"settings": settings, **more} | recorded_files(settings)
 
 
-def test_a_file_of_weights_is_known_by_its_content_everywhere_in_a_configuration(tmp_path: Path) -> None:
+def test_weights_file_is_identified_by_its_content(tmp_path: Path) -> None:
     file, folder = tmp_path / "w.pt", tmp_path / "run"
     torch.save({"a": torch.zeros(2)}, file)
     begun = config_of(file, alternatives={"bcl": {"weights": str(file)}})
@@ -88,11 +88,11 @@ def test_a_file_of_weights_is_known_by_its_content_everywhere_in_a_configuration
     now = config_of(copy, alternatives={"bcl": {"weights": str(copy)}})
     assert RunFolder(folder).claim(now, {}, may_differ=())
     assert RunFolder(folder).config() == now
-    with pytest.raises(UsageError, match="`dataset` is 'digits-lt' there"):  # all else is compared as before
+    with pytest.raises(UsageError, match="`dataset` is 'digits-lt' there"):  # all other settings are still compared
         RunFolder(folder).claim({**now, "settings": now["settings"] | {"dataset": "other"}}, {}, may_differ=())
 
 
-def test_a_file_that_is_gone_keeps_its_digest(tmp_path: Path) -> None:
+def test_deleted_weights_file_keeps_its_recorded_digest(tmp_path: Path) -> None:
     file, folder = tmp_path / "w.pt", tmp_path / "run"
     file.write_bytes(b"weights")
     RunFolder(folder).claim(config_of(file), {}, may_differ=())
@@ -103,7 +103,7 @@ def test_a_file_that_is_gone_keeps_its_digest(tmp_path: Path) -> None:
         RunFolder(folder).claim(config_of(file), {}, may_differ=())
 
 
-def test_a_run_of_an_earlier_version_which_recorded_no_digest_is_compared_by_place(tmp_path: Path) -> None:
+def test_run_without_recorded_digest_is_compared_by_path(tmp_path: Path) -> None:
     file, folder = tmp_path / "w.pt", tmp_path / "run"
     file.write_bytes(b"weights")
     earlier = {"settings": config_of(file)["settings"]}
@@ -115,25 +115,25 @@ def test_a_run_of_an_earlier_version_which_recorded_no_digest_is_compared_by_pla
         RunFolder(tmp_path / "two").claim(config_of(file.rename(tmp_path / "moved.pt")), {}, may_differ=())
 
 
-def test_a_trial_is_given_what_the_command_has_read(
+def test_trial_gets_the_settings_that_the_command_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first_run: Path
 ) -> None:
-    """Not the data-set file, which may be edited or moved before the trial begins, nor the network's former place."""
+    """The trial does not read the data-set file again, which may be edited, nor the network's former path."""
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "mine.yaml"
     file.write_text("name: mine\nsource: digits\nimage_size: 8\ntest_per_class: 5\n")
     space = SearchSpace.read(find("crt"), {"dataset": "mine.yaml", "start": "first/best"})
     drawn = {"dataset": "mine.yaml", "methods": ["crt"], "start": "/before/best", "dataset.test_per_class": 7}
     file.unlink()
-    whole = as_read(json.loads(json.dumps(drawn)), space)
-    assert whole["dataset"] == whole["dataset.name"] == "mine"
-    assert whole["dataset.image_size"] == 8 and whole["dataset.test_per_class"] == 7
-    assert whole["start"] == str(first_run / "best")
-    assert "weights" not in whole
+    settings = as_read(json.loads(json.dumps(drawn)), space)
+    assert settings["dataset"] == settings["dataset.name"] == "mine"
+    assert settings["dataset.image_size"] == 8 and settings["dataset.test_per_class"] == 7
+    assert settings["start"] == str(first_run / "best")
+    assert "weights" not in settings
 
 
 @pytest.mark.parametrize("name", ["start", "weights"])
-def test_paths_are_absolute_from_the_first_and_names_stay(
+def test_paths_become_absolute_and_names_do_not_change(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -148,7 +148,7 @@ DEFINITION = {f"dataset.{name}": "" for name in PLACES} | {"dataset.folder": "/o
 
 
 def data_of(**places: str) -> dict[str, Any]:
-    """The configuration of a search on a data set, with the places given; a row of it has another data set."""
+    """Return the configuration of a search on a data set with the given paths; one row has another data set."""
     settings = DEFINITION | {f"dataset.{name}": place for name, place in places.items()}
     return {
         "settings": settings,
@@ -158,9 +158,9 @@ def data_of(**places: str) -> dict[str, Any]:
 
 
 @given(st.fixed_dictionaries({name: st.text("/ab.", max_size=4) for name in PLACES}))
-def test_a_run_continues_on_the_same_data_at_other_places_and_on_no_other(places: dict[str, str]) -> None:
-    with TemporaryDirectory() as room:
-        folder, same, other = Path(room) / "run", {"data_digest": "a1"}, {"data_digest": "b2"}
+def test_run_continues_on_moved_data_but_not_on_different_data(places: dict[str, str]) -> None:
+    with TemporaryDirectory() as parent:
+        folder, same, other = Path(parent) / "run", {"data_digest": "a1"}, {"data_digest": "b2"}
         RunFolder(folder).claim(data_of(), same, may_differ=())
         now = data_of(**places)
         if now != data_of():
@@ -171,13 +171,13 @@ def test_a_run_continues_on_the_same_data_at_other_places_and_on_no_other(places
         assert RunFolder(folder).config() == now
         with pytest.raises(UsageError, match="`dataset` is 'pets' there"):
             RunFolder(folder).claim({**now, "settings": now["settings"] | {"dataset": "zoo"}}, same, may_differ=())
-        with pytest.raises(UsageError, match="`rows` is "):  # another row's data set is compared as before
+        with pytest.raises(UsageError, match="`rows` is "):  # the data set of another row is still compared
             RunFolder(folder).claim(
                 {**now, "rows": [now["settings"], {"dataset.folder": "/third"}]}, same, may_differ=()
             )
 
 
-def test_an_unknown_digest_is_no_evidence(tmp_path: Path) -> None:
+def test_unknown_digest_does_not_match(tmp_path: Path) -> None:
     for digest in ({}, {"data_digest": ""}):
         RunFolder(tmp_path / str(digest)).claim(data_of(), digest, may_differ=())
         with pytest.raises(UsageError, match="`dataset.folder` is '/old/images' there and '/new' now"):

@@ -1,4 +1,4 @@
-"""Dotted paths: what they name is imported, and what they cannot name is said with the remedy."""
+"""Dotted paths: the named object is imported, or the error states the problem and the remedy."""
 
 import math
 import re
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ltray.errors import UsageError
 from ltray.imported import check_code, imported, is_dotted_path
-from tests.other_package import forget, written
+from tests.other_package import unload, written
 
-BROKEN = {
+MODULES = {
     "sound": "NUMBER = 7\nNUMBERS = [7]\n_HIDDEN = 8\nTEXT = 'seven'\nclass Seven: pass\n",
     "raises": "value = 1\nraise RuntimeError('no licence\\nfound')\n",
     "leaves": "import sys\nsys.exit(3)\n",
@@ -28,32 +28,32 @@ BROKEN = {
 
 @pytest.fixture(autouse=True)
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The package `outside`, sound and broken modules in it."""
-    written(tmp_path, "outside", **BROKEN)
+    """The package `outside` with valid and broken modules."""
+    written(tmp_path, "outside", **MODULES)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
-    forget("outside")
+    unload("outside")
 
 
 def is_number(found: object) -> bool:
     return isinstance(found, int)
 
 
-def test_a_dotted_path_gives_the_object() -> None:
+def test_dotted_path_returns_the_object() -> None:
     assert imported("outside.sound:NUMBER", is_number, "a number") == 7
     assert imported("math:pi", lambda found: True, "anything") is math.pi
 
 
-def test_nothing_else_is_imported() -> None:
+def test_only_the_named_module_is_imported() -> None:
     imported("outside.sound:NUMBER", is_number, "a number")
     assert {name for name in sys.modules if name.startswith("outside")} == {"outside", "outside.sound"}
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "message"),
     [
         ("outside.sound:NUMBR", r"the module `outside\.sound` has no `NUMBR`\. Did you mean `NUMBER`\?"),
-        ("outside.sound:Q", r"has no `Q`\. Known: `NUMBER`\."),  # neither hidden nor of another kind
+        ("outside.sound:Q", r"has no `Q`\. Known: `NUMBER`\."),  # private names and other types are not listed
         ("outside.sound:TEXT", r"is an object of the type `str`, but must be a number\. Known: `NUMBER`\."),
         ("outside.sound:Seven", r"is the class `Seven`, but must be a number"),
         ("outside.sond:NUMBER", r"the package `outside` has no module `sond`\. Did you mean `sound`\?"),
@@ -84,30 +84,28 @@ def test_nothing_else_is_imported() -> None:
         ("out\nside:NUMBER", "is not a dotted path"),
     ],
 )
-def test_what_cannot_be_imported_is_said(path: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words) as caught:
+def test_failed_import_is_reported(path: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         imported(path, is_number, "a number")
     assert str(caught.value).startswith(repr(path)) and "\n" not in str(caught.value)
 
 
-def test_a_keyboard_interrupt_passes(tmp_path: Path) -> None:
+def test_keyboard_interrupt_is_not_caught(tmp_path: Path) -> None:
     (tmp_path / "outside" / "long.py").write_text("raise KeyboardInterrupt\n")
     with pytest.raises(KeyboardInterrupt):
         imported("outside.long:NUMBER", is_number, "a number")
 
 
 @given(st.text())
-def test_any_text_ends_in_an_object_or_a_sentence(text: str) -> None:
+def test_any_text_gives_an_object_or_a_usage_error(text: str) -> None:
     if is_dotted_path(text) and not re.match(r"\w+(\.\w+)*:\w+\Z", text):
         with pytest.raises(UsageError, match="is not a dotted path|is a file"):
             imported(text, is_number, "a number")
     assert is_dotted_path(text) == (":" in text)
 
 
-def test_the_settings_of_what_a_checkpoint_continues_from_are_checked_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here = tmp_path / "here"  # the folder above is on the path, so that its modules are allowed
+def test_settings_of_the_start_of_a_checkpoint_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"  # the parent folder is on the path, so its modules are allowed
     here.mkdir()
     (here / "gift.py").write_text("raise RuntimeError('it ran')\n")
     monkeypatch.chdir(here)

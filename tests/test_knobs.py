@@ -1,4 +1,4 @@
-"""One declaration per hyperparameter, and what is derived from it."""
+"""Knob declarations, and everything that is derived from them."""
 
 import ast
 import dataclasses
@@ -14,7 +14,7 @@ from ltray.knobs import Above, Knobs, Value, knob
 from ltray.methods import METHODS
 from ltray.methods.find import find_method
 from ltray.recipe import Recipe
-from tests.given import ROOT
+from tests.paths import ROOT
 
 
 @dataclass(frozen=True)
@@ -48,30 +48,30 @@ class Example(Knobs):
         ({"milestones": [1, 2.5]}, r"must be a list of integers, but holds 2.5"),
     ],
 )
-def test_an_illegal_value_names_rule_and_value(values, sentence):
+def test_invalid_value_is_refused_with_rule_and_value(values, sentence):
     with pytest.raises(UsageError, match=sentence):
         Example(**values)
 
 
-def test_lossless_changes_of_type_are_made():
+def test_values_are_converted_without_loss():
     knobs = Example(temperature=1, queue_size=16.0, milestones=[3, 4])
     assert (knobs.temperature, knobs.queue_size, knobs.milestones) == (1.0, 16, (3, 4))
     assert isinstance(knobs.temperature, float) and isinstance(knobs.queue_size, int)
 
 
-def test_an_unknown_name_gets_the_nearest_right_one():
+def test_unknown_name_is_refused_with_the_nearest_name():
     with pytest.raises(UsageError, match="`temprature` is not a knob. Did you mean `temperature`"):
         Example().replace(temprature=0.1)
 
 
-def test_bounds_that_depend_on_the_classes():
-    Example(hard_negatives=72).check_world(classes=10)
+def test_bounds_that_depend_on_the_number_of_classes():
+    Example(hard_negatives=72).check_classes(classes=10)
     with pytest.raises(UsageError, match="`hard_negatives <= 72` must hold with 10 classes, but got hard_negatives=73"):
-        Example(hard_negatives=73).check_world(classes=10)
+        Example(hard_negatives=73).check_classes(classes=10)
     assert Example().upper_bound("hard_positives", classes=10) == 8
 
 
-def test_papers_values_by_data_set():
+def test_defaults_are_the_papers_values_of_the_data_set():
     assert Example.defaults("cifar100_lt").queue_size == 16
     assert Example.defaults("cifar100_lt").temperature == 0.1
     assert Example.defaults("somebody's").temperature == 0.2
@@ -84,28 +84,28 @@ class Long(Recipe):
     }
 
 
-def test_epochs_shrink_the_schedule_with_them():
+def test_fewer_epochs_scale_the_schedule():
     recipe = Long.resolve("default", {"epochs": 40})
     assert (recipe.warmup_epochs, recipe.milestones) == (1, (32, 36))
 
 
-def test_a_schedule_that_is_stated_is_not_shrunk():
+def test_explicit_schedule_is_not_scaled():
     recipe = Long.resolve("default", {"epochs": 40, "milestones": [20]})
     assert (recipe.warmup_epochs, recipe.milestones) == (1, (20,))
     assert Long.resolve("default", {}).milestones == (320, 360)
 
 
-def test_milestones_need_the_step_schedule_where_somebody_states_them():
+def test_explicit_milestones_need_the_step_schedule():
     cosine = {"schedule": "cosine", "epochs": 40}
     with pytest.raises(UsageError, match="`milestones` has no effect with schedule=cosine.*set schedule=step"):
         Long.resolve("default", cosine | {"milestones": [20]})
-    for epochs in (7, 23, 30, 41):  # rounded twice, they may differ from those that are scaled once
+    for epochs in (7, 23, 30, 41):  # values rounded twice may differ from values scaled once
         recipe = Long.resolve("default", cosine).shortened(epochs)
         assert Long.resolve("default", recipe.as_dict() | {"milestones": (3,)}, complete=True).epochs == epochs
         assert Long.resolve("default", recipe.as_dict(), complete=True) == recipe
 
 
-def test_a_shortened_recipe_keeps_its_shares_of_the_run_also_those_stated():
+def test_shortened_recipe_scales_explicit_milestones():
     recipe = Long.resolve("default", {"epochs": 40, "milestones": [20]}).shortened(10)
     assert (recipe.epochs, recipe.warmup_epochs, recipe.milestones) == (10, 0, (5,))
 
@@ -118,7 +118,7 @@ class Conditional(Recipe):
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {"default": {"hard": 6}}
 
 
-def test_a_knob_without_effect_is_refused_where_it_was_changed() -> None:
+def test_changed_knob_without_effect_is_refused() -> None:
     with pytest.raises(UsageError, match="`hard` has no effect with kind=plain, but got 5.*kind=mined or kind=mixed"):
         Conditional.resolve("default", {"kind": "plain", "hard": 5})
     assert Conditional.resolve("default", {"kind": "mixed", "hard": 5}).hard == 5
@@ -147,17 +147,17 @@ class Chained(Knobs):
         ),
     ],
 )
-def test_a_need_holds_only_where_the_other_setting_has_an_effect_itself(values, name, sentence) -> None:
+def test_needs_are_met_only_if_the_other_setting_has_an_effect(values, name, sentence) -> None:
     with pytest.raises(UsageError, match=sentence):
         Chained(**values).check_effects([name], prefix="x.")
     Chained(fidelity="runs", best=1).check_effects(Chained.specs())
 
 
-def test_every_needed_knob_exists_and_can_have_the_values_it_needs() -> None:
+def test_every_needed_knob_exists_and_allows_the_needed_values() -> None:
     needing = [(m.knobs, *s.needs) for m in METHODS.values() for s in m.knobs.specs().values() if s.needs]
     assert len(needing) > 20
     for knobs, other, values in needing:
-        if isinstance(values, Above):  # what trains nothing declares that its recipe has no effect
+        if isinstance(values, Above):  # a method without training declares that its recipe has no effect
             high = knobs.specs()[other].high
             assert high is None or high > values.limit or (other == "epochs" and high == 0), (knobs, other)
             continue
@@ -165,17 +165,17 @@ def test_every_needed_knob_exists_and_can_have_the_values_it_needs() -> None:
             knobs.check_value(other, value)
 
 
-def test_a_bound_holds_only_where_the_knob_has_an_effect():
+def test_bound_applies_only_if_the_knob_has_an_effect():
     values = {"queue_size": 3, "hard_positives": 4}
-    find_method("rescom").knobs.resolve("digits_lt", {"queue_size": 3, "hard_mining": False}).check_world(4)
+    find_method("rescom").knobs.resolve("digits_lt", {"queue_size": 3, "hard_mining": False}).check_classes(4)
     with pytest.raises(UsageError, match="hard_positives <= queue_size"):
         find_method("rescom").knobs.resolve("digits_lt", values)
     with pytest.raises(UsageError, match="hard_negatives <= 9"):
-        find_method("rescom").knobs.resolve("digits_lt", {"queue_size": 3}).check_world(4)
+        find_method("rescom").knobs.resolve("digits_lt", {"queue_size": 3}).check_classes(4)
 
 
 def declarations(files: Mapping[str, str]) -> dict[str, list[str]]:
-    """Where each `name: type = knob(…)` is, by what it declares apart from the default."""
+    """Return the positions of each `name: type = knob(…)`, keyed by the declaration without its default."""
     found = defaultdict(list)
     for path, source in files.items():
         for node in ast.walk(ast.parse(source)):
@@ -188,14 +188,14 @@ def declarations(files: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def test_no_two_classes_declare_a_knob_in_the_same_words():
+def test_no_two_classes_declare_the_same_knob():
     files = {str(path): path.read_text(encoding="utf-8") for path in sorted((ROOT / "ltray").rglob("*.py"))}
     found = declarations(files)
     assert len(found) > 150
-    assert {words: places for words, places in found.items() if len(places) > 1} == {}
+    assert {declaration: places for declaration, places in found.items() if len(places) > 1} == {}
 
 
-def test_a_declaration_in_the_same_words_is_seen_whatever_its_default():
+def test_repeated_declaration_is_detected_with_any_default():
     twice = {
         "a.py": "class A:\n    rate: float = knob(0.1, 'lr', 'peak', low=0.0, high=1.0)\n",
         "b.py": "class B:\n    rate: float = knob(0.5, 'lr', 'peak', high=1.0, low=0.0)\n",
@@ -204,7 +204,7 @@ def test_a_declaration_in_the_same_words_is_seen_whatever_its_default():
     assert sorted(map(len, declarations(twice).values())) == [1, 2]
 
 
-def test_a_redeclared_knob_is_the_base_classes_with_what_differs():
+def test_redeclared_knob_is_the_base_class_knob_with_changes():
     @dataclass(frozen=True)
     class Longer(Recipe):
         epochs: int = Recipe.redeclared("epochs", 400)

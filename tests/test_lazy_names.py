@@ -1,4 +1,4 @@
-"""What packages offer: each name is imported from its module when it is first used."""
+"""Exported names of packages: each name is imported from its module at first use."""
 
 import ast
 import importlib
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ltray.lazy_names import exported
-from tests.given import ROOT
-from tests.other_package import forget
+from tests.other_package import unload
+from tests.paths import ROOT
 
 PACKAGE = ROOT / "ltray"
 OFFERING = sorted(
@@ -22,7 +22,7 @@ OFFERING = sorted(
 
 
 @pytest.mark.parametrize("package", OFFERING)
-def test_every_name_exists(package: str) -> None:
+def test_every_exported_name_exists(package: str) -> None:
     module = importlib.import_module(package)
     assert exported(package)
     for name, source in exported(package).items():
@@ -34,7 +34,7 @@ def test_every_name_exists(package: str) -> None:
 
 @pytest.fixture
 def offering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A package that offers a name, a submodule, and one that its module lacks."""
+    """A package that exports a name, a submodule, and a name that its module does not define."""
     folder = tmp_path / "offering"
     folder.mkdir()
     (folder / "__init__.py").write_text(
@@ -45,11 +45,11 @@ def offering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (folder / "part.py").write_text("ONE = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "offering"
-    forget("offering")
+    unload("offering")
     exported.cache_clear()
 
 
-def test_names_are_imported_when_they_are_used(offering: str) -> None:
+def test_names_are_imported_at_first_use(offering: str) -> None:
     package = importlib.import_module(offering)
     assert "offering.part" not in sys.modules
     assert package.ONE == 1 and package.part is sys.modules["offering.part"]
@@ -59,7 +59,7 @@ def test_names_are_imported_when_they_are_used(offering: str) -> None:
             getattr(package, name)
 
 
-def test_a_star_import_takes_every_name() -> None:
+def test_star_import_gives_every_name() -> None:
     program = "from ltray.testing import *; print(check_method.__name__, WorkerPool.__name__)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout == "check_method WorkerPool\n"
@@ -69,7 +69,7 @@ FOLDERS = sorted({path.parent for path in PACKAGE.rglob("*.py")} - {PACKAGE})
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(PACKAGE)))
-def test_a_folder_s_docstring_lists_its_modules(folder: Path) -> None:
+def test_folder_docstring_lists_its_modules(folder: Path) -> None:
     text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
     listed = re.findall(r"^\* `(\w+)/?`: [^\n]{3,}\.$", text, re.M)
     assert len(listed) == len(set(listed))

@@ -27,7 +27,7 @@ OFFICIAL = {
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_learning_rate_is_the_official_one(name, golden):
+def test_learning_rate_equals_the_official_one(name, golden):
     vectors = golden("contrastive/schedules")
     first, schedule, milestones = OFFICIAL[name]
     peak, warmup, epochs = vectors[f"{name}/args"]
@@ -51,13 +51,13 @@ def test_dscl_changes_every_step(golden):
     vectors = golden("decoupled/schedules")
     recipe = Recipe(learning_rate=0.1, warmup_epochs=10, epochs=200, schedule="cosine_per_step")
     for epoch, rate in zip(vectors["dscl_pretrain/epoch"], vectors["dscl_pretrain/lr"], strict=True):
-        whole, part = divmod(float(epoch), 1.0)
-        got = learning_rate(recipe, epoch=int(whole), step=round(part * 10_000), steps=10_000)
+        integer, fraction = divmod(float(epoch), 1.0)
+        got = learning_rate(recipe, epoch=int(integer), step=round(fraction * 10_000), steps=10_000)
         assert got == pytest.approx(float(rate), rel=1e-3, abs=1e-6)
 
 
 @pytest.mark.parametrize("method", ["bcl", "rescom"])
-def test_papers_setting_on_cifar_decays_where_the_paper_says(method):
+def test_papers_setting_on_cifar_decays_at_the_papers_epochs(method):
     recipe = METHODS[method].knobs.resolve("cifar100_lt", {})
     decayed = [
         e for e in range(1, recipe.epochs) if learning_rate(recipe, epoch=e) < learning_rate(recipe, epoch=e - 1)
@@ -65,13 +65,13 @@ def test_papers_setting_on_cifar_decays_where_the_paper_says(method):
     assert decayed == {"bcl": [160, 180], "rescom": [320, 360]}[method]
 
 
-def test_constant_stays_at_its_peak_after_the_warm_up():
+def test_constant_schedule_stays_at_its_peak_after_the_warm_up():
     recipe = Recipe(schedule="constant", epochs=10, warmup_epochs=2, milestones=())
     assert [learning_rate(recipe, epoch=e) for e in range(4)] == [0.05, 0.1, 0.1, 0.1]
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_every_schedule_of_a_recipe_warms_up_to_its_peak_and_never_exceeds_it(name):
+def test_every_schedule_warms_up_to_its_peak_and_never_exceeds_it(name):
     recipe = Recipe(schedule=name, epochs=10, warmup_epochs=3, milestones=(6, 8), learning_rate=0.3)
     steps = [(epoch, step) for epoch in range(10) for step in range(4)]
     rates = [learning_rate(recipe, epoch=epoch, step=step, steps=4) for epoch, step in steps]
@@ -81,7 +81,7 @@ def test_every_schedule_of_a_recipe_warms_up_to_its_peak_and_never_exceeds_it(na
 
 
 @pytest.mark.parametrize(("name", "hint"), [("cosin", "Did you mean `cosine`"), ("warm", "Known: `constant`")])
-def test_an_unknown_schedule_is_refused_by_the_recipe_and_by_the_rate(name, hint):
+def test_unknown_schedule_is_refused_by_recipe_and_learning_rate(name, hint):
     with pytest.raises(UsageError, match=f"`schedule` must be one of .*{hint}"):
         Recipe(schedule=name)
 
@@ -94,5 +94,5 @@ def test_an_unknown_schedule_is_refused_by_the_recipe_and_by_the_rate(name, hint
 
 
 @pytest.mark.parametrize("knobs", [method.knobs for method in METHODS.values()], ids=list(METHODS))
-def test_every_method_takes_every_schedule(knobs):
+def test_every_method_accepts_every_schedule(knobs):
     assert knobs.specs()["schedule"].choices == tuple(SCHEDULES)

@@ -1,4 +1,4 @@
-"""The network of a run: defaults, what cannot work together, and weights that are read once."""
+"""The network of a run: defaults, incompatible settings, and weights that are read once."""
 
 import math
 from pathlib import Path
@@ -28,7 +28,7 @@ def resolved(**settings: Any) -> dict[str, str]:
     return Experiment.from_settings(LARGE | {"methods": ["cross_entropy"]} | given).network.settings()
 
 
-def test_the_defaults_are_the_papers() -> None:
+def test_network_defaults_are_the_papers() -> None:
     assert resolved() == dict(backbone="resnet50", weights="random", train="all", bottleneck=0)
     assert resolved(dataset__image_size=32) == dict(backbone="resnet32", weights="random", train="all", bottleneck=0)
     places = dict(dataset__profile="places_lt")
@@ -54,12 +54,12 @@ def test_the_defaults_are_the_papers() -> None:
         (dict(methods=["bcl"], start="somewhere"), "a run to continue has no effect"),
     ],
 )
-def test_what_cannot_work_together_is_refused(settings: dict[str, Any], message: str) -> None:
+def test_incompatible_network_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         resolved(**settings)
 
 
-def test_a_method_that_only_learns_from_its_start_builds_a_network() -> None:
+def test_method_that_distils_from_its_start_builds_a_network() -> None:
     assert resolved(methods=["ride_distilled"], start="somewhere")["backbone"] == "resnet50"
     assert resolved(methods=["crt"], start="somewhere") == dict(backbone="", weights="", train="", bottleneck=0)
 
@@ -72,13 +72,13 @@ def test_a_method_that_only_learns_from_its_start_builds_a_network() -> None:
         ("ride", {}, "need a residual network"),
     ],
 )
-def test_a_transformer_is_refused_where_it_cannot_work(method: str, settings: dict[str, Any], message: str) -> None:
+def test_transformer_is_refused_with_incompatible_methods(method: str, settings: dict[str, Any], message: str) -> None:
     experiment = Experiment.from_settings(LARGE | {"methods": [method], "backbone": "vit_b_16"} | settings)
     with pytest.raises(UsageError, match=message):
         experiment.planned_epochs(LongTail((20, 10)))
 
 
-def test_methods_refuse_pretrained_weights_that_they_would_undo() -> None:
+def test_methods_that_discard_pretrained_weights_refuse_them() -> None:
     settings = LARGE | {"backbone": "resnet50", "weights": "w.pt"}
     experiment = Experiment.from_settings(settings | {"methods": ["dscl"], "dscl.zero_start": True})
     with pytest.raises(UsageError, match="would undo pretrained weights"):
@@ -88,7 +88,7 @@ def test_methods_refuse_pretrained_weights_that_they_would_undo() -> None:
         experiment.planned_epochs(LongTail((20, 10)))
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     experiment = Experiment.from_settings(LARGE | {"methods": ["bcl"], "weights": str(tmp_path / "none.pt")})
     with pytest.raises(UsageError, match="but there is no"):
         experiment.network.check_file()
@@ -103,7 +103,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_weights_are_read_for_a_fresh_run_alone(weights: Path, tmp_path: Path) -> None:
+def test_weights_are_read_only_for_a_new_run(weights: Path, tmp_path: Path) -> None:
     file, tail = tmp_path / "weights.pt", LongTail((4, 3))
     file.write_bytes(weights.read_bytes())
     settings = {"methods": ["paco"], "backbone": "resnet50", "weights": str(file), "train": "norms_and_last_block"}
@@ -122,7 +122,7 @@ def test_weights_are_read_for_a_fresh_run_alone(weights: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_weights_are_read_once_and_frozen_parts_stay(weights: Path, tmp_path: Path) -> None:
+def test_weights_are_read_once_and_frozen_parts_do_not_change(weights: Path, tmp_path: Path) -> None:
     file = tmp_path / "weights.pt"
     file.write_bytes(weights.read_bytes())
     experiment = contract.small_experiment(
@@ -130,18 +130,18 @@ def test_weights_are_read_once_and_frozen_parts_stay(weights: Path, tmp_path: Pa
         | {"methods": ["cross_entropy"], "cross_entropy.learning_rate": 0.01}
         | {"backbone": "resnet50", "weights": str(file), "train": "norms_and_last_block"}
     )
-    whole = contract.run(experiment, MemorySession())
+    uninterrupted = contract.run(experiment, MemorySession())
     published = torch.load(file, weights_only=True)
     early, last = "layer3.0.conv2.weight", "layer4.2.conv2.weight"
-    assert torch.equal(whole.state[f"0.network.backbone.body.{early}"], published[early])
-    assert not torch.equal(whole.state[f"0.network.backbone.body.{last}"], published[last])
+    assert torch.equal(uninterrupted.state[f"0.network.backbone.body.{early}"], published[early])
+    assert not torch.equal(uninterrupted.state[f"0.network.backbone.body.{last}"], published[last])
 
     session = contract.InterruptedSession(1)
     with pytest.raises(contract.Interrupted):
         contract.run(experiment, session)
     file.unlink()
     resumed = contract.run(experiment, MemorySession(session.saved))
-    contract.assert_same_state(whole.state, resumed.state, "without the file")
+    contract.assert_same_state(uninterrupted.state, resumed.state, "without the file")
     checkpoint = MemorySession(session.saved).resume()
     assert checkpoint is not None
     _, stages = restore(checkpoint, contract.CPU)
@@ -149,10 +149,10 @@ def test_weights_are_read_once_and_frozen_parts_stay(weights: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_transformer_trains_with_logit_adjustment_and_a_post_hoc_stage(
+def test_transformer_trains_with_logit_adjustment_and_a_post_hoc_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LTRAY_DATA", str(tmp_path))  # above 64 pixels images come from converted files alone
+    monkeypatch.setenv("LTRAY_DATA", str(tmp_path))  # images above 64 pixels are only read from converted files
     experiment = contract.small_experiment(
         DATA
         | {"dataset.image_size": 224, "dataset.validation_per_class": 1, "dataset.largest_class": 4}
@@ -168,11 +168,11 @@ def test_a_transformer_trains_with_logit_adjustment_and_a_post_hoc_stage(
     fresh = experiment.stages(LongTail(tuple(saved.context["counts"])))[0].state_dict()
     for part in ("class_token", "conv_proj.weight", "encoder.layers.encoder_layer_0.mlp.0.weight"):
         name = f"network.backbone.body.{part}"
-        assert not torch.equal(saved.stages[f"0.{name}"], fresh[name]), f"{part} did not move"
+        assert not torch.equal(saved.stages[f"0.{name}"], fresh[name]), f"{part} did not change"
     assert "chosen/τ" in session.reports[2]
 
 
-def test_a_run_that_continues_another_can_do_without_it(tmp_path: Path) -> None:
+def test_run_that_continues_another_resumes_without_it(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     train(contract.small_experiment(TINY | {"methods": ["cross_entropy"]}), first)
     follow = DATA | {"methods": ["crt", "tau_norm"], "start": str(first), "crt.epochs": 2}
@@ -180,12 +180,12 @@ def test_a_run_that_continues_another_can_do_without_it(tmp_path: Path) -> None:
     session = contract.InterruptedSession(1)
     with pytest.raises(contract.Interrupted):
         contract.run(experiment, session)
-    whole = contract.run(experiment, MemorySession())
+    uninterrupted = contract.run(experiment, MemorySession())
     train(experiment, second)
     for file in first.iterdir():
         file.unlink()
     resumed = contract.run(experiment, MemorySession(session.saved))
-    contract.assert_same_state(whole.state, resumed.state, "without the run it continues")
+    contract.assert_same_state(uninterrupted.state, resumed.state, "without the run it continues")
     metrics = TrainedModel.open(second, contract.CPU).on_test().metrics()
     assert 0.0 <= metrics["test/acc_all"] <= 1.0
 

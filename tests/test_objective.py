@@ -1,4 +1,4 @@
-"""What models are compared by where nobody says it: the images that select decide."""
+"""The default objective depends on the images that select the model."""
 
 import io
 from pathlib import Path
@@ -14,7 +14,7 @@ from ltray.errors import UsageError
 from ltray.metrics import COUNTED, METRICS, OBJECTIVES, as_markdown, check_objective, default_objective, shown_keys
 from ltray.results.tables import precision_of_best, render
 from ltray.tune import main as tune
-from tests.given import ROOT
+from tests.paths import ROOT
 
 
 @pytest.mark.parametrize(
@@ -26,21 +26,21 @@ from tests.given import ROOT
         ((5, 5, 4), "balanced_accuracy"),
     ],
 )
-def test_unbalanced_images_ask_for_balanced_accuracy(images: tuple[int, ...], objective: str) -> None:
+def test_unbalanced_images_select_balanced_accuracy(images: tuple[int, ...], objective: str) -> None:
     assert default_objective(images) == objective
 
 
-def test_an_unknown_objective_names_the_nearest() -> None:
+def test_unknown_objective_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match=r"got 'balanced'.*Did you mean `balanced_accuracy`"):
         check_objective("balanced")
 
 
-def test_a_table_shows_another_objective_beside_the_groups() -> None:
+def test_table_shows_another_objective_after_the_groups() -> None:
     assert shown_keys("acc_few") == shown_keys() == ("acc_all", "acc_many", "acc_medium", "acc_few")
     assert shown_keys("macro_f1") == (*shown_keys(), "macro_f1")
 
 
-def test_the_docs_define_every_metric() -> None:
+def test_docs_define_every_metric() -> None:
     assert as_markdown() in (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     assert set(COUNTED) <= set(METRICS) and set(OBJECTIVES) - set(COUNTED) == {"seconds"}
 
@@ -69,7 +69,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_search_over_unbalanced_validation_images_says_what_it_compares_by(
+def test_search_on_unbalanced_validation_images_prints_its_objective(
     photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert tune(["space.yaml", "--dry-run"]) == 0
@@ -78,12 +78,12 @@ def test_a_search_over_unbalanced_validation_images_says_what_it_compares_by(
         "not balanced (1 to 10 a class): models are compared by balanced accuracy, in which every class has equal "
         "weight" in printed
     )
-    for said in ("search.objectives=[acc_all]", "dataset.protocol=paper"):
-        assert tune(["space.yaml", "--dry-run", said]) == 0
+    for setting in ("search.objectives=[acc_all]", "dataset.protocol=paper"):
+        assert tune(["space.yaml", "--dry-run", setting]) == 0
         assert "balanced accuracy" not in capsys.readouterr().out
 
 
-def test_the_table_says_how_exactly_the_images_tell_the_best_value() -> None:
+def test_table_prints_the_standard_error_of_the_best_value() -> None:
     row = {"trial": 0, "name": "", "state": "complete", "reason": "", "paper": False, "epochs": 4}
     row |= {"val/acc_all": 0.7, "val/balanced_accuracy": 0.4, "val/balanced_accuracy_se": 0.081, "val/images": 33}
     table = pd.DataFrame([row, row | {"trial": 1, "val/balanced_accuracy_se": 0.02}])

@@ -1,4 +1,4 @@
-"""All commands read options, operands and settings in any order and by the same rules."""
+"""All commands parse options, operands and settings in any order and by the same rules."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,16 +13,16 @@ from ltray import convert, evaluate, predict, train, tune, views
 from ltray.methods import __main__ as methods
 from ltray.parser import Parser
 from ltray.report import __main__ as report
-from tests.given import ROOT
+from tests.paths import ROOT
 
 
 class Read(Exception):
-    """A command has read its words; it does nothing more in this test."""
+    """Raised when a command has parsed its arguments, to end it there."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command, its operands in order, groups of words that may stand anywhere, and settings."""
+    """A command, its operands in order, options that are allowed at any position, and settings."""
 
     main: Callable[[list[str]], int]
     operands: tuple[str, ...]
@@ -36,7 +36,7 @@ COMMANDS = {
         train.main, (), (("--methods", "bcl", "tau_norm"), ("--dataset", "a=b"), ("--workers=2",)), SETTINGS
     ),
     "tune": Command(tune.main, ("rescom",), (("--from", "runs/x=1"), ("--dry-run",), ("--budget", "2h")), SETTINGS),
-    "tune cp": Command(lambda words: tune.main(["cp", *words]), ("rescom", "mine=1.yaml"), (("--overwrite",),)),
+    "tune cp": Command(lambda arguments: tune.main(["cp", *arguments]), ("rescom", "mine=1.yaml"), (("--overwrite",),)),
     "convert": Command(convert.main, ("./a=b",), (("--deep",), ("--on-error", "skip"), ("--output", "c=d")), SETTINGS),
     "views": Command(views.main, ("digits-lt", "bcl"), (("--output", "a=b.png"),), SETTINGS),
     "evaluate": Command(evaluate.main, ("runs/lr=0.1",), (("--test",), ("--classes",), ("--json",))),
@@ -46,26 +46,26 @@ COMMANDS = {
 }
 
 
-def values_of(command: Command, words: list[str]) -> dict[str, object]:
-    """What a command makes of its words."""
+def values_of(command: Command, arguments: list[str]) -> dict[str, object]:
+    """Return the values that a command parses from its arguments."""
     read: list[dict[str, object]] = []
-    whole = Parser.parse
+    original_parse = Parser.parse
 
-    def parse(self: Parser, words: list[str]) -> None:
-        read.append(vars(whole(self, words)))
+    def parse(self: Parser, arguments: list[str]) -> None:
+        read.append(vars(original_parse(self, arguments)))
         raise Read
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Parser, "parse", parse)
         with pytest.raises(Read):
-            command.main(words)
+            command.main(arguments)
     (values,) = read
     return {name: sorted(value) if name == "settings" else value for name, value in values.items()}  # type: ignore[type-var]
 
 
 @st.composite
 def in_any_order(draw: st.DrawFn, command: Command) -> list[str]:
-    """A command's words: its operands keep their order, all else stands anywhere between them."""
+    """Draw a command's arguments: the operands keep their order, all others are at any position."""
     free = draw(st.permutations([*command.options, *((word,) for word in command.settings)]))
     groups = [*free]
     places = sorted(draw(st.lists(st.integers(0, len(free)), min_size=1, max_size=len(command.operands) or 1)))
@@ -77,7 +77,7 @@ def in_any_order(draw: st.DrawFn, command: Command) -> list[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 @given(data=st.data())
-def test_the_order_of_words_changes_nothing(name: str, data: st.DataObject) -> None:
+def test_order_of_arguments_does_not_change_the_values(name: str, data: st.DataObject) -> None:
     command = COMMANDS[name]
     plain = [*command.operands, *command.settings, *(word for option in command.options for word in option)]
     expected = values_of(command, plain)
@@ -85,7 +85,7 @@ def test_the_order_of_words_changes_nothing(name: str, data: st.DataObject) -> N
     assert values_of(command, data.draw(in_any_order(command))) == expected
 
 
-def test_every_command_reads_its_words_with_parse() -> None:
+def test_every_command_parses_its_arguments_with_parse() -> None:
     reads = {
         path.relative_to(ROOT / "ltray").as_posix(): re.findall(r"\w*Parser\(|\.parse\w*_args\(|\.parse\(", text)
         for path in sorted((ROOT / "ltray").rglob("*.py"))
@@ -93,7 +93,7 @@ def test_every_command_reads_its_words_with_parse() -> None:
     }
     assert len(reads) > len(COMMANDS) - 1
     for path, calls in reads.items():
-        if path not in ("parser.py", "completion.py"):  # a shell reads the words that completion declares
+        if path not in ("parser.py", "completion.py"):  # `completion` declares arguments for the shell
             assert set(calls) <= {"Parser(", ".parse("}, path
 
 
@@ -107,7 +107,7 @@ def parser() -> Iterator[Parser]:
     yield one
 
 
-def test_a_path_with_an_equals_sign_is_a_path_where_an_operand_is_missing(
+def test_path_with_an_equals_sign_fills_a_missing_operand(
     parser: Parser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -118,13 +118,13 @@ def test_a_path_with_an_equals_sign_is_a_path_where_an_operand_is_missing(
     assert (found.space, found.settings) == ("rescom", ["lr=1"])
 
 
-def test_behind_two_dashes_no_word_is_an_option(parser: Parser) -> None:
+def test_no_argument_after_two_dashes_is_an_option(parser: Parser) -> None:
     found = parser.parse(["--methods", "bcl", "--", "--output", "a=1"])
     assert (found.space, found.settings, found.output) == ("--output", ["a=1"], None)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["x", "--methods", "bcl", "--outptu", "y"], "unknown option '--outptu'. Did you mean `--output`?"),
         (["x", "--methods", "bcl", "-z"], "unknown option '-z'."),
@@ -134,14 +134,14 @@ def test_behind_two_dashes_no_word_is_an_option(parser: Parser) -> None:
         (["x", "--methods", "a", "--methods", "b"], "argument --methods: given twice"),
     ],
 )
-def test_wrong_words_are_a_sentence_and_2(
-    parser: Parser, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_arguments_print_a_sentence_and_exit_with_2(
+    parser: Parser, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
-        parser.parse(words)
-    assert said in capsys.readouterr().err
+        parser.parse(arguments)
+    assert message in capsys.readouterr().err
 
 
-def test_a_parser_reads_more_than_once(parser: Parser) -> None:
-    words = ["x", "--output", "y", "--methods", "bcl"]
-    assert parser.parse(words) == parser.parse(words)
+def test_parser_can_parse_repeatedly(parser: Parser) -> None:
+    arguments = ["x", "--output", "y", "--methods", "bcl"]
+    assert parser.parse(arguments) == parser.parse(arguments)

@@ -1,4 +1,4 @@
-"""`python -m ltray.predict`: the data set's own predictions, and files that are no images."""
+"""`python -m ltray.predict`: predictions equal to those on the data set, and files that are not images."""
 
 import csv
 import io
@@ -28,39 +28,39 @@ from ltray.results.predictions import Predictions, TrainedModel
 
 @pytest.fixture
 def images(finished_run: Path, tmp_path: Path) -> Path:
-    """The first test images as PNG files, and two files that are none."""
+    """The first test images as PNG files, and two files that are not images."""
     folder = tmp_path / "images"
     (folder / "deeper").mkdir(parents=True)
     pool = TrainedModel.open(finished_run / "best", torch.device("cpu")).data.test().pool
-    for place, pixels in enumerate(next(pool.stream(torch.arange(12), 12))):
-        path = folder / ("deeper" if place > 8 else "") / f"{place:02d}.png"
+    for index, pixels in enumerate(next(pool.stream(torch.arange(12), 12))):
+        path = folder / ("deeper" if index > 8 else "") / f"{index:02d}.png"
         Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(path)
     (folder / "bad.png").write_text("no image")
     (folder / "notes.txt").write_text("not looked at")
     return folder
 
 
-def as_json(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, dict]:
-    code = main([str(word) for word in (*words, "--format", "json")])
+def as_json(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, dict]:
+    code = main([str(word) for word in (*arguments, "--format", "json")])
     return code, json.loads(capsys.readouterr().out)
 
 
-def test_files_get_the_predictions_of_the_data_set(finished_run, images, capsys):
+def test_predict_gives_files_the_predictions_of_the_data_set(finished_run, images, capsys):
     code, found = as_json(capsys, finished_run, images, "--top", "10")
     trained = TrainedModel.open(finished_run / "best", torch.device("cpu"))
     logits = trained.on_test().logits[:12]
     rows = {Path(row["path"]).stem: row for row in found["predictions"]}
     assert code == 1 and rows["bad"] == {"path": str(images / "bad.png"), "error": "not an image of a supported format"}
     shares = torch.softmax(logits.double() / found["temperature"], dim=1)
-    for place in range(12):
-        classes = rows[f"{place:02d}"]["classes"]
-        assert classes[0]["class"] == str(int(logits[place].argmax()))
+    for index in range(12):
+        classes = rows[f"{index:02d}"]["classes"]
+        assert classes[0]["class"] == str(int(logits[index].argmax()))
         by_name = {one["class"]: one["probability"] for one in classes}
-        assert np.allclose([by_name[str(k)] for k in range(10)], shares[place], atol=2e-5)
+        assert np.allclose([by_name[str(k)] for k in range(10)], shares[index], atol=2e-5)
         assert [one["probability"] for one in classes] == sorted(by_name.values(), reverse=True)
 
 
-def test_probabilities_are_calibrated_where_validation_logits_were_saved(finished_run, images, capsys):
+def test_predict_calibrates_probabilities_if_validation_logits_were_saved(finished_run, images, capsys):
     _, found = as_json(capsys, finished_run, images / "00.png")
     assert found["temperature_from"] == "validation images" and found["temperature"] != 1.0
     (finished_run / "best" / "selection.npz").unlink()
@@ -71,21 +71,30 @@ def test_probabilities_are_calibrated_where_validation_logits_were_saved(finishe
     ]
 
 
-def test_csv_goes_to_a_file_and_repeats_exactly(finished_run, images, tmp_path, capsys):
-    words = [str(finished_run), str(images), str(images / "absent.png"), "--top", "2", "--format", "csv", "--output"]
-    assert main([*words, str(tmp_path / "a.csv")]) == main([*words, str(tmp_path / "b.csv")]) == 1
+def test_predict_writes_reproducible_csv(finished_run, images, tmp_path, capsys):
+    arguments = [
+        str(finished_run),
+        str(images),
+        str(images / "absent.png"),
+        "--top",
+        "2",
+        "--format",
+        "csv",
+        "--output",
+    ]
+    assert main([*arguments, str(tmp_path / "a.csv")]) == main([*arguments, str(tmp_path / "b.csv")]) == 1
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     assert len(rows) == 12 * 2 + 2 and rows[-1]["error"] == "no such file"
     assert capsys.readouterr().out == ""
 
 
-def test_folders_are_searched_in_order_and_files_taken_as_given(images):
+def test_image_files_keep_the_given_order_and_sort_folders(images):
     names = [str(path.relative_to(images)) for path in image_files([images / "notes.txt", images])]
     assert names[:2] == ["notes.txt", "00.png"] and names[-1] == "deeper/11.png" and len(names) == 14
 
 
-def test_a_table_names_the_temperature_and_an_empty_folder_is_refused(finished_run, images, tmp_path, capsys):
+def test_predict_prints_the_temperature_and_refuses_an_empty_folder(finished_run, images, tmp_path, capsys):
     assert main([str(finished_run), str(images / "00.png")]) == 0
     assert "from validation images" in capsys.readouterr().out
     (tmp_path / "empty").mkdir()
@@ -93,15 +102,15 @@ def test_a_table_names_the_temperature_and_an_empty_folder_is_refused(finished_r
         main([str(finished_run), str(tmp_path / "empty")])
 
 
-def test_every_suffix_of_a_conversion_is_read_and_what_systems_leave_is_not(finished_run, tmp_path, capsys):
-    place = tmp_path / "look"
-    (place / "__MACOSX").mkdir(parents=True)
+def test_predict_reads_the_suffixes_of_conversions_and_ignores_system_files(finished_run, tmp_path, capsys):
+    folder = tmp_path / "look"
+    (folder / "__MACOSX").mkdir(parents=True)
     pixels = Image.new("RGB", (8, 8), "red")
     for name, kind in (("a.pgm", "ppm"), ("b.jfif", "jpeg"), ("c.JPE", "jpeg"), ("d.jp2", "jpeg2000")):
-        (pixels.convert("L") if kind == "ppm" else pixels).save(place / name, kind)
+        (pixels.convert("L") if kind == "ppm" else pixels).save(folder / name, kind)
     for name in ("._a.png", ".hidden.jpg", "__MACOSX/e.png"):
-        (place / name).write_bytes(b"no image")
-    code, found = as_json(capsys, finished_run, place)
+        (folder / name).write_bytes(b"no image")
+    code, found = as_json(capsys, finished_run, folder)
     assert code == 0 and [Path(row["path"]).name for row in found["predictions"]] == [
         "a.pgm",
         "b.jfif",
@@ -111,7 +120,7 @@ def test_every_suffix_of_a_conversion_is_read_and_what_systems_leave_is_not(fini
 
 
 def model(logits: torch.Tensor, *, chosen: dict[str, float] | None = None) -> Any:
-    """A model that gives image i, a constant image of value i, the scores logits[i]."""
+    """Return a model whose scores of a constant image of value i are logits[i]."""
     names = [f"class {label}" for label in range(logits.shape[1])]
     stage = SimpleNamespace(
         eval=lambda: None,
@@ -124,7 +133,7 @@ def model(logits: torch.Tensor, *, chosen: dict[str, float] | None = None) -> An
 
 def predicted(monkeypatch: pytest.MonkeyPatch, logits: torch.Tensor, *, temperature: float, top: int) -> list:
     monkeypatch.setattr(classifier, "_read", lambda path, trained: torch.full((1, 2, 2), float(path.stem)))
-    files = [Path(f"{place}.png") for place in range(len(logits))]
+    files = [Path(f"{index}.png") for index in range(len(logits))]
     return list(predict(model(logits), files, temperature=temperature, top=top))
 
 
@@ -133,7 +142,7 @@ def predicted(monkeypatch: pytest.MonkeyPatch, logits: torch.Tensor, *, temperat
     temperature=st.sampled_from([0.01, 0.5, 1.0, 3.0, 100.0]),
     top=st.integers(1, 7),
 )
-def test_of_every_image_the_most_probable_classes_are_named_in_order(scores, temperature, top):
+def test_predict_returns_the_most_probable_classes_in_order(scores, temperature, top):
     logits = torch.tensor(scores)
     with pytest.MonkeyPatch.context() as patch:
         found = predicted(patch, logits, temperature=temperature, top=top)
@@ -148,16 +157,16 @@ def test_of_every_image_the_most_probable_classes_are_named_in_order(scores, tem
         assert top < 4 or sum(one.probabilities) == pytest.approx(1.0)
 
 
-def test_more_images_than_a_batch_keep_their_order(monkeypatch: pytest.MonkeyPatch):
+def test_predict_keeps_the_order_of_several_batches(monkeypatch: pytest.MonkeyPatch):
     count = 2 * BATCH + 3
     logits = torch.nn.functional.one_hot(torch.arange(count) % 5, 5).float()
     found = predicted(monkeypatch, logits, temperature=1.0, top=1)
-    assert [one.path.stem for one in found] == [str(place) for place in range(count)]
-    assert [one.classes for one in found] == [(f"class {place % 5}",) for place in range(count)]
+    assert [one.path.stem for one in found] == [str(index) for index in range(count)]
+    assert [one.classes for one in found] == [(f"class {index % 5}",) for index in range(count)]
 
 
 @pytest.mark.parametrize("top", ["0", "-1"])
-def test_fewer_than_one_class_is_refused_and_one_is_the_least(top: str, tmp_path: Path, capsys):
+def test_predict_refuses_a_top_below_one(top: str, tmp_path: Path, capsys):
     with pytest.raises(SystemExit) as ended:
         main([str(tmp_path), str(tmp_path), "--top", top])
     assert ended.value.code == 2 and f"argument --top: '{top}' is not from 1 to" in capsys.readouterr().err
@@ -166,7 +175,7 @@ def test_fewer_than_one_class_is_refused_and_one_is_the_least(top: str, tmp_path
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_scores_are_calibrated_on_validation_images_and_never_on_test_images(split: str, tmp_path: Path):
+def test_temperature_is_fitted_on_validation_images_and_never_on_test_images(split: str, tmp_path: Path):
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(60) % 3
     logits = 4 * torch.randn(60, 3, generator=generator) + 3 * torch.nn.functional.one_hot(labels, 3)
@@ -179,7 +188,7 @@ def test_scores_are_calibrated_on_validation_images_and_never_on_test_images(spl
     assert temperature_of(model(logits, chosen={"T": 2.0}), tmp_path) == (1.0, "the model's own temperature")
 
 
-def test_people_read_percent_and_programs_shares_of_one(capsys: pytest.CaptureFixture[str]):
+def test_tables_show_percent_and_other_formats_show_probabilities(capsys: pytest.CaptureFixture[str]):
     found = [Prediction(Path("a.png"), ("cat", "dog"), (0.9123456, 0.0876544)), Prediction(Path("b.png"), error="bad")]
     stamps = {"temperature": 1.5, "temperature_from": "validation images"}
     written = {}

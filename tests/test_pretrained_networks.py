@@ -1,6 +1,6 @@
-"""Pretrained weights in a run: the images they expect, what is recorded of them, and real ones from file to prediction.
+"""Pretrained weights in a run: expected images, recorded origin, and real weights from file to prediction.
 
-The file of a package of the `dev` extra holds real ImageNet weights of an EfficientNet-Lite0.
+A package of the `dev` extra has a file with real ImageNet weights of an EfficientNet-Lite0.
 """
 
 import json
@@ -36,7 +36,7 @@ def experiment(**settings: Any) -> Experiment:
     return Experiment.from_settings(TAIL_OF_DIGITS | LITE0 | given)
 
 
-def test_images_are_as_the_weights_expect_where_nothing_is_stated() -> None:
+def test_image_settings_follow_the_weights_by_default() -> None:
     dataset = experiment().dataset
     assert (dataset.mean, dataset.std, dataset.image_size) == ((0.5,) * 3, (0.5,) * 3, 224)
     assert experiment(weights="random").dataset.image_size == 8  # digits-lt's own
@@ -55,14 +55,16 @@ def test_images_are_as_the_weights_expect_where_nothing_is_stated() -> None:
         (dict(backbone="resnet50", weights="imagenet", dataset__mean=[0.5, 0.5, 0.5]), ["IMAGENET1K_V1", "0.485"]),
     ],
 )
-def test_a_stated_value_that_differs_is_an_error_with_both(settings: dict[str, Any], messages: list[str]) -> None:
+def test_explicit_value_that_differs_from_the_weights_is_refused_with_both(
+    settings: dict[str, Any], messages: list[str]
+) -> None:
     with pytest.raises(UsageError) as caught:
         experiment(**settings)
     for message in messages:
         assert caught.match(message)
 
 
-def test_a_stated_value_that_agrees_is_kept() -> None:
+def test_explicit_value_that_agrees_with_the_weights_is_kept() -> None:
     assert experiment(dataset__mean=[0.5, 0.5, 0.5], dataset__std=[0.5, 0.5, 0.5]).dataset.mean == (0.5, 0.5, 0.5)
     assert experiment(backbone="resnet50", weights="IMAGENET1K_V2").dataset.mean == (0.485, 0.456, 0.406)
 
@@ -75,14 +77,14 @@ def test_recorded_settings_give_the_same_experiment_without_the_file(tmp_path: P
     assert Experiment.from_settings(run.settings(), complete=True) == run
 
 
-def test_recorded_images_are_kept_whatever_the_weights_expect() -> None:
-    """A run that was begun before images followed the weights goes on with its own."""
+def test_recorded_image_settings_have_precedence_over_the_weights() -> None:
+    """A run of a version in which images did not follow the weights keeps its own image settings."""
     before = experiment().settings() | {"dataset.mean": [0.4, 0.4, 0.4], "dataset.image_size": 64}
     dataset = Experiment.from_settings(before, complete=True).dataset
     assert dataset.mean == (0.4, 0.4, 0.4) and dataset.image_size == 64
 
 
-def test_a_configuration_beside_the_file_goes_before_the_librarys(tmp_path: Path) -> None:
+def test_configuration_next_to_the_file_has_precedence_over_the_library(tmp_path: Path) -> None:
     own = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "input_size": [3, 128, 128], "interpolation": "bilinear"}
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "x", "pretrained_cfg": own}))
     dataset = experiment(weights=str(tmp_path / "model.safetensors")).dataset
@@ -107,12 +109,12 @@ def test_a_configuration_beside_the_file_goes_before_the_librarys(tmp_path: Path
         (dict(backbone="timm/test_resnet", weights="random", train="head"), "would freeze random weights"),
     ],
 )
-def test_weights_that_nobody_publishes_are_refused(settings: dict[str, Any], message: str) -> None:
+def test_unpublished_weights_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         experiment(**settings)
 
 
-def test_a_name_of_weights_is_no_path_and_a_path_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_weights_and_paths_are_distinguished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert experiment(weights="in1k").network.weights == "in1k"
     assert experiment(weights="mine.safetensors").network.weights == str(tmp_path / "mine.safetensors")
@@ -122,7 +124,7 @@ def test_a_name_of_weights_is_no_path_and_a_path_is_no_name(tmp_path: Path, monk
     assert tagged.network.weights == "in1k"
 
 
-def test_what_is_recorded_names_the_weights_their_digest_and_their_data() -> None:
+def test_record_names_the_weights_their_digest_and_their_data() -> None:
     run = experiment()
     record = run.network.record()
     assert record["name"] == f"{Path(FILE).name} as timm/tf_efficientnet_lite0.in1k"
@@ -138,7 +140,7 @@ def test_what_is_recorded_names_the_weights_their_digest_and_their_data() -> Non
     assert everything in announced(run, "", LongTail((3, 2)))
 
 
-def test_imagenet_lt_results_say_that_the_labels_were_seen() -> None:
+def test_imagenet_lt_results_report_that_the_labels_were_seen() -> None:
     record = experiment().network.record()
     assert "seen ImageNet-1k's labels" in seen_before("imagenet_lt", record)
     assert "Nothing states" in seen_before("imagenet_lt", record | {"imagenet_1k_labels": "not stated"})
@@ -146,7 +148,7 @@ def test_imagenet_lt_results_say_that_the_labels_were_seen() -> None:
     assert seen_before("cifar10_lt", record) == seen_before("imagenet_lt", {}) == ""
 
 
-def test_a_file_of_torchvisions_is_known_by_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchvision_file_is_identified_by_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(models.resnet50().state_dict(), tmp_path / "mine.pt")
     digest = digest_of(tmp_path / "mine.pt")
     assert origin_of("resnet50", str(tmp_path / "mine.pt")).input is None
@@ -158,7 +160,7 @@ def test_a_file_of_torchvisions_is_known_by_its_digest(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("name", ["timm/tf_efficientnet_lite0", "resnet50"])
-def test_without_internet_the_file_and_its_place_are_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_download_names_the_file_and_its_folder(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: Any, **__: Any) -> None:
         raise OSError(101, "Network is unreachable")
 
@@ -166,16 +168,14 @@ def test_without_internet_the_file_and_its_place_are_named(name: str, monkeypatc
     monkeypatch.setattr("ltray.parts.own_backbones.from_address", unreachable)
     with pytest.raises(UsageError) as caught:
         experiment(backbone=name, weights="imagenet").network.check_file()
-    said = str(caught.value)
-    assert "cannot be downloaded (Network is unreachable)" in said and "set `weights` to that file" in said
+    message = str(caught.value)
+    assert "cannot be downloaded (Network is unreachable)" in message and "set `weights` to that file" in message
     file = "model.safetensors of the Hugging Face repository timm/tf_eff" if "timm" in name else "resnet50-0676ba61.pth"
-    assert file in said and ("models--timm--tf_efficientnet_lite0.in1k" in said or "checkpoints" in said)
+    assert file in message and ("models--timm--tf_efficientnet_lite0.in1k" in message or "checkpoints" in message)
 
 
 @pytest.mark.parametrize("name", ["timm/test_resnet", "resnet50"])
-def test_a_file_that_was_put_where_the_library_looks_is_used(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_in_the_librarys_cache_is_used(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
     run = experiment(backbone=name, weights="imagenet", dataset__image_size=32)
@@ -192,7 +192,7 @@ def test_a_file_that_was_put_where_the_library_looks_is_used(
     assert all(torch.equal(value, built.state_dict()[name]) for name, value in own.state_dict().items())
 
 
-def test_methods_resume_bit_for_bit_with_a_network_of_timms() -> None:
+def test_methods_resume_bit_for_bit_with_a_timm_network() -> None:
     for settings in (
         {"methods": ["cross_entropy"], "cross_entropy.epochs": 3},
         {"methods": ["paco"], "paco.epochs": 2, "backbone": "timm/test_vit", "paco.queue_size": 16},
@@ -203,13 +203,13 @@ def test_methods_resume_bit_for_bit_with_a_network_of_timms() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet", "test_vit"])
-def test_two_workers_end_like_one_with_a_network_of_timms(two_workers: Any, name: str) -> None:
+def test_two_workers_equal_one_with_a_timm_network(two_workers: Any, name: str) -> None:
     settings = {"methods": ["cross_entropy"], "cross_entropy.epochs": 2, "cross_entropy.batch_size": 16}
     run = contract.small_experiment(TINY | settings | {"backbone": f"timm/{name}", "dataset.image_size": 32})
     contract.check_workers(run, two_workers)
 
 
-def test_real_weights_freeze_and_go_on_from_a_checkpoint_without_their_file(tmp_path: Path) -> None:
+def test_frozen_real_weights_resume_without_their_file(tmp_path: Path) -> None:
     file = tmp_path / "lite0.pth"
     file.write_bytes(Path(FILE).read_bytes())
     settings = TINY | {"methods": ["logit_adjustment"], "logit_adjustment.epochs": 2, "dataset.image_size": 32}
@@ -217,21 +217,21 @@ def test_real_weights_freeze_and_go_on_from_a_checkpoint_without_their_file(tmp_
     session = contract.InterruptedSession(1)
     with pytest.raises(contract.Interrupted):
         contract.run(run, session)
-    whole = contract.run(run, MemorySession())
+    uninterrupted = contract.run(run, MemorySession())
     file.unlink()
     resumed = contract.run(run, MemorySession(session.saved))
-    contract.assert_same_state(whole.state, resumed.state, "without the file")
+    contract.assert_same_state(uninterrupted.state, resumed.state, "without the file")
     backbone = new_backbone(LITE0["backbone"])
     load_weights(backbone, LITE0["backbone"], FILE)
     for name, value in backbone.state_dict().items():
-        assert torch.equal(whole.state[f"0.network.backbone.{name}"], value), f"{name} moved"
+        assert torch.equal(uninterrupted.state[f"0.network.backbone.{name}"], value), f"{name} changed"
     saved = MemorySession(session.saved).resume()
     assert saved is not None and saved.context["weights"]["sha256"] == digest_of(Path(FILE))
 
 
 @pytest.mark.data
 def test_real_weights_separate_the_classes_of_cifar(cifar_folder: Path) -> None:
-    """Nearest class mean of about 12 images a class of 96 pixels: chance is 10 %, random weights have 15 to 30 %."""
+    """Nearest class mean of about 12 images per class (96 pixels). Chance is 10 %, random weights reach 15 to 30 %."""
     images, labels = cifar(cifar_folder, count=240, size=96)
     backbone = new_backbone(LITE0["backbone"])
     load_weights(backbone, LITE0["backbone"], FILE)

@@ -1,4 +1,4 @@
-"""Names as they are shown."""
+"""Escaping of names for display."""
 
 import os
 
@@ -21,15 +21,15 @@ from ltray.printable import printable, printable_lines
         ("\u2066a\u2069\u200f", r"\u2066a\u2069\u200f"),
     ],
 )
-def test_printable(name: str, shown: str) -> None:
+def test_printable_escapes_characters(name: str, shown: str) -> None:
     assert printable(name) == shown
 
 
 @given(st.binary(min_size=1))
-def test_any_name_of_a_file_can_be_encoded_and_stays_in_its_line(name: bytes) -> None:
+def test_printable_file_name_can_be_encoded_and_is_one_line(name: bytes) -> None:
     shown = printable(os.fsdecode(name))
     assert shown.encode("utf-8") and len(shown.splitlines()) <= 1
 
 
-def test_lines_stay_lines() -> None:
+def test_printable_lines_keep_line_breaks() -> None:
     assert printable_lines("a\x1b\nb\r\n") == "a\\x1b\nb\\x0d\n"

@@ -1,4 +1,4 @@
-"""Private parts of Ray and Optuna are used in the `_compat` modules alone, and their versions are limited."""
+"""Private parts of Ray and Optuna are used only in the `_compat` modules, and their versions are limited."""
 
 import ast
 import re
@@ -48,7 +48,7 @@ IDS = ("_trial_id", "_study_id", "_storage", "_base_exc")  # private attributes 
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if not Path(path).name.startswith("_compat")])
-def test_no_other_file_uses_private_parts(path: str) -> None:
+def test_only_compat_modules_use_private_parts(path: str) -> None:
     assert private_parts(FILES[path]) == set()
     assert [name for name in IDS if re.search(rf"\.{name}\b", FILES[path])] == []
 
@@ -63,22 +63,22 @@ def test_no_other_file_uses_private_parts(path: str) -> None:
         ("import ray\nray._raylet.Config.initialize('')", "ray._raylet.Config.initialize"),
     ],
 )
-def test_a_private_part_is_found(line: str, part: str) -> None:
+def test_private_part_is_detected(line: str, part: str) -> None:
     assert part in private_parts(line)
 
 
 @pytest.mark.parametrize("line", ["from ltray.on_ray._compat import PRINT", "import ray\nray.__version__", "self._x.y"])
-def test_what_is_not_private_to_others_is_left(line: str) -> None:
+def test_own_private_name_is_not_reported(line: str) -> None:
     assert private_parts(line) == set()
 
 
-def test_a_sampler_without_a_replaced_method_is_refused() -> None:
+def test_sampler_without_a_replaced_method_is_refused() -> None:
     check_samplers()
     with pytest.raises(ImportError, match=r"Optuna 5\S* has no QMCSampler\._gone, .*constraints\.txt"):
         check_samplers({QMCSampler: ("_find_sample_id", "_gone")})
 
 
-def test_every_private_method_of_a_sampler_that_is_replaced_is_checked() -> None:
+def test_every_replaced_private_method_of_a_sampler_is_checked() -> None:
     for own in (samplers.QuasiRandom, samplers.Gaussian, samplers.Evolution):
         theirs = own.__mro__[1]
         replaced = {name for name in vars(own) if name.startswith("_") and not name.startswith("__")}
@@ -87,11 +87,11 @@ def test_every_private_method_of_a_sampler_that_is_replaced_is_checked() -> None
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_package_with_private_parts_in_use_has_a_limit_that_the_tested_version_is_within(package: str) -> None:
-    wishes = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    (wish,) = [Requirement(text) for text in wishes if Requirement(text).name == package]
-    assert {specifier.operator for specifier in wish.specifier} == {">=", "<"}
-    assert version(package) in wish.specifier
+def test_version_limits_of_packages_with_used_private_parts_include_the_tested_version(package: str) -> None:
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    (dependency,) = [Requirement(text) for text in dependencies if Requirement(text).name == package]
+    assert {specifier.operator for specifier in dependency.specifier} == {">=", "<"}
+    assert version(package) in dependency.specifier
     major, minor, *_ = (int(part) for part in version(package).split("."))
     beyond = f"{major}.{minor + 1}" if package == "ray" else f"{major + 1}.0"
-    assert beyond not in wish.specifier
+    assert beyond not in dependency.specifier

@@ -24,7 +24,7 @@ ELEMENTS = {"markdown": "value", "textarea": "label", "input": "label", "dropdow
 
 
 def read(path: Path) -> Any:
-    """A YAML file's content; a key given twice is an error, as for GitHub."""
+    """Return a YAML file's content; a duplicate key is an error, as on GitHub."""
     text = path.read_text(encoding="utf-8")
     for keys in _keys(yaml.compose(text, Loader=yaml.SafeLoader)):
         assert len(keys) == len(set(keys)), f"{path}: {keys}"
@@ -32,7 +32,7 @@ def read(path: Path) -> Any:
 
 
 def _keys(node: yaml.Node | None) -> list[list[str]]:
-    """The keys of every mapping in a document."""
+    """Return the keys of every mapping in a document."""
     if isinstance(node, yaml.MappingNode):
         own = [key.value for key, _ in node.value]
         return [own, *(keys for _, value in node.value for keys in _keys(value))]
@@ -40,25 +40,27 @@ def _keys(node: yaml.Node | None) -> list[list[str]]:
 
 
 def make_targets() -> set[str]:
-    """The targets that the Makefile declares."""
+    """Return the targets that the Makefile declares."""
     declared = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)
     assert declared
     return set(declared.group(1).split())
 
 
 def targets_in(text: str) -> set[str]:
-    """The targets of every `make TARGET` in a command, a document or a template."""
+    """Return the targets of every `make TARGET` in a command, a document or a template."""
     return set(re.findall(r"(?:^|`|; |&& )make ([a-z][a-z-]*)(?=$|`| +#| [A-Z]+=| &&|;)", text, re.M))
 
 
-def test_the_licence_is_apache_2_without_a_change() -> None:
+def test_licence_is_the_unmodified_apache_2_text() -> None:
     assert hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest() == APACHE_2
     assert PROJECT["license"] == "Apache-2.0"
     assert PROJECT["license-files"] == ["LICENSE"]
-    assert not [line for line in PROJECT["classifiers"] if line.startswith("License ::")]  # one or the other
+    assert not [
+        line for line in PROJECT["classifiers"] if line.startswith("License ::")
+    ]  # an expression and a classifier must not both exist
 
 
-def test_the_citation_is_complete_and_agrees_with_the_package() -> None:
+def test_citation_is_complete_and_agrees_with_the_package() -> None:
     citation = read(ROOT / "CITATION.cff")
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()  # required by format 1.2.0
     assert citation["cff-version"] == "1.2.0"
@@ -67,7 +69,7 @@ def test_the_citation_is_complete_and_agrees_with_the_package() -> None:
     assert citation["license"] == PROJECT["license"]
     assert citation["version"] == __version__
     assert set(citation["keywords"]) <= set(PROJECT["keywords"])
-    # Text everywhere: 1.10 without quotes would be the number 1.1.
+    # All values are text: 1.10 without quotes would be the number 1.1.
     assert all(isinstance(citation[key], str) for key in ("title", "message", "abstract", "version", "cff-version"))
     allowed = {"cff-version", "message", "title", "authors", "type", "abstract", "version", "license", "keywords"}
     allowed |= {"date-released", "doi", "references", "preferred-citation", "contact", "identifiers"}
@@ -75,20 +77,20 @@ def test_the_citation_is_complete_and_agrees_with_the_package() -> None:
     assert isinstance(citation.get("date-released", date.today()), date)
 
 
-def test_pre_commit_calls_what_exists_and_fetches_nothing() -> None:
+def test_pre_commit_hooks_exist_and_download_nothing() -> None:
     repositories = read(ROOT / ".pre-commit-config.yaml")["repos"]
     assert {repository["repo"] for repository in repositories} == {"local"}
     hooks = [hook for repository in repositories for hook in repository["hooks"]]
-    assert {hook["language"] for hook in hooks} == {"system"}  # no other creates an environment of its own
+    assert {hook["language"] for hook in hooks} == {"system"}  # the other kinds create their own environment
     assert "make lint" in {hook["entry"] for hook in hooks}
     for hook in hooks:
-        assert hook["pass_filenames"] is False, hook["id"]  # each checks everything
+        assert hook["pass_filenames"] is False, hook["id"]  # each hook checks all files
         assert targets_in(hook["entry"]) <= make_targets(), hook["id"]
         for path in re.findall(r"\S+\.py", hook["entry"]):
             assert (ROOT / path).is_file(), hook["id"]
 
 
-def test_the_public_ci_runs_the_checks_on_every_supported_python() -> None:
+def test_public_ci_runs_the_checks_on_every_supported_python() -> None:
     workflow = read(GITHUB / "workflows" / "ci.yml")
     assert {"push", "pull_request"} <= workflow[True].keys()  # YAML 1.1 reads the key `on` as true
     assert workflow["permissions"] == {"contents": "read"}
@@ -102,21 +104,21 @@ def test_the_public_ci_runs_the_checks_on_every_supported_python() -> None:
 
 
 @pytest.mark.parametrize("minor", range(9, 17))
-def test_set_up_takes_the_pythons_that_are_classified(minor: int) -> None:
-    (question,) = re.findall(r"^question='(.*)'$", (ROOT / "tools" / "find_python.sh").read_text(), re.M)
-    fake = f"import sys; sys._base_executable = 'python'; sys.version_info = (3, {minor}, 0); {question}"
+def test_setup_accepts_the_classified_python_versions(minor: int) -> None:
+    (program,) = re.findall(r"^question='(.*)'$", (ROOT / "tools" / "find_python.sh").read_text(), re.M)
+    fake = f"import sys; sys._base_executable = 'python'; sys.version_info = (3, {minor}, 0); {program}"
     taken = subprocess.run([sys.executable, "-c", fake], capture_output=True, check=False).returncode == 0
     assert taken == (f"Programming Language :: Python :: 3.{minor}" in PROJECT["classifiers"])
 
 
-def test_the_public_ci_installs_what_set_up_would() -> None:
+def test_public_ci_installs_the_packages_of_setup() -> None:
     (job,) = read(GITHUB / "workflows" / "ci.yml")["jobs"].values()
     (line,) = re.findall(r"apt-get install .*", "\n".join(step.get("run", "") for step in job["steps"]))
     assert f'"{line}"' in (ROOT / "tools" / "build_tools.py").read_text()  # the whole command
 
 
 @pytest.mark.parametrize("path", [path for path in FORMS if path.name != "config.yml"], ids=lambda path: path.stem)
-def test_an_issue_form_is_one_that_github_takes(path: Path) -> None:
+def test_issue_form_follows_the_github_schema(path: Path) -> None:
     form = read(path)
     assert form.keys() == {"name", "description", "labels", "body"}
     assert isinstance(form["name"], str) and isinstance(form["description"], str)
@@ -132,7 +134,7 @@ def test_an_issue_form_is_one_that_github_takes(path: Path) -> None:
     assert len(set(labels)) == len(labels)
 
 
-def test_there_are_forms_for_bugs_methods_and_wrong_numbers() -> None:
+def test_issue_forms_exist_for_bugs_methods_and_wrong_numbers() -> None:
     assert [path.stem for path in FORMS] == ["bug", "config", "method", "wrong_number"]
     assert read(GITHUB / "ISSUE_TEMPLATE" / "config.yml") == {"blank_issues_enabled": True}
     environment = [e for e in read(GITHUB / "ISSUE_TEMPLATE" / "bug.yml")["body"] if e.get("id") == "environment"]
@@ -145,7 +147,7 @@ DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".github/PULL_REQUE
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_document_names_commands_and_files_that_exist(name: str) -> None:
+def test_document_names_only_existing_commands_and_files(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert targets_in(text) <= make_targets()
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -153,7 +155,7 @@ def test_a_document_names_commands_and_files_that_exist(name: str) -> None:
             assert (ROOT / name).parent.joinpath(link.split("#")[0]).exists(), link
 
 
-def test_the_changelog_begins_with_what_is_unreleased() -> None:
+def test_changelog_begins_with_the_unreleased_section() -> None:
     sections = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert sections[0] == "Unreleased"
     kinds = re.findall(r"^### (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)

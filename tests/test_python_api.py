@@ -1,4 +1,4 @@
-"""docs/python-api.md: what the docstrings say, of every public name; its examples run."""
+"""docs/python-api.md: generated from the docstrings of every public name; its examples run."""
 
 import importlib.util
 import inspect
@@ -11,8 +11,8 @@ import pytest
 
 import ltray
 from ltray.lazy_names import exported
-from tests.given import ROOT
 from tests.on_ray.commands import environment
+from tests.paths import ROOT
 
 PAGE = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"^```python\n# example: ([^\n]*)\n(.*?)^```$", PAGE, re.M | re.S))
@@ -26,7 +26,7 @@ def generator():
     return module
 
 
-def test_the_page_is_up_to_date() -> None:
+def test_python_api_page_is_up_to_date() -> None:
     assert generator().page() == PAGE, "run `python tools/python_api.py > docs/python-api.md`"
 
 
@@ -40,13 +40,13 @@ def test_every_public_name_and_argument_is_documented() -> None:
         assert "**Returns**" in part and "`UsageError`: " in part
 
 
-def test_examples_are_found() -> None:
+def test_python_api_examples_are_found() -> None:
     assert len(EXAMPLES) == 3 and len(TRAINING) == 1
     assert len(EXAMPLES) == len(re.findall("^```python$", PAGE, re.M))
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in TRAINING])
-def test_an_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_api_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(EXAMPLES[name], {"__name__": "example"})
 
@@ -54,7 +54,7 @@ def test_an_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize("name", TRAINING)
-def test_an_example_that_trains_runs(name: str, tmp_path: Path) -> None:
+def test_python_api_example_that_trains_runs(name: str, tmp_path: Path) -> None:
     (tmp_path / "example.py").write_text(EXAMPLES[name])
     done = subprocess.run(
         [sys.executable, "example.py"],

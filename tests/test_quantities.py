@@ -1,4 +1,4 @@
-"""Sizes, hours and counts have the units that people use, and no exponents."""
+"""Sizes, hours and counts are shown with common units and without exponents."""
 
 import re
 
@@ -29,26 +29,26 @@ UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
         (plural(1200, "image"), "1,200 images"),
     ],
 )
-def test_examples(text: str, expected: str) -> None:
+def test_quantities_as_text(text: str, expected: str) -> None:
     assert text == expected
 
 
 @given(st.floats(min_value=1e-6, max_value=1e15))
-def test_a_number_has_three_digits_and_no_exponent(value: float) -> None:
+def test_number_has_three_digits_and_no_exponent(value: float) -> None:
     text = number(value)
     assert re.fullmatch(r"\d{1,3}(,\d{3})*(\.\d+)?", text)
     assert float(text.replace(",", "")) == pytest.approx(value, rel=5.1e-3)
 
 
 @given(st.integers(min_value=0, max_value=2**50))
-def test_a_size_is_read_back_within_its_digits(count: int) -> None:
+def test_file_size_is_accurate_to_three_digits(count: int) -> None:
     value, unit = file_size(count).split(" ")
     assert float(value.replace(",", "")) * UNITS[unit] == pytest.approx(count, rel=5.1e-3)
     assert float(value.replace(",", "")) < 1000 or unit == "TiB"
 
 
 @given(st.floats(min_value=0, max_value=1e7))
-def test_hours_are_read_back_within_their_digits(count: float) -> None:
+def test_hours_are_accurate_to_three_digits(count: float) -> None:
     value, device, unit = hours(count, "CPU").split(" ")
     assert device == "CPU"
     seconds = float(value.replace(",", "")) * {"hours": 3600, "minutes": 60, "seconds": 1}[unit]

@@ -1,4 +1,4 @@
-"""What RAY_ADDRESS may name, and what a user reads where it cannot be."""
+"""Valid values of RAY_ADDRESS, and the errors for other values."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ LOCAL = ["", " ", "\t\n", "local", "LOCAL", " local "]
 
 
 @pytest.mark.parametrize("text", LOCAL)
-def test_empty_and_local_count_as_unset(text: str) -> None:
+def test_empty_and_local_addresses_count_as_unset(text: str) -> None:
     assert named_cluster({"RAY_ADDRESS": text}) == named_cluster({}) == ""
     assert stays_on_loopback({"RAY_ADDRESS": text}) and stays_on_loopback({})
 
@@ -27,7 +27,7 @@ def test_empty_and_local_count_as_unset(text: str) -> None:
         ("[fe80::1%eth0]:6379", "fe80::1%eth0", 6379),
     ],
 )
-def test_an_address_is_read_and_written_alike(text: str, host: str, port: int) -> None:
+def test_address_is_parsed_and_formatted(text: str, host: str, port: int) -> None:
     address = Address.parse(text)
     assert (address.host, address.port, str(address)) == (host, port, text)
 
@@ -42,7 +42,7 @@ def test_an_address_is_read_and_written_alike(text: str, host: str, port: int) -
         "\x1b[31m:6379", "$RAY_HEAD_IP:6379 ", "127.0.0.1,127.0.0.2:6379",
     ],
 )  # fmt: skip
-def test_a_malformed_address_is_refused_with_an_example(text: str) -> None:
+def test_malformed_address_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(
         UsageError, match="not an address of a Ray cluster.*192.0.2.7:6379.*unset RAY_ADDRESS"
     ) as caught:
@@ -51,7 +51,7 @@ def test_a_malformed_address_is_refused_with_an_example(text: str) -> None:
 
 
 @given(st.text())
-def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
+def test_any_text_is_an_address_or_a_usage_error(text: str) -> None:
     try:
         address = Address.parse(text)
     except UsageError as error:
@@ -61,14 +61,14 @@ def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["ray", "RAY", "http", "https", "redis", "", "tcp"])
-def test_other_protocols_are_refused_each_with_its_remedy(scheme: str) -> None:
+def test_other_protocols_are_refused_with_a_remedy(scheme: str) -> None:
     remedy = {"ray": "Ray Client is not supported.*ray job submit", "http": "job server.*ray job submit"}
     expected = remedy.get(scheme.lower().removesuffix("s"), "not a protocol of Ray clusters")
     with pytest.raises(UsageError, match=expected):
         Address.parse(f"{scheme}://127.0.0.1:10001")
 
 
-def test_a_cluster_named_by_its_loopback_address_is_reached_there() -> None:
+def test_loopback_addresses_are_recognized() -> None:
     on_loopback = {"127.0.0.1:6379": True, "localhost:6379": True, "[::1]:6379": True, "127.3.2.1:6379": True}
     elsewhere = {"192.0.2.7:6379": False, "head:6379": False, "auto": False, "ray://127.0.0.1:1": False, "x": False}
     for text, expected in (on_loopback | elsewhere).items():

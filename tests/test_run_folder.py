@@ -1,4 +1,4 @@
-"""Run folders: one command at a time holds one, and a dead one holds nothing."""
+"""Run folders: one command at a time locks a folder, and the lock ends with its process."""
 
 import ast
 import os
@@ -13,31 +13,31 @@ from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.errors import UsageError
 from ltray.model_folder import ModelFolder
 from ltray.run_folder import RESULTS_FILE, RunFolder
-from tests.given import ROOT
+from tests.paths import ROOT
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from ltray.run_folder import RunFolder
-with RunFolder(Path(sys.argv[1])).held():
+with RunFolder(Path(sys.argv[1])).locked():
     print("held", flush=True)
     time.sleep(600)
 """
 
 
-def test_a_folder_in_use_is_refused_and_a_killed_process_lets_it_go(tmp_path):
+def test_folder_in_use_is_refused_until_its_process_is_killed(tmp_path):
     folder = tmp_path / "run"
     with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(UsageError, match=f"in use by process {holder.pid} on "), RunFolder(folder).held():
+        with pytest.raises(UsageError, match=f"in use by process {holder.pid} on "), RunFolder(folder).locked():
             pass
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-        with RunFolder(folder).held():
+        with RunFolder(folder).locked():
             assert f"process {os.getpid()} " in (folder / ".lock").read_text()
 
 
-def test_a_folder_with_former_names_of_settings_continues(tmp_path):
+def test_folder_with_former_setting_names_continues(tmp_path):
     before = {
         "settings": {"frozen": "backbone"},
         "alternatives": {"bcl": {"frozen": ""}},
@@ -55,8 +55,8 @@ def test_a_folder_with_former_names_of_settings_continues(tmp_path):
         folder.claim(now | {"alternatives": {"bcl": {"train": "head", "bottleneck": 0}}}, {}, may_differ=())
 
 
-def test_a_child_process_does_not_keep_the_folder(tmp_path):
-    with RunFolder(tmp_path).held():
+def test_child_process_does_not_keep_the_lock(tmp_path):
+    with RunFolder(tmp_path).locked():
         child = os.fork()
         if child == 0:
             signal.pause()
@@ -70,7 +70,7 @@ def test_a_child_process_does_not_keep_the_folder(tmp_path):
         os.waitpid(child, 0)
 
 
-def test_epochs_that_only_a_checkpoint_holds_are_found_in_order(tmp_path):
+def test_unrecorded_epochs_of_checkpoints_are_found_in_order(tmp_path):
     for epoch in (1, 2, 3):
         metrics = {"total_epochs": epoch, "val/acc_all": epoch / 10}
         checkpoint = Checkpoint(Position(), stages={}, optimizer={}, settings={}, metrics=metrics)
@@ -81,8 +81,8 @@ def test_epochs_that_only_a_checkpoint_holds_are_found_in_order(tmp_path):
     assert RunFolder(tmp_path).unrecorded() == [(tmp_path / "checkpoint_2", {"total_epochs": 2, "val/acc_all": 0.2})]
 
 
-def test_the_names_of_its_files_are_written_in_one_place():
-    """Elsewhere a path is a property of `RunFolder` or `ModelFolder`, so that a file has one name."""
+def test_file_names_of_a_run_folder_are_defined_once():
+    """Other modules use properties of `RunFolder` or `ModelFolder`, so that each file name is defined once."""
     own = [RunFolder(Path("run")), ModelFolder(Path("run"))]
     paths = [getattr(folder, name) for folder in own for name in vars(type(folder)) if name != "path"]
     names = {path.name for path in paths if isinstance(path, Path) and path.suffix} | {RESULTS_FILE}

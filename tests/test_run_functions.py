@@ -14,11 +14,11 @@ from PIL import Image
 import ltray
 from ltray.errors import RunFailed, UsageError
 from ltray.run_folder import RunFolder
-from tests.given import ROOT
 from tests.on_ray.commands import environment
 from tests.other_package import METHOD, written
+from tests.paths import ROOT
 
-# What the function calls differently, and options that are about what the command prints.
+# Arguments with another name in the function, and options that concern only the printed output.
 RENAMED = {"--from": "start", "--on-error": "on_error"}
 PRINTING = {"--help", "--shift", "--format", "--output", "--json", "--classes", "--dry-run"}
 
@@ -58,16 +58,16 @@ WRONG_TRAINING = [
 ]
 
 
-@pytest.mark.parametrize(("given", "words"), WRONG_TRAINING)
-def test_a_wrong_argument_of_a_training_is_refused(given: dict, words: str, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize(("given", "message"), WRONG_TRAINING)
+def test_train_run_refuses_a_wrong_argument(given: dict, message: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError, match=message):
         ltray.train.run(**GOOD | given)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "message"),
     [
         ({"space": "rescm"}, "rescom"),
         ({"space": None}, "`space` must be a path"),
@@ -79,15 +79,15 @@ def test_a_wrong_argument_of_a_training_is_refused(given: dict, words: str, tmp_
         ({"start": "absent"}, "no such folder"),
     ],
 )
-def test_a_wrong_argument_of_a_search_is_refused(given: dict, words: str, tmp_path: Path, monkeypatch) -> None:
+def test_tune_run_refuses_a_wrong_argument(given: dict, message: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError, match=message):
         ltray.tune.run(**{"space": "rescom"} | given)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "message"),
     [
         ({"dataset": "absent"}, "absent"),
         ({"dataset": None}, "`dataset` must be a path"),
@@ -96,14 +96,14 @@ def test_a_wrong_argument_of_a_search_is_refused(given: dict, words: str, tmp_pa
         ({"settings": "image_size=8"}, "`settings` must be a mapping"),
     ],
 )
-def test_a_wrong_argument_of_a_conversion_is_refused(given: dict, words: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=words):
+def test_convert_run_refuses_a_wrong_argument(given: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
         ltray.convert.run(**{"dataset": "digits-lt", "output": tmp_path} | given)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_fails_a_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*words: object, **named: object) -> bool:
+def test_full_disk_fails_a_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **named: object) -> bool:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "digits/train.beton")
 
     monkeypatch.setattr(ltray.convert, "convert", full)
@@ -122,8 +122,8 @@ def test_evaluate_and_predict_return_what_the_commands_print(finished_run: Path,
         (one,) = ltray.predict.run(finished_run, images, top=2).predictions
         assert one.path == tmp_path / "a.png" and len(one.classes) == 2
     assert capsys.readouterr().out == ""
-    for wrong, words in (([], "no image in"), (None, "must be a path"), ([3], "`images` must be a path, but is 3")):
-        with pytest.raises(UsageError, match=words):
+    for wrong, message in (([], "no image in"), (None, "must be a path"), ([3], "`images` must be a path, but is 3")):
+        with pytest.raises(UsageError, match=message):
             ltray.predict.run(finished_run, wrong)
 
 
@@ -163,8 +163,8 @@ print("classes", len(run.model("cpu").class_names), run.best["methods"])
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize("mode", ["plain", "users", "thread"])
-def test_a_script_without_a_guard_trains_a_method_of_its_own(mode: str, tmp_path: Path) -> None:
-    """Its module is in a folder that only the script has put on the path; conversion and workers start processes."""
+def test_script_without_main_guard_trains_its_own_method(mode: str, tmp_path: Path) -> None:
+    """Only the script adds the folder of its module to the path; conversion and workers start processes."""
     (tmp_path / "elsewhere").mkdir()
     written(tmp_path / "elsewhere", "kept", smooth=METHOD)
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
@@ -182,18 +182,18 @@ def test_a_script_without_a_guard_trains_a_method_of_its_own(mode: str, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_the_command_trains_a_method_from_another_folder(tmp_path: Path) -> None:
+def test_train_command_trains_a_method_from_another_folder(tmp_path: Path) -> None:
     (tmp_path / "packages").mkdir()
     written(tmp_path / "packages", "kept", smooth=METHOD)
     (tmp_path / "work").mkdir()
     small = ["epochs=1", "dataset.largest_class=40"]
-    words = ["-m", "ltray.train", "--methods", "kept.smooth:METHOD", "--dataset", "digits-lt", "--output", "run"]
-    surroundings = environment(tmp_path / "data")
-    paths = [str(tmp_path / "packages"), *filter(None, [surroundings.get("PYTHONPATH"), str(ROOT)])]
+    arguments = ["-m", "ltray.train", "--methods", "kept.smooth:METHOD", "--dataset", "digits-lt", "--output", "run"]
+    variables = environment(tmp_path / "data")
+    paths = [str(tmp_path / "packages"), *filter(None, [variables.get("PYTHONPATH"), str(ROOT)])]
     done = subprocess.run(
-        [sys.executable, *words, "--workers", "2", *small],
+        [sys.executable, *arguments, "--workers", "2", *small],
         cwd=tmp_path / "work",
-        env=surroundings | {"PYTHONPATH": os.pathsep.join(paths)},
+        env=variables | {"PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
         check=False,

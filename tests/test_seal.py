@@ -1,4 +1,4 @@
-"""Digests: what was written is read again, or the file is named; never something else."""
+"""Digests: a file is read as it was written, or an error names it."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from ltray.errors import UsageError
 from ltray.seal import append_sealed, check_listed, read_lines, read_sealed, write_listed, write_sealed
 from tests.damage import Damage, damages
 
-CONTENT = {"metrics": {"val/acc_all": 0.1 + 0.2, "lost": float("nan")}, "words": ["ä", "\udce4", None, True], "n": 3}
+CONTENT = {"metrics": {"val/acc_all": 0.1 + 0.2, "lost": float("nan")}, "items": ["ä", "\udce4", None, True], "n": 3}
 LINES = [{"total_epochs": epoch, "loss": 1 / epoch} for epoch in (1, 2, 3)]
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 values = st.recursive(
@@ -25,14 +25,14 @@ own_keys = st.text().filter(lambda key: key not in (seal.FORMAT, seal.DIGEST))
 
 @in_one_folder
 @given(content=st.dictionaries(own_keys, values))
-def test_what_was_sealed_is_read(tmp_path: Path, content: dict) -> None:
+def test_sealed_object_is_read_unchanged(tmp_path: Path, content: dict) -> None:
     write_sealed(tmp_path / "a.json", content)
     assert read_sealed(tmp_path / "a.json") == content
 
 
 @in_one_folder
 @given(damage=damages)
-def test_a_damaged_object_is_equal_or_named(tmp_path: Path, damage: Damage) -> None:
+def test_damaged_object_reads_equal_or_is_named(tmp_path: Path, damage: Damage) -> None:
     file = tmp_path / "a.json"
     write_sealed(file, CONTENT)
     damage.apply(file)
@@ -44,7 +44,7 @@ def test_a_damaged_object_is_equal_or_named(tmp_path: Path, damage: Damage) -> N
 
 @in_one_folder
 @given(damage=damages)
-def test_damaged_lines_are_equal_or_named_but_for_an_end_that_was_cut(tmp_path: Path, damage: Damage) -> None:
+def test_damaged_lines_read_equal_or_are_named_except_a_cut_end(tmp_path: Path, damage: Damage) -> None:
     file = tmp_path / "a.jsonl"
     file.unlink(missing_ok=True)
     for line in LINES:
@@ -56,13 +56,13 @@ def test_damaged_lines_are_equal_or_named_but_for_an_end_that_was_cut(tmp_path: 
         assert str(file) in str(error)
     else:
         assert found == LINES[: len(found)]
-        # A cut between two lines is what a kill between two epochs leaves; whoever reads knows the last epoch.
+        # A file cut between two lines is equal to that of a run killed between two epochs.
         assert len(found) == 3 or damage.kind in ("cut", "empty") or not file.read_bytes().endswith(b"\n")
 
 
 @in_one_folder
 @given(damage=damages, listed=st.booleans())
-def test_a_damaged_file_is_equal_or_named(tmp_path: Path, damage: Damage, listed: bool) -> None:
+def test_damaged_file_reads_equal_or_is_named(tmp_path: Path, damage: Damage, listed: bool) -> None:
     file = tmp_path / "config.yaml"
     for left in (file, tmp_path / seal.LIST):
         left.unlink(missing_ok=True)
@@ -78,7 +78,7 @@ def test_a_damaged_file_is_equal_or_named(tmp_path: Path, damage: Damage, listed
         assert str(damaged) in str(error)
 
 
-def test_a_line_cut_by_a_kill_is_removed_by_the_next_one(tmp_path: Path) -> None:
+def test_incomplete_last_line_is_removed_by_the_next_append(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     for line in LINES:
         append_sealed(file, line)
@@ -91,7 +91,7 @@ def test_a_line_cut_by_a_kill_is_removed_by_the_next_one(tmp_path: Path) -> None
     assert read_lines(file) == LINES[:1]
 
 
-def test_a_damaged_line_is_named_by_its_number(tmp_path: Path) -> None:
+def test_damaged_line_is_named_by_its_number(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     for line in LINES:
         append_sealed(file, line)
@@ -100,7 +100,7 @@ def test_a_damaged_line_is_named_by_its_number(tmp_path: Path) -> None:
         read_lines(file)
 
 
-def test_files_of_an_earlier_version_have_no_digest_and_are_read(tmp_path: Path) -> None:
+def test_files_without_digest_of_an_earlier_version_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"seconds": 2.5}')
     assert read_sealed(tmp_path / "a.json") == {"seconds": 2.5}
     (tmp_path / "a.jsonl").write_text('{"total_epochs": 1}\n{"total_epochs": 2}\n')
@@ -109,13 +109,13 @@ def test_files_of_an_earlier_version_have_no_digest_and_are_read(tmp_path: Path)
     check_listed(tmp_path / "b.yaml")
 
 
-def test_a_newer_format_is_named(tmp_path: Path) -> None:
+def test_newer_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"format": 3, "whatever": 1}')
     with pytest.raises(UsageError, match="has the format 3, but this version of ltray reads 1 to 2: update ltray"):
         read_sealed(tmp_path / "a.json")
 
 
-def test_a_digest_cannot_be_taken_away(tmp_path: Path) -> None:
+def test_removed_digest_is_detected(tmp_path: Path) -> None:
     write_sealed(tmp_path / "a.json", {"seconds": 2.5})
     for lost in (seal.DIGEST, seal.FORMAT):
         content = json.loads((tmp_path / "a.json").read_text())
@@ -126,7 +126,7 @@ def test_a_digest_cannot_be_taken_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("until", [1, 2, 3])
-def test_a_process_killed_between_list_and_file_leaves_a_file_that_is_read(
+def test_process_killed_between_list_and_file_leaves_a_readable_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: int
 ) -> None:
     file, replaced = tmp_path / "config.yaml", os.replace
@@ -141,7 +141,7 @@ def test_a_process_killed_between_list_and_file_leaves_a_file_that_is_read(
         replaced(*paths)
 
     monkeypatch.setattr(os, "replace", killed)
-    for content in ("newer", "newest"):  # of two renames each
+    for content in ("newer", "newest"):  # each write renames two files
         try:
             write_listed(file, content)
         except KeyboardInterrupt:

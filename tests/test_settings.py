@@ -15,13 +15,13 @@ from ltray.yaml_text import NotPlainYaml, parse
 OWNERS = {"": ["seed", "dataset"], "bcl": ["temperature", "epochs"], "rescom": ["temperature", "queue_size"]}
 
 
-def test_values_are_yaml():
-    words = ["a=1", "b=1e-3", "c=[160, 180]", "d=true", "e=cosine", "f=0.5"]
-    assert parse_assignments(words) == {"a": 1, "b": 1e-3, "c": [160, 180], "d": True, "e": "cosine", "f": 0.5}
+def test_assignments_have_yaml_values():
+    arguments = ["a=1", "b=1e-3", "c=[160, 180]", "d=true", "e=cosine", "f=0.5"]
+    assert parse_assignments(arguments) == {"a": 1, "b": 1e-3, "c": [160, 180], "d": True, "e": "cosine", "f": 0.5}
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "sentence"),
     [
         (["epochs"], "must have the form key=value"),
         (["=3"], "must have the form key=value"),
@@ -29,9 +29,9 @@ def test_values_are_yaml():
         (["epochs=[1"], "not valid YAML"),
     ],
 )
-def test_malformed_words_are_refused(words, sentence):
+def test_malformed_assignments_are_refused(arguments, sentence):
     with pytest.raises(UsageError, match=sentence):
-        parse_assignments(words)
+        parse_assignments(arguments)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_malformed_words_are_refused(words, sentence):
         ("folder='true'", "true"),
     ],
 )
-def test_text_stays_as_it_was_written(word, value):
+def test_text_values_are_not_changed(word, value):
     (found,) = parse_assignments([word]).values()
     assert as_type("name", str, found) == value
 
@@ -62,7 +62,7 @@ def test_text_stays_as_it_was_written(word, value):
     ("kind", "text", "value"),
     [(float, "1e-3", 1e-3), (int, "1e3", 1000), (float, ".5", 0.5), (bool, "no", False), (bool, "ON", True)],
 )
-def test_a_declared_type_makes_numbers_and_switches_of_text(kind, text, value):
+def test_declared_type_converts_text_to_numbers_and_booleans(kind, text, value):
     (found,) = parse_assignments([f"x={text}"]).values()
     assert as_type("x", kind, found) == value and type(as_type("x", kind, found)) is kind
 
@@ -73,7 +73,7 @@ def test_a_declared_type_makes_numbers_and_switches_of_text(kind, text, value):
     ["010", "0x10", "0o17", "1_000", "1:30", "nan", ".nan", "inf", "-.inf", "infinity", "1e999", "two", "true", "", "~"]
     + ["2024-01-01", "9" * 500, "[1]", "{a: 1}", "E5", ".", "1e", "٣", "²"],
 )
-def test_what_is_no_finite_decimal_number_is_refused(kind, text):
+def test_value_that_is_not_a_finite_decimal_number_is_refused(kind, text):
     (found,) = parse_assignments([f"x={text}"]).values()
     if kind is int and text.startswith("999"):
         assert as_type("x", kind, found) == int(text)
@@ -82,19 +82,19 @@ def test_what_is_no_finite_decimal_number_is_refused(kind, text):
         as_type("x", kind, found)
 
 
-def test_a_bare_and_a_full_key_of_one_setting_are_refused():
+def test_short_and_full_key_of_one_setting_are_refused():
     with pytest.raises(UsageError, match="`bcl.epochs` is given twice, as `epochs` and as `bcl.epochs`"):
         full_keys({"epochs": 1, "bcl.epochs": 1}, OWNERS)
     assert full_keys({"epochs": 1, "bcl.temperature": 2}, OWNERS) == {"bcl.epochs": 1, "bcl.temperature": 2}
 
 
-def test_a_bare_name_finds_its_one_owner():
+def test_short_name_with_one_owner_is_completed():
     assert full_key("epochs", OWNERS) == "bcl.epochs"
     assert full_key("seed", OWNERS) == "seed"
     assert full_key("rescom.temperature", OWNERS) == "rescom.temperature"
 
 
-def test_a_bare_name_with_two_owners_is_refused():
+def test_short_name_with_two_owners_is_refused():
     with pytest.raises(UsageError, match="any of `bcl.temperature`, `rescom.temperature`"):
         full_key("temperature", OWNERS)
 
@@ -102,12 +102,12 @@ def test_a_bare_name_with_two_owners_is_refused():
 @pytest.mark.parametrize(
     ("key", "nearest"), [("epoch", "epochs"), ("bcl.temprature", "bcl.temperature"), ("sed", "seed")]
 )
-def test_an_unknown_name_gets_the_nearest(key, nearest):
+def test_unknown_setting_is_refused_with_the_nearest_name(key, nearest):
     with pytest.raises(UsageError, match=f"`{key}` is not a setting. Did you mean `{nearest}`"):
         full_key(key, OWNERS)
 
 
-def test_every_key_knows_its_line(tmp_path):
+def test_every_key_has_its_line_number(tmp_path):
     path = tmp_path / "space.yaml"
     path.write_text("# comment\ndataset: x\nexplore:\n  bcl.temperature: {from: 1, to: 2}\n")
     file = SettingsFile.read(path)
@@ -138,14 +138,14 @@ def test_every_key_knows_its_line(tmp_path):
         ("a: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
     ],
 )
-def test_a_broken_file_is_refused(tmp_path, text, sentence):
+def test_invalid_settings_file_is_refused(tmp_path, text, sentence):
     path = tmp_path / "space.yaml"
     path.write_text(text)
     with pytest.raises(UsageError, match=sentence):
         SettingsFile.read(path)
 
 
-def test_aliases_that_multiply_are_refused_early(tmp_path):
+def test_exponentially_expanding_aliases_are_refused(tmp_path):
     rows = [f"{key}: &{key} [{', '.join([f'*{before}'] * 9)}]" for before, key in pairwise("abcdefghijklm")]
     path = tmp_path / "space.yaml"
     path.write_text("a: &a [x, x, x]\n" + "\n".join(rows))
@@ -153,7 +153,7 @@ def test_aliases_that_multiply_are_refused_early(tmp_path):
         SettingsFile.read(path)
 
 
-def test_anchors_and_merged_mappings_are_read(tmp_path):
+def test_anchors_and_merge_keys_are_read(tmp_path):
     path = tmp_path / "space.yaml"
     path.write_text("a: &a {p: 1, q: no}\nb:\n  <<: *a\n  p: 010\n")
     file = SettingsFile.read(path)
@@ -162,14 +162,14 @@ def test_anchors_and_merged_mappings_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["a: 1\n".encode("utf-16"), b"a: \xff\n"])
-def test_another_encoding_is_refused(tmp_path, content):
+def test_other_encoding_is_refused(tmp_path, content):
     path = tmp_path / "space.yaml"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=r"space.yaml: cannot be read: byte \d is not UTF-8"):
         SettingsFile.read(path)
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
+def test_byte_order_mark_is_not_part_of_the_first_key(tmp_path):
     path = tmp_path / "space.yaml"
     path.write_bytes(b"\xef\xbb\xbfa: 1\n")
     assert SettingsFile.read(path).values == {"a": 1}
@@ -178,7 +178,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.from_regex(r"[-\[{&*!|>%@`#:,?'\"\w ]{0,30}")
 )
-def test_any_text_is_read_or_refused(text):
+def test_any_text_is_parsed_or_refused(text):
     try:
         parse(text)
     except NotPlainYaml:
@@ -189,6 +189,6 @@ def test_any_text_is_read_or_refused(text):
         pass
 
 
-def test_an_absent_file_is_refused(tmp_path):
+def test_missing_file_is_refused(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         SettingsFile.read(tmp_path / "none.yaml")

@@ -1,4 +1,4 @@
-"""Set-up: what it says where something is missing, what it takes for finished, what it leaves alone."""
+"""Set-up: messages about missing tools, recognition of a finished set-up, and environments that it must not change."""
 
 import importlib.metadata
 import json
@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.given import ROOT
+from tests.paths import ROOT
 
 PINS = (ROOT / "requirements" / "constraints.txt").read_text()
 
@@ -37,7 +37,7 @@ def script(folder: Path, name: str, body: str) -> Path:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what set-up reads, without an environment."""
+    """A copy of the files that set-up reads, without an environment."""
     root = tmp_path / "checkout"
     shutil.copytree(ROOT / "tools", root / "tools", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "requirements", root / "requirements")
@@ -47,7 +47,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def finished(checkout: Path) -> Path:
-    """A checkout whose environment holds one small package and the stamp of a finished set-up."""
+    """A checkout whose environment has one small package and the stamp of a finished set-up."""
     environment = checkout / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     site = next(environment.glob("lib/python*/site-packages"))
@@ -57,8 +57,8 @@ def finished(checkout: Path) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: small\nVersion: 1.0\n")
     (info / "RECORD").write_text("small.py,,8\nsmall-1.0.dist-info/RECORD,,\n")
     (environment / "made-by-ltray-setup").touch()
-    question = "import setup_environment as s; print(s.digest())"
-    digest = run(sys.executable, "-c", question, cwd=checkout / "tools").stdout.strip()
+    program = "import setup_environment as s; print(s.digest())"
+    digest = run(sys.executable, "-c", program, cwd=checkout / "tools").stdout.strip()
     (environment / "ltray-setup.json").write_text(json.dumps({"digest": digest, "installed": ["small==1.0"]}))
     return checkout
 
@@ -68,13 +68,13 @@ def set_up(checkout: Path, **environment: str) -> subprocess.CompletedProcess[st
     return run(sys.executable, checkout / "tools" / "setup_environment.py", cwd=checkout, **environment)
 
 
-def test_a_finished_set_up_is_left_as_it_is(finished: Path) -> None:
-    done = set_up(finished, PATH="/nowhere")  # nothing is looked for, nothing is called
+def test_finished_setup_is_not_changed(finished: Path) -> None:
+    done = set_up(finished, PATH="/nowhere")  # no program is searched or called
     assert (done.returncode, done.stdout) == (0, "ltray: .venv is up to date\n"), done.stderr
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "uninstalled"])
-def test_damage_is_seen_and_nothing_unfinished_keeps_a_stamp(finished: Path, damage: str) -> None:
+def test_damaged_environment_is_detected(finished: Path, damage: str) -> None:
     site = next(finished.glob(".venv/lib/python*/site-packages"))
     if damage == "missing":
         (site / "small.py").unlink()
@@ -82,19 +82,19 @@ def test_damage_is_seen_and_nothing_unfinished_keeps_a_stamp(finished: Path, dam
         (site / "small.py").write_text("ONE")
     else:
         shutil.rmtree(site / "small-1.0.dist-info")
-    done = set_up(finished, PATH="/nowhere", CXX="")  # no compiler: stops before it would download
+    done = set_up(finished, PATH="/nowhere", CXX="")  # without a compiler, set-up stops before the download
     assert "lost or damaged packages (small" in done.stdout
     assert done.returncode == 2
 
 
-def test_changed_pins_ask_for_a_new_environment(finished: Path) -> None:
+def test_changed_pins_require_a_new_environment(finished: Path) -> None:
     with (finished / "requirements" / "constraints.txt").open("a") as pins:
         pins.write("# changed\n")
     assert "up to date" not in set_up(finished, PATH="/nowhere", CXX="").stdout
 
 
-def test_a_failed_set_up_leaves_no_stamp_and_is_repeated(finished: Path, tmp_path: Path) -> None:
-    (finished / "requirements" / "constraints.txt").write_text("numpy==1.0\n")  # pins no installer
+def test_failed_setup_leaves_no_stamp_and_is_repeated(finished: Path, tmp_path: Path) -> None:
+    (finished / "requirements" / "constraints.txt").write_text("numpy==1.0\n")  # does not pin the installer
     tools = tmp_path / "tools"
     script(tools, "pkg-config", "exit 0")
     script(tools, "c++", "exit 0")
@@ -105,7 +105,7 @@ def test_a_failed_set_up_leaves_no_stamp_and_is_repeated(finished: Path, tmp_pat
         assert not (finished / ".venv" / "ltray-setup.json").exists()
 
 
-def test_an_environment_of_somebody_else_is_left_alone(checkout: Path, tmp_path: Path) -> None:
+def test_foreign_environment_is_not_changed(checkout: Path, tmp_path: Path) -> None:
     (checkout / ".venv" / "bin").mkdir(parents=True)
     tools = tmp_path / "tools"
     script(tools, "pkg-config", "exit 0")
@@ -115,29 +115,29 @@ def test_an_environment_of_somebody_else_is_left_alone(checkout: Path, tmp_path:
     assert [path.name for path in (checkout / ".venv").iterdir()] == ["bin"]
 
 
-def test_what_the_build_needs_is_named_with_every_package_manager(checkout: Path) -> None:
+def test_missing_build_tools_are_named_for_every_package_manager(checkout: Path) -> None:
     done = set_up(checkout, PATH="/nowhere", CXX="")
     assert done.returncode == 2
-    for words in ("a C++ compiler", "pkg-config", "apt-get install", "dnf install", "brew install", "conda install"):
-        assert words in done.stderr
+    for message in ("a C++ compiler", "pkg-config", "apt-get install", "dnf install", "brew install", "conda install"):
+        assert message in done.stderr
     assert not (checkout / ".venv").exists()
 
 
-def test_a_missing_library_is_named_alone(tmp_path: Path) -> None:
+def test_only_the_missing_library_is_named(tmp_path: Path) -> None:
     script(tmp_path, "pkg-config", '[ "$2" != opencv4 ]')
     script(tmp_path, "c++", "exit 0")
-    question = "import build_tools; print(build_tools.missing())"
-    done = run(sys.executable, "-c", question, cwd=ROOT / "tools", PATH=str(tmp_path), CXX="c++")
+    program = "import build_tools; print(build_tools.missing())"
+    done = run(sys.executable, "-c", program, cwd=ROOT / "tools", PATH=str(tmp_path), CXX="c++")
     assert done.stdout.strip() == "['opencv4']", done.stderr
 
 
-def test_apt_get_runs_only_where_nobody_has_to_be_asked(tmp_path: Path) -> None:
-    question = "import build_tools; print(build_tools.install())"
+def test_apt_get_runs_only_without_a_password_prompt(tmp_path: Path) -> None:
+    program = "import build_tools; print(build_tools.install())"
     log = tmp_path / "called"
     script(tmp_path, "env", 'shift; exec "$@"')
     script(tmp_path, "apt-get", f'echo "$*" >> "{log}"')
     script(tmp_path, "sudo", 'shift; exec "$@"')
-    allowed = run(sys.executable, "-c", question, cwd=ROOT / "tools", PATH=str(tmp_path)).stdout
+    allowed = run(sys.executable, "-c", program, cwd=ROOT / "tools", PATH=str(tmp_path)).stdout
     if not Path("/etc/debian_version").is_file():
         assert allowed.strip() == "False" and not log.exists()
         return
@@ -146,22 +146,22 @@ def test_apt_get_runs_only_where_nobody_has_to_be_asked(tmp_path: Path) -> None:
     assert calls[0] == "update" and calls[1].startswith("install -y") and "libopencv-dev" in calls[1]
 
 
-def test_an_unsuitable_python_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_unsuitable_python_is_refused_with_a_remedy(tmp_path: Path) -> None:
     old = script(tmp_path, "python3", 'case "$1" in --version) echo "Python 3.9.2";; *) exit 1;; esac')
     done = run("sh", "tools/find_python.sh", PYTHON=str(old))
     assert done.returncode == 2
     assert "Python 3.9.2" in done.stderr and "make setup PYTHON=" in done.stderr
 
 
-def test_a_suitable_python_is_found(tmp_path: Path) -> None:
+def test_suitable_python_is_found(tmp_path: Path) -> None:
     done = run("sh", str(ROOT / "tools" / "find_python.sh"), cwd=tmp_path, PYTHON=sys.executable)
     assert done.returncode == 0
-    # The one that the environment was made from, not the environment's own.
+    # The base Python of the environment, not the environment's own.
     base = run(done.stdout.strip(), "-c", "import sys; print(sys.prefix == sys.base_prefix)")
     assert base.stdout.strip() == "True"
 
 
-def test_every_dependency_is_pinned_with_hashes_and_fits() -> None:
+def test_every_dependency_is_pinned_with_hashes_within_its_limits() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = {canonicalize_name(name): version for name, version in re.findall(r"^(\S+?)==([^\s;]+)", PINS, re.M)}
     blocks = re.findall(r"^\S+==.*", PINS, re.M)
@@ -171,8 +171,8 @@ def test_every_dependency_is_pinned_with_hashes_and_fits() -> None:
         *(text for extra in project["optional-dependencies"].values() for text in extra),
     ]
     for text in [*wanted, "setuptools"]:
-        wish = Requirement(text)
-        assert wish.specifier.contains(pinned[canonicalize_name(wish.name)], prereleases=True), text
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)], prereleases=True), text
 
 
 def test_the_running_environment_has_the_pinned_versions() -> None:
@@ -189,7 +189,7 @@ def test_make_lists_every_command() -> None:
         assert re.search(rf"^  make {name} ", listed, re.M), name
 
 
-def test_checks_run_the_tests_as_users_do() -> None:
+def test_ci_run_ends_with_make_test() -> None:
     path = ROOT / ".ci" / "run"
     assert os.access(path, os.X_OK)
     assert path.read_text().rstrip().endswith("exec make test")

@@ -1,4 +1,4 @@
-"""A process that a command forks ends by the signal that it gets; the command ends as it would have without that."""
+"""A process forked by a command is ended by a signal that it receives; the command itself is not affected."""
 
 import signal
 import subprocess
@@ -14,14 +14,14 @@ from ltray.errors import UsageError
 from ltray.quantities import file_size
 {closing}
 
-def main(words):
+def main(arguments):
     with {within}:
         child = os.fork()
         if child == 0:
             time.sleep(60)
             os._exit(0)
         ended = 0
-        while not ended:  # as soon as it is there: it has the handlers of this process still
+        while not ended:  # immediately: the child still has this process's handlers
             os.kill(child, signal.{name})
             ended, status = os.waitpid(child, os.WNOHANG)
         raise UsageError(f"a child ended by signal {{os.WTERMSIG(status)}} of {{os.WIFSIGNALED(status)}}.")
@@ -36,10 +36,8 @@ CLOSING = "from ltray.on_ray.shutdown import GracefulStopper, signals_to"
     [("", "nullcontext()", "SIGTERM"), (CLOSING, "signals_to(GracefulStopper())", "SIGTERM")]
     + [(CLOSING, "signals_to(GracefulStopper())", "SIGINT")],
 )
-def test_a_forked_process_ends_by_its_signal_and_the_command_goes_its_own_way(
-    closing: str, within: str, name: str
-) -> None:
+def test_forked_process_ends_by_its_signal_and_the_command_continues(closing: str, within: str, name: str) -> None:
     program = FORKS.format(closing=closing, within=within, name=name)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
-    said = f"error: a child ended by signal {signal.Signals[name].value} of True.\n"
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+    message = f"error: a child ended by signal {signal.Signals[name].value} of True.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", message)

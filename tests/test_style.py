@@ -1,4 +1,4 @@
-"""House style beyond ruff and mypy (`make lint`), over every file that is or would be committed."""
+"""Style rules in addition to ruff and mypy (`make lint`), for every file that is or would be committed."""
 
 import ast
 import re
@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.given import ROOT
+from tests.paths import ROOT
 
 LONGEST = 400  # lines of a Python file
-LOOP = 160  # lines of the training loop: it is read in one sitting
-# Where packages come from is the user's own matter. (Letters in brackets, here and below: this file must pass, too.)
+LOOP = 160  # lines of the training loop
+# The user chooses the package index. (Letters in brackets, here and below: this file must pass, too.)
 REGISTRIES = re.compile(
     r"pypi[.]org|pythonhosted[.]org|download[.]pytorch[.]org|anaconda[.]org"
     r"|https?://\S*/(simple|packages)/|^\s*(-i|-f|--(extra-)?index-url|--find-links)\b",
     re.MULTILINE,
 )
-# Neither the folders of whoever wrote a file, nor code that was left for later.
+# No paths of a developer's machine, and no code marked as unfinished.
 THIS_MACHINE = re.compile("|".join(re.escape(f"{folder}/") for folder in (ROOT.parent, Path.home())))
-LEFT_FOR_LATER = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X])\b")
+UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X])\b")
 
 
 def committed() -> dict[str, str]:
-    """Every text file that git tracks or would add, by its path."""
+    """Return every text file that git tracks or would add, by its path."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     files = {}
@@ -35,7 +35,7 @@ def committed() -> dict[str, str]:
             UnicodeDecodeError,
             FileNotFoundError,
             IsADirectoryError,
-        ):  # a picture, just deleted, a link to a folder
+        ):  # an image, a file just deleted, a link to a folder
             continue
     return files
 
@@ -43,8 +43,8 @@ def committed() -> dict[str, str]:
 FILES = committed()
 
 
-def offenders(pattern: re.Pattern[str], files: dict[str, str]) -> list[str]:
-    """`path:line: text` of every match."""
+def matches(pattern: re.Pattern[str], files: dict[str, str]) -> list[str]:
+    """Return `path:line: text` of every match."""
     return [
         f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {match.group().strip()}"
         for name, text in files.items()
@@ -53,7 +53,7 @@ def offenders(pattern: re.Pattern[str], files: dict[str, str]) -> list[str]:
 
 
 def classes(files: dict[str, str]) -> dict[str, list[str]]:
-    """Where each class of the package is defined, by its name; an inner class counts like any other."""
+    """Return the positions of each class of the package by name, including inner classes."""
     found = defaultdict(list)
     for name, text in files.items():
         if name.startswith("ltray/") and name.endswith(".py"):
@@ -64,59 +64,59 @@ def classes(files: dict[str, str]) -> dict[str, list[str]]:
 
 
 def repeated(files: dict[str, str]) -> dict[str, list[str]]:
-    """The classes of the package that share a name, a leading underscore aside."""
+    """Return the classes of the package that share a name, without regard to a leading underscore."""
     by_name = defaultdict(list)
     for name, places in classes(files).items():
         by_name[name.lstrip("_")] += places
     return {name: places for name, places in by_name.items() if len(places) > 1}
 
 
-def test_git_lists_the_files() -> None:
+def test_committed_files_are_found() -> None:
     assert {"Makefile", "pyproject.toml", "ltray/knobs.py", "tests/test_style.py"} <= FILES.keys()
     assert len(FILES) > 150
 
 
-def test_files_are_short() -> None:
+def test_files_have_at_most_the_maximum_of_lines() -> None:
     lines = {name: text.count("\n") for name, text in FILES.items() if name.endswith(".py")}
     assert {name: count for name, count in lines.items() if count > LONGEST} == {}
 
 
-def test_the_loop_is_read_in_one_sitting() -> None:
+def test_training_loop_is_short() -> None:
     assert FILES["ltray/engine/loop.py"].count("\n") <= LOOP
 
 
-def test_no_two_classes_have_one_name() -> None:
+def test_class_names_are_unique() -> None:
     assert len(classes(FILES)) > 150
     assert repeated(FILES) == {}
 
 
-def test_a_repeated_class_is_named() -> None:
+def test_repeated_class_name_is_reported() -> None:
     files = {"ltray/a.py": "class Look:\n    pass\n", "ltray/b/c.py": "def f():\n    class _Look:\n        pass\n"}
     assert repeated(files | {"tests/d.py": "class Look: ..."}) == {"Look": ["ltray/a.py:1", "ltray/b/c.py:2"]}
 
 
-@pytest.mark.parametrize("pattern", [REGISTRIES, THIS_MACHINE, LEFT_FOR_LATER], ids=["registry", "path", "later"])
-def test_no_file_holds(pattern: re.Pattern[str]) -> None:
-    assert offenders(pattern, FILES) == []
+@pytest.mark.parametrize("pattern", [REGISTRIES, THIS_MACHINE, UNFINISHED], ids=["registry", "path", "unfinished"])
+def test_no_file_contains(pattern: re.Pattern[str]) -> None:
+    assert matches(pattern, FILES) == []
 
 
 @pytest.mark.parametrize(
-    ("pattern", "words"),
+    ("pattern", "pieces"),
     [
         (REGISTRIES, ["--index", "-url mirror.example"]),
         (REGISTRIES, ["see https://mirror.example/sim", "ple/torch"]),
         (REGISTRIES, ["files.python", "hosted.org"]),
         (THIS_MACHINE, ["read ", f"{Path.home()}/data"]),
-        (LEFT_FOR_LATER, ["# TO", "DO: the rest"]),
+        (UNFINISHED, ["# TO", "DO: the rest"]),
     ],
 )
-def test_an_offender_is_named(pattern: re.Pattern[str], words: list[str]) -> None:
-    # In pieces, or this file would be an offender.
-    (found,) = offenders(pattern, {"a.txt": f"first\n{''.join(words)}\n"})
+def test_forbidden_text_is_reported(pattern: re.Pattern[str], pieces: list[str]) -> None:
+    # Split into pieces, because this file must pass, too.
+    (found,) = matches(pattern, {"a.txt": f"first\n{''.join(pieces)}\n"})
     assert found.startswith("a.txt:2: ")
 
 
-# Pictures and personified code where the field has a term. In pieces: this file must pass, too.
+# Metaphors and personified code instead of standard terms. In pieces: this file must pass, too.
 IDIOMS = re.compile(
     r"what[ _]moved|\bthe[ ]front\b(?! of)|told[ ]from chance|beyond[ ]chance|stands[ ]twice|is[ ]no YAML"
     r"|without[ ]a word"
@@ -131,7 +131,7 @@ STYLE_GUIDES = ("CONTRIBUTING.md", "CHANGELOG.md")  # they list the former phras
 
 
 def prose(name: str, text: str) -> str:
-    """The text of a file that people read: a page, or the strings and docstrings of a module, line by line."""
+    """Return the readable text of a file: a page, or the strings and docstrings of a module, one per line."""
     if not name.endswith(".py"):
         return text
     strings = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
@@ -139,7 +139,7 @@ def prose(name: str, text: str) -> str:
 
 
 def idioms(files: dict[str, str]) -> list[str]:
-    """`path: phrase` of every idiom in the strings, docstrings, pages and settings files of the project."""
+    """Return `path: phrase` of every idiom in the strings, docstrings, pages and settings files of the project."""
     kinds = (".py", ".md", ".yaml")
     read = {
         name: prose(name, text) for name, text in files.items() if name.endswith(kinds) and name not in STYLE_GUIDES
@@ -147,14 +147,14 @@ def idioms(files: dict[str, str]) -> list[str]:
     return [f"{name}: {match.group()}" for name, text in read.items() for match in IDIOMS.finditer(text)]
 
 
-def test_texts_use_the_terms_of_the_field() -> None:
+def test_texts_use_standard_terms() -> None:
     package = {name: text for name, text in FILES.items() if not name.startswith("tests/")}
     assert len(package) > 150
     assert idioms(package) == []
 
 
 @pytest.mark.parametrize(
-    "words",
+    "pieces",
     [
         ["What mov", "ed it"],
         ["not told fr", "om chance"],
@@ -170,7 +170,7 @@ def test_texts_use_the_terms_of_the_field() -> None:
     ],
 )
 @pytest.mark.parametrize("shape", ['"""{}"""', 'print(f"a {{b}} {}")', "def f():\n    '''A.\n\n    {}\n    '''\n"])
-def test_an_idiom_is_named(words: list[str], shape: str) -> None:
-    assert idioms({"a.py": shape.format("".join(words))}) != []
-    assert idioms({"a.md": "".join(words)}) != []
-    assert idioms({"a.py": f"# {''.join(words)}\nx = 1\n"}) == []
+def test_idiom_is_reported(pieces: list[str], shape: str) -> None:
+    assert idioms({"a.py": shape.format("".join(pieces))}) != []
+    assert idioms({"a.md": "".join(pieces)}) != []
+    assert idioms({"a.py": f"# {''.join(pieces)}\nx = 1\n"}) == []

@@ -1,4 +1,4 @@
-"""What `python -m ltray.tune` does without training: lists, copies, finds by name, rehearses."""
+"""`python -m ltray.tune` without training: `ls`, `cp`, names of search spaces, dry runs."""
 
 import re
 import shutil
@@ -26,7 +26,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def here(tmp_path, data, monkeypatch):
-    """An empty working folder; the data folder lies elsewhere."""
+    """An empty working folder; the data folder is another one."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -62,18 +62,18 @@ def test_cp_copies_a_space_whose_first_line_runs_the_copy(here, capsys):
         main(["cp", "bcl", "nowhere/x.yaml"])
 
 
-def test_a_space_is_found_by_name_and_the_nearest_one_is_suggested(here):
+def test_space_is_found_by_name_and_the_nearest_one_is_suggested(here):
     assert catalog.find("rescom").samefile(catalog.SHIPPED / "rescom.yaml")
     with pytest.raises(UsageError, match="rescmo: no such file, and no search space of this name.*mean `rescom`"):
         main(["rescmo"])
-    shutil.copy(catalog.SHIPPED / "bcl.yaml", "rescom")  # a file goes before a name
+    shutil.copy(catalog.SHIPPED / "bcl.yaml", "rescom")  # a file has precedence over a name
     assert catalog.find("rescom") == Path("rescom")
 
 
 @pytest.mark.ffcv
-def test_a_dry_run_prints_space_cost_and_disk_and_leaves_nothing(here, capsys):
-    words = ["which-method", "methods={among: [ldam, [ldam, tau_norm]]}", "dataset=digits-lt", "epochs=9", *SMALL]
-    assert main([*words, "search.trials=5", "--dry-run"]) == 0
+def test_dry_run_prints_space_cost_and_disk_and_writes_nothing(here, capsys):
+    arguments = ["which-method", "methods={among: [ldam, [ldam, tau_norm]]}", "dataset=digits-lt", "epochs=9", *SMALL]
+    assert main([*arguments, "search.trials=5", "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "digits-lt: 10 classes" in printed and "ldam | ldam, tau_norm" in printed
     assert "ldam.margin" in printed and "0.1 … 0.8" in printed and "margin of the rarest class" in printed
@@ -85,7 +85,7 @@ def test_a_dry_run_prints_space_cost_and_disk_and_leaves_nothing(here, capsys):
 
 
 @pytest.mark.ffcv
-def test_a_dry_run_of_rows_shows_each(here, capsys):
+def test_dry_run_shows_every_row(here, capsys):
     Path("mine.yaml").write_text(
         "dataset: digits-lt\nmethods: [cross_entropy]\nrows:\n  - {name: slow, learning_rate: 0.01}\n  - {name: fast}\n"
     )
@@ -109,7 +109,7 @@ def test_a_dry_run_of_rows_shows_each(here, capsys):
     ],
 )
 @pytest.mark.parametrize("dry_run", [["--dry-run"], []])
-def test_what_would_fail_is_refused_and_leaves_no_folder(here, word, sentence, dry_run):
+def test_invalid_search_is_refused_before_a_folder_is_created(here, word, sentence, dry_run):
     with pytest.raises(UsageError, match=sentence):
         main(["ldam", "dataset=digits-lt", *SMALL, word, *dry_run])
     assert list(here.iterdir()) == []
@@ -117,7 +117,7 @@ def test_what_would_fail_is_refused_and_leaves_no_folder(here, word, sentence, d
 
 @pytest.mark.ffcv
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "sentence"),
     [
         (["backbone=resnet50", "weights=nowhere.pt"], "nowhere.pt'"),
         (["stop.rule=pbt", "search.sampler=random", "search.trials=1"], "needs a population"),
@@ -128,14 +128,14 @@ def test_what_would_fail_is_refused_and_leaves_no_folder(here, word, sentence, d
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused_and_leaves_no_folder(here, words, sentence):
+def test_incompatible_settings_are_refused_before_a_folder_is_created(here, arguments, sentence):
     with pytest.raises(UsageError, match=sentence):
-        main(["rescom", "dataset=digits-lt", *SMALL, *words])
+        main(["rescom", "dataset=digits-lt", *SMALL, *arguments])
     assert list(here.iterdir()) == []
 
 
 @pytest.mark.ffcv
-def test_a_second_stage_starts_from_a_run(here, tmp_path, capsys):
+def test_second_stage_starts_from_a_run(here, tmp_path, capsys):
     with pytest.raises(UsageError, match="`crt` continues from a trained network: give a run with --from"):
         main(["crt", "dataset=digits-lt", "--dry-run"])
     settings = {**SMALL_DIGITS, "methods": ["cross_entropy"], "cross_entropy.epochs": 1}
@@ -143,13 +143,13 @@ def test_a_second_stage_starts_from_a_run(here, tmp_path, capsys):
     Experiment.from_settings(settings).train(session, torch.device("cpu"))
     run = tmp_path / "run" / "best"
     session.resume().save(run)
-    words = ["crt", "dataset=digits-lt", "dataset.image_size=8", *SMALL, "--dry-run"]
-    assert main([*words, "--from", str(run.parent)]) == 0
+    arguments = ["crt", "dataset=digits-lt", "dataset.image_size=8", *SMALL, "--dry-run"]
+    assert main([*arguments, "--from", str(run.parent)]) == 0
     assert f"start={run}" in capsys.readouterr().out.replace("\n", "")
     with pytest.raises(UsageError, match="nowhere: no such folder"):
-        main([*words, "--from", "nowhere"])
+        main([*arguments, "--from", "nowhere"])
 
 
-def test_the_expected_share_of_successive_halving():
+def test_expected_share_of_successive_halving():
     assert expected_share([], 9, keep_one_in=3) == 1.0
     assert expected_share([1, 3], 9, keep_one_in=3) == pytest.approx((1 + 2 / 3 + 6 / 9) / 9)

@@ -1,4 +1,4 @@
-"""The contact sheet: every view of the first stage, twice, beside the original."""
+"""The contact sheet: the original and two draws of every view of the first stage."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ def sheet(tmp_path: Path, method: str, *settings: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("method", "cells"), [("rescom", 2), ("bcl", 3), ("crt", 1)])
-def test_a_sheet_shows_every_view_twice(method: str, cells: int, tmp_path: Path) -> None:
+def test_contact_sheet_shows_every_view_twice(method: str, cells: int, tmp_path: Path) -> None:
     pixels = sheet(tmp_path, method)
     assert pixels.shape == (views.TEXT + CELL * views.ROWS, views.MARGIN + CELL * (1 + 2 * cells), 3)
 
@@ -31,7 +31,7 @@ def cell(pixels: np.ndarray, row: int, column: int) -> np.ndarray:
     return pixels[top : top + 96, left : left + 96]
 
 
-def test_the_original_is_shown_as_it_is_and_draws_differ(tmp_path: Path) -> None:
+def test_contact_sheet_shows_the_unchanged_original_and_different_draws(tmp_path: Path) -> None:
     pixels, again = sheet(tmp_path, "rescom"), sheet(tmp_path, "rescom")
     assert np.array_equal(pixels, again)
     other = sheet(tmp_path, "rescom", "seed=1")
@@ -43,29 +43,29 @@ def test_the_original_is_shown_as_it_is_and_draws_differ(tmp_path: Path) -> None
     assert all(not np.array_equal(a, b) for i, a in enumerate(drawn) for b in drawn[:i])
 
 
-def test_patches_follow_their_view_and_stand_as_boxes_in_it(tmp_path: Path) -> None:
+def test_contact_sheet_shows_patches_and_their_boxes(tmp_path: Path) -> None:
     pixels = sheet(tmp_path, "dscl", "patches=3")
     assert pixels.shape[1] == views.MARGIN + CELL * (1 + 2 * (2 + 3))
-    red = (pixels == (255, 0, 0)).all(axis=2)  # digits are gray: only a box is red
+    red = (pixels == (255, 0, 0)).all(axis=2)  # digits are gray: only boxes are red
     assert red[:, views.MARGIN + CELL : views.MARGIN + 2 * CELL].any()
     assert not red[:, views.MARGIN + 2 * CELL : views.MARGIN + 6 * CELL].any()
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["rescomm"], "Did you mean `rescom`?"),
         (["rescom", "queue_sise=4"], "Did you mean `queue_size`?"),
         (["rescom", "backbone=resnet50"], "`backbone` has no effect on views"),
     ],
 )
-def test_mistakes_are_told(words: list[str], message: str) -> None:
+def test_mistake_is_reported(arguments: list[str], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        views.main(["digits-lt", *words])
+        views.main(["digits-lt", *arguments])
     assert message in str(caught.value)
 
 
-def test_an_image_that_cannot_be_read_is_named_with_the_reason_alone() -> None:
+def test_unreadable_image_is_named_with_the_reason() -> None:
     gone = SimpleNamespace(name=str, read=lambda index: open(f"/nowhere/{index}.png", "rb"))
     with pytest.raises(UsageError, match=r"the last error is: 7: No such file or directory\.$"):
         views._first_readable(gone, np.array([3, 7]), DatasetDefinition.read("digits-lt").storage)

@@ -1,4 +1,4 @@
-"""Wrong inputs over all commands and files end in exit code 2, with place and value; see docs/wrong-inputs.md."""
+"""Wrong inputs of all commands end with exit code 2 and a message with file and value; see docs/wrong-inputs.md."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ FEW, MANY = 240, 1500
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The right inputs, of which each case changes a part."""
+    """The valid inputs; each case changes a part of them."""
     folder = tmp_path_factory.mktemp("world")
     with no_cluster(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("LTRAY_DATA", str(folder / "data"))
@@ -26,13 +26,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def wrongly_ended(cases: list[Case], world: Path) -> list[str]:
-    """What did not end as it should, in words."""
+    """Return the cases that did not end as expected, as text."""
     ended = [run(case, world) for case in cases]
     return [f"{one.outcome}: {one.case}: {one.printed[-500:]}" for one in ended if one.outcome != REFUSED]
 
 
 @pytest.mark.ffcv
-def test_a_few_hundred_wrong_inputs_are_refused(world: Path) -> None:
+def test_few_hundred_wrong_inputs_are_refused(world: Path) -> None:
     cases = draw(FEW)
     assert len(set(cases)) == len(cases) > 0.9 * FEW
     assert wrongly_ended(cases, world) == []
@@ -41,28 +41,28 @@ def test_a_few_hundred_wrong_inputs_are_refused(world: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.ffcv
 @pytest.mark.timeout(3000)
-def test_every_drawn_wrong_input_is_refused(world: Path) -> None:
+def test_every_generated_wrong_input_is_refused(world: Path) -> None:
     cases = draw(MANY, number=1)
     assert len(cases) >= 1000 and len({case.command for case in cases}) == 8
     assert wrongly_ended(cases, world) == []
 
 
-def test_the_same_seed_draws_the_same_cases() -> None:
+def test_same_seed_gives_the_same_cases() -> None:
     assert draw(60, number=3) == draw(60, number=3) != draw(60, number=4)
 
 
 @pytest.mark.parametrize(
     ("main", "says", "outcome"),
     [
-        (lambda words: 0, (), ACCEPTED),
-        (lambda words: 1, (), FAILED),
-        (lambda words: 1 // 0, (), TRACEBACK),
-        (lambda words: open("nowhere").read(), ("nowhere",), REFUSED),
-        (lambda words: open("nowhere").read(), ("elsewhere",), VAGUE),
-        (lambda words: os.open("pipe", os.O_RDONLY), (), HANG),
+        (lambda arguments: 0, (), ACCEPTED),
+        (lambda arguments: 1, (), FAILED),
+        (lambda arguments: 1 // 0, (), TRACEBACK),
+        (lambda arguments: open("nowhere").read(), ("nowhere",), REFUSED),
+        (lambda arguments: open("nowhere").read(), ("elsewhere",), VAGUE),
+        (lambda arguments: os.open("pipe", os.O_RDONLY), (), HANG),
     ],
 )
-def test_an_outcome_is_told_from_the_others(
+def test_outcomes_are_distinguished(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, main: object, says: tuple[str, ...], outcome: str
 ) -> None:
     monkeypatch.setattr("tests.wrong_inputs.running.SECONDS", 0.3)

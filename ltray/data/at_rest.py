@@ -72,8 +72,8 @@ class TrainingSetAtRest:
             return _computed(backbone, images)
         # The network's text contains what its weights do not: strides, groups.
         view = (images.definition.image_size, images.definition.mean, images.definition.std)
-        world = (self._data_digest, which, view, torch.__version__, self._labels.device.type)
-        key = hashlib.sha256(repr((digest, repr(backbone), world)).encode()).hexdigest()
+        inputs = (self._data_digest, which, view, torch.__version__, self._labels.device.type)
+        key = hashlib.sha256(repr((digest, repr(backbone), inputs)).encode()).hexdigest()
         found = self._cache.load(key) if rank() == 0 else None
         shape = from_first(torch.tensor(found.shape if found is not None else (0, 0), device=self._labels.device))
         if not shape.any():

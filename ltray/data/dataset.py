@@ -45,12 +45,12 @@ class Opened:
         labels: Labels of each pool.
         fingerprint: Returns the digest of the originals' names, labels and contents.
         images: Opens the images of a split.
-        origin: Where they are read from, in words.
+        origin: Where they are read from, as text.
         features: Where features of its images are kept.
         left_out: Number of images that a conversion left out.
         stored: Digest of the converted images of all pools; "" where none were converted.
         notes: Further remarks for the user, in sentences.
-        held: The lock that prevents conversions from replacing the files while the data set is in use.
+        lock: The lock that prevents conversions from replacing the files while the data set is in use.
     """
 
     class_names: tuple[str, ...]
@@ -62,7 +62,7 @@ class Opened:
     left_out: int = 0
     stored: str = ""
     notes: tuple[str, ...] = ()
-    held: Hold | None = None
+    lock: Hold | None = None
 
 
 class ImageData:
@@ -305,7 +305,7 @@ def _as_they_are(definition: DatasetDefinition, device: torch.device) -> Opened:
 def _from_betons(definition: DatasetDefinition, device: torch.device, progress: bool, check: Check) -> Opened:
     found = converted(definition, progress=progress, check=check)
     return replace(
-        _of_converted(definition, found, device), features=FeatureCache(data_folder() / "features"), held=found.held
+        _of_converted(definition, found, device), features=FeatureCache(data_folder() / "features"), lock=found.lock
     )
 
 

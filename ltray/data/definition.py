@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from ltray.arguments import check_place, why_no_place
+from ltray.arguments import check_place, why_not_local_path
 from ltray.data.encoding import SMALL, Storage
 from ltray.data.imbalance import KINDS, kinds_by
 from ltray.errors import UsageError, did_you_mean, shown
@@ -161,7 +161,7 @@ class DatasetDefinition(Knobs):
         for name in ("mean", "std"):
             if len(getattr(self, name)) != 3:
                 raise UsageError(f"`{name}` needs three numbers (red, green, blue), but got {getattr(self, name)}.")
-        self.check_effects(self.stated())
+        self.check_effects(self.explicit_values())
 
     @classmethod
     def check_value(cls, name: str, given: Any) -> Value:
@@ -249,7 +249,7 @@ class DatasetDefinition(Knobs):
             raise UsageError(f"{file.path}: {error}") from error
 
     def imbalance(self) -> str:
-        """Return the imbalance in words, as factor and as ratio."""
+        """Return the imbalance as text, as factor and as ratio."""
         kind = KINDS[self.imbalance_kind]
         if not kind.made:
             capped = f", at most {self.largest_class:,} a class" if self.largest_class else ""
@@ -260,7 +260,7 @@ class DatasetDefinition(Knobs):
             f"imbalance factor {self.imbalance_factor:g} (ratio {1 / self.imbalance_factor:g}), {self.imbalance_kind}"
         )
 
-    def stated(self) -> dict[str, Any]:
+    def explicit_values(self) -> dict[str, Any]:
         """Return the values that differ from the defaults, for provenance."""
         fresh = {f.name: f.default for f in dataclasses.fields(self)}
         return {name: value for name, value in self.as_dict().items() if value != fresh[name]}
@@ -273,7 +273,7 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
         UsageError: Neither a file nor a name in `datasets/`.
     """
     text = os.fspath(path_or_name)
-    if problem := why_no_place(text):
+    if problem := why_not_local_path(text):
         raise UsageError(f"data set: {shown(text)} {problem}.")
     if Path(text).exists() and not Path(text).is_dir():
         return Path(text)
@@ -296,13 +296,13 @@ def _placed(values: Mapping[str, Any], beside: Path) -> dict[str, Any]:
     Raises:
         UsageError: There are two such folders.
     """
-    stated = values.get("folder")
-    if not isinstance(stated, str) or not stated or Path(stated).expanduser().is_absolute():
+    given = values.get("folder")
+    if not isinstance(given, str) or not given or Path(given).expanduser().is_absolute():
         return dict(values)
-    here, there = Path(stated).absolute(), (beside / stated).absolute()
+    here, there = Path(given).absolute(), (beside / given).absolute()
     if here.is_dir() and there.is_dir() and not here.samefile(there):
         raise UsageError(
-            f"`folder: {stated}` may mean {here} (from the working directory) or {there} (from the data-set file); "
+            f"`folder: {given}` may mean {here} (from the working directory) or {there} (from the data-set file); "
             "write the full path of one of them."
         )
     return {**values, "folder": str(there if there.is_dir() else here)}
@@ -320,17 +320,17 @@ def _absolute(values: Mapping[str, Any], beside: Path) -> dict[str, Any]:
     if isinstance(found.get("folder"), str) and found["folder"]:
         found["folder"] = os.path.abspath(Path(found["folder"]).expanduser())
     for key in LISTS if found.get("source") == "lists" else LISTS[-1:]:
-        stated = found.get(key)
-        if isinstance(stated, str) and stated:
-            found[key] = _listed(key, Path(stated).expanduser(), (Path(), Path(found.get("folder", "")), beside))
+        given = found.get(key)
+        if isinstance(given, str) and given:
+            found[key] = _listed(key, Path(given).expanduser(), (Path(), Path(found.get("folder", "")), beside))
     return found
 
 
-def _listed(key: str, stated: Path, places: Sequence[Path]) -> str:
+def _listed(key: str, given: Path, places: Sequence[Path]) -> str:
     """Return the path of a list file that is in one of some folders; below the second if it is in none."""
-    candidates = [(place / stated).absolute() for place in places]
+    candidates = [(place / given).absolute() for place in places]
     there = [path for path in candidates if path.is_file()]
     for other in there[1:]:
         if not other.samefile(there[0]):
-            raise UsageError(f"`{key}: {stated}` may mean {there[0]} or {other}; write the full path of one of them.")
+            raise UsageError(f"`{key}: {given}` may mean {there[0]} or {other}; write the full path of one of them.")
     return str(there[0] if there else candidates[1])

@@ -161,8 +161,8 @@ def write(draft: Draft, sidecars: Mapping[str, Sidecar], settings: Mapping[str, 
     Raises:
         UsageError: The settings contradict the folder's content.
     """
-    stated = {key: value for key, value in settings.items() if key not in ORIGINALS}
-    fields = _suggested(draft.definition, sidecars) | {key: (plain(value), "") for key, value in stated.items()}
+    explicit = {key: value for key, value in settings.items() if key not in ORIGINALS}
+    fields = _suggested(draft.definition, sidecars) | {key: (plain(value), "") for key, value in explicit.items()}
     final = DatasetDefinition(**{key: value for key, (value, _) in fields.items()})
     folder = sidecars["train"].beton.parent
     own = Ownership.of(folder)
@@ -212,10 +212,10 @@ def training_line(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]
     tail = splits.tail
     most, least = max(tail.counts), min(tail.counts)
     ends = {"validation": splits.validation, "test": splits.test}
-    held = [f"{len(one.indices):,} {name}" for name, one in ends.items() if one and one.pool == "train"]
+    parts = [f"{len(one.indices):,} {name}" for name, one in ends.items() if one and one.pool == "train"]
     return (
         f"{tail.total:,} training images of {tail.classes} classes, {most:,} to {least:,} a class ({tail.in_groups()})"
-        + (f"; {' and '.join(held)} images are cut from the folder." if held else ".")
+        + (f"; {' and '.join(parts)} images are cut from the folder." if parts else ".")
     )
 
 

@@ -42,7 +42,7 @@ class Source:
 
     Attributes:
         class_names: Names in label order.
-        origin: Its source, in words, for messages and sidecars.
+        origin: Its source, as text, for messages and sidecars.
         pools: Functions that open each pool; nothing is read before. Picklable.
         notes: Findings in addition to the images, for the report.
         root: Folder that files are named from where they are compared with a conversion's record.

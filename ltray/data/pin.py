@@ -30,7 +30,7 @@ class Pin:
         Args:
             own: The worker's.
             name: The data set's name.
-            place: The place from which the worker reads it, in words.
+            place: The place from which the worker reads it, as text.
 
         Raises:
             UsageError: They differ.

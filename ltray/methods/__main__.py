@@ -11,7 +11,7 @@ from ltray.program import called
 
 
 def new_parser() -> Parser:
-    """Return what reads the command's words."""
+    """Return the command's argument parser."""
     parser = Parser("methods", description=__doc__)
     parser.add_argument(
         "method", nargs="?", metavar="NAME", help="a method's name or dotted path; without it, the list of methods"
@@ -20,9 +20,9 @@ def new_parser() -> Parser:
     return parser
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Print the table of methods, one method's knobs, or all of it as Markdown."""
-    options = new_parser().parse(words)
+    options = new_parser().parse(arguments)
     if options.markdown:
         print(markdown(), end="")
         return DONE

@@ -29,8 +29,8 @@ MOST_DRAWS = 50_000_000
 
 
 def _fits_in_an_epoch(value: bool, facts: Facts) -> bool:
-    largest = facts.world.largest
-    return value and (largest is None or largest * facts.world.classes <= MOST_DRAWS)
+    largest = facts.size.largest
+    return value and (largest is None or largest * facts.size.classes <= MOST_DRAWS)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ltray.following import World
+from ltray.following import TrainingSize
 from ltray.knobs import Above, Knob, Knobs, Needs, OrDotted
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
@@ -93,7 +93,7 @@ def markdown() -> str:
 
 def _stages(method: Method) -> list[Stage]:
     tail = LongTail((120, 60, 10, 5))
-    knobs = method.knobs.resolve("digits_lt", {}).following(World.of(tail), ())
+    knobs = method.knobs.resolve("digits_lt", {}).following(TrainingSize.of(tail), ())
 
     def network(kind: str) -> Network:
         backbone = new_backbone("resnet32")
@@ -116,7 +116,7 @@ def _legal(spec: Knob) -> str:
 
 
 def _follows(spec: Knob) -> str:
-    rules = [spec.follows.words] if spec.follows else []
+    rules = [spec.follows.description] if spec.follows else []
     if spec.at_most:
         rules.append(f"at most {f'`{spec.at_most}`' if isinstance(spec.at_most, str) else 'what the classes allow'}")
     return "; ".join(rules)

@@ -49,12 +49,12 @@ class Trainer(TorchTrainer):
 
     Args:
         policy: Decides whether a failed run restarts.
-        words: Positional arguments of TorchTrainer.
+        arguments: Positional arguments of TorchTrainer.
         options: Keyword arguments of TorchTrainer.
     """
 
-    def __init__(self, *words: Any, policy: FailurePolicy, **options: Any) -> None:
-        super().__init__(*words, **options)
+    def __init__(self, *arguments: Any, policy: FailurePolicy, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self._policy = policy
 
     def _create_default_callbacks(self) -> list[Any]:
@@ -68,9 +68,9 @@ class Trainer(TorchTrainer):
 def name_placement_groups(prefix: str) -> None:
     """Give the placement groups of this process's future runs unique names that begin with this prefix."""
 
-    def named(*words: Any, **options: Any) -> PlacementGroup:
+    def named(*arguments: Any, **options: Any) -> PlacementGroup:
         # Names must be unique, even if Train restarts the workers.
-        return placement_group(*words, **options, name=f"{prefix}{uuid.uuid4().hex}")
+        return placement_group(*arguments, **options, name=f"{prefix}{uuid.uuid4().hex}")
 
     worker_group.placement_group = named
 

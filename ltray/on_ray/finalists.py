@@ -153,8 +153,8 @@ class _Wave:
                 return None
             self.console.print(f"{name} crashed: {cause}", style="red", soft_wrap=True)
             return [f"{name}: {cause}"]
-        for words in found.get(INTERRUPTED, ()):
-            self.console.print(f"{name}: {words}", style="yellow", soft_wrap=True)
+        for text in found.get(INTERRUPTED, ()):
+            self.console.print(f"{name}: {text}", style="yellow", soft_wrap=True)
         outcome = found.get(FAILURE) or accuracy_line(found["selection"], self.space.base.selection)
         self.console.print(f"{name}: {outcome}", soft_wrap=True)
         return []
@@ -167,8 +167,8 @@ class _Wave:
         epoch = int(known[-1][1]["total_epochs"]) if known else 0
         left = self.failures.setdefault(folder, FailureCount(self.space.trial.retries)).fail(epoch)
         if left >= 0:
-            words = interruption(name, cause, epoch=epoch, left=left)
-            self.console.print(words, style="yellow", soft_wrap=True)
+            text = interruption(name, cause, epoch=epoch, left=left)
+            self.console.print(text, style="yellow", soft_wrap=True)
         return left >= 0
 
 

@@ -4,11 +4,11 @@ GUESSES = " Some common causes"  # after this text, Ray lists possible reasons i
 NOTHING = "the process exited without an error message"
 
 
-def last_line(words: str) -> str:
+def last_line(text: str) -> str:
     """Return the exception and its message, which is the last line of Ray's text.
 
     Args:
-        words: Ray's text; may be empty.
+        text: Ray's text; may be empty.
     """
-    lines = words.strip().splitlines()
+    lines = text.strip().splitlines()
     return lines[-1].partition(GUESSES)[0].strip() if lines else NOTHING

@@ -88,14 +88,14 @@ def _raylets() -> Iterator[psutil.Process]:
 def _cluster_of(process: Any) -> Running | None:
     """Return the cluster of a node service; None if another ltray command started it, or it has ended."""
     try:
-        words, variables = process.cmdline(), process.environ()
+        arguments, variables = process.cmdline(), process.environ()
     except psutil.Error:
         return None
-    sockets = [Path(word.partition("=")[2]) for word in words if word.startswith(SOCKET_FLAG)]
+    sockets = [Path(word.partition("=")[2]) for word in arguments if word.startswith(SOCKET_FLAG)]
     if any(own_folder_name() in path.parts for path in sockets):
         return None
     # The address is in the command line with which it starts its workers.
-    parts = {part for word in words for part in word.split() if part.startswith(ADDRESS_FLAG)}
+    parts = {part for word in arguments for part in word.split() if part.startswith(ADDRESS_FLAG)}
     try:
         (address,) = (Address.parse(part.removeprefix(ADDRESS_FLAG)) for part in parts)
     except ValueError:  # none, several, or one that is not valid (a UsageError)

@@ -73,7 +73,7 @@ class GracefulStopper(Stopper):
                 exit_soon(self.final_steps)
         self.interrupted = True
 
-    def words(self) -> str:
+    def text(self) -> str:
         """Return the message for the user: why the search ends early, and when it will end."""
         if not self.reason:
             return ""

@@ -153,5 +153,5 @@ def _close_to_others(file: Path) -> None:
     )
 
 
-def _print_line(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+def _print_line(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -126,10 +126,10 @@ def is_later_run(result: Mapping[str, Any]) -> bool:
 def error_of(trial: Any) -> str:
     """Return why a trial failed, in one line, from the error file of Tune's trial."""
     try:
-        words = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
     except (OSError, TypeError):
-        words = ""
-    return last_line(words)
+        text = ""
+    return last_line(text)
 
 
 def failure_of(result: Mapping[str, Any] | None) -> str | None:

@@ -204,7 +204,7 @@ def _channels(request: _Request, blocks: list[nn.Module]) -> list[int]:
 
 
 def _others(backbone: Backbone, what: str) -> str:
-    """Return which ways to train work on a backbone, in words."""
+    """Return which ways to train work on a backbone, as text."""
     transformer = transformer_blocks(backbone)
     fixed = any(block.prefix is None for block in transformer)
     never = {what} | (set() if transformer else {"adaptformer", "prompts"}) | ({"prompts"} if fixed else set())

@@ -26,7 +26,7 @@ class Origin:
 
     Attributes:
         name: Their exact name; of a file that no library is known to publish, the file's.
-        pretrained_on: Data, in words; "not stated" where nothing is known.
+        pretrained_on: Data, as text; "not stated" where nothing is known.
         imagenet_labels: Whether labels of ImageNet-1k were seen; None where nothing states it.
         input: The images that they expect; None where nothing is known.
     """

@@ -37,7 +37,7 @@ class Published:
 
     Attributes:
         name: Library, network and weights: "timm/tf_efficientnet_lite0.in1k".
-        pretrained_on: Data, in words; "not stated" where the library does not say.
+        pretrained_on: Data, as text; "not stated" where the library does not say.
         imagenet_labels: Whether labels of ImageNet-1k were seen; None where nothing states it.
         input: The images that they expect.
         file: Name of the file.
@@ -109,24 +109,24 @@ DATA: Mapping[str, str] = {
     "sat493m": "SAT-493M images without labels",
     "sa1b": "SA-1B masks",
 }
-"""Data sets by the words of which libraries compose the names of weights."""
+"""Data sets by the parts of libraries' names of weights."""
 WITHOUT_LABELS = ("dino", "mae", "fcmae", "ijepa")
 """Training without labels, on ImageNet-1k where the name states no other data."""
 
 
 def pretrained_on(tag: str) -> tuple[str, bool | None]:
-    """Return the data that a library's name of weights states, in words, and whether ImageNet-1k's labels were seen.
+    """Return the data that a library's name of weights states, as text, and whether ImageNet-1k's labels were seen.
 
     Args:
         tag: Such as "augreg_in21k_ft_in1k", "laion2b_s34b_b88k", "dino".
     """
-    words = tag.lower().split("_")
-    data = list(dict.fromkeys(DATA[word] for word in words if word in DATA))
-    unlabelled = [word for word in words if word in WITHOUT_LABELS]
+    parts = tag.lower().split("_")
+    data = list(dict.fromkeys(DATA[word] for word in parts if word in DATA))
+    unlabelled = [word for word in parts if word in WITHOUT_LABELS]
     if not data:
         return (f"ImageNet-1k images without labels ({unlabelled[0]})", False) if unlabelled else ("not stated", None)
-    labels = any(word in words for word in LABELLED)
-    if labels and unlabelled and "ft" not in words:
+    labels = any(word in parts for word in LABELLED)
+    if labels and unlabelled and "ft" not in parts:
         return f"{', then '.join(data)}, without labels ({unlabelled[0]})", False
     return ", then ".join(data) + (" (its labels seen)" if labels else ""), labels
 

@@ -27,7 +27,7 @@ HEADS = (
     "head_dist",
     "_fc",
 )
-"""First words of the names of what stands on a backbone, which is not loaded."""
+"""First parts of the names of modules after the backbone, which are not loaded."""
 PREFERRED = ("state_dict_ema", "model_ema", "ema", "teacher", "encoder_q", "base_encoder", "feat_model")
 """Words of the prefix that is taken where several networks fit: averaged weights, and queries before keys."""
 ANCHORS = 5  # names that prefixes are looked for by, spread over the network
@@ -59,7 +59,7 @@ class Fit:
         return not self.missing and not self.unknown
 
     def left_over_parts(self) -> str:
-        """Return what is not loaded, by its first words: "fc (2 tensors), encoder_k (161 tensors)"."""
+        """Return what is not loaded, by the first part of the name: "fc (2 tensors), encoder_k (161 tensors)"."""
         parts = sorted(_part(name, self.prefix) for name in self.left_over)
         counts = [(part, len(list(names))) for part, names in groupby(parts)]
         return ", ".join(f"{part} ({count} tensor{'s' * (count > 1)})" for part, count in counts)
@@ -120,20 +120,20 @@ def _rank(prefix: str, found: State, wanted: State) -> tuple[int, int]:
     fitting = sum(
         1 for name in wanted if (tensor := found.get(prefix + name)) is not None and tensor.shape == wanted[name].shape
     )
-    words = prefix.split(".")
-    preference = max((len(PREFERRED) - PREFERRED.index(word) for word in words if word in PREFERRED), default=0)
+    parts = prefix.split(".")
+    preference = max((len(PREFERRED) - PREFERRED.index(word) for word in parts if word in PREFERRED), default=0)
     return fitting, preference
 
 
 def _part(name: str, prefix: str) -> str:
     """Return the first word by which a name differs from the names of the network."""
-    words, before = name.split("."), prefix.split(".")
-    shared = next((place for place, word in enumerate(before) if words[place : place + 1] != [word]), len(before))
-    return next((word for word in words[shared:] if word != "module"), words[-1])
+    parts, before = name.split("."), prefix.split(".")
+    shared = next((place for place, word in enumerate(before) if parts[place : place + 1] != [word]), len(before))
+    return next((word for word in parts[shared:] if word != "module"), parts[-1])
 
 
 def _innermost(found: State) -> State:
-    """Return the tensors without the words that all their names begin with, and without `module.`."""
+    """Return the tensors without the common prefix of all their names, and without `module.`."""
     names = list(found)
     while names and all("." in name for name in names) and len({name.partition(".")[0] for name in names}) == 1:
         names = [name.partition(".")[2] for name in names]

@@ -45,7 +45,7 @@ class Comparison:
     basis: str = ""
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The verdict with its reasons or its qualifications."""
         if self.reasons:
             return f"{self.verdict}: {'; '.join(self.reasons)}"
@@ -85,8 +85,8 @@ def agreement(accuracy: Interval, listed: Spread) -> Agreement:
     if count > 1:  # half the interval's width is t·s/√n
         return Agreement(_about(mean, accuracy.half * math.sqrt(count + 1), count), "")
     half = float(student.ppf((1 + LEVEL) / 2, listed.freedom)) * listed.points / 100 * math.sqrt(2)
-    words = f"judged from one run: seeds are assumed to differ by about {listed.points:.1f} points, {listed.source}"
-    return Agreement(_about(mean, half, count), words)
+    text = f"judged from one run: seeds are assumed to differ by about {listed.points:.1f} points, {listed.source}"
+    return Agreement(_about(mean, half, count), text)
 
 
 def _about(mean: float, half: float, count: int) -> Interval:

@@ -111,5 +111,5 @@ def listed_spread(dataset: str, methods: Sequence[str], accuracy: float) -> Spre
     ratio = (sum(row.freedom * row.ratio**2 for row in rows) / freedom) ** 0.5
     chance = 100 * (accuracy * (1 - accuracy) / TEST_IMAGES[dataset]) ** 0.5
     measured = " and ".join(row.where for row in rows)
-    words = f"estimated for {family} from runs on {measured}, for {TEST_IMAGES[dataset]:,} test images"
-    return Spread(max(ratio, 1.0) * chance, freedom, words)
+    description = f"estimated for {family} from runs on {measured}, for {TEST_IMAGES[dataset]:,} test images"
+    return Spread(max(ratio, 1.0) * chance, freedom, description)

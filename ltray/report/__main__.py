@@ -20,9 +20,9 @@ from ltray.results.tables import BEST_SHOWN, render
 from ltray.run_folder import RunFolder
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Write the page, print the summary."""
-    options = new_parser().parse(words)
+    options = new_parser().parse(arguments)
     console = new_console()
     if options.output:
         check_writable(options.output, "--output")
@@ -53,7 +53,7 @@ def _summarise(record: RunRecord, console: Console) -> None:
 
 
 def new_parser() -> Parser:
-    """Return what reads the command's words."""
+    """Return the command's argument parser."""
     parser = Parser(
         "report",
         description="Report runs and searches. Several folders give one common report.",

@@ -69,13 +69,13 @@ def importance(record: RunRecord) -> str:
         reason = NOT_SIGNIFICANT.format(len(record.trials))
     if reason or found is None:
         return section(IMPORTANCE_HEADING, paragraph(f"{reason[0].upper()}{reason[1:]}.", "soft"))
-    words = (
+    text = (
         "Importance in % (PED-ANOVA): how far the settings of the best trials differ from those of all trials. "
         "A dot means not significant: 5 % of searches with shuffled results would reach the same importance."
     )
     if found["variance"].notna().any():
-        words += " The last columns are the share of the variance (fANOVA)."
-    return section(IMPORTANCE_HEADING, paragraph(words), _importance_table(found))
+        text += " The last columns are the share of the variance (fANOVA)."
+    return section(IMPORTANCE_HEADING, paragraph(text), _importance_table(found))
 
 
 def _importance_table(found: pd.DataFrame) -> str:
@@ -91,4 +91,4 @@ def _importance_table(found: pd.DataFrame) -> str:
             [knob, symbol(knob), *shares, *(f"{100 * of[group].loc[knob]['variance']:.0f}" for group in varied)]
         )
     headings = ["knob", "symbol", *groups, *(f"variance of {group}" for group in varied)]
-    return table(headings, rows, words=(0, 1))
+    return table(headings, rows, text_columns=(0, 1))

@@ -27,14 +27,14 @@ def classes(record: RunRecord) -> str:
     accuracy = [c / s if s else math.nan for c, s in zip(evaluation["correct"], evaluation["seen"], strict=True)]
     metrics = evaluation["metrics"]
     measures = [(n, metrics.get(f"test/{n.lower()}")) for n in ("MCC", "NMI", "ECE")]
-    words = ", ".join(f"{n} {100 * v:.1f}" for n, v in measures if v is not None)
+    text = ", ".join(f"{n} {100 * v:.1f}" for n, v in measures if v is not None)
     chosen = "".join(f", {symbol} = {value:.4g}" for symbol, value in evaluation.get("chosen", {}).items())
     look = describe_look(number_of(evaluation))
     run = f" of {evaluation['run']}" if "run" in evaluation else ""
     return section(
         "Classes",
         paragraph(
-            f"Test accuracy of the model in best/{run}, epoch {evaluation['epoch']}{chosen}: {look}. {words} (of 100)."
+            f"Test accuracy of the model in best/{run}, epoch {evaluation['epoch']}{chosen}: {look}. {text} (of 100)."
         ),
         *_pretrained(evaluation),
         figures.per_class(accuracy, tail.counts, tail.groups()),
@@ -62,21 +62,19 @@ def post_hoc(record: RunRecord) -> str:
     }
     charts = [f"<h3>{escape(name)}</h3>{_tau(curve)}" for name, curve in curves.items() if curve is not None]
     where = "the test set (selected on test)" if scores.split == "test" else "validation images"
-    words = (
+    text = (
         f"Accuracy on {where} over τ, computed exactly from the saved logits, without training. τ is chosen on the "
         "same images, so the gain is an optimistic estimate. To get a model with this τ, run ltray.train --methods "
         "post_hoc_adjustment --from RUN."
     )
     legend = key([("ink", "all"), ("blue", "many"), ("green", "medium"), ("orange", "few")])
-    return section("Effect of τ", paragraph(words), grid(charts, 2), legend)
+    return section("Effect of τ", paragraph(text), grid(charts, 2), legend)
 
 
 def _tau(curve: TauCurve) -> str:
     gain = f"{100 * (curve.accuracy - curve.plain):+.1f} points"
-    words = (
-        f"Without τ: {100 * curve.plain:.1f} %. Best at τ = {curve.best:.3g}: {100 * curve.accuracy:.1f} % ({gain})."
-    )
-    return paragraph(words, "soft") + figures.tau_curve(curve.lines, best=curve.best)
+    text = f"Without τ: {100 * curve.plain:.1f} %. Best at τ = {curve.best:.3g}: {100 * curve.accuracy:.1f} % ({gain})."
+    return paragraph(text, "soft") + figures.tau_curve(curve.lines, best=curve.best)
 
 
 def provenance(record: RunRecord) -> str:
@@ -88,4 +86,4 @@ def provenance(record: RunRecord) -> str:
     looks = enumerate(record.looks, start=1)
     rows += [[f"look {number} at the test images", f"{look.what} {look.time}"] for number, look in looks]
     config = f"<pre>{escape(json.dumps(record.config, indent=1, ensure_ascii=False))}</pre>"
-    return section("Provenance", table(["", ""], rows, words=(0, 1)), folded("all settings", config))
+    return section("Provenance", table(["", ""], rows, text_columns=(0, 1)), folded("all settings", config))

@@ -41,17 +41,21 @@ def tiles(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], *, words: Iterable[int] = (), kinds: Sequence[str] = ()
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    text_columns: Iterable[int] = (),
+    kinds: Sequence[str] = (),
 ) -> str:
     """Return a table that scrolls horizontally on a narrow screen.
 
     Args:
         headings: Of the columns.
         rows: Their cells; "better" and "worse" are coloured.
-        words: Columns of text, which are aligned to the left.
+        text_columns: Columns of text, which are aligned to the left.
         kinds: Class of each row.
     """
-    left = set(words)
+    left = set(text_columns)
     head = "".join(f"<th{_class('word' if i in left else '')}>{escape(h)}</th>" for i, h in enumerate(headings))
     body = []
     for place, row in enumerate(rows):

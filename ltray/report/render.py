@@ -54,7 +54,7 @@ def overview(records: Sequence[RunRecord]) -> str:
     """Return a table that compares the runs."""
     headings = ("run", "methods", "data", "protocol", "selected on, %", "test all, %", "many", "medium", "few")
     rows = [summary.overview_row(record) for record in records]
-    return f"<section>{table(headings, rows, words=(0, 1, 2, 3))}</section>"
+    return f"<section>{table(headings, rows, text_columns=(0, 1, 2, 3))}</section>"
 
 
 def _links(records: Sequence[RunRecord]) -> str:

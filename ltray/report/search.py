@@ -20,10 +20,12 @@ def explored(record: RunRecord) -> str:
     best = record.trials.iloc[0]
     papers = record.trials[record.trials["paper"]]
     rows = []
-    for knob, words in record.explored.items():  # a knob is in the papers' setting of its method alone
+    for knob, text in record.explored.items():  # a knob is in the papers' setting of its method alone
         known = papers[knob].dropna().tolist() if knob in papers else []
-        rows.append([knob, symbol(knob), words, cell(known[0]) if known else "–", cell(best.get(knob))])
-    return section("Explored knobs", table(["knob", "symbol", "range", "papers'", "best trial"], rows, words=(0, 1, 2)))
+        rows.append([knob, symbol(knob), text, cell(known[0]) if known else "–", cell(best.get(knob))])
+    return section(
+        "Explored knobs", table(["knob", "symbol", "range", "papers'", "best trial"], rows, text_columns=(0, 1, 2))
+    )
 
 
 def slices(record: RunRecord) -> str:
@@ -33,16 +35,16 @@ def slices(record: RunRecord) -> str:
         return ""
     known = record.trials[record.trials[metric].notna()]
     charts = [
-        figures.slice_of(known, knob, metric, label=symbol(knob) or knob.rpartition(".")[2], log="(log)" in words)
-        for knob, words in record.explored.items()
+        figures.slice_of(known, knob, metric, label=symbol(knob) or knob.rpartition(".")[2], log="(log)" in text)
+        for knob, text in record.explored.items()
         if knob in known and known[knob].notna().any()
     ]
     if not len(known) or not charts:
         return ""
     legend = [("blue", "complete trial"), ("hollow", "stopped early"), ("orange", "papers' setting")]
     values = paragraph("Members of a population are drawn at their last values.", "soft")
-    words = _of_group(record) + (values if STOPPING_RULES[record.rule].population else "")
-    return section("Accuracy over each knob", words, grid(charts, 3), key(legend))
+    text = _of_group(record) + (values if STOPPING_RULES[record.rule].population else "")
+    return section("Accuracy over each knob", text, grid(charts, 3), key(legend))
 
 
 def curves(record: RunRecord) -> str:
@@ -83,9 +85,13 @@ def trials(record: RunRecord) -> str:
         accuracy += [percent(row[spread]), cell(row[SEEDS])] if several else []
         rows.append([name, *accuracy, str(row["epochs"]), state_of(row), *(cell(row.get(k)) for k in record.varied)])
         kinds.append("first" if place == 0 else "paper" if row["paper"] else "")
-    words = (len(metrics) + (4 if several else 2),)
-    open_part = table(headings, rows[:SHOWN], words=words, kinds=kinds)
-    rest = folded(f"{len(rows) - SHOWN} more", table(headings, rows[SHOWN:], words=words)) if len(rows) > SHOWN else ""
+    text_columns = (len(metrics) + (4 if several else 2),)
+    open_part = table(headings, rows[:SHOWN], text_columns=text_columns, kinds=kinds)
+    rest = (
+        folded(f"{len(rows) - SHOWN} more", table(headings, rows[SHOWN:], text_columns=text_columns))
+        if len(rows) > SHOWN
+        else ""
+    )
     where = "the test set" if record.protocol == "paper" else "validation images"
     caption = f"Accuracy on {where} in %, of each trial's best epoch."
     if error := precision_of_best(record.trials, record.metric):
@@ -99,5 +105,5 @@ def _of_group(record: RunRecord) -> str:
     """Return which metric the charts show, where it is not the accuracy over all images."""
     first = record.objectives[0]
     group = METRICS[first].group
-    words = f"Accuracy of the {group}-shot classes" if group else title(first).capitalize()
-    return "" if first == BALANCED else paragraph(f"{words}: the first objective.", "soft")
+    text = f"Accuracy of the {group}-shot classes" if group else title(first).capitalize()
+    return "" if first == BALANCED else paragraph(f"{text}: the first objective.", "soft")

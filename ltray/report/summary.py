@@ -28,15 +28,15 @@ def key_figures(record: RunRecord) -> list[tuple[str, str]]:
     found = []
     if record.trials is not None and len(record.trials):
         states = record.trials["state"].value_counts()
-        words = ", ".join(f"{count} {state}" for state, count in states.items())
-        found.append((str(len(record.trials)), f"trials ({words})"))
+        text = ", ".join(f"{count} {state}" for state, count in states.items())
+        found.append((str(len(record.trials)), f"trials ({text})"))
     if record.finalists is not None:
         best = record.finalists.iloc[0]
         chosen = f"{selected_on(best)}, winner {name_of(best)}, mean over new seeds"
         found.append((f"{spread(best, 'selection')} %", chosen))
         first = record.objectives[0]
-        words = "test, same runs" if heading(first) == "all" else f"test {heading(first)}, same runs"
-        found.append((f"{spread(best, f'test/{first}')} %", words))
+        text = "test, same runs" if heading(first) == "all" else f"test {heading(first)}, same runs"
+        found.append((f"{spread(best, f'test/{first}')} %", text))
         if not best["paper"]:
             found.append((str(best["verdict"]), f"compared with the papers' setting: {shift_of(best)} points on test"))
     elif record.evaluation:
@@ -51,10 +51,10 @@ def which_method(record: RunRecord) -> str:
     if verdict is None:
         return ""
     rows = shown_rows(verdict)
-    shown = table([name or "verdict" for name in rows[0]], [list(row.values()) for row in rows], words=(0, 3, 5))
-    words = [paragraph(sentence) for sentence in verdict.sentences]
+    shown = table([name or "verdict" for name in rows[0]], [list(row.values()) for row in rows], text_columns=(0, 3, 5))
+    text = [paragraph(sentence) for sentence in verdict.sentences]
     steps = [paragraph(f"Next: {s.why}" + (f": {s.command}" if s.command else ""), "soft") for s in verdict.steps]
-    return section("Which method", *words, shown, *steps)
+    return section("Which method", *text, shown, *steps)
 
 
 def overview_row(record: RunRecord) -> list[str]:
@@ -100,7 +100,10 @@ def finalists(record: RunRecord) -> str:
         grid(charts, 2),
         key([("blue", "mean and 95 % interval"), ("orange", "papers' setting"), ("grey", "single runs")]),
         table(
-            headings, rows, words=(0, *range(1, 1 + len(several)), len(headings) - 2, len(headings) - 1), kinds=kinds
+            headings,
+            rows,
+            text_columns=(0, *range(1, 1 + len(several)), len(headings) - 2, len(headings) - 1),
+            kinds=kinds,
         ),
     )
 
@@ -125,7 +128,7 @@ def _finalist_caption(found: pd.DataFrame) -> str:
     )
     if first["protocol"] == "paper":
         chosen = "The winner has the highest mean on the test set itself"
-    kinds = "".join(f"{words[0].upper()}{words[1:]}. " for words in meanings(found))
+    kinds = "".join(f"{text[0].upper()}{text[1:]}. " for text in meanings(found))
     stopped = (found["state"] != "finished").any()
     early = " A setting was stopped early if it was significantly worse than the best one, or if its run crashed."
     return (
@@ -142,6 +145,6 @@ def claims(record: RunRecord) -> str:
     found = claims_of(record)
     if not found:
         return ""
-    kinds = ". ".join(words[0].upper() + words[1:] for words in claim_meanings(found))
-    words = paragraph(f"A published figure is one run: another seed would have given another figure. {kinds}.", "soft")
-    return section("Published figures", words, table(HEADINGS, claim_rows(found), words=(0, 1, 4)))
+    kinds = ". ".join(text[0].upper() + text[1:] for text in claim_meanings(found))
+    text = paragraph(f"A published figure is one run: another seed would have given another figure. {kinds}.", "soft")
+    return section("Published figures", text, table(HEADINGS, claim_rows(found), text_columns=(0, 1, 4)))

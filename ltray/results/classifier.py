@@ -77,7 +77,7 @@ class Classifier:
 
     @cached_property
     def calibration(self) -> tuple[float, str]:
-        """The temperature of the softmax, and its source in words; see `temperature_of`."""
+        """The temperature of the softmax, and its source as text; see `temperature_of`."""
         return temperature_of(self.trained, self.checkpoint)
 
     def conformal_sets(self, coverage: float) -> ConformalSets:

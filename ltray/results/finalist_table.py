@@ -159,9 +159,9 @@ def render_finalists(table: pd.DataFrame) -> Table:
     for _, row in table.iterrows():
         cells = [spread(row, "selection"), *(spread(row, f"test/{key}") for key in metrics)]
         shift = shift_of(row)
-        words = "; ".join(filter(None, ("" if row["state"] == "finished" else row["state"], row["verdict"])))
+        text = "; ".join(filter(None, ("" if row["state"] == "finished" else row["state"], row["verdict"])))
         names = [name_of(row), *([row["methods"]] if several else [])]
-        shown.add_row(*names, str(row["runs"]), *cells, shift, words, style="bold" if row["winner"] else None)
+        shown.add_row(*names, str(row["runs"]), *cells, shift, text, style="bold" if row["winner"] else None)
     return shown
 
 

@@ -103,7 +103,7 @@ def run_of(checkpoint: Path) -> Path:
 
 
 def ordinal(number: int) -> str:
-    """Return a number in words: first, second, and so on."""
+    """Return a number as text: first, second, and so on."""
     if number <= len(_ORDINALS):
         return _ORDINALS[number - 1]
     ending = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

@@ -8,7 +8,7 @@ from ltray.results.paths import shell_word
 from ltray.results.run_record import RunRecord
 
 COMMAND = "command"
-"""The key of a search's configuration that has the command's words, without its budget."""
+"""The key of a search's configuration that has the command's arguments, without its budget."""
 MOST_FINALISTS = 8
 
 
@@ -18,7 +18,7 @@ class Step:
 
     Attributes:
         why: What it is good for.
-        command: The command; "" where the words of the search are not known.
+        command: The command; "" where the arguments of the search are not known.
     """
 
     why: str
@@ -69,8 +69,8 @@ def _finalists(judgement: Judgement, ranking: Sequence[str]) -> int:
 
 
 def _step(record: RunRecord, why: str, settings: dict[str, int]) -> Step:
-    words = record.config.get(COMMAND)
-    if not isinstance(words, list):
+    arguments = record.config.get(COMMAND)
+    if not isinstance(arguments, list):
         return Step(why + (f": {', '.join(f'{k}={v}' for k, v in settings.items())}" if settings else ""), "")
-    kept = [word for word in words if word.partition("=")[0] not in settings]
+    kept = [word for word in arguments if word.partition("=")[0] not in settings]
     return Step(why, " ".join([*map(shell_word, kept), *(f"{key}={value}" for key, value in settings.items())]))

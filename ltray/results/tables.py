@@ -202,9 +202,9 @@ def render(
     cost = ["front", "seconds"] if FRONT in table else []  # shown where there are several objectives
     settings = [SETTINGS] if together else list(explored.values())
     for column in ["trial", *names, *map(heading, metrics), *over_seeds, *cost, "epochs", "state", *settings]:
-        words = column in (NAME, "state", SETTINGS)
+        is_text = column in (NAME, "state", SETTINGS)
         width = len("stopped early") if column == "state" else None
-        shown.add_column(column, justify="left" if words else "right", no_wrap=not words, min_width=width)
+        shown.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text, min_width=width)
     always = table["paper"] | table[FRONT] if cost else table["paper"]
     rows = table[(table.index < most) | always]
     for _, row in rows.iterrows():
@@ -244,12 +244,12 @@ def state_of(row: Mapping[Any, Any] | pd.Series) -> str:
     """Return a trial's state as printed tables show it, with the reason of a failure or the copies of a population."""
     if row["reason"]:
         return f"failed: {row['reason']}"
-    words = [row["state"]]
+    parts = [row["state"]]
     if not pd.isna(row.get(PAPER_UNTIL)):
-        words.append(f"papers' setting until epoch {row[PAPER_UNTIL]:.0f}")
+        parts.append(f"papers' setting until epoch {row[PAPER_UNTIL]:.0f}")
     if not pd.isna(row.get(COPIED)):
-        words.append("copied trial " + row[COPIED].replace(" at ", " at epoch ", 1))
-    return ", ".join(words)
+        parts.append("copied trial " + row[COPIED].replace(" at ", " at epoch ", 1))
+    return ", ".join(parts)
 
 
 def _value(cell: Any) -> str:

@@ -138,10 +138,10 @@ def _of_trials(table: pd.DataFrame, record: RunRecord) -> list[Candidate]:
 
 
 def _by_seed(row: pd.Series, metric: str) -> dict[str, float]:
-    words = row.get(BY_SEED)
-    if not isinstance(words, str):
+    text = row.get(BY_SEED)
+    if not isinstance(text, str):
         return {"0": float(row[metric])}
-    return {str(place): float(value) for place, value in enumerate(words.split(", "))}
+    return {str(place): float(value) for place, value in enumerate(text.split(", "))}
 
 
 def _of_finalists(record: RunRecord) -> list[Candidate]:
@@ -236,7 +236,7 @@ def shown_rows(verdict: Verdict) -> list[Mapping[str, str]]:
     rows: list[Mapping[str, str]] = []
     for one in verdict.methods:
         spread = f"{100 * one.lowest:.1f} – {100 * one.best:.1f}" if one.complete > 1 else ""
-        words = "highest" if leader and one.method == leader.method else said.get(one.method, "not compared")
+        description = "highest" if leader and one.method == leader.method else said.get(one.method, "not compared")
         counts = [(one.complete, "complete"), (one.stopped, "stopped early"), (one.failed, "failed or not finished")]
         rows.append(
             {
@@ -245,7 +245,7 @@ def shown_rows(verdict: Verdict) -> list[Mapping[str, str]]:
                 "its settings, %": spread or "–",
                 "settings": ", ".join(f"{count} {name}" for count, name in counts if count),
                 "minutes": f"{60 * one.hours:.1f}",
-                "": words,
+                "": description,
             }
         )
     return rows

@@ -89,12 +89,12 @@ def _one_run(leader: str, unknown: Sequence[Rival]) -> str:
 def _ahead(leader: str, behind: Sequence[Rival]) -> str:
     nearest = behind[0]
     rest = _listed([rival.best.method for rival in behind[1:]])
-    words = (
+    text = (
         f"{leader} is {_points(nearest.lead)} ahead of {nearest.best.method}; the true lead is at least "
         f"{_points(nearest.least)}, with 95 % confidence, also when it is counted that the best of several was chosen"
         f"{_interval(nearest)}."
     )
-    return words + (f" Also behind: {rest}." if rest else "")
+    return text + (f" Also behind: {rest}." if rest else "")
 
 
 def _points(share: float) -> str:

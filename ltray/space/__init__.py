@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ltray.space.draws import label as label
     from ltray.space.draws import lowest as lowest
     from ltray.space.method_choice import Alternative as Alternative
-    from ltray.space.rows import stated_keys as stated_keys
+    from ltray.space.rows import explicit_keys as explicit_keys
     from ltray.space.search_settings import Finalists as Finalists
     from ltray.space.search_settings import Stop as Stop
     from ltray.space.search_settings import TrialResources as TrialResources

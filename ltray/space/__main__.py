@@ -10,9 +10,9 @@ def new_parser() -> Parser:
     return Parser("space", description=__doc__)
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Print docs/settings.md."""
-    new_parser().parse(words)
+    new_parser().parse(arguments)
     print(markdown(), end="")
     return DONE
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ltray.arguments import why_no_place
+from ltray.arguments import why_not_local_path
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.files import atomic_write, read_text
 from ltray.methods.find import find_method
@@ -30,7 +30,7 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
         UsageError: It is neither a file nor a name; the message suggests the nearest name.
     """
     text = os.fspath(path_or_name)
-    if problem := why_no_place(text):
+    if problem := why_not_local_path(text):
         raise UsageError(f"search space: {shown(text)} {problem}.")
     if Path(text).exists() and not Path(text).is_dir():
         return Path(text)
@@ -96,8 +96,8 @@ def copy(name: str, target: Path | None, *, overwrite: bool) -> Path:
     _read(source)  # do not copy a file that is not a search space
     first, _, rest = read_text(source).partition("\n")
     if first.startswith(COMMAND):
-        words = first.removeprefix(COMMAND).split(" ")
-        first = COMMAND + " ".join([str(target), *words[1:]])
+        arguments = first.removeprefix(COMMAND).split(" ")
+        first = COMMAND + " ".join([str(target), *arguments[1:]])
     if not target.parent.is_dir():
         raise UsageError(f"{target.parent}: no such folder.")
     atomic_write(target, f"{first}\n{rest}")

@@ -108,8 +108,8 @@ class Dimension:
             ends = [int(bound) if self.integer else bound, *ends]
         if self.among is not None:
             return replace(self, among=tuple(dict.fromkeys([*ends, paper])))
-        held = ends if self.log and paper <= 0 else [*ends, paper]
-        return replace(self, low=min(held), high=max(held))
+        values = ends if self.log and paper <= 0 else [*ends, paper]
+        return replace(self, low=min(values), high=max(values))
 
     @property
     def lowest(self) -> Any:

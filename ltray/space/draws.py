@@ -97,14 +97,14 @@ class FixedTrial:
 
     def _note(self, name: str, distribution: Distribution) -> Any:
         value = self._choose(name, distribution)
-        held = study_name(name, self._moving)
+        key = study_name(name, self._moving)
         if name in self._moving:
-            self.params[held], self.distributions[held] = share_of(value, distribution), SHARE
+            self.params[key], self.distributions[key] = share_of(value, distribution), SHARE
         elif isinstance(distribution, CategoricalDistribution):
             labels = [label(choice) for choice in distribution.choices]
-            self.params[held], self.distributions[held] = label(value), CategoricalDistribution(labels)
+            self.params[key], self.distributions[key] = label(value), CategoricalDistribution(labels)
         else:
-            self.params[held], self.distributions[held] = value, distribution
+            self.params[key], self.distributions[key] = value, distribution
         return value
 
 

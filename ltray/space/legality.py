@@ -75,8 +75,8 @@ def _build(alternative: Alternative, drawn: dict[str, Any], tail: LongTail, wher
     try:
         Experiment.from_settings(alternative.with_drawn(drawn)).planned_epochs(tail)
     except UsageError as error:
-        words = ", ".join(f"{key}={value}" for key, value in drawn.items())
-        raise UsageError(f"{where}{words} cannot be tried: {error}") from error
+        text = ", ".join(f"{key}={value}" for key, value in drawn.items())
+        raise UsageError(f"{where}{text} cannot be tried: {error}") from error
 
 
 def _lows(alternative: Alternative) -> dict[str, Any]:

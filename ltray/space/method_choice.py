@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 from ltray.errors import UsageError
-from ltray.experiment import Experiment, stated_of
-from ltray.following import Facts, World
+from ltray.experiment import Experiment, explicit_knobs
+from ltray.following import Facts, TrainingSize
 from ltray.knobs import Needs
 from ltray.recipe import Recipe
 from ltray.settings import plain
@@ -39,13 +39,13 @@ class Alternative:
             follow the data once the data are known.
         fixed: Flat settings that its trials share, each in the trials in which it has an effect.
         dimensions: The explored knobs; each comes after the knobs that bound it.
-        world: The data, for values that follow them; None: all values are those stated, or the papers'.
+        size: Size of the training set, for values that follow it; None: all values are the user's or the papers'.
     """
 
     base: Experiment
     fixed: Mapping[str, Any]
     dimensions: tuple[Dimension, ...]
-    world: World | None = None
+    size: TrainingSize | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -64,16 +64,16 @@ class Alternative:
         """Return a trial's settings: the fixed ones with an effect, the drawn ones, and those that follow from both."""
         return self._completed(self._fixed_with(drawn) | dict(drawn))
 
-    def following(self, world: World) -> Self:
+    def following(self, size: TrainingSize) -> Self:
         """Return the alternative in which values that were not stated, and ranges that are `auto`, follow the data."""
-        suited = replace(self, base=self.base.following(world), world=world)
+        suited = replace(self, base=self.base.following(size), size=size)
         for index, dimension in enumerate(self.dimensions):
             usual, now = self.knobs(dimension.method).as_dict(), suited.knobs(dimension.method).as_dict()
             lows = {d.key: d.lowest for d in suited.dimensions}
             own = dimension.suited(
-                Facts(world, usual, now),
+                Facts(size, usual, now),
                 paper=now[dimension.name],
-                bound=suited.upper_bound(dimension, lows, world.classes),
+                bound=suited.upper_bound(dimension, lows, size.classes),
             )
             suited = replace(suited, dimensions=(*suited.dimensions[:index], own, *suited.dimensions[index + 1 :]))
         return suited
@@ -89,11 +89,11 @@ class Alternative:
     def _completed(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return a trial's settings with the values that follow the data and the other settings."""
         found = dict(settings)
-        for method in self.base.methods if self.world else ():
-            stated = {name: settings[f"{method.name}.{name}"] for name in stated_of(settings, method.name)}
-            usual = method.knobs.resolve(self.base.dataset.profile, stated)
-            assert self.world is not None
-            now = usual.following(self.world, stated)
+        for method in self.base.methods if self.size else ():
+            explicit = {name: settings[f"{method.name}.{name}"] for name in explicit_knobs(settings, method.name)}
+            usual = method.knobs.resolve(self.base.dataset.profile, explicit)
+            assert self.size is not None
+            now = usual.following(self.size, explicit)
             found |= {f"{method.name}.{n}": plain(v) for n, v in now.as_dict().items() if v != getattr(usual, n)}
         return found
 
@@ -129,13 +129,13 @@ class Alternative:
             UsageError: One of `values` has no effect.
         """
         known = {dimension.key: self.paper_value(dimension) for dimension in self.dimensions} | dict(values)
-        classes = self.world.classes if self.world else 0
+        classes = self.size.classes if self.size else 0
         found: dict[str, Any] = {}
         for dimension in self.dimensions:
             if self._has_effect(dimension, known):
                 value, bound = known[dimension.key], self.upper_bound(dimension, found, classes) if classes else None
-                stated = dimension.key in values
-                found[dimension.key] = value if stated else dimension.nearest(value, bound)
+                explicit = dimension.key in values
+                found[dimension.key] = value if explicit else dimension.nearest(value, bound)
         for key in values.keys() - found.keys():
             raise UsageError(f"`search.first_try`: `{key}` has no effect in {dict(values)}.")
         return found

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.following import World
+from ltray.following import TrainingSize
 
 NAME = "name"
 SHARED = frozenset({"dataset", "methods", "start", "objective", "dataset.name", "dataset.protocol", "protocol"})
@@ -19,21 +19,21 @@ class Row:
 
     Attributes:
         name: Its name in tables, or "".
-        stated: The flat settings that the row states.
+        explicit: The flat settings that the row sets.
         experiment: The experiment that they and the fixed settings define.
         where: "file:line: " for messages.
         followed: The settings that follow the data.
     """
 
     name: str
-    stated: Mapping[str, Any]
+    explicit: Mapping[str, Any]
     experiment: Experiment
     where: str
     followed: Mapping[str, Any] = field(default_factory=dict)
 
-    def following(self, world: World) -> Self:
+    def following(self, size: TrainingSize) -> Self:
         """Return the row in which the settings that were not stated follow the data."""
-        now = self.experiment.following(world)
+        now = self.experiment.following(size)
         before, after = self.experiment.settings(), now.settings()
         return replace(self, experiment=now, followed={k: v for k, v in after.items() if v != before[k]})
 
@@ -54,9 +54,9 @@ class Row:
             raise UsageError(f"{self.where}{error}") from error
 
 
-def stated_keys(rows: Sequence[Row]) -> tuple[str, ...]:
+def explicit_keys(rows: Sequence[Row]) -> tuple[str, ...]:
     """Return every setting that any of the rows states, in order of appearance."""
-    return tuple(dict.fromkeys(key for row in rows for key in row.stated))
+    return tuple(dict.fromkeys(key for row in rows for key in row.explicit))
 
 
 def check_distinct(rows: Sequence[Row]) -> None:
@@ -65,7 +65,7 @@ def check_distinct(rows: Sequence[Row]) -> None:
     Raises:
         UsageError: Two rows do.
     """
-    keys = stated_keys(rows)
+    keys = explicit_keys(rows)
     for index, row in enumerate(rows):
         for other in rows[:index]:
             if row.name and row.name == other.name:

@@ -270,5 +270,5 @@ class Finalists(Knobs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        stated = [name for name in self.specs() if getattr(self, name) != getattr(type(self), name)]
-        self.check_effects(stated, prefix="finalists.")
+        explicit = [name for name in self.specs() if getattr(self, name) != getattr(type(self), name)]
+        self.check_effects(explicit, prefix="finalists.")

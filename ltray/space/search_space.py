@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.following import World
+from ltray.following import TrainingSize
 from ltray.long_tail import LongTail
 from ltray.metrics import BALANCED
 from ltray.network_config import RunNetwork
@@ -17,7 +17,7 @@ from ltray.space.dimension import Dimension
 from ltray.space.draws import FixedTrial, OutsideSpace, given
 from ltray.space.legality import check_builds, check_ranges
 from ltray.space.method_choice import Alternative, Draw
-from ltray.space.rows import Row, stated_keys
+from ltray.space.rows import Row, explicit_keys
 from ltray.space.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 from ltray.space.space_file import SpaceReader
 from ltray.strategies.samplers import SAMPLERS
@@ -114,7 +114,7 @@ class SearchSpace:
         """Draw one trial's flat settings; every draw is valid by construction."""
         if self.rows:
             row = self.rows[trial.suggest_int(ROW, 1, len(self.rows)) - 1]
-            return dict(self.alternatives[0].fixed) | row.resolved(stated_keys(self.rows)) | dict(row.followed)
+            return dict(self.alternatives[0].fixed) | row.resolved(explicit_keys(self.rows)) | dict(row.followed)
         return self._chosen(trial).suggest(trial, self.classes)
 
     def first_trials(self) -> list[FirstTrial]:
@@ -157,8 +157,8 @@ class SearchSpace:
         bound_space = replace(self, classes=classes)
         if follow:
             workers = self.trial.workers
-            world = World.of(tail, workers=workers) if tail else World(classes, workers=workers)
-            bound_space = bound_space._following(world)
+            size = TrainingSize.of(tail, workers=workers) if tail else TrainingSize(classes, workers=workers)
+            bound_space = bound_space._following(size)
         for alternative in () if self.rows else bound_space.alternatives:
             check_ranges(alternative, classes, with_paper=PAPER_TRY in self.search.first_try)
         for row in bound_space.rows:
@@ -175,12 +175,12 @@ class SearchSpace:
         for alternative in self.alternatives:
             check_builds(alternative, tail)
 
-    def _following(self, world: World) -> Self:
-        alternatives = tuple(alternative.following(world) for alternative in self.alternatives)
-        rows = tuple(row.following(world) for row in self.rows)
+    def _following(self, size: TrainingSize) -> Self:
+        alternatives = tuple(alternative.following(size) for alternative in self.alternatives)
+        rows = tuple(row.following(size) for row in self.rows)
         suited = replace(self, alternatives=alternatives, rows=rows)
         pairs = zip(self.experiments(), suited.experiments(), strict=True)
-        lines = dict.fromkeys(line for before, now in pairs for line in now.followed(before, world))
+        lines = dict.fromkeys(line for before, now in pairs for line in now.followed(before, size))
         return replace(suited, followed=tuple(lines))
 
     def planned_epochs(self, tail: LongTail) -> int:
@@ -189,7 +189,7 @@ class SearchSpace:
 
     def headings(self) -> dict[str, str]:
         """Return a column heading, by full name, for each setting in which trials differ."""
-        keys = stated_keys(self.rows) or tuple(dimension.key for dimension in self.dimensions)
+        keys = explicit_keys(self.rows) or tuple(dimension.key for dimension in self.dimensions)
         names = {key: self._heading(key) for key in keys}
         repeated = {name for name in names.values() if list(names.values()).count(name) > 1}
         shown = {k: f"{k.partition('.')[0]} {name}" if name in repeated else name for k, name in names.items()}
@@ -209,7 +209,7 @@ class SearchSpace:
         if len(self.alternatives) > 1:
             known["alternatives"] = {_words(a): _own_settings(a.base) for a in self.alternatives}
         if self.rows:
-            known["rows"] = [{"name": row.name} | row.resolved(stated_keys(self.rows)) for row in self.rows]
+            known["rows"] = [{"name": row.name} | row.resolved(explicit_keys(self.rows)) for row in self.rows]
         return known
 
     def _check_together(self, file: SettingsFile) -> None:

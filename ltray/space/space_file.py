@@ -275,9 +275,9 @@ class SpaceReader:
         for key in own.keys() & SHARED:
             line = self.file.where(f"{part}.{key}")
             raise UsageError(f"{line}`{key}` must be the same for all rows; write it outside of `rows`.")
-        stated = self._read(own, self.file_owners, lambda key: self.file.where(f"{part}.{key}"))
-        stated = {key: value for key, value in stated.items() if key not in self.overrides}  # which goes first
-        return Row(content.get(NAME, ""), stated, self._experiment({**fixed, **stated}, part), where)
+        explicit = self._read(own, self.file_owners, lambda key: self.file.where(f"{part}.{key}"))
+        explicit = {key: value for key, value in explicit.items() if key not in self.overrides}  # which goes first
+        return Row(content.get(NAME, ""), explicit, self._experiment({**fixed, **explicit}, part), where)
 
     def _without_drawing(self, blocks: Mapping[str, Any], count: int) -> dict[str, Knobs]:
         """Return the blocks for a search over rows: one trial per row, no early stopping unless `stop` is stated."""

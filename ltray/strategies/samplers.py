@@ -40,7 +40,7 @@ class Proposal:
     @property
     def varying(self) -> dict[str, BaseDistribution]:
         """The ranges that contain more than one value."""
-        return {name: held for name, held in self.ranges.items() if not held.single()}
+        return {name: range_ for name, range_ in self.ranges.items() if not range_.single()}
 
     @property
     def own_seed(self) -> int:

@@ -115,9 +115,9 @@ def resolved(space: SearchSpace) -> Table:
 
 
 def _print_fixed(space: SearchSpace, console: Console) -> None:
-    stated = {key: value for alternative in space.alternatives for key, value in alternative.fixed.items()}
-    words = ", ".join(f"{key}={value}" for key, value in stated.items() if key != "methods")
-    console.print(f"fixed: {words}; all other settings as in the papers")
+    explicit = {key: value for alternative in space.alternatives for key, value in alternative.fixed.items()}
+    text = ", ".join(f"{key}={value}" for key, value in explicit.items() if key != "methods")
+    console.print(f"fixed: {text}; all other settings as in the papers")
 
 
 def _measurable(space: SearchSpace) -> list[Experiment]:

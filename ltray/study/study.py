@@ -16,7 +16,7 @@ from ltray.run_folder import RunFolder
 from ltray.run_settings import FILES
 from ltray.setting_names import DATASET
 from ltray.space.draws import FixedTrial, StudyTrial, given, lowest
-from ltray.space.rows import stated_keys
+from ltray.space.rows import explicit_keys
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.samplers import GIVEN, Proposal, is_given, new_sampler
 from ltray.study._compat import silence_gaussian_process
@@ -147,8 +147,8 @@ def as_read(settings: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
         space: The search space.
     """
     base = space.base.settings()
-    stated = stated_keys(space.rows)
-    places = {name: base[name] for name in FILES if settings.get(name) and base[name] and name not in stated}
+    explicit = explicit_keys(space.rows)
+    places = {name: base[name] for name in FILES if settings.get(name) and base[name] and name not in explicit}
     fields = {key: value for key, value in base.items() if key.startswith(f"{DATASET}.")}
     return fields | dict(settings) | places | {DATASET: base[DATASET]}
 

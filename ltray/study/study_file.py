@@ -47,7 +47,7 @@ def _check(path: Path) -> None:
     check_regular(path)
     with reporting_errors(path), closing(sqlite3.connect(path, timeout=LOCKED_FOR)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        faults = [words for (words,) in database.execute("PRAGMA integrity_check(1)") if words != "ok"]
+        faults = [text for (text,) in database.execute("PRAGMA integrity_check(1)") if text != "ok"]
     if faults:
         raise UsageError(f"{printable(path)}: is damaged: {reason(ValueError(faults[0]))}; {_USABLE}.")
     if tables and not tables & _FIRST_TABLES:
@@ -97,14 +97,14 @@ def _database_error(error: BaseException | None) -> BaseException | None:
 
 
 def _problem(error: BaseException) -> str:
-    words = reason(error)
-    if "locked" in words:
+    text = reason(error)
+    if "locked" in text:
         return (
             f"another process has locked it for more than {LOCKED_FOR:.0f} s: end that process, then run the same "
             "command to continue"
         )
-    if "readonly" in words:
+    if "readonly" in text:
         return "cannot be written: fix its permissions, or those of its folder"
-    if "full" in words:
+    if "full" in text:
         return "cannot be written: the disk is full; free some space, then run the same command to continue"
-    return f"cannot be used as a study: {words}; {_USABLE}"
+    return f"cannot be used as a study: {text}; {_USABLE}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ltray.testing.contract import first_batch as first_batch
     from ltray.testing.contract import open_small as open_small
     from ltray.testing.contract import small_experiment as small_experiment
-    from ltray.testing.knob_contract import KnobWorld as KnobWorld
+    from ltray.testing.knob_contract import KnobTestbed as KnobTestbed
     from ltray.testing.knob_contract import ignored_knobs as ignored_knobs
     from ltray.testing.overfit import TinyBackbone as TinyBackbone
     from ltray.testing.overfit import learned as learned

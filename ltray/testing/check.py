@@ -15,7 +15,7 @@ from ltray.methods.find import find_method
 from ltray.network import Backbone
 from ltray.stage import Method, Stage
 from ltray.testing import contract
-from ltray.testing.knob_contract import KnobWorld, ignored_knobs
+from ltray.testing.knob_contract import KnobTestbed, ignored_knobs
 from ltray.testing.overfit import TinyBackbone, learned
 from ltray.testing.worker_pool import WorkerPool
 
@@ -87,8 +87,8 @@ def check_method(
             with WorkerPool(WORKERS) as own_pool:
                 contract.check_workers(experiment, own_pool)
     with _check(found, "knobs"):
-        world = KnobWorld(found, _legal(found, SHORT) | own, with_settings or {}, new_backbone)
-        ignored = {name: why for name, why in ignored_knobs(world).items() if name not in without_effect}
+        testbed = KnobTestbed(found, _legal(found, SHORT) | own, with_settings or {}, new_backbone)
+        ignored = {name: why for name, why in ignored_knobs(testbed).items() if name not in without_effect}
         assert not ignored, "; ".join(f"`{name}` has no effect: {why}" for name, why in ignored.items())
 
 

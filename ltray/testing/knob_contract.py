@@ -45,7 +45,7 @@ class Fingerprints:
 
 
 @dataclass
-class KnobWorld:
+class KnobTestbed:
     """A method on 24 small images, on which a complete run takes a tenth of a second.
 
     Attributes:
@@ -80,7 +80,7 @@ class KnobWorld:
             start = self.network("linear")
         torch.manual_seed(0)
         try:
-            knobs.check_world(len(COUNTS))
+            knobs.check_classes(len(COUNTS))
             stages = self.method.stages(knobs, BuildContext(self._data.tail, self.network, start, SIZE))
             train(stages, self._data, session, Run(seed=0, device=torch.device("cpu"), selection="test"))
         except UsageError:
@@ -105,55 +105,55 @@ class KnobWorld:
                 yield value
 
 
-def ignored_knobs(world: KnobWorld, only: Iterable[str] | None = None) -> dict[str, str]:
+def ignored_knobs(testbed: KnobTestbed, only: Iterable[str] | None = None) -> dict[str, str]:
     """Return the knobs that the method ignores, and the values that show it.
 
     Two choices must give two different runs, and so must a number and at least one other number. A knob
     whose `needs` are not met must change nothing.
 
     Args:
-        world: The method and its data.
+        testbed: The method and its data.
         only: The knobs to check; None: all.
     """
-    assert world.run(world.base) == world.outcome(world.base), "two equal runs differ: nothing can be concluded"
+    assert testbed.run(testbed.base) == testbed.outcome(testbed.base), "two equal runs differ: nothing can be concluded"
     found = {}
-    for name in world.base.specs() if only is None else only:
-        alike = _alike(world, name)
+    for name in testbed.base.specs() if only is None else only:
+        alike = _alike(testbed, name)
         if alike:
             found[name] = f"no run differs between {' and '.join(map(repr, alike))}"
-        elif (value := _effect_without_needs(world, name)) is not None:
+        elif (value := _effect_without_needs(testbed, name)) is not None:
             found[name] = f"`needs` is not met, but {value!r} makes another run"
     return found
 
 
-def _alike(world: KnobWorld, name: str) -> tuple[Value, Value] | None:
+def _alike(testbed: KnobTestbed, name: str) -> tuple[Value, Value] | None:
     """Return two values that give the same run, or None if the method uses the knob."""
-    spec, knobs = world.base.specs()[name], world.where(name)
+    spec, knobs = testbed.base.specs()[name], testbed.where(name)
     if knobs is None or (spec.low is not None and spec.low == spec.high):
         return None  # declared to have no effect with this method, or a constant
-    own, others = getattr(knobs, name), list(world.other_values(knobs, name))
+    own, others = getattr(knobs, name), list(testbed.other_values(knobs, name))
     assert others, f"found no other legal value of `{name}` with {knobs}"
-    if spec.choices is None and world.base.types()[name] is not bool:
-        return None if any(_differ(world, knobs, name, own, value) for value in others) else (own, others[0])
+    if spec.choices is None and testbed.base.types()[name] is not bool:
+        return None if any(_differ(testbed, knobs, name, own, value) for value in others) else (own, others[0])
     pairs = combinations([own, *others], 2)
-    return next((pair for pair in pairs if not _differ(world, knobs, name, *pair)), None)
+    return next((pair for pair in pairs if not _differ(testbed, knobs, name, *pair)), None)
 
 
-def _differ(world: KnobWorld, knobs: Recipe, name: str, first: Value, second: Value) -> bool:
+def _differ(testbed: KnobTestbed, knobs: Recipe, name: str, first: Value, second: Value) -> bool:
     outcomes = []
     for value in (first, second):
         changed = _with(knobs, name, value)
-        outcomes.append(None if changed is None else world.outcome(changed))
+        outcomes.append(None if changed is None else testbed.outcome(changed))
     return None not in outcomes and outcomes[0] != outcomes[1]
 
 
-def _effect_without_needs(world: KnobWorld, name: str) -> Value | None:
+def _effect_without_needs(testbed: KnobTestbed, name: str) -> Value | None:
     """Return a value that gives another run although it has no effect by the declaration."""
-    without = unmet(world.base, name)
+    without = unmet(testbed.base, name)
     if without is None:
         return None
-    for value in world.other_values(without, name):
-        if _differ(world, without, name, getattr(without, name), value):
+    for value in testbed.other_values(without, name):
+        if _differ(testbed, without, name, getattr(without, name), value):
             return value
     return None
 

@@ -8,7 +8,7 @@ from scipy.stats import kendalltau
 from benchmarks.stopping import main
 from benchmarks.stopping_curves import FILE, SETS, read, space_of
 from benchmarks.stopping_replay import Fidelity, by_run, fidelities, kendall_tau, regret
-from tests.given import ROOT
+from tests.paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "early-stopping.md"
 

@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 
-from benchmarks.verdicts import FINALISTS, WORLDS, World, called_better, covered, dropped, misjudged
+from benchmarks.verdicts import FINALISTS, SCENARIOS, Scenario, called_better, covered, dropped, misjudged
 from ltray.published import published
 from ltray.published.spreads import MEASURED
 from ltray.results.finalist_table import summary
 from ltray.results.finalists import Finalist
 from ltray.results.intervals import BETTER
-from tests.given import ROOT
+from tests.paths import ROOT
 
 PAGE = ROOT / "docs" / "protocol.md"
 
 
-@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
-def test_a_simulated_search_is_judged_as_its_table_would_be(world) -> None:
-    runs = world.runs(np.random.default_rng(1), 4, 5, [0.0, 3.0, -1.0])
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_a_simulated_search_is_judged_as_its_table_would_be(scenario) -> None:
+    runs = scenario.runs(np.random.default_rng(1), 4, 5, [0.0, 3.0, -1.0])
     _, after = called_better(runs)
     for own, verdicts in zip(runs, after, strict=True):
         found = {
@@ -33,34 +33,34 @@ def test_a_simulated_search_is_judged_as_its_table_would_be(world) -> None:
 
 
 def test_spreads_and_leads_of_a_world_are_what_it_says() -> None:
-    for world in WORLDS:
-        runs = world.runs(np.random.default_rng(2), 20_000, 2, [0.0, 2.0])
+    for scenario in SCENARIOS:
+        runs = scenario.runs(np.random.default_rng(2), 20_000, 2, [0.0, 2.0])
         assert np.median(runs, axis=(0, 1)).tolist() == pytest.approx([0.0, 0.0, 2.0], abs=0.06)
         # of a variance 1, a normal has 68 % within 1 and a t of 3 degrees of freedom 82 %
-        inside = (np.abs(runs - [0.0, 0.0, 2.0]) < [world.reference, 1.0, world.every]).mean(axis=(0, 1))
-        share = 0.818 if "tails" in world.name else 0.683
+        inside = (np.abs(runs - [0.0, 0.0, 2.0]) < [scenario.reference, 1.0, scenario.every]).mean(axis=(0, 1))
+        share = 0.818 if "tails" in scenario.name else 0.683
         assert inside.tolist() == pytest.approx([share] * 3, abs=0.01)
 
 
 @pytest.mark.parametrize("count", FINALISTS)
 def test_five_seeds_find_a_lead_of_two_points_in_most_searches(count: int) -> None:
-    runs = WORLDS[0].runs(np.random.default_rng(5), 6000, 5, [2.0, *[0.0] * (count - 1)])
+    runs = SCENARIOS[0].runs(np.random.default_rng(5), 6000, 5, [2.0, *[0.0] * (count - 1)])
     assert called_better(runs)[1][:, 0].mean() > (0.7 if count < 5 else 0.5)
 
 
 FURTHER = (
-    World("every second finalist spreads twice as much", WORLDS[0].draw, every=2.0),
-    World("every second finalist spreads 5 times as much", WORLDS[0].draw, every=5.0),
-    World("the papers' setting spreads a third as much", WORLDS[0].draw, reference=1 / 3),
-    World("heavy tails, every second finalist spreads 3 times as much", WORLDS[3].draw, every=3.0),
+    Scenario("every second finalist spreads twice as much", SCENARIOS[0].draw, every=2.0),
+    Scenario("every second finalist spreads 5 times as much", SCENARIOS[0].draw, every=5.0),
+    Scenario("the papers' setting spreads a third as much", SCENARIOS[0].draw, reference=1 / 3),
+    Scenario("heavy tails, every second finalist spreads 3 times as much", SCENARIOS[3].draw, every=3.0),
 )
 
 
-@pytest.mark.parametrize("world", [*WORLDS, *FURTHER], ids=lambda world: world.name)
+@pytest.mark.parametrize("scenario", [*SCENARIOS, *FURTHER], ids=lambda scenario: scenario.name)
 @pytest.mark.parametrize("count", [2, 5, 20])
-def test_no_world_makes_more_than_one_search_in_twenty_call_equals_better(world: World, count: int) -> None:
+def test_no_world_makes_more_than_one_search_in_twenty_call_equals_better(scenario: Scenario, count: int) -> None:
     for seeds in (2, 3, 5, 10):
-        runs = world.runs(np.random.default_rng(count), 3000, seeds, [0.0] * count)
+        runs = scenario.runs(np.random.default_rng(count), 3000, seeds, [0.0] * count)
         assert called_better(runs)[1].any(axis=1).mean() <= 0.058  # 5 % and two standard errors
         assert covered(runs, np.zeros(count + 1))[1].mean() >= 0.942
 
@@ -70,13 +70,13 @@ def test_few_finalists_that_spread_more_than_the_others_are_no_more_often_called
     outliers: int, factor: float
 ) -> None:
     for seeds in (3, 5, 10):
-        runs = WORLDS[0].runs(np.random.default_rng(6), 3000, seeds, [0.0] * 20)
+        runs = SCENARIOS[0].runs(np.random.default_rng(6), 3000, seeds, [0.0] * 20)
         runs[:, :, -outliers:] *= factor
         assert called_better(runs)[1].any(axis=1).mean() <= 0.058
 
 
 def test_the_rules_before_are_worse_where_nothing_differs() -> None:
-    runs = WORLDS[0].runs(np.random.default_rng(3), 400, 5, [0.0] * 10)
+    runs = SCENARIOS[0].runs(np.random.default_rng(3), 400, 5, [0.0] * 10)
     before, after = (found.any(axis=1).mean() for found in called_better(runs))
     assert before > 0.1 > 0.05 >= after
     before, after = (found.mean() for found in covered(runs, np.zeros(11)))
@@ -84,7 +84,7 @@ def test_the_rules_before_are_worse_where_nothing_differs() -> None:
     assert (
         dropped(runs[:20], lambda found, *_: [key for key in ("00", "03") if key in found])[:, [0, 3, 4]] == [5, 3, 5]
     ).all()  # never the reference
-    before, after = misjudged(np.random.default_rng(4), WORLDS[0].draw, 50, searches=300, own=1.0, published=1.0)
+    before, after = misjudged(np.random.default_rng(4), SCENARIOS[0].draw, 50, searches=300, own=1.0, published=1.0)
     assert before > 60 and after < 9
 
 

@@ -30,7 +30,7 @@ def test_a_pareto_tail_of_shape_six_looks_like_imagenet_lt() -> None:
     groups = {name: len(labels) for name, labels in LongTail(tuple(counts)).groups().items()}
     # ImageNet-LT itself: 115,846 images; 385, 479 and 136 classes.
     assert abs(sum(counts) - 115_846) < 0.1 * 115_846
-    assert all(abs(groups[name] - stated) < 50 for name, stated in {"many": 385, "medium": 479, "few": 136}.items())
+    assert all(abs(groups[name] - explicit) < 50 for name, explicit in {"many": 385, "medium": 479, "few": 136}.items())
 
 
 def test_a_class_without_images_is_refused() -> None:

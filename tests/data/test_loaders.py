@@ -63,11 +63,11 @@ class Workers:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.monkeypatch = monkeypatch
 
-    def become(self, rank: int, world: int) -> None:
-        """Be worker `rank` of `world` from now on."""
+    def become(self, rank: int, world_size: int) -> None:
+        """Set the rank and the world size that the loaders see."""
         for module in (loaders, plan):
             self.monkeypatch.setattr(module, "rank", lambda: rank)
-            self.monkeypatch.setattr(module, "world_size", lambda: world)
+            self.monkeypatch.setattr(module, "world_size", lambda: world_size)
 
 
 @pytest.fixture
@@ -91,13 +91,13 @@ def joined(parts: Sequence[Batch]) -> Batch:
 @pytest.mark.parametrize(
     "sampling", ["natural", "class_balanced", "square_root", "progressive", "reversed", "class_aware", "pairs"]
 )
-@pytest.mark.parametrize("world", [2, 3, 4])
-def test_workers_together_see_what_one_would(data: ImageData, workers: Workers, world: int, sampling: str) -> None:
+@pytest.mark.parametrize("world_size", [2, 3, 4])
+def test_workers_together_see_what_one_would(data: ImageData, workers: Workers, world_size: int, sampling: str) -> None:
     alone = list(data.training(OneStage(12, sampling=sampling), None, seed=3).epoch(2))
     assert len(alone) == sum(COUNTS) // 12
     parts = []
-    for rank in range(world):
-        workers.become(rank, world)
+    for rank in range(world_size):
+        workers.become(rank, world_size)
         loader = data.training(OneStage(12, sampling=sampling), None, seed=3)
         assert loader.steps == len(alone)
         parts.append(list(loader.epoch(2)))
@@ -151,15 +151,15 @@ def test_patches_come_with_boxes_and_their_own_randomness(data: ImageData, worke
     assert torch.equal(half["patches"], batch["patches"][6:])
 
 
-@pytest.mark.parametrize("world", [1, 2, 3, 4])
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4])
 @pytest.mark.parametrize("batch", [1, 7, 512])
 def test_evaluation_sees_every_image_once(
-    data: ImageData, workers: Workers, monkeypatch: pytest.MonkeyPatch, world: int, batch: int
+    data: ImageData, workers: Workers, monkeypatch: pytest.MonkeyPatch, world_size: int, batch: int
 ) -> None:
     monkeypatch.setattr(loaders, "EVALUATION_BATCH", batch)
     images, labels = [], []
-    for rank in range(world):
-        workers.become(rank, world)
+    for rank in range(world_size):
+        workers.become(rank, world_size)
         for pixels, named in data.test():
             assert len(pixels) <= batch
             images.append(pixels)

@@ -160,8 +160,8 @@ def test_small_classes_of_a_natural_tail_keep_most_of_their_images() -> None:
     splits = cut(definition, {"train": labels}, 4)
     assert splits.validation is not None
     parts = [splits.train, splits.validation, splits.test]
-    held = [np.bincount(part.labels, minlength=4).tolist() for part in parts]
-    assert held == [[50, 4, 1, 1], [5, 4, 1, 0], [5, 4, 1, 0]]
+    counts = [np.bincount(part.labels, minlength=4).tolist() for part in parts]
+    assert counts == [[50, 4, 1, 1], [5, 4, 1, 0], [5, 4, 1, 0]]
 
 
 def test_an_official_validation_set_is_used_where_there_is_one() -> None:

@@ -10,7 +10,7 @@ from ltray.loggers import LOGGERS, Logger, check_logger, new_logger
 from ltray.run_folder import RunFolder
 from ltray.space.search_settings import TrialResources
 from ltray.train import main as train
-from tests.other_package import forget
+from tests.other_package import unload
 
 MODULE = """
 class Lines:
@@ -69,7 +69,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     (tmp_path / "loggersofmine.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "loggersofmine"
-    forget("loggersofmine")
+    unload("loggersofmine")
 
 
 @pytest.mark.parametrize("name", LOGGERS)

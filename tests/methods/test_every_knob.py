@@ -10,7 +10,7 @@ from ltray.parts.momentum import MomentumCopy
 from ltray.parts.resnet32 import BasicBlock, ResNet32
 from ltray.recipe import Recipe
 from ltray.stage import BuildContext
-from ltray.testing.knob_contract import KnobWorld, ignored_knobs
+from ltray.testing.knob_contract import KnobTestbed, ignored_knobs
 from ltray.testing.overfit import TinyBackbone, textures
 
 SHORT = {"epochs": 3, "batch_size": 12, "learning_rate": 0.05, "warmup_epochs": 1, "milestones": (1, 2)}
@@ -64,7 +64,7 @@ def shallow_experts(monkeypatch):
     )
 
 
-def world_of(name):
+def new_testbed(name):
     method = METHODS[name]
     trained = method.knobs.specs()["epochs"].high != 0
     residual = name in ("ride", "ride_distilled", "dscl")
@@ -72,7 +72,7 @@ def world_of(name):
     settings = (SHORT if trained else {}) | OWN.get(name, {})
     if method.knobs.defaults("digits_lt").schedule != "step":
         settings.pop("milestones", None)
-    return KnobWorld(method, settings, ONLY_WITH.get(name, {}), new_backbone=backbone)
+    return KnobTestbed(method, settings, ONLY_WITH.get(name, {}), new_backbone=backbone)
 
 
 @pytest.mark.parametrize(
@@ -80,27 +80,27 @@ def world_of(name):
 )
 @pytest.mark.usefixtures("shallow_experts")
 def test_every_knob_is_followed(name):
-    found = ignored_knobs(world_of(name))
+    found = ignored_knobs(new_testbed(name))
     assert {(name, knob): why for knob, why in found.items()}.keys() == {k for k in EXCEPTIONS if k[0] == name}, found
 
 
 @pytest.mark.parametrize("name", DEAR)
 @pytest.mark.usefixtures("shallow_experts")
 def test_the_own_knobs_of_residual_networks_are_followed(name):
-    world = world_of(name)
-    world = KnobWorld(world.method, {**world.settings, **DEAR[name]}, world.only_with, world.new_backbone)
+    testbed = new_testbed(name)
+    testbed = KnobTestbed(testbed.method, {**testbed.settings, **DEAR[name]}, testbed.only_with, testbed.new_backbone)
     shared = METHODS["ride"].knobs if name == "ride_distilled" else Recipe
-    own = [knob for knob in world.base.specs() if knob not in shared.specs() and not knob.startswith("linear_")]
-    assert ignored_knobs(world, only=own).keys() == {knob for method, knob in EXCEPTIONS if method == name}
+    own = [knob for knob in testbed.base.specs() if knob not in shared.specs() and not knob.startswith("linear_")]
+    assert ignored_knobs(testbed, only=own).keys() == {knob for method, knob in EXCEPTIONS if method == name}
 
 
 @pytest.mark.parametrize("name", KEY_ENCODERS)
 def test_the_key_encoders_batch_norm_is_the_knobs(name):
-    world = world_of(name)
+    testbed = new_testbed(name)
     shuffled = {}
     for value in ("synchronised", "shuffled"):
-        network = BuildContext(textures().tail, world.network, None, 8)
-        stages = METHODS[name].stages(world.base.replace(key_batch_norm=value), network)
+        network = BuildContext(textures().tail, testbed.network, None, 8)
+        stages = METHODS[name].stages(testbed.base.replace(key_batch_norm=value), network)
         shuffled[value] = [m.shuffled for s in stages for m in s.modules() if isinstance(m, MomentumCopy)]
     assert shuffled == {"synchronised": [False], "shuffled": [True]}
 
@@ -111,8 +111,8 @@ DEAF = [("focal", "probability"), ("gpaco", "smoothing"), ("bcl", "averaging"), 
 
 @pytest.mark.parametrize(("name", "knob"), DEAF)
 def test_a_knob_that_is_ignored_is_found(name, knob):
-    world = world_of(name)
-    usual = getattr(world.base, knob)
+    testbed = new_testbed(name)
+    usual = getattr(testbed.base, knob)
     stages = METHODS[name].stages
     deaf = replace(METHODS[name], stages=lambda knobs, context: stages(knobs.replace(**{knob: usual}), context))
-    assert knob in ignored_knobs(KnobWorld(deaf, world.settings, world.only_with), only=[knob])
+    assert knob in ignored_knobs(KnobTestbed(deaf, testbed.settings, testbed.only_with), only=[knob])

@@ -16,7 +16,7 @@ from ltray.settings import method_names
 from ltray.space.search_space import SearchSpace
 from ltray.space.space_file import KEYS
 from ltray.testing.contract import CPU, run, small_experiment
-from tests.other_package import METHOD, forget, other_package, written
+from tests.other_package import METHOD, other_package, unload, written
 
 __all__ = ["other_package"]
 PATH = "otherpackage.smooth:METHOD"
@@ -58,7 +58,7 @@ def test_a_method_that_cannot_be_used_is_refused(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(UsageError, match=words):
         find_method("unusable.method:METHOD")
-    forget("unusable")
+    unload("unusable")
 
 
 @pytest.mark.parametrize("name", ["otherpackage.smooth.METHOD", "mypackage.gcl"])
@@ -97,7 +97,7 @@ def test_a_run_records_the_path_and_is_restored_from_it(other_package: str) -> N
     run(experiment, session)
     checkpoint = session.resume()
     assert checkpoint is not None
-    forget(other_package)
+    unload(other_package)
     again, stages = restore(checkpoint, CPU)
     assert again.settings() == settings
     assert (stages[0].alpha, type(stages[0]).__module__) == (0.3, "otherpackage.smooth")
@@ -106,7 +106,7 @@ def test_a_run_records_the_path_and_is_restored_from_it(other_package: str) -> N
 
 def test_a_run_whose_package_is_gone_is_a_sentence(other_package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = small_experiment(SHORT).settings()
-    forget(other_package)
+    unload(other_package)
     monkeypatch.undo()  # the path
     with pytest.raises(UsageError, match="'otherpackage.smooth:METHOD': Python finds no module `otherpackage`"):
         Experiment.from_settings(settings, complete=True)

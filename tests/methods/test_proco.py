@@ -16,7 +16,7 @@ from ltray.methods.proco.losses import class_contrast
 from ltray.methods.proco.method import METHOD, ProCoKnobs
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.stage import Batch
-from tests.given import GOLDEN
+from tests.paths import GOLDEN
 
 WIDTHS = ("p16", "p32", "p64", "p128", "p256", "p1024")
 ESTIMATED = ("absent_and_single", "identical_rows", "p128", "tiny")

@@ -22,7 +22,7 @@ from ltray.parts.heads import new_classifier
 from ltray.parts.resnet32 import ResNet32
 from ltray.stage import BuildContext
 from ltray.testing.overfit import TinyBackbone
-from tests.given import GOLDEN
+from tests.paths import GOLDEN
 
 PROFILES = ("cifar10_lt", "cifar100_lt", "imagenet_lt", "places_lt", "inat18", "digits_lt")
 RECIPES = json.loads((GOLDEN / "recipes.json").read_text())

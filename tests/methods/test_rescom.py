@@ -175,7 +175,7 @@ def test_bfloat16_autocast_stays_close_to_float32(new_context) -> None:
 @pytest.mark.parametrize("profile", CLASSES)
 def test_the_papers_settings_are_legal_on_their_data(profile: str) -> None:
     knobs = ResComKnobs.defaults(profile)
-    knobs.check_world(CLASSES[profile])
+    knobs.check_classes(CLASSES[profile])
     assert ResComKnobs.resolve(profile, {"epochs": 8}).epochs == 8
 
 

@@ -207,7 +207,7 @@ def test_without_routing_epochs_all_experts_are_asked():
 
 def test_a_router_cannot_see_more_scores_than_classes():
     with pytest.raises(UsageError, match="routing_top <= 10"):
-        RIDEKnobs(routing_top=30).check_world(10)
+        RIDEKnobs(routing_top=30).check_classes(10)
 
 
 def test_the_teacher_is_not_trained():

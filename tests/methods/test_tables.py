@@ -2,7 +2,7 @@
 
 from ltray.methods import METHODS
 from ltray.methods.tables import KNOB_HEADINGS, knob_rows, markdown, method_rows
-from tests.given import ROOT
+from tests.paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "methods.md"
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.given import ROOT
+from tests.paths import ROOT
 
 PROGRAMS = Path(sys.executable).parent
 TEMPLATE = ROOT / "cluster" / "own_machines.yaml"

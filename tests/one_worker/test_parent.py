@@ -22,7 +22,7 @@ from ltray.one_worker.parent import ERRORS, WorkerCrashed, run_worker
 from ltray.reporting import FAILURE
 from ltray.results.folder_session import FolderSession
 from ltray.space.search_settings import TrialResources
-from tests.given import ROOT
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.ffcv
 

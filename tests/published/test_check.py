@@ -75,14 +75,14 @@ def test_a_comparable_result_is_judged_by_where_one_more_run_would_fall(low: flo
 def test_what_cannot_be_compared_says_why(given: dict[str, Any], words: str):
     one = of_table_3(compare(settings(**given), Interval(0.52, 0.51, 0.53, 5)))
     assert one.verdict == NOT and one.reasons == (next(r for r in one.reasons if words in r),)
-    assert ("BCL, table 3", "51.93", "+0.1") == claim_rows({"x": [one]})[0][1:4] and words in one.words
+    assert ("BCL, table 3", "51.93", "+0.1") == claim_rows({"x": [one]})[0][1:4] and words in one.text
 
 
 @pytest.mark.parametrize(("accuracy", "verdict"), [(0.52, WITHIN), (0.45, BELOW), (0.60, ABOVE)])
 def test_one_run_is_judged_by_a_listed_spread_and_says_so(accuracy: float, verdict: str):
     one = of_table_3(compare(settings(), mean_interval([accuracy])))
     assert (one.verdict, one.reasons) == (verdict, ())
-    assert one.words.startswith(f"{verdict}; judged from one run: seeds are assumed to differ by about 1.1 points, ")
+    assert one.text.startswith(f"{verdict}; judged from one run: seeds are assumed to differ by about 1.1 points, ")
 
 
 def test_the_prediction_interval_counts_the_noise_of_the_published_run():
@@ -172,10 +172,10 @@ def test_a_setting_in_which_rows_differ_is_another_row_and_any_other_a_recipe():
     found = compare(settings(bcl__averaging="L2", bcl__temperature=0.2), mean_interval([0.49, 0.5, 0.51]))
     (met,) = [one for one in found if one.verdict != NOT]
     assert (met.claim.where, met.claim.all) == ("BCL, table 1", 50.2)
-    assert met.words == "within noise; with bcl.temperature=0.2 instead of 0.1"
+    assert met.text == "within noise; with bcl.temperature=0.2 instead of 0.1"
     assert of_table_3(found).reasons == ("their bcl.averaging: L1, ours: L2",)
     many = {"bcl__temperature": 0.2, "bcl__learning_rate": 0.1, "bcl__batch_size": 128, "bcl__weight_decay": 1e-4}
-    words = of_table_3(compare(settings(**many), mean_interval([0.51, 0.52, 0.53]))).words
+    words = of_table_3(compare(settings(**many), mean_interval([0.51, 0.52, 0.53]))).text
     assert words == "within noise; with 4 knobs not at the paper's values"
 
 

@@ -12,7 +12,7 @@ from ltray.published import Claim, published
 from ltray.published.check import compare
 from ltray.results.intervals import mean_interval
 from ltray.space.search_space import SearchSpace
-from tests.given import ROOT
+from tests.paths import ROOT
 
 PAPER = ROOT / "search_spaces" / "paper"
 FILES = sorted(PAPER.glob("*.yaml"))
@@ -50,7 +50,7 @@ def settings(stem: str) -> list[dict[str, Any]]:
     return [row.experiment.settings() for row in read(PAPER / f"{stem}.yaml").rows]
 
 
-def stated(table: str) -> list[Any]:
+def explicit(table: str) -> list[Any]:
     """What the published rows of a table differ in, by our names."""
     rows: list[Any] = json.loads((ROOT / "tests" / "golden" / "published_settings.json").read_text())[table]
     return rows
@@ -79,11 +79,11 @@ def test_the_papers_have_as_many_rows() -> None:
 def test_rescoms_queues_are_the_published_ones() -> None:
     names = ("queue_size", "hard_positives", "hard_negatives")
     ours = [{name: row[f"rescom.{name}"] for name in names} for row in settings("rescom-table5")]
-    assert ours == stated("rescom-table5")
+    assert ours == explicit("rescom-table5")
 
 
 def test_rescoms_modules_are_the_published_ones() -> None:
-    for row, published_row in zip(settings("rescom-table6"), stated("rescom-table6"), strict=True):
+    for row, published_row in zip(settings("rescom-table6"), explicit("rescom-table6"), strict=True):
         modules = [
             name
             for name, on in (
@@ -98,7 +98,7 @@ def test_rescoms_modules_are_the_published_ones() -> None:
 
 
 def test_bcls_components_are_the_published_ones() -> None:
-    for row, published_row in zip(settings("bcl-table2"), stated("bcl-table2"), strict=True):
+    for row, published_row in zip(settings("bcl-table2"), explicit("bcl-table2"), strict=True):
         contrast = row["bcl.contrastive_weight"] > 0
         assert contrast == published_row["contrast"]
         assert (contrast and row["bcl.complement"]) == published_row["complement"]
@@ -108,9 +108,9 @@ def test_bcls_components_are_the_published_ones() -> None:
 
 def test_dscls_patches_and_pacos_weights_are_the_published_ones() -> None:
     ours = [[row["dscl.patch_scale_low"], row["dscl.patch_scale_high"]] for row in settings("dscl-table4")]
-    assert ours == stated("dscl-table4")
+    assert ours == explicit("dscl-table4")
     weights = [row["multi_task.contrastive_weight"] for row in settings("paco-table14")]
-    assert weights == stated("paco-table14")
+    assert weights == explicit("paco-table14")
 
 
 UNKNOWN = "the source does not state the images on which its epoch was chosen"
@@ -128,7 +128,7 @@ def test_every_row_meets_its_own_published_figure_and_no_other_of_its_table(file
     for row in read(file).rows:
         found = compare(row.experiment.settings(), mean_interval([0.5, 0.51, 0.52]))
         own = [one for one in found if set(one.reasons) <= {UNKNOWN} and title_of(one.claim) == table_of(file)]
-        assert len(own) == 1 and own[0].recipe == (), [one.words for one in found]
+        assert len(own) == 1 and own[0].recipe == (), [one.text for one in found]
         met.append(own[0].claim)
     assert len(set(map(id, met))) == len(met)  # no two rows share a figure
     test = any(claim.chosen_on == "test" for claim in met)

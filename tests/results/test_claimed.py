@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 def test_new_and_empty_folders_and_runs_are_taken(folder: Path) -> None:
     check_output(folder / "absent" / "deeper")
     check_output(folder)
-    with RunFolder(folder).held():
+    with RunFolder(folder).locked():
         check_output(folder)
         (folder / ".DS_Store").write_bytes(b"")
         (folder / ".config.yaml.17.tmp").write_text("sett")

@@ -16,7 +16,7 @@ from ltray.errors import UsageError
 from ltray.results.predictions import TrainedModel
 from ltray.run_folder import RunFolder
 from ltray.seal import seal
-from tests.other_package import METHOD, forget, written
+from tests.other_package import METHOD, unload, written
 
 CPU = torch.device("cpu")
 
@@ -198,7 +198,7 @@ def test_commands_refuse_code_in_the_current_folder(
     with pytest.raises(UsageError, match="gift: its settings name"):
         ltray.load("gift").model()
     assert not (tmp_path / "it_ran").exists() and "strangers" not in sys.modules
-    forget("strangers")
+    unload("strangers")
 
 
 def test_import_ltray_stays_quick() -> None:

@@ -6,7 +6,7 @@ import pytest
 from ltray.experiment import Experiment
 from ltray.methods import METHODS
 from ltray.space.search_space import SearchSpace
-from tests.given import ROOT
+from tests.paths import ROOT
 
 SPACES = ROOT / "search_spaces"
 FOUND = {path.stem: path for path in sorted(SPACES.glob("*.yaml"))}
@@ -48,6 +48,6 @@ def test_the_papers_point_and_random_draws_are_legal_experiments(name, dataset):
         settings = space.suggest(study.ask())
         experiment = Experiment.from_settings(settings)
         for knobs in experiment.knobs:
-            knobs.check_world(CLASSES[dataset])
+            knobs.check_classes(CLASSES[dataset])
         if number < len(papers):
             assert experiment == space.experiments()[number]

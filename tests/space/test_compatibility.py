@@ -11,7 +11,7 @@ from ltray.space.search_settings import Search, Stop
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.samplers import SAMPLERS
 from ltray.study.study import ask, begin
-from tests.given import ROOT
+from tests.paths import ROOT
 
 RULES = Stop.specs()["rule"].choices
 ALLOWED = {

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.following import World
+from ltray.following import TrainingSize
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.space.catalog import known
@@ -21,7 +21,7 @@ from tests.test_following import tails
 DRAWS = 12
 TRAINED = [name for name, method in METHODS.items() if method.knobs.specs()["epochs"].high]
 PROFILES = ["digits_lt", "cifar100_lt", "inat18"]
-WORLDS = [
+TAILS = [
     LongTail(counts) for counts in [(10, 10), (100, 20, 3, 1), (1,) * 1000, (700, 200, 50, 20, 5), (10, *[1] * 9999)]
 ]
 
@@ -39,7 +39,7 @@ def check_draws(space: SearchSpace, tail: LongTail, draws: int = DRAWS) -> None:
         assert experiment.dataset in {one.dataset for one in space.experiments()}  # the search has pinned it
         if space.followed or not space.rows:
             # Everything that follows the data is in the settings: nothing is left to follow.
-            assert experiment.following(World.of(tail)) == experiment
+            assert experiment.following(TrainingSize.of(tail)) == experiment
         study.tell(trial, [0.1 * (number % 7)] * len(space.search.objectives))
 
 
@@ -55,7 +55,7 @@ def check_shipped(name: str, tail: LongTail, profile: str) -> None:
 
 @pytest.mark.parametrize("name", ["rescom", "which-method", "quickstart"])
 def test_a_shipped_space_is_legal_on_two_classes(name):
-    check_shipped(name, WORLDS[0], "imagenet_lt")
+    check_shipped(name, TAILS[0], "imagenet_lt")
 
 
 @settings(max_examples=25, deadline=None)
@@ -82,7 +82,7 @@ def test_a_range_follows_the_data_where_it_says_so_and_only_there(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tail", WORLDS, ids=lambda tail: str(tail.classes))
+@pytest.mark.parametrize("tail", TAILS, ids=lambda tail: str(tail.classes))
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_space_is_legal_on_any_data(name, tail):
     for profile in ("cifar100_lt", "imagenet_lt"):
@@ -177,6 +177,6 @@ def check_accepted(folder, written: dict, tail: LongTail, profile: str) -> None:
 
 @pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-@given(written=spaces(), tail=st.sampled_from(WORLDS[:4]), profile=st.sampled_from(PROFILES))
+@given(written=spaces(), tail=st.sampled_from(TAILS[:4]), profile=st.sampled_from(PROFILES))
 def test_every_draw_of_a_space_that_is_accepted_is_legal(tmp_path_factory, written, tail, profile):
     check_accepted(tmp_path_factory.mktemp("space"), written, tail, profile)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.space.search_space import SearchSpace
-from tests.given import ROOT
+from tests.paths import ROOT
 
 SPACES = ROOT / "search_spaces"
 GOOD = """
@@ -38,7 +38,7 @@ def test_draws_respect_the_moving_bounds(tmp_path):
         values = space.suggest(trial)
         assert values["rescom.hard_positives"] <= values["rescom.queue_size"]
         assert values["rescom.hard_negatives"] <= 9 * values["rescom.queue_size"]
-        Experiment.from_settings(values).knobs[0].check_world(10)
+        Experiment.from_settings(values).knobs[0].check_classes(10)
         study.tell(trial, values["rescom.temperature"])
 
 
@@ -48,7 +48,7 @@ def test_any_random_draw_is_a_legal_experiment(seed):
     space = SearchSpace.read(SPACES / "rescom.yaml").bind(classes=100)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     experiment = Experiment.from_settings(space.suggest(study.ask()))
-    experiment.knobs[0].check_world(100)
+    experiment.knobs[0].check_classes(100)
 
 
 def test_overrides_reach_every_part(tmp_path):

@@ -8,7 +8,7 @@ from ltray.space.__main__ import main
 from ltray.space.search_settings import Search, Stop
 from ltray.space.settings_page import SECTIONS, markdown
 from ltray.space.space_file import BLOCKS
-from tests.given import ROOT
+from tests.paths import ROOT
 
 WORDS = {
     (Stop, "keep_one_in"): "reduction factor",
@@ -19,7 +19,7 @@ WORDS = {
 }
 
 
-def test_the_page_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_api_page_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == capsys.readouterr().out, (
         "run `python -m ltray.space > docs/settings.md`"

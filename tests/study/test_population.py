@@ -76,7 +76,7 @@ def test_the_worst_quarter_copies_from_the_best_quarter(space):
 def test_a_change_is_legal_and_keeps_what_must_not_change(space, seed):
     before = point(space, seed)
     after = explore(before, space, random.Random(seed))
-    Experiment.from_settings(after).knobs[0].check_world(10)
+    Experiment.from_settings(after).knobs[0].check_classes(10)
     assert after["rescom.queue_size"] == before["rescom.queue_size"]
     for dimension in space.dimensions:
         assert dimension.contains(after[dimension.key])

@@ -97,7 +97,7 @@ def test_every_proposal_is_a_legal_experiment_and_the_papers_setting_comes_first
     for number in range(8):
         trial, settings = ask(study, space)
         knobs = Experiment.from_settings(settings).knobs[0]
-        knobs.check_world(10)
+        knobs.check_classes(10)
         assert (PAPER in trial.user_attrs) == (number == 0)
         if number == 0:
             assert knobs.replace(hard_negatives=64, warmup_epochs=5) == space.base.knobs[0].replace(

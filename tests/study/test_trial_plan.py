@@ -9,7 +9,7 @@ from ltray.space.search_settings import Stop
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.stopping_rules import HyperBand, MedianStopping, SuccessiveHalving
 from ltray.study.trial_plan import TrialPlan
-from tests.given import ROOT
+from tests.paths import ROOT
 
 TAIL = LongTail((40, 30, 20, 10, 9, 8, 7, 6, 5, 5))
 

@@ -11,7 +11,7 @@ from ltray.methods import METHODS
 from ltray.stage import Method
 from ltray.testing import WorkerPool, check_method
 from ltray.testing.check import reference_of
-from tests.other_package import METHOD, forget, written
+from tests.other_package import METHOD, unload, written
 
 FORWARD = 'return {"classification": loss}'
 NETWORK = 'self.network = context.new_network("linear")'
@@ -91,7 +91,7 @@ def method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         return f"{package}.smooth:METHOD"
 
     yield write
-    forget(package)
+    unload(package)
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -107,10 +107,10 @@ def test_a_broken_method_is_refused(
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
 
 
-def only_own(world):
+def only_own(testbed):
     from ltray.testing.knob_contract import ignored_knobs
 
-    return ignored_knobs(world, only=["alpha"])
+    return ignored_knobs(testbed, only=["alpha"])
 
 
 def test_a_sound_method_passes(

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.given import ROOT
+from tests.paths import ROOT
 from tests.wrong_inputs.drawing import draw
 from tests.wrong_inputs.running import OUTCOMES, REFUSED, Ended, no_cluster, run
 from tests.wrong_inputs.world import build

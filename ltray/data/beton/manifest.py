@@ -32,7 +32,7 @@ class Sidecar:
         image_sizes: Smallest and largest (width, height).
         mean: Pixel mean of each channel, on a scale of 0 to 1.
         std: Pixel standard deviation of each channel, of 1.
-        origin: Where the originals came from, in words.
+        origin: Where the originals came from, as text.
         fingerprint: Of the originals' names, labels and contents, all pools together; see `inventory`.
         options: How the images are stored.
         skipped: Originals that could not be used.

@@ -42,13 +42,13 @@ class Converted:
     Attributes:
         pools: The checked sidecar of each pool.
         notes: Notes for the user.
-        held: The lock that prevents conversions from replacing the files while it is referenced; None if the file
+        lock: The lock that prevents conversions from replacing the files while it is referenced; None if the file
             system has no locks.
     """
 
     pools: Mapping[str, Sidecar]
     notes: tuple[str, ...]
-    held: Hold | None
+    lock: Hold | None
 
 
 def folder_of(definition: DatasetDefinition, root: Path | None = None) -> Path:
@@ -83,8 +83,8 @@ def converted(definition: DatasetDefinition, *, progress: bool = False, check: C
         if changed:
             _convert_elsewhere(definition, progress)
             notes = (f"{definition.name}: converted again, because its originals have changed: {changed}",)
-    held = hold_for_reading(folder)
-    return Converted({pool: local_copy(sidecar) for pool, sidecar in sidecars(definition, folder).items()}, notes, held)
+    lock = hold_for_reading(folder)
+    return Converted({pool: local_copy(sidecar) for pool, sidecar in sidecars(definition, folder).items()}, notes, lock)
 
 
 def converted_already(definition: DatasetDefinition) -> Converted | None:
@@ -205,7 +205,7 @@ def _convert_elsewhere(definition: DatasetDefinition, progress: bool) -> None:
         UsageError: The conversion refused the data set.
         RuntimeError: The conversion failed.
     """
-    order = json.dumps({"definition": definition.stated(), "progress": progress, "parent": os.getpid()})
+    order = json.dumps({"definition": definition.explicit_values(), "progress": progress, "parent": os.getpid()})
     done = subprocess.run(
         [sys.executable, "-m", "ltray.data.beton.convert", order], stdout=subprocess.PIPE, text=True, check=False
     )

@@ -101,8 +101,8 @@ class BetonWriter:
                 self._shared = ""
                 return
             if kind == "os error":
-                number, words = content
-                raise OSError(number, words, str(job.target)) if number else OSError(words)
+                number, text = content
+                raise OSError(number, text, str(job.target)) if number else OSError(text)
             if kind == "error":
                 raise RuntimeError(f"FFCV's writer failed:\n{content}")
             advance(content)

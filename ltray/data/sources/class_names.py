@@ -98,7 +98,7 @@ def check_known(names: Sequence[str], others: Mapping[str, Iterable[str]], where
 def without_images(names: Sequence[str], others: Mapping[str, Iterable[str]]) -> Iterator[str]:
     """Yield a note for each pool that has no image of some classes."""
     for pool, used in others.items():
-        held = set(used)
-        missing = [name for name in names if name not in held]
+        known = set(used)
+        missing = [name for name in names if name not in known]
         if missing:
             yield f"{pool}: no image of {len(missing):,} of {len(names):,} classes: {some(missing)}"

@@ -195,10 +195,10 @@ def merged_subfolders(classes: Iterable[tuple[str, Path]]) -> Iterator[str]:
     Args:
         classes: Name and folder of each class.
     """
-    deep = []
+    nested = []
     for name, folder in classes:
         below = [one.name for one in _filled(folder)]
         if len(below) > 1:
-            deep.append(f"{name} ({some(below)})")
-    if deep:
-        yield f"images in subfolders of a class folder belong to this class: {some(deep)}"
+            nested.append(f"{name} ({some(below)})")
+    if nested:
+        yield f"images in subfolders of a class folder belong to this class: {some(nested)}"

@@ -71,9 +71,9 @@ def _of_file(path: Path) -> Form:
 
 def _of_folder(root: Path, settings: Mapping[str, Any]) -> Form:
     folder = Form({"source": "folder", "folder": str(root)}, "taken as a folder of images for each class.")
-    stated = settings.get("train_list")
-    if stated:
-        return Form({"source": "lists", "folder": str(root)}, f"taken as images that `train_list: {stated}` lists.")
+    given = settings.get("train_list")
+    if given:
+        return Form({"source": "lists", "folder": str(root)}, f"taken as images that `train_list: {given}` lists.")
     if settings.get("source") == "folder":
         return folder
     place = _innermost(root)
@@ -166,8 +166,8 @@ def _test_on_validation(found: dict[str, str]) -> None:
 
 def _split_named(stem: str) -> str:
     """Return the pool that a table's name means, as in train_labels."""
-    words = [word for word in stem.lower().replace("-", "_").replace(" ", "_").split("_") if word not in _WORDS]
-    return split_of(words[0]) if len(words) == 1 else ""
+    parts = [word for word in stem.lower().replace("-", "_").replace(" ", "_").split("_") if word not in _WORDS]
+    return split_of(parts[0]) if len(parts) == 1 else ""
 
 
 def _has_classes(folder: Path) -> bool:

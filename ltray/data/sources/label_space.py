@@ -75,13 +75,13 @@ class _Classes:
 
 
 def label_space(
-    files: Sequence[Labelled], *, stated: Sequence[str] = (), usual: Mapping[int, str] | None = None
+    files: Sequence[Labelled], *, given: Sequence[str] = (), usual: Mapping[int, str] | None = None
 ) -> LabelSpace:
     """Join the classes of all files of a data set.
 
     Args:
         files: Those of "train" first.
-        stated: Names that the user gives the classes, in the order of their numbers.
+        given: Names that the user gives the classes, in the order of their numbers.
         usual: Names by number for files that have numbers only, such as their images' folders.
 
     Raises:
@@ -90,8 +90,8 @@ def label_space(
     """
     named = any(file.names for file in files)
     classes = _by_name(files) if named else _by_number(files, usual or {})
-    if stated:
-        _rename(classes, stated, files)
+    if given:
+        _rename(classes, given, files)
     by_shown_name(classes.order, files[0].where)
     used: dict[str, set[str]] = {}
     for file, known in zip(files, classes.known, strict=True):
@@ -100,7 +100,7 @@ def label_space(
     names = tuple(name for name in classes.order if name in trained)
     check_known(names, used, files[0].where)
     absent = [name for name in classes.order if name not in trained]
-    if absent and (stated or not named):
+    if absent and (given or not named):
         raise UsageError(
             f"{files[0].where}: {len(absent):,} of {len(classes.order):,} classes have no training image: "
             f"{some(absent)}; labels start at 0, and every class up to the last one needs training images."
@@ -206,26 +206,26 @@ def _borrowed(files: Sequence[Labelled], file: Labelled, common: Mapping[int, st
     return names, f"{file.where}: has numbers without names; they are used as those of {named[0].where}"
 
 
-def _rename(classes: _Classes, stated: Sequence[str], files: Sequence[Labelled]) -> None:
+def _rename(classes: _Classes, given: Sequence[str], files: Sequence[Labelled]) -> None:
     """Give the classes the user's names.
 
     Raises:
         UsageError: The numbers of names and classes differ.
     """
     if any(file.names for file in files):
-        if len(stated) != len(classes.order):
+        if len(given) != len(classes.order):
             raise UsageError(
-                f"`class_names` has {len(stated):,} names, but {files[0].where} has {len(classes.order):,} classes."
+                f"`class_names` has {len(given):,} names, but {files[0].where} has {len(classes.order):,} classes."
             )
-        name = dict(zip(classes.order, map(shown, stated), strict=True))
+        name = dict(zip(classes.order, map(shown, given), strict=True))
         classes.known = [{number: name[old] for number, old in known.items()} for known in classes.known]
     else:
         for file in files:
             last = file.used()[-1]
-            if last >= len(stated):
+            if last >= len(given):
                 raise UsageError(
-                    f"{file.first(last)} has label {last:,}, but of {len(stated):,} classes the last is "
-                    f"{len(stated) - 1:,}; labels count from 0."
+                    f"{file.first(last)} has label {last:,}, but of {len(given):,} classes the last is "
+                    f"{len(given) - 1:,}; labels count from 0."
                 )
-        classes.known = [{number: shown(stated[number]) for number in file.used()} for file in files]
-    classes.order = [shown(name) for name in stated]
+        classes.known = [{number: shown(given[number]) for number in file.used()} for file in files]
+    classes.order = [shown(name) for name in given]

@@ -77,26 +77,26 @@ def _from_lines(path: Path) -> ListFile:
     labels: list[int] = []
     places: list[int] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        words = line.strip().rsplit(None, 1)  # a path may hold spaces
-        if words:
-            labels.append(_label(words, f"{path}:{number}", line))
-            images.append(words[0].removeprefix("./"))
+        parts = line.strip().rsplit(None, 1)  # a path may hold spaces
+        if parts:
+            labels.append(_label(parts, f"{path}:{number}", line))
+            images.append(parts[0].removeprefix("./"))
             places.append(number)
     return ListFile(path, tuple(images), np.array(labels, np.int64), np.array(places, np.int64), {})
 
 
-def _label(words: list[str], where: str, line: str) -> int:
-    """Return the label of a line's two words.
+def _label(parts: list[str], where: str, line: str) -> int:
+    """Return the label of a line with two fields.
 
     Raises:
         UsageError: It is not a whole number from 0 on.
     """
-    label = words[-1]
-    if len(words) == 2 and label.isascii() and label.isdecimal() and not f"{words[0]} ".startswith("# "):
+    label = parts[-1]
+    if len(parts) == 2 and label.isascii() and label.isdecimal() and not f"{parts[0]} ".startswith("# "):
         if len(label) > DIGITS:
             raise UsageError(f"{where}: label {label[:40]} is too large; labels start at 0 and have no gaps.")
         return int(label)
-    if len(words) == 2 and label.isascii() and label[0] == "-" and label[1:].isdecimal():
+    if len(parts) == 2 and label.isascii() and label[0] == "-" and label[1:].isdecimal():
         raise UsageError(f"{where}: label {label} is negative; labels start at 0. Perhaps these images have no labels.")
     raise UsageError(
         f"{where}: must be `path label`, separated by a space or tab, with a label of 0 or more, but is "
@@ -151,10 +151,10 @@ def _joined(path: Path, images: list[str], notes: list[Any], categories: Any, un
         for index, one in enumerate(ids):
             if one not in declared:
                 raise UsageError(f"{path}, annotation {index}: category {one!r} is not one of `categories`.")
-    if str in kinds:  # ids that are words: numbers of this file, known by their names
-        words = sorted(set(ids) | set(declared or ()))
-        number: dict[Any, int] = {word: place for place, word in enumerate(words)}
-        names = {number[word]: (declared or {}).get(word, str(word)) for word in words}
+    if str in kinds:  # ids that are text: numbers of this file, known by their names
+        labels = sorted(set(ids) | set(declared or ()))
+        number: dict[Any, int] = {word: place for place, word in enumerate(labels)}
+        names = {number[word]: (declared or {}).get(word, str(word)) for word in labels}
         ids = [number[one] for one in ids]
     else:
         names = declared or {}

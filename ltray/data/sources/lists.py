@@ -29,16 +29,16 @@ def open_lists(definition: DatasetDefinition) -> Source:
     Raises:
         UsageError: A list cannot be read, lists disagree in classes, or images are missing.
     """
-    stated = {"train": definition.train_list, "validation": definition.validation_list, "test": definition.test_list}
-    if not stated["train"]:
+    given = {"train": definition.train_list, "validation": definition.validation_list, "test": definition.test_list}
+    if not given["train"]:
         raise UsageError(f"{definition.name}: `train_list` must be the list file of the training images.")
     root = definition.place
-    lists = _read(definition, {pool: find_list(root, name) for pool, name in stated.items() if name})
+    lists = _read(definition, {pool: find_list(root, name) for pool, name in given.items() if name})
     names = read_names(find_list(root, definition.class_names)) if definition.class_names else ()
     folders = folder_names(lists["train"])
     for listed in lists.values():
         _check_folders(lists["train"], listed, folders)
-    space = label_space([one.labelled(pool) for pool, one in lists.items()], stated=names, usual=folders)
+    space = label_space([one.labelled(pool) for pool, one in lists.items()], given=names, usual=folders)
     places = {pool: _Place.of(listed, root) for pool, listed in lists.items()}
     files = tuple(dict.fromkeys(str(listed.path) for listed in lists.values()))
     paths = {pool: place.paths for pool, place in places.items()}
@@ -68,9 +68,9 @@ def _read(definition: DatasetDefinition, files: Mapping[str, Path]) -> dict[str,
     """
     image, label, split = definition.image_column, definition.label_column, definition.split_column
     tables = {pool for pool, path in files.items() if is_table(path)}
-    stated = next((key for key in ("image_column", "label_column", "split_column") if getattr(definition, key)), "")
-    if stated and not tables:
-        raise UsageError(f"{definition.name}: `{stated}` has no effect: {files['train']} has no columns.")
+    given = next((key for key in ("image_column", "label_column", "split_column") if getattr(definition, key)), "")
+    if given and not tables:
+        raise UsageError(f"{definition.name}: `{given}` has no effect: {files['train']} has no columns.")
     if split and len(files) > 1:
         raise UsageError(f"{definition.name}: `split_column` has no effect with several lists; remove it.")
     found: dict[str, ListFile] = {}

@@ -92,11 +92,11 @@ def _schema(file: Path) -> Any:
         raise UsageError(f"{file}: cannot be read as a Parquet file: {error}") from error
 
 
-def _column(known: Sequence[str], stated: str, usual: tuple[str, ...], what: str) -> str:
-    if stated:
-        if stated not in known:
-            raise UsageError(f"{what}: no column `{stated}`.{did_you_mean(stated, known)}")
-        return stated
+def _column(known: Sequence[str], given: str, usual: tuple[str, ...], what: str) -> str:
+    if given:
+        if given not in known:
+            raise UsageError(f"{what}: no column `{given}`.{did_you_mean(given, known)}")
+        return given
     for name in usual:
         if name in known:
             return name

@@ -49,27 +49,27 @@ def parquet_labels(files: Mapping[str, Sequence[Path]], column: str) -> list[Lab
     for pool, several in files.items():
         if not any(one.values for one in columns if one.pool == pool):
             raise UsageError(f"{several[0]}: holds no images.")
-    words = sorted({value for one in columns if _has_words(one) for value in one.values})
-    if words:
+    text_labels = sorted({value for one in columns if _has_words(one) for value in one.values})
+    if text_labels:
         plain = next((one for one in columns if one.values and not _has_words(one) and not one.names), None)
         if plain:
             other = next(one for one in columns if _has_words(one))
             raise UsageError(
                 f"{plain.file}: `{column}` has numbers without names, but {other.file} has names; use one type in both."
             )
-    return [_labelled(one, words) for one in columns]
+    return [_labelled(one, text_labels) for one in columns]
 
 
 def _has_words(column: _Column) -> bool:
     return bool(column.values) and isinstance(column.values[0], str)
 
 
-def _labelled(column: _Column, words: Sequence[str]) -> Labelled:
+def _labelled(column: _Column, text_labels: Sequence[str]) -> Labelled:
     names = dict(enumerate(column.names))
     numbers = column.values
     if _has_words(column):
-        names = dict(enumerate(words))
-        number = {word: place for place, word in enumerate(words)}
+        names = dict(enumerate(text_labels))
+        number = {word: place for place, word in enumerate(text_labels)}
         numbers = [number[value] for value in column.values]
     return Labelled(
         where=str(column.file),
@@ -87,13 +87,13 @@ def _read(file: Path, title: str, pool: str) -> _Column:
         schema = opened.schema_arrow
         values = opened.read(columns=[title])[title]
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-    words = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if len(values) and not (words or pa.types.is_integer(kind)):
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if len(values) and not (is_text or pa.types.is_integer(kind)):
         raise _neither(file, title, 0, values[0].as_py())
     if values.null_count:
         raise _neither(file, title, pc.index(pc.is_null(values), True).as_py(), None)
     listed = values.to_pylist()  # `to_numpy` would import pandas
-    if words:
+    if is_text:
         empty = next((row for row, value in enumerate(listed) if not value.strip()), None)
         if empty is not None:
             raise UsageError(f"{file}, row {empty}: `{title}` is {listed[empty]!r}; a class needs a name.")

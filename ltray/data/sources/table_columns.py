@@ -61,8 +61,8 @@ def find_columns(table: Table, *, image: str = "", label: str = "", split: str =
     Raises:
         UsageError: There is no such column, or several are possible; with the setting that decides.
     """
-    stated = {"image_column": image, "label_column": label, "split_column": split}
-    for key, name in stated.items():
+    given = {"image_column": image, "label_column": label, "split_column": split}
+    for key, name in given.items():
         if name and name not in table.columns:
             raise UsageError(
                 f"{printable(table.path)}: has no column `{name}` (`{key}`); its columns are {_named(table.columns)}."
@@ -130,9 +130,9 @@ def _split(table: Table, columns: Sequence[str]) -> str:
 def _label(table: Table, columns: Sequence[str]) -> str:
     usual = _usual(columns, LABELS)
     if len(usual) > 1:
-        words = [name for name in usual if not all(cell.isdecimal() for cell in table.column(name))]
-        if len(words) == 1 and all(_one_to_one(table, words[0], name) for name in usual):
-            return words[0]  # such as `class_id` and `class_name`
+        text_labels = [name for name in usual if not all(cell.isdecimal() for cell in table.column(name))]
+        if len(text_labels) == 1 and all(_one_to_one(table, text_labels[0], name) for name in usual):
+            return text_labels[0]  # such as `class_id` and `class_name`
         raise SeveralColumns(
             f"{printable(table.path)}: several columns may hold the labels: {_named(usual)}; set `label_column` to one "
             "of them."

@@ -34,8 +34,8 @@ def read_table(path: Path, *, image: str = "", label: str = "", split: str = "")
     images = table.column(columns.image)
     pools = _pools(table, columns.split)
     kept, notes = _kept(table, images, labels, pools)
-    words = sorted({labels[row] for row in kept}, key=natural)
-    number = {word: place for place, word in enumerate(words)}
+    text_labels = sorted({labels[row] for row in kept}, key=natural)
+    number = {word: place for place, word in enumerate(text_labels)}
     found: dict[str, ListFile] = {}
     for pool in dict.fromkeys(pools[row] for row in kept):
         rows = [row for row in kept if pools[row] == pool]
@@ -44,7 +44,7 @@ def read_table(path: Path, *, image: str = "", label: str = "", split: str = "")
             tuple(images[row].removeprefix("./") for row in rows),
             np.array([number[labels[row]] for row in rows], dtype=np.int64),
             np.array([table.lines[row] for row in rows], dtype=np.int64),
-            dict(enumerate(words)),
+            dict(enumerate(text_labels)),
             common=False,
             gaps=True,
             notes=() if found else (columns.note, *notes),

@@ -26,7 +26,7 @@ TRUSTED_SCALE = 10_000
 
 def _features(value: str, facts: Facts) -> str:
     """The raw features of a network trained on few images can have any scale; a Flow Filter can then diverge."""
-    images = facts.world.images
+    images = facts.size.images
     return value if images is None or images >= TRUSTED_SCALE else "unit"
 
 
@@ -39,7 +39,7 @@ def _most_clusters(images: int, facts: Facts) -> int:
 
 
 def _large_cluster(value: int, facts: Facts) -> int:
-    images = facts.world.images
+    images = facts.size.images
     return value if images is None else max(value, LARGE_CLUSTER * images // facts.now["clusters"])
 
 

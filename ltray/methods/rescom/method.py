@@ -154,7 +154,7 @@ class ResCom(Stage):
 
     def __init__(self, knobs: ResComKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
-        knobs.check_world(context.tail.classes)
+        knobs.check_classes(context.tail.classes)
         self.knobs = knobs
         self.network = context.new_network("linear")
         width = self.network.backbone.width

@@ -69,8 +69,8 @@ class BudgetCallback(Callback):
 
     def _count(self) -> None:
         now = time.monotonic()
-        held = {name: amount * len(self._running) for name, amount in self._each.items()}
-        self.spent.add(now - self._counted, cpus=held.get("CPU", 0.0), gpus=held.get("GPU", 0.0))
+        in_use = {name: amount * len(self._running) for name, amount in self._each.items()}
+        self.spent.add(now - self._counted, cpus=in_use.get("CPU", 0.0), gpus=in_use.get("GPU", 0.0))
         self._counted = now
         if self._budget and self._budget.is_spent(self.spent):
             self._stopper.after_this_epoch(self._budget.spent_message)

@@ -73,10 +73,10 @@ class ProgressCallback(Callback):
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Print once why the search ends."""
-        words = self._stopper.words()
-        if words != self._told:
-            self._told = words
-            self._print_line(words)
+        text = self._stopper.text()
+        if text != self._told:
+            self._told = text
+            self._print_line(text)
         self._refresh()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

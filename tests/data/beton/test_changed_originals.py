@@ -143,9 +143,9 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_files_in_use_are_not_replaced(pets: Path) -> None:
     picture(pets / "pets/cat/9.png", 9)
     definition = DatasetDefinition.read("pets.yaml")
-    held = hold_for_reading(pets)
-    assert held is not None
-    with held, pytest.raises(UsageError, match="a running command reads these files"):
+    reading_lock = hold_for_reading(pets)
+    assert reading_lock is not None
+    with reading_lock, pytest.raises(UsageError, match="a running command reads these files"):
         conversion.convert(definition, progress=QUIET)
     assert opened("trust").tail.counts == (3, 3)
 

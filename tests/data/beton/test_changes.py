@@ -166,19 +166,19 @@ def test_after_any_edits_the_record_is_what_a_fresh_conversion_would_have(
 ) -> None:
     root = tmp_path / "set"
     shutil.rmtree(root, ignore_errors=True)
-    stated = made(root, source)
+    definition = made(root, source)
     if settled:
         aged(root)
-    before = recorded(stated)
+    before = recorded(definition)
     try:
         for edit, at in edits:
             edit(root, at)
-        now = open_source(stated)
+        now = open_source(definition)
     except (UsageError, OSError):
         return  # no data set any more, which every command says
-    state = originals_state(stated, now)
+    state = originals_state(definition, now)
     later = current_inventory(before, now, state)
-    fresh = recorded(stated)
+    fresh = recorded(definition)
     assert later.fingerprint == fresh.fingerprint
     if state.stamps_digest == before.stamps_digest:  # then nobody reads the files
         assert before.fingerprint == fresh.fingerprint
@@ -189,12 +189,12 @@ def test_after_any_edits_the_record_is_what_a_fresh_conversion_would_have(
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("edit", [touch, copy])
 def test_other_times_and_the_same_contents_are_the_same_data(source: str, edit: Edit, tmp_path: Path) -> None:
-    stated = made(tmp_path, source)
+    definition = made(tmp_path, source)
     aged(tmp_path)
-    before = recorded(stated)
+    before = recorded(definition)
     edit(tmp_path, 1)
-    now = open_source(stated)
-    state = originals_state(stated, now)
+    now = open_source(definition)
+    state = originals_state(definition, now)
     assert difference(before, current_inventory(before, now, state)) == ""
 
 
@@ -209,42 +209,42 @@ def test_other_times_and_the_same_contents_are_the_same_data(source: str, edit: 
     ],
 )
 def test_what_changed_is_named(edit: Edit, said: str, tmp_path: Path) -> None:
-    stated = made(tmp_path, "folder")
-    before = recorded(stated)
+    definition = made(tmp_path, "folder")
+    before = recorded(definition)
     edit(tmp_path, 1)
-    assert said in difference(before, recorded(stated))
+    assert said in difference(before, recorded(definition))
 
 
 def test_a_label_edited_in_a_list_is_named(tmp_path: Path) -> None:
-    stated = made(tmp_path, "lists")
-    before = recorded(stated)
+    definition = made(tmp_path, "lists")
+    before = recorded(definition)
     relabel(tmp_path, 1)
-    assert difference(before, recorded(stated)) == "1 of another class (dog/01.png)"
+    assert difference(before, recorded(definition)) == "1 of another class (dog/01.png)"
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_equal_size_and_time_are_seen_by_the_deep_look_alone(source: str, tmp_path: Path) -> None:
-    stated = made(tmp_path, source)
+    definition = made(tmp_path, source)
     aged(tmp_path)
-    before = recorded(stated)
+    before = recorded(definition)
     replace(tmp_path, 1)
     aged(tmp_path)
-    now = open_source(stated)
-    state = originals_state(stated, now)
+    now = open_source(definition)
+    state = originals_state(definition, now)
     assert state.stamps_digest == before.stamps_digest
     assert "1 replaced" in difference(before, current_inventory(before, now, state, deep=True))
 
 
 def test_a_file_that_may_keep_its_time_is_read_again(tmp_path: Path) -> None:
-    stated = made(tmp_path, "folder")
-    before = recorded(stated)  # within two seconds of the files' times
+    definition = made(tmp_path, "folder")
+    before = recorded(definition)  # within two seconds of the files' times
     times = {path: path.stat().st_mtime_ns for path in files(tmp_path)}
     replace(tmp_path, 1)
     for path, time in times.items():
         os.utime(path, ns=(time, time))
-    now = open_source(stated)
-    assert originals_state(stated, now).stamps_digest != before.stamps_digest
-    assert "1 replaced" in difference(before, current_inventory(before, now, originals_state(stated, now)))
+    now = open_source(definition)
+    assert originals_state(definition, now).stamps_digest != before.stamps_digest
+    assert "1 replaced" in difference(before, current_inventory(before, now, originals_state(definition, now)))
 
 
 NAMES = st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=5, unique=True)

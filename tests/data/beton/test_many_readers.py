@@ -98,16 +98,16 @@ def test_memory_and_open_files_do_not_grow_over_hundreds_of_loaders(
         next(data.training(OneView(), None, seed=1).epoch(0))
         next(iter(data.selection()))
 
-    def held() -> tuple[int, int, int]:
+    def resources_in_use() -> tuple[int, int, int]:
         lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return int(lines["VmRSS"].split()[0]), len(os.listdir("/proc/self/fd")), int(lines["Threads"])
 
     for _ in range(50):
         use_one()
-    memory, files, threads = held()
+    memory, files, threads = resources_in_use()
     for _ in range(400):
         use_one()
-    later = held()
+    later = resources_in_use()
     assert later[0] - memory < 30_000  # kB
     assert later[1:] == (files, threads)
     assert converted(definition).pools["train"].beton.is_file()

@@ -103,8 +103,8 @@ def test_what_decides_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     root = put(tmp_path / "mine", cat__a_png="", dog__b_png="", labels_csv=TABLE.replace("dog", "emu"))
     plain = {"image_size": 32}
     assert draft(root, plain | {"source": "folder"}).definition.source == "folder"
-    for stated in ("labels.csv", "mine/labels.csv"):
-        definition = draft(root, plain | {"train_list": stated}).definition
+    for explicit in ("labels.csv", "mine/labels.csv"):
+        definition = draft(root, plain | {"train_list": explicit}).definition
         assert (definition.source, definition.train_list) == ("lists", str(root / "labels.csv"))
         assert open_source(definition).class_names == ("cat", "emu")
 

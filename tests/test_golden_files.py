@@ -1,4 +1,4 @@
-"""What the tests read is there: a missing file fails them, none is skipped in silence."""
+"""Inputs of the tests: a missing file fails the test, and no test is skipped silently."""
 
 import os
 import re
@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.given import GOLDEN
+from tests.paths import GOLDEN
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 VECTORS = sorted(path.relative_to(GOLDEN) for path in GOLDEN.glob("*/*.npz"))
 
 
-def test_a_missing_golden_file_fails(golden, monkeypatch):
+def test_missing_golden_file_fails(golden, monkeypatch):
     assert golden("bcl_step")
     monkeypatch.setattr("pathlib.Path.glob", lambda *_: iter(()))
-    with pytest.raises(AssertionError, match=r"golden_bcl_step\.npz is not exactly once below .*golden"):
+    with pytest.raises(AssertionError, match=r"golden_bcl_step\.npz must exist exactly once below .*golden"):
         golden("bcl_step")
     monkeypatch.undo()
-    with pytest.raises(AssertionError, match=r"golden_schedules\.npz is not exactly once"):
-        golden("schedules")  # both folders have one
+    with pytest.raises(AssertionError, match=r"golden_schedules\.npz must exist exactly once"):
+        golden("schedules")  # both folders have this name
 
 
 def test_every_golden_file_is_described_and_compared():
@@ -31,20 +31,22 @@ def test_every_golden_file_is_described_and_compared():
     for path in VECTORS:
         name = path.stem.removeprefix("golden_")
         assert re.search(rf'golden\("({path.parent}/)?{name}"\)', sources), f"no test reads {path}"
-        assert f"`{name}`" in described or f"`{path.parent}/{name}`" in described, f"the README leaves out {path}"
+        assert f"`{name}`" in described or f"`{path.parent}/{name}`" in described, (
+            f"the README does not describe {path}"
+        )
 
 
-def test_no_test_is_skipped_for_want_of_a_file():
+def test_no_test_is_skipped_because_of_a_missing_file():
     hidden = re.compile(r"skip(if)?\((?!not torch\.cuda|\"needs the right to mount)")
     found = [(path.name, m.group()) for path in TESTS.rglob("*.py") for m in hidden.finditer(path.read_text("utf-8"))]
     assert not [(name, text) for name, text in found if name != Path(__file__).name]
 
 
-def test_make_says_which_tests_it_leaves_out(tmp_path):
-    def planned(*words, **environment):
-        command = ["make", "--dry-run", "--always-make", "test", "RUN=python", *words]
-        asked = {name: value for name, value in os.environ.items() if name != "CI"} | dict(environment)
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=asked).stdout
+def test_make_reports_which_tests_it_excludes(tmp_path):
+    def planned(*arguments, **environment):
+        command = ["make", "--dry-run", "--always-make", "test", "RUN=python", *arguments]
+        variables = {name: value for name, value in os.environ.items() if name != "CI"} | dict(environment)
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=variables).stdout
 
     left_out = planned(f"CIFAR={tmp_path}")
     assert 'not gpu and not data"' in left_out and f"No Parquet files in {tmp_path}" in left_out

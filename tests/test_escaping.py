@@ -1,4 +1,4 @@
-"""Names reach the shell, the terminal and the page as they are, whatever characters they have."""
+"""Names with any characters are shown unchanged in the shell, the terminal and the report page."""
 
 import os
 import subprocess
@@ -12,14 +12,14 @@ from ltray.results.paths import shell_word
 NAMES = ["plain", "it's", "a b", "$(touch x)", "*", "", "l\nb'c", "\x1b'\\", os.fsdecode(b"\xe4'\\n\"$x"), "~", "-n"]
 
 
-def test_bash_reads_every_word_as_the_name_it_was() -> None:
+def test_shell_word_is_read_by_bash_as_the_original_name() -> None:
     script = "printf '%s\\0' " + " ".join(shell_word(name) for name in NAMES)
     done = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
     assert [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]] == NAMES
 
 
 @pytest.mark.parametrize("terminal", ["1", ""])
-def test_no_console_reads_markup_or_emoji(terminal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_console_does_not_interpret_markup_or_emoji(terminal: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", terminal)
     console = new_console()
     assert console.is_terminal == bool(terminal)
@@ -28,7 +28,7 @@ def test_no_console_reads_markup_or_emoji(terminal: str, monkeypatch: pytest.Mon
     assert printed.get() == "[bold]x[/bold] [/red] :smile:\n"
 
 
-def test_every_part_of_a_page_escapes_its_words() -> None:
+def test_every_part_of_a_page_escapes_its_text() -> None:
     name = "<em>&\x1b"
     for part in (
         page.section(name, "x"),
@@ -39,5 +39,5 @@ def test_every_part_of_a_page_escapes_its_words() -> None:
         page.table([name], [[name]]),
     ):
         assert "&lt;em&gt;&amp;" in part and "<em>" not in part
-    whole = page.page(name, [page.paragraph(name)])
-    assert whole.count("&lt;em&gt;&amp;\\x1b") == 2 and "\x1b" not in whole
+    html = page.page(name, [page.paragraph(name)])
+    assert html.count("&lt;em&gt;&amp;\\x1b") == 2 and "\x1b" not in html

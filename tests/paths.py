@@ -1,4 +1,4 @@
-"""Where the repository is, and what tests read besides their own inputs."""
+"""Paths of the repository and of the external inputs of tests."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parents[1]
 """The repository."""
 
 GOLDEN = Path(__file__).with_name("golden")
-"""Numbers of the authors' code; see its README."""
+"""Reference values from the authors' code; see its README."""
 
 CIFAR = Path(os.environ.get("LTRAY_SHARED_DATA", ROOT.parent / "shared" / "data"))
 """CIFAR's Parquet files, for the tests marked `data`; too large for the repository."""
