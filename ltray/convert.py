@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ltray.arguments import name_or_path, path_argument, path_value, settings_value
 from ltray.command import DONE, FAILED, exit_with
@@ -32,8 +32,10 @@ from ltray.errors import RunFailed, chosen
 from ltray.files import reason
 from ltray.parser import Parser
 from ltray.printable import printable
-from ltray.program import called
 from ltray.settings import parse_assignments
+
+if TYPE_CHECKING:
+    from ltray.next_command import NextCommand
 
 ON_ERROR: Mapping[str, bool] = {"stop": False, "skip": True}
 """Treatment of images that cannot be used, by name: whether they are left out."""
@@ -61,6 +63,17 @@ class ConvertedData:
     draft: Draft | None = None
     data_set_file: Path | None = None
     fresh: bool = False
+
+    def next_command(self) -> "NextCommand":
+        """Return the training command that suits the data set and this machine; see docs/data-sets.md.
+
+        Pretrained weights are searched in caches, packages and the current folder; nothing is downloaded.
+        """
+        from ltray.next_command import next_command  # imports torch, which a conversion does without
+
+        dataset = DatasetDefinition.read(self.data_set_file) if self.data_set_file else self.definition
+        tail = draft_definition.training_tail(dataset, sidecars(self.definition, self.folder))
+        return next_command(dataset, tail, Path.cwd())
 
 
 def run(
@@ -124,7 +137,10 @@ def main(arguments: list[str]) -> int:
     done = _described(done, settings)
     if done.data_set_file:
         print(f"data-set file ({'please check it' if done.fresh else 'with your edits'}): {done.data_set_file}")
-        print(f"next: {called('train')} --methods bcl --dataset {shlex.quote(str(done.data_set_file))}")
+        following = done.next_command()
+        for why in following.reasons:
+            print(f"  {why}")
+        print(f"next: {following.line(done.data_set_file)}")
     elif given.output:
         print(f"to use it in later commands: export LTRAY_DATA={shlex.quote(str(given.output.resolve()))}")
     return DONE

@@ -28,7 +28,7 @@ FLOORS = (
     "objective pretraining space",
     "study",
     "reporting results",
-    "published",
+    "next_command published",
     "report",
     "on_ray testing",
     "one_worker",

@@ -21,9 +21,10 @@ from ltray.data.originals import Originals
 from ltray.data.sources.forms import LISTS, find_form
 from ltray.data.sources.lists import reference_counts
 from ltray.data.sources.registry import open_source
-from ltray.data.splits import cut
+from ltray.data.splits import Splits, cut
 from ltray.errors import UsageError
 from ltray.files import atomic_write, is_there
+from ltray.long_tail import LongTail
 from ltray.printable import printable
 from ltray.settings import plain
 
@@ -206,9 +207,7 @@ def training_line(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]
         definition: What the data-set file states.
         sidecars: Of the converted pools.
     """
-    names = sidecars["train"].class_names
-    labels = {pool: np.array(sidecar.labels, dtype=np.int64) for pool, sidecar in sidecars.items()}
-    splits = cut(definition, labels, len(names), reference_counts(definition, names))
+    splits = _splits(definition, sidecars)
     tail = splits.tail
     most, least = max(tail.counts), min(tail.counts)
     ends = {"validation": splits.validation, "test": splits.test}
@@ -217,6 +216,17 @@ def training_line(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]
         f"{tail.total:,} training images of {tail.classes} classes, {most:,} to {least:,} a class ({tail.in_groups()})"
         + (f"; {' and '.join(parts)} images are cut from the folder." if parts else ".")
     )
+
+
+def training_tail(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> LongTail:
+    """Return the class counts of the training set; see `training_line`."""
+    return _splits(definition, sidecars).tail
+
+
+def _splits(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> Splits:
+    names = sidecars["train"].class_names
+    labels = {pool: np.array(sidecar.labels, dtype=np.int64) for pool, sidecar in sidecars.items()}
+    return cut(definition, labels, len(names), reference_counts(definition, names))
 
 
 def _lines(fields: Fields) -> list[str]:

@@ -31,6 +31,7 @@
 * `torchvision_backbones`: torchvision's networks.
 * `weight_files`: the tensors in a file of weights.
 * `weight_layouts`: the tensors of a file that belong to a backbone.
+* `weights_at_hand`: pretrained weights on this machine.
 """
 
 from typing import TYPE_CHECKING
@@ -108,5 +109,7 @@ if TYPE_CHECKING:
     from ltray.parts.weight_files import read_tensors as read_tensors
     from ltray.parts.weight_layouts import Fit as Fit
     from ltray.parts.weight_layouts import fit as fit
+    from ltray.parts.weights_at_hand import WeightsAtHand as WeightsAtHand
+    from ltray.parts.weights_at_hand import find_weights as find_weights
 else:
     __getattr__, __dir__ = exports(__name__)

@@ -164,13 +164,8 @@ def from_hub(repository: str, files: tuple[str, ...]) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    for file in files:
-        if (hub_folder(repository) / file).is_file():
-            return hub_folder(repository) / file
-        try:
-            return Path(hf_hub_download(repository, file, local_files_only=True))
-        except LocalEntryNotFoundError:
-            pass
+    if found := hub_file_at_hand(repository, files):
+        return found
     log = logging.getLogger("huggingface_hub")
     before, log.level = log.level, logging.ERROR  # its retries are not the user's concern; the reason is raised
     try:
@@ -184,6 +179,21 @@ def from_hub(repository: str, files: tuple[str, ...]) -> Path:
         raise OSError(f"the repository {repository} has none of {', '.join(files)}")
     finally:
         log.level = before
+
+
+def hub_file_at_hand(repository: str, files: tuple[str, ...]) -> Path | None:
+    """Return the path of the first of some files of a repository that the cache has; None: it has none of them."""
+    folder = hub_folder(repository)
+    if not folder.is_dir():
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    for file in files:
+        if (folder / file).is_file():
+            return folder / file
+        if isinstance(known := try_to_load_from_cache(repository, file), str):
+            return Path(known)
+    return None
 
 
 def hub_folder(repository: str) -> Path:

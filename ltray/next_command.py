@@ -1,0 +1,122 @@
+"""The training command that suits a converted data set: method, image size and weights, by plain rules.
+
+The rules and their reasons are in docs/data-sets.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ltray.data.definition import DatasetDefinition
+from ltray.data.encoding import SMALL
+from ltray.long_tail import LongTail
+from ltray.parts.pretrained import origin_of
+from ltray.parts.weights_at_hand import WeightsAtHand, find_weights
+from ltray.program import called
+from ltray.results.paths import shell_word
+
+BALANCED = 2.0  # imbalance factor below which the methods for long-tailed data have nothing to correct
+CONTRASTIVE = 1_000  # training images from which the contrastive method is proposed, with a GPU
+WITH_WEIGHTS = 128  # pixels: a third of the computation of 224 pixels
+WITHOUT_GPU = 64  # pixels of a network that is trained from random weights without a GPU
+LARGEST = 400_000_000  # bytes of the largest file of weights, with a GPU
+
+
+@dataclass(frozen=True)
+class NextCommand:
+    """A training command for a data set.
+
+    Attributes:
+        methods: Names of methods, in order.
+        settings: Settings of the run, `key=value`.
+        reasons: Why, one phrase for each choice.
+    """
+
+    methods: tuple[str, ...]
+    settings: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    def words(self, file: Path) -> list[str]:
+        """Return the arguments of `ltray train`.
+
+        Args:
+            file: The data-set file.
+        """
+        return ["--methods", *self.methods, *self.settings, "--dataset", str(file)]
+
+    def line(self, file: Path) -> str:
+        """Return the command as a shell reads it."""
+        return " ".join([called("train"), *map(shell_word, self.words(file))])
+
+
+def next_command(dataset: DatasetDefinition, tail: LongTail, folder: Path) -> NextCommand:
+    """Return the training command for a data set on this machine.
+
+    Args:
+        dataset: What its data-set file states.
+        tail: The counts of its training set.
+        folder: Where weights are looked for in addition to the caches and packages.
+    """
+    gpu = torch.cuda.is_available()
+    return proposed(dataset, tail, best_weights(find_weights(folder), gpu=gpu), gpu=gpu)
+
+
+def best_weights(found: Sequence[WeightsAtHand], *, gpu: bool) -> WeightsAtHand | None:
+    """Return the weights to use: the largest up to `LARGEST` with a GPU, the smallest without; None: no usable ones.
+
+    Args:
+        found: The smallest file first.
+        gpu: Whether there is a GPU.
+    """
+    ordered = [one for one in reversed(found) if one.size <= LARGEST] if gpu else found
+    return next((one for one in ordered if one.fit), None)
+
+
+def proposed(dataset: DatasetDefinition, tail: LongTail, weights: WeightsAtHand | None, *, gpu: bool) -> NextCommand:
+    """Return the training command by the rules; see `next_command`.
+
+    Args:
+        dataset: What its data-set file states.
+        tail: The counts of its training set.
+        weights: The weights to use; None: none were found.
+        gpu: Whether there is a GPU.
+    """
+    methods, why = _methods(tail, pretrained=weights is not None, gpu=gpu)
+    network, side, reason = _with(weights, gpu=gpu) if weights else _without_weights(dataset, gpu=gpu)
+    if (side > SMALL) != (dataset.image_size > SMALL):  # other files than those of the conversion
+        network = (*network, f"dataset.store={dataset.name}")
+    return NextCommand(methods, network, (why, reason))
+
+
+def _methods(tail: LongTail, *, pretrained: bool, gpu: bool) -> tuple[tuple[str, ...], str]:
+    """Return the methods, and why."""
+    factor = f"imbalance factor {tail.imbalance_factor:.3g}"
+    if tail.imbalance_factor < BALANCED:
+        return ("linear_probe" if pretrained else "cross_entropy",), f"{factor}: nothing to correct"
+    if pretrained:
+        return ("linear_probe", "post_hoc_adjustment"), f"{factor}: scores are adjusted by the class prior"
+    if gpu and tail.total >= CONTRASTIVE:
+        return ("bcl",), f"{factor}, {tail.total:,} images and a GPU: contrastive method"
+    lacking = f"fewer than {CONTRASTIVE:,} images" if gpu else "no GPU"
+    return ("balanced_softmax",), f"{factor}, {lacking}: one view of each image"
+
+
+def _with(weights: WeightsAtHand, *, gpu: bool) -> tuple[tuple[str, ...], int, str]:
+    """Return the settings of a network with pretrained weights, the side of its images, and why."""
+    network = [f"backbone={weights.backbone}", *([f"weights={weights.weights}"] if weights.weights else [])]
+    images = origin_of(weights.backbone, str(weights.file)).input
+    side = images.image_size if images and (gpu or images.only_size) else WITH_WEIGHTS
+    if not images or side != images.image_size:
+        network.append(f"dataset.image_size={side}")
+    size = f"{weights.size / 1e6:.0f} MB"
+    return tuple(network), side, f"pretrained weights found in {weights.source} ({size}): their features stay fixed"
+
+
+def _without_weights(dataset: DatasetDefinition, *, gpu: bool) -> tuple[tuple[str, ...], int, str]:
+    """Return the settings of a network with random weights, the side of its images, and why."""
+    why = "no pretrained weights found on this machine (docs/backbones.md): the network starts from random ones"
+    if gpu or dataset.image_size <= WITHOUT_GPU:
+        return (), dataset.image_size, why
+    return (f"dataset.image_size={WITHOUT_GPU}",), WITHOUT_GPU, f"{why}, and without a GPU images are small"
