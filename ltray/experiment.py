@@ -205,6 +205,10 @@ class Experiment:
         """Return how many epochs, over all stages, a whole run reports."""
         return planned_epochs(self._build(tail, self._origin(), load=False))
 
+    def views(self, tail: LongTail) -> int:
+        """Return the largest number of views of an image that a stage reads; 0 where all read features."""
+        return max(len(stage.views) for stage in self._build(tail, self._origin(), load=False))
+
     def stage_epochs(self, tail: LongTail) -> list[int]:
         """Return the epochs of every stage."""
         return [stage.recipe.epochs for stage in self._build(tail, self._origin(), load=False)]

@@ -17,7 +17,7 @@ def claim_rows(found: Mapping[str, Sequence[Comparison]]) -> list[tuple[str, ...
         found: Comparisons by the name of the run.
     """
     return [
-        (name, one.claim.where, f"{one.claim.all:g}", f"{one.difference:+.1f}", one.text)
+        (name, one.claim.where, f"{one.claim.all:g}", f"{one.difference:+z.1f}", one.text)
         for name, comparisons in found.items()
         for one in comparisons
     ]

@@ -72,7 +72,7 @@ def post_hoc(record: RunRecord) -> str:
 
 
 def _tau(curve: TauCurve) -> str:
-    gain = f"{100 * (curve.accuracy - curve.plain):+.1f} points"
+    gain = f"{100 * (curve.accuracy - curve.plain):+z.1f} points"
     text = f"Without τ: {100 * curve.plain:.1f} %. Best at τ = {curve.best:.3g}: {100 * curve.accuracy:.1f} % ({gain})."
     return paragraph(text, "soft") + figures.tau_curve(curve.lines, best=curve.best)
 

@@ -210,7 +210,7 @@ def shift_of(row: Mapping[Any, Any] | pd.Series) -> str:
     if row["verdict"] in ("", SAME, UNJUDGED):
         return spread(row, "difference", signed=True)
     sign, bound = ("≥", row["difference_least"]) if row["difference_mean"] > 0 else ("≤", row["difference_most"])
-    return f"{100 * row['difference_mean']:+.1f} ({sign} {100 * bound:+.1f})"
+    return f"{100 * row['difference_mean']:+z.1f} ({sign} {100 * bound:+z.1f})"
 
 
 def spread(row: Mapping[Any, Any] | pd.Series, name: str, *, signed: bool = False) -> str:
@@ -218,5 +218,5 @@ def spread(row: Mapping[Any, Any] | pd.Series, name: str, *, signed: bool = Fals
     mean, half = row[f"{name}_mean"], (row[f"{name}_high"] - row[f"{name}_low"]) / 2
     if pd.isna(mean):
         return "–"
-    text = f"{100 * mean:+.1f}" if signed else f"{100 * mean:.1f}"
+    text = f"{100 * mean:+z.1f}" if signed else f"{100 * mean:.1f}"
     return text if math.isinf(half) else f"{text} ± {100 * half:.1f}"

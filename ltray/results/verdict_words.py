@@ -63,7 +63,7 @@ def _tied(rival: Rival) -> list[str]:
 def _interval(rival: Rival) -> str:
     if math.isinf(rival.low):
         return ""
-    return f" (95 % interval of the true lead: {100 * rival.low:+.1f} to {100 * rival.high:+.1f} points)"
+    return f" (95 % interval of the true lead: {100 * rival.low:+z.1f} to {100 * rival.high:+z.1f} points)"
 
 
 def _cheaper(leader: str, ties: Sequence[Rival], hours: Mapping[str, float]) -> list[str]:

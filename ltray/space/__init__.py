@@ -12,6 +12,7 @@
 * `search_space`: `SearchSpace`.
 * `settings_page`: every setting as Markdown.
 * `space_file`: the search-space file.
+* `suited_methods`: which methods of a choice make sense on a data set.
 """
 
 from typing import TYPE_CHECKING

@@ -224,6 +224,14 @@ class TrialResources(Knobs):
         """Return what a continued search may change: all settings except the number of seeds."""
         return {name: value for name, value in self.as_dict().items() if name != "seeds"}
 
+    def has_gpu(self) -> bool:
+        """Return whether trials have a GPU; a cluster that is joined is assumed to have some, unless `0` is set."""
+        import torch  # here: settings are read without it
+
+        if self.gpus_per_worker == -1:
+            return bool(named_cluster()) or torch.cuda.is_available()
+        return self.gpus_per_worker > 0
+
     def check_cores(self) -> None:
         """Check that a trial fits a cluster that consists of this machine only.
 

@@ -20,6 +20,7 @@ from ltray.space.method_choice import Alternative, Draw
 from ltray.space.rows import Row, explicit_keys
 from ltray.space.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 from ltray.space.space_file import SpaceReader
+from ltray.space.suited_methods import Situation, suited
 from ltray.strategies.samplers import SAMPLERS
 
 METHODS, ROW = "methods", "row"
@@ -49,7 +50,9 @@ class SearchSpace:
         alternatives: The sequences of methods that the search chooses from; only one if the file names one.
         rows: The settings to try, in order, if no settings are drawn.
         classes: Number of classes, K, for bounds that depend on it; 0 before `bind`.
-        followed: The settings that follow the data, one line each; see `Experiment.followed`.
+        followed: The settings that follow the data, one line each (see `Experiment.followed`), and the methods left
+            out.
+        only_suited: Whether methods are left out that are not suited to the data; see `ltray.space.suited_methods`.
         search: The block `search:`, how settings are proposed.
         stop: The block `stop:`, early stopping.
         trial: The block `trial:`, resources of a trial.
@@ -66,6 +69,7 @@ class SearchSpace:
     trial: TrialResources
     finalists: Finalists
     objective_by_data: bool = False
+    only_suited: bool = False
     followed: tuple[str, ...] = ()
 
     @classmethod
@@ -103,12 +107,15 @@ class SearchSpace:
         return [row.experiment for row in self.rows] or [a.base for a in self.alternatives]
 
     def network_of(self, drawn: Mapping[str, Any]) -> RunNetwork:
-        """Return the network of a trial; rows alone may differ in it.
+        """Return the network of a trial, in which rows and methods of a choice may differ.
 
         Args:
             drawn: What the trial has drawn, by name.
         """
-        return self.rows[drawn[ROW] - 1].experiment.network if self.rows and ROW in drawn else self.base.network
+        if self.rows:
+            return self.rows[drawn[ROW] - 1].experiment.network if ROW in drawn else self.base.network
+        by_name = {_words(alternative): alternative.base for alternative in self.alternatives}
+        return by_name.get(drawn.get(METHODS, ""), self.base).network
 
     def suggest(self, trial: Draw) -> dict[str, Any]:
         """Draw one trial's flat settings; every draw is valid by construction."""
@@ -154,7 +161,7 @@ class SearchSpace:
             UsageError: A range has no valid value with the other knobs, or (with `first_try: paper`) does not
                 contain the papers' value, or a row is not valid.
         """
-        bound_space = replace(self, classes=classes)
+        bound_space = replace(self, classes=classes)._suited(tail)
         if follow:
             workers = self.trial.workers
             size = TrainingSize.of(tail, workers=workers) if tail else TrainingSize(classes, workers=workers)
@@ -175,13 +182,19 @@ class SearchSpace:
         for alternative in self.alternatives:
             check_builds(alternative, tail)
 
+    def _suited(self, tail: LongTail | None) -> Self:
+        if not self.only_suited or tail is None:
+            return self
+        kept, lines = suited(self.alternatives, Situation(tail, gpu=self.trial.has_gpu()))
+        return replace(self, alternatives=kept, followed=tuple(lines))
+
     def _following(self, size: TrainingSize) -> Self:
         alternatives = tuple(alternative.following(size) for alternative in self.alternatives)
         rows = tuple(row.following(size) for row in self.rows)
-        suited = replace(self, alternatives=alternatives, rows=rows)
-        pairs = zip(self.experiments(), suited.experiments(), strict=True)
-        lines = dict.fromkeys(line for before, now in pairs for line in now.followed(before, size))
-        return replace(suited, followed=tuple(lines))
+        now = replace(self, alternatives=alternatives, rows=rows)
+        pairs = zip(self.experiments(), now.experiments(), strict=True)
+        lines = dict.fromkeys(line for before, after in pairs for line in after.followed(before, size))
+        return replace(now, followed=(*self.followed, *lines))
 
     def planned_epochs(self, tail: LongTail) -> int:
         """Return the number of epochs that the longest trial reports."""

@@ -22,7 +22,7 @@ BLOCKS: dict[str, type[Knobs]] = {"search": Search, "stop": Stop, "trial": Trial
 KEYS = ("dataset", "methods", "explore", "rows", "fix", *BLOCKS)
 DRAWING = ("sampler", "trials", "seed", "first_try", "warm_start")
 """Settings of `search:` that have no effect if no setting is drawn."""
-AMONG, EXPLORE = "among", "explore"
+AMONG, ONLY, SUITED, EXPLORE = "among", "only", "suited", "explore"
 
 
 class SpaceReader:
@@ -45,6 +45,7 @@ class SpaceReader:
         self.known: dict[str, Method] = {}
         chosen = given.pop("methods", file.values.get("methods"))
         self.choices = self._choices(chosen)
+        self.only_suited = isinstance(chosen, dict) and ONLY in chosen
         self.methods = list(dict.fromkeys(name for sequence in self.choices for name in sequence))
         # The file may name knobs of methods that the command line does not select.
         known = self._choices(file.values.get("methods", chosen))
@@ -71,16 +72,19 @@ class SpaceReader:
         self._check_lengths(alternatives, blocks["stop"])
         explored = {d.key: d for alternative in alternatives for d in alternative.dimensions}
         blocks["search"] = self._with_first_tries(cast(Search, blocks["search"]), explored)
-        return {"alternatives": alternatives, "rows": ()} | blocks
+        return {"alternatives": alternatives, "rows": (), "only_suited": self.only_suited} | blocks
 
     def _choices(self, written: Any) -> list[tuple[str, ...]]:
         """Return the sequences of methods, by name: one, or those of `{among: [...]}`; store the methods."""
         where = self.file.where("methods")
         listed = [written]
         if isinstance(written, dict):
-            if list(written) != [AMONG] or not isinstance(written[AMONG], list) or len(written[AMONG]) < 2:
+            among, only = written.get(AMONG), written.get(ONLY, SUITED)
+            if not written.keys() <= {AMONG, ONLY} or not isinstance(among, list) or len(among) < 2:
                 raise UsageError(f"{where}a choice of methods is `{{among: [bcl, [bcl, tau_norm]]}}`, not {written!r}.")
-            listed = written[AMONG]
+            if only != SUITED:
+                raise UsageError(f"{where}`only` in a choice of methods can only be `{SUITED}`, not {shown(only)}.")
+            listed = among
         sequences = [(item,) if isinstance(item, str) else item for item in listed]
         for sequence in sequences:
             if not isinstance(sequence, list | tuple) or not sequence:
@@ -96,9 +100,14 @@ class SpaceReader:
         return found
 
     def _full_keys(self, key: str, owners: Mapping[str, Iterable[str]], where: str = "") -> list[str]:
-        """Return the full name of a key; with a choice of methods, a common knob is that of each first method."""
+        """Return the full name of a key; with a choice of methods, a common knob is that of each first method.
+
+        First methods that do not train are left out, if others train.
+        """
         if self.is_choice and key in Recipe.specs():
-            return list(dict.fromkeys(f"{sequence[0]}.{key}" for sequence in self.choices))
+            first = dict.fromkeys(sequence[0] for sequence in self.choices)
+            training = [name for name in first if self.known[name].knobs.specs()["epochs"].high != 0]
+            return [f"{name}.{key}" for name in training or first]
         try:
             return [full_key(key, owners)]
         except UsageError as error:

@@ -12,6 +12,7 @@ SPACES = ROOT / "search_spaces"
 FOUND = {path.stem: path for path in sorted(SPACES.glob("*.yaml"))}
 # Scores divided by T rank alike: no accuracy depends on it. Class means have no knobs.
 NOTHING_TO_SEARCH = {"temperature", "nearest_class_mean"}
+SEVERAL = {"quickstart", "which-method", "which-method-pretrained"}
 CLASSES = {"cifar10-lt": 10, "cifar100-lt": 100, "digits-lt": 10}
 
 
@@ -22,8 +23,8 @@ def read(name, **overrides):
 
 
 def test_every_method_has_a_space():
-    assert FOUND.keys() - {"quickstart", "which-method"} == METHODS.keys() - NOTHING_TO_SEARCH
-    assert len(FOUND) == 28
+    assert FOUND.keys() - SEVERAL == METHODS.keys() - NOTHING_TO_SEARCH
+    assert len(FOUND) == 29
 
 
 @pytest.mark.parametrize("name", FOUND)
@@ -33,7 +34,7 @@ def test_the_first_line_runs_it(name):
     assert second.startswith("# ") and second.rstrip(":").endswith(".")
     experiment = read(name).base
     assert ("--from" in first) == experiment.methods[0].needs_network
-    assert name in {method.name for method in experiment.methods} | {"quickstart", "which-method"}
+    assert name in {method.name for method in experiment.methods} | SEVERAL
 
 
 @pytest.mark.parametrize("dataset", CLASSES)
