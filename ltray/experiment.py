@@ -25,6 +25,7 @@ from ltray.metrics import BALANCED, check_groups, check_objective
 from ltray.network import Network
 from ltray.network_config import NETWORK_SETTINGS, RunNetwork
 from ltray.recipe import Recipe
+from ltray.recorded_settings import recorded_settings
 from ltray.run_settings import RANDOM, RunSettings
 from ltray.setting_names import setting_names
 from ltray.settings import plain, present_settings
@@ -93,6 +94,16 @@ class Experiment:
             raise UsageError(f"`{methods[0].name}` trains a new network: a run to continue has no effect.")
         built = RunNetwork.resolve(network, dataset, methods)
         return cls(built.suited(dataset, fields), methods, knobs, own.seed, built, start, objective, explicit)
+
+    @classmethod
+    def from_record(cls, settings: Mapping[str, Any]) -> "Experiment":
+        """Build from the settings that a run of any version has recorded; see `recorded_settings`.
+
+        Raises:
+            UsageError: See `from_settings`.
+        """
+        find_methods(settings["methods"])  # imports those of other packages, whose knobs are then known
+        return cls.from_settings(recorded_settings(settings), complete=True)
 
     def following(self, size: TrainingSize) -> "Experiment":
         """Return the run with the knobs that nobody stated made to follow the data; see `ltray.following`."""
@@ -318,7 +329,7 @@ def check_shared(what: str, batch_size: Any, workers: int) -> None:
 
 def restore(checkpoint: Checkpoint, device: torch.device) -> tuple[Experiment, list[Stage]]:
     """Rebuild the experiment of a checkpoint and its stages with the saved weights."""
-    experiment = Experiment.from_settings(checkpoint.settings, complete=True)
+    experiment = Experiment.from_record(checkpoint.settings)
     stages = experiment.stages(LongTail(tuple(checkpoint.context["counts"])), saved=checkpoint)
     everything = torch.nn.ModuleList(stages).to(device)
     everything.load_state_dict(checkpoint.weights())
@@ -351,7 +362,7 @@ def _read(folder: Path) -> Checkpoint:
 def _untrained(origin: Mapping[str, Any]) -> Network:
     """Build the network of a run's start as it was, its weights apart."""
     tail = LongTail(tuple(origin["context"]["counts"]))
-    own = Experiment.from_settings(origin["settings"], complete=True)
+    own = Experiment.from_record(origin["settings"])
     stages = own._build(tail, origin["context"].get("start"), load=False)
     return stages[int(origin["stage"])].network
 

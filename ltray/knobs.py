@@ -71,6 +71,8 @@ class Knob:
         changes_length: Whether it changes how many epochs a run has; names that end in
             "epochs" do in any case.
         follows: How its value is adapted to the data if it is not set; see `ltray.following`.
+        before: The value with which this version does what earlier versions did that did not have the knob: the value
+            of a run that recorded none. Every knob that is added later has one; None for the others.
     """
 
     symbol: str
@@ -88,6 +90,7 @@ class Knob:
     needs: Needs | None = None
     changes_length: bool = False
     follows: Follow | None = None
+    before: Value | None = None
 
 
 def knob(default: Any, symbol: str, help: str, **declared: Any) -> Any:

@@ -43,11 +43,15 @@ class Recipe(Knobs):
         0.1, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.02, 0.3), dynamic=True
     )
     weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3), dynamic=True)
-    optimizer: str = knob("sgd", "", "what updates the weights", choices=("sgd", "adamw", "adam", "lamb"))
+    optimizer: str = knob("sgd", "", "what updates the weights", choices=("sgd", "adamw", "adam", "lamb"), before="sgd")
     decay_norms: bool = knob(
-        True, "", "whether norms and biases (all vectors) have weight decay too", needs=("weight_decay", Above(0.0))
+        True,
+        "",
+        "whether norms and biases (all vectors) have weight decay too",
+        needs=("weight_decay", Above(0.0)),
+        before=True,
     )
-    clip_norm: float = knob(0.0, "", "largest norm of all gradients of a step; 0: no limit", low=0.0)
+    clip_norm: float = knob(0.0, "", "largest norm of all gradients of a step; 0: no limit", low=0.0, before=0.0)
     momentum: float = knob(
         0.9, "μ", "momentum of SGD", low=0.0, high=0.9999, dynamic=True, needs=("optimizer", ("sgd",))
     )

@@ -20,8 +20,8 @@ from ltray.files import is_there, locking, read_text, reading
 from ltray.given_files import at_new_places, reconciled
 from ltray.model_folder import ModelFolder
 from ltray.printable import printable
+from ltray.recorded_settings import recorded_settings
 from ltray.seal import FOREIGN, LIST, append_sealed, check_listed, read_lines, read_sealed, write_listed, write_sealed
-from ltray.settings import present_settings
 
 _SCRATCH = ".ltray-"  # begins the names of folders that a killed command may leave
 RESULTS_FILE = "result.json"  # in the folder of a trial: what it reported of each epoch; the name that Ray Tune uses
@@ -325,11 +325,11 @@ def _present(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a configuration that hold settings: the run's, each alternative's, each row's."""
     found: dict[str, Any] = {}
     if isinstance(content.get("settings"), dict):
-        found["settings"] = present_settings(content["settings"])
+        found["settings"] = recorded_settings(content["settings"])
     if isinstance(content.get("alternatives"), dict):
-        found["alternatives"] = {name: present_settings(own) for name, own in content["alternatives"].items()}
+        found["alternatives"] = {name: recorded_settings(own) for name, own in content["alternatives"].items()}
     if isinstance(content.get("rows"), list):
-        found["rows"] = [present_settings(row) for row in content["rows"]]
+        found["rows"] = [recorded_settings(row) for row in content["rows"]]
     return found
 
 

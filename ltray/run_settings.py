@@ -25,7 +25,7 @@ class RunSettings(Knobs):
     weights: str = knob("", "", "random, imagenet, a name of the library's, or a file")
     train: str = knob("", "", "part of a pretrained backbone that is trained, or what is put into it for that")
     bottleneck: int = knob(
-        0, "r", "size of what `train` puts into each block; 0: by the number of classes", low=0, high=65_536
+        0, "r", "size of what `train` puts into each block; 0: by the number of classes", low=0, high=65_536, before=0
     )
     start: str = knob("", "", "folder of a checkpoint to continue from")
     objective: str = knob(BALANCED, "", "metric by which epochs and trials are compared")

@@ -23,6 +23,7 @@ FLOORS = (
     "data engine stages",
     "network_input",
     "checkpoints given_files methods model_folder network_config",
+    "recorded_settings",
     "run_folder setting_names",
     "experiment",
     "objective pretraining space",

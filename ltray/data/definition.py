@@ -81,6 +81,7 @@ class DatasetDefinition(Knobs):
         "",
         "column of a table that states train, validation or test; empty: the usual names",
         needs=("source", ("lists",)),
+        before="",
     )
     store: str = knob("", "", "name of the converted files' folder below $LTRAY_DATA, or its path; . is the file's own")
     image_size: int = knob(32, "", "side of a view in pixels", low=4, high=2048)

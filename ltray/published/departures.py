@@ -14,7 +14,7 @@ from ltray.methods import METHODS
 from ltray.network_config import NETWORK_SETTINGS, RunNetwork
 from ltray.parts.backbones import new_backbone
 from ltray.published import Claim, published
-from ltray.settings import present_settings
+from ltray.recorded_settings import recorded_settings
 
 # Fields of a data set that determine the training and test images; the factor is compared separately.
 SAME_IMAGES = ("source", "image_size", "imbalance_kind", "largest_class", "test_per_class", "train_list", "test_list")
@@ -29,7 +29,7 @@ def other_row(claim: Claim, settings: Mapping[str, Any], *, subsets: int) -> lis
         settings: Complete flat settings of the run.
         subsets: Number of draws of the training images in the mean.
     """
-    settings = present_settings(settings)
+    settings = recorded_settings(settings)
     reasons = [*_selection(claim, settings), *_epochs(claim, settings), *_network(claim, settings)]
     plain = _plain(claim, settings)
     for name in sorted(_distinguishing_knobs(claim.methods) | claim.settings.keys()):

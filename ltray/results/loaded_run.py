@@ -16,6 +16,7 @@ from ltray.errors import UsageError
 from ltray.files import is_there
 from ltray.metrics import CHECKPOINT_SCORE
 from ltray.printable import printable
+from ltray.recorded_settings import recorded_settings
 from ltray.results.classifier import Classifier, best_device
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import cell
@@ -71,8 +72,8 @@ class LoadedRun:
             UsageError: A search that has kept no model yet.
         """
         if self.record is None or (self.record.is_search and self.record.evaluation is None):
-            return dict(self._saved.settings)
-        return dict(self.record.evaluation["settings"] if self.record.evaluation else self.record.settings)
+            return recorded_settings(self._saved.settings)
+        return recorded_settings(self.record.evaluation["settings"] if self.record.evaluation else self.record.settings)
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -101,7 +102,7 @@ class LoadedRun:
 
     @property
     def _settings(self) -> Mapping[str, Any]:
-        return self._saved.settings if self.record is None else self.record.settings
+        return recorded_settings(self._saved.settings) if self.record is None else self.record.settings
 
 
 def load(run: str | PathLike[str]) -> LoadedRun:
