@@ -53,6 +53,8 @@ class Comparison:
             self.recipe if len(self.recipe) <= MOST_KNOBS else [f"{len(self.recipe)} knobs not at the paper's values"]
         )
         more = [f"with {', '.join(knobs)}"] if knobs else []
+        if self.verdict == WITHIN:
+            more += [f"a difference of up to {100 * self.expected.half:.1f} points is not significant"]
         more += [self.basis] if self.basis else []
         return "; ".join([self.verdict, *more])
 
