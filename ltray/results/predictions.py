@@ -34,7 +34,7 @@ class Predictions:
         split: "val" or "test".
         logits: Scores (N, K), float32.
         labels: Class indices (N,), int64.
-        tail: Training counts, and those of the whole training list.
+        tail: Training counts, and those of the complete training list.
         norms: |w_k| (K,) of the linear classifier that computed the logits, else None.
         bias: Its bias (K,), else None.
     """
@@ -52,7 +52,7 @@ class Predictions:
         return Evaluation.of(self.logits, self.labels)
 
     def metrics(self) -> dict[str, float]:
-        """Return `<split>/acc_<group>`, `/mcc`, `/nmi` and `/ece` (15 bins; all as shares of 1)."""
+        """Return `<split>/acc_<group>`, `/mcc`, `/nmi` and `/ece` (15 bins; all as fractions of 1)."""
         predictions = self.logits.argmax(dim=1)
         confidence = torch.softmax(self.logits, dim=1).amax(dim=1)
         return self.evaluation.metrics(self.tail, self.split) | {
@@ -114,7 +114,7 @@ class TrainedModel:
         """Read a checkpoint folder.
 
         Raises:
-            UsageError: It is damaged, or names code that would be imported from the current folder by accident.
+            UsageError: It is damaged, or its settings contain code that would be imported from the current folder.
         """
         checkpoint = Checkpoint.load(folder, device)
         check_code(checkpoint.settings, checkpoint.context, folder)
@@ -127,7 +127,7 @@ class TrainedModel:
         return self.stages[-1]
 
     def chosen(self) -> dict[str, float]:
-        """Return what the stages chose without training (τ, T), by symbol."""
+        """Return the values that the stages chose without training (τ, T), by symbol."""
         return {symbol: value for stage in self.stages for symbol, value in stage.chosen().items()}
 
     @cached_property
@@ -141,7 +141,7 @@ class TrainedModel:
         return self.experiment.open_data(self.device, check=self.check, digest=digest)
 
     def on_selection(self) -> Predictions:
-        """Classify the images that epochs and trials are compared on: validation, or test under `paper`."""
+        """Classify the images on which epochs and trials are compared: validation, or test with `paper`."""
         return self._assess(self.experiment.selection, self.data.selection())
 
     def on_test(self) -> Predictions:

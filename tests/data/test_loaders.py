@@ -218,7 +218,7 @@ def test_a_batch_larger_than_the_set_shrinks_to_what_the_workers_can_share(data:
 
 
 def test_describe_and_digest_tell_data_sets_apart(data: ImageData) -> None:
-    assert "3 classes, 70 training images (40 to 9 a class; medium 2, few 1 classes)" in data.describe()
+    assert "3 classes, 70 training images (40 to 9 per class; medium 2, few 1 classes)" in data.describe()
     other = ImageData(data.definition.replace(data_seed=1), data._opened, CPU)
     assert other.digest != data.digest
 
@@ -229,7 +229,7 @@ def test_describe_and_digest_tell_data_sets_apart(data: ImageData) -> None:
 def test_a_stage_that_trains_on_something_unknown_is_refused(data: ImageData, source: str, hint: str) -> None:
     stage = OneStage(4)
     stage.source = source
-    with pytest.raises(UsageError, match=f"{source!r} is not what a stage trains on .*OneStage.*{hint}"):
+    with pytest.raises(UsageError, match=f"{source!r} is not an input of a stage .*OneStage.*{hint}"):
         data.training(stage, None, seed=0)
 
 

@@ -53,7 +53,7 @@ def test_all_that_people_read_puts_a_class_into_the_same_group(data: ImageData, 
     sidecars = {"train": SimpleNamespace(class_names=data.class_names, labels=labels)}
     heading = training_line(data.definition, sidecars)  # type: ignore[arg-type]
     assert heading == (
-        f"230 training images of 5 classes, 117 to 2 a class ({WORDS}); 41 validation and 14 test images are cut "
+        f"230 training images of 5 classes, 117 to 2 per class ({WORDS}); 41 validation and 14 test images are taken "
         "from the folder."
     )
     RunFolder(tmp_path).best.path.mkdir()

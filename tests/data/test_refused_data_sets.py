@@ -186,7 +186,7 @@ MISTAKES = {
         parquet(image=pa.array([], pa.binary()), label=pa.array([], pa.int64())),
         convert,
         ["mine.yaml"],
-        ["holds no images"],
+        ["contains no images"],
     ),
     "Parquet label of no class": (
         parquet(image=[b"", b""], label=[0, -1]),
@@ -198,7 +198,7 @@ MISTAKES = {
         parquet(image=[b"", b""], label=[0, None]),
         convert,
         ["mine.yaml"],
-        ["whole numbers or names only, but has None"],
+        ["only whole numbers or only names, but has None"],
     ),
     "a class that cannot be read": (
         spoilt,

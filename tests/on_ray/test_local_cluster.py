@@ -236,7 +236,7 @@ def test_a_node_that_never_comes_up_is_given_up_and_nothing_is_left(monkeypatch:
     clock = iter(range(10_000))
     monkeypatch.setattr(_compat.time, "monotonic", lambda: float(next(clock)))
     node = Starting(gcs_server=None, raylet=None)
-    with pytest.raises(NotStarted, match=r"did not come up within 300 s \(its logs: /tmp/logs\)"):
+    with pytest.raises(NotStarted, match=r"did not start within 300 s \(its logs: /tmp/logs\)"):
         start(node, monkeypatch, limit=300, answers_after=9999, told=[])
     assert node.killed
 

@@ -107,7 +107,7 @@ def test_the_child_trains_as_this_process_does_and_survives_a_kill(
     epochs += [metrics["total_epochs"] for metrics in reports]
     assert epochs[0] == 1 and epochs[-1] == 3 and sorted(set(epochs)) == [1, 2, 3]
     (line,) = lines
-    assert "ended with signal SIGKILL, perhaps for lack of memory; it continues from epoch" in line
+    assert "ended with signal SIGKILL, perhaps because of too little memory; it continues from epoch" in line
     assert 1 <= len(complete_checkpoints(tmp_path)) <= 2
     assert_equal(undisturbed, tmp_path)
 

@@ -158,17 +158,17 @@ def test_a_backbone_of_another_package_is_built_by_its_dotted_path(other_package
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("otherpackage.nets:Unfinished", "must give a ltray.network.Backbone with integers `width` and `stride`"),
+        ("otherpackage.nets:Unfinished", "must return a ltray.network.Backbone with integers `width` and `stride`"),
         ("otherpackage.nets:nn", "is the module `torch.nn`, but must be a class or function"),
         ("otherpackage.nets:tinny", "Did you mean `tiny`"),
         ("otherpackage.nets.tiny", "A backbone of another package is given by its dotted path"),
         ("resnet23", "is 'resnet23', which is not known. Did you mean `resnet32`"),
-        ("builtins:dict", "must give a ltray.network.Backbone .*but gave {}"),
+        ("builtins:dict", "must return a ltray.network.Backbone .*but returned {}"),
     ],
 )
 def test_what_is_no_backbone_is_refused(other_package: str, name: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         new_backbone(name)
-    if "must give" not in words:  # found before anything is built
+    if "must return" not in words:  # found before anything is built
         with pytest.raises(UsageError, match=words):
             small_experiment({"methods": ["cross_entropy"], "backbone": name})

@@ -116,7 +116,7 @@ def one_row_in_all() -> str:
 
 def test_a_single_row_over_all_workers_is_refused(two_workers) -> None:
     for message in two_workers.run(one_row_in_all):
-        assert "more than 1 value a channel" in message
+        assert "more than 1 value per channel" in message
 
 
 def half_precision() -> tuple[torch.dtype, float]:
@@ -173,4 +173,4 @@ def refused() -> str:
 
 def test_a_layer_of_an_unknown_kind_is_refused_on_several_workers(two_workers) -> None:
     assert refused() == ""
-    assert all("`Renormalised` is a BatchNorm of a kind" in said for said in two_workers.run(refused))
+    assert all("`Renormalised` is a kind of BatchNorm" in said for said in two_workers.run(refused))

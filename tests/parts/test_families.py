@@ -132,11 +132,11 @@ def test_a_tower_is_built_for_the_size_of_the_images(tiny_clip: str) -> None:
 @pytest.mark.parametrize(
     ("tag", "words", "labels"),
     [
-        ("in1k", "ImageNet-1k (its labels seen)", True),
-        ("augreg_in21k_ft_in1k", "ImageNet-21k, then ImageNet-1k (its labels seen)", True),
+        ("in1k", "ImageNet-1k (with its labels)", True),
+        ("augreg_in21k_ft_in1k", "ImageNet-21k, then ImageNet-1k (with its labels)", True),
         ("augreg_in21k", "ImageNet-21k", False),
         ("dino", "ImageNet-1k images without labels (dino)", False),
-        ("fcmae_ft_in1k", "ImageNet-1k (its labels seen)", True),
+        ("fcmae_ft_in1k", "ImageNet-1k (with its labels)", True),
         ("laion2b_s34b_b88k", "LAION-2B image-text pairs", False),
         ("openai", "OpenAI's 400 million image-text pairs", False),
         ("something", "not stated", None),

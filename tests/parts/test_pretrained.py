@@ -41,7 +41,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, published: dict[str
     with pytest.raises(UsageError, match=r"1 tensors are missing .*\(conv1.weight\) and 1 are unknown \(x\)"):
         load_weights(new_backbone("resnet50"), "resnet50", str(file))
     torch.save([1, 2], file)
-    with pytest.raises(UsageError, match="must hold a state dictionary"):
+    with pytest.raises(UsageError, match="must contain a state dictionary"):
         load_weights(new_backbone("resnet50"), "resnet50", str(file))
 
 
@@ -85,6 +85,8 @@ class Code:
 
 def test_code_in_a_weights_file_is_refused_and_never_run(tmp_path: Path) -> None:
     torch.save({"conv1.weight": Code(tmp_path / "run")}, tmp_path / "weights.pt")
-    with pytest.raises(UsageError, match="weights.pt: holds no weights that torch.save wrote, or code, which is never"):
+    with pytest.raises(
+        UsageError, match="weights.pt: contains no weights that torch.save wrote, or contains code, which is never"
+    ):
         load_weights(new_backbone("resnet50"), "resnet50", str(tmp_path / "weights.pt"))
     assert not (tmp_path / "run").exists()

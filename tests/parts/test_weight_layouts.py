@@ -151,5 +151,5 @@ def test_a_file_for_another_network_is_refused_with_names(tmp_path: Path) -> Non
 
 def test_two_networks_of_which_nothing_prefers_one_are_refused(tmp_path: Path) -> None:
     torch.save(under("first.", state()) | under("second.", state(1)), tmp_path / "two.pt")
-    with pytest.raises(UsageError, match=r"two.pt' holds several networks that fit resnet32 \(`second`, `first`\)"):
+    with pytest.raises(UsageError, match=r"two.pt' contains several networks that fit resnet32 \(`second`, `first`\)"):
         load_weights(new_backbone(NAME), NAME, str(tmp_path / "two.pt"))

@@ -220,7 +220,7 @@ def test_a_search_without_a_result_is_reported_too(search, left):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="holds no config.yaml"):
+    with pytest.raises(UsageError, match="does not contain config.yaml"):
         RunRecord.read(tmp_path)
     with pytest.raises(UsageError, match="no such folder"):
         RunRecord.read(tmp_path / "absent")

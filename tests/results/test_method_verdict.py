@@ -183,7 +183,7 @@ def test_methods_without_a_result_are_named_and_an_open_search_is_continued(tmp_
     words = " ".join(verdict.sentences)
     assert verdict.judgement.answer == ONLY and "Only a finished" in words
     assert (
-        "Stopped early because other methods were ahead, so not compared: b." in words
+        "Stopped early because other methods were better, and therefore not compared: b." in words
         and "Without a result: c" in words
     )
     assert verdict.steps[0].command == "python -m ltray.tune which-method 'dataset=my pets.yaml' search.trials=4"

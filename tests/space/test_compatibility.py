@@ -101,10 +101,10 @@ def test_a_choice_of_methods_is_no_fixed_space(tmp_path, sampler):
 @pytest.mark.parametrize(
     ("objectives", "sentence"),
     [
-        ("[acc_all, acc_all]", "must name different metrics"),
+        ("[acc_all, acc_all]", "must be different metrics"),
         ("[acc_al]", "Did you mean `acc_all`"),
         ("[seconds, acc_all]", "must begin with an accuracy"),
-        ("[]", "must name different metrics"),
+        ("[]", "must be different metrics"),
     ],
 )
 def test_objectives_that_mean_nothing_are_refused(tmp_path, objectives, sentence):

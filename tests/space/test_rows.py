@@ -120,14 +120,14 @@ def test_the_table_names_rows_and_shows_their_own_seed(tmp_path):
         (
             "name: without mining",
             "name: [a]",
-            r"space.yaml:6: a row must hold `key: value` lines and may have a `name`",
+            r"space.yaml:6: a row must contain `key: value` lines and may have a `name`",
         ),
         (
             "rescom.epochs: 4",
             "rescom.epochs: 4\n    rescom.epochs: 5",
             r"space.yaml:11: .*duplicate key `resc",
         ),
-        ("fix:", "explore: {rescom.temperature: auto}\nfix:", r"space.yaml:4: `rows` lists the settings"),
+        ("fix:", "explore: {rescom.temperature: auto}\nfix:", r"space.yaml:4: `rows` and `explore`"),
         ("fix:", "search: {first_try: paper}\nfix:", r"space.yaml:12: `search.first_try` has no effect with `rows`"),
         ("fix:", "search:\n  trials: 2\nfix:", r"space.yaml:13: `search.trials` has no effect with `rows`"),
     ],

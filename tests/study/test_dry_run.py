@@ -59,7 +59,7 @@ def test_early_stopping_takes_its_share_of_the_hours():
     asha = plan(SuccessiveHalving((1, 3), 3))
     printed = said(lambda c: dry_run._print_totals(SPACE, [Costed("bcl", COST)], c, plan=asha, device=CPU))
     # (1 + 2 / 3 + 8 / 9) / 11 of 12.33 h
-    assert "stops: about 2.87 CPU hours; more if good trials come late" in printed
+    assert "stops: about 2.87 CPU hours; more if good trials start late" in printed
 
 
 def test_the_table_of_costs_is_in_seconds_a_step_and_hours_a_stage():

@@ -1,4 +1,4 @@
-"""Images and labels that a table states: one list for each split, with the line of every image."""
+"""The images and labels of a table: one list for each split, with the line of every image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -77,7 +77,7 @@ def _pools(table: Table, column: str) -> list[str]:
     """Return the pool of each row: "train" for all without a column of splits.
 
     Raises:
-        UsageError: A cell is not a split, or no row is of train.
+        UsageError: A cell is not a split, or no row is for train.
     """
     if not column:
         return ["train"] * len(table.rows)
@@ -89,7 +89,9 @@ def _pools(table: Table, column: str) -> list[str]:
             f"{printable(table.path)}, line {table.lines[row]}: `{printable(column)}` is {cells[row]!r}, but must be "
             "train, validation or test."
         )
-    if "test" not in pools and "validation" in pools:  # as for folders: a single set beside train is the test set
+    if (
+        "test" not in pools and "validation" in pools
+    ):  # as for folders: a single set in addition to train is the test set
         pools = ["test" if pool == "validation" else pool for pool in pools]
     if "train" not in pools:
         raise UsageError(f"{printable(table.path)}: no row of column `{printable(column)}` is train.")

@@ -124,7 +124,7 @@ def test_a_look_writes_nothing(pets: Path) -> None:
     before["pets/dog"] = listing(pets)["pets/dog"]
     data = opened("look")
     assert sum(data.tail.counts) == 7 and len(list(data.test())) == 1
-    assert "not yet converted in its present state" in data.describe()
+    assert "not yet converted in its current state" in data.describe()
     assert listing(pets) == before
 
 
@@ -203,7 +203,9 @@ def test_a_folder_of_somebody_else_is_refused(here: Path) -> None:
     folder = folder_of(definition)
     folder.mkdir(parents=True)
     (folder / "thesis.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"is not empty and was not made by ltray.convert \(it contains thesis.txt\)"):
+    with pytest.raises(
+        UsageError, match=r"is not empty and was not created by ltray.convert \(it contains thesis.txt\)"
+    ):
         conversion.convert(definition, progress=QUIET)
 
 

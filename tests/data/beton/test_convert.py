@@ -193,7 +193,7 @@ def test_an_image_that_fails_while_writing_ends_the_writer(tmp_path: Path) -> No
     used: set[str] = set()
     job = job_of(tmp_path, 600)
     (tmp_path / "work" / "000001.bin").write_bytes(b"cut")
-    with pytest.raises(OSError, match="000001.bin was cut short"), BetonWriter() as writer:
+    with pytest.raises(OSError, match="000001.bin was truncated"), BetonWriter() as writer:
         writer.write(job, lambda count: used.update(shared_memory(writer._process.pid)))
     assert_gone([writer._process.pid], used)
 

@@ -22,12 +22,12 @@ def test_a_picture_that_trains_and_evaluates_is_named(order: tuple[str, str]) ->
     pools = {"train": pool("abc", [0, 1, 1]), "test": pool("xb", [0, 0])}
     lines = report({name: pools[name] for name in order}).splitlines()
     assert (
-        "train and test: 1 picture found more than once, 1 of them in different classes; they are in training and "
-        "evaluation" in lines
+        "train and test: 1 image found more than once, 1 of them in different classes; they are used for training "
+        "and evaluation" in lines
     )
     assert any("b\\xdf1.png" in line and line.count("=") == 1 for line in lines)
 
 
 def test_a_picture_twice_in_one_pool_is_no_leak() -> None:
     lines = report({"train": pool("aab", [0, 0, 1]), "test": pool("x", [0])}).splitlines()
-    assert "train: 1 picture found more than once" in lines
+    assert "train: 1 image found more than once" in lines

@@ -35,5 +35,5 @@ def test_normalised_test_images_have_mean_zero_and_deviation_one(cifar_folder: P
 
 
 def test_a_stated_folder_without_the_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="must hold cifar10-train.parquet"):
+    with pytest.raises(UsageError, match="must contain cifar10-train.parquet"):
         open_source(DatasetDefinition.read("cifar10-lt", {"folder": str(tmp_path)}))

@@ -202,7 +202,7 @@ UNCLEAR: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "splits inside some classes": (
         ("cat/train/1.png", "cat/test/1.png", "dog/1.png"),
-        "cat holds the splits inside, but not dog; order them as train/cat",
+        "cat contains splits, but dog does not; arrange them as train/cat",
     ),
     "a class empty in train": (
         ("train/cat/1.png", "train/dog/1.png", "train/emu/", "test/emu/1.png"),
@@ -210,7 +210,7 @@ UNCLEAR: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "a class in other case": (
         ("train/cat/1.png", "train/dog/1.png", "test/Cat/1.png"),
-        r"test has classes that train does not have: Cat \(train has `cat`, in other case\)",
+        r"test has classes that train does not have: Cat \(train has `cat`, which differs in upper and lower case\)",
     ),
     "two spellings of one letter": (
         ("caf\u00e9/1.png", "cafe\u0301/1.png"),

@@ -10,7 +10,7 @@ from ltray.errors import UsageError
 from tests.data.sources.label_files import classes, opened, parquet
 
 PARQUET: dict[str, tuple[object, object, str]] = {
-    "list": ([[0], [1]], None, r"row 0: column `label` must hold whole numbers or names only, but has \[0\]"),
+    "list": ([[0], [1]], None, r"row 0: column `label` must contain only whole numbers or only names, but has \[0\]"),
     "list of a ClassLabel": ([[0], [1]], ["cat", "dog"], r"row 0: .* but has \[0\]"),
     "struct": ([{"a": 1}, {"a": 0}], None, r"row 0: .* but has \{'a': 1\}"),
     "float": ([0.0, 1.0], None, "row 0: .* but has 0.0"),
@@ -49,7 +49,7 @@ def test_parquet_files_that_do_not_fit_one_another_are_refused_or_said(tmp_path:
     named = parquet(tmp_path, "train", [0, 1, 2], ["cat", "dog", "emu"])
     source = opened(tmp_path, named, parquet(tmp_path, "test", [2, 1]))
     assert classes(source, "test") == ["emu", "dog"]
-    assert "test.parquet: has numbers without names; they are used as those of" in source.notes[0]
+    assert "test.parquet: has numbers without names; the names of" in source.notes[0]
     with pytest.raises(UsageError, match="test.parquet, row 1 has label 7, which is not one of the 3 classes"):
         opened(tmp_path, named, parquet(tmp_path, "test", [2, 7]))
     with pytest.raises(UsageError, match="test has classes that train does not have: fox"):
@@ -76,5 +76,5 @@ def test_damaged_metadata_other_columns_and_columns_of_pixels_are_said(tmp_path:
     with pytest.raises(UsageError, match="train.parquet: its `huggingface` metadata cannot be read"):
         opened(tmp_path, "train.parquet")
     pq.write_table(pa.table({"image": [[1, 2], [3]], "label": [0, 1]}), tmp_path / "train.parquet")
-    with pytest.raises(UsageError, match=r"column `image` must hold image files .* but holds list<"):
+    with pytest.raises(UsageError, match=r"column `image` must contain image files .* but contains list<"):
         opened(tmp_path, "train.parquet")

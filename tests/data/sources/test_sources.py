@@ -142,7 +142,7 @@ def test_a_reference_list_gives_the_counts_of_a_power(tmp_path: Path) -> None:
     [
         ("airfield/a 0.png 0\nairfield/a 1.png\n", r"train.txt:2: must be `path label`"),
         ("", "lists no images"),
-        ("nowhere/a.png 0\nnowhere/b.png 1\n", "set `folder` to the folder that the list's paths are relative to"),
+        ("nowhere/a.png 0\nnowhere/b.png 1\n", "set `folder` to the folder to which the list's paths are relative"),
     ],
 )
 def test_broken_lists_are_refused_with_their_line(tmp_path: Path, text: str, said: str) -> None:
