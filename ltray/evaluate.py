@@ -31,14 +31,14 @@ MEASURES = {key: one.title for key, one in METRICS.items() if not key.startswith
 
 @dataclass(frozen=True)
 class Findings:
-    """What an evaluation found.
+    """The results of an evaluation.
 
     Attributes:
         checkpoint: The checkpoint's folder.
         trained: The model.
         predictions: Its logits on the evaluated split.
-        look: Which look at the test images this is in the model's run or search, from 1; 0: none.
-        recorded: The run's own evaluation on test images at its end, if it has one.
+        look: Number of this look at the test images in the model's run or search, from 1; 0: no look.
+        recorded: The evaluation on test images at the end of the run, if there is one.
     """
 
     checkpoint: Path
@@ -49,7 +49,7 @@ class Findings:
 
     @property
     def comparisons(self) -> list[Comparison]:
-        """The published figures beside the test accuracy; none for validation images."""
+        """The comparison of the test accuracy with published figures; empty for validation images."""
         if self.predictions.split != "test":
             return []
         accuracy = mean_interval([self.predictions.metrics()["test/acc_all"]])
@@ -57,14 +57,14 @@ class Findings:
 
 
 def run(model: str | PathLike[str], *, test: bool = False) -> Findings:
-    """Evaluate a checkpoint on the images that epochs and trials are compared on, or on the test set.
+    """Evaluate a checkpoint on the images on which epochs and trials are compared, or on the test set.
 
     Args:
         model: Folder of a run, a search or a checkpoint.
         test: Whether to use the test images; each look at them is counted in the run folder.
 
     Returns:
-        What was found: `.predictions.metrics()` are shares of 1, `.predictions.logits` the scores (N, K).
+        The results: `.predictions.metrics()` are fractions of 1, `.predictions.logits` the scores (N, K).
 
     Raises:
         UsageError: There is no checkpoint, it is damaged, or its data are missing or have changed.
@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> int:
 
 
 def as_json(findings: Findings) -> dict[str, Any]:
-    """Return all results of an evaluation as plain values; shares are of 1."""
+    """Return all results of an evaluation as plain values; fractions of 1."""
     trained, predictions = findings.trained, findings.predictions
     names, tail = trained.checkpoint.context["class_names"], predictions.tail
     groups, counts = tail.group_of(), tail.counts
@@ -152,7 +152,7 @@ def _print(findings: Findings, console: Console, *, classes: bool, shift: bool) 
 
 
 def print_line(console: Console, line: str) -> None:
-    """Print a line as it is."""
+    """Print a line unchanged."""
     console.print(line, soft_wrap=True)
 
 
@@ -192,7 +192,7 @@ def _shift_table(findings: Findings) -> Table:
 
 
 def _note(checkpoint: Path) -> int:
-    """Note one more look at the test images in the ledger of the checkpoint's run; return its number."""
+    """Record a look at the test images in the ledger of the checkpoint's run; return its number."""
     run_folder, own = run_of(checkpoint), checkpoint.resolve()
     inside = own.relative_to(run_folder.resolve())
     return note_look(run_folder, f"ltray.evaluate --test of {inside if inside.parts else own.name}")

@@ -145,7 +145,7 @@ def test_record_names_the_weights_their_digest_and_their_data() -> None:
 
 def test_imagenet_lt_results_report_that_the_labels_were_seen() -> None:
     record = experiment().network.record()
-    assert "seen ImageNet-1k's labels" in seen_before("imagenet_lt", record)
+    assert "trained with ImageNet-1k's labels" in seen_before("imagenet_lt", record)
     assert "Nothing states" in seen_before("imagenet_lt", record | {"imagenet_1k_labels": "not stated"})
     assert seen_before("imagenet_lt", record | {"imagenet_1k_labels": "no"}) == ""
     assert seen_before("cifar10_lt", record) == seen_before("imagenet_lt", {}) == ""

@@ -82,8 +82,7 @@ def _one_run(leader: str, unknown: Sequence[Rival]) -> str:
     nearest = unknown[0]
     return (
         f"{leader} is {_points(nearest.lead)} ahead of {nearest.best.method}, but there is only one run of each to "
-        "compare: the same training with other random numbers gives another value, and one run does not show how much "
-        "values vary."
+        "compare: the same training with other random numbers gives another value, and one run cannot tell by how much."
     )
 
 

@@ -161,7 +161,7 @@ def test_settings_of_earlier_versions_still_load(weights: dict[str, dict[str, An
     now = small("bcl", weights["SmallResNet"], "head").settings()
     old = {key: value for key, value in now.items() if key not in ("train", "bottleneck")} | {"frozen": "backbone"}
     assert Experiment.from_settings(old, complete=True).settings() == now
-    with pytest.raises(UsageError, match="`frozen` is called `train` now"):
+    with pytest.raises(UsageError, match="`frozen` is now called `train`"):
         Experiment.from_settings(old | {"frozen": "backbones"}, complete=True)
     with pytest.raises(UsageError, match="beside `train`"):
         Experiment.from_settings(now | {"frozen": "backbone"}, complete=True)

@@ -109,7 +109,7 @@ def test_other_data_of_a_node_end_the_run(
     data = changed(experiment, tmp_path / "second", **{field: "0" * 64})
     said = worker(pins, data, runs)
     folder = folder_of(experiment.dataset, data)
-    assert said.startswith(f"pets: {what} {NODE} in {folder} are not those of node {NODE}, where the command runs")
+    assert said.startswith(f"pets: {what} {NODE} in {folder} differ from those of node {NODE}, where the command runs")
     assert "LTRAY_DATA" in said and begun == []
 
 
@@ -145,7 +145,7 @@ def test_a_sentence_names_both_nodes_the_place_and_what_to_do() -> None:
     with pytest.raises(UsageError) as raised:
         command.check(own, name="pets", place="/data/pets")
     assert str(raised.value) == (
-        "pets: the converted images of node far in /data/pets are not those of node head, where the command runs: "
+        "pets: the converted images of node far in /data/pets differ from those of node head, where the command runs: "
         "their digest is missing instead of bbbbbbbbbbbb…. Replace /data/pets on far by a copy of that folder on head, "
         "or set LTRAY_DATA to a folder that all nodes share."
     )

@@ -193,9 +193,9 @@ def test_commands_refuse_code_in_the_current_folder(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     words = ["gift", "a.png"] if command == "predict" else ["gift"]
-    with pytest.raises(UsageError, match="gift: its settings name 'strangers.smooth:METHOD'"):
+    with pytest.raises(UsageError, match="gift: its settings contain 'strangers.smooth:METHOD'"):
         getattr(ltray, command).main(words)
-    with pytest.raises(UsageError, match="gift: its settings name"):
+    with pytest.raises(UsageError, match="gift: its settings contain"):
         ltray.load("gift").model()
     assert not (tmp_path / "it_ran").exists() and "strangers" not in sys.modules
     unload("strangers")
