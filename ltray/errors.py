@@ -27,7 +27,7 @@ def ray_failures() -> Iterator[None]:
 
 
 class CannotWrite(UsageError):
-    """A file cannot be written, for example because the disk is full; after a remedy, the same command continues."""
+    """A file cannot be written, for example because the disk is full; run the same command again after the remedy."""
 
 
 def shown(value: Any) -> str:

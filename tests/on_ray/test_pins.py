@@ -146,7 +146,7 @@ def test_a_sentence_names_both_nodes_the_place_and_what_to_do() -> None:
         command.check(own, name="pets", place="/data/pets")
     assert str(raised.value) == (
         "pets: the converted images of node far in /data/pets differ from those of node head, where the command runs: "
-        "their digest is missing instead of bbbbbbbbbbbb…. Replace /data/pets on far by a copy of that folder on head, "
+        "their digest is missing instead of bbbbbbbbbbbb…. Replace /data/pets on far with a copy of that folder on head, "
         "or set LTRAY_DATA to a folder that all nodes share."
     )
     with pytest.raises(UsageError, match="the originals of node far"):
