@@ -19,6 +19,7 @@
 * `model_card`: what a model was trained on, how good it is, and its limits.
 * `moderated_spreads`: variances by empirical Bayes.
 * `multiple_comparisons`: simultaneous comparisons.
+* `new_pictures`: the evaluation of a model on new labelled pictures.
 * `next_steps`: further commands after a search over methods.
 * `onnx_script`: a script that classifies images with an exported file.
 * `paths`: paths in shell commands.

@@ -15,9 +15,10 @@ from ltray.data.dataset import ImageData
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import Evaluation, classify
 from ltray.experiment import Experiment, restore
-from ltray.files import reading
+from ltray.files import is_there, reading
 from ltray.imported import check_code
 from ltray.long_tail import LongTail
+from ltray.model_folder import ModelFolder
 from ltray.parts.agreement import matthews_correlation, normalised_mutual_information
 from ltray.parts.calibration import reliability
 from ltray.seal import check_listed
@@ -156,3 +157,15 @@ class TrainedModel:
             return found
         bias = torch.zeros(len(classifier.weight)) if classifier.bias is None else classifier.bias.detach().cpu()
         return replace(found, norms=classifier.weight.detach().norm(dim=1).cpu(), bias=bias)
+
+
+def recorded_tail(trained: TrainedModel, checkpoint: Path) -> LongTail:
+    """Return the class counts of a model's training set as its folder has them; its data set is not needed.
+
+    Args:
+        trained: The model.
+        checkpoint: Its folder; its logits of validation images, if there are any, also have the counts of the complete
+            training list, on which groups are based.
+    """
+    scores = ModelFolder(checkpoint).scores_file
+    return Predictions.load(scores).tail if is_there(scores) else LongTail(tuple(trained.checkpoint.context["counts"]))

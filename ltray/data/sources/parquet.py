@@ -1,7 +1,7 @@
 """Images in Parquet files: bytes in a column, or paths to files."""
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -33,7 +33,7 @@ def open_parquet(definition: DatasetDefinition) -> Source:
         UsageError: A file or column is missing, or labels are invalid.
     """
     listed = {"train": definition.train_list, "validation": definition.validation_list, "test": definition.test_list}
-    files = {pool: _files(definition.place, pattern) for pool, pattern in listed.items() if pattern}
+    files = {pool: parquet_files(definition.place, pattern) for pool, pattern in listed.items() if pattern}
     if "train" not in files:
         raise UsageError(f"{definition.name}: `train_list` must be the Parquet files of the training images.")
     return parquet_source(files, image=definition.image_column, label=definition.label_column, folder=definition.place)
@@ -41,15 +41,8 @@ def open_parquet(definition: DatasetDefinition) -> Source:
 
 def parquet_source(files: dict[str, list[Path]], *, image: str, label: str, folder: Path) -> Source:
     """Describe Parquet files by pool; for an empty column name the usual names are searched."""
-    schema = _schema(files["train"][0])
-    image = _column(schema.names, image, IMAGE_COLUMNS, f"{files['train'][0]}: `image_column`")
-    label = _column(schema.names, label, LABEL_COLUMNS, f"{files['train'][0]}: `label_column`")
+    image, label = image_and_label_columns(files, image=image, label=label)
     every = [file for several in files.values() for file in several]
-    for file in every:
-        for column in (image, label):
-            _column(_schema(file).names, column, (), f"{file}")
-    for file in every:
-        _check_images(file, image)
     labelled = parquet_labels(files, label)
     space = label_space(labelled)
     labels = {
@@ -63,13 +56,40 @@ def parquet_source(files: dict[str, list[Path]], *, image: str, label: str, fold
             pool: partial(ParquetOriginals.open, tuple(several), image=image, labels=labels[pool], folder=folder)
             for pool, several in files.items()
         },
-        notes=(*_column_note(schema.names, label, files["train"][0]), *space.notes),
+        notes=(*_column_note(_schema(files["train"][0]).names, label, files["train"][0]), *space.notes),
         root=str(folder),
         watched=(*map(str, every), *(path for file in every for path in _paths(file, image, folder))),
     )
 
 
-def _files(folder: Path, pattern: str) -> list[Path]:
+def image_and_label_columns(files: Mapping[str, Sequence[Path]], *, image: str, label: str) -> tuple[str, str]:
+    """Return the columns of images and labels, which all files must have.
+
+    Args:
+        files: Files by pool; the first one decides where a column is not stated.
+        image: The image column; "": by the usual names.
+        label: The label column; "": by the usual names.
+
+    Raises:
+        UsageError: A column is missing, or images are of another type.
+    """
+    every = [file for several in files.values() for file in several]
+    names = _schema(every[0]).names
+    image = _column(names, image, IMAGE_COLUMNS, f"{every[0]}: `image_column`")
+    label = _column(names, label, LABEL_COLUMNS, f"{every[0]}: `label_column`")
+    for file in every:
+        for column in (image, label):
+            _column(_schema(file).names, column, (), f"{file}")
+        _check_images(file, image)
+    return image, label
+
+
+def parquet_files(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a pattern below a folder, sorted; an absolute path is one file.
+
+    Raises:
+        UsageError: There is none.
+    """
     found = sorted(folder.glob(pattern)) if not Path(pattern).is_absolute() else [Path(pattern)]
     if not found or not all(file.is_file() for file in found):
         raise UsageError(f"No file {pattern} in {folder.resolve()}; Parquet files are searched below `folder`.")
