@@ -73,7 +73,7 @@ def run(
 
     Args:
         model: Folder of a run, a search or a checkpoint.
-        pictures: New labelled pictures in a form that `ltray convert` takes: a folder with a folder for each class, a
+        pictures: New labelled pictures in a form that `convert` takes: a folder with a folder for each class, a
             table, a zip or Parquet file. The model's data set is not needed, and its test images are not looked at.
         test: Whether to use the test images; each look at them is counted in the run folder.
         settings: Fields of a data-set file that decide which form new pictures have, such as
