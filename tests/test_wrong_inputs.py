@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.wrong_inputs.inputs import write_valid_inputs
 
 from tests.wrong_inputs.case import Case, SpecialFile
 from tests.wrong_inputs.drawing import draw
 from tests.wrong_inputs.running import ACCEPTED, FAILED, HANG, REFUSED, TRACEBACK, VAGUE, no_cluster, run
+from tests.wrong_inputs.valid_inputs import write_valid_inputs
 
 FEW, MANY = 240, 1500
 

@@ -27,7 +27,7 @@ def saved_run(settings):
     return outcome, session.resume()
 
 
-def test_the_average_is_the_recursion_over_every_step():
+def test_average_equals_the_recursion_over_every_step():
     stage, decay = stage_of(), 0.5
     average = WeightAverage(stage, decay)
     expected = [tensor.clone() for tensor in averaged_tensors(stage)]
@@ -58,7 +58,7 @@ def test_training_is_the_same_with_and_without_an_average():
     assert [r["loss/total"] for r in plain.reports] == [r["loss/total"] for r in averaged.reports]
 
 
-def test_the_reported_accuracy_and_every_prediction_are_the_averages(tmp_path):
+def test_accuracy_and_predictions_are_those_of_the_average(tmp_path):
     outcome, checkpoint = saved_run(SETTINGS | {"rescom.average_decay": 0.9})
     experiment, (stage,) = restore(checkpoint, contract.CPU)
     data = contract.open_small(experiment)
@@ -70,7 +70,7 @@ def test_the_reported_accuracy_and_every_prediction_are_the_averages(tmp_path):
     assert not torch.equal(weight, checkpoint.stages["0.network.classifier.weight"])
 
 
-def test_the_next_stage_starts_from_the_average():
+def test_next_stage_starts_from_the_average():
     settings = {"methods": ["cross_entropy", "crt"], "cross_entropy.epochs": 1, "crt.epochs": 1}
     session = contract.InterruptedSession(1)
     experiment = contract.small_experiment(settings | {"cross_entropy.average_decay": 0.9})
@@ -91,7 +91,7 @@ def test_the_next_stage_starts_from_the_average():
         ({"methods": ["cross_entropy", "dlsa"], "dlsa.average_decay": 0.9}, "restores the weights"),
     ],
 )
-def test_an_average_without_effect_is_refused(settings, words):
+def test_average_without_effect_is_refused(settings, words):
     with pytest.raises(UsageError, match=words):
         experiment = contract.small_experiment(settings)
         experiment.stages(contract.open_small(experiment).tail)

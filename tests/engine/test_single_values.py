@@ -25,7 +25,7 @@ EXTRA = {"rescom": {"queue_size": 4, "hard_negatives": 4}, "dscl": {"linear_batc
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_a_batch_of_one_image_trains_or_is_refused_in_words(name):
+def test_batch_of_one_image_trains_or_is_refused_with_the_reason(name):
     data, reports = textures(), MemorySession()
     given = {"epochs": 1, "warmup_epochs": 0, "batch_size": 1, "learning_rate": 1e-4} | EXTRA.get(name, {})
     knobs = METHODS[name].knobs.resolve("digits_lt", given)
@@ -56,7 +56,7 @@ class OneLayer(Stage):
 @pytest.mark.parametrize(
     ("layer", "shape"), [(nn.BatchNorm1d, (3,)), (nn.BatchNorm2d, (3, 1, 1)), (FlowBatchNorm, (3,))]
 )
-def test_every_batch_norm_refuses_a_single_value_in_training_alone(layer, shape):
+def test_batch_norms_refuse_a_single_value_only_in_training(layer, shape):
     stage = OneLayer(layer(3), 1)
     with refusing_single_values(stage), pytest.raises(UsageError, match="batch size of 1"):
         stage(torch.ones(1, *shape))

@@ -53,7 +53,7 @@ def by_hand(weights, rates, *, decay, momentum, nesterov):
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("decay", [0.0, 0.05])
-def test_a_step_is_sgd_with_the_recipes_numbers(decay, momentum, nesterov):
+def test_step_equals_sgd_with_the_values_of_the_recipe(decay, momentum, nesterov):
     recipe = Recipe(learning_rate=7.0, weight_decay=decay, momentum=momentum)
     recipe = dataclasses.replace(recipe, nesterov=nesterov)
     stage, rates = TwoGroups(recipe, scale=0.2), [0.1, 0.3, 0.05, 0.2]
@@ -70,7 +70,7 @@ def test_a_step_is_sgd_with_the_recipes_numbers(decay, momentum, nesterov):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_forward_pass_computes_in_every_precision_of_a_recipe(precision):
+def test_forward_pass_supports_every_precision(precision):
     assert Recipe(precision=precision).precision == precision
 
     class Product(TwoGroups):
@@ -116,7 +116,7 @@ class Diary(OneView):
         self.seen.append("end")
 
 
-def test_an_epoch_begins_before_its_steps_and_every_step_has_its_rate(monkeypatch):
+def test_begin_epoch_is_called_before_the_steps_and_every_step_has_its_rate(monkeypatch):
     data = textures()
     knobs = BaselineKnobs(epochs=3, batch_size=8, warmup_epochs=1, schedule="cosine_per_step", learning_rate=0.04)
     context = BuildContext(data.tail, lambda kind: Network(TinyBackbone(), nn.Linear(TinyBackbone.width, 3)))

@@ -30,7 +30,7 @@ trial: {cpus_per_worker: 2, retries: 0}
 
 
 @pytest.mark.parametrize("words", ["OutOfMemoryError: no room", ""])
-def test_why_a_trial_crashed_is_written_before_it_is_told(tmp_path, words):
+def test_reason_of_a_crash_is_recorded_before_the_trial_fails(tmp_path, words):
     (tmp_path / "space.yaml").write_text(SPACE)
     (tmp_path / "error.txt").write_text(f"Traceback\n{words}\n" if words else "")
     space = SearchSpace.read(tmp_path / "space.yaml").bind(10)
@@ -48,7 +48,7 @@ def test_why_a_trial_crashed_is_written_before_it_is_told(tmp_path, words):
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.ffcv
-def test_a_search_with_a_crashed_trial_ends_with_its_tables(tmp_path):
+def test_search_with_a_crashed_trial_ends_with_its_tables(tmp_path):
     (tmp_path / "small.yaml").write_text(SPACE)
     words = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
     with commands.started("tune", *words, data=tmp_path, reached=lambda text: "trial 0 starts" in text) as (

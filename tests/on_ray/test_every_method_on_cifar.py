@@ -52,7 +52,7 @@ def trained(data, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_trains_and_is_tuned(name, trained, data, tmp_path):
+def test_method_trains_and_is_tuned(name, trained, data, tmp_path):
     evaluation = json.loads((trained(name) / "best" / "evaluation.json").read_text())
     assert evaluation["protocol"] == "honest"
     assert sum(evaluation["seen"]) == 100

@@ -66,7 +66,7 @@ def search(request, tmp_path):
     return SimpleNamespace(searcher=made[0], study=made[1], stock=request.param == "stock")
 
 
-def test_a_nan_is_told_as_failed_and_the_stock_class_leaves_it_running(search):
+def test_nan_fails_a_trial_and_the_class_of_ray_leaves_it_running(search):
     search.searcher.suggest("a")
     search.searcher.on_trial_result("a", epoch_result(1, 0.3))
     search.searcher.on_trial_complete("a", epoch_result(2, math.nan))
@@ -74,7 +74,7 @@ def test_a_nan_is_told_as_failed_and_the_stock_class_leaves_it_running(search):
     assert told == (TrialState.RUNNING if search.stock else TrialState.FAIL)
 
 
-def test_a_stopped_trial_is_told_as_pruned_with_its_step_and_the_stock_class_calls_it_complete(search):
+def test_stopped_trial_is_pruned_with_its_step_and_complete_with_the_class_of_ray(search):
     search.searcher.suggest("a")
     for epoch in (1, 2, 3):
         search.searcher.on_trial_result("a", epoch_result(epoch, 0.1 * epoch))
@@ -88,7 +88,7 @@ def test_a_stopped_trial_is_told_as_pruned_with_its_step_and_the_stock_class_cal
         assert told.intermediate_values == pytest.approx({1: 0.1, 2: 0.2, 3: 0.3})
 
 
-def test_a_trial_is_worth_its_best_epoch_and_the_stock_class_takes_the_last(search):
+def test_trial_value_is_its_best_epoch_and_the_last_with_the_class_of_ray(search):
     search.searcher.suggest("a")
     for epoch, value in ((7, 0.4), (8, 0.9)):
         search.searcher.on_trial_result("a", epoch_result(epoch, value))
@@ -96,7 +96,7 @@ def test_a_trial_is_worth_its_best_epoch_and_the_stock_class_takes_the_last(sear
     assert search.study.trials[0].value == (0.6 if search.stock else 0.9)
 
 
-def test_trials_of_a_dead_driver_go_on_and_the_stock_class_leaves_them_running(search, tmp_path):
+def test_trials_of_a_dead_driver_continue_and_remain_running_with_the_class_of_ray(search, tmp_path):
     first = search.searcher.suggest("a")
     search.searcher.on_trial_result("a", epoch_result(1, 0.3))
     if search.stock:  # what `Tuner.restore` does: the searcher comes back from its pickle, its study from the storage
@@ -114,7 +114,7 @@ def test_trials_of_a_dead_driver_go_on_and_the_stock_class_leaves_them_running(s
         assert search.study.trials[0].intermediate_values == {1: 0.3, 9: 0.5}
 
 
-def test_a_run_that_says_why_it_cannot_go_on_fails_with_that_reason(tmp_path):
+def test_failed_run_has_its_reported_reason(tmp_path):
     searcher, study = our_search(tmp_path)
     searcher.suggest("a")
     searcher.on_trial_complete("a", {FAILURE: "loss/contrast is not finite in epoch 2"})
@@ -156,7 +156,7 @@ def report(scheduler, number, epoch, value):
     return scheduler.on_trial_result(None, trial(number), epoch_result(epoch, value))
 
 
-def test_a_nan_ends_a_trial_and_runs_on_under_the_stock_class(new_scheduler):
+def test_nan_ends_a_trial_and_does_not_with_the_class_of_ray(new_scheduler):
     scheduler = new_scheduler.new({})
     for number in range(3):
         report(scheduler, number, 1, 0.5)
@@ -164,7 +164,7 @@ def test_a_nan_ends_a_trial_and_runs_on_under_the_stock_class(new_scheduler):
     assert decided == (TrialScheduler.CONTINUE if new_scheduler.stock else TrialScheduler.STOP)
 
 
-def test_rungs_survive_a_restart_and_are_lost_with_the_stock_class(new_scheduler):
+def test_rungs_survive_a_restart_and_are_lost_with_the_class_of_ray(new_scheduler):
     values = {number: {1: 0.9} for number in range(5)}
     before = new_scheduler.new({})
     for number, curve in values.items():
@@ -174,7 +174,7 @@ def test_rungs_survive_a_restart_and_are_lost_with_the_stock_class(new_scheduler
     assert decided == (TrialScheduler.CONTINUE if new_scheduler.stock else TrialScheduler.STOP)
 
 
-def test_the_rungs_come_from_what_the_search_recorded(tmp_path):
+def test_rungs_are_restored_from_the_recorded_values(tmp_path):
     searcher, study = our_search(tmp_path)
     for name in "abcde":
         searcher.suggest(name)

@@ -30,7 +30,7 @@ def evaluations(folder: Path) -> dict[str, str]:
     return {p.parents[1].name: p.read_text() for p in sorted(folder.glob("finalists/*/best/evaluation.json"))}
 
 
-def test_finalists_killed_and_continued_repeat_nothing_and_end_alike(tmp_path):
+def test_killed_and_continued_finalists_equal_uninterrupted_ones(tmp_path):
     (tmp_path / "small.yaml").write_text(SPACE)
     words = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
     commands.run_until(
@@ -54,13 +54,13 @@ def test_finalists_killed_and_continued_repeat_nothing_and_end_alike(tmp_path):
     assert "<section><h2>Finalists</h2>" in (folder / "report.html").read_text()
     # Run again from the start, an interrupted run gives the same figures: it went on from its checkpoint.
     cut = sorted(after.keys() - before.keys())[0]
-    undisturbed = tmp_path / "again"
+    uninterrupted = tmp_path / "again"
     settings = json.loads(after[cut])["settings"]
     given = [f"{k}={json.dumps(v)}" for k, v in settings.items() if k in ("seed", "cross_entropy.weight_decay")]
     fixed = ["epochs=4", "schedule=cosine", "dataset.largest_class=40", "dataset.imbalance_factor=8"]
-    chosen = ["--methods", "cross_entropy", "--dataset", "digits-lt", "--output", str(undisturbed)]
+    chosen = ["--methods", "cross_entropy", "--dataset", "digits-lt", "--output", str(uninterrupted)]
     commands.run("train", *chosen, *fixed, *given, data=tmp_path)
-    alone = json.loads((undisturbed / "best" / "evaluation.json").read_text())
+    alone = json.loads((uninterrupted / "best" / "evaluation.json").read_text())
     assert alone["metrics"] == json.loads(after[cut])["metrics"]
     # The same command once more reads no test image: everything is there.
     stamp = (folder / "best" / "evaluation.json").read_text()

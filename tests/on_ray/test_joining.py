@@ -86,7 +86,7 @@ def listening(process: subprocess.Popen) -> set[str]:
 
 
 @pytest.mark.parametrize("address", [None, "", "local"])
-def test_a_command_without_address_starts_ray_on_loopback_whatever_a_dead_cluster_left(
+def test_command_without_address_starts_ray_on_loopback(
     short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str | None
 ) -> None:
     monkeypatch.setattr(commands, "environment", lambda data: given | {"LTRAY_DATA": str(data)})
@@ -103,7 +103,7 @@ def test_a_command_without_address_starts_ray_on_loopback_whatever_a_dead_cluste
     assert (short / f"ray-{os.getuid()}").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_cluster_with_a_token_is_joined_with_it_only(
+def test_cluster_with_a_token_is_joined_only_with_it(
     short: Path, guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commands, "environment", lambda data: os.environ | given | {"LTRAY_DATA": str(data)})
@@ -125,7 +125,7 @@ def test_a_cluster_with_a_token_is_joined_with_it_only(
     assert "epoch 1/1" in commands.run("train", *words[:-1], str(tmp_path / "second"), data=tmp_path)
 
 
-def test_a_control_service_that_dies_ends_the_command_in_a_sentence(short: Path, tmp_path: Path) -> None:
+def test_dead_control_service_ends_the_command_with_a_sentence(short: Path, tmp_path: Path) -> None:
     words = [*TRAIN, *ON_RAY, "epochs=300", "--output", str(tmp_path / "run")]
     with commands.started("train", *words, data=tmp_path, reached=lambda text: "epoch 2/" in text) as (process, log):
         commands.kill(process, "gcs_server")
@@ -135,7 +135,7 @@ def test_a_control_service_that_dies_ends_the_command_in_a_sentence(short: Path,
     assert "Traceback" not in printed and ".cc:" not in printed and "rpc_client" not in printed
 
 
-def test_a_worker_that_dies_again_and_again_is_told_and_ends_nothing(short: Path, tmp_path: Path) -> None:
+def test_repeatedly_dying_worker_is_reported(short: Path, tmp_path: Path) -> None:
     words = [*TRAIN, *ON_RAY, "epochs=60", "--output", str(tmp_path / "run")]
     reached = iter((4, 12, 20))
     with commands.started("train", *words, data=tmp_path, reached=lambda text: "epoch 4/" in text) as (process, log):
@@ -154,7 +154,7 @@ def test_a_worker_that_dies_again_and_again_is_told_and_ends_nothing(short: Path
     assert [row["total_epochs"] for row in RunFolder(tmp_path / "run").history()] == list(range(1, 61))
 
 
-def test_a_start_that_the_cluster_refuses_leaves_nothing(short: Path, tmp_path: Path) -> None:
+def test_refused_start_leaves_nothing(short: Path, tmp_path: Path) -> None:
     printed = commands.run(
         "train", *TRAIN, "--workers", "500", "--output", str(tmp_path / "run"), data=tmp_path, code=2
     )

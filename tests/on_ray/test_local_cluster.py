@@ -57,7 +57,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short: Path) -> list[
 
 
 @pytest.mark.parametrize("address", [None, "", "  ", "local", "LOCAL"])
-def test_without_an_address_ray_starts_on_loopback_and_looks_for_nothing(
+def test_local_cluster_starts_on_loopback_without_discovery(
     asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, address: str | None
 ) -> None:
     if address is not None:
@@ -80,7 +80,7 @@ def test_without_an_address_ray_starts_on_loopback_and_looks_for_nothing(
     assert stat.S_IMODE((Path.home() / ".ray" / "auth_token").stat().st_mode) == 0o600
 
 
-def test_signals_and_environment_are_left_as_found(asked: list[dict[str, Any]]) -> None:
+def test_signals_and_environment_are_restored(asked: list[dict[str, Any]]) -> None:
     before, ending = dict(os.environ), signal.getsignal(signal.SIGTERM)
     cluster.connect()
     assert signal.getsignal(signal.SIGTERM) is ending and os.environ["RAY_AUTH_MODE"] == "token"
@@ -92,7 +92,7 @@ def test_signals_and_environment_are_left_as_found(asked: list[dict[str, Any]]) 
     assert dict(os.environ) == before
 
 
-def test_a_refused_start_leaves_signals_and_environment_too(
+def test_signals_and_environment_are_restored_after_a_refused_start(
     asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     init = ray.init
@@ -113,7 +113,7 @@ def test_a_refused_start_leaves_signals_and_environment_too(
     assert "run the same command again" in line
 
 
-def test_a_cluster_of_the_user_is_mentioned_with_how_to_join_it(
+def test_running_cluster_of_the_user_is_mentioned_with_the_join_command(
     asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = running.Running(
@@ -128,15 +128,13 @@ def test_a_cluster_of_the_user_is_mentioned_with_how_to_join_it(
         assert "runs on this machine, but this command does not use it" in capsys.readouterr().err
 
 
-def test_a_long_path_is_refused_before_ray_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_long_path_is_refused_before_ray_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", "/tmp/" + "x" * 60)
     with pytest.raises(UsageError, match=r"TMPDIR=/tmp/x+: too long .* at most 107.*export RAY_TMPDIR=/tmp"):
         local_cluster.private_folder()
 
 
-def test_the_longest_path_that_is_accepted_is_one_that_ray_accepts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_longest_accepted_path_is_accepted_by_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(local_cluster.Path, "mkdir", lambda *words, **options: None)
     longest = 0
     for length in range(1, 100):
@@ -152,7 +150,7 @@ def test_the_longest_path_that_is_accepted_is_one_that_ray_accepts(
 
 @pytest.mark.parametrize("variable", ["TMPDIR", "RAY_TMPDIR"])
 @pytest.mark.parametrize("kind", ["absent", "a file", "not a folder of ours", "no folder"])
-def test_a_folder_that_cannot_be_used_is_a_sentence(
+def test_unusable_folder_is_refused_with_a_sentence(
     tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch, variable: str, kind: str
 ) -> None:
     base = tmp_path / "base"
@@ -173,7 +171,9 @@ def test_a_folder_that_cannot_be_used_is_a_sentence(
     assert str(base) in str(caught.value)
 
 
-def test_a_folder_that_others_may_enter_is_closed(tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_permissions_are_restricted_to_the_user(
+    tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = tmp_path / running.own_folder_name()
     own.mkdir(mode=0o755)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
@@ -223,7 +223,7 @@ def start(
         assert (services.get_node, Node.start_head_processes) == before
 
 
-def test_a_slow_node_is_waited_for_longer_than_ray_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_node_start_has_a_longer_timeout_than_in_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10_000))
     monkeypatch.setattr(_compat.time, "monotonic", lambda: float(next(clock)))
     told: list[int] = []
@@ -232,7 +232,7 @@ def test_a_slow_node_is_waited_for_longer_than_ray_does(monkeypatch: pytest.Monk
     assert told == [1] and not node.killed
 
 
-def test_a_node_that_never_comes_up_is_given_up_and_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_that_never_starts_is_killed_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10_000))
     monkeypatch.setattr(_compat.time, "monotonic", lambda: float(next(clock)))
     node = Starting(gcs_server=None, raylet=None)
@@ -242,14 +242,14 @@ def test_a_node_that_never_comes_up_is_given_up_and_nothing_is_left(monkeypatch:
 
 
 @pytest.mark.parametrize(("kind", "name"), [("gcs_server", "control service"), ("raylet", "node service")])
-def test_a_process_that_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
+def test_dead_process_of_a_node_ends_the_start(monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
     node = Starting(**{"gcs_server": None, "raylet": None, kind: 1})
     with pytest.raises(NotStarted, match=f"its {name} .* has exited"):
         start(node, monkeypatch, limit=300, answers_after=9999, told=[])
     assert node.killed
 
 
-def test_the_private_parts_of_ray_that_are_replaced_are_the_ones_it_uses() -> None:
+def test_replaced_private_parts_of_ray_are_in_use() -> None:
     assert "services.get_node(" in Path(ray._private.node.__file__).read_text()
     assert "self.start_head_processes()" in Path(ray._private.node.__file__).read_text()
     assert "if not ray_constants.ENABLE_RAY_CLUSTER" in Path(services.__file__).read_text()

@@ -91,7 +91,7 @@ def changed(experiment: Experiment, data: Path, **fields: str) -> Path:
 
 
 @pytest.mark.parametrize("runs", [None, RUNS])
-def test_the_same_data_elsewhere_are_trained_on(
+def test_equal_data_in_another_folder_are_accepted(
     experiment: Experiment, worker: Worker, begun: list[object], tmp_path: Path, runs: ShortRuns | None
 ) -> None:
     assert worker(pins_of([experiment]), changed(experiment, tmp_path / "second"), runs) == ""
@@ -102,7 +102,7 @@ def test_the_same_data_elsewhere_are_trained_on(
 @pytest.mark.parametrize(
     ("field", "what"), [("fingerprint", "the originals of node"), ("content", "the converted images of node")]
 )
-def test_other_data_of_a_node_end_the_run(
+def test_different_data_of_a_node_end_the_run(
     experiment: Experiment, worker: Worker, begun: list[object], tmp_path: Path, field: str, what: str, runs: Any
 ) -> None:
     pins = pins_of([experiment])
@@ -114,7 +114,7 @@ def test_other_data_of_a_node_end_the_run(
 
 
 @pytest.mark.slow
-def test_a_node_that_converts_other_originals_ends_the_run(
+def test_node_with_different_originals_ends_the_run(
     experiment: Experiment, worker: Worker, begun: list[object], tmp_path: Path
 ) -> None:
     """The same path holds another picture there; nothing is converted yet."""
@@ -129,7 +129,7 @@ def test_a_node_that_converts_other_originals_ends_the_run(
     assert "the originals of node" in said and begun == []
 
 
-def test_a_finalist_compares_too(
+def test_finalist_checks_the_data_of_its_node(
     experiment: Experiment, begun: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placement = Placement(tmp_path, 1, {"CPU": 1}, 0, pins_of([experiment]))
@@ -139,7 +139,7 @@ def test_a_finalist_compares_too(
     assert begun == []
 
 
-def test_a_sentence_names_both_nodes_the_place_and_what_to_do() -> None:
+def test_message_names_both_nodes_the_folder_and_the_remedy() -> None:
     command, own = Pin("a" * 64, "b" * 64, node="head"), Pin("a" * 64, "", node="far")
     command.check(dataclasses.replace(command, node="far"), name="pets", place="/data/pets")
     with pytest.raises(UsageError) as raised:

@@ -32,14 +32,14 @@ def new_session(reported, *, raises=False):
 
 
 @pytest.mark.parametrize("wrong", [{"rescom.hard_positives": 99}, {"rescom.temprature": 0.1}])
-def test_a_trial_that_cannot_be_built_reports_why_and_returns(wrong):
+def test_trial_that_cannot_be_built_reports_the_reason(wrong):
     reported = []
     train_and_report(SETTINGS | wrong, new_session(reported), torch.device("cpu"), pins=Pins({}))
     (report,) = reported
     assert next(iter(wrong)).partition(".")[2] in report[FAILURE]
 
 
-def test_a_worker_of_ray_train_raises_since_a_report_waits_for_all():
+def test_worker_of_ray_train_raises_instead_of_reporting():
     reported = []
     session = new_session(reported, raises=True)
     with pytest.raises(UsageError, match="hard_positives"):
@@ -56,20 +56,20 @@ def wrapped(cause):
     "raised",
     [{0: wrapped(UsageError("no images"))}, {0: wrapped(OSError("lost")), 1: UsageError("no images")}],
 )
-def test_what_a_worker_cannot_use_ends_the_run(raised):
+def test_unusable_input_of_a_worker_ends_the_run(raised):
     put = []
     _Relay(SimpleNamespace(put=put.append)).after_exception(None, raised)
     assert [message for message in put if message] == [({FAILURE: "no images"}, None)]
 
 
-def test_a_full_disk_says_that_the_run_may_later_continue():
+def test_full_disk_is_reported_as_resumable():
     put = []
     _Relay(SimpleNamespace(put=put.append)).after_exception(None, {0: wrapped(CannotWrite("the disk is full"))})
     assert put[0] == ({FAILURE: "the disk is full", LATER: True}, None)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_full_disk_is_no_result_of_a_finalist(workers, tmp_path, monkeypatch):
+def test_full_disk_is_not_recorded_as_a_result_of_a_finalist(workers, tmp_path, monkeypatch):
     """It would be read as the run's end by every later command."""
 
     def full(task):
@@ -88,14 +88,14 @@ def test_a_full_disk_is_no_result_of_a_finalist(workers, tmp_path, monkeypatch):
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_a_worker_that_dies_is_left_to_the_retries():
+def test_dead_worker_is_retried():
     put = []
     _Relay(SimpleNamespace(put=put.append)).after_exception(None, {0: wrapped(OSError("lost")), 1: RuntimeError()})
     assert put == []
 
 
 @pytest.mark.parametrize("raises", [True, False])
-def test_a_full_disk_ends_a_run_at_once_and_names_the_folder(raises, tmp_path, monkeypatch):
+def test_full_disk_ends_a_run_immediately_and_names_the_folder(raises, tmp_path, monkeypatch):
     """In a worker it is raised: Ray Train waits for ever for a report after one that failed."""
 
     def full(metrics, checkpoint):
@@ -122,7 +122,7 @@ def test_a_full_disk_ends_a_run_at_once_and_names_the_folder(raises, tmp_path, m
         assert reported[0][FAILURE].startswith(said) and reported[0][LATER]
 
 
-def test_in_a_cluster_of_several_nodes_a_full_disk_is_named_with_its_node(tmp_path, monkeypatch):
+def test_full_disk_in_a_cluster_is_named_with_its_node(tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True}, {"Alive": False}, {"Alive": True}])
     reported = []
@@ -152,7 +152,7 @@ trial: {workers: WORKERS, retries: 3}
 @pytest.mark.ray
 @pytest.mark.ffcv
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_search_reports_the_sentence_of_a_trial_that_cannot_run(tmp_path, monkeypatch, workers):
+def test_search_reports_the_reason_of_a_failed_trial(tmp_path, monkeypatch, workers):
     """The module that Ray's workers import first makes the experiment refuse to train, in their processes alone."""
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"

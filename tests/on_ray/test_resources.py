@@ -34,7 +34,7 @@ def of_nodes(monkeypatch, nodes):
         ({"gpus_per_worker": 0.4}, [{"CPU": 8.0, "GPU": 2.0}], {"CPU": 1.0, "GPU": 0.4}, 4),
     ],
 )
-def test_as_many_trials_run_at_once_as_fit(monkeypatch, asked, there, each, fit):
+def test_number_of_concurrent_trials_is_the_number_that_fits(monkeypatch, asked, there, each, fit):
     of_nodes(monkeypatch, there)
     assert cluster.worker_resources(TrialResources(**asked)) == each
     assert cluster.concurrent_trials(TrialResources(**asked)) == fit
@@ -48,20 +48,20 @@ def test_as_many_trials_run_at_once_as_fit(monkeypatch, asked, there, each, fit)
         ({"cpus_per_worker": 8}, [{"CPU": 6.0}, {"CPU": 6.0}], "have {'CPU': 6.0}; {'CPU': 6.0}"),
     ],
 )
-def test_a_trial_that_does_not_fit_is_refused(monkeypatch, asked, there, told):
+def test_trial_that_does_not_fit_is_refused(monkeypatch, asked, there, told):
     of_nodes(monkeypatch, there)
     with pytest.raises(UsageError, match=told):
         cluster.concurrent_trials(TrialResources(**asked))
 
 
 @pytest.mark.parametrize(("there", "refused"), [([{"CPU": 8.0}], True), ([{"CPU": 8.0, "GPU": 1.0}], False)])
-def test_gpu_hours_are_refused_where_trials_use_no_gpu(monkeypatch, there, refused):
+def test_gpu_hours_are_refused_without_gpu_trials(monkeypatch, there, refused):
     of_nodes(monkeypatch, there)
     with pytest.raises(UsageError, match="cpuh") if refused else nullcontext():
         cluster.check_budget(Budget.parse("2gpuh"), TrialResources())
 
 
 @pytest.mark.parametrize("gpus", [1.5, -0.5])
-def test_a_share_of_more_than_one_gpu_is_refused(gpus):
+def test_fraction_above_one_gpu_is_refused(gpus):
     with pytest.raises(UsageError, match="a share of one GPU"):
         TrialResources(gpus_per_worker=gpus)

@@ -58,7 +58,7 @@ def reported(folder):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_search_killed_once_goes_on_to_its_table_and_repeats_nothing(tmp_path, rule):
+def test_killed_search_resumes_without_repeated_work(tmp_path, rule):
     path, folder = tmp_path / "small.yaml", tmp_path / "run"
     path.write_text(f"{SPACE}stop: {RULES[rule]}\n")
     words = [str(path), "--output", str(folder)]

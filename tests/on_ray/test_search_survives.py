@@ -21,7 +21,7 @@ def space(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(space, tmp_path_factory):
+def uninterrupted(space, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tune")
     commands.run("tune", str(space), "--output", str(folder / "run"), data=folder)
     return folder / "run"
@@ -67,16 +67,14 @@ def killed_five_times(words, folder, *, longest):
     assert deaths > 0
 
 
-def test_a_search_killed_five_times_at_random_equals_the_undisturbed_one(space, undisturbed, tmp_path):
+def test_search_killed_five_times_equals_an_uninterrupted_one(space, uninterrupted, tmp_path):
     killed_five_times([str(space), "--output", str(tmp_path / "run")], tmp_path, longest=25.0)
-    assert_equal(undisturbed, tmp_path / "run")
+    assert_equal(uninterrupted, tmp_path / "run")
 
 
 @pytest.mark.data
 @pytest.mark.timeout(1500)
-def test_a_search_on_cifar_killed_five_times_at_random_equals_the_undisturbed_one(
-    space, cifar_folder, tmp_path, monkeypatch
-):
+def test_search_on_cifar_killed_five_times_equals_an_uninterrupted_one(space, cifar_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("LTRAY_SHARED_DATA", str(cifar_folder))
     # The 10,000 test images would take longer than all the rest; the papers' queue is longer than the space's.
     smaller = ["dataset.validation_per_class=10", "dataset.test_per_class=10", "search.first_try=none"]
@@ -86,12 +84,12 @@ def test_a_search_on_cifar_killed_five_times_at_random_equals_the_undisturbed_on
     assert_equal(tmp_path / "undisturbed", tmp_path / "run")
 
 
-def test_a_search_killed_in_its_final_evaluation_only_evaluates(space, undisturbed, tmp_path):
+def test_search_killed_in_its_final_evaluation_only_evaluates(space, uninterrupted, tmp_path):
     words = [str(space), "--output", str(tmp_path / "run")]
     commands.run_until("tune", *words, data=tmp_path, reached=lambda text: "accuracy on validation images" in text)
     printed = commands.run("tune", *words, data=tmp_path)
     assert "starts" not in printed and "test accuracy of trial" in printed
-    assert_equal(undisturbed, tmp_path / "run")
+    assert_equal(uninterrupted, tmp_path / "run")
 
 
 def killed_in_trial_1(words, folder, name):
@@ -108,13 +106,13 @@ def killed_in_trial_1(words, folder, name):
     return code, printed
 
 
-def test_a_killed_worker_is_retried(space, undisturbed, tmp_path):
+def test_killed_worker_is_retried(space, uninterrupted, tmp_path):
     code, printed = killed_in_trial_1([str(space), "--output", str(tmp_path / "run")], tmp_path, "ImplicitFunc")
     assert code == 0 and "retries left" in printed, printed
-    assert_equal(undisturbed, tmp_path / "run")
+    assert_equal(uninterrupted, tmp_path / "run")
 
 
-def test_a_killed_raylet_is_told_and_the_same_command_goes_on(space, tmp_path):
+def test_killed_raylet_is_reported_and_the_same_command_resumes(space, tmp_path):
     # Ray notices after half a minute; a search that ends before that ends well, so this one is longer.
     words = [str(space), "--output", str(tmp_path / "run"), "epochs=100", "stop.rule=none", "search.trials=3"]
     code, printed = killed_in_trial_1(words, tmp_path, "/raylet")
@@ -126,7 +124,7 @@ def test_a_killed_raylet_is_told_and_the_same_command_goes_on(space, tmp_path):
     assert [(state, len(epochs)) for _, state, _, epochs, _ in ended] == [("COMPLETE", 100)] * 3
 
 
-def test_a_second_command_on_the_folder_is_refused(space, tmp_path):
+def test_second_command_on_the_folder_is_refused(space, tmp_path):
     words = [str(space), "--output", str(tmp_path / "run")]
     with commands.started("tune", *words, data=tmp_path, reached=lambda text: "trial 0 starts" in text) as (process, _):
         printed = commands.run("tune", *words, data=tmp_path, code=2)
@@ -138,7 +136,7 @@ def test_a_second_command_on_the_folder_is_refused(space, tmp_path):
 @pytest.mark.parametrize(
     ("signals", "epoch"), [([signal.SIGINT], 1), ([signal.SIGINT, signal.SIGINT], None), ([signal.SIGTERM], None)]
 )
-def test_an_interrupted_search_saves_everything_and_goes_on(space, undisturbed, tmp_path, signals, epoch):
+def test_interrupted_search_saves_everything_and_resumes(space, uninterrupted, tmp_path, signals, epoch):
     words = [str(space), "--output", str(tmp_path / "run")]
     with commands.started(
         "tune", *words, data=tmp_path, reached=lambda text: "trial 1 starts" in text, start_new_session=True
@@ -156,10 +154,10 @@ def test_an_interrupted_search_saves_everything_and_goes_on(space, undisturbed, 
         assert complete_checkpoints(tmp_path / "run" / "trials" / "0001")
     assert pd.read_csv(tmp_path / "run" / "results.csv")["state"].to_list() == ["complete", "interrupted"]
     commands.run("tune", *words, data=tmp_path)
-    assert_equal(undisturbed, tmp_path / "run")
+    assert_equal(uninterrupted, tmp_path / "run")
 
 
-def test_a_search_on_a_budget_stops_with_tables_and_a_larger_one_continues(space, undisturbed, tmp_path):
+def test_search_stops_at_its_budget_and_continues_with_a_larger_one(space, uninterrupted, tmp_path):
     words = [str(space), "--output", str(tmp_path / "run")]
     printed = commands.run("tune", *words, "--budget", "2trials", data=tmp_path)
     assert "the budget of 2 trials is used up: 2 of 4 trials are left" in printed and "test accuracy" in printed
@@ -173,7 +171,7 @@ def test_a_search_on_a_budget_stops_with_tables_and_a_larger_one_continues(space
     printed = commands.run("tune", *words, "--budget", "0.1gpuh", data=tmp_path, code=2)
     assert "trials use no GPU here" in printed
     commands.run("tune", *words, "--budget", "9h", data=tmp_path)
-    assert_equal(undisturbed, tmp_path / "run")
+    assert_equal(uninterrupted, tmp_path / "run")
 
 
 TWO = ["trial.workers=2", "trial.cpus_per_worker=1", "search.seed=3"]
@@ -186,7 +184,7 @@ def one_worker(space, tmp_path_factory):
     return folder / "run"
 
 
-def test_trials_of_two_workers_killed_and_resumed_search_like_one_worker(space, one_worker, tmp_path):
+def test_killed_and_resumed_trials_of_two_workers_search_like_one_worker(space, one_worker, tmp_path):
     words = [str(space), "--output", str(tmp_path / "run"), *TWO]
     commands.run_until("tune", *words, data=tmp_path, reached=lambda text: "trial 1 starts" in text)
     printed = commands.run("tune", *words, data=tmp_path)
@@ -202,7 +200,7 @@ def test_trials_of_two_workers_killed_and_resumed_search_like_one_worker(space, 
         assert second.to_numpy() == pytest.approx(first.to_numpy(), rel=5e-2)
 
 
-def test_a_trial_of_two_workers_whose_process_is_killed_gets_its_cores_again(space, tmp_path):
+def test_killed_trial_of_two_workers_releases_its_cores(space, tmp_path):
     words = [str(space), "--output", str(tmp_path / "run"), *TWO, "search.trials=1", "trial.retries=2"]
     with commands.started("tune", *words, data=tmp_path, reached=lambda text: "trial 0 starts" in text) as (
         process,

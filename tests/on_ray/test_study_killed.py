@@ -112,7 +112,7 @@ def killed_and_resumed(space, folder, *, at):
     return outcome(folder)
 
 
-def undisturbed(space, folder):
+def uninterrupted(space, folder):
     """The outcome of a search that nobody kills, and the number of its statements."""
     assert in_a_process(space, folder) == 0
     trials = outcome(folder)
@@ -123,16 +123,16 @@ def undisturbed(space, folder):
 @pytest.mark.parametrize(
     "sampler", ["tpe", *(pytest.param(s, marks=pytest.mark.slow) for s in ("random", "qmc", "cmaes"))]
 )
-def test_a_search_killed_at_any_statement_of_the_study_proposes_and_records_the_same(new_space, tmp_path, sampler):
+def test_search_killed_at_any_database_statement_gives_the_same_study(new_space, tmp_path, sampler):
     space = new_space(sampler)
-    whole, count = undisturbed(space, tmp_path / "whole")
+    whole, count = uninterrupted(space, tmp_path / "whole")
     for at in random.Random(str(tmp_path)).sample(range(count), 6):
         assert killed_and_resumed(space, tmp_path / f"at-{at}", at=at) == whole, f"killed at statement {at}"
 
 
 @pytest.mark.slow
-def test_a_search_killed_at_every_statement_of_the_study_is_the_same(new_space, tmp_path):
+def test_search_killed_at_every_database_statement_gives_the_same_study(new_space, tmp_path):
     space = new_space("tpe")
-    whole, count = undisturbed(space, tmp_path / "whole")
+    whole, count = uninterrupted(space, tmp_path / "whole")
     for at in range(count):
         assert killed_and_resumed(space, tmp_path / f"at-{at}", at=at) == whole, f"killed at statement {at}"

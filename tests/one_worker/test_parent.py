@@ -64,7 +64,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Experiment]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run in this process."""
     folder = tmp_path_factory.mktemp("here")
     torch.set_num_threads(1)
@@ -97,8 +97,8 @@ def child() -> psutil.Process:
     return found
 
 
-def test_the_child_trains_as_this_process_does_and_survives_a_kill(
-    experiment: Experiment, undisturbed: Path, tmp_path: Path
+def test_child_process_trains_equally_and_survives_a_kill(
+    experiment: Experiment, uninterrupted: Path, tmp_path: Path
 ) -> None:
     lines: list[str] = []
     reports = run_worker(experiment.settings(), placement(), folder=tmp_path, notify=lines.append)
@@ -109,7 +109,7 @@ def test_the_child_trains_as_this_process_does_and_survives_a_kill(
     (line,) = lines
     assert "ended with signal SIGKILL, perhaps because of too little memory; it continues from epoch" in line
     assert 1 <= len(complete_checkpoints(tmp_path)) <= 2
-    assert_equal(undisturbed, tmp_path)
+    assert_equal(uninterrupted, tmp_path)
 
 
 def test_closing_the_iterator_ends_the_process(experiment: Experiment, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_closing_the_iterator_ends_the_process(experiment: Experiment, tmp_path:
         pytest.param("os.abort()", "the worker's process ended with signal SIGABRT", marks=pytest.mark.slow),
     ],
 )
-def test_a_crash_in_every_try_ends_the_run_and_keeps_its_message(
+def test_crash_in_every_attempt_ends_the_run_with_its_message(
     experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str, words: str
 ) -> None:
     (tmp_path / "brokenpackage.py").write_text(BROKEN.replace("BREAK", breaks))
@@ -144,9 +144,7 @@ def test_a_crash_in_every_try_ends_the_run_and_keeps_its_message(
     assert ("a layer is broken" in (tmp_path / ERRORS).read_text()) == ("Error" in words)
 
 
-def test_settings_that_the_child_refuses_are_reported_and_not_tried_again(
-    experiment: Experiment, tmp_path: Path
-) -> None:
+def test_settings_refused_by_the_child_are_reported_without_retry(experiment: Experiment, tmp_path: Path) -> None:
     settings = experiment.settings() | {"cross_entropy.batch_size": -1}
     (report,) = run_worker(settings, placement(), folder=tmp_path, notify=pytest.fail)
     assert "batch_size" in report[FAILURE]
@@ -162,7 +160,7 @@ for _ in run_worker(settings, placement(), folder=Path(sys.argv[1]), notify=prin
 """
 
 
-def test_the_child_ends_soon_after_its_parent_is_killed(experiment: Experiment, tmp_path: Path) -> None:
+def test_child_ends_soon_after_its_parent_is_killed(experiment: Experiment, tmp_path: Path) -> None:
     words = [sys.executable, "-c", PARENT, str(tmp_path)]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
@@ -178,7 +176,7 @@ def test_the_child_ends_soon_after_its_parent_is_killed(experiment: Experiment, 
     ("workers", "address", "expected"),
     [(1, "", True), (1, "local", True), (2, "", False), (1, "auto", False), (1, "192.0.2.7:6379", False)],
 )
-def test_one_worker_without_a_cluster_to_join_needs_no_ray(
+def test_one_worker_without_a_cluster_does_not_need_ray(
     monkeypatch: pytest.MonkeyPatch, workers: int, address: str, expected: bool
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)

@@ -27,7 +27,7 @@ def test_every_method_has_a_space():
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_the_first_line_runs_it(name):
+def test_first_line_of_a_space_is_its_command(name):
     first, second = FOUND[name].read_text().splitlines()[:2]
     assert first.startswith(f"# python -m ltray.tune search_spaces/{name}.yaml")
     assert second.startswith("# ") and second.rstrip(":").endswith(".")
@@ -38,7 +38,7 @@ def test_the_first_line_runs_it(name):
 
 @pytest.mark.parametrize("dataset", CLASSES)
 @pytest.mark.parametrize("name", sorted(FOUND.keys() - {"quickstart"}))
-def test_the_papers_point_and_random_draws_are_legal_experiments(name, dataset):
+def test_papers_setting_and_random_draws_are_valid_experiments(name, dataset):
     space = read(name, dataset=dataset).bind(CLASSES[dataset])
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     papers = space.first_trials()

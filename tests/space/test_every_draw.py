@@ -54,22 +54,22 @@ def check_shipped(name: str, tail: LongTail, profile: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["rescom", "which-method", "quickstart"])
-def test_a_shipped_space_is_legal_on_two_classes(name):
+def test_shipped_space_is_valid_on_two_classes(name):
     check_shipped(name, TAILS[0], "imagenet_lt")
 
 
 @settings(max_examples=25, deadline=None)
 @given(tail=tails(), profile=st.sampled_from(EVERY_PROFILE))
-def test_the_quickstart_is_legal_on_any_data(tail, profile):
+def test_quickstart_is_valid_on_any_data(tail, profile):
     check_shipped("quickstart", tail, profile)
 
 
-def test_the_quickstart_keeps_its_ranges_on_the_digits():
+def test_quickstart_keeps_its_ranges_on_the_digits():
     space = SearchSpace.read(known()["quickstart"]).bind(10, LongTail((110, 78, 56, 40, 28, 20, 14, 10, 7, 5)))
     assert [d.describe() for d in space.dimensions if d.auto] == ["4 … 32 (log)", "1 … 8", "8 … 256 (log)"]
 
 
-def test_a_range_follows_the_data_where_it_says_so_and_only_there(tmp_path):
+def test_range_follows_the_data_only_with_follow(tmp_path):
     tail = LongTail((9, 9, 9))
     text = "explore: {{rescom.hard_negatives: {{from: 50, to: 100{}}}}}\nfix: {{rescom.queue_size: 10}}\n"
     follows = read(tmp_path, text.format(", follow: true")).bind(3, tail)
@@ -84,7 +84,7 @@ def test_a_range_follows_the_data_where_it_says_so_and_only_there(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("tail", TAILS, ids=lambda tail: str(tail.classes))
 @pytest.mark.parametrize("name", SHIPPED)
-def test_every_shipped_space_is_legal_on_any_data(name, tail):
+def test_every_shipped_space_is_valid_on_any_data(name, tail):
     for profile in ("cifar100_lt", "imagenet_lt"):
         check_shipped(name, tail, profile)
 
@@ -95,7 +95,7 @@ def read(tmp_path, text: str, **given) -> SearchSpace:
     return SearchSpace.read(path, given)
 
 
-def test_a_default_below_an_explored_bound_follows_each_draw(tmp_path):
+def test_default_below_an_explored_bound_follows_each_draw(tmp_path):
     space = read(tmp_path, "explore: {rescom.queue_size: {from: 1, to: 32}}\nfix: {rescom.hard_positives: 1}\n").bind(4)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(12):
@@ -104,13 +104,13 @@ def test_a_default_below_an_explored_bound_follows_each_draw(tmp_path):
         assert knobs.hard_negatives == min(64, 3 * knobs.queue_size)
 
 
-def test_a_fixed_knob_that_an_explored_one_would_rule_out_is_refused_with_its_line(tmp_path):
+def test_fixed_knob_that_conflicts_with_an_explored_one_is_refused(tmp_path):
     text = "explore:\n  rescom.queue_size: {from: 2, to: 32}\nfix: {rescom.hard_negatives: 50}\n"
     with pytest.raises(UsageError, match=r"space.yaml:4: `rescom.queue_size` starts at 2, where at most 18 is legal"):
         read(tmp_path, text).bind(10)
 
 
-def test_a_fixed_knob_is_left_out_of_draws_that_leave_it_without_effect(tmp_path):
+def test_fixed_knob_is_omitted_from_draws_without_effect(tmp_path):
     text = "explore: {rescom.hard_mining: auto}\nfix: {rescom.hard_negatives: 8}\n"
     space = read(tmp_path, text).bind(10)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -178,5 +178,5 @@ def check_accepted(folder, written: dict, tail: LongTail, profile: str) -> None:
 @pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(written=spaces(), tail=st.sampled_from(TAILS[:4]), profile=st.sampled_from(PROFILES))
-def test_every_draw_of_a_space_that_is_accepted_is_legal(tmp_path_factory, written, tail, profile):
+def test_every_draw_of_an_accepted_space_is_valid(tmp_path_factory, written, tail, profile):
     check_accepted(tmp_path_factory.mktemp("space"), written, tail, profile)

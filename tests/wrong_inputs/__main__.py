@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.wrong_inputs.inputs import write_valid_inputs
-
 from tests.paths import ROOT
 from tests.wrong_inputs.drawing import draw
 from tests.wrong_inputs.running import OUTCOMES, REFUSED, Result, no_cluster, run
+from tests.wrong_inputs.valid_inputs import write_valid_inputs
 
 PAGE = ROOT / "docs" / "wrong-inputs.md"
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from hypothesis import strategies as st
-from tests.wrong_inputs.inputs import FOLDER, LISTS, PARQUET, image_bytes, weights
 
 from tests.wrong_inputs.case import Case, SpecialFile
+from tests.wrong_inputs.valid_inputs import FOLDER, LISTS, PARQUET, image_bytes, weights
 
 YAML, PLACE, CONTENT = "YAML", "place of a file", "content of a file"
 BILLION_LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

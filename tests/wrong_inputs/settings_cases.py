@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.wrong_inputs.inputs import FOLDER, SPACE
 
 from ltray.data.definition import DatasetDefinition
 from ltray.knobs import Knob, Knobs
@@ -13,6 +12,7 @@ from ltray.recipe import Recipe
 from ltray.run_settings import RunSettings
 from ltray.space.search_settings import Finalists, Search, Stop, TrialResources
 from tests.wrong_inputs.case import Case
+from tests.wrong_inputs.valid_inputs import FOLDER, SPACE
 
 AREA = "value of a setting"
 INVALID_NUMBERS = (

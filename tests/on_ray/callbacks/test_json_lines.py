@@ -8,7 +8,7 @@ from ltray.on_ray.callbacks.json_lines import JsonLinesCallback
 from ltray.results.tables import history
 
 
-def test_every_reported_epoch_is_in_the_folder_at_once_and_a_torn_line_costs_only_itself(tmp_path):
+def test_reported_epochs_are_written_immediately_and_an_incomplete_line_is_dropped(tmp_path):
     first, second = tmp_path / "0003", tmp_path / "0003.1"
     records = JsonLinesCallback()
     for epoch, folder in ((1, first), (2, first), (3, second)):
