@@ -1,4 +1,4 @@
-"""The page that compares all methods: which accuracy stands in which column, in percent, over which runs."""
+"""The page that compares all methods: accuracies by column, in percent, with the runs they are from."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_missing_group_is_empty():
 def test_result_is_the_best_validation_epoch_and_one_test_evaluation(
     name: str, start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    asked: list[dict[str, Any]] = []
+    requested: list[dict[str, Any]] = []
     dataset = SimpleNamespace(protocol="honest")
     experiment = SimpleNamespace(
         dataset=dataset,
@@ -73,7 +73,9 @@ def test_result_is_the_best_validation_epoch_and_one_test_evaluation(
 
     trained = SimpleNamespace(on_test=split("test", 0.58), on_selection=split("val", 0.61))
     monkeypatch.setattr(compare_methods, "checkpoint_of", lambda folder: folder / "best")
-    monkeypatch.setattr(compare_methods.Experiment, "from_settings", lambda given: asked.append(given) or experiment)
+    monkeypatch.setattr(
+        compare_methods.Experiment, "from_settings", lambda given: requested.append(given) or experiment
+    )
     monkeypatch.setattr(compare_methods.Checkpoint, "load", lambda folder: best)
     monkeypatch.setattr(compare_methods.TrainedModel, "open", lambda folder, device: trained)
     monkeypatch.setattr(compare_methods, "FolderSession", lambda folder: folder.mkdir(parents=True))
@@ -82,5 +84,5 @@ def test_result_is_the_best_validation_epoch_and_one_test_evaluation(
     assert found["test"] == {"test/acc_all": 0.58}
     assert found["validation"] == {"val/acc_all": 0.61, "val/acc_few": 0.4}
     assert (found["best_epoch"], found["epochs"], found["seed"], found["start"]) == (12, 30, 5, start)
-    assert asked[0]["methods"] == [name] and asked[0]["seed"] == 5
-    assert asked[0].get("start", "").endswith(f"{start}/seed5/best" if start else "")
+    assert requested[0]["methods"] == [name] and requested[0]["seed"] == 5
+    assert requested[0].get("start", "").endswith(f"{start}/seed5/best" if start else "")

@@ -1,4 +1,4 @@
-"""The recorded curves, and what the document says of them."""
+"""The recorded curves, and the document about them."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The simulation behind docs/protocol.md: it judges by the package's own rules, and its page is complete."""
+"""The simulation for docs/protocol.md: it uses the rules of the package, and its page is complete."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_spreads_and_leads_of_a_scenario_are_the_declared_ones() -> None:
     for scenario in SCENARIOS:
         runs = scenario.runs(np.random.default_rng(2), 20_000, 2, [0.0, 2.0])
         assert np.median(runs, axis=(0, 1)).tolist() == pytest.approx([0.0, 0.0, 2.0], abs=0.06)
-        # of a variance 1, a normal has 68 % within 1 and a t of 3 degrees of freedom 82 %
+        # with variance 1, 68 % of a normal and 82 % of a t with 3 degrees of freedom are within 1
         inside = (np.abs(runs - [0.0, 0.0, 2.0]) < [scenario.reference, 1.0, scenario.every]).mean(axis=(0, 1))
         share = 0.818 if "tails" in scenario.name else 0.683
         assert inside.tolist() == pytest.approx([share] * 3, abs=0.01)
@@ -95,5 +95,5 @@ def test_page_has_every_table_and_the_listed_spreads() -> None:
     rows = published()
     own = sum(bool(row.methods) for row in rows)
     missing = len(rows) - own
-    words = f"Of {len(rows)} published rows, {own} are for methods that ltray has; each of the other {missing} lists"
-    assert words in " ".join(text.split())
+    sentence = f"Of {len(rows)} published rows, {own} are for methods that ltray has; each of the other {missing} lists"
+    assert sentence in " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, and nothing but plain data inside."""
+"""Checkpoints: complete or absent, and only plain data."""
 
 import errno
 import resource
@@ -78,7 +78,7 @@ def test_position_counts_epochs_and_keeps_the_first_best_epoch_of_a_stage():
 @pytest.mark.parametrize("limit", [0, 100, 2000])
 @pytest.mark.parametrize("size", [6, 500_000])
 def test_full_disk_is_reported_with_the_file_name_and_leaves_nothing(tmp_path, limit, size):
-    """Torch says "unexpected pos 576 vs 534" of it where it fails before the file is closed."""
+    """Torch's message is "unexpected pos 576 vs 534" if the disk is full before the file is closed."""
     target = checkpoint().save(tmp_path / "old")
     before = target.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -93,7 +93,7 @@ def test_full_disk_is_reported_with_the_file_name_and_leaves_nothing(tmp_path, l
 
 
 def test_other_errors_of_torch_are_not_changed(tmp_path, monkeypatch):
-    def fail(*words):
+    def fail(*message):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(torch, "save", fail)

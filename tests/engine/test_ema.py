@@ -1,4 +1,4 @@
-"""The moving average of the weights: what it is, what it is used for, what it leaves alone."""
+"""The moving average of the weights: its values, its use, and state that it does not change."""
 
 import pytest
 import torch
@@ -85,13 +85,13 @@ def test_next_stage_starts_from_the_average():
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"methods": ["cross_entropy", "tau_norm"], "tau_norm.average_decay": 0.9}, "no effect with epochs=0"),
         ({"methods": ["cross_entropy", "dlsa"], "dlsa.average_decay": 0.9}, "restores the weights"),
     ],
 )
-def test_average_without_effect_is_refused(settings, words):
-    with pytest.raises(UsageError, match=words):
+def test_average_without_effect_is_refused(settings, message):
+    with pytest.raises(UsageError, match=message):
         experiment = contract.small_experiment(settings)
         experiment.stages(contract.open_small(experiment).tail)

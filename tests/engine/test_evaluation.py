@@ -1,4 +1,4 @@
-"""Accuracy by group against the official evaluation."""
+"""Accuracy by group compared with the official evaluation."""
 
 import numpy as np
 import pytest

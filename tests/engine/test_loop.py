@@ -1,4 +1,4 @@
-"""The loop: order of stages, failing on NaN, learning a tiny set."""
+"""The training loop: order of stages, end on NaN, training on a tiny set."""
 
 from itertools import accumulate
 
@@ -41,7 +41,7 @@ def test_best_epoch_is_by_the_objective_of_the_run():
         assert [report["checkpoint_score"] for report in by[objective]] == values
         assert [report[f"val/{objective}_best"] for report in by[objective]] == list(accumulate(values, max))
     few = [[report["val/acc_few"] for report in reports] for reports in by.values()]
-    assert few[0] == few[1]  # what is trained is the same
+    assert few[0] == few[1]  # the trained weights are equal
     scores = [[report["checkpoint_score"] for report in reports] for reports in by.values()]
     assert scores[0] != scores[1]
 
@@ -82,5 +82,5 @@ def test_frozen_parts_do_not_change():
 def test_method_learns_its_training_set(method):
     settings = {f"{method}.epochs": 30, f"{method}.schedule": "cosine"}
     outcome = contract.run(contract.small_experiment({"methods": [method]} | settings), MemorySession())
-    # Ten classes, five to forty images each: chance is 10 %.
+    # Ten classes of five to forty images: chance is 10 %.
     assert outcome.reports[-1]["val/acc_all_best"] > 0.5

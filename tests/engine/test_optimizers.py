@@ -20,7 +20,7 @@ class OneWeight(Stage):
         self.weight = nn.Parameter(torch.tensor([1.0]))
 
     def forward(self, batch):
-        """One term."""
+        """Return one loss term."""
         return {"only": 3.0 * self.weight.sum()}
 
 

@@ -1,4 +1,4 @@
-"""A batch of one image: a method trains on it, or says what it needs instead."""
+"""A batch of one image: a method trains on it, or is refused with the required size."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from ltray.testing.overfit import SIZE, TinyBackbone, textures
 
 SEVERAL_OR_NO_STEPS = ("ride", "ride_distilled", "nearest_class_mean")
 TRAINED = [name for name, method in METHODS.items() if method.builds and name not in SEVERAL_OR_NO_STEPS]
-VECTORS = ("paco", "moco", "dscl")  # a view's vectors alone reach a BatchNorm
+VECTORS = ("paco", "moco", "dscl")  # a BatchNorm gets the vectors of only one view
 EXTRA = {"rescom": {"queue_size": 4, "hard_negatives": 4}, "dscl": {"linear_batch_size": 1, "linear_epochs": 1}}
 
 
@@ -49,7 +49,7 @@ class OneLayer(Stage):
         self.layer = layer
 
     def forward(self, batch):
-        """Give the layer the batch."""
+        """Apply the layer to the batch."""
         return self.layer(batch)
 
 

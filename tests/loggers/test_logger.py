@@ -1,4 +1,4 @@
-"""Loggers by name and by dotted path, and what is said where another package's one is wrong or fails."""
+"""Loggers by name and by dotted path, and errors for invalid or failing ones of other packages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +65,7 @@ NUMBER = 3
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A module of another package that holds loggers."""
+    """A module of another package with loggers."""
     (tmp_path / "loggersofmine.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "loggersofmine"
@@ -100,17 +100,17 @@ def test_failing_logger_is_named(name: str, package: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("Incomplete", "must return a logger, with the methods `epoch`, `finish` and `close`"),
         ("NUMBER", "must be a class or a function that takes the run folder"),
         ("Linse", "has no `Linse`. Did you mean `Lines`"),
     ],
 )
-def test_invalid_logger_is_refused(name: str, words: str, package: str, tmp_path: Path) -> None:
+def test_invalid_logger_is_refused(name: str, message: str, package: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refusal:
         new_logger(f"{package}:{name}", tmp_path)
-    assert words in str(refusal.value)
+    assert message in str(refusal.value)
 
 
 def test_logger_setting_is_a_known_name_or_a_dotted_path() -> None:

@@ -1,4 +1,4 @@
-"""TensorBoard files, read back: a point an epoch, and the settings beside the accuracies' own tags."""
+"""TensorBoard files: a point per epoch, and the settings with the tags of the accuracies."""
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData

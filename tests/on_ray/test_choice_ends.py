@@ -1,4 +1,4 @@
-"""How trials of methods of different length end in the study."""
+"""End states of trials whose methods have different lengths."""
 
 from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS

@@ -1,4 +1,4 @@
-"""The cluster recipe, for real: a head of our own, jobs on it, who gets in, where it listens, what `stop` leaves."""
+"""The cluster recipe with a real head: jobs, access control, listening addresses, and `stop`."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ from ray_head import HeadError, LocalHead  # noqa: E402
 
 
 def free_ports() -> int:
-    """The first of three free ports outside those that Ray and the system hand out themselves."""
+    """Return the first of three consecutive free ports outside the ranges of Ray and the system."""
     for first in range(24000, 32000, 10):
         try:
             for port in range(first, first + 3):
@@ -37,7 +37,7 @@ def free_ports() -> int:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[LocalHead]:
-    """A running head; its folder is short because sockets live in it."""
+    """A running head; the path of its folder is short, because it contains sockets."""
     folder = Path(tempfile.mkdtemp(prefix="lh", dir="/tmp"))
     head = LocalHead(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -53,17 +53,17 @@ def head() -> Iterator[LocalHead]:
         shutil.rmtree(folder)
 
 
-def submitting(head: LocalHead, *words: str, working_dir: Path) -> subprocess.Popen[str]:
+def submitting(head: LocalHead, *arguments: str, working_dir: Path) -> subprocess.Popen[str]:
     """Start `ray job submit` with the head's settings."""
-    command = [PROGRAMS / "ray", "job", "submit", "--log-color=false", "--working-dir", working_dir, "--", *words]
+    command = [PROGRAMS / "ray", "job", "submit", "--log-color=false", "--working-dir", working_dir, "--", *arguments]
     return subprocess.Popen(
         command, env=os.environ | head.settings(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
-def submit(head: LocalHead, *words: str, working_dir: Path) -> tuple[int, str]:
+def submit(head: LocalHead, *arguments: str, working_dir: Path) -> tuple[int, str]:
     """Submit a job and wait; return exit code and output."""
-    job = submitting(head, *words, working_dir=working_dir)
+    job = submitting(head, *arguments, working_dir=working_dir)
     output, _ = job.communicate(timeout=500)
     return job.returncode, output
 
@@ -98,8 +98,10 @@ def test_cluster_refuses_access_without_the_token(head: LocalHead, tmp_path: Pat
 @pytest.mark.slow
 def test_training_on_two_workers_listens_only_on_loopback(head: LocalHead) -> None:
     run = head.folder / "run"
-    words = "python -m ltray.train --methods cross_entropy --dataset digits-lt --workers 2 epochs=1 --output".split()
-    job = submitting(head, *words, str(run), working_dir=ROOT)
+    arguments = (
+        "python -m ltray.train --methods cross_entropy --dataset digits-lt --workers 2 epochs=1 --output".split()
+    )
+    job = submitting(head, *arguments, str(run), working_dir=ROOT)
     seen: set[tuple[str, int]] = set()
     while True:
         seen |= head.listening()
@@ -117,8 +119,10 @@ def test_training_on_two_workers_listens_only_on_loopback(head: LocalHead) -> No
 @pytest.mark.slow
 def test_a_search_runs_as_a_job(head: LocalHead) -> None:
     run = head.folder / "search"
-    words = ["search.trials=2", "epochs=1", "stop.rule=none", "--output", str(run)]
-    code, output = submit(head, *"python -m ltray.tune search_spaces/quickstart.yaml".split(), *words, working_dir=ROOT)
+    arguments = ["search.trials=2", "epochs=1", "stop.rule=none", "--output", str(run)]
+    code, output = submit(
+        head, *"python -m ltray.tune search_spaces/quickstart.yaml".split(), *arguments, working_dir=ROOT
+    )
     assert code == 0, output
     assert (run / "results.csv").is_file()
 
@@ -147,7 +151,7 @@ def test_addresses_of_other_machines_are_distinguished_from_loopback() -> None:
 def test_folder_without_a_head_is_reported(tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "cluster" / "local_head.py", "env", "--folder", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and done.stdout == ""  # nothing for a shell to evaluate
+    assert done.returncode == 1 and done.stdout == ""  # no output for a shell to evaluate
     assert done.stderr.endswith(f"No head runs from {tmp_path}.\n")
 
 

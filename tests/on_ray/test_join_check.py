@@ -1,4 +1,4 @@
-"""Asking an address whether a Ray cluster answers there: every answer that is none is a sentence, in time."""
+"""Check whether a Ray cluster answers at an address: every other answer gives a sentence within the time limit."""
 
 import re
 import socket
@@ -20,7 +20,7 @@ JOINABLE = {"cluster": VERSIONS, "here": VERSIONS, "local": True}
 
 @contextmanager
 def server(answer: bytes) -> Iterator[Address]:
-    """A server that accepts and sends the same to everybody, then keeps the connection."""
+    """A server that accepts connections, sends a fixed answer and keeps the connection open."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         kept = []
 
@@ -48,7 +48,7 @@ def refusal(address: Address) -> str:
 
 def test_address_without_a_service_is_reported() -> None:
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))  # bound and not listening: nobody can answer here
+        free.bind(("127.0.0.1", 0))  # bound but not listening: no service answers
         address = Address("127.0.0.1", free.getsockname()[1])
         assert "no Ray cluster answers at this address (Connection refused)" in refusal(address)
 

@@ -1,4 +1,4 @@
-"""Noticing that Ray has gone: by its processes, or by a control service that stays silent; not by an empty answer."""
+"""Detection that Ray has stopped: by its processes or a silent control service, not by an empty answer."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""A population driven by hand, as Tune would: pauses, copies on the disk, and deaths of the driver."""
+"""A population driven like by Tune: pauses, copies on the disk, and restarts of the driver."""
 
 import importlib.util
 from pathlib import Path
@@ -29,7 +29,7 @@ class Died(Exception):
 
 
 class Driver:
-    """Runs members two at a time, an epoch each in turn; dies after a number of reports."""
+    """Runs two members at a time, one epoch each in turn; dies after a number of reports."""
 
     def __init__(self, folder, space, lives=10**6):
         self.trials, self.lives, self.lines, self.begun = folder / "trials", lives, [], 0
@@ -64,7 +64,7 @@ class Driver:
         number = task_of(trial).number
         known = resumable(self.trials, number)
         weight, epoch = torch.tensor(float(number)), 0
-        if known:  # reported once more, as RaySession does
+        if known:  # reported again, like RaySession
             saved = Checkpoint.load(known[-1][0])
             weight, epoch = saved.stages["w"], saved.position.total_epochs
             if self.report(trial, epoch, dict(saved.metrics)):
@@ -80,7 +80,7 @@ class Driver:
             yield epoch
 
     def report(self, trial, epoch, metrics):
-        """Tell search and scheduler of an epoch; return whether the member stops."""
+        """Report an epoch to search and scheduler; return whether the member stops."""
         if self.lives == 0:
             raise Died
         self.lives -= 1
@@ -92,7 +92,7 @@ class Driver:
         return stops
 
     def outcome(self):
-        """Return what the study holds."""
+        """Return the content of the study."""
         trials = self.study.get_trials()
         return [(t.state.name, t.value, t.user_attrs.get(COPIES), t.user_attrs[SETTINGS]) for t in trials]
 

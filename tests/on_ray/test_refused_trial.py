@@ -1,4 +1,4 @@
-"""A trial whose settings, data or files cannot be used fails at once, with its sentence, and is not tried again."""
+"""A trial with unusable settings, data or files fails immediately with the reason, without retry."""
 
 import errno
 import os
@@ -48,7 +48,7 @@ def test_worker_of_ray_train_raises_instead_of_reporting():
 
 
 def wrapped(cause):
-    """As Ray Train wraps what a worker raised."""
+    """Wrap an exception of a worker like Ray Train."""
     return UserExceptionWithTraceback(cause, "a traceback")
 
 
@@ -70,12 +70,12 @@ def test_full_disk_is_reported_as_resumable():
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_full_disk_is_not_recorded_as_a_result_of_a_finalist(workers, tmp_path, monkeypatch):
-    """It would be read as the run's end by every later command."""
+    """Every later command would treat such a result as the end of the run."""
 
     def full(task):
         raise CannotWrite("the disk is full")
 
-    def reports(*words, **named):
+    def reports(*arguments, **named):
         yield {FAILURE: "the disk is full", LATER: True}, None
 
     monkeypatch.setattr(finalists, "_in_this_process", full)
@@ -96,7 +96,7 @@ def test_dead_worker_is_retried():
 
 @pytest.mark.parametrize("raises", [True, False])
 def test_full_disk_ends_a_run_immediately_and_names_the_folder(raises, tmp_path, monkeypatch):
-    """In a worker it is raised: Ray Train waits for ever for a report after one that failed."""
+    """A worker raises it, because Ray Train waits forever for a report after a failed one."""
 
     def full(metrics, checkpoint):
         raise OSError(errno.ENOSPC, "Error writing bytes to file. Detail: [errno 28] No space left on device")
@@ -109,17 +109,17 @@ def test_full_disk_ends_a_run_immediately_and_names_the_folder(raises, tmp_path,
     api = SimpleNamespace(report=report, Checkpoint=SimpleNamespace(from_directory=str))
     session = RaySession(api, None, tmp_path, raises=raises)
     saved = SimpleNamespace(save=lambda folder: None)
-    monkeypatch.setattr(Experiment, "train", lambda self, session, *words, **named: session.report({}, saved))
+    monkeypatch.setattr(Experiment, "train", lambda self, session, *arguments, **named: session.report({}, saved))
     settings = Experiment.from_settings({"dataset": "digits-lt", "methods": ["cross_entropy"]}).settings()
     pins = SimpleNamespace(of=lambda dataset: None)
-    said = f"{tmp_path}: cannot be written: No space left on device. Free some space there"
+    message = f"{tmp_path}: cannot be written: No space left on device. Free some space there"
     if raises:
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             train_and_report(settings, session, torch.device("cpu"), pins=pins)
         assert reported == []
     else:
         train_and_report(settings, session, torch.device("cpu"), pins=pins)
-        assert reported[0][FAILURE].startswith(said) and reported[0][LATER]
+        assert reported[0][FAILURE].startswith(message) and reported[0][LATER]
 
 
 def test_full_disk_in_a_cluster_is_named_with_its_node(tmp_path, monkeypatch):
@@ -133,7 +133,7 @@ def test_full_disk_in_a_cluster_is_named_with_its_node(tmp_path, monkeypatch):
     assert reported == [{FAILURE: f"node {socket.gethostname()}: /x: full", LATER: True}]
 
 
-def full_disk(*words, **named):
+def full_disk(*arguments, **named):
     raise CannotWrite("/x: full")
 
 
@@ -153,7 +153,7 @@ trial: {workers: WORKERS, retries: 3}
 @pytest.mark.ffcv
 @pytest.mark.parametrize("workers", [1, 2])
 def test_search_reports_the_reason_of_a_failed_trial(tmp_path, monkeypatch, workers):
-    """The module that Ray's workers import first makes the experiment refuse to train, in their processes alone."""
+    """A module that only Ray's workers import makes the experiment raise an error."""
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
         "if any('default_worker' in word for word in sys.argv):\n"
@@ -165,8 +165,8 @@ def test_search_reports_the_reason_of_a_failed_trial(tmp_path, monkeypatch, work
         "    Experiment.train = refuse\n"
     )
     (tmp_path / "small.yaml").write_text(SPACE.replace("WORKERS", str(workers)))
-    words = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
+    arguments = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    assert "trial 0 failed: the images are gone" in commands.run("tune", *words, data=tmp_path, code=1)
+    assert "trial 0 failed: the images are gone" in commands.run("tune", *arguments, data=tmp_path, code=1)
     assert len((tmp_path / "tries").read_text()) <= workers
     assert pd.read_csv(tmp_path / "run" / "results.csv")["reason"].tolist() == ["the images are gone"]

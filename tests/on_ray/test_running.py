@@ -1,4 +1,4 @@
-"""Which Ray clusters of this user run on this machine, from the command lines of their node services."""
+"""Running Ray clusters of this user on this machine, found by the command lines of their node services."""
 
 import os
 from types import SimpleNamespace
@@ -15,15 +15,15 @@ FIRST, SECOND = Running(Address("192.0.2.7", 6379)), Running(Address("127.0.0.1"
 
 
 def raylet(address: str, *, folder: str = "/tmp/ray", uid: int | None = None, name: str = "raylet", **variables: str):
-    """A node service, as psutil shows it."""
-    words = [
+    """Return a node service in the form of psutil."""
+    arguments = [
         "/site-packages/ray/core/src/ray/raylet/raylet",
         f"--raylet_socket_name={folder}/session_1/sockets/raylet",
         f"--python_worker_command=python default_worker.py --gcs-address={address} --temp-dir={folder}",
         f"--dashboard_agent_command=python agent.py --gcs-address={address}",
     ]
     info = {"name": name, "uids": SimpleNamespace(real=os.getuid() if uid is None else uid), "status": "sleeping"}
-    return SimpleNamespace(info=info, cmdline=lambda: words, environ=lambda: variables)
+    return SimpleNamespace(info=info, cmdline=lambda: arguments, environ=lambda: variables)
 
 
 def found(monkeypatch: pytest.MonkeyPatch, *processes: object) -> list[Running]:

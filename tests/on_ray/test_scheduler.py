@@ -1,4 +1,4 @@
-"""Tune's side of early stopping, driven by hand: no cluster starts."""
+"""Early stopping with Tune's interface, without a cluster."""
 
 import math
 import random
@@ -95,14 +95,14 @@ def test_resumed_trial_repeats_its_last_decision(rule):
 
 
 def interleaved(values, rule, order, *, kills=()):
-    """Let trials report in the order given; return every decision. A killed driver's successor asks again first."""
+    """Report epochs of trials in the given order; return every decision. A restarted driver repeats the last report."""
     scheduler = RuleScheduler(rule, metric=METRIC, recorded={})
     at, records, progress, decided = {}, {}, {}, {}
     for place, number in enumerate(order):
         if place in kills:
             scheduler = RuleScheduler(rule, metric=METRIC, recorded=records, progress=progress)
             running = [n for n, known in progress.items() if not known.stopped and at[n] < 8]
-            for again in running:  # a trial that is taken up reports its last epoch once more
+            for again in running:  # a resumed trial reports its last epoch again
                 assert report(scheduler, again, at[again], records[again][at[again]]) == "CONTINUE"
         known = progress.get(number, TrialProgress())
         epoch = at.get(number, 0) + 1

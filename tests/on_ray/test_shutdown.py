@@ -1,4 +1,4 @@
-"""A search that closes: running trials stop at the end of their epoch, or at once, and stay open in the study."""
+"""A closing search: running trials stop after their epoch or immediately, and remain unfinished in the study."""
 
 import signal
 from dataclasses import replace
@@ -99,7 +99,7 @@ class Trial:
 def test_budget_callback_sums_over_running_trials_and_closes_the_search(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr("ltray.on_ray.callbacks.budget.time.monotonic", lambda: clock[0])
-    Spent(seconds=3600.0, cpu_seconds=7200.0).write(tmp_path)  # by a command that was killed
+    Spent(seconds=3600.0, cpu_seconds=7200.0).write(tmp_path)  # by a killed command
     stopper = GracefulStopper()
     meter = BudgetCallback(tmp_path, stopper, budget=Budget(2.1, "cpuh"), each={"CPU": 3.0, "GPU": 0.5}, started=90.0)
     meter.on_trial_start(1, [], Trial("a"))

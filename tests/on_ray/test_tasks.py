@@ -1,4 +1,4 @@
-"""What crosses a process boundary: frozen, whole after pickling, and nothing else is under Tune's keys."""
+"""Objects that cross a process boundary: frozen, equal after pickling, and the only content of Tune's keys."""
 
 import dataclasses
 import pickle

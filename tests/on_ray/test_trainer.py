@@ -1,4 +1,4 @@
-"""Nothing that guesses at deaths watches a run of Ray Train."""
+"""No process with an unreliable check for deaths watches a run of Ray Train."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ from ltray.on_ray.trainer import ProgressPolicy
 from ltray.run_folder import RunFolder
 from tests.on_ray import commands
 
-# Makes the State API answer nothing, in every process of Ray that asks it whether a controller lives.
+# Makes the State API return an empty answer in every process of Ray that queries the state of a controller.
 SILENCE = """
 import importlib.abc, importlib.util, sys
 
@@ -55,8 +55,8 @@ def trainer() -> Trainer:
 
 
 def test_missing_answer_of_the_state_api_is_a_death_for_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Why the next test is there; where Ray has changed this, it may watch runs again."""
-    monkeypatch.setattr(util, "get_actor", lambda *words, **options: None)
+    """The reason for the next test; if Ray changes this, its process may watch runs again."""
+    monkeypatch.setattr(util, "get_actor", lambda *arguments, **options: None)
     assert not util.is_actor_alive("any", timeout=1)
 
 
@@ -87,8 +87,16 @@ def test_run_survives_a_silent_state_api(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "silence").mkdir()
     (tmp_path / "silence" / "sitecustomize.py").write_text(SILENCE)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "silence"), *sys.path]))
-    words = ["--methods", "cross_entropy", "--dataset", "digits-lt", *commands.SMALL, "epochs=60", "schedule=cosine"]
-    printed = commands.run("train", *words, "--workers", "2", "--output", str(tmp_path / "run"), data=tmp_path)
+    arguments = [
+        "--methods",
+        "cross_entropy",
+        "--dataset",
+        "digits-lt",
+        *commands.SMALL,
+        "epochs=60",
+        "schedule=cosine",
+    ]
+    printed = commands.run("train", *arguments, "--workers", "2", "--output", str(tmp_path / "run"), data=tmp_path)
     assert "interrupted" not in printed and "epoch 60/60" in printed
     assert [row["total_epochs"] for row in RunFolder(tmp_path / "run").history()] == list(range(1, 61))
 

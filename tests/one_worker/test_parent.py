@@ -1,4 +1,4 @@
-"""One worker in a process of its own: the same numbers as in this process, crashes, and the end of either side."""
+"""One worker in a separate process: equal results, crashes, and the end of parent or child."""
 
 import signal
 import subprocess
@@ -55,7 +55,7 @@ METHOD = Method("broken", "nobody's paper", Recipe, lambda knobs, context: [Brok
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Experiment]:
-    """A short run on a few digits, converted in a folder of the tests."""
+    """A short run on a few digits, converted into a temporary folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LTRAY_DATA", str(tmp_path_factory.mktemp("data")))
         found = Experiment.from_settings(GIVEN)
@@ -74,7 +74,7 @@ def uninterrupted(experiment: Experiment, tmp_path_factory: pytest.TempPathFacto
 
 
 def placement() -> Placement:
-    """Where the worker computes; one crash without progress is allowed."""
+    """The placement of the worker; one crash without progress is allowed."""
     return Placement(ROOT, 1, {"CPU": 1.0}, 1, pins_of([Experiment.from_settings(GIVEN)]))
 
 
@@ -121,7 +121,7 @@ def test_closing_the_iterator_ends_the_process(experiment: Experiment, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("breaks", "words"),
+    ("breaks", "message"),
     [
         ("raise RuntimeError('a layer is broken')", "RuntimeError: a layer is broken"),
         pytest.param("os._exit(3)", "the worker's process ended with exit code 3", marks=pytest.mark.slow),
@@ -129,7 +129,7 @@ def test_closing_the_iterator_ends_the_process(experiment: Experiment, tmp_path:
     ],
 )
 def test_crash_in_every_attempt_ends_the_run_with_its_message(
-    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str, words: str
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str, message: str
 ) -> None:
     (tmp_path / "brokenpackage.py").write_text(BROKEN.replace("BREAK", breaks))
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -138,10 +138,10 @@ def test_crash_in_every_attempt_ends_the_run_with_its_message(
     lines: list[str] = []
     with pytest.raises(WorkerCrashed) as raised:
         list(run_worker(settings, placement(), folder=tmp_path, notify=lines.append))
-    assert str(raised.value) == words
+    assert str(raised.value) == message
     (line,) = lines
-    assert f"{words}; it restarts from the beginning (retries left: 0)" in line
-    assert ("a layer is broken" in (tmp_path / ERRORS).read_text()) == ("Error" in words)
+    assert f"{message}; it restarts from the beginning (retries left: 0)" in line
+    assert ("a layer is broken" in (tmp_path / ERRORS).read_text()) == ("Error" in message)
 
 
 def test_settings_refused_by_the_child_are_reported_without_retry(experiment: Experiment, tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ for _ in run_worker(settings, placement(), folder=Path(sys.argv[1]), notify=prin
 
 
 def test_child_ends_soon_after_its_parent_is_killed(experiment: Experiment, tmp_path: Path) -> None:
-    words = [sys.executable, "-c", PARENT, str(tmp_path)]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+    message = [sys.executable, "-c", PARENT, str(tmp_path)]
+    with subprocess.Popen(message, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         process = psutil.Process(int(parent.stdout.readline()))
         parent.send_signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The papers' figures as data, and what a result may say to them."""
+"""The papers' figures as data, and their comparison with results."""
 
 import math
 from collections import Counter
@@ -20,7 +20,7 @@ from ltray.published.spreads import FAMILIES, Measured, Spread, listed_spread
 from ltray.published.table import claim_rows, claim_table, meanings
 from ltray.results.intervals import Interval, mean_interval, run_interval
 
-# What papers train on that ltray has no definition of.
+# Data sets of papers without a definition in ltray.
 ELSEWHERE = {"imagenet", "cifar100", "imagenet-lt-corrupted"}
 
 
@@ -38,7 +38,7 @@ def test_published_rows_are_complete_and_plausible():
     assert len(rows) == 420
     assert Counter(row.source for row in rows)["ResCom"] == 131
     for row in rows:
-        assert bool(row.methods) != bool(row.lacks), row.where  # what ltray would need stands where it has no method
+        assert bool(row.methods) != bool(row.lacks), row.where  # rows without a method in ltray list the missing parts
         assert set(row.methods) <= METHODS.keys() and row.chosen_on in ("test", "validation", None)
         assert row.network is None or row.network in BACKBONES
         assert row.dataset in ELSEWHERE or find(row.dataset).is_file()
@@ -64,7 +64,7 @@ def test_comparable_result_is_judged_by_a_prediction_interval(low: float, high: 
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "message"),
     [
         ({"dataset__protocol": "honest"}, "ours on validation images (protocol: honest)"),
         ({"bcl__epochs": 20}, "their epochs: 200, ours: 20"),
@@ -72,10 +72,10 @@ def test_comparable_result_is_judged_by_a_prediction_interval(low: float, high: 
         ({"dataset__largest_class": 40}, "different data: their largest_class: 0, ours: 40"),
     ],
 )
-def test_incomparable_result_has_a_reason(given: dict[str, Any], words: str):
+def test_incomparable_result_has_a_reason(given: dict[str, Any], message: str):
     one = of_table_3(compare(settings(**given), Interval(0.52, 0.51, 0.53, 5)))
-    assert one.verdict == NOT and one.reasons == (next(r for r in one.reasons if words in r),)
-    assert ("BCL, table 3", "51.93", "+0.1") == claim_rows({"x": [one]})[0][1:4] and words in one.text
+    assert one.verdict == NOT and one.reasons == (next(r for r in one.reasons if message in r),)
+    assert ("BCL, table 3", "51.93", "+0.1") == claim_rows({"x": [one]})[0][1:4] and message in one.text
 
 
 @pytest.mark.parametrize(("accuracy", "verdict"), [(0.52, WITHIN), (0.45, BELOW), (0.60, ABOVE)])
@@ -129,13 +129,13 @@ def test_every_published_method_and_data_set_has_a_spread():
 
 @pytest.mark.parametrize("ratio", [9.0, 1.0])
 def test_spreads_of_short_runs_are_pooled_by_their_ratio(ratio: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = [one for one in spreads.MEASURED if not one.short]
+    complete = [one for one in spreads.MEASURED if not one.short]
     short = Measured("cifar10-lt", "classifier losses", 30.0, ratio, 4, "2 epochs")
-    monkeypatch.setattr(spreads, "MEASURED", (short, *whole))
+    monkeypatch.setattr(spreads, "MEASURED", (short, *complete))
     found = listed_spread("cifar10-lt", ("focal",), 0.5)
     assert found.points == pytest.approx(0.5 * math.sqrt((4 * ratio**2 + 14 * 1.96**2) / 18)) and found.freedom == 18
-    words = "estimated for classifier losses from runs on cifar10-lt (2 epochs) and digits-lt, for 10,000 test images"
-    assert found.source == words
+    message = "estimated for classifier losses from runs on cifar10-lt (2 epochs) and digits-lt, for 10,000 test images"
+    assert found.source == message
 
 
 def test_ratio_below_chance_is_raised_to_chance(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +144,7 @@ def test_ratio_below_chance_is_raised_to_chance(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("row", "words"),
+    ("row", "message"),
     [
         ({"width": 256, "parameters": 7_400_000}, "their ResNet-32 has 256 features and 7.40 M parameters, ours 64 f"),
         ({"parameters": 16 * 463_504}, "their ResNet-32 has 7.42 M parameters, ours"),
@@ -158,12 +158,12 @@ def test_ratio_below_chance_is_raised_to_chance(monkeypatch: pytest.MonkeyPatch)
         ({"chosen_on": None}, "the source does not state the images on which its epoch was chosen"),
     ],
 )
-def test_published_row_of_another_network_or_subset_is_not_compared(row: dict[str, Any], words: str):
+def test_published_row_of_another_network_or_subset_is_not_compared(row: dict[str, Any], message: str):
     claim = of_table_3(compare(settings(), mean_interval([0.5]))).claim
     assert other_row(claim, settings(), subsets=1) == []
-    assert other_row(replace(claim, parameters=464_000), settings(), subsets=1) == []  # as papers round it
+    assert other_row(replace(claim, parameters=464_000), settings(), subsets=1) == []  # rounded as in papers
     (reason,) = other_row(replace(claim, **row), settings(), subsets=1)
-    assert reason.startswith(words)
+    assert reason.startswith(message)
 
 
 def test_setting_that_rows_vary_prevents_a_comparison():
@@ -173,8 +173,8 @@ def test_setting_that_rows_vary_prevents_a_comparison():
     assert met.text == "within noise; with bcl.temperature=0.2 instead of 0.1"
     assert of_table_3(found).reasons == ("their bcl.averaging: L1, ours: L2",)
     many = {"bcl__temperature": 0.2, "bcl__learning_rate": 0.1, "bcl__batch_size": 128, "bcl__weight_decay": 1e-4}
-    words = of_table_3(compare(settings(**many), mean_interval([0.51, 0.52, 0.53]))).text
-    assert words == "within noise; with 4 knobs not at the paper's values"
+    message = of_table_3(compare(settings(**many), mean_interval([0.51, 0.52, 0.53]))).text
+    assert message == "within noise; with 4 knobs not at the paper's values"
 
 
 def test_another_data_seed_is_accepted_if_several_are_averaged():
@@ -198,7 +198,7 @@ def test_only_claims_with_the_same_imbalance_and_methods_are_compared():
     assert compare(settings(dataset="digits-lt"), accuracy) == []
     assert compare(settings(dataset__imbalance_factor=37), accuracy) == []
     comparable = [one.verdict == NOT for one in compare(settings(), accuracy)]
-    assert comparable == sorted(comparable)  # what can be compared stands first
+    assert comparable == sorted(comparable)  # comparable claims are first
 
 
 @pytest.mark.parametrize("dataset", ["cifar10-lt", "cifar100-lt"])

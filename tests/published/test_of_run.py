@@ -1,4 +1,4 @@
-"""Which of a run folder's figures are set beside published ones: test accuracy over all images, of valid runs."""
+"""Figures of a run folder that are compared with published ones: overall test accuracy of valid runs."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_run_is_compared_by_its_overall_test_accuracy(tmp_path: Path):
 
 
 def finalists(folder: Path, data_seeds: int, *, start: int = 0) -> RunRecord:
-    """A winner, another finalist, the papers' setting; the winner's first run failed."""
+    """Write a winner, another finalist and the papers' setting; the winner's first run failed."""
     table = pd.DataFrame({"trial": ["0003", "0005", "0000"], "winner": [True, False, False]})
     table = table.assign(paper=[False, False, True], data_seeds=data_seeds)
     rows = []
@@ -83,8 +83,8 @@ def test_observation_with_data_seeds_is_the_mean_per_data_seed(tmp_path: Path):
 def test_single_other_data_seed_prevents_a_comparison(data_seeds: int, reasons: int, tmp_path: Path):
     found = claims_of(finalists(tmp_path, data_seeds, start=3))
     (one,) = [one for one in found["0 (paper's setting)"] if one.claim.where == "BCL, table 3"]
-    words = "different training images: data_seed=3, the official draw is 0"
-    assert list(one.reasons) == [words] * reasons
+    message = "different training images: data_seed=3, the official draw is 0"
+    assert list(one.reasons) == [message] * reasons
 
 
 @pytest.mark.parametrize("split", ["test", "val"])

@@ -1,4 +1,4 @@
-"""The papers' ablation tables as searches over given rows: every row of every table, and what they state."""
+"""The papers' ablation tables as searches over given rows: complete rows with the published settings."""
 
 import json
 from collections import Counter, defaultdict
@@ -51,7 +51,7 @@ def settings(stem: str) -> list[dict[str, Any]]:
 
 
 def explicit(table: str) -> list[Any]:
-    """What the published rows of a table differ in, by our names."""
+    """Return the settings that vary between the published rows of a table, with ltray's names."""
     rows: list[Any] = json.loads((ROOT / "tests" / "golden" / "published_settings.json").read_text())[table]
     return rows
 
@@ -130,7 +130,7 @@ def test_every_row_matches_only_its_own_published_figure(file: Path) -> None:
         own = [one for one in found if set(one.reasons) <= {UNKNOWN} and title_of(one.claim) == table_of(file)]
         assert len(own) == 1 and own[0].recipe == (), [one.text for one in found]
         met.append(own[0].claim)
-    assert len(set(map(id, met))) == len(met)  # no two rows share a figure
+    assert len(set(map(id, met))) == len(met)  # no two rows have the same figure
     test = any(claim.chosen_on == "test" for claim in met)
     assert all((claim.chosen_on == "test") == test for claim in met)
     assert {row.experiment.dataset.protocol for row in read(file).rows} == {"paper" if test else "honest"}

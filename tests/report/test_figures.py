@@ -1,4 +1,4 @@
-"""Figures of the report and of `ltray.evaluate --classes`: percent, points with their sign, the right class."""
+"""Figures of the report and of `ltray.evaluate --classes`: percent, signed points, correct classes."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ def record(folder: Path, **parts: Any) -> RunRecord:
 
 
 def predictions() -> Predictions:
-    """Right are 1 of 4 images of class 0, 3 of 4 of class 1, 2 of 3 of class 2; class 3 has none."""
+    """Predictions with 1 of 4 correct images of class 0, 3 of 4 of class 1, 2 of 3 of class 2; class 3 has no image."""
     labels = torch.tensor([0] * 4 + [1] * 4 + [2] * 3)
     guesses = torch.tensor([0, 1, 1, 1] + [1, 1, 1, 0] + [2, 2, 0])
     return Predictions("val", torch.nn.functional.one_hot(guesses, 4).float(), labels, TAIL)
@@ -83,15 +83,15 @@ def test_class_page_shows_correct_over_evaluated_images(tmp_path: Path):
 @pytest.mark.parametrize(("accuracy", "gain"), [(0.65, "+5.0 points"), (0.58, "-2.0 points")])
 def test_gain_of_the_best_tau_is_in_points(accuracy: float, gain: str):
     curve = TauCurve("val", {"all": [(0.0, 0.6), (3.0, 0.65)]}, best=1.234, accuracy=accuracy, plain=0.6)
-    words = f"Without τ: 60.0 %. Best at τ = 1.23: {100 * accuracy:.1f} % ({gain})."
-    assert words in model._tau(curve)
+    message = f"Without τ: 60.0 %. Best at τ = 1.23: {100 * accuracy:.1f} % ({gain})."
+    assert message in model._tau(curve)
 
 
 def test_run_shows_percent_by_group_on_test_and_validation_images(tmp_path: Path):
     metrics = {"test/acc_all": 0.612, "test/acc_many": 0.8, "test/acc_medium": 0.5, "test/acc_few": 0.345}
     evaluation = {"metrics": metrics, "selection": {"val/acc_all": 0.7, "val/acc_few": 0.1}}
     one = record(tmp_path, evaluation=evaluation)
-    shown = {words: figure for figure, words in summary.key_figures(one)}
+    shown = {message: figure for figure, message in summary.key_figures(one)}
     assert shown == {"test all": "61.2 %", "test many": "80.0 %", "test medium": "50.0 %", "test few": "34.5 %"}
     row = summary.overview_row(one)
     assert row[1:] == ["bcl", "digits-lt", "honest", "70.0", "61.2", "80.0", "50.0", "34.5"]

@@ -1,4 +1,4 @@
-"""The report: every section from a search's files, nothing from outside, nothing unescaped."""
+"""The report: every section of a search, no external resources, escaped text."""
 
 import json
 import math
@@ -28,7 +28,7 @@ EXPLORED = {"cross_entropy.learning_rate": "0.01 … 1 (log)", "cross_entropy.sc
 
 @pytest.fixture
 def search(finished_run: Path, tmp_path: Path) -> Path:
-    """A search's folder around a real model: trials and finalists are made up."""
+    """The folder of a search with a real model; trials and finalists are synthetic."""
     folder = tmp_path / "a<b>search"
     folder.mkdir()
     evaluation = RunFolder(finished_run).best.evaluation()
@@ -73,7 +73,7 @@ def section_of(text: str, heading: str) -> str:
 
 
 class Checker(HTMLParser):
-    """Notes tags that were never closed, attributes that load something, and the headings."""
+    """Records unclosed tags, attributes that load resources, and the headings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,19 +82,19 @@ class Checker(HTMLParser):
         self.headings: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag."""
+        """Record a tag."""
         self.open += [tag] if tag != "meta" else []
         self.loading += [v for k, v in attrs if v and k in ("src", "href", "data") and not v.startswith("#")]
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Pass a tag that closes itself."""
+        """Ignore a tag that closes itself."""
 
     def handle_endtag(self, tag: str) -> None:
         """Close the tag opened last."""
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        """Note a heading."""
+        """Record a heading."""
         self.headings += [data] if self.open and self.open[-1] == "h2" else []
 
 

@@ -1,4 +1,4 @@
-"""The search spaces that ltray ships: one a method, legal on every small data set."""
+"""The shipped search spaces: one per method, valid on every small data set."""
 
 import optuna
 import pytest
@@ -10,13 +10,13 @@ from tests.paths import ROOT
 
 SPACES = ROOT / "search_spaces"
 FOUND = {path.stem: path for path in sorted(SPACES.glob("*.yaml"))}
-# Scores divided by T rank alike: no accuracy depends on it. Class means have no knobs.
+# Accuracy does not depend on a temperature. Class means have no knobs.
 NOTHING_TO_SEARCH = {"temperature", "nearest_class_mean"}
 CLASSES = {"cifar10-lt": 10, "cifar100-lt": 100, "digits-lt": 10}
 
 
 def read(name, **overrides):
-    """Read a shipped space; one that starts from a run gets a place that is looked at only when it trains."""
+    """Read a shipped space; one that starts from a run gets a path that is only read in training."""
     start = {"start": "runs/earlier"} if "--from" in FOUND[name].read_text() else {}
     return SearchSpace.read(FOUND[name], start | overrides)
 

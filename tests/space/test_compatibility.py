@@ -152,7 +152,7 @@ def test_document_has_the_compatibility_table():
     rules = [cell.strip(" `") for cell in lines[start].split("|")[2:7]]
     assert sorted(rules) == sorted(RULES)
     for sampler, line in zip(SAMPLERS, lines[start + 2 :], strict=False):
-        said = [cell.strip() for cell in line.split("|")[1:8]]
+        message = [cell.strip() for cell in line.split("|")[1:8]]
         does = [refusal(sampler, rule, objectives=1) is None for rule in rules]
         does.append(refusal(sampler, "none", objectives=2) is None)
-        assert said == [f"`{sampler}`", *("yes" if works else "no" for works in does)]
+        assert message == [f"`{sampler}`", *("yes" if works else "no" for works in does)]

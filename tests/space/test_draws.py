@@ -1,4 +1,4 @@
-"""What a space contains: the values of a list and no other, a range with its ends."""
+"""Values inside a space: the values of a list, and a range including its ends."""
 
 from typing import Any
 

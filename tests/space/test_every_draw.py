@@ -1,4 +1,4 @@
-"""Every draw of every space is a legal experiment, whether a bounding knob is explored, fixed or left alone."""
+"""Every draw of every space is a valid experiment, whether a bounding knob is explored, fixed or default."""
 
 import optuna
 import pytest
@@ -32,13 +32,13 @@ def check_draws(space: SearchSpace, tail: LongTail, draws: int = DRAWS) -> None:
     for number in range(draws):
         try:
             trial, found = ask(study, space)
-        except LookupError:  # the grid is through
+        except LookupError:  # the grid is exhausted
             return
         experiment = Experiment.from_settings(found)
         experiment.check_classes(tail.classes)
-        assert experiment.dataset in {one.dataset for one in space.experiments()}  # the search has pinned it
+        assert experiment.dataset in {one.dataset for one in space.experiments()}  # fixed by the search
         if space.followed or not space.rows:
-            # Everything that follows the data is in the settings: nothing is left to follow.
+            # The settings contain all values that follow the data, so a second adaptation changes nothing.
             assert experiment.following(TrainingSize.of(tail)) == experiment
         study.tell(trial, [0.1 * (number % 7)] * len(space.search.objectives))
 
@@ -123,7 +123,7 @@ def test_fixed_knob_is_omitted_from_draws_without_effect(tmp_path):
 
 @st.composite
 def content(draw, knob_name, spec, kind):
-    """What a user writes for a knob: auto, a range or some values, all of them legal for the knob alone."""
+    """Draw a user's entry for a knob: auto, a range or values, each valid for the knob by itself."""
     usual = spec.search or spec.choices or ((False, True) if kind is bool else None)
     if usual is None or (spec.search and draw(st.booleans())):
         return "auto" if usual else None
@@ -137,7 +137,7 @@ def content(draw, knob_name, spec, kind):
 
 @st.composite
 def spaces(draw):
-    """A space of one method: some knobs explored, some fixed, the others left alone."""
+    """Draw a space of one method: some knobs explored, some fixed, the others default."""
     name = draw(st.sampled_from(TRAINED))
     knobs = METHODS[name].knobs
     bounds = [n for n, s in knobs.specs().items() if s.at_most or n in ("queue_size", "head_smoothing", "experts")]

@@ -1,4 +1,4 @@
-"""Searches in which the method is a choice: only its own knobs are drawn, and trials can be compared."""
+"""Searches over methods: only knobs of the chosen method are drawn, and trials are comparable."""
 
 import json
 

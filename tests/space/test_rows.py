@@ -1,4 +1,4 @@
-"""Searches over given rows: checked like every setting, each run once and in order, labelled in tables."""
+"""Searches over given rows: checked like all settings, run once and in order, named in tables."""
 
 import json
 
@@ -59,7 +59,7 @@ def test_a_resumed_search_runs_every_row_exactly_once(tmp_path):
     first, _ = ask(study, space)
     study.tell(first, 0.5)
     ask(study, space)
-    study.ask()  # the driver dies with the second row under way and before the third has its settings
+    study.ask()  # the driver dies while the second row runs, before the third has its settings
     study = open_study(tmp_path, space)
     assert [t.number for t in unfinished(study)] == [1]
     for frozen in undrawn(study):
@@ -105,7 +105,7 @@ def test_table_shows_row_names_and_seeds(tmp_path):
     console.print(render(table, space.headings(), selection="val", most=1))
     printed = console.export_text()
     assert "hard_mining" not in printed and "SPM" in printed and "imbalance_factor" in printed
-    assert "small queue" not in printed  # only the best is shown here
+    assert "small queue" not in printed  # this table shows only the best row
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Search spaces: checked against the knobs, legal by construction."""
+"""Search spaces: checked with the knobs' declarations, valid by construction."""
 
 import optuna
 import pytest

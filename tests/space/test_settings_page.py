@@ -1,4 +1,4 @@
-"""The page of settings is what the declarations hold, with the field's word beside each of ltray's own."""
+"""The page of settings is generated from the declarations and has the standard term of each key."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every sampler's name builds one; what it proposes is tested with a study, in tests/study/test_samplers.py."""
+"""Every name builds a sampler; tests/study/test_samplers.py tests the proposals with a study."""
 
 import pytest
 from optuna.distributions import FloatDistribution

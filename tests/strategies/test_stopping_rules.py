@@ -1,4 +1,4 @@
-"""The rules that end trials: pure functions of what was recorded."""
+"""Stopping rules: pure functions of the recorded values."""
 
 import math
 

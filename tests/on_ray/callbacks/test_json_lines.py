@@ -1,4 +1,4 @@
-"""Results are in the run folder the moment they are reported."""
+"""Results are written to the run folder when they are reported."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ def test_reported_epochs_are_written_immediately_and_an_incomplete_line_is_dropp
     for epoch, folder in ((1, first), (2, first), (3, second)):
         result = {"total_epochs": epoch, "stage": 0, "checkpoint_score": np.float32(0.5), "val/acc_all": 0.1 * epoch}
         records.on_trial_result(epoch, [], SimpleNamespace(path=str(folder)), result)
-        if epoch == 2:  # the driver dies in mid-write of what would have been the third
+        if epoch == 2:  # the driver dies while it writes the third line
             with (first / "result.json").open("a") as lines:
                 lines.write('{"total_epochs": 3, "val')
         table = history({3: [first, second]})

@@ -1,4 +1,4 @@
-"""What a search shows while it runs, drawn for a terminal and for a file."""
+"""Progress output of a running search, on a terminal and in a file."""
 
 import io
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ def new_trial(number, tmp_path):
 
 def report(watch, trial, epoch):
     result = {EPOCHS: epoch, PLANNED_EPOCHS: 20, METRIC: 0.5, f"{METRIC}_best": 0.5}
-    result |= {"val/acc_all": 0.9, "loss/total": 1.25}  # not what this search follows
+    result |= {"val/acc_all": 0.9, "loss/total": 1.25}  # not the metric of this search
     trial.last_result = result
     watch.on_trial_result(0, [], trial, result)
 
