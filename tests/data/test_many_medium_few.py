@@ -53,8 +53,8 @@ def test_all_outputs_put_a_class_into_the_same_group(data: ImageData, tmp_path: 
     sidecars = {"train": SimpleNamespace(class_names=data.class_names, labels=labels)}
     heading = training_line(data.definition, sidecars)  # type: ignore[arg-type]
     assert heading == (
-        f"230 training images of 5 classes, 117 to 2 per class ({GROUP_SIZES}); 41 validation and 14 test images are taken "
-        "from the folder."
+        f"230 training images of 5 classes, 117 to 2 per class ({GROUP_SIZES}); 41 validation and 14 test images are "
+        "taken from the folder."
     )
     RunFolder(tmp_path).best.path.mkdir()
     RunFolder(tmp_path).best.scores_file.write_bytes(Predictions("val", torch.eye(5), torch.arange(5), tail).as_bytes())

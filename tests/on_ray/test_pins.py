@@ -109,7 +109,9 @@ def test_different_data_of_a_node_end_the_run(
     data = changed(experiment, tmp_path / "second", **{field: "0" * 64})
     message = worker(pins, data, runs)
     folder = folder_of(experiment.dataset, data)
-    assert message.startswith(f"pets: {what} {NODE} in {folder} differ from those of node {NODE}, where the command runs")
+    assert message.startswith(
+        f"pets: {what} {NODE} in {folder} differ from those of node {NODE}, where the command runs"
+    )
     assert "LTRAY_DATA" in message and begun == []
 
 
@@ -146,8 +148,8 @@ def test_message_names_both_nodes_the_folder_and_the_remedy() -> None:
         command.check(own, name="pets", place="/data/pets")
     assert str(raised.value) == (
         "pets: the converted images of node far in /data/pets differ from those of node head, where the command runs: "
-        "their digest is missing instead of bbbbbbbbbbbb…. Replace /data/pets on far with a copy of that folder on head, "
-        "or set LTRAY_DATA to a folder that all nodes share."
+        "their digest is missing instead of bbbbbbbbbbbb…. Replace /data/pets on far with a copy of that folder on "
+        "head, or set LTRAY_DATA to a folder that all nodes share."
     )
     with pytest.raises(UsageError, match="the originals of node far"):
         command.check(dataclasses.replace(own, originals="c" * 64), name="pets", place="/data/pets")

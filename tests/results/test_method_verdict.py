@@ -183,7 +183,8 @@ def test_methods_without_a_result_are_named_with_the_command_to_continue(tmp_pat
     text = " ".join(verdict.sentences)
     assert verdict.judgement.answer == ONLY and "Only a finished" in text
     assert (
-        "Stopped early because other methods were better, and therefore not compared: b." in text and "Without a result: c" in text
+        "Stopped early because other methods were better, and therefore not compared: b." in text
+        and "Without a result: c" in text
     )
     assert verdict.steps[0].command == "python -m ltray.tune which-method 'dataset=my pets.yaml' search.trials=4"
 
