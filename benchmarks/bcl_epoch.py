@@ -3,8 +3,8 @@
     python -m benchmarks.bcl_epoch [--steps 20] [--rounds 3] [--device cuda] [--source memory]
 
 Both sides use the same images, batch, views and recipe and run alternately in one process, so that
-a busy machine slows both. Printed: views/s of the loaders alone, images/s of training end to
-end, and separately the time to the first batch. A DataLoader worker is a separate process; ltray
+a busy machine slows both. Printed: views/s of the loaders without training, images/s of the
+complete training, and separately the time to the first batch. A DataLoader worker is a separate process; ltray
 computes its views in the training process, on its device.
 """
 
@@ -133,7 +133,7 @@ class Side:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=8, help="steps a round and side")
+    parser.add_argument("--steps", type=int, default=8, help="steps per round and side")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1, help="DataLoader processes of the comparison")
     parser.add_argument("--threads", type=int, default=1, help="compute threads of the training process")

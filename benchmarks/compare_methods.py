@@ -1,10 +1,10 @@
 """Every method on a small long-tailed set, over several seeds; writes docs/comparison.md.
 
-    python -m benchmarks.compare_methods                      # trains what is missing, then writes the table
+    python -m benchmarks.compare_methods                      # trains the missing runs, then writes the table
     python -m benchmarks.compare_methods --minutes 7          # starts no run after seven minutes; run it again
 
-Each method trains with its declared settings for the data set. Validation images choose the
-epoch, and each run reads the test images once. A method that continues from a network starts from
+Each method trains with its declared settings for the data set. The epoch is selected on validation
+images, and each run reads the test images once. A method that continues from a network starts from
 the best checkpoint of another method's run with the same seed, see `STARTS`.
 """
 
@@ -62,13 +62,13 @@ def run(name: str, *, dataset: str, seed: int, root: Path) -> None:
 
 
 def main() -> None:
-    """Train what is missing, then write the table of all results."""
+    """Train the missing runs, then write the table of all results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="digits-lt")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, … (default: 3)")
-    parser.add_argument("--runs", type=Path, default=Path("runs/comparison"), help="where runs are kept")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after this time")
-    parser.add_argument("--table", type=Path, default=Path("docs/comparison.md"), help="what to write")
+    parser.add_argument("--runs", type=Path, default=Path("runs/comparison"), help="folder of the runs")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no run after this time")
+    parser.add_argument("--table", type=Path, default=Path("docs/comparison.md"), help="file to write")
     options = parser.parse_args()
     end = time.monotonic() + 60.0 * options.minutes
     torch.set_num_threads(1)
@@ -77,7 +77,7 @@ def main() -> None:
         result = options.runs / name / f"seed{seed}" / RESULT
         if not result.is_file():
             if time.monotonic() > end:
-                print(f"{done} of {len(todo)} runs are done: call this again for the rest")
+                print(f"{done} of {len(todo)} runs are done: run the same command again for the rest")
                 return
             run(name, dataset=options.dataset, seed=seed, root=options.runs)
         known = json.loads(result.read_text())

@@ -4,7 +4,7 @@
     python -m benchmarks.data --side 224 --images 500 --workers 1 2
 
 All pipelines use the same images and the same recipe and run alternately for several rounds; the
-table shows the median. Wall time is the time that a user waits; CPU time is independent of the load
+table shows the median. Wall-clock time is the time that a user waits; CPU time does not depend on the load
 of the machine. The first batch, including start-up, is listed separately and is not part of the
 rates. For comparison, the table shows the limits of the machine: the rate of copying memory, and
 the rate of decoding the same JPEGs with libjpeg-turbo alone.
@@ -43,7 +43,7 @@ class Rate:
     Attributes:
         first: Seconds to the first batch.
         wall: Views per second afterwards.
-        cpu: Views per CPU second afterwards; 0 if its own worker processes did the work.
+        cpu: Views per CPU second afterwards; 0 if separate worker processes did the work.
     """
 
     first: float
@@ -77,7 +77,7 @@ def write_images(folder: Path, *, side: int, count: int) -> None:
 
 
 def decode_limit(definition: DatasetDefinition) -> float:
-    """Return the images per CPU second of the decoder alone."""
+    """Return the images per CPU second of the decoder without other work."""
     file = BetonFile(converted(definition).pools["train"])
     began = time.process_time()
     for index in range(len(file)):
@@ -104,7 +104,7 @@ def compare(folder: Path, *, side: int, images: int, workers: list[int], rounds:
         image_size=side, protocol="paper", test_per_class=1,
     )  # fmt: skip
     convert(definition, progress=ProgressBars(shown=False))
-    print(f"{side} pixels, {images} images; decoding alone: {decode_limit(definition):,.0f} images per CPU second")
+    print(f"{side} pixels, {images} images; decoding only: {decode_limit(definition):,.0f} images per CPU second")
     print(f"{'views':>5}  {'pipeline':<32} {'first batch s':>13} {'views/s':>9} {'views/CPU s':>11}  speed of ltray")
     for names in RECIPES[side]:
         taken: dict[str, list[Rate]] = {}
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, nargs="+", choices=tuple(RECIPES), default=list(RECIPES))
     parser.add_argument("--images", type=int, default=640, help="images of each size")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2], help="processes of the DataLoader")
-    parser.add_argument("--rounds", type=int, default=3, help="the median of so many is shown")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds; their median is shown")
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{len(os.sched_getaffinity(0))} processors, load {os.getloadavg()[0]:.1f}; copying {copy_limit():.1f} GB/s")

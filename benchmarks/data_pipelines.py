@@ -23,7 +23,7 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 
 def cutout(image: Tensor) -> Tensor:
-    """Blacken a square of half the side around a random centre."""
+    """Set a square of half the side around a random centre to black."""
     side = image.shape[1]
     top, left = (int(torch.randint(side, ())) - side // 4 for _ in range(2))
     image[:, max(top, 0) : top + side // 2, max(left, 0) : left + side // 2] = 0.0

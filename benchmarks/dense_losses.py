@@ -1,4 +1,4 @@
-"""Straightforward formulations of the contrastive losses, for comparison.
+"""Direct formulations of the contrastive losses, for comparison.
 
 They follow the formulas directly: a matrix of pairs for each of mask, count, exponential and
 logarithm, the contrast set in one tensor, one-hot labels to count classes. They are correct and
@@ -81,7 +81,7 @@ def parametric_contrast(
 def decoupled_contrast(
     query: Tensor, key: Tensor, labels: Tensor, *, queue: tuple[Tensor, Tensor], alpha: float, temperature: float
 ) -> Tensor:
-    """DSCL: α for the own key; the other positives of batch and queue share the rest."""
+    """DSCL: α for the own key; the rest for the other positives of batch and queue."""
     images = len(labels)
     rows, row_labels = torch.cat([query, key, queue[0]]), torch.cat([labels, labels, queue[1]])
     itself = torch.eye(images, len(rows), dtype=torch.bool, device=labels.device)

@@ -1,4 +1,4 @@
-"""The losses of `losses.py` at the sizes of three data sets, ltray's and the dense one."""
+"""The losses of `losses.py` with the sizes of three data sets, in ltray's and the dense formulation."""
 
 from collections.abc import Callable
 
@@ -96,7 +96,7 @@ def paco_case(profile: str) -> Case:
 
 
 def dscl_case(profile: str) -> Case:
-    """Queries against keys and a queue; 65,536 keys but on CIFAR."""
+    """Queries against keys and a queue, which has 65,536 keys except on CIFAR."""
     classes, slots = CLASSES[profile], 4096 if profile == "cifar100_lt" else 65_536
     query, key, labels, memory = momentum_batch(256, 128, slots, classes)
 

@@ -38,7 +38,7 @@ def seconds(loss: Loss, inputs: list[Tensor]) -> float:
     alone = not inputs[0].is_cuda and torch.get_num_threads() == 1
     clock = time.process_time if alone else time.perf_counter
     start = clock()
-    step(loss, inputs)  # reading the loss waits for the device
+    step(loss, inputs)  # reading the loss synchronises with the device
     if inputs[0].is_cuda:
         torch.cuda.synchronize()
     return clock() - start
@@ -95,7 +95,7 @@ def rows_of(loss: str, repeats: int) -> Iterator[str]:
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--loss", choices=CASES, action="append", help="only this one; may be repeated")
+    parser.add_argument("--loss", choices=CASES, action="append", help="only this loss; may be repeated")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()

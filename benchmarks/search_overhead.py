@@ -2,10 +2,10 @@
 
     python -m benchmarks.search_overhead [--trials 32] [--seconds 30] [--cpus 2]
 
-The same trials run twice, one after the other with `--cpus` threads each: in a bare loop (one process, data opened
+The same trials run twice, one after the other with `--cpus` threads each: in a simple loop (one process, data opened
 once, the engine without reports) and as `python -m ltray.tune` with its processes, checkpoints, study and tables; no
-trial is stopped early. Printed: the wall clock of both, separately the start and the end of the search, and the time
-of a trial from its placement to its first step, in a new process and in one that has trained a trial before.
+trial is stopped early. Printed: the wall-clock time of both, separately the start and the end of the search, and the
+time of a trial from its placement to its first step, in a new process and in one that has trained a trial before.
 """
 
 import argparse
@@ -40,8 +40,10 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long one trial is to take, about")
-    parser.add_argument("--cpus", type=int, default=2, help="cores of a trial; with all of them trials take turns")
+    parser.add_argument("--seconds", type=float, default=30.0, help="approximate duration of one trial")
+    parser.add_argument(
+        "--cpus", type=int, default=2, help="cores of a trial; with all cores, trials run one after the other"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.cpus)
     bare(4)  # warm: imports, decoded images
@@ -71,7 +73,7 @@ def bare(epochs: int, settings: Mapping[str, Any] | None = None) -> float:
 def searched(
     folder: Path, options: argparse.Namespace, epochs: int
 ) -> tuple[float, float, float, list[dict[str, Any]]]:
-    """Run the search; return its seconds, when its first trial began and its last ended, and a row a trial."""
+    """Run the search; return its seconds, when its first trial began and its last ended, and a row per trial."""
     (folder / "space.yaml").write_text(SPACE.format(epochs=epochs, trials=options.trials, cpus=options.cpus))
     command = [sys.executable, "-m", "ltray.tune", str(folder / "space.yaml"), "--output", str(folder / "run")]
     began = time.perf_counter()

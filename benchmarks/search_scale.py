@@ -2,11 +2,11 @@
 
     python -m benchmarks.search_scale [--trials 1000] [--nodes 100] [--sampler tpe]
 
-The parts that a search has in its driver (study in SQLite, sampler, successive halving, watcher with its TensorBoard
-files, meter) are called as Tune calls them, by trials that train nothing: one per node, with random curves. Printed for
-every tenth of the trials: milliseconds of a proposal, a report, a decision, an end and of watching, memory, and the
-trials a second that this driver could begin and end. Times are CPU times of the process, so that a busy machine does
-not show; the wall clock at the end includes the waits for the disk, one or two a proposal, report and end.
+The parts of a search's driver (study in SQLite, sampler, successive halving, progress with its TensorBoard files,
+budget) are called as by Tune, for trials without training: one per node, with random curves. Printed for every tenth of
+the trials: milliseconds of a proposal, a report, a decision, an end and the progress, memory, and the number of trials
+per second that this driver could start and end. Times are CPU times of the process, so that the load of the machine has
+no effect; the wall-clock time at the end includes waiting for the disk, once or twice per proposal, report and end.
 """
 
 import argparse

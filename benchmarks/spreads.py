@@ -5,8 +5,8 @@
 Each method (or sequence of methods, joined by +) is trained once per seed on the same images, with
 schedules shortened to `--epochs`. The best epoch of each run is evaluated on the test set once. The
 table has the mean and the spread (standard deviation) in points, and the ratio of the spread to the
-standard error from the test images alone. `--largest-class` takes a smaller long-tailed subset, for
-machines without a GPU. Further words are settings of every run. Finished runs below `--runs` are
+standard error from the test images. `--largest-class` selects a smaller long-tailed subset, for
+machines without a GPU. Further arguments are settings of every run. Finished runs below `--runs` are
 not repeated.
 """
 
@@ -51,14 +51,14 @@ def accuracy(names: str, seed: int, options: argparse.Namespace) -> tuple[float,
 
 
 def main() -> None:
-    """Train what is missing, then print a line per method."""
+    """Train the missing runs, then print a line per method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="cifar10-lt")
     parser.add_argument("--methods", nargs="+", default=["cross_entropy"])
     parser.add_argument("--seeds", type=int, default=5, help="seeds 1, 2, … (default: 5)")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--largest-class", type=int, default=0, help="training images of the largest class; 0: all")
-    parser.add_argument("--runs", type=Path, default=Path("runs/spreads"), help="where runs are kept")
+    parser.add_argument("--runs", type=Path, default=Path("runs/spreads"), help="folder of the runs")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings of every run")
     options = parser.parse_intermixed_args()
     torch.set_num_threads(1)

@@ -21,7 +21,7 @@ from benchmarks.stopping_replay import (
     tau_interval,
 )
 
-# Validation images of each set, and whether there are settings enough to replay a search.
+# Validation images of each set, and whether there are enough settings to replay a search.
 IMAGES = {"digits": 200, "cifar10": 200}
 SLACKS = (0, 2, 4, 6)  # validation images; a standard error is about six
 
@@ -75,9 +75,9 @@ def main() -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     recorder = actions.add_parser("record", help="train the runs that are missing and append their curves")
     recorder.add_argument("--set", choices=SETS, required=True)
-    recorder.add_argument("--minutes", type=float, default=8.0, help="no run is begun after these")
-    recorder.add_argument("--processes", type=int, default=1, help="runs at a time, a thread each")
-    replayer = actions.add_parser("replay", help="print what the recorded curves say")
+    recorder.add_argument("--minutes", type=float, default=8.0, help="start no run after this time")
+    recorder.add_argument("--processes", type=int, default=1, help="number of parallel runs, one thread each")
+    replayer = actions.add_parser("replay", help="print the analysis of the recorded curves")
     for action in (recorder, replayer):
         action.add_argument("--curves", type=Path, default=FILE)
     options = parser.parse_args()

@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 FILE = HERE / "stopping-curves.jsonl"
 CPU = torch.device("cpu")
 SETS = ("digits", "cifar10")
-# Of each set: settings run under both schedules and in short, settings run under cosine alone.
+# For each set: number of settings with both schedules and short runs, and with the cosine schedule only.
 EXTENT = {"digits": (16, 120), "cifar10": (8, 8)}
 
 
@@ -36,10 +36,10 @@ class Job:
     """One run to record.
 
     Attributes:
-        set: Which of SETS.
+        set: A key of SETS.
         setting: Index of the setting, in the order of the draws.
         schedule: Learning-rate schedule.
-        epochs: Length of the run; its schedule is shrunk to it.
+        epochs: Length of the run; its schedule is scaled to it.
     """
 
     set: str
@@ -54,8 +54,8 @@ class Curve:
 
     Attributes:
         job: The run.
-        live: With the weights themselves.
-        average: With their moving average.
+        live: Curve of the current weights.
+        average: Curve of their moving average.
         seconds: CPU time.
     """
 
@@ -66,7 +66,7 @@ class Curve:
 
 
 def space_of(name: str) -> SearchSpace:
-    """Return the search space that a set's settings were drawn from."""
+    """Return the search space from which a set's settings were drawn."""
     space = SearchSpace.read(HERE / f"stopping-{name}.yaml")
     return space.bind(classes=10)
 
@@ -79,7 +79,7 @@ def settings_of(space: SearchSpace, count: int) -> list[dict[str, Any]]:
 
 
 def jobs(name: str) -> Iterator[Job]:
-    """Yield the runs of a set, the most important ones first."""
+    """Yield the runs of a set, the most important runs first."""
     full = space_of(name).base.knobs[0].epochs
     both, cosine = EXTENT[name]
     for setting in range(both):
@@ -97,8 +97,8 @@ def record(name: str, path: Path, *, minutes: float, processes: int) -> int:
     Args:
         name: The set.
         path: The file of curves; each run is one line, appended when the run is complete.
-        minutes: No run begins after these.
-        processes: Runs at a time, each on one thread.
+        minutes: No run starts after this time.
+        processes: Number of parallel runs, one thread each.
     """
     deadline = time.monotonic() + 60 * minutes
     done = {curve.job for curve in read(path)} if path.exists() else set()
@@ -142,12 +142,12 @@ def run(job: Job) -> Curve:
     try:
         train(stages, data, session, experiment.run(CPU, data))
     except NotFinite:
-        pass  # the curve ends where the loss did
+        pass  # the curve ends with the first loss that is not finite
     return Curve(job, session.live, session.average, round(time.process_time() - started, 1))
 
 
 class _BothWeights:
-    """Counts the correct images with the weights themselves and, from the report, with their average."""
+    """Counts the correct images with the current weights and, from the report, with their average."""
 
     def __init__(self, stage: Stage, data: ImageData) -> None:
         self.live: list[int] = []

@@ -17,12 +17,12 @@ from ltray.study.trial_plan import rungs_of
 
 RESAMPLES, REPETITIONS = 2000, 20
 Table = Mapping[tuple[str, int], Mapping[int, Curve]]
-"""Curves by setting, of each schedule and length of a run."""
+"""Curves by setting, for each schedule and length of a run."""
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How settings are compared early.
+    """An early comparison of settings.
 
     Attributes:
         name: A description.
@@ -42,11 +42,11 @@ class Needed:
     """Epochs of one repetition of a replayed search.
 
     Attributes:
-        random: What random search spends in all, every trial trained to its end.
-        until_best: What it has spent when its best trial ends, which only hindsight tells.
-        stopping: What TPE with ASHA spends until a trial, trained to its end, is as good; all that there
-            is to spend where none is.
-        reached: Whether one is; not where all that are as good were stopped early.
+        random: All epochs of random search, in which every trial is trained completely.
+        until_best: Its epochs until the end of its best trial, which is known only afterwards.
+        stopping: Epochs of TPE with ASHA until a completely trained trial is as good; all its epochs if no
+            trial is.
+        reached: Whether a trial is as good; False if all trials that are as good were stopped early.
     """
 
     random: int
@@ -56,7 +56,7 @@ class Needed:
 
 
 def by_run(curves: Sequence[Curve], name: str) -> Table:
-    """Sort a set's curves; without curves that a NaN ended early."""
+    """Sort a set's curves, without curves that ended early with a NaN."""
     found: dict[tuple[str, int], dict[int, Curve]] = {}
     for curve in curves:
         job: Job = curve.job
@@ -66,7 +66,7 @@ def by_run(curves: Sequence[Curve], name: str) -> Table:
 
 
 def fidelities(table: Table, schedule: str, full: int) -> list[Fidelity]:
-    """Return the ways to compare early under a schedule, over the settings that have all runs of it."""
+    """Return the early comparisons for a schedule, over the settings that have all of its runs."""
     runs = {epochs: curves for (kind, epochs), curves in table.items() if kind == schedule}
     common = sorted(set.intersection(*(set(curves) for curves in runs.values())))
     found = []
@@ -82,14 +82,14 @@ def fidelities(table: Table, schedule: str, full: int) -> list[Fidelity]:
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return Kendall's τ-b of two rankings; NaN where one has only ties."""
+    """Return Kendall's τ-b of two rankings; NaN if one has only ties."""
     one, two = (np.sign(np.subtract.outer(values, values)) for values in (first, second))
     scale = math.sqrt(float((one**2).sum()) * float((two**2).sum()))
     return float((one * two).sum()) / scale if scale else math.nan
 
 
 def tau_interval(fidelity: Fidelity) -> tuple[float, float]:
-    """Return the 95 % percentile interval of τ over settings drawn anew with replacement."""
+    """Return the 95 % percentile interval of τ over settings resampled with replacement."""
     chance = np.random.default_rng(0)
     early, final = np.asarray(fidelity.early), np.asarray(fidelity.final)
     draws = chance.integers(0, len(early), (RESAMPLES, len(early)))
@@ -99,23 +99,23 @@ def tau_interval(fidelity: Fidelity) -> tuple[float, float]:
 
 
 def regret(fidelity: Fidelity) -> float:
-    """Return how many images the early best (mean over ties) falls short of the best in the end."""
+    """Return the difference in images between the best final value and that of the early best (mean over ties)."""
     chosen = [last for first, last in zip(fidelity.early, fidelity.final, strict=True) if first == max(fidelity.early)]
     return max(fidelity.final) - sum(chosen) / len(chosen)
 
 
 def epochs_needed(curves: Mapping[int, Curve], name: str, *, slacks: Sequence[int]) -> dict[int, list[Needed]]:
-    """Return the epochs of random search in full and of TPE with ASHA for the same value, a repetition each.
+    """Return the epochs of random search and of TPE with ASHA for the same value, for each repetition.
 
-    Random search tries half of the recorded settings in a random order, all to the end; the
-    other proposes settings until one, trained to the end, is as good. A proposal stands for
-    the nearest recorded setting that was not tried.
+    Random search tries half of the recorded settings in a random order, all completely; TPE with
+    ASHA proposes settings until a completely trained setting is as good. A proposal is replaced
+    with the nearest recorded setting that was not tried.
 
     Args:
-        curves: Of whole runs, by setting.
+        curves: The curves of complete runs, by setting.
         name: The set.
-        slacks: By how many validation images it may fall short and still count as as good; each
-            has an entry of the result.
+        slacks: Numbers of validation images by which a value may be lower and still count as equally good;
+            each has an entry of the result.
     """
     space = space_of(name)
     settings = settings_of(space, max(curves) + 1)
@@ -135,7 +135,7 @@ def epochs_needed(curves: Mapping[int, Curve], name: str, *, slacks: Sequence[in
 def _with_stopping(
     space: SearchSpace, settings: Sequence[Mapping[str, Any]], curves: Mapping[int, Curve], *, seed: int
 ) -> tuple[list[tuple[int, int]], int]:
-    """Search until no setting is left; return cost so far and value at each whole run's end, and the cost of all."""
+    """Search until no setting is left; return cost and value at the end of each complete run, and the total cost."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     sampler = optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)

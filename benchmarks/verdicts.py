@@ -1,13 +1,13 @@
 """How often verdicts are correct, in simulated searches with known true accuracies.
 
     python -m benchmarks.verdicts                    # the tables of docs/protocol.md, as Markdown
-    python -m benchmarks.verdicts --searches 500     # faster, rougher
+    python -m benchmarks.verdicts --searches 500     # faster, less precise
 
 It takes about three minutes on one core, most of it the table about dropping.
 
 Runs are draws around a true accuracy; the rules are those of the package, compared with its earlier
-rules. One value is both validation and test accuracy, which is the hardest case: the same noise then
-selects and evaluates a setting. Points are per cent, a spread is a standard deviation over seeds, and
+rules. One value is both validation and test accuracy, which is the most difficult case: the same noise
+then selects and evaluates a setting. Points are per cent, a spread is a standard deviation over seeds, and
 seeds have no effect that settings share (pairing would remove it).
 """
 
@@ -27,8 +27,8 @@ from ltray.results.multiple_comparisons import chosen_margins, difference_margin
 FINALISTS, SEEDS, RUNS = (2, 3, 5, 10, 20), (2, 3, 5, 10), (1, 2, 3, 5, 10, 50)
 LEAD = 2.0
 FINALISTS_TIMES, DROPPING_SHARE = 5, 10
-"""How many times as many searches as asked for the tables about finalists have, which are computed all at once; and
-what share of them that about dropping has, whose searches take longest."""
+"""Factors of the number of searches: for the tables about finalists, which are computed together, and for the table
+about dropping, whose searches take the longest time."""
 METRIC = "val/acc_all"
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
@@ -38,8 +38,8 @@ class Scenario:
     """How runs vary.
 
     Attributes:
-        name: In words.
-        draw: Values of mean 0 and spread 1.
+        name: Its description.
+        draw: Draws values with mean 0 and spread 1.
         every: Factor of the spread of every second finalist.
         reference: Factor of the reference's spread.
     """
@@ -78,7 +78,7 @@ def names(count: int) -> list[str]:
 
 
 def called_better(runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which finalists each search calls better: by the rule before, and by the package's."""
+    """Return which finalists each search calls better: with the earlier rule, and with the package's rule."""
     lead = runs[:, :, 1:] - runs[:, :, :1]
     count = lead.shape[1]
     half = student.ppf(0.975, count - 1) * lead.std(axis=1, ddof=1) / np.sqrt(count)
@@ -99,7 +99,7 @@ def covered(runs: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def dropped(runs: np.ndarray, rule: Callable[[Results, Sequence[Sequence[Cell]], int], list[str]]) -> np.ndarray:
-    """Return after how many rounds each setting of each search gets no further one; the reference always does."""
+    """Return the number of rounds of each setting in each search; the reference always gets all rounds."""
     searches, seeds, count = runs.shape
     cells = [(seed, 0) for seed in range(seeds)]
     rounds = np.full((searches, count), seeds)
@@ -133,14 +133,14 @@ def _dropped_after(results: Results, order: Sequence[Sequence[Cell]], looks: int
 def misjudged(
     random: np.random.Generator, draw: Draw, runs: int, *, searches: int, own: float, published: float
 ) -> tuple[float, float]:
-    """Return in how many searches, in %, a perfect reproduction is called above or below, before and after.
+    """Return the percentage of searches in which a perfect reproduction is called above or below, before and after.
 
     Args:
         random: Source of the draws.
-        draw: Of noise.
-        runs: Own runs.
-        searches: How many.
-        own: True spread of the own runs, the listed one being 1.
+        draw: Draws the noise.
+        runs: Number of own runs.
+        searches: Number of searches.
+        own: True spread of the own runs, relative to the listed spread.
         published: True spread of the published run.
     """
     mine = own * draw(random, (searches, runs)) / 100
@@ -238,8 +238,8 @@ def claim_table(random: np.random.Generator, searches: int) -> list[str]:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--searches", type=int, default=2000, help="a cell (finalists: ×5, dropping: ÷10)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    parser.add_argument("--searches", type=int, default=2000, help="searches per cell (finalists: ×5, dropping: ÷10)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
     options = parser.parse_args()
     tables: tuple[Callable[[np.random.Generator, int], list[str]], ...] = (finalist_tables, dropping_table, claim_table)
     for place, table in enumerate(tables):

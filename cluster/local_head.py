@@ -21,7 +21,7 @@ PORT = 8265
 
 
 def beyond_loopback(addresses: set[tuple[str, int]]) -> list[str]:
-    """Return those addresses, as `host:port`, that other machines can reach."""
+    """Return the addresses, as `host:port`, that other machines can reach."""
     found = []
     for host, port in sorted(addresses):
         address = ipaddress.ip_address(host)
@@ -49,7 +49,7 @@ def environment(options: argparse.Namespace) -> None:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Check and print where the head listens.
+    """Check and print the addresses on which the head listens.
 
     Raises:
         HeadError: The head does not run, or other machines can reach it.

@@ -22,7 +22,7 @@ STRAY = ("RAY_ADDRESS", "RAY_AUTH_TOKEN")
 
 
 class HeadError(Exception):
-    """The head cannot be started, used or stopped; the text says why and what to do."""
+    """The head cannot be started, used or stopped; the message contains the reason and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class LocalHead:
     """A head whose files are in one folder.
 
     Attributes:
-        folder: Holds the token, the head's log, the record of its process and Ray's session. Its path must be short,
+        folder: Contains the token, the head's log, the record of its process and Ray's session. Its path must be short,
             because Ray creates sockets below it, whose paths are limited to about 100 characters.
     """
 
@@ -48,7 +48,7 @@ class LocalHead:
 
     @property
     def session(self) -> Path:
-        """Ray's own folder: sockets, logs and the files that jobs uploaded."""
+        """The folder of Ray: sockets, logs and the files that jobs uploaded."""
         return self.folder / "ray"
 
     def settings(self) -> dict[str, str]:
@@ -65,7 +65,7 @@ class LocalHead:
         try:
             record = self._record()
             process = psutil.Process(record["pid"])
-            # Otherwise another process has the same process number now.
+            # Otherwise another process now has the same process id.
             return process if process.create_time() == record["created"] else None
         except (FileNotFoundError, psutil.NoSuchProcess):
             return None
@@ -106,13 +106,13 @@ class LocalHead:
             HeadError: The head already runs, or does not start, or the folder belongs to another user.
         """
         if self.process():
-            raise HeadError(f"A head runs from {self.folder} already; see `status`.")
+            raise HeadError(f"A head is already running from {self.folder}; see `status`.")
         self._prepare_folder()
         programs = Path(sys.executable).parent
         environment = {name: value for name, value in os.environ.items() if name not in STRAY}
         environment |= _settings(self.token, port)
         environment["PATH"] = f"{programs}{os.pathsep}{environment.get('PATH', os.defpath)}"  # jobs run this Python
-        # On Linux, Ray replaces a loopback --node-ip-address by the machine's network address and listens there,
+        # On Linux, Ray replaces a loopback --node-ip-address with the machine's network address and listens there,
         # unless multi-node clusters are disabled. macOS and Windows disable them by default, hence the name.
         environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         command = [str(programs / "ray"), "start", *_options(port, self.session)]
@@ -151,7 +151,7 @@ class LocalHead:
         """Create the folder, readable by its owner only, and a token in it; remove the previous session's files."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.folder.is_symlink() or self.folder.stat().st_uid != os.getuid():
-            raise HeadError(f"{self.folder} belongs to somebody else: choose another with --folder.")
+            raise HeadError(f"{self.folder} belongs to another user: choose another folder with --folder.")
         self.folder.chmod(0o700)
         shutil.rmtree(self.session, ignore_errors=True)
         if not self.token.exists():
@@ -172,7 +172,9 @@ class LocalHead:
         if head.poll() is None:
             self.stop()
         last = "\n".join(self.log.read_text().splitlines()[-5:])
-        raise HeadError(f"The head did not come up; is a port from {port} on taken? {self.log} ends:\n{last}")
+        raise HeadError(
+            f"The head did not start; perhaps a port from {port} on is in use. The end of {self.log}:\n{last}"
+        )
 
     def _ask(self, address: str) -> None:
         """Raise OSError unless the address answers with success."""

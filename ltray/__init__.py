@@ -1,10 +1,10 @@
 """Long-tailed image recognition: the papers' methods, one engine, and searches with honest statistics.
 
-`train.run`, `tune.run`, `convert.run`, `evaluate.run`, `predict.run` and `export.run` do what the commands of these
-names do; `load` opens what they leave. `METHODS` holds ltray's methods by name; `Method`, `Stage` and `View` are what a
-method of your own is made of; `SearchSpace` reads a search-space file. `UsageError` is raised for a mistake,
-`RunFailed` for a run that failed. Each is loaded when it is first used: `import ltray` imports no torch.
-docs/python-api.md describes all.
+`train.run`, `tune.run`, `convert.run`, `evaluate.run`, `predict.run` and `export.run` are the functions of the commands
+with these names; `load` opens their results. `METHODS` contains ltray's methods by name; `Method`, `Stage` and `View`
+are the parts of a new method; `SearchSpace` reads a search-space file. `UsageError` is raised for a mistake,
+`RunFailed` for a run that failed. Each name is loaded when it is used for the first time: `import ltray` imports no
+torch. docs/python-api.md describes all names.
 """
 
 from typing import TYPE_CHECKING

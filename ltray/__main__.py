@@ -1,4 +1,4 @@
-"""`ltray COMMAND …`: every command of ltray under one name; alone, it lists them."""
+"""`ltray COMMAND …`: all commands of ltray; without a command, it lists them."""
 
 import argparse
 from importlib import import_module
@@ -11,12 +11,12 @@ from ltray.parser import Parser
 from ltray.program import PROGRAM, called
 
 SHELLS = ("bash", "fish", "zsh")  # with completion
-# Each with the module whose `main` it is; they are imported when called, since some import torch.
+# For each command the module with its `main`, which is imported when it is called, because some import torch.
 COMMANDS = {
-    "train": ("ltray.train", "train a method, or several that continue from one another"),
-    "tune": ("ltray.tune", "search the settings of a method; `ls` and `cp` for the shipped search spaces"),
+    "train": ("ltray.train", "train a method, or several methods in sequence"),
+    "tune": ("ltray.tune", "search the settings of a method; `ls` lists and `cp` copies search spaces"),
     "convert": ("ltray.convert", "write a data set's images as .beton files for FFCV"),
-    "views": ("ltray.views", "draw a contact sheet of the views that a method trains on"),
+    "views": ("ltray.views", "draw a contact sheet of a method's training views"),
     "evaluate": ("ltray.evaluate", "evaluate a checkpoint on validation images, or on the test set"),
     "report": ("ltray.report.__main__", "write an HTML page of runs and searches"),
     "predict": ("ltray.predict", "classify image files with a trained model"),
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command that the first argument names with the arguments after it."""
+    """Run the command in the first argument with the arguments after it."""
     if arguments and not arguments[0].startswith("-"):
         if arguments[0] not in COMMANDS:
             raise UsageError(f"{shown(arguments[0])} is not a command of ltray.{did_you_mean(arguments[0], COMMANDS)}")
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 
 def program() -> NoReturn:
-    """Run `ltray`, the installed program; leave the process with the exit code.
+    """Run `ltray`, the installed program; exit with its code.
 
     Raises:
         SystemExit: Always.
@@ -66,7 +66,7 @@ def new_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}", help="print the version")
-    parser.add_argument("--completion", choices=SHELLS, help="print what this shell reads to complete arguments")
+    parser.add_argument("--completion", choices=SHELLS, help="print the code for this shell's completion of arguments")
     return parser
 
 

@@ -13,11 +13,11 @@ from ltray.typed import as_type
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/(/.*)")
 LARGEST_COUNT = 1_000_000
-LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes that Linux takes
+LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes that Linux accepts
 
 
 def why_not_local_path(text: str) -> str:
-    """Return what is wrong with a path itself, whether or not it exists, with a remedy; or ""."""
+    """Return the error in the form of a path, whether or not it exists, with a remedy; or ""."""
     if not text.strip():
         return "is empty; give a file or folder"
     if address := _ADDRESS.match(text):
@@ -28,7 +28,7 @@ def why_not_local_path(text: str) -> str:
         return "contains a NUL character, which is not possible in a path; use another path"
     longest = max(len(os.fsencode(part)) for part in text.split("/"))
     if longest > LONGEST_NAME or len(os.fsencode(text)) > LONGEST_PATH:
-        return f"is too long: a name may have {LONGEST_NAME} bytes, a path {LONGEST_PATH:,}; name another place"
+        return f"is too long: a name may have {LONGEST_NAME} bytes, a path {LONGEST_PATH:,}; use another path"
     return ""
 
 
@@ -44,12 +44,12 @@ def name_or_path(text: str) -> str:
 
 
 def path_argument(text: str) -> Path:
-    """Return the path that an argument states; see `name_or_path`."""
+    """Return the path in an argument; see `name_or_path`."""
     return Path(name_or_path(text))
 
 
 def count_argument(text: str) -> int:
-    """Return the number that an argument states: the `type` of `argparse`.
+    """Return the number in an argument: the `type` of `argparse`.
 
     Raises:
         argparse.ArgumentTypeError: It is not a whole number from 1 to `LARGEST_COUNT`, in decimal digits.
@@ -74,7 +74,7 @@ def check_count(name: str, value: object) -> None:
 
 
 def settings_value(value: object) -> dict[str, Any]:
-    """Return the settings that an argument of a function states; none for None.
+    """Return the settings in an argument of a function; none for None.
 
     Raises:
         UsageError: It is not a mapping whose keys are names.
@@ -87,14 +87,14 @@ def settings_value(value: object) -> dict[str, Any]:
 
 
 def path_value(name: str, value: str | PathLike[str]) -> Path:
-    """Return the path that an argument of a function states.
+    """Return the path in an argument of a function.
 
     Args:
-        name: Of the argument.
+        name: Name of the argument.
         value: Its value.
 
     Raises:
-        UsageError: It can be no place, or is not a path.
+        UsageError: It is not a path, or not a valid one.
     """
     if not isinstance(value, str | PathLike):
         raise UsageError(f"`{name}` must be a path, but is {shown(value)}.")
@@ -108,26 +108,26 @@ def check_place(name: str, text: str) -> None:
     """Check the path in a setting.
 
     Args:
-        name: Of the setting.
-        text: The path; "" where none is named.
+        name: Name of the setting.
+        text: The path; "" if there is none.
 
     Raises:
-        UsageError: It can be no place.
+        UsageError: It is not a valid path.
     """
     if text and (problem := why_not_local_path(text)):
         raise UsageError(f"`{name}`: {shown(text)} {problem}.")
 
 
 def check_writable(path: Path, name: str, *, folder: bool = False) -> None:
-    """Check, before any work is done, that a file or folder can be made, and leave nothing behind.
+    """Check, before any work is done, that a file or folder can be created; create nothing.
 
     Args:
-        path: The place, which may be there already.
-        name: What names it: `--output`.
-        folder: Whether it is to be a folder, not a file.
+        path: The path, which may exist already.
+        name: The option or argument that contains it: `--output`.
+        folder: Whether it is a folder, not a file.
 
     Raises:
-        UsageError: The nearest folder above it that exists cannot be written to, or is no folder.
+        UsageError: The nearest existing folder above it cannot be written to, or is not a folder.
     """
     above = [path, *path.absolute().parents]
     if path.exists() and not (path.is_dir() if folder else path.is_file()):

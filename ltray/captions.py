@@ -1,4 +1,4 @@
-"""Names in pictures: what the font cannot draw is escaped, what has no room is cut in its middle."""
+"""Names in images: characters that the font does not have are escaped, names that are too long are shortened."""
 
 from functools import cache
 
@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ltray.printable import printable
 
-_NO_CHARACTER = "\uffff"  # fonts draw their sign for a missing glyph
+_NO_CHARACTER = "\uffff"  # fonts draw their symbol for a missing glyph
 
 
 def caption(name: str, *, widest: int) -> str:
@@ -14,7 +14,7 @@ def caption(name: str, *, widest: int) -> str:
 
     Args:
         name: Any text; a line end becomes `\x0a`.
-        widest: Pixels that it may take.
+        widest: Its largest width in pixels.
     """
     shown = "".join(character if _is_drawn(character) else _escaped(character) for character in printable(name))
     if width(shown) <= widest:
@@ -26,7 +26,7 @@ def caption(name: str, *, widest: int) -> str:
 
 
 def width(text: str) -> int:
-    """Return how many pixels a line takes in the default font."""
+    """Return the width of a line in the default font, in pixels."""
     return int(_font().getlength(text)) + 1
 
 
@@ -47,7 +47,7 @@ def _is_drawn(character: str) -> bool:
         return True
     try:
         return _drawn(character) != _drawn(_NO_CHARACTER)
-    except UnicodeEncodeError:  # a font of Latin-1 alone, where Pillow lacks FreeType
+    except UnicodeEncodeError:  # a font with only Latin-1, if Pillow has no FreeType
         return False
 
 

@@ -1,4 +1,4 @@
-"""The checkpoints in a folder: which are complete, which is the newest, which the best."""
+"""The checkpoints in a folder: the complete ones, the newest and the best."""
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ def complete_checkpoints(folder: Path) -> list[tuple[Path, dict[str, float]]]:
 
 
 def best_checkpoint(found: Iterable[tuple[Path, Mapping[str, float]]]) -> Path | None:
-    """Return the folder with the highest score, of equals the earliest epoch; None of none.
+    """Return the folder with the highest score, the earliest epoch if several have it; None if there is none.
 
     Args:
         found: Folders of complete checkpoints, each with its metrics.
@@ -55,12 +55,12 @@ def check_newest(found: Sequence[tuple[Path, Mapping[str, float]]]) -> None:
 def complete_best(
     path: Path, found: Sequence[tuple[Path, Mapping[str, float]]], epochs: Iterable[Mapping[str, float]]
 ) -> Path | None:
-    """Return the best checkpoint, or None of none; refuse one that is only the best of those that are left.
+    """Return the best checkpoint, or None if there is none; raise an error if that of the best epoch is missing.
 
     Args:
-        path: Where the checkpoints are, for the error.
+        path: The folder of the checkpoints, for the error.
         found: Complete checkpoints, each with its metrics.
-        epochs: What was reported of every epoch.
+        epochs: The reports of all epochs.
 
     Raises:
         UsageError: A better epoch was reported, whose checkpoint is incomplete or missing.
@@ -78,7 +78,7 @@ def complete_best(
 
 
 def remedy(path: Path) -> str:
-    """Return what can be done about a checkpoint of a folder that is not complete."""
+    """Return the remedy for an incomplete checkpoint in a folder."""
     left = [found.name for found, _ in complete_checkpoints(path)]
     use = f", or use one of the complete checkpoints: {', '.join(left)}" if left else ""
     return f"restore it from a copy{use}"

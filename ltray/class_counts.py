@@ -1,4 +1,4 @@
-"""How many images of each class were seen, predicted and right, and what follows from that."""
+"""Numbers of evaluated, predicted and correctly classified images of each class, and the metrics computed from them."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Counts of evaluated images, over classes that have some; values and their errors are shares of 1.
+    """Counts of evaluated images, of the classes that have any; values and their errors are fractions of 1.
 
-    Images of a class are taken to be right independently, with the probability (c + 1) / (n + 2) for c right
-    of n, so that a class of three images, all right, is not taken for certain. Macro-F1 and the geometric mean
-    follow by the delta method, wrong predictions of a class being counted as Poisson.
+    The model for the errors: the images of a class are classified correctly independently of each other, with the
+    probability (c + 1) / (n + 2) if c of n were correct, so that three correct images of three do not give an error
+    of 0. For macro-F1 and the geometric mean the delta method is used, with Poisson counts of wrong predictions.
 
     Attributes:
         correct: Correctly classified images of each class (k,), int64.
@@ -35,7 +35,7 @@ class ClassCounts:
         return share * (1 - share) / self.seen.double()
 
     def accuracy(self) -> float:
-        """Images classified right, of all images."""
+        """Fraction of all images that are classified correctly."""
         return int(self.correct.sum()) / int(self.seen.sum())
 
     def accuracy_error(self) -> float:
@@ -69,11 +69,11 @@ class ClassCounts:
         return float(self.recall().min())
 
     def lowest_recall_error(self) -> float:
-        """Standard error of the worst class's recall, that class being taken as given."""
+        """Standard error of the worst class's recall, for a fixed class."""
         return float(self.recall_variance()[self.recall().argmin()].sqrt())
 
     def geometric_mean(self) -> float:
-        """Geometric mean of the classes' recalls; 0 where one of them is."""
+        """Geometric mean of the classes' recalls; 0 if one of them is 0."""
         return float(self.recall().log().mean().exp())
 
     def geometric_mean_error(self) -> float:

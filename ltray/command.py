@@ -13,25 +13,25 @@ from ltray.files import reason
 from ltray.printable import printable, printable_lines
 from ltray.signals import in_this_process
 
-FILE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # errors that may come without a file's name
+FILE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # errors that may have no file name
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def exit_with(main: Callable[[list[str]], int]) -> NoReturn:
-    """Call `main` with the command line's arguments and leave the process with its exit code.
+    """Call `main` with the arguments of the command line and exit with its code.
 
     For a user's mistake, and for a file or folder that cannot be read or written (permissions, a full disk, a name
-    that is too long), one sentence is printed without a traceback. Any other exception keeps its traceback, and
-    Python exits with code 1.
+    that is too long), one sentence is printed without a traceback. For any other exception, Python prints the
+    traceback and exits with code 1.
 
     Args:
-        main: The command; takes the arguments after the program's name, returns the exit code.
+        main: The command; its argument is the list of arguments after the program's name, its result the exit code.
 
     Raises:
         SystemExit: Always.
     """
     ending = in_this_process(signal.default_int_handler)
-    signal.signal(signal.SIGTERM, ending)  # `ray job stop`, batch systems: as Ctrl-C
+    signal.signal(signal.SIGTERM, ending)  # `ray job stop`, batch systems: the same as Ctrl-C
     write_what_can_be_shown()
     try:
         code = main(sys.argv[1:])
@@ -54,7 +54,7 @@ def exit_with(main: Callable[[list[str]], int]) -> NoReturn:
 
 
 def _remedy(error: OSError) -> str:
-    """Return what helps against an error of the file system, as a clause."""
+    """Return the remedy for an error of the file system, as a clause."""
     if isinstance(error, PermissionError):
         return "fix its permissions, or use another path"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

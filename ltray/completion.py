@@ -16,10 +16,10 @@ from ltray.space import catalog
 
 
 def script(shell: str, options: Parser, commands: Mapping[str, tuple[str, str]]) -> str:
-    """Return what a shell reads at its start to complete the arguments after `ltray`.
+    """Return the code with which a shell completes the arguments after `ltray`.
 
     Args:
-        shell: A shell that shtab knows: bash, fish, zsh.
+        shell: A shell that shtab supports: bash, fish, zsh.
         options: The argument parser of `ltray` without a command.
         commands: The module and the summary of each command; a module has `new_parser()`.
     """
@@ -39,7 +39,7 @@ def script(shell: str, options: Parser, commands: Mapping[str, tuple[str, str]])
 
 
 def _complete(actions: Iterable[Any], names: Mapping[str, list[str]]) -> None:
-    """State what completes each argument: the known names, else files where it is a path."""
+    """Set the completion of each argument: the known names, or files if it is a path."""
     for action in actions:
         if action.dest in names:
             action.choices = names[action.dest]

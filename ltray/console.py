@@ -1,4 +1,4 @@
-"""Where commands write: a terminal as it is, a file or pipe with room for a table. Names are never read as markup."""
+"""The console of commands, with the width of the terminal, or of a table for a file or pipe. Markup is not used."""
 
 import sys
 from typing import Any
@@ -8,13 +8,13 @@ from rich.text import Text
 
 from ltray.printable import printable_lines
 
-PIPE_WIDTH = 140  # rich takes 80 columns where it finds no terminal
+PIPE_WIDTH = 140  # rich uses 80 columns if there is no terminal
 
 
 def new_console(*, stderr: bool = False) -> Console:
     """Return a console for standard output, or for standard error.
 
-    Text is printed as it stands: `[old]` in a path is no markup; what is to be coloured is a `rich.text.Text`.
+    Text is printed unchanged: `[old]` in a path is not markup; coloured text is a `rich.text.Text`.
     """
     console = _PlainConsole(highlight=False, markup=False, emoji=False, stderr=stderr)
     if not console.is_terminal:
@@ -23,14 +23,14 @@ def new_console(*, stderr: bool = False) -> Console:
 
 
 class _PlainConsole(Console):
-    """A console that escapes what cannot be shown in every text: lines, cells, headings and titles of tables."""
+    """A console that escapes unprintable characters in every text: lines, cells, headings and titles of tables."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable_lines(text), **options)
 
 
 def write_what_can_be_shown() -> None:
-    """Let standard output and error escape characters that the terminal's encoding lacks, instead of failing."""
+    """Make standard output and error escape characters that are not in the terminal's encoding, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

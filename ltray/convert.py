@@ -1,9 +1,9 @@
 """`python -m ltray.convert DATASET|FOLDER|FILE`: write a data set's images as .beton files for FFCV.
 
-DATASET is a data-set file, or the name of one that comes with ltray. FOLDER holds images in a
-folder for each class, with or without train/val/test above them, or images and a table of their
-labels. FILE is such a table (CSV, TSV, JSON lines), a zip file or a Parquet file. It is converted, and a
-data-set file for it is written into the current folder, ready for train and tune. If all is converted already,
+DATASET is a data-set file, or the name of a data set of ltray. FOLDER contains a folder of images for
+each class, with or without train/val/test above them, or images and a table of their labels. FILE is
+such a table (CSV, TSV, JSON lines), a zip file or a Parquet file. FOLDER or FILE is converted, and a
+data-set file for train and tune is written into the current folder. If everything is already converted,
 nothing is done; run the same command again to continue an interrupted conversion.
 """
 
@@ -48,12 +48,11 @@ class ConvertedData:
     Attributes:
         definition: The data set.
         folder: The folder of its converted files.
-        written: Whether anything was converted; False if all was converted already.
-        seconds: How long it took.
-        draft: What a folder or file of images was taken for; None where a data set was given.
-        data_set_file: The file that describes a folder of images, in the current folder, to be given as `dataset`;
-            else None.
-        fresh: Whether that file was written anew; False if it existed, perhaps with edits.
+        written: Whether anything was converted; False if everything was already converted.
+        seconds: Duration in seconds.
+        draft: The form that was found for a folder or file of images; None if a data set was given.
+        data_set_file: The data-set file of a folder or file of images, in the current folder, for `dataset`; else None.
+        fresh: Whether that file was written now; False if it existed, perhaps with changes.
     """
 
     definition: DatasetDefinition
@@ -69,7 +68,7 @@ class ConvertedData:
 
         Pretrained weights are searched in caches, packages and the current folder; nothing is downloaded.
         """
-        from ltray.next_command import next_command  # imports torch, which a conversion does without
+        from ltray.next_command import next_command  # imported here: it imports torch, which a conversion does not need
 
         dataset = DatasetDefinition.read(self.data_set_file) if self.data_set_file else self.definition
         tail = draft_definition.training_tail(dataset, sidecars(self.definition, self.folder))
@@ -85,12 +84,12 @@ def run(
     deep: bool = False,
     on_error: str = "stop",
 ) -> ConvertedData:
-    """Write a data set's images as .beton files for FFCV; what is converted already is kept.
+    """Write a data set's images as .beton files for FFCV; complete parts of an earlier conversion are kept.
 
     Args:
-        dataset: A data-set file, the name of a data set of ltray, or one's own images: a folder, a table of paths and
+        dataset: A data-set file, the name of a data set of ltray, or new images: a folder, a table of paths and
             labels, a zip file or a Parquet file.
-        settings: Fields of the data-set file that replace its own, such as `{"image_size": 64}`.
+        settings: Values that replace fields of the data-set file, such as `{"image_size": 64}`.
         output: Folder for the converted files; None: `$LTRAY_DATA`, else the user's cache.
         verify: Whether to read and compare every converted image.
         deep: Whether to compare the contents of all originals with the converted files, even if size and time are
@@ -98,7 +97,7 @@ def run(
         on_error: Treatment of images that cannot be used: "stop" lists them and raises, "skip" leaves them out.
 
     Returns:
-        Where the converted files are.
+        The conversion, with the folder of the converted files.
 
     Raises:
         UsageError: The data set, a setting or an image cannot be used.
@@ -115,7 +114,7 @@ def run(
 
 
 def main(arguments: list[str]) -> int:
-    """Convert, print what was done, return the exit code."""
+    """Convert, print the result, return the exit code."""
     given = new_parser().parse(arguments)
     settings = parse_assignments(given.settings)
     try:
@@ -136,7 +135,7 @@ def main(arguments: list[str]) -> int:
         print("verified: every converted image is equal to the one that was written")
     done = _described(done, settings)
     if done.data_set_file:
-        print(f"data-set file ({'please check it' if done.fresh else 'with your edits'}): {done.data_set_file}")
+        print(f"data-set file ({'please check it' if done.fresh else 'with your changes'}): {done.data_set_file}")
         following = done.next_command()
         for why in following.reasons:
             print(f"  {why}")
@@ -212,7 +211,7 @@ def _print_findings(folder: Path) -> None:
 
 
 def _verify(stored: Mapping[str, Sidecar]) -> None:
-    # Here, not above: it imports FFCV, which a plain conversion leaves to a process of its own.
+    # Imported here, because it imports FFCV, which a conversion imports in a separate process.
     from ltray.data.beton.verification import verify
 
     for pool, sidecar in stored.items():

@@ -1,19 +1,19 @@
-"""Text in CSV files that a spreadsheet shows and never runs."""
+"""Text in CSV files that a spreadsheet does not run as a formula."""
 
 import math
 from typing import Any
 
 from ltray.printable import printable
 
-# What Excel, LibreOffice and Google Sheets take for the beginning of a formula, full-width forms included.
+# Characters with which a formula begins in Excel, LibreOffice and Google Sheets, including full-width forms.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def csv_cell(value: Any) -> Any:
-    """Return a cell as it is written to a CSV file.
+    """Return a cell in the form for a CSV file.
 
-    Control characters and undecodable bytes of text are escaped. Text that begins a formula gets an apostrophe in
-    front, unless it is a number, which stays one. Anything but text is returned as it is.
+    Control characters and undecodable bytes of text are escaped. Text that begins like a formula gets an apostrophe
+    in front, unless it is a number. Values of other types are returned unchanged.
     """
     if not isinstance(value, str):
         return value

@@ -1,4 +1,4 @@
-"""What workers tell one another; every function is the identity in a single process."""
+"""Communication between workers; every function is the identity in a single process."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def rank() -> int:
 def gather(rows: Tensor) -> Tensor:
     """Concatenate `rows` (n, …) of all workers in rank order, without gradient: (W·n, …).
 
-    Every worker must bring the same shape.
+    The shape must be the same on every worker.
     """
     if world_size() == 1:
         return rows.detach()
@@ -44,10 +44,10 @@ class _GatherWithGradient(torch.autograd.Function):
 
 
 def gather_with_gradient(rows: Tensor) -> Tensor:
-    """Like `gather`, and gradients flow back to the worker that a row came from.
+    """Like `gather`, with the gradient of each row returned to its worker.
 
-    With each worker's loss a mean over its own anchors, the workers' average gradient
-    (what DDP computes) is then the gradient of the mean over all anchors.
+    If each worker's loss is a mean over its own anchors, the workers' average gradient
+    (computed by DDP) is then the gradient of the mean over all anchors.
     """
     return rows if world_size() == 1 else _GatherWithGradient.apply(rows)
 
@@ -71,12 +71,12 @@ def total(value: Tensor) -> Tensor:
 
 
 def sum_with_gradient(value: Tensor) -> Tensor:
-    """Sum `value` over workers; the gradient is summed alike."""
+    """Sum `value` over workers; the gradient is summed too."""
     return value if world_size() == 1 else _SumWithGradient.apply(value)
 
 
 def from_first(value: Tensor) -> Tensor:
-    """Return rank 0's `value` on every worker: one random draw for the whole batch."""
+    """Return rank 0's `value` on every worker: one random draw for the complete batch."""
     value = value.detach().contiguous().clone()
     if world_size() > 1:
         dist.broadcast(value, src=0)
@@ -87,8 +87,8 @@ def own_rows(whole: Tensor) -> Tensor:
     """Return this worker's rows of one random draw for the images of all workers.
 
     Args:
-        whole: A row for each image of the whole batch, (W·B, …); rank 0's is used on every worker. Drawn in this size,
-            it is also what a single process draws.
+        whole: A row for each image of the complete batch, (W·B, …); rank 0's is used on every worker. A single process
+            draws the same rows.
 
     Returns:
         (B, …).
@@ -100,8 +100,8 @@ def own_rows(whole: Tensor) -> Tensor:
 def data_parallel(module: nn.Module) -> nn.Module:
     """Return a module whose gradients are averaged over the workers in every backward pass.
 
-    Its buffers (queues, prototypes, statistics of a shuffled BatchNorm) are made those of rank 0 here, as a checkpoint
-    holds them, and are each worker's own from here on: a method updates them alike on all workers, or on each alone.
+    Its buffers (queues, prototypes, statistics of a shuffled BatchNorm) are set to those of rank 0 here, as in a
+    checkpoint, and are not synchronised later: a method updates them equally on all workers, or separately.
 
     Args:
         module: Parameters on one device.
@@ -109,6 +109,6 @@ def data_parallel(module: nn.Module) -> nn.Module:
     if world_size() == 1:
         return module
     model = DistributedDataParallel(module)
-    # Set here, since versions of torch disagree on the name of the argument and warn of the older one.
+    # Set here, because the name of the argument differs between versions of torch, and the older one causes a warning.
     model.broadcast_buffers = False
     return model

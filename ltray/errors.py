@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, and the suggestions that help to correct it."""
+"""The exception for a user's mistake, and suggestions for its correction."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,16 +10,16 @@ SHOWN = 120  # characters of a value in a message
 
 
 class UsageError(ValueError):
-    """Bad usage or configuration: commands print its text without a traceback and exit with 2."""
+    """Bad usage or configuration: commands print its message without a traceback and exit with code 2."""
 
 
 class RunFailed(RuntimeError):
-    """A run, search or conversion that began and failed; its folder keeps what was completed."""
+    """A run, search or conversion failed after its start; completed parts are in its folder."""
 
 
 @contextmanager
 def ray_failures() -> Iterator[None]:
-    """Raise `RunFailed` where a command would leave the process because Ray does not start."""
+    """Raise `RunFailed` instead of the exit of a command because Ray does not start."""
     try:
         yield
     except SystemExit as error:
@@ -27,12 +27,12 @@ def ray_failures() -> Iterator[None]:
 
 
 class CannotWrite(UsageError):
-    """A file system that takes no more, such as a full disk: run the same command again to continue once it does."""
+    """A file cannot be written, for example because the disk is full; run the same command again after the remedy."""
 
 
 def shown(value: Any) -> str:
-    """Return a value as messages show it: its `repr`, cut where it is long."""
-    if isinstance(value, int) and value.bit_length() > 4 * SHOWN:  # Python refuses to write the longest ones
+    """Return a value in the form for messages: its `repr`, shortened if it is long."""
+    if isinstance(value, int) and value.bit_length() > 4 * SHOWN:  # Python does not convert very long integers to text
         return f"an integer of {value.bit_length():,} bits"
     if isinstance(value, str) and len(value) > SHOWN:
         return f"{value[:SHOWN]!r}… ({len(value):,} characters)"
@@ -44,8 +44,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean `x`?" for the nearest known name, or the list of known names.
 
     Args:
-        name: What the user wrote.
-        known: Every name that would have been right.
+        name: The user's text.
+        known: All valid names.
     """
     names = sorted(set(known))
     near = get_close_matches(name[:SHOWN], names, n=1, cutoff=0.6)
@@ -55,15 +55,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def chosen(name: Any, known: Mapping[str, Implementation], what: str) -> Implementation:
-    """Return what a name stands for in a mapping whose keys are the legal names.
+    """Return the implementation of a name from a mapping whose keys are the legal names.
 
     Args:
-        name: What somebody wrote.
+        name: The name in the settings.
         known: The implementations by name.
-        what: What they are, with its article: "an optimizer".
+        what: Their kind, with its article: "an optimizer".
 
     Raises:
-        UsageError: It is not a key; the nearest one is suggested.
+        UsageError: It is not a key; the message suggests the nearest key.
     """
     if not isinstance(name, str) or name not in known:
         raise UsageError(f"{shown(name)} is not {what}.{did_you_mean(str(name), known)}")

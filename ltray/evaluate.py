@@ -1,4 +1,4 @@
-"""`python -m ltray.evaluate RUN`: evaluate a checkpoint on validation images, or on the test set with --test."""
+"""`python -m ltray.evaluate RUN [PICTURES]`: evaluate a checkpoint on validation, test or new labelled images."""
 
 import json
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ltray.arguments import path_argument, path_value
-from ltray.command import DONE, exit_with
+from ltray.arguments import path_argument, path_value, settings_value
+from ltray.command import DONE, FAILED, exit_with
 from ltray.console import new_console
-from ltray.metrics import METRICS, title
+from ltray.errors import UsageError
+from ltray.metrics import BALANCED, METRICS, UNBALANCED, counted, heading, shown_keys, title
 from ltray.model_folder import ModelFolder
 from ltray.parser import Parser
 from ltray.published.check import Comparison, compare
@@ -23,22 +24,26 @@ from ltray.results.final_evaluation import accuracy_line
 from ltray.results.intervals import mean_interval
 from ltray.results.label_shift import shifted_accuracies
 from ltray.results.ledger import describe_look, note_look, run_of
-from ltray.results.predictions import Predictions, TrainedModel
+from ltray.results.new_pictures import PicturesEvaluated, evaluate_pictures
+from ltray.results.predictions import Predictions, TrainedModel, recorded_tail
 from ltray.run_folder import checkpoint_of
+from ltray.settings import parse_assignments
 
+LISTED = 10  # pictures that cannot be used
 MEASURES = {key: one.title for key, one in METRICS.items() if not key.startswith("acc_")}
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What an evaluation found.
+    """The results of an evaluation.
 
     Attributes:
         checkpoint: The checkpoint's folder.
         trained: The model.
         predictions: Its logits on the evaluated split.
-        look: Which look at the test images this is in the model's run or search, from 1; 0: none.
-        recorded: The run's own evaluation on test images at its end, if it has one.
+        look: Number of this look at the test images in the model's run or search, from 1; 0: no look.
+        recorded: The evaluation on test images at the end of the run, if there is one.
+        pictures: The new pictures that were evaluated; None for images of the data set.
     """
 
     checkpoint: Path
@@ -46,50 +51,71 @@ class Findings:
     predictions: Predictions
     look: int
     recorded: Mapping[str, Any] | None
+    pictures: PicturesEvaluated | None = None
 
     @property
     def comparisons(self) -> list[Comparison]:
-        """The published figures beside the test accuracy; none for validation images."""
+        """The comparison of the test accuracy with published figures; empty for validation images."""
         if self.predictions.split != "test":
             return []
         accuracy = mean_interval([self.predictions.metrics()["test/acc_all"]])
         return compare(self.trained.experiment.settings(), accuracy)
 
 
-def run(model: str | PathLike[str], *, test: bool = False) -> Findings:
-    """Evaluate a checkpoint on the images that epochs and trials are compared on, or on the test set.
+def run(
+    model: str | PathLike[str],
+    pictures: str | PathLike[str] | None = None,
+    *,
+    test: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> Findings:
+    """Evaluate a checkpoint on the images on which epochs and trials are compared, the test set or new pictures.
 
     Args:
         model: Folder of a run, a search or a checkpoint.
+        pictures: New labelled pictures in a form that `convert` takes: a folder with a folder for each class, a
+            table, a zip or Parquet file. The model's data set is not needed, and its test images are not looked at.
         test: Whether to use the test images; each look at them is counted in the run folder.
+        settings: Fields of a data-set file that decide which form new pictures have, such as
+            `{"label_column": "species"}`.
 
     Returns:
-        What was found: `.predictions.metrics()` are shares of 1, `.predictions.logits` the scores (N, K).
+        The results: `.predictions.metrics()` are fractions of 1, `.predictions.logits` the scores (N, K).
 
     Raises:
-        UsageError: There is no checkpoint, it is damaged, or its data are missing or have changed.
+        UsageError: There is no checkpoint, it is damaged, or its data are missing or have changed; new pictures
+            cannot be used, or are of a class that the model does not have.
     """
+    given = settings_value(settings)
     checkpoint = checkpoint_of(path_value("model", model))
+    if pictures is None and given:
+        raise UsageError(f"`{next(iter(given))}` has no effect: it is about new pictures, and none are given.")
+    if pictures is not None and test:
+        raise UsageError("`test` has no effect with new pictures: remove one of them.")
     trained = TrainedModel.open(checkpoint, best_device(), check="compare")
     recorded = ModelFolder(checkpoint).evaluation()
+    if pictures is not None:
+        place = path_value("pictures", pictures)
+        found, evaluated = evaluate_pictures(trained, place, given, tail=recorded_tail(trained, checkpoint))
+        return Findings(checkpoint, trained, found, 0, recorded, evaluated)
     predictions = trained.on_test() if test else trained.on_selection()
     look = _note(checkpoint) if predictions.split == "test" else 0
     return Findings(checkpoint, trained, predictions, look, recorded)
 
 
-def main(arguments: list[str]) -> int:
-    """Evaluate and print."""
-    options = new_parser().parse(arguments)
-    findings = run(options.run, test=options.test)
+def main(words: list[str]) -> int:
+    """Evaluate and print; exit code 1 where a new picture cannot be used."""
+    options = new_parser().parse(words)
+    findings = run(options.run, options.pictures, test=options.test, settings=parse_assignments(options.settings))
     if options.json:
         print(json.dumps(as_json(findings), indent=1))
     else:
         _print(findings, new_console(), classes=options.classes, shift=options.shift)
-    return DONE
+    return FAILED if findings.pictures and findings.pictures.unusable else DONE
 
 
 def as_json(findings: Findings) -> dict[str, Any]:
-    """Return all results of an evaluation as plain values; shares are of 1."""
+    """Return all results of an evaluation as plain values; fractions of 1."""
     trained, predictions = findings.trained, findings.predictions
     names, tail = trained.checkpoint.context["class_names"], predictions.tail
     groups, counts = tail.group_of(), tail.counts
@@ -105,8 +131,10 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "protocol": trained.experiment.dataset.protocol,
         "images": len(predictions.labels),
         "metrics": predictions.metrics(),
+        "intervals": intervals(predictions),
         "chosen": trained.chosen(),
         "test_look": findings.look,
+        "pictures": _pictures_as_json(findings.pictures),
         "classes": rows,
         "label_shift": [
             {"prior": one.name, "accuracy": one.accuracy, "standard_error": one.standard_error}
@@ -119,24 +147,39 @@ def as_json(findings: Findings) -> dict[str, Any]:
     }
 
 
+def intervals(predictions: Predictions) -> dict[str, tuple[float, float]]:
+    """Return the 95 % interval of each metric that is computed from counts of images, by its key in `metrics`."""
+    return {
+        f"{predictions.split}/{key}": predictions.evaluation.interval(key, predictions.tail)
+        for key in counted(predictions.metrics(), predictions.split)
+    }
+
+
+def _pictures_as_json(pictures: PicturesEvaluated | None) -> dict[str, Any] | None:
+    if pictures is None:
+        return None
+    return {"path": str(pictures.place), "notes": list(pictures.notes), "unusable": list(pictures.unusable)}
+
+
 def _print(findings: Findings, console: Console, *, classes: bool, shift: bool) -> None:
     trained, predictions = findings.trained, findings.predictions
     dataset = trained.experiment.dataset
     methods = " + ".join(method.name for method in trained.experiment.methods)
     epoch = trained.checkpoint.position.total_epochs
     print_line(console, f"{methods} on {dataset.name}, epoch {epoch}: {findings.checkpoint}")
-    for note in trained.data.notes:
+    for note in findings.pictures.notes if findings.pictures else trained.data.notes:
         print_line(console, note)
     metrics = predictions.metrics()
     print_line(console, f"{_where(findings)}: {accuracy_line(metrics, predictions.split)}")
-    objective = trained.experiment.objective
+    if findings.pictures:
+        _print_pictures(findings, findings.pictures, console)
+    objective = _objective(findings)
     error = predictions.evaluation.standard_error(objective, predictions.tail)
     print_line(console, f"  standard error of {title(objective)} from the number of images: ± {100 * error:.1f} points")
     measures = "  ".join(f"{word} {100 * metrics[f'{predictions.split}/{key}']:.1f}" for key, word in MEASURES.items())
     chosen = "  ".join(f"{symbol} = {value:.4g}" for symbol, value in trained.chosen().items())
-    print_line(
-        console, f"  {measures} (of 100; ECE over 15 bins){f'  chosen on these images: {chosen}' if chosen else ''}"
-    )
+    by_run = "chosen by the run" if findings.pictures else "chosen on these images"
+    print_line(console, f"  {measures} (of 100; ECE over 15 bins){f'  {by_run}: {chosen}' if chosen else ''}")
     if findings.look:
         style = "yellow" if findings.look > 1 else None
         console.print(f"this is the {describe_look(findings.look)}", style=style)
@@ -151,13 +194,36 @@ def _print(findings: Findings, console: Console, *, classes: bool, shift: bool) 
         console.print(_class_table(findings))
 
 
+def _objective(findings: Findings) -> str:
+    """Return the run's objective; where new pictures have no class of its group, the accuracy."""
+    objective, split = findings.trained.experiment.objective, findings.predictions.split
+    return objective if f"{split}/{objective}" in findings.predictions.metrics() else BALANCED
+
+
+def _print_pictures(findings: Findings, pictures: PicturesEvaluated, console: Console) -> None:
+    split = findings.predictions.split
+    shown = {key.removeprefix(f"{split}/"): ends for key, ends in intervals(findings.predictions).items()}
+    ends = "  ".join(
+        f"{heading(key)} {100 * shown[key][0]:.1f} to {100 * shown[key][1]:.1f} %"
+        for key in shown_keys(UNBALANCED)
+        if key in shown
+    )
+    print_line(console, f"  95 % intervals: {ends}")
+    for one in pictures.unusable[:LISTED]:
+        console.print(f"  not used: {one}", style="red", soft_wrap=True)
+    if more := len(pictures.unusable[LISTED:]):
+        console.print(f"  not used: {more:,} more", style="red")
+
+
 def print_line(console: Console, line: str) -> None:
-    """Print a line as it is."""
+    """Print a line unchanged."""
     console.print(line, soft_wrap=True)
 
 
 def _where(findings: Findings) -> str:
     count = f"{len(findings.predictions.labels):,}"
+    if findings.pictures:
+        return f"new pictures: {count}"
     if findings.predictions.split == "val":
         return f"{count} validation images"
     selected = findings.trained.experiment.dataset.protocol == "paper"
@@ -169,8 +235,8 @@ def _class_table(findings: Findings) -> Table:
         title="accuracy of each class, the most frequent first",
         caption=f"groups: {findings.predictions.tail.in_groups()}",
     )
-    for heading in ("class", "group", "training images", "images", "accuracy, %"):
-        shown.add_column(heading, justify="left" if heading in ("class", "group") else "right")
+    for column in ("class", "group", "training images", "images", "accuracy, %"):
+        shown.add_column(column, justify="left" if column in ("class", "group") else "right")
     rows = sorted(as_json(findings)["classes"], key=lambda row: -row["training_images"])
     for row in rows:
         accuracy = "–" if row["accuracy"] is None else f"{100 * row['accuracy']:.1f}"
@@ -184,15 +250,15 @@ def _shift_table(findings: Findings) -> Table:
         title="accuracy if the classes had other shares (label shift)",
         caption="forward50: the most frequent training class is 50 times as frequent as the rarest; backward: reversed",
     )
-    for heading in ("class prior", "accuracy, %", "standard error"):
-        shown.add_column(heading, justify="left" if heading == "class prior" else "right")
+    for column in ("class prior", "accuracy, %", "standard error"):
+        shown.add_column(column, justify="left" if column == "class prior" else "right")
     for one in shifted_accuracies(predictions.evaluation, predictions.tail.counts):
         shown.add_row(one.name, f"{100 * one.accuracy:.1f}", f"± {100 * one.standard_error:.1f}")
     return shown
 
 
 def _note(checkpoint: Path) -> int:
-    """Note one more look at the test images in the ledger of the checkpoint's run; return its number."""
+    """Record a look at the test images in the ledger of the checkpoint's run; return its number."""
     run_folder, own = run_of(checkpoint), checkpoint.resolve()
     inside = own.relative_to(run_folder.resolve())
     return note_look(run_folder, f"ltray.evaluate --test of {inside if inside.parts else own.name}")
@@ -202,11 +268,19 @@ def new_parser() -> Parser:
     """Return the command's argument parser."""
     parser = Parser(
         "evaluate",
-        description="Evaluate a checkpoint on the images that select, or on the test set.",
+        description="Evaluate a checkpoint on the images that select, on the test set, or on new labelled pictures.",
     )
     parser.add_argument(
         "run", type=path_argument, metavar="RUN|CHECKPOINT", help="folder of a run, a search or a checkpoint"
     )
+    parser.add_argument(
+        "pictures",
+        type=path_argument,
+        nargs="?",
+        metavar="PICTURES",
+        help="new labelled pictures: a folder with a folder for each class, a table, a zip or Parquet file",
+    )
+    parser.add_settings("fields of new pictures where convert needs them too: label_column=species")
     parser.add_argument(
         "--test", action="store_true", help="use the test images; each look at them is counted in the run folder"
     )

@@ -36,19 +36,19 @@ OBJECTIVE = "objective"
 
 @dataclass(frozen=True)
 class Experiment:
-    """What one run consists of, fully resolved and checked.
+    """The parts of one run, fully resolved and checked.
 
     Attributes:
         dataset: The data set.
-        methods: The methods, in the order in which they continue from one another.
+        methods: The methods, in order; each continues from the one before it.
         knobs: Their hyperparameters.
-        seed: Seed of weights, order and augmentation; the data's own seed is
+        seed: Seed of weights, order and augmentation; the seed of the data is
             `dataset.data_seed`.
         network: The network that the first method builds.
-        start: Folder of a checkpoint to take the first network from, or "".
-        objective: The metric that epochs and trials are compared on; the epoch that is
-            best by it is kept. A search sets it: its first objective.
-        explicit: The knobs, `<method>.<knob>`, whose values were given; the others are the papers'.
+        start: Folder of the checkpoint with the first network, or "".
+        objective: The metric by which epochs and trials are compared; the best epoch by it is
+            kept. In a search it is the first objective.
+        explicit: The knobs, `<method>.<knob>`, whose values were given; the others have the papers' values.
     """
 
     dataset: DatasetDefinition
@@ -66,8 +66,8 @@ class Experiment:
 
         Args:
             settings: `dataset` (name or path), `methods` (names, or dotted paths), optionally `seed`,
-                any of `RunSettings`, `dataset.<field>` and `<method>.<knob>`; also as named in earlier versions.
-            complete: Whether they come from `settings` or a draw: knobs that nobody stated may then have no effect.
+                any of `RunSettings`, `dataset.<field>` and `<method>.<knob>`; names of earlier versions are accepted.
+            complete: Whether they are from `settings` or a draw: knobs that the user has not set may have no effect.
 
         Raises:
             UsageError: An unknown key or an illegal value.
@@ -106,7 +106,7 @@ class Experiment:
         return cls.from_settings(recorded_settings(settings), complete=True)
 
     def following(self, size: TrainingSize) -> "Experiment":
-        """Return the run with the knobs that nobody stated made to follow the data; see `ltray.following`."""
+        """Return the run with the knobs that the user has not set adapted to the data; see `ltray.following`."""
         return replace(
             self,
             knobs=tuple(
@@ -116,7 +116,7 @@ class Experiment:
         )
 
     def followed(self, before: "Experiment", size: TrainingSize) -> list[str]:
-        """Return what `following` changed, a line each: "rescom.hard_negatives 30 (the paper's 400; …)"."""
+        """Return the changes by `following`, one line each: "rescom.hard_negatives 30 (the paper's 400; …)"."""
         papers = [method.knobs.resolve(self.dataset.profile, {}) for method in self.methods]
         runs = zip(self.methods, self.knobs, before.knobs, papers, strict=True)
         return [f"{m.name}.{line}" for m, now, old, paper in runs for line in now.described_changes(old, size, paper)]
@@ -124,7 +124,7 @@ class Experiment:
     def settings(self) -> dict[str, Any]:
         """Return the complete flat settings; `from_settings` of them gives an equal experiment.
 
-        They hold every field of the data set's definition, so that no file is read again.
+        They contain every field of the data set's definition, so that no file is read again.
         """
         flat: dict[str, Any] = {
             "dataset": self.dataset.name,
@@ -133,7 +133,9 @@ class Experiment:
             **self.network.settings(),
             "start": self.start,
         }
-        if self.objective != type(self).objective:  # the others' folders and checkpoints may be older than this setting
+        if (
+            self.objective != type(self).objective
+        ):  # not for the default: folders and checkpoints may be older than this setting
             flat[OBJECTIVE] = self.objective
         flat |= {f"dataset.{name}": plain(v) for name, v in self.dataset.as_dict().items()}
         for method, knobs in zip(self.methods, self.knobs, strict=True):
@@ -142,35 +144,35 @@ class Experiment:
 
     @property
     def selection(self) -> str:
-        """Prefix of the metrics that epochs and trials are compared on."""
+        """Prefix of the metrics by which epochs and trials are compared."""
         return "test" if self.dataset.protocol == "paper" else "val"
 
     @property
     def metric(self) -> str:
-        """The metric that epochs and trials are compared on, such as "val/acc_all"."""
+        """The metric by which epochs and trials are compared, such as "val/acc_all"."""
         return f"{self.selection}/{self.objective}"
 
     def open_data(self, device: torch.device, *, check: Check = "trust", digest: str = "") -> ImageData:
         """Open the data set, and check the knobs whose bounds depend on it; see `opened`.
 
         Raises:
-            UsageError: A knob exceeds what the number of classes allows, or see `opened`.
+            UsageError: A knob is above the limit for the number of classes, or see `opened`.
         """
         data = self.opened(device, check=check, digest=digest)
         self.check_classes(data.tail.classes)
         return data
 
     def opened(self, device: torch.device, *, check: Check = "trust", digest: str = "") -> ImageData:
-        """Open the data set, whatever the knobs.
+        """Open the data set without a check of the knobs.
 
         Args:
-            device: Where views are made.
-            check: What is done about originals that have changed since they were converted: a command that begins a
-                run says "convert", one that rests on a run "compare"; workers trust them.
-            digest: Of the data that the run has had so far, or "".
+            device: The device on which views are created.
+            check: The treatment of originals that have changed since they were converted: "convert" for a new run,
+                "compare" for a command that uses an existing run; workers do not check them.
+            digest: Digest of the run's data, or "" for a new run.
 
         Raises:
-            UsageError: The data are not what they were, or the objective is about a group without classes.
+            UsageError: The data have changed, or the objective is about a group without classes.
         """
         data = open_data(self.dataset, device=device, check=check)
         data.check_digest(digest)
@@ -181,16 +183,16 @@ class Experiment:
         """Check the knobs whose bounds depend on the number of classes.
 
         Raises:
-            UsageError: A knob exceeds what this number allows; with the method's name.
+            UsageError: A knob is above the limit for this number; the message contains the method's name.
         """
         for method, knobs in zip(self.methods, self.knobs, strict=True):
             knobs.check_classes(classes, owner=method.name)
 
     def check_workers(self, workers: int) -> None:
-        """Check that the workers can share every batch equally.
+        """Check that every batch can be divided equally among the workers.
 
         Raises:
-            UsageError: They cannot; with the knob's name and a number that works.
+            UsageError: It cannot; the message contains the knob's name and a possible number.
         """
         for method, knobs in zip(self.methods, self.knobs, strict=True):
             for name, value in knobs.as_dict().items():
@@ -202,18 +204,18 @@ class Experiment:
 
         Args:
             tail: Class counts of the training set.
-            saved: A checkpoint that is going to be loaded into the stages: `weights` and `start` are then not read.
-            load: Whether they are read otherwise; a dry run fetches no published weights.
+            saved: A checkpoint that will be loaded into the stages: `weights` and `start` are then not read.
+            load: Whether they are read in other cases; a dry run downloads no published weights.
         """
         origin = saved.context.get("start") if saved else None
         return self._build(tail, origin or self._origin(), load=load and saved is None)
 
     def shortened(self, epochs: int) -> "Experiment":
-        """Return the run with `epochs` epochs in every method that trains, schedules shrunk with them."""
+        """Return the run with `epochs` epochs in every method with training; schedules are scaled."""
         return replace(self, knobs=tuple(k.shortened(epochs) if k.epochs else k for k in self.knobs))
 
     def planned_epochs(self, tail: LongTail) -> int:
-        """Return how many epochs, over all stages, a whole run reports."""
+        """Return the number of epochs, over all stages, that a complete run reports."""
         return planned_epochs(self._build(tail, self._origin(), load=False))
 
     def views(self, tail: LongTail) -> int:
@@ -230,15 +232,15 @@ class Experiment:
         """Train from the session's checkpoint, or from the start.
 
         Args:
-            session: Gets metrics and checkpoints.
-            device: Where to train.
-            start: What the stages are to hold at the start: a checkpoint of a like run that
-                ended. Its optimiser and its position count for nothing.
-            pin: Of the data of the command that started this process, perhaps on another node; None: this process is
-                the command.
+            session: Receives metrics and checkpoints.
+            device: The device of the training.
+            start: Initial state of the stages: a checkpoint of a run with the same stages that has
+                ended. Its optimiser state and its position are not used.
+            pin: Digests of the data of the command that started this process, perhaps on another node; None: this
+                process is the command.
 
         Raises:
-            UsageError: The data are not those of the command or of the checkpoint; see `open_data`.
+            UsageError: The data differ from those of the command or of the checkpoint; see `open_data`.
         """
         saved = session.resume()
         data = self.open_data(device)
@@ -251,7 +253,7 @@ class Experiment:
         return train(stages, data, session, self.run(device, data, saved=saved or start), saved=saved)
 
     def run(self, device: torch.device, data: ImageData, *, saved: Checkpoint | None = None) -> Run:
-        """Return what stays fixed while this run trains."""
+        """Return the constants of this run's training."""
         context = {
             "class_names": list(data.class_names),
             "counts": list(data.tail.counts),
@@ -263,7 +265,7 @@ class Experiment:
         return Run(self.seed, device, self.selection, self.objective, self.settings(), context)
 
     def _origin(self) -> dict[str, Any] | None:
-        """Return what it takes to build the network of `start` again, without its weights."""
+        """Return the data needed to build the network of `start` again, without its weights."""
         if not self.start:
             return None
         checkpoint = _read(Path(self.start))
@@ -275,7 +277,7 @@ class Experiment:
         network = None
         if origin:
             network = load_network(Path(self.start), tail) if load else _untrained(origin)
-        torch.manual_seed(self.seed)  # after the start, which is built with the seed of its own run
+        torch.manual_seed(self.seed)  # after the start, which is built with the seed of its run
         stages: list[Stage] = []
         for method, knobs in zip(self.methods, self.knobs, strict=True):
             context = BuildContext(
@@ -295,10 +297,10 @@ class Experiment:
 
 
 def _check_sequence(methods: Sequence[Method]) -> None:
-    """Refuse methods whose training the next one would throw away.
+    """Raise an error for methods whose training the next method would not use.
 
     Raises:
-        UsageError: None is named, or one that trains a network from the start comes after another.
+        UsageError: There is no method, or a method that trains a new network is after another method.
     """
     if not methods:
         raise UsageError("`methods` must contain at least one method.")
@@ -310,19 +312,19 @@ def _check_sequence(methods: Sequence[Method]) -> None:
 
 
 def explicit_knobs(keys: Iterable[str], method: str) -> set[str]:
-    """Return the names of those of the keys `<method>.<knob>` that are a method's."""
+    """Return the names of a method's knobs among the keys `<method>.<knob>`."""
     return {key.partition(".")[2] for key in keys if key.startswith(f"{method}.")}
 
 
 def check_shared(what: str, batch_size: Any, workers: int) -> None:
-    """Check that workers can share a batch equally.
+    """Check that a batch can be divided equally among workers.
 
     Raises:
-        UsageError: They cannot; with a number that works.
+        UsageError: It cannot; the message contains a possible number.
     """
     if batch_size % workers:
         raise UsageError(
-            f"{what} is {batch_size}, which {workers} workers cannot share equally; use "
+            f"{what} is {batch_size}, which cannot be divided equally among {workers} workers; use "
             f"{max(batch_size // workers, 1) * workers}."
         )
 
@@ -337,10 +339,10 @@ def restore(checkpoint: Checkpoint, device: torch.device) -> tuple[Experiment, l
 
 
 def load_network(folder: Path, tail: LongTail) -> Network:
-    """Return the trained network of a checkpoint, for a method that follows.
+    """Return the trained network of a checkpoint, for a method that continues from it.
 
     Raises:
-        UsageError: No checkpoint there, or one trained on another number of classes.
+        UsageError: There is no checkpoint, or it was trained on another number of classes.
     """
     checkpoint = _read(folder)
     classes = len(checkpoint.context["counts"])
@@ -360,7 +362,7 @@ def _read(folder: Path) -> Checkpoint:
 
 
 def _untrained(origin: Mapping[str, Any]) -> Network:
-    """Build the network of a run's start as it was, its weights apart."""
+    """Build the network of a run's start again, without its weights."""
     tail = LongTail(tuple(origin["context"]["counts"]))
     own = Experiment.from_record(origin["settings"])
     stages = own._build(tail, origin["context"].get("start"), load=False)

@@ -1,4 +1,4 @@
-"""`python -m ltray.export RUN TARGET`: write a trained model as a file or folder that is used without ltray."""
+"""`python -m ltray.export RUN TARGET`: write a trained model as a file or folder for use without ltray."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ from ltray.results.hub_folder import export_folder
 from ltray.results.model_card import model_card
 from ltray.run_folder import checkpoint_of
 
-IMAGES = 16  # compared between the file and the trained model
+IMAGES = 16  # images for the comparison of the file with the trained model
 FOLDER = "folder"
 FORMATS: Mapping[str, Callable[[ExportedGraph, Tensor, Path, Mapping[str, Any]], float]] = {
     "onnx": export_onnx,
     "torch-export": export_torch,
 }
-"""What writes a single file, by format; the format `folder` has several files and a model card."""
+"""The function that writes a single file, by format; the format `folder` has several files and a model card."""
 SUFFIXES = {".onnx": "onnx", ".pt2": "torch-export", "": FOLDER}
 
 
@@ -44,7 +44,7 @@ class Exported:
         format: A name of `FORMATS`, or "folder".
         difference: Largest difference of a logit or probability between the file and the trained model.
         images: Number of validation images on which it was measured.
-        metadata: What the file states about its input, classes and source.
+        metadata: The description of input, classes and source in the file.
     """
 
     file: Path
@@ -59,16 +59,16 @@ def run(checkpoint: str | PathLike[str], file: str | PathLike[str]) -> Exported:
 
     Args:
         checkpoint: Folder of a checkpoint, run or search.
-        file: What to write; its suffix states the format: `.onnx`, or `.pt2` of `torch.export`. A name without a suffix
-            is a folder in the layout of the Hugging Face hub, which must not exist or be empty.
+        file: The file to write; its suffix determines the format: `.onnx`, or `.pt2` of `torch.export`. A name without
+            a suffix is a folder in the layout of the Hugging Face hub, which must not exist or be empty.
 
     Returns:
-        The file or folder, and how exactly it computes what the trained model computes.
+        The file or folder, and its largest difference from the trained model.
 
     Raises:
-        UsageError: The model or its data are missing or damaged, the suffix is another, the folder contains files, or a
+        UsageError: The model or its data are missing or damaged, the suffix is unknown, the folder contains files, or a
             package is missing.
-        RunFailed: A file computes something else than the trained model; nothing is written.
+        RunFailed: The results of a file differ from those of the trained model; nothing is written.
     """
     target = path_value("file", file)
     form = SUFFIXES.get(target.suffix.lower())
@@ -93,7 +93,7 @@ def run(checkpoint: str | PathLike[str], file: str | PathLike[str]) -> Exported:
 
 
 def describe(model: Classifier) -> dict[str, Any]:
-    """Return what a user of the file must know about its input, its classes, their training images and its source."""
+    """Return the description of the file for its users: input, classes, their training images and source."""
     dataset, (temperature, source) = model.trained.experiment.dataset, model.calibration
     storage = dataset.storage
     return {
@@ -122,7 +122,7 @@ def describe(model: Classifier) -> dict[str, Any]:
 
 
 def _images(model: Classifier) -> Tensor:
-    """Return some images that epochs were compared on (n, 3, S, S), uint8."""
+    """Return some of the images on which epochs were compared (n, 3, S, S), uint8."""
     dataset = model.trained.experiment.dataset
     normalised = torch.cat([images for images, _ in islice(model.trained.data.selection(), IMAGES)])[:IMAGES]
     mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (dataset.mean, dataset.std))
@@ -130,7 +130,7 @@ def _images(model: Classifier) -> Tensor:
 
 
 def main(arguments: list[str]) -> int:
-    """Export, print what was written and how exactly it agrees."""
+    """Export, print the file and its largest difference from the trained model."""
     options = new_parser().parse(arguments)
     done = run(options.checkpoint, options.file)
     print(f"wrote {printable(done.file)} ({done.format}, {len(done.metadata['class_names'])} classes)")
@@ -139,8 +139,8 @@ def main(arguments: list[str]) -> int:
 
 
 def new_parser() -> Parser:
-    """Return what reads the command's words."""
-    parser = Parser("export", description="Write a trained model as a file or folder that is used without ltray.")
+    """Return the parser of the command line."""
+    parser = Parser("export", description="Write a trained model as a file or folder for use without ltray.")
     parser.add_argument(
         "checkpoint", type=path_argument, metavar="CHECKPOINT", help="folder of a checkpoint, run or search"
     )

@@ -1,7 +1,7 @@
-"""Files read with errors that name them, written under a temporary name and renamed, and their digests.
+"""Reading of files with errors that contain their names, atomic writing, and digests of files.
 
-Every file that a user can give, damage or replace is read through this module, so that each error becomes one
-sentence that names the file.
+Every file that a user can give, damage or replace is read with this module, so that each error becomes one
+sentence with the name of the file.
 """
 
 import errno
@@ -37,7 +37,7 @@ def check_regular(path: Path | str) -> os.stat_result:
         path: The file.
 
     Raises:
-        UsageError: It is absent, a folder, a FIFO, a socket or a device, or its path is none.
+        UsageError: It is missing, a folder, a FIFO, a socket or a device, or its path is invalid.
     """
     try:
         status = os.stat(path)
@@ -50,7 +50,7 @@ def check_regular(path: Path | str) -> os.stat_result:
 
 
 def is_there(path: Path | str) -> bool:
-    """Return whether something has this path, also a link that leads nowhere: to be read, or refused with a reason."""
+    """Return whether a path exists, also as a broken link, so that it is read or an error contains the reason."""
     return os.path.lexists(path)
 
 
@@ -59,7 +59,7 @@ def read_bytes(path: Path | str, *, limit: int = TEXT_LIMIT) -> bytes:
 
     Args:
         path: The file.
-        limit: Bytes it may have.
+        limit: Largest size in bytes.
 
     Raises:
         UsageError: It cannot be read, is not a regular file, or is larger than `limit`.
@@ -95,17 +95,17 @@ def read_json(path: Path | str, *, limit: int = TEXT_LIMIT) -> Any:
 
 @contextmanager
 def reading(path: Path | str, problem: str = "cannot be read", *, remedy: str = "") -> Iterator[None]:
-    """Turn whatever goes wrong with a file's content into a sentence that names the file.
+    """Replace any exception about a file's content with a message that contains the file's name.
 
     A `UsageError` is not changed: its message is more precise.
 
     Args:
         path: The file that is read in the block.
-        problem: What to say of it.
-        remedy: What the user can do, as a clause: "convert the data set again".
+        problem: The problem in the message.
+        remedy: The remedy, as a clause: "convert the data set again".
 
     Raises:
-        UsageError: Any exception but an interrupt was raised in the block.
+        UsageError: Any exception except an interrupt was raised in the block.
     """
     try:
         yield
@@ -129,10 +129,10 @@ def reason(error: BaseException) -> str:
 
 
 def atomic_write(target: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees all of it or nothing.
+    """Write a file atomically: a reader gets the complete new file or the old one.
 
     Args:
-        target: The file; replaced where it exists.
+        target: The file; replaced if it exists.
         content: Bytes, or text that is written as UTF-8.
 
     Raises:
@@ -144,10 +144,10 @@ def atomic_write(target: Path, content: str | bytes) -> None:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Let the block write a file under a temporary name beside it, then rename it; remove it if the block fails.
+    """Yield a temporary name next to a file for the block to write, then rename it; remove it if the block fails.
 
     Args:
-        target: The file; replaced where it exists.
+        target: The file; replaced if it exists.
 
     Raises:
         OSError: It cannot be written.
@@ -158,20 +158,20 @@ def replacing(target: Path) -> Iterator[Path]:
         os.replace(temporary, target)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # a full disk names no file
+        if isinstance(error, OSError) and error.filename is None:  # the error of a full disk contains no file name
             error.filename = str(target)
         raise
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn an error of the file system that would occur again, such as a full disk, into a sentence.
+    """Replace a permanent error of the file system, such as a full disk, with a message.
 
     Args:
-        folder: What is written to in the block, for errors that name no file.
+        folder: The folder that is written to in the block, for errors without a file name.
 
     Raises:
-        CannotWrite: The disk is full, or cannot be written for another lasting reason.
+        CannotWrite: The disk is full, or cannot be written to for another permanent reason.
     """
     try:
         yield
@@ -187,14 +187,14 @@ def writing(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locking(path: Path) -> Iterator[None]:
-    """Turn the error of a file system without locks into a sentence; the error of a lock held elsewhere is not changed.
+    """Replace the error of a file system without locks with a message; the error of a lock in use is not changed.
 
     Args:
         path: The file that is locked in the block.
 
     Raises:
         UsageError: Its file system has no locks.
-        OSError: Another process holds the lock.
+        OSError: Another process has the lock.
     """
     try:
         yield

@@ -1,8 +1,8 @@
-"""Defaults that follow the data at hand: a knob declares a rule, which applies to a value that the user did not set.
+"""Defaults that are adapted to the data: a knob declares a rule, which applies to a value that the user did not set.
 
-The papers' values are those of the papers' data sets. Elsewhere some of them are illegal (more mined negatives than
-a queue of four classes holds) or make no sense (two steps an epoch). A rule leaves a value alone where the data allow
-it, so that the papers' own data sets keep the papers' values exactly; a value set by the user is never changed.
+The papers' values are those of the papers' data sets. On other data, some of them are illegal (more mined negatives
+than the queue of four classes contains) or make no sense (two steps per epoch). A rule does not change a value that the
+data allow, so that the papers' data sets have exactly the papers' values; a value set by the user is never changed.
 """
 
 import math
@@ -19,12 +19,12 @@ PASSES = 200_000_000
 
 @dataclass(frozen=True)
 class TrainingSize:
-    """Size of a training set, and the number of workers: what defaults can follow.
+    """Size of a training set, and the number of workers: the inputs of the rules.
 
     Attributes:
         classes: Number of classes, K.
-        images: Number of training images, N; None where it is not known.
-        largest: Training images of the largest class; None where it is not known.
+        images: Number of training images, N; None if it is not known.
+        largest: Training images of the largest class; None if it is not known.
         workers: Worker processes that share a batch.
     """
 
@@ -56,7 +56,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Follow:
-    """Rule by which a knob's default follows the data.
+    """Rule by which a knob's default is adapted to the data.
 
     Attributes:
         description: The rule as a phrase, for tables: "at most half of the number of training images".
@@ -99,8 +99,8 @@ def at_most_images(description: str, most: Callable[[int, Facts], float], *, ins
 
     Args:
         description: The rule as a phrase.
-        most: The largest value that stays as it is.
-        instead: What becomes of a larger one; None: the largest.
+        most: The largest value that is not changed.
+        instead: The replacement of a larger value; None: the largest value.
     """
 
     def rule(value: Any, facts: Facts) -> Any:
@@ -120,17 +120,17 @@ def at_most_classes(description: str, most: Callable[[int, Facts], float]) -> Fo
 
 
 def batch(steps: int = STEPS) -> Follow:
-    """Return the rule of a batch: an epoch has some steps.
+    """Return the rule of a batch: an epoch has at least some steps.
 
-    A batch that is too large becomes the largest power of two that is not, 4 at least, made a multiple of the workers.
-    The learning rate stays: N/B, by which the noise of SGD grows, stays below that of the papers' data sets.
+    A batch that is too large is replaced with the largest smaller power of two that is not, at least 4, rounded to a
+    multiple of the workers. The learning rate does not change: N/B is below that of the papers' data sets.
     """
 
     def rule(value: int, facts: Facts) -> int:
         images, workers = facts.size.images, facts.size.workers
         most = value if images is None else max(images // steps, SMALLEST_BATCH)
         if value <= most:
-            return value  # also where the workers cannot share it: that is an error, as it is for the papers' data
+            return value  # also if it cannot be divided among the workers, which is an error, as for the papers' data
         return max((1 << (most.bit_length() - 1)) // workers, 1) * workers
 
     return Follow(
@@ -171,7 +171,7 @@ HALF_THE_IMAGES = at_most_images("at most half of the number of training images"
 
 
 def divisions(images: int, proportion: float, least: int) -> int:
-    """Return how many divisions in turn, each of a share of what is left, keep at least `least` images each."""
+    """Return the number of successive divisions, each of a share of the rest, with at least `least` images each."""
     if images * proportion < least:
         return 1
     return 1 + int(math.log(least / (images * proportion)) / math.log(1.0 - proportion))

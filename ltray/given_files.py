@@ -1,4 +1,4 @@
-"""What a run is given, data, a checkpoint and a file of weights, is known by its content, not by its place."""
+"""The given files of a run (data, checkpoint, file of weights), which are identified by content, not by path."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,14 +11,14 @@ from ltray.files import digest_of, reading
 from ltray.printable import printable
 
 GIVEN_FILES = "given_files"  # in `config.yaml`: SHA-256 by setting
-_FILE_OF = {"start": FILE_NAME, "weights": ""}  # what a setting's path leads to: a file in that folder, or itself
+_FILE_OF = {"start": FILE_NAME, "weights": ""}  # the file of a setting's path: a file in that folder, or the path
 
 
 def recorded_files(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return what `config.yaml` records of the files that a run's settings name and that are there; {} of none.
+    """Return the record in `config.yaml` of the existing files in a run's settings; {} if there are none.
 
     Raises:
-        UsageError: One cannot be read.
+        UsageError: A file cannot be read.
     """
     found = {}
     for name, inside in _FILE_OF.items():
@@ -32,18 +32,18 @@ def recorded_files(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 def reconciled(
     folder: Path, known: Mapping[str, Any], config: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return two configurations of a run so that they differ in the place of a given file only where it is another one.
+    """Return two configurations of a run that differ in the path of a given file only if its content differs.
 
     Args:
         folder: The run folder, for the error.
-        known: What it holds.
-        config: What the command has; its places are the newer ones.
+        known: Its configuration.
+        config: The configuration of the command, with the current paths.
 
     Returns:
-        `known` with the places of `config`, and `config` with the digests of files that have been removed since.
+        `known` with the paths of `config`, and `config` with the digests of files that were removed later.
 
     Raises:
-        UsageError: A file has another content than when the run began.
+        UsageError: A file's content has changed since the start of the run.
     """
     before, now = known.get(GIVEN_FILES, {}), config.get(GIVEN_FILES, {})
     there = dict(known)
@@ -51,20 +51,20 @@ def reconciled(
         place = config["settings"][name]
         if before[name] != now[name]:
             raise UsageError(
-                f"{printable(folder)}: contains a run that was begun with a different content of `{name}`: "
+                f"{printable(folder)}: contains a run that was started with a different content of `{name}`: "
                 f"{printable(place)} has changed. Restore the file, or use another folder with --output."
             )
         there = _replaced(there, known["settings"][name], place)
-    digests = {**before, **now}  # a run of an earlier version recorded none: its places are compared
+    digests = {**before, **now}  # a run of an earlier version recorded none: its paths are compared
     return (there | {GIVEN_FILES: digests}, {**config, GIVEN_FILES: digests}) if digests else (there, dict(config))
 
 
 def at_new_places(known: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run's configuration with the places of its data set, whose digest is the same, as a command has them.
+    """Return a run's configuration with a command's paths of its data set, whose digest is the same.
 
     Args:
-        known: What the run folder holds.
-        config: What the command has.
+        known: The configuration in the run folder.
+        config: The configuration of the command.
     """
     there: Any = dict(known)
     for key in (f"dataset.{name}" for name in PLACES):
@@ -75,7 +75,7 @@ def at_new_places(known: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
 
 
 def _replaced(content: Any, old: str, new: str, key: str = "") -> Any:
-    """Return a configuration with a value replaced where it stands: as the value of one key, or ("") anywhere."""
+    """Return a configuration with a value replaced: as the value of one key, or ("") everywhere."""
     if isinstance(content, dict):
         return {
             name: new if value == old and key in ("", name) else _replaced(value, old, new, key)

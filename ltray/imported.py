@@ -1,6 +1,6 @@
-"""Objects of other packages, named by their dotted path: `mypackage.gcl:METHOD`.
+"""Objects of other packages, by their dotted path: `mypackage.gcl:METHOD`.
 
-The one way by which code from outside ltray is found. Only the module that a path names is imported, from where Python
+This is the only way in which code from outside ltray is found. Only the module of a path is imported, from where Python
 finds modules: installed packages and the folders in PYTHONPATH. Worker processes import it again.
 """
 
@@ -25,17 +25,17 @@ EXAMPLE = "mypackage.mymodule:NAME"
 
 
 def is_dotted_path(name: object) -> bool:
-    """Return whether a setting's value names an object of a module instead of one of ltray's own choices."""
+    """Return whether a setting's value is a dotted path instead of one of ltray's choices."""
     return isinstance(name, str) and COLON in name
 
 
 def nearest_or_dotted_path(name: object, known: Iterable[str], kind: str) -> str:
-    """Return the sentence that follows the refusal of a name: the nearest known one, or how a dotted path is written.
+    """Return a sentence for the error about an unknown name: the nearest known name, or the form of a dotted path.
 
     Args:
-        name: What the user wrote.
-        known: Every name that would have been right.
-        kind: What is named, at the beginning of a sentence: "A method".
+        name: The user's text.
+        known: All valid names.
+        kind: The kind of object, at the beginning of a sentence: "A method".
     """
     if isinstance(name, str) and "." in name:
         return f" {kind} of another package is given by its dotted path, such as `{EXAMPLE}`."
@@ -43,16 +43,16 @@ def nearest_or_dotted_path(name: object, known: Iterable[str], kind: str) -> str
 
 
 def imported(path: str, fits: Callable[[Any], bool], kind: str) -> Any:
-    """Import the object that a dotted path names.
+    """Import the object of a dotted path.
 
     Args:
         path: `module:name`, such as "mypackage.gcl:METHOD".
-        fits: Whether an object is of the kind that is wanted.
-        kind: What is wanted, for messages: "a ltray.Method".
+        fits: Returns whether an object is of the required kind.
+        kind: The required kind, for messages: "a ltray.Method".
 
     Raises:
-        UsageError: Not a dotted path, no such module or name, a module that cannot be imported, an object of
-            another kind.
+        UsageError: The path is not a dotted path, the module or name does not exist, the module cannot be imported, or
+            the object is of another kind.
     """
     module_name, _, name = path.partition(COLON)
     _check_form(path, module_name, name)
@@ -67,18 +67,18 @@ def imported(path: str, fits: Callable[[Any], bool], kind: str) -> Any:
 
 
 def check_not_from_current_folder(settings: Any, where: object) -> None:
-    """Check, before the settings of a run folder are used, where Python would find the modules that they name.
+    """Check, before the settings of a run folder are used, where Python would find the modules in them.
 
-    Whoever wrote the folder chose these names. `python -m` and interactive sessions look for modules in the current
-    folder first, where a downloaded file may lie; so a module from there is refused unless it was asked for: the
-    folder is in PYTHONPATH, its package is installed, or the program has imported it already.
+    The author of the folder chose these names. `python -m` and interactive sessions search modules first in the current
+    folder, which may contain a downloaded file. Therefore a module from there is an error, unless the folder is in
+    PYTHONPATH, its package is installed, or the program has already imported it.
 
     Args:
-        settings: The settings, or any nesting of mappings and lists that holds them.
+        settings: The settings, or any nested mappings and lists that contain them.
         where: The run folder, for the message.
 
     Raises:
-        UsageError: A dotted path names a module that would be imported from the current folder.
+        UsageError: The module of a dotted path would be imported from the current folder.
     """
     if isinstance(settings, Mapping):
         settings = list(settings.values())
@@ -90,21 +90,22 @@ def check_not_from_current_folder(settings: Any, where: object) -> None:
         if package not in sys.modules and _only_in_current_folder(package):
             here = shlex.quote(os.getcwd())
             raise UsageError(
-                f"{printable(str(where))}: its settings name {shown(settings)}, and Python would import `{package}` "
+                f"{printable(str(where))}: its settings contain {shown(settings)}, and Python would import `{package}` "
                 f"from the current folder. If you trust this code, allow it: export PYTHONPATH={here}"
             )
 
 
 def check_code(settings: Mapping[str, Any], context: Mapping[str, Any], where: object) -> None:
-    """Check the settings of a checkpoint, and of those that it continues from; see `check_not_from_current_folder`.
+    """Check the settings of a checkpoint and of those from which it continues; see `check_not_from_current_folder`.
 
     Args:
-        settings: Of its run.
-        context: Of the checkpoint; its entry `start` holds settings and context of the one that it continues from.
+        settings: The settings of its run.
+        context: The context of the checkpoint; its entry `start` has settings and context of the one from which it
+            continues.
         where: Its folder, for the message.
 
     Raises:
-        UsageError: A dotted path names a module that would be imported from the current folder.
+        UsageError: The module of a dotted path would be imported from the current folder.
     """
     check_not_from_current_folder(settings, where)
     if origin := context.get("start"):
@@ -112,7 +113,7 @@ def check_code(settings: Mapping[str, Any], context: Mapping[str, Any], where: o
 
 
 def _only_in_current_folder(package: str) -> bool:
-    """Return whether Python finds a package first in the current folder, and there only because it always looks."""
+    """Return whether Python finds a package first in the current folder, and only because it always searches there."""
     implied = ["", os.curdir]
     first = sys.path[:1] if not sys.flags.safe_path and _same(sys.path[0] if sys.path else None, os.getcwd()) else []
     others = [place for number, place in enumerate(sys.path) if place not in implied and (number or not first)]
@@ -135,7 +136,7 @@ def _check_form(path: str, module: str, name: str) -> None:
     if module.endswith(".py") or "/" in module:
         raise UsageError(
             f"{shown(path)}: is a file; write the module as in an import statement, such as `{EXAMPLE}`, and add "
-            "the folder that holds its package to PYTHONPATH."
+            "the folder that contains its package to PYTHONPATH."
         )
     if not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(f"{shown(path)}: is not a dotted path; write module:name, such as `{EXAMPLE}`.")
@@ -153,17 +154,17 @@ def _module(path: str, name: str) -> ModuleType:
         if error.name and f"{name}.".startswith(f"{error.name}."):
             raise UsageError(f"{shown(path)}: {_missing(error.name)}") from error
         raise UsageError(f"{shown(path)}: {_failed(name, error)}") from error
-    except (Exception, SystemExit) as error:  # whatever somebody else's module does
+    except (Exception, SystemExit) as error:  # a module of another package may raise any exception
         raise UsageError(f"{shown(path)}: {_failed(name, error)}") from error
 
 
 def _missing(name: str) -> str:
-    """Return the sentence on a module that Python does not find."""
+    """Return the sentence about a module that Python does not find."""
     package, _, last = name.rpartition(".")
     if not package:
         return (
             f"Python finds no module `{name}`; install its package in the environment of ltray, or add the folder that "
-            "holds it to PYTHONPATH (on a cluster: on every node)."
+            "contains it to PYTHONPATH (on a cluster: on every node)."
         )
     inside = getattr(sys.modules.get(package), "__path__", None)
     if inside is None:
@@ -176,7 +177,7 @@ def _names(places: Iterable[str]) -> list[str]:
 
 
 def _failed(name: str, error: BaseException) -> str:
-    """Return the sentence on a module that stops while it is imported."""
+    """Return the sentence about a module whose import fails."""
     if isinstance(error, SyntaxError):
         place = f" ({printable(str(error.filename))}, line {error.lineno})"
         return f"importing `{name}` failed: {type(error).__name__}: {error.msg}{place}."

@@ -22,7 +22,7 @@ Bound = str | Callable[[Any, int], int]
 
 @dataclass(frozen=True)
 class Above:
-    """All numbers above a limit: the values of another setting with which one has an effect."""
+    """All numbers above a limit: the values of another setting with which a setting has an effect."""
 
     limit: float
 
@@ -32,7 +32,7 @@ class Above:
 
 @dataclass(frozen=True)
 class OrDotted:
-    """Some choices of another setting, and every dotted path, with which one has an effect."""
+    """Some choices of another setting, and every dotted path, with which a setting has an effect."""
 
     choices: tuple[str, ...]
 
@@ -52,24 +52,24 @@ class Knob:
     Attributes:
         symbol: The paper's symbol, or "" if it has none.
         help: One line that describes its effect.
-        low: Smallest legal value, inclusive; None where any number is legal.
+        low: Smallest legal value, inclusive; None if any number is legal.
         high: Largest legal value, inclusive.
         log: Whether a search should draw it on a logarithmic scale.
         choices: The legal values of a categorical knob.
         dotted: Whether a dotted path (`mypackage.mymodule:NAME`) may be given instead of one of the choices.
         at_most: A further upper bound: the name of another knob of the same class, or a
             function of (knobs, number of classes).
-        search: The range (low, high) worth exploring, or the values of a grid; what
-            `auto` means in a search space. None: not worth exploring.
+        search: The range (low, high) to explore, or the values of a grid, which `auto` uses in a search
+            space. None: no range to explore.
         tried: Values that the papers' ablations report.
-        in_epochs: Whether it counts epochs and therefore shrinks with `epochs`.
-        dynamic: Whether it may change in mid-training: nothing that is kept in a checkpoint has
-            a shape or a meaning that depends on it. Population based training changes these.
-        needs: Another knob of the same class and its values with which this one has an effect,
-            provided that the other one has an effect; None if it always has an effect. The
-            fields of data sets, searches, stops and finalists declare it in the same way.
-        changes_length: Whether it changes how many epochs a run has; names that end in
-            "epochs" do in any case.
+        in_epochs: Whether it counts epochs and therefore is scaled with `epochs`.
+        dynamic: Whether it may change during training: no shape or meaning of a checkpoint's content
+            depends on it. Population based training changes these knobs.
+        needs: Another knob of the same class and its values with which this knob has an effect,
+            if the other knob has an effect; None if it always has an effect. The fields of data
+            sets, searches, stops and finalists declare it in the same way.
+        changes_length: Whether it changes the number of epochs of a run; knobs with names that end
+            in "epochs" always do.
         follows: How its value is adapted to the data if it is not set; see `ltray.following`.
         before: The value with which this version does what earlier versions did that did not have the knob: the value
             of a run that recorded none. Every knob that is added later has one; None for the others.
@@ -102,12 +102,12 @@ def knob(default: Any, symbol: str, help: str, **declared: Any) -> Any:
 class Knobs:
     """Base of every set of hyperparameters: a frozen dataclass that checks its values.
 
-    Subclasses list their fields with `knob(...)` and their papers' settings, a line per
-    data set, in `paper_values`; the key "default" holds the values for any other data. `called`
-    is what messages call one of the fields.
+    Subclasses list their fields with `knob(...)` and their papers' settings, one line per
+    data set, in `paper_values`; the key "default" has the values for any other data. `called`
+    is the word for one of the fields in messages.
 
     Raises:
-        UsageError: A value has the wrong type or lies outside its legal range.
+        UsageError: A value has the wrong type or is outside its legal range.
     """
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {}
@@ -147,14 +147,14 @@ class Knobs:
         """Return the papers' setting for a data set.
 
         Args:
-            profile: A key of `paper_values` such as "cifar100_lt"; a profile without a line
-                of its own gets "default".
+            profile: A key of `paper_values` such as "cifar100_lt"; a profile without a separate
+                line gets "default".
         """
         return cls(**cls.paper_setting(profile))
 
     @classmethod
     def paper_setting(cls, profile: str) -> dict[str, Value]:
-        """Return the values that `paper_values` states for `profile`."""
+        """Return the values of `paper_values` for `profile`."""
         return dict(cls.paper_values.get(profile, cls.paper_values.get("default", {})))
 
     @classmethod
@@ -195,7 +195,7 @@ class Knobs:
 
         Args:
             name: The setting.
-            values: The values of all settings that it needs, directly or through another one.
+            values: The values of all settings that it needs, directly or indirectly.
         """
         while (needs := cls.specs()[name].needs) is not None:
             other, wanted = needs
@@ -232,7 +232,7 @@ class Knobs:
             prefix: What messages write before a name: "stop.".
 
         Raises:
-            UsageError: One of them has none; with the value of the other setting that would give it one.
+            UsageError: A setting has no effect; the message contains the value of the other setting that it needs.
         """
         for name in names:
             unmet = self.unmet_need(name, self.as_dict())
@@ -264,13 +264,13 @@ class Knobs:
         return type(self)(**now)
 
     def described_changes(self, before: Self, size: TrainingSize, paper: Self) -> list[str]:
-        """Return what `following` changed, a line each: "hard_negatives 30 (the paper's 400; 4 classes allow 30)".
+        """Return the changes by `following`, one line each: "hard_negatives 30 (the paper's 400; 4 classes allow 30)".
 
         Args:
-            before: The knobs before they followed the data; a given number of epochs has already scaled the knobs
-                that count epochs.
+            before: The knobs before the adaptation; the knobs that count epochs are already scaled to a given number
+                of epochs.
             size: Size of the training set, and the number of workers.
-            paper: The paper's setting, with its own number of epochs.
+            paper: The paper's setting, with the paper's number of epochs.
         """
         usual, now = before.as_dict(), self.as_dict()
         facts = Facts(size, usual, now)
@@ -303,7 +303,7 @@ class Knobs:
             owner: The method, for the message.
 
         Raises:
-            UsageError: A knob exceeds what this number of classes allows.
+            UsageError: A knob is above the limit for this number of classes.
         """
         for name, spec in self.specs().items():
             bound = self.upper_bound(name, classes) if callable(spec.at_most) and self.has_effect(name) else None
@@ -325,7 +325,7 @@ class Knobs:
         """Return `given` in the type of the knob `name`.
 
         Raises:
-            UsageError: A wrong type, not one of the choices, or outside the legal range.
+            UsageError: It has a wrong type, is not one of the choices, or is outside the legal range.
         """
         spec = cls.specs()[name]
         value: Value = as_type(name, cls.types()[name], given)

@@ -1,4 +1,4 @@
-"""The names that a package offers, each imported from its module when it is first used."""
+"""The public names of a package, each imported from its module when it is used for the first time."""
 
 import ast
 import importlib
@@ -12,7 +12,7 @@ from typing import Any
 def exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return the functions `__getattr__` and `__dir__` of a package that imports its names when they are used.
 
-    The names are those of the package's block `if TYPE_CHECKING:`, so that Python and type checkers read one list.
+    The names are those of the package's block `if TYPE_CHECKING:`, so that Python and type checkers use the same list.
 
     Args:
         package: The package's `__name__`.
@@ -34,7 +34,7 @@ def exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]
 
 @cache
 def exported(package: str) -> dict[str, str]:
-    """Return the names that a package offers, each with its module; that of a submodule is the package.
+    """Return the public names of a package, each with its module; for a submodule, the module is the package.
 
     Args:
         package: The name of an imported package.

@@ -1,4 +1,4 @@
-"""Class counts of a training set, and everything that follows from them."""
+"""Class counts of a training set, and values computed from them."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,12 +17,13 @@ class LongTail:
     """The number of training images of each class.
 
     Attributes:
-        counts: One positive count a class, in label order: the images that train.
-        listed: The images of each class in the whole training list, those included that are cut from it for
-            validation; empty where none are. Papers count groups on it.
+        counts: The positive number of training images of each class, in label order.
+        listed: The images of each class in the complete training list, including those that are taken from it for
+            validation; empty if there are none. Papers count groups on this list.
 
     Raises:
-        UsageError: Fewer than two classes, a class without training images, or another number of classes listed.
+        UsageError: There are fewer than two classes, a class has no training images, or the list has another number of
+            classes.
     """
 
     counts: tuple[int, ...]
@@ -55,7 +56,7 @@ class LongTail:
 
     def count_tensor(self) -> "Tensor":
         """Counts n_k, float64, shape (K,)."""
-        import torch  # here: a conversion counts, and does without torch
+        import torch  # imported here: a conversion needs counts, but not torch
 
         return torch.tensor(self.counts, dtype=torch.float64)
 
@@ -75,9 +76,9 @@ class LongTail:
         return (1.0 - beta**counts) / (1.0 - beta)
 
     def groups(self) -> dict[str, list[int]]:
-        """Classes with many (> 100), medium (20 to 100) and few (< 20) images in the whole training list.
+        """Classes with many (> 100), medium (20 to 100) and few (< 20) images in the complete training list.
 
-        An empty group is absent. Whoever prints or averages groups asks here, so that all agree.
+        Empty groups are left out. All code that prints or averages groups uses this method.
         """
         of = {"many": [], "medium": [], "few": []}  # type: dict[str, list[int]]
         for label, count in enumerate(self.listed or self.counts):
@@ -91,7 +92,7 @@ class LongTail:
         return [names[label] for label in range(self.classes)]
 
     def in_groups(self) -> str:
-        """Return the sizes of the groups as text, and on what they were counted where it is not what trains."""
+        """Return the sizes of the groups as text, and the list that was counted if it is not the training set."""
         named = ", ".join(f"{name} {len(labels)}" for name, labels in self.groups().items())
         if not self.listed or self.listed == self.counts:
             return f"{named} classes"

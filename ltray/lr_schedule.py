@@ -1,4 +1,4 @@
-"""The learning rate as a function of the position in a stage: nothing of it needs saving."""
+"""The learning rate as a function of the position in a stage; it has no state to save."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from ltray.errors import chosen
 
 
 class Timetable(Protocol):
-    """What a schedule reads of a `Recipe`."""
+    """The part of a `Recipe` that a schedule reads."""
 
     @property
     def learning_rate(self) -> float:
@@ -52,16 +52,16 @@ def learning_rate(recipe: Timetable, *, epoch: int, step: int = 0, steps: int = 
         recipe: The stage's recipe.
         epoch: Epoch of the stage, from 0.
         step: Step of the epoch, from 0.
-        steps: Steps an epoch.
+        steps: Steps per epoch.
 
     Raises:
-        UsageError: No schedule has the recipe's name.
+        UsageError: The recipe's schedule is unknown.
     """
     return chosen(recipe.schedule, SCHEDULES, "a learning-rate schedule")(recipe, epoch, step / steps)
 
 
 def _by_epoch(after_warmup: Callable[[Timetable, int], float]) -> Schedule:
-    """Return a schedule that changes once an epoch, after the warm-up lr·(e+1)/w for e < w."""
+    """Return a schedule that changes once per epoch, after the warm-up lr·(e+1)/w for e < w."""
 
     def schedule(recipe: Timetable, epoch: int, share: float) -> float:
         if epoch < recipe.warmup_epochs:

@@ -155,7 +155,7 @@ def check_objective(objective: str, *, key: str = "objective") -> None:
         key: The name of the setting.
 
     Raises:
-        UsageError: It is not a key of `COUNTED`; the error names the nearest key.
+        UsageError: It is not a key of `COUNTED`; the message contains the nearest key.
     """
     if objective not in COUNTED:
         listed = f"`{key}` must be one of {', '.join(COUNTED)}, but got {objective!r}."

@@ -1,4 +1,4 @@
-"""The folder of a trained model: a checkpoint with its evaluation, as a run keeps its best one in `best/`."""
+"""The folder of a trained model: a checkpoint with its evaluation, such as `best/` of a run."""
 
 import os
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from ltray.files import is_there
 from ltray.printable import printable
 from ltray.seal import FOREIGN, LIST, read_sealed
 
-LAST_EPOCH = "last_epoch"  # in `evaluation.json`: the last line that the history has
+LAST_EPOCH = "last_epoch"  # in `evaluation.json`: the number of the history's last line
 SYSTEM_FILES = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", ".nfs*", ".directory", "@eaDir")
-"""What file systems and file managers leave in a folder; it holds nothing of the user's."""
+"""Files that file systems and file managers create in a folder; they contain no data of the user."""
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder with a checkpoint, and what was evaluated with it.
+    """A folder with a checkpoint and its evaluation.
 
     Attributes:
-        path: The folder; it need not exist.
+        path: The folder; it may be missing.
     """
 
     path: Path
@@ -39,14 +39,14 @@ class ModelFolder:
 
     @property
     def test_reads_file(self) -> Path:
-        """How often the test images were looked at, as an earlier version of ltray recorded it."""
+        """The number of looks at the test images, as recorded by an earlier version of ltray."""
         return self.path / "test_reads.json"
 
     def evaluation(self) -> dict[str, Any] | None:
-        """Return the content of `evaluation.json`, or None where there is none.
+        """Return the content of `evaluation.json`, or None if there is none.
 
         Raises:
-            UsageError: It is damaged, or not what ltray writes.
+            UsageError: It is damaged, or was not written by ltray.
         """
         path = self.evaluation_file
         if not is_there(path):
@@ -54,14 +54,14 @@ class ModelFolder:
         found = read_sealed(path)
         for name in ("metrics", "selection", "settings"):
             if not isinstance(found.get(name), dict):
-                raise UsageError(f"{printable(path)}: lacks `{name}`. {FOREIGN}")
+                raise UsageError(f"{printable(path)}: `{name}` is missing. {FOREIGN}")
         return found
 
     def check_written_by_ltray(self) -> None:
-        """Refuse a folder that cannot be replaced because it holds something else than a model that ltray has kept.
+        """Raise an error for a folder that cannot be replaced because its content is not only a model saved by ltray.
 
         Raises:
-            UsageError: It is not a folder, has no `evaluation.json`, or holds other files.
+            UsageError: It is not a folder, has no `evaluation.json`, or contains other files.
         """
         if not os.path.lexists(self.path):
             return
@@ -74,8 +74,8 @@ class ModelFolder:
         foreign = [name for name in names if not any(fnmatch(name, pattern) for pattern in known)]
         if foreign or (names and self.evaluation_file.name not in names):
             what = (
-                f"holds {printable(foreign[0])}, which ltray did not write"
+                f"contains {printable(foreign[0])}, which ltray did not write"
                 if foreign
-                else f"holds no {self.evaluation_file.name}"
+                else f"does not contain {self.evaluation_file.name}"
             )
-            raise UsageError(f"{printable(self.path)}: {what}; ltray would replace it by a better model. {remedy}")
+            raise UsageError(f"{printable(self.path)}: {what}; ltray would replace it with a better model. {remedy}")

@@ -10,7 +10,7 @@ class Backbone(nn.Module):
     Attributes:
         width: Feature width d.
         stride: Pixels of the image per cell of the feature map.
-        any_size: Whether it takes images of every size.
+        any_size: Whether it accepts images of every size.
         averages: Whether its feature is the average of its feature map.
     """
 

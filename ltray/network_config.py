@@ -1,4 +1,4 @@
-"""Which network a run trains: backbone, the weights it starts from, which part of it."""
+"""The network of a run: backbone, initial weights, and the trained part."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,21 +32,22 @@ from ltray.stage import Method
 
 WEIGHTS = "weights"  # in a checkpoint's context, `env.json` and `evaluation.json`: `RunNetwork.record`
 NETWORK_SETTINGS = ("backbone", "weights", "train", "bottleneck")
-SMALL_VIEW = 64  # pixels; up to it ResNet-32 is the default
+SMALL_VIEW = 64  # pixels; up to this size ResNet-32 is the default
 PAPERS: Mapping[str, tuple[str, str]] = {"places_lt": ("resnet152", IMAGENET)}
 """Backbone and weights that the papers use on a data set above `SMALL_VIEW` instead of an untrained ResNet-50."""
 
 
 @dataclass(frozen=True)
 class RunNetwork:
-    """The network that the first method of a run builds; all fields are "" where none builds one.
+    """The network that the first method of a run builds; all fields are "" if no method builds one.
 
     Attributes:
         backbone: A name of `BACKBONES`, "timm/…", "openclip/…", or a dotted path.
-        weights: "random", "imagenet" (the library's; torchvision's first published ones), a name of weights of the
-            library's, or a file.
+        weights: "random", "imagenet" (the library's; torchvision's first published ones), the library's name of
+            weights, or a file.
         train: A key of `ltray.parts.fine_tuning.TRAIN`.
-        bottleneck: Width, rank or number of what `train` puts into each block; 0: by the number of classes.
+        bottleneck: Width, rank or number of the modules that `train` inserts into each block; 0: determined by the
+            number of classes.
     """
 
     backbone: str = ""
@@ -56,7 +57,7 @@ class RunNetwork:
 
     @classmethod
     def resolve(cls, given: Mapping[str, Any], dataset: DatasetDefinition, methods: Sequence[Method]) -> Self:
-        """Return what is given, completed by the papers' choice for the data set.
+        """Return the given settings, completed with the papers' choice for the data set.
 
         Args:
             given: Any of `NETWORK_SETTINGS`.
@@ -64,7 +65,7 @@ class RunNetwork:
             methods: The run's methods, in order.
 
         Raises:
-            UsageError: An unknown name, or settings that cannot work together.
+            UsageError: A name is unknown, or settings cannot be combined.
         """
         builders = [method for method in methods if method.builds]
         if not builders:
@@ -94,12 +95,12 @@ class RunNetwork:
 
         Args:
             dataset: The data set.
-            explicit: Names of its fields that the settings state and that are therefore kept. With its name among them
-                they are those of a run, which were suited when it began.
+            explicit: Names of its fields that are set in the settings and therefore kept. If `name` is one of them, the
+                settings are those of a run and were adapted at its start.
 
         Raises:
-            UsageError: A stated value differs from what the weights expect, or images have a size that the network
-                cannot take.
+            UsageError: A value that is set differs from the value that the weights expect, or the network does not
+                accept the size of the images.
         """
         if "name" not in explicit and self.weights not in ("", RANDOM):
             origin = self.origin()
@@ -132,9 +133,9 @@ class RunNetwork:
         """Build the network.
 
         Args:
-            kind: Of its classifier, "linear" or "cosine".
-            tail: For the number of classes.
-            load: Whether to read the weights; not where a checkpoint is to be loaded.
+            kind: Kind of its classifier, "linear" or "cosine".
+            tail: The class counts, for the number of classes.
+            load: Whether to read the weights; False if a checkpoint will be loaded.
             image_size: Side of its images in pixels, for backbones that are built for one size.
         """
         backbone = new_backbone(self.backbone, image_size)
@@ -144,17 +145,18 @@ class RunNetwork:
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
 
     def check_file(self, image_size: int | None = None) -> str:
-        """Read the weights before anything is started; download published ones that are not here yet.
+        """Read the weights before the start of a run; download published weights that are not in the cache.
 
         Args:
             image_size: Side of the images in pixels, for backbones that are built for one size.
 
         Returns:
-            What a file holds besides the backbone and is not loaded, as text; "" where nothing is left over.
+            The parts of a file that are not loaded because they do not belong to the backbone, as text; "" if there are
+            none.
 
         Raises:
-            UsageError: `weights` names a file that is not there, cannot be read, or does not fit the backbone; or
-                published weights that cannot be downloaded.
+            UsageError: The file of `weights` does not exist, cannot be read, or does not fit the backbone; or published
+                weights cannot be downloaded.
         """
         if self.weights in ("", RANDOM):
             return ""
@@ -169,11 +171,11 @@ class RunNetwork:
 
     @property
     def downloads_weights(self) -> bool:
-        """Whether the weights are a library's, which are downloaded where they are missing."""
+        """Whether the weights are published by a library and are downloaded if they are missing."""
         return self.weights not in ("", RANDOM) and not is_file(self.weights)
 
     def origin(self) -> Origin:
-        """Return what is known of the weights.
+        """Return the origin of the weights.
 
         Raises:
             UsageError: See `ltray.parts.pretrained.origin_of`.
@@ -181,10 +183,10 @@ class RunNetwork:
         return origin_of(self.backbone, self.weights)
 
     def record(self) -> dict[str, str]:
-        """Return what results record of pretrained weights; {} of random ones.
+        """Return the record of pretrained weights for results; {} for random weights.
 
         Raises:
-            UsageError: Their file is not here.
+            UsageError: Their file does not exist.
         """
         if self.weights in ("", RANDOM):
             return {}
@@ -199,10 +201,10 @@ class RunNetwork:
         }
 
     def context(self, saved: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return what a checkpoint's context holds of pretrained weights; {} of random ones.
+        """Return the entries about pretrained weights in a checkpoint's context; {} for random weights.
 
         Args:
-            saved: The context of a checkpoint that the run continues from, which is kept; or None.
+            saved: The context of the checkpoint from which the run continues, which is kept; or None.
         """
         record = self.record() if saved is None else saved.get(WEIGHTS, {})
         return {WEIGHTS: record} if record else {}

@@ -1,4 +1,4 @@
-"""The training command that suits a converted data set: method, image size and weights, by plain rules.
+"""The training command that suits a converted data set: method, image size and weights, by simple rules.
 
 The rules and their reasons are in docs/data-sets.md.
 """
@@ -31,7 +31,7 @@ class NextCommand:
     Attributes:
         methods: Names of methods, in order.
         settings: Settings of the run, `key=value`.
-        reasons: Why, one phrase for each choice.
+        reasons: The reasons, one phrase for each choice.
     """
 
     methods: tuple[str, ...]
@@ -47,7 +47,7 @@ class NextCommand:
         return ["--methods", *self.methods, *self.settings, "--dataset", str(file)]
 
     def line(self, file: Path) -> str:
-        """Return the command as a shell reads it."""
+        """Return the command for a shell."""
         return " ".join([called("train"), *map(shell_word, self.words(file))])
 
 
@@ -55,19 +55,19 @@ def next_command(dataset: DatasetDefinition, tail: LongTail, folder: Path) -> Ne
     """Return the training command for a data set on this machine.
 
     Args:
-        dataset: What its data-set file states.
+        dataset: The definition in its data-set file.
         tail: The counts of its training set.
-        folder: Where weights are looked for in addition to the caches and packages.
+        folder: The folder in which weights are searched in addition to the caches and packages.
     """
     gpu = torch.cuda.is_available()
     return proposed(dataset, tail, best_weights(find_weights(folder), gpu=gpu), gpu=gpu)
 
 
 def best_weights(found: Sequence[WeightsAtHand], *, gpu: bool) -> WeightsAtHand | None:
-    """Return the weights to use: the largest up to `LARGEST` with a GPU, the smallest without; None: no usable ones.
+    """Return the weights to use: the largest up to `LARGEST` with a GPU, the smallest without; None if none are usable.
 
     Args:
-        found: The smallest file first.
+        found: The weights, the smallest file first.
         gpu: Whether there is a GPU.
     """
     ordered = [one for one in reversed(found) if one.size <= LARGEST] if gpu else found
@@ -78,20 +78,20 @@ def proposed(dataset: DatasetDefinition, tail: LongTail, weights: WeightsAtHand 
     """Return the training command by the rules; see `next_command`.
 
     Args:
-        dataset: What its data-set file states.
+        dataset: The definition in its data-set file.
         tail: The counts of its training set.
         weights: The weights to use; None: none were found.
         gpu: Whether there is a GPU.
     """
     methods, why = _methods(tail, pretrained=weights is not None, gpu=gpu)
     network, side, reason = _with(weights, gpu=gpu) if weights else _without_weights(dataset, gpu=gpu)
-    if (side > SMALL) != (dataset.image_size > SMALL):  # other files than those of the conversion
+    if (side > SMALL) != (dataset.image_size > SMALL):  # would need another conversion
         network = (*network, f"dataset.store={dataset.name}")
     return NextCommand(methods, network, (why, reason))
 
 
 def _methods(tail: LongTail, *, pretrained: bool, gpu: bool) -> tuple[tuple[str, ...], str]:
-    """Return the methods, and why."""
+    """Return the methods, and the reason."""
     factor = f"imbalance factor {tail.imbalance_factor:.3g}"
     if tail.imbalance_factor < BALANCED:
         return ("linear_probe" if pretrained else "cross_entropy",), f"{factor}: nothing to correct"
@@ -104,19 +104,23 @@ def _methods(tail: LongTail, *, pretrained: bool, gpu: bool) -> tuple[tuple[str,
 
 
 def _with(weights: WeightsAtHand, *, gpu: bool) -> tuple[tuple[str, ...], int, str]:
-    """Return the settings of a network with pretrained weights, the side of its images, and why."""
+    """Return the settings of a network with pretrained weights, the side of its images, and the reason."""
     network = [f"backbone={weights.backbone}", *([f"weights={weights.weights}"] if weights.weights else [])]
     images = origin_of(weights.backbone, str(weights.file)).input
     side = images.image_size if images and (gpu or images.only_size) else WITH_WEIGHTS
     if not images or side != images.image_size:
         network.append(f"dataset.image_size={side}")
     size = f"{weights.size / 1e6:.0f} MB"
-    return tuple(network), side, f"pretrained weights found in {weights.source} ({size}): their features stay fixed"
+    return (
+        tuple(network),
+        side,
+        f"pretrained weights found in {weights.source} ({size}): their features are not trained",
+    )
 
 
 def _without_weights(dataset: DatasetDefinition, *, gpu: bool) -> tuple[tuple[str, ...], int, str]:
-    """Return the settings of a network with random weights, the side of its images, and why."""
-    why = "no pretrained weights found on this machine (docs/backbones.md): the network starts from random ones"
+    """Return the settings of a network with random weights, the side of its images, and the reason."""
+    why = "no pretrained weights found on this machine (docs/backbones.md): the network starts from random weights"
     if gpu or dataset.image_size <= WITHOUT_GPU:
         return (), dataset.image_size, why
     return (f"dataset.image_size={WITHOUT_GPU}",), WITHOUT_GPU, f"{why}, and without a GPU images are small"

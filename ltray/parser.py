@@ -17,8 +17,8 @@ class Parser(argparse.ArgumentParser):
     """The arguments of a command, declared with `add_argument` and `add_settings`, read with `parse`.
 
     An argument of the form `key=value` is a setting at any position, also after an option that takes several
-    arguments (`--methods bcl epochs=2`). If an operand would be missing otherwise, an argument that names an existing
-    file is a path. What follows `--` is never an option.
+    arguments (`--methods bcl epochs=2`). If an operand would otherwise be missing, an argument that is the path of an
+    existing file is an operand. Arguments after `--` are never options.
 
     Args:
         command: The name of the command, see `ltray.program.called`; "": the program itself.
@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
         return super().add_argument(*names, **options)
 
     def add_settings(self, help: str) -> None:
-        """Declare that the command takes settings; they are read as the list `settings`."""
+        """Declare that the command accepts settings; they are read as the list `settings`."""
         super().add_argument("settings", nargs="*", metavar="key=value", help=help)
         self._takes_settings = True
 
@@ -56,7 +56,7 @@ class Parser(argparse.ArgumentParser):
         """Return the values of a command's arguments.
 
         Args:
-            arguments: What follows the command's name.
+            arguments: The arguments after the command's name.
 
         Raises:
             SystemExit: With code 2 after a sentence for an unknown option, a missing word or a wrong value; with
@@ -116,16 +116,16 @@ class _Part(argparse.ArgumentParser):
         return super().parse_known_args(*arguments, **namespace)
 
     def format_help(self) -> str:
-        """Return the whole parser's help."""
+        """Return the help of the complete parser."""
         return self.whole.format_help()
 
     def error(self, message: str) -> NoReturn:
-        """End the process as the whole parser does."""
+        """End the process with the error of the complete parser."""
         self.whole.error(message)
 
 
 class _Once(argparse.Action):
-    """Store a value, and refuse an option that is given twice instead of taking the last one."""
+    """Store a value; an option that is given twice is an error."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None

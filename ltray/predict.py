@@ -30,14 +30,14 @@ from ltray.typed import as_type
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a model predicted.
+    """The predictions of a model.
 
     Attributes:
         checkpoint: The folder of the model.
         predictions: One for each file, in their order.
-        temperature: What scores were divided by before the softmax.
+        temperature: The number by which scores were divided before the softmax.
         temperature_from: Its source, as text.
-        sets: How the sets of classes were calibrated; None where no coverage was asked for.
+        sets: The calibration of the sets of classes; None without a coverage.
         always: Names of the classes with too few validation images, which are in every set.
     """
 
@@ -66,7 +66,7 @@ def run(
             class, in (0, 1); see `ltray.results.conformal`. A set may be empty: no class is plausible.
 
     Returns:
-        The predictions; a file that cannot be read gives one with an error.
+        The predictions; for a file that cannot be read, the prediction contains an error.
 
     Raises:
         UsageError: The model is missing or damaged, there is no image, or a value is illegal.
@@ -85,7 +85,7 @@ def run(
 
 
 def main(arguments: list[str]) -> int:
-    """Predict, print; exit code 1 where a file could not be read."""
+    """Predict and print; the exit code is 1 if a file could not be read."""
     options = new_parser().parse(arguments)
     if options.output:
         check_writable(options.output, "--output")
@@ -167,7 +167,7 @@ FORMATS: Mapping[str, Callable[[Sequence[Prediction], TextIO, Mapping[str, Any]]
     "csv": _write_csv,
     "json": _write_json,
 }
-"""What writes predictions, by the name in `--format`; the last argument has the temperature and its source."""
+"""The function that writes predictions, by `--format`; the last argument has the temperature and its source."""
 
 
 def _coverage_argument(text: str) -> float:

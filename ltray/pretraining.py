@@ -1,4 +1,4 @@
-"""What commands and reports say of pretrained weights: their name, digest and data, and what that does to a result."""
+"""Information about pretrained weights in commands and reports: name, digest, data, and the effect on a result."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,46 +12,47 @@ from ltray.network_config import WEIGHTS, RunNetwork
 IMAGENET_PROFILE = "imagenet_lt"
 DATA_PATH = "bilinear"  # interpolation of stored images and views
 COLUMNS = {"weights_name": "name", "weights_sha256": "sha256", "weights_pretrained_on": "pretrained_on"}
-"""Columns of a result table, by the entry of the record that they hold."""
+"""Columns of a result table, each with its entry of the record."""
 
 
 def described(record: Mapping[str, str]) -> str:
-    """Return what a record of weights says, as text: "timm/… (SHA-256 0676ba61…), pretrained on …"; "" of none."""
+    """Return a record of weights as text: "timm/… (SHA-256 0676ba61…), pretrained on …"; "" for no record."""
     if not record:
         return ""
     return f"{record['name']} (SHA-256 {record['sha256'][:12]}…), pretrained on: {record['pretrained_on']}"
 
 
 def seen_before(profile: str, record: Mapping[str, str]) -> str:
-    """Return what has to stand beside a result whose weights saw its images, or may have seen them; "" otherwise.
+    """Return the note for a result whose weights were or may have been trained on its images; "" if none is needed.
 
     Args:
-        profile: Of the data set.
-        record: Of the weights.
+        profile: Profile of the data set.
+        record: Record of the weights.
     """
     if profile != IMAGENET_PROFILE or not record or record["imagenet_1k_labels"] == "no":
         return ""
     if record["imagenet_1k_labels"] == "yes":
         return (
-            "The weights have seen ImageNet-1k's labels, and with them every image of ImageNet-LT and many more of its "
-            "few-shot classes: do not compare this result with those of networks trained on ImageNet-LT alone."
+            "The weights were trained with ImageNet-1k's labels: on every image of ImageNet-LT, and on many more "
+            "images of its few-shot classes. Do not compare this result with those of networks trained on ImageNet-LT "
+            "alone."
         )
     return (
-        "Nothing states what the weights were pretrained on. If they saw ImageNet-1k's labels, this result must not be "
-        "compared with those of networks trained on ImageNet-LT alone."
+        "The data on which the weights were pretrained are not known. If ImageNet-1k's labels were used, this result "
+        "must not be compared with those of networks trained on ImageNet-LT alone."
     )
 
 
 def announced(experiment: Experiment, left_over: str, tail: LongTail) -> list[str]:
-    """Return what a command prints of an experiment's pretrained weights before it trains, a line each.
+    """Return the lines that a command prints about an experiment's pretrained weights before the training.
 
     Args:
-        experiment: With any network.
-        left_over: What the file of its weights holds besides the backbone, as text, or "".
+        experiment: An experiment with any network.
+        left_over: The parts of the file of weights that do not belong to the backbone, as text, or "".
         tail: Class counts of its training set.
 
     Raises:
-        UsageError: The file of its weights is not here.
+        UsageError: The file of its weights does not exist.
     """
     record = experiment.network.record()
     if not record:
@@ -70,7 +71,7 @@ def announced(experiment: Experiment, left_over: str, tail: LongTail) -> list[st
 
 
 def _trained(experiment: Experiment, tail: LongTail) -> str:
-    """Return how many parameters the first stage trains, and their share of all that it has."""
+    """Return the number of trained parameters of the first stage, and their share of all its parameters."""
     stage = experiment.stages(tail, load=False)[0]
     set_training_mode(stage)
     trained, every = trained_parameters(stage)
@@ -83,10 +84,10 @@ def _images(dataset: DatasetDefinition) -> str:
 
 
 def records(experiments: Iterable[Experiment]) -> list[dict[str, str]]:
-    """Return what `env.json` holds of the pretrained weights of some experiments, each network's once.
+    """Return the records of the pretrained weights of some experiments for `env.json`, each network's once.
 
     Raises:
-        UsageError: A file of weights is not here.
+        UsageError: A file of weights does not exist.
     """
     networks = {(e.network.backbone, e.network.weights): e.network for e in experiments}
     found = [(backbone, weights, network.record()) for (backbone, weights), network in networks.items()]
@@ -94,12 +95,12 @@ def records(experiments: Iterable[Experiment]) -> list[dict[str, str]]:
 
 
 def recorded(environment: Mapping[str, Any] | None, network: RunNetwork) -> Mapping[str, Any]:
-    """Return the record of a network's weights in the content of `env.json`, {} where it has none."""
+    """Return the record of a network's weights in the content of `env.json`, {} if there is none."""
     known = (environment or {}).get(WEIGHTS, [])
     own = (network.backbone, network.weights)
     return next((one for one in known if (one["backbone"], one["weights"]) == own), {})
 
 
 def columns(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the cells of a result row for a record of weights; {} of none."""
+    """Return the cells of a result row for a record of weights; {} for no record."""
     return {column: record[entry] for column, entry in COLUMNS.items()} if record else {}

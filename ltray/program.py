@@ -8,10 +8,10 @@ PROGRAM = "ltray"
 
 
 def called(command: str = "") -> str:
-    """Return how this process calls one of ltray's commands.
+    """Return the form in which this process was called, for one of ltray's commands.
 
     Args:
-        command: Its name, with a subcommand if it has one: "tune", "tune ls"; "": all commands' own.
+        command: Its name, with a subcommand if it has one: "tune", "tune ls"; "": the program without a command.
 
     Returns:
         `ltray tune` if the installed program runs, `python -m ltray tune` if the package is run, and
@@ -26,5 +26,5 @@ def called(command: str = "") -> str:
 
 
 def as_called(text: str) -> str:
-    """Return a text with each `python -m ltray.tune` in it as this process calls that command."""
+    """Return a text with each `python -m ltray.tune` in it in the form of `called`."""
     return re.sub(rf"python -m {PROGRAM}\.(\w+)", lambda found: called(found[1]), text)

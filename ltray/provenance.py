@@ -14,7 +14,7 @@ PACKAGES = ("ltray", "torch", "torchvision", "ray", "optuna", "ffcv", "numpy")
 
 
 def environment(*, data_digest: str, protocol: str) -> dict[str, Any]:
-    """Return what `env.json` holds.
+    """Return the content of `env.json`.
 
     Args:
         data_digest: Digest of the images, from the data set's sidecar.

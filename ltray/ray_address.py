@@ -1,4 +1,4 @@
-"""Which Ray cluster RAY_ADDRESS names. Imports no Ray: this is decided before Ray reads its environment."""
+"""The Ray cluster of RAY_ADDRESS. Ray is not imported, because this is decided before Ray reads its environment."""
 
 import ipaddress
 import os
@@ -15,7 +15,7 @@ UNSET_IT = f"unset {VARIABLE} to use only this machine"
 
 @dataclass(frozen=True)
 class Address:
-    """Where the control service (GCS) of a Ray cluster listens.
+    """The address of the control service (GCS) of a Ray cluster.
 
     Attributes:
         host: A name, or an IPv4 or IPv6 address without brackets.
@@ -26,7 +26,7 @@ class Address:
     port: int
 
     def __str__(self) -> str:
-        """Return `host:port`, as Ray takes it."""
+        """Return `host:port`, the form for Ray."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
@@ -44,7 +44,7 @@ class Address:
         """Read `host:port` or `[IPv6]:port`.
 
         Raises:
-            UsageError: It is neither, or names a protocol that ltray does not support.
+            UsageError: It is neither, or has a protocol that ltray does not support.
         """
         shown = f"{VARIABLE}={printable(text)}"
         scheme, found, _ = text.partition("://")
@@ -62,13 +62,13 @@ class Address:
 
 
 def named_cluster(environment: Mapping[str, str] = os.environ) -> str:
-    """Return "" for a cluster of this command's own (RAY_ADDRESS is unset, empty or `local`), "auto", or an address."""
+    """Return "" if the command starts a cluster (RAY_ADDRESS is unset, empty or `local`), "auto", or an address."""
     text = environment.get(VARIABLE, "").strip()
     return "" if text.lower() == "local" else "auto" if text.lower() == "auto" else text
 
 
 def is_connected() -> bool:
-    """Return whether this program has started or joined a cluster itself, with `ray.init`."""
+    """Return whether this program has started or joined a cluster with `ray.init`."""
     ray = sys.modules.get("ray")
     return ray is not None and bool(ray.is_initialized())
 
@@ -76,7 +76,7 @@ def is_connected() -> bool:
 def stays_on_loopback(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether Ray must use 127.0.0.1 instead of the machine's address in the network.
 
-    This is true for a cluster that the command starts, and for one that the user names by its loopback address.
+    This is true for a cluster that the command starts, and for a cluster in RAY_ADDRESS with a loopback address.
     """
     text = named_cluster(environment)
     try:
@@ -98,7 +98,7 @@ def _other_protocol(scheme: str) -> str:
 
 
 def _is_host(text: str, *, bracketed: bool) -> bool:
-    """Return whether this can be a host: an IPv6 address where it is in brackets, otherwise a name or IPv4 address."""
+    """Return whether this can be a host: an IPv6 address if it is in brackets, else a name or IPv4 address."""
     if bracketed:
         try:
             return ipaddress.ip_address(text.partition("%")[0]).version == 6

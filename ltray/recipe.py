@@ -11,12 +11,12 @@ from ltray.knobs import Above, Knobs, Needs, Value, knob
 from ltray.lr_schedule import SCHEDULES
 
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-"""Number format of the forward pass by name: the type it is cast to; weights and updates are float32 in any case."""
+"""Number format of the forward pass by name; weights and updates are always float32."""
 
 STEPS: Needs = ("schedule", ("step",))
 
 
-# A few hundred images need many small steps; our choice, because no paper uses the digits.
+# A few hundred images need many small steps; this is our choice, because no paper uses the digits.
 DIGITS: Mapping[str, Value] = dict(epochs=30, batch_size=16, learning_rate=0.05, warmup_epochs=2, milestones=(24, 27))
 """The recipe, on the profile `digits_lt`, of the methods that train a new network."""
 
@@ -25,8 +25,8 @@ DIGITS: Mapping[str, Value] = dict(epochs=30, batch_size=16, learning_rate=0.05,
 class Recipe(Knobs):
     """Epochs, batch and SGD; methods add their own knobs by inheriting from it.
 
-    Knobs that count epochs (`warmup_epochs`, `milestones`) are stated for the paper's
-    number of epochs; `resolve` scales them together with it.
+    Knobs that count epochs (`warmup_epochs`, `milestones`) refer to the paper's
+    number of epochs; `resolve` scales them with `epochs`.
     """
 
     epochs: int = knob(200, "", "passes over the training set", low=0, high=10_000, follows=EPOCHS)
@@ -43,7 +43,9 @@ class Recipe(Knobs):
         0.1, "lr", "peak learning rate", low=1e-8, high=100.0, log=True, search=(0.02, 0.3), dynamic=True
     )
     weight_decay: float = knob(5e-4, "wd", "L2 penalty", low=0.0, high=1.0, log=True, search=(1e-4, 1e-3), dynamic=True)
-    optimizer: str = knob("sgd", "", "what updates the weights", choices=("sgd", "adamw", "adam", "lamb"), before="sgd")
+    optimizer: str = knob(
+        "sgd", "", "algorithm that updates the weights", choices=("sgd", "adamw", "adam", "lamb"), before="sgd"
+    )
     decay_norms: bool = knob(
         True,
         "",
@@ -78,18 +80,18 @@ class Recipe(Knobs):
 
     @classmethod
     def resolve(cls, profile: str, given: Mapping[str, Any], *, complete: bool = False) -> Self:
-        """Return the papers' setting for `profile`, with the values of `given` in place of the papers'.
+        """Return the papers' setting for `profile`, with the values of `given` instead of the papers'.
 
-        Where `given` changes `epochs` but not the knobs that count epochs, these keep
+        If `given` changes `epochs` but not the knobs that count epochs, these keep
         their share of the run: 400 epochs with milestones 320 and 360 become 10 with 8 and 9.
 
         Args:
             profile: A key of `paper_values`.
             given: Values by knob name.
-            complete: Whether they are all values of a recipe, of which some may have no effect.
+            complete: Whether they are all values of a recipe; some of them may have no effect.
 
         Raises:
-            UsageError: An unknown name, a wrong type, an illegal value, or one without effect.
+            UsageError: A name is unknown, a type is wrong, or a value is illegal or has no effect.
         """
         for name in given:
             cls.check_name(name)
@@ -121,7 +123,7 @@ class Recipe(Knobs):
         Epochs are adapted only if no knob that counts epochs is set; these knobs are scaled with the epochs.
         """
         if self.specs()["epochs"].high == 0:
-            return self  # it trains nothing
+            return self  # no training
         counting = {name for name, spec in self.specs().items() if spec.in_epochs} & set(explicit)
         if counting or "epochs" in explicit:
             return super().following(size, {*explicit, "epochs"})
@@ -144,6 +146,6 @@ class Recipe(Knobs):
 
 
 def _scaled(value: Any, share: float) -> Value:
-    if isinstance(value, tuple):  # a decay after the first epoch stays after it
+    if isinstance(value, tuple):  # a decay after the first epoch must remain after it
         return tuple(max(round(v * share), min(v, 1)) for v in value)
     return int(round(value * share))

@@ -1,4 +1,4 @@
-"""What a worker reports if a run cannot continue, whatever carries its reports to the command."""
+"""The reports of a worker about a run that cannot continue, with Ray and without."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -12,19 +12,19 @@ from ltray.errors import CannotWrite, UsageError
 from ltray.experiment import Experiment
 from ltray.study.short_runs import Runs
 
-FAILURE = "failure"  # the key under which a run reports why it cannot continue
+FAILURE = "failure"  # the key of the reason why a run cannot continue
 LATER = "later"  # the key that it adds if it can continue later: the disk was full
 
 
 class WorkerSession(Session, Protocol):
-    """A session that also carries why a run cannot continue."""
+    """A session that also reports the reason why a run cannot continue."""
 
     def fail(self, report: Mapping[str, Any]) -> None:
-        """Report a failure that every worker has alike."""
+        """Report a failure that is the same on every worker."""
         ...
 
     def refuse(self, error: UsageError) -> None:
-        """Report settings, data or files that cannot be used, of which perhaps only one worker knows."""
+        """Report settings, data or files that cannot be used, perhaps on only one worker."""
         ...
 
 
@@ -43,9 +43,9 @@ def train_and_report(
     Args:
         settings: Flat settings of the experiment to train.
         session: Receives the reports.
-        device: The device to train on.
-        pins: The data sets as the command has them; a node with a different one ends the run.
-        runs: The runs of a trial of several runs; None: the trial is one run.
+        device: The device of the training.
+        pins: The digests of the command's data sets; a node with different data ends the run.
+        runs: The runs of a trial with several runs; None: the trial is one run.
     """
     try:
         experiment = Experiment.from_settings(settings, complete=True)

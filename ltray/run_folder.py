@@ -1,4 +1,4 @@
-"""The folder of a run or a search: the names of its files, and how they are read and written."""
+"""The folder of a run or a search: the names of its files, reading and writing."""
 
 import fcntl
 import os
@@ -23,8 +23,8 @@ from ltray.printable import printable
 from ltray.recorded_settings import recorded_settings
 from ltray.seal import FOREIGN, LIST, append_sealed, check_listed, read_lines, read_sealed, write_listed, write_sealed
 
-_SCRATCH = ".ltray-"  # begins the names of folders that a killed command may leave
-RESULTS_FILE = "result.json"  # in the folder of a trial: what it reported of each epoch; the name that Ray Tune uses
+_SCRATCH = ".ltray-"  # prefix of the names of folders that a killed command may leave
+RESULTS_FILE = "result.json"  # in the folder of a trial: its reports of each epoch; the name that Ray Tune uses
 
 
 def trial_name(number: int) -> str:
@@ -33,12 +33,12 @@ def trial_name(number: int) -> str:
 
 
 def checkpoint_of(path: Path) -> Path:
-    """Return the checkpoint that a run folder, or a checkpoint folder itself, stands for.
+    """Return the checkpoint of a run folder, or the folder itself if it is a checkpoint.
 
-    Of a run it is the one in `best/`, and before there is any the best one of its epochs.
+    For a run it is the checkpoint in `best/` or, before the end of the run, that of its best epoch.
 
     Raises:
-        UsageError: There is none, or the best one is damaged or missing: another one would give other numbers.
+        UsageError: There is none, or the best one is damaged or missing: another checkpoint would give other results.
     """
     run = RunFolder(path)
     best = run.best.path
@@ -56,10 +56,10 @@ def checkpoint_of(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of a run or a search. Methods that read return None where there is no such file yet.
+    """The folder of a run or a search. Methods that read return None if there is no such file yet.
 
     Attributes:
-        path: The folder; it need not exist.
+        path: The folder; it may be missing.
     """
 
     path: Path
@@ -81,7 +81,7 @@ class RunFolder:
 
     @property
     def lock_file(self) -> Path:
-        """Locked, and names the process, while a command uses the folder."""
+        """Locked while a command uses the folder; contains its process."""
         return self.path / ".lock"
 
     @property
@@ -96,7 +96,7 @@ class RunFolder:
 
     @property
     def failure_file(self) -> Path:
-        """Why a finalist's run has no evaluation."""
+        """The reason why a finalist's run has no evaluation."""
         return self.path / "failure.json"
 
     @property
@@ -116,7 +116,7 @@ class RunFolder:
 
     @property
     def workers(self) -> Path:
-        """The folder of what a search's trials with several workers leave, by trial."""
+        """The folder of the files of trials with several workers, by trial."""
         return self.path / "workers"
 
     @property
@@ -146,7 +146,7 @@ class RunFolder:
 
     @property
     def verdict_file(self) -> Path:
-        """Which of several methods is best, of a search over methods."""
+        """The verdict of a search over methods."""
         return self.path / "verdict.json"
 
     @property
@@ -177,12 +177,12 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder, created if absent, against other commands.
+        """Lock the folder for other commands; create it if it is missing.
 
-        The lock belongs to the process: it ends with the process in any case, and children do not inherit it.
+        The lock belongs to the process: it always ends with the process, and child processes do not inherit it.
 
         Raises:
-            UsageError: Another process holds it, or its file system has no locks.
+            UsageError: Another process has the lock, or the file system has no locks.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with self.lock_file.open("a+", encoding="utf-8") as file:
@@ -201,18 +201,18 @@ class RunFolder:
             yield
 
     def claim(self, config: Mapping[str, Any], environment: Mapping[str, Any], *, may_differ: tuple[str, ...]) -> bool:
-        """Take the folder, created if absent, for a run, or find the same run there.
+        """Reserve the folder for a run, or find the same run there; create the folder if it is missing.
 
         Args:
             config: The resolved settings.
-            environment: What `env.json` holds; if the data's digest is equal, their paths may differ.
+            environment: The content of `env.json`; if the data's digest is equal, their paths may differ.
             may_differ: Top-level keys of `config` that a continued run may change.
 
         Returns:
-            Whether the folder already held this run.
+            Whether the folder already contained this run.
 
         Raises:
-            UsageError: The folder holds a run with other settings, or one that was given other files.
+            UsageError: The folder contains a run with other settings or other given files.
         """
         known = self.config()
         if known is None:
@@ -220,7 +220,7 @@ class RunFolder:
             write_sealed(self.environment_file, environment)
         elif "settings" not in known:
             raise UsageError(
-                f"{printable(self.config_file)}: lacks `settings`. {FOREIGN} Use another folder with --output."
+                f"{printable(self.config_file)}: `settings` is missing. {FOREIGN} Use another folder with --output."
             )
         else:
             there, config = reconciled(self.path, known, config)
@@ -241,7 +241,7 @@ class RunFolder:
         """Return the content of `config.yaml`, or None.
 
         Raises:
-            UsageError: It is not what ltray writes.
+            UsageError: It was not written by ltray.
         """
         path = self.config_file
         if not is_there(path):
@@ -263,11 +263,11 @@ class RunFolder:
         return read_sealed(self.environment_file) if is_there(self.environment_file) else None
 
     def append_history(self, metrics: Mapping[str, Any]) -> None:
-        """Add one epoch's metrics as a JSON line; an epoch that is run again after a crash has two lines."""
+        """Add one epoch's metrics as a JSON line; an epoch that is repeated after a crash has two lines."""
         append_sealed(self.history_file, metrics)
 
     def history(self) -> list[dict[str, Any]]:
-        """Return the metrics of every epoch, each once; a line cut by a crash is left out.
+        """Return the metrics of every epoch, each once; an incomplete last line after a crash is left out.
 
         Raises:
             UsageError: A line is damaged.
@@ -275,25 +275,25 @@ class RunFolder:
         epochs: dict[int, dict[str, Any]] = {}
         for number, metrics in enumerate(read_lines(self.history_file), start=1):
             if not isinstance(metrics.get("total_epochs"), int):
-                raise UsageError(f"{printable(self.history_file)}:{number}: lacks `total_epochs`. {FOREIGN}")
+                raise UsageError(f"{printable(self.history_file)}:{number}: `total_epochs` is missing. {FOREIGN}")
             epochs[metrics["total_epochs"]] = metrics
         return [epochs[epoch] for epoch in sorted(epochs)]
 
     def unrecorded(self) -> list[tuple[Path, dict[str, float]]]:
-        """Return the complete checkpoints, oldest first, whose epochs the history lacks: a killed driver saw none."""
+        """Return the complete checkpoints, oldest first, whose epochs are not in the history: a driver was killed."""
         recorded = {row["total_epochs"] for row in self.history()}
         return [item for item in complete_checkpoints(self.path) if item[1]["total_epochs"] not in recorded]
 
     def keep_best(self, checkpoint: Path, evaluation: Mapping[str, Any], *, scores: bytes | None = None) -> None:
-        """Copy a checkpoint to `best/` with its evaluation, replacing an earlier one as a whole.
+        """Copy a checkpoint to `best/` with its evaluation, in place of the complete earlier content.
 
         Args:
             checkpoint: The checkpoint's folder.
-            evaluation: What `evaluation.json` is to hold.
+            evaluation: The content of `evaluation.json`.
             scores: The content of `selection.npz`: its validation logits.
 
         Raises:
-            UsageError: `best/` holds what was not written here.
+            UsageError: `best/` contains files that ltray did not write.
         """
         self.best.check_written_by_ltray()
         target = self.best.path
@@ -309,7 +309,7 @@ class RunFolder:
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
-        """Make a temporary folder inside; those that killed commands left there are removed."""
+        """Create a temporary folder inside; temporary folders of killed commands are removed."""
         for left in self.path.glob(f"{_SCRATCH}*"):
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.path) as room:
@@ -317,12 +317,12 @@ class RunFolder:
 
 
 def start_setting(run: Path | None) -> dict[str, str]:
-    """Return the setting of `--from RUN`: the run's checkpoint; nothing where no run is named."""
+    """Return the setting of `--from RUN`: the run's checkpoint; {} without a run."""
     return {"start": str(checkpoint_of(run).resolve())} if run else {}
 
 
 def _present(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of a configuration that hold settings: the run's, each alternative's, each row's."""
+    """Return the parts of a configuration that contain settings: the run's, each alternative's, each row's."""
     found: dict[str, Any] = {}
     if isinstance(content.get("settings"), dict):
         found["settings"] = recorded_settings(content["settings"])

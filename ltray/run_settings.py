@@ -1,4 +1,4 @@
-"""What a run sets besides its data set, its methods and their knobs."""
+"""The settings of a run in addition to its data set, its methods and their knobs."""
 
 import os
 from dataclasses import dataclass
@@ -9,23 +9,28 @@ from ltray.arguments import check_place
 from ltray.knobs import HIGHEST_SEED, Knobs, Value, knob
 from ltray.metrics import BALANCED
 
-RANDOM, IMAGENET = "random", "imagenet"  # what `weights` can be besides a file and a library's name of weights
+RANDOM, IMAGENET = "random", "imagenet"  # values of `weights` in addition to a file and a library's name of weights
 WEIGHT_FILES = (".pt", ".pth", ".safetensors", ".bin", ".ckpt", ".tar", ".pkl", ".npz")
-FILES = ("start", "weights")  # settings that name a file or a folder
+FILES = ("start", "weights")  # settings with a path of a file or a folder
 
 
 @dataclass(frozen=True)
 class RunSettings(Knobs):
-    """What a run sets besides its data set, its methods and their knobs; "" where the run finds it itself."""
+    """The settings of a run in addition to its data set, its methods and their knobs; "": the default of the run."""
 
     called: ClassVar[str] = "a setting of a run"
 
     seed: int = knob(0, "", "seed of weights, order of images and augmentation", low=0, high=HIGHEST_SEED)
     backbone: str = knob("", "", "backbone of the first method that builds a network, or a dotted path")
-    weights: str = knob("", "", "random, imagenet, a name of the library's, or a file")
-    train: str = knob("", "", "part of a pretrained backbone that is trained, or what is put into it for that")
+    weights: str = knob("", "", "random, imagenet, the library's name of weights, or a file")
+    train: str = knob("", "", "part of a pretrained backbone that is trained, or modules that are inserted into it")
     bottleneck: int = knob(
-        0, "r", "size of what `train` puts into each block; 0: by the number of classes", low=0, high=65_536, before=0
+        0,
+        "r",
+        "size of the modules that `train` inserts into each block; 0: determined by the number of classes",
+        low=0,
+        high=65_536,
+        before=0,
     )
     start: str = knob("", "", "folder of a checkpoint to continue from")
     objective: str = knob(BALANCED, "", "metric by which epochs and trials are compared")
@@ -37,7 +42,9 @@ class RunSettings(Knobs):
         if name not in FILES or value in ("", RANDOM, IMAGENET) or (name == "weights" and not _is_place(str(value))):
             return value
         check_place(name, str(value))
-        return os.path.abspath(os.path.expanduser(str(value)))  # trials may run, and runs continue, elsewhere
+        return os.path.abspath(
+            os.path.expanduser(str(value))
+        )  # trials may have another working directory, and so may continued runs
 
 
 def _is_place(weights: str) -> bool:

@@ -1,6 +1,6 @@
-"""Digests of the files of a run, so that damage is noticed when a file is read.
+"""Digests of the files of a run, with which damage is detected when a file is read.
 
-A JSON object carries its own digest. Files of other kinds are listed with theirs in `digests.json` of their folder.
+A JSON object contains its digest. Files of other kinds are listed with their digests in `digests.json` of their folder.
 Files of an earlier version of ltray have no digest and are read without this check.
 """
 
@@ -31,22 +31,22 @@ def seal(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unseal(content: Any, path: Path | str, *, remedy: str = "") -> dict[str, Any]:
-    """Return what `seal` was given.
+    """Return the argument of `seal` from its result.
 
     Args:
-        content: What was read.
-        path: Where it was read from, for the error.
-        remedy: What the user can do, as a clause.
+        content: The content of the file.
+        path: The file, for the error.
+        remedy: The remedy, as a clause.
 
     Raises:
         UsageError: It is not an object, its digest differs or is missing, or its format is newer.
     """
     end = f"; {remedy}." if remedy else "."
     if not isinstance(content, dict):
-        raise UsageError(f"{printable(path)}: must hold an object, but holds {kind_of(content)}: {DAMAGED}{end}")
+        raise UsageError(f"{printable(path)}: must contain an object, but contains {kind_of(content)}: {DAMAGED}{end}")
     check_format(content.get(FORMAT, 1), path)
     if FORMAT not in content and DIGEST not in content:
-        return content  # of an earlier version
+        return content  # written by an earlier version
     whole = {key: value for key, value in content.items() if key != DIGEST}
     if content.get(DIGEST) != _digest_of_object(whole):
         raise UsageError(f"{printable(path)}: the content differs from its digest: {DAMAGED}{end}")
@@ -55,10 +55,10 @@ def unseal(content: Any, path: Path | str, *, remedy: str = "") -> dict[str, Any
 
 
 def check_format(number: Any, path: Path | str) -> None:
-    """Refuse what a newer version has written.
+    """Raise an error for a file of a newer version.
 
     Raises:
-        UsageError: The format's number is not one that this version reads.
+        UsageError: This version cannot read the format with this number.
     """
     if not isinstance(number, int) or not 1 <= number <= CURRENT_FORMAT:
         raise UsageError(
@@ -73,7 +73,7 @@ def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_sealed(path: Path, *, remedy: str = "") -> dict[str, Any]:
-    """Read what `write_sealed` wrote.
+    """Read a file of `write_sealed`.
 
     Raises:
         UsageError: It cannot be read, or its digest differs.
@@ -82,7 +82,7 @@ def read_sealed(path: Path, *, remedy: str = "") -> dict[str, Any]:
 
 
 def append_sealed(path: Path, content: Mapping[str, Any]) -> None:
-    """Add a JSON object with its digest as a line; the part of a line that a killed process left is removed first."""
+    """Add a JSON object with its digest as a line; an incomplete line of a killed process is removed first."""
     text = json.dumps(seal(content)) + "\n"
     with path.open("a+b") as lines:
         end = lines.seek(0, os.SEEK_END)
@@ -95,12 +95,12 @@ def append_sealed(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read what `append_sealed` wrote; nothing where there is no file.
+    """Read a file of `append_sealed`; return [] if there is no file.
 
-    A last line without its end is what a killed process leaves; it is left out.
+    An incomplete last line, which a killed process may leave, is left out.
 
     Raises:
-        UsageError: Another line is not what was written.
+        UsageError: Another line has changed since it was written.
     """
     if not is_there(path):
         return []
@@ -117,8 +117,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def write_listed(target: Path, content: str | bytes) -> None:
     """Write a file of any kind and list its digest, each under a temporary name first.
 
-    Until the file is in its place both digests are listed, its own and that of the file it replaces: a process killed
-    in between leaves either.
+    Until the file is renamed, both digests are listed, the new one and that of the file that it replaces, so that the
+    list is correct if the process is killed before or after the renaming.
     """
     data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
     known = _listed(target.parent)
@@ -131,7 +131,7 @@ def write_listed(target: Path, content: str | bytes) -> None:
 
 
 def check_listed(path: Path) -> None:
-    """Compare a file with the digest listed for it, where one is listed.
+    """Compare a file with its digest in the list, if there is one.
 
     Raises:
         UsageError: They differ, or the file or the list cannot be read.
@@ -155,11 +155,11 @@ def _listed(folder: Path) -> dict[str, list[str]]:
         return {}
     files = read_sealed(path, remedy=f"delete {LIST} to read the folder without this check").get(_FILES)
     if not isinstance(files, dict):
-        raise UsageError(f"{printable(path)}: lacks `{_FILES}`: {DAMAGED}.")
+        raise UsageError(f"{printable(path)}: `{_FILES}` is missing: {DAMAGED}.")
     return files
 
 
 def _digest_of_object(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of an object as JSON reads it back, whatever the order of its keys."""
+    """Return the SHA-256 of an object in the form in which JSON reads it, for any order of its keys."""
     plain = json.loads(json.dumps(content))
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

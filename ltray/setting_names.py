@@ -1,4 +1,4 @@
-"""The names of a run's settings, and settings given under them in their declared types."""
+"""The names of a run's settings, and conversion of their values to the declared types."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,15 +15,15 @@ RUN_SETTINGS = (DATASET, METHOD_LIST, *RunSettings.specs())
 
 
 def typed_setting(key: str, value: Any, methods: Mapping[str, Method]) -> Any:
-    """Return a setting in the type that is declared for it, its own range checked.
+    """Return a setting in its declared type, and check its range.
 
     Args:
         key: The full name: `seed`, `dataset.image_size`, `bcl.temperature`.
-        value: As read from a file or a command line.
-        methods: The methods that may own it, by name.
+        value: The value from a file or a command line.
+        methods: The methods to which it may belong, by name.
 
     Raises:
-        UsageError: A wrong type, or outside the legal range.
+        UsageError: It has a wrong type, or is outside the legal range.
     """
     owner, _, name = key.rpartition(".")
     if owner == DATASET:
@@ -47,7 +47,7 @@ def complete_keys(given: Mapping[str, Any], methods: Sequence[str]) -> dict[str,
         methods: Names or dotted paths of the methods.
 
     Raises:
-        UsageError: An unknown name, one given twice, or an illegal value.
+        UsageError: A name is unknown or given twice, or a value is illegal.
     """
     known = methods_by_name(methods)
     found = full_keys(given, setting_names(known.values()))

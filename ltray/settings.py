@@ -13,7 +13,7 @@ FORMER: Mapping[str, tuple[str, Mapping[str, str]]] = {
         {"nothing": "all", "backbone": "head", "early_convolutions": "norms_and_last_block"},
     )
 }
-"""Settings of earlier versions: the present name, and the present value of each."""
+"""Settings of earlier versions: the current name, and the current value for each former value."""
 
 _STRUCTURED = ("[", "{", '"', "'")
 
@@ -21,11 +21,11 @@ _STRUCTURED = ("[", "{", '"', "'")
 def parse_assignments(arguments: Iterable[str]) -> dict[str, Any]:
     """Read the `key=value` arguments of a command line.
 
-    A value that begins with a bracket or a quote is YAML (`[160, 180]`, `{from: 0.1, to: 0.2}`); any other is text,
-    which is not shortened: `folder=/data/my #1 photos`.
+    A value that begins with a bracket or a quote is YAML (`[160, 180]`, `{from: 0.1, to: 0.2}`); any other value is
+    text, used completely: `folder=/data/my #1 photos`.
 
     Raises:
-        UsageError: An argument without "=", a value that is not YAML, a key given twice.
+        UsageError: An argument has no "=", a value is not valid YAML, or a key is given twice.
     """
     found: dict[str, Any] = {}
     for argument in arguments:
@@ -49,15 +49,15 @@ def _value(argument: str, text: str) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as a YAML file gives it back: a tuple as a list."""
+    """Return a value in the form in which a YAML file is read: a tuple becomes a list."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def present_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a run of any version under their present names.
+    """Return the settings of a run of any version with their current names.
 
     Raises:
-        UsageError: A former setting has a value that it could not have, or stands beside its present name.
+        UsageError: A former setting has an illegal value, or is given in addition to its current name.
     """
     found = dict(settings)
     for former, (name, values) in FORMER.items():
@@ -66,8 +66,8 @@ def present_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         value = found.pop(former)
         if name in found or (value not in values and value != ""):
             raise UsageError(
-                f"`{former}` is called `{name}` now and could be {', '.join(values)}, but got {shown(value)}"
-                f"{f' beside `{name}`' if name in found else ''}: write `{name}`."
+                f"`{former}` is now called `{name}` and could be {', '.join(values)}, but got {shown(value)}"
+                f"{f' in addition to `{name}`' if name in found else ''}: write `{name}`."
             )
         found |= {name: values.get(value, value), "bottleneck": 0}
     return found
@@ -93,7 +93,7 @@ def full_key(key: str, owners: Mapping[str, Iterable[str]]) -> str:
         owners: The names that each owner has; the owner "" has names without a dot.
 
     Raises:
-        UsageError: Nobody, or more than one, has the name; with the nearest right one.
+        UsageError: No owner or several owners have the name; the message contains the nearest valid name.
     """
     dotted = [f"{owner}.{name}" if owner else name for owner, names in owners.items() for name in names]
     if key in dotted:
@@ -106,7 +106,7 @@ def full_key(key: str, owners: Mapping[str, Iterable[str]]) -> str:
     if key in FORMER:
         name, values = FORMER[key]
         assignments = ", ".join(f"{name}={now} for {key}={then}" for then, now in values.items())
-        raise UsageError(f"`{key}` is called `{name}` now: write {assignments}.")
+        raise UsageError(f"`{key}` is now called `{name}`: write {assignments}.")
     known = dotted if "." in key else dotted + [name.rpartition(".")[2] for name in dotted]
     owner = key.rpartition(".")[0]
     if owner in owners and owner:
@@ -118,7 +118,7 @@ def full_keys(given: Mapping[str, Any], owners: Mapping[str, Iterable[str]]) -> 
     """Return settings with every key in its dotted form.
 
     Raises:
-        UsageError: A key is unknown, or two keys mean the same setting (`temperature` and `bcl.temperature`).
+        UsageError: A key is unknown, or two keys are the same setting (`temperature` and `bcl.temperature`).
     """
     written: dict[str, str] = {}
     for key in given:
@@ -127,16 +127,16 @@ def full_keys(given: Mapping[str, Any], owners: Mapping[str, Iterable[str]]) -> 
 
 
 def note_once(written: dict[str, str], full: str, key: str, where: str = "") -> None:
-    """Note under which key a setting was written.
+    """Record the key with which a setting was written.
 
     Args:
-        written: Gets it, by the setting's full name.
+        written: Receives the key, by the setting's full name.
         full: The setting's full name.
-        key: The key as written.
+        key: The key in the file or on the command line.
         where: "file:line: " of the key, for messages.
 
     Raises:
-        UsageError: It was written before, under this or another key.
+        UsageError: It was already written, with this or another key.
     """
     if full in written:
         raise UsageError(f"{where}`{full}` is given twice, as `{written[full]}` and as `{key}`; keep one of them.")

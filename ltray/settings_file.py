@@ -16,10 +16,10 @@ class SettingsFile:
     """The content of a YAML file.
 
     Attributes:
-        path: Where it was read from.
+        path: The file.
         values: The nested mapping.
         lines: Line number (from 1) of each key by dotted path: `search.trials`; a key that
-            holds dots itself is taken as written: `explore.rescom.temperature`; items of a
+            contains dots is not changed: `explore.rescom.temperature`; items of a
             list count from 0: `rows.2.bcl.temperature`.
     """
 
@@ -32,7 +32,7 @@ class SettingsFile:
         """Read a mapping from a YAML file.
 
         Raises:
-            UsageError: The file is absent, not YAML, not a mapping, or repeats a key.
+            UsageError: The file is missing, not valid YAML, not a mapping, or contains a duplicate key.
         """
         path = Path(path)
         text = read_text(path, limit=4 * LONGEST)
@@ -42,12 +42,12 @@ class SettingsFile:
             line = f"{error.line}:" if error.line else ""
             raise UsageError(f"{printable(path)}:{line} not valid YAML for settings: {error}.") from error
         if not isinstance(parsed.value, dict):
-            problem = "is empty" if parsed.value is None else f"holds {kind_of(parsed.value)}"
-            raise UsageError(f"{printable(path)}: must hold `key: value` lines, but {problem}.")
+            problem = "is empty" if parsed.value is None else f"contains {kind_of(parsed.value)}"
+            raise UsageError(f"{printable(path)}: must contain `key: value` lines, but {problem}.")
         return cls(path, parsed.value, parsed.lines)
 
     def where(self, key: str) -> str:
-        """Return "file:line: " of a dotted key, or "file: " where it has no line of its own."""
+        """Return "file:line: " of a dotted key, or "file: " if it has no line."""
         while key and key not in self.lines:
             key = key.rpartition(".")[0]
         return f"{self.path}:{self.lines[key]}: " if key else f"{self.path}: "

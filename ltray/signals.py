@@ -1,4 +1,4 @@
-"""Signal handlers that act in the process that installed them, and not in processes that it forks."""
+"""Signal handlers that are used only in the process that installed them, not in its forked processes."""
 
 import os
 import signal
@@ -9,14 +9,14 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 def in_this_process(handler: Handler) -> Handler:
-    """Return a handler that a forked process does not share.
+    """Return a handler that has no effect in a forked process.
 
-    A fork inherits the handlers. If the handler raises `KeyboardInterrupt`, a forked process that gets a signal
-    would run the rest of the command's own code, print that the command was interrupted and leave with its exit
-    code. Here it ends by the signal, as it would have without a handler.
+    A forked process inherits the handlers. If the handler raises `KeyboardInterrupt`, a forked process that receives a
+    signal would run the rest of the command's code, print that the command was interrupted and exit with its code.
+    With this handler, it is ended by the signal, as without a handler.
 
     Args:
-        handler: What the signal does in this process.
+        handler: The handler for this process.
     """
     owner = os.getpid()
 

@@ -1,4 +1,4 @@
-"""The contract: what a method declares to the engine, and what the engine provides."""
+"""The contract between methods and the engine: what a method declares, and what the engine provides."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,10 +32,10 @@ class View:
 
 @dataclass(frozen=True)
 class Patches(View):
-    """Small crops cut from another view, before its photometric transforms, with their boxes.
+    """Small crops of another view, before its photometric transforms, with their boxes.
 
     Attributes:
-        of: Name of the view they are cut from.
+        of: Name of the view from which they are cropped.
         count: Patches per image, L.
         size: Side of a patch after resizing, in pixels.
         scale: Range of the patch's share of the area (or of each side, see `boxes`).
@@ -81,8 +81,8 @@ class Stage(nn.Module):
             subclass's `__init__`.
         views: The views `forward` reads, and no others.
         source: Its training input: "images", or "features" of the frozen network.
-        sampling: The order of an epoch, a name of `ltray.data.sampling.SAMPLINGS`; under
-            "pairs" labels and indices are those of the first image.
+        sampling: The order of an epoch, a name of `ltray.data.sampling.SAMPLINGS`; with
+            "pairs", labels and indices are those of the first image.
         class_run: Number of consecutive images of a class under "class_aware".
         long_epoch: Whether an epoch of "class_aware" has n_max·K draws instead of N.
         optimizer: A name of `ltray.engine.optimizers.OPTIMIZERS`.
@@ -99,7 +99,9 @@ class Stage(nn.Module):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        if recipe.optimizer != Recipe.optimizer:  # a stage that declares one keeps it until the recipe names another
+        if (
+            recipe.optimizer != Recipe.optimizer
+        ):  # the optimizer of a stage's class is used unless the recipe sets another one
             self.optimizer = recipe.optimizer
 
     def forward(self, batch: Batch) -> Losses:
@@ -107,7 +109,7 @@ class Stage(nn.Module):
         raise TypeError(f"{type(self).__name__} must define forward(batch).")
 
     def logits(self, images: Tensor) -> Tensor:
-        """Return scores (B, K) of evaluation images: the network's, without terms that apply only in training.
+        """Return scores (B, K) of evaluation images: the network's, without terms that are used only in training.
 
         Called in evaluation mode; changes nothing.
         """
@@ -135,7 +137,7 @@ class Stage(nn.Module):
         return [self]
 
     def begin_epoch(self, epoch: int) -> None:
-        """Set what depends only on the epoch (such as deferred re-weighting)."""
+        """Set the values that depend only on the epoch (such as deferred re-weighting)."""
 
     def end_epoch(self, data: "TrainingData") -> None:
         """Evaluate the training set after an epoch's last step (choice of an epoch); results are stored in buffers."""
@@ -155,9 +157,9 @@ class BuildContext:
 
     Attributes:
         tail: Class counts of the training set.
-        new_network: Builds an untrained network; its argument names the classifier,
+        new_network: Builds an untrained network; its argument is the kind of classifier,
             "linear" or "cosine".
-        start: The network to continue from, for methods that follow another.
+        start: The network from which to continue, for methods that continue from another.
         image_size: Side of a view in pixels.
         pretrained: Whether a new network starts from given weights.
     """
@@ -169,13 +171,13 @@ class BuildContext:
     pretrained: bool = False
 
     def continued(self) -> "Network":
-        """Return the network to continue from.
+        """Return the network from which to continue.
 
         Raises:
             UsageError: There is none.
         """
         if self.start is None:
-            raise UsageError("This method continues from a trained network: name a method before it, or a run.")
+            raise UsageError("This method continues from a trained network: add a method before it, or use --from RUN.")
         return self.start
 
 
@@ -189,8 +191,8 @@ class Method:
         knobs: Its hyperparameters.
         stages: Builds the stages; the last one's `logits` are the method's prediction.
         needs_network: Whether it continues from `context.start`.
-        distils: Whether `context.start` only teaches a network that the method builds itself.
-        train: What the paper trains of pretrained weights, by profile, instead of all; see
+        distils: Whether `context.start` is only the teacher of a network that the method builds.
+        train: The part of pretrained weights that the paper trains, by profile, instead of all; see
             `ltray.parts.fine_tuning.TRAIN`.
         path: Dotted path of a method from another package (`mypackage.gcl:METHOD`), set by `find_method`; "" for
             ltray's own.
@@ -229,10 +231,10 @@ class TrainingData(Protocol):
         ...
 
     def selection_features(self, network: nn.Module) -> tuple[Tensor, Tensor]:
-        """Features (M, d), float32, and labels (M,) of the images that models are compared on.
+        """Features (M, d), float32, and labels (M,) of the images on which models are compared.
 
-        Validation, or test under the `paper` protocol: never the test set otherwise. For
-        what is chosen without training, such as τ.
+        These are validation images, or test images with the `paper` protocol only. They are
+        for values that are chosen without training, such as τ.
         """
         ...
 
@@ -259,7 +261,7 @@ class EvaluationLoader(Protocol):
 
 
 class Data(Protocol):
-    """A data set as the engine sees it; FFCV in production, tensors in tests."""
+    """The interface of a data set for the engine; FFCV in production, tensors in tests."""
 
     @property
     def tail(self) -> LongTail:

@@ -67,29 +67,30 @@ def run(
     """Train a method, or several in sequence, and evaluate the best epoch on the test set once.
 
     The same call continues an interrupted run. It prints what the command prints. One worker trains in a
-    child process of this machine. Several workers train on Ray: where the program has started Ray, that is used and
-    stays up; otherwise a cluster is joined or started for the call, see `cluster/README.md`. RAY_ADDRESS and a program
-    that has started Ray make one worker train there too.
+    child process of this machine. Several workers train on Ray: if the program has started Ray, that cluster is
+    used and continues to run; else a cluster is joined or started for the call, see `cluster/README.md`. With
+    RAY_ADDRESS or in a program that has started Ray, one worker trains on that cluster too.
 
     Args:
         dataset: The name of a data set of ltray, or a data-set file.
-        methods: Names or dotted paths of methods, in the order in which they continue from one another.
+        methods: Names or dotted paths of methods, in order; each continues from the one before it.
         settings: Knobs and data-set fields, such as `{"epochs": 2, "dataset.image_size": 8}`.
         workers: Worker processes, at least 1.
         cpus_per_worker: CPU cores of each worker, at least 1.
-        logger: Where metrics go: a key of `ltray.loggers.LOGGERS`, or the dotted path of another package's logger.
-        start: Run or checkpoint to continue from (`--from` of the command).
+        logger: The logger of the metrics: a key of `ltray.loggers.LOGGERS`, or the dotted path of another package's
+            logger.
+        start: Run or checkpoint from which to continue (`--from` of the command).
         output: Run folder; None: `runs/<methods>-<dataset>`.
 
     Returns:
         The run, as `ltray.load` returns it.
 
     Raises:
-        UsageError: A wrong setting or value, a data set that cannot be used, a folder with another run.
+        UsageError: A setting or value is wrong, the data set cannot be used, or the folder contains another run.
         RunFailed: The run failed, or Ray does not start; the same call continues it.
-        KeyboardInterrupt: It was interrupted; what was reached is kept, and the same call continues it.
+        KeyboardInterrupt: It was interrupted; the same call continues from the last checkpoint.
     """
-    from ltray.results.loaded_run import load  # takes a second, which the command needs for nothing
+    from ltray.results.loaded_run import load  # imported here: it takes a second, and the command does not need it
 
     given = settings_value(settings)
     paths = {
@@ -123,7 +124,7 @@ def main(arguments: list[str]) -> int:
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """The run was interrupted after it began; how to continue it is printed."""
+    """The run was interrupted after it began; the way to continue it is printed."""
 
 
 def _run(
@@ -136,7 +137,7 @@ def _run(
     output: Path | None,
     interrupted: Callable[[], object] = lambda: None,
 ) -> Path:
-    """Check everything, then train; return the run folder. See `train` for what is raised."""
+    """Check everything, then train; return the run folder. See `train` for the exceptions."""
     given = complete_keys(settings, methods)
     for key, flag in (("dataset", "--dataset"), ("methods", "--methods"), ("start", "--from")):
         if key in given:
@@ -183,11 +184,11 @@ def train(
         data: Its data set.
         resources: The number of workers, and the resources of each.
         folder: The run folder; a run that was started there with the same settings continues.
-        console: Where to print.
-        interrupted: Called after an interruption, before the cluster is left.
+        console: The console.
+        interrupted: Called after an interruption, before the disconnection from the cluster.
 
     Raises:
-        UsageError: The folder holds another run or is in use, or the cluster cannot be joined or has too little room.
+        UsageError: The folder contains another run or is in use, or the cluster cannot be joined or is too small.
         RunFailed: The run failed.
         RunInterrupted: It was interrupted.
     """
@@ -204,7 +205,7 @@ def train(
             stack.enter_context(place.locked())
         launcher = stack.enter_context(_launcher(resources))
         if not begun:
-            stack.enter_context(place.locked())  # not earlier: after an error no folder must remain
+            stack.enter_context(place.locked())  # not earlier, so that no folder remains after an error
         if place.claim(config, stamps, may_differ=("workers",)):
             console.print(f"continues the run in {folder}")
         try:
@@ -226,9 +227,9 @@ def _suited(
     known: Mapping[str, Any] | None,
     console: Console,
 ) -> Experiment:
-    """Return the run with defaults that follow the data, checked; print what they changed.
+    """Return the run with defaults that are adapted to the data, checked; print the changes.
 
-    A run that was begun with the papers' values, before defaults followed the data, keeps them.
+    A run that a former version started with the papers' values, without adaptation, keeps them.
     """
     size = TrainingSize.of(data.tail, workers=resources.workers)
     suited = experiment
@@ -242,7 +243,7 @@ def _suited(
 
 
 class Launcher(Protocol):
-    """What trains and evaluates: a process of this machine, or a Ray cluster; entered before its use."""
+    """Trains and evaluates, in a process on this machine or on a Ray cluster; a context manager."""
 
     def __enter__(self) -> Self: ...
 
@@ -255,12 +256,12 @@ class Launcher(Protocol):
         ...
 
     def evaluate(self, folder: Path, checkpoint: Path, stamps: Mapping[str, Any]) -> dict[str, Any]:
-        """Evaluate a checkpoint on the test set and keep it in `best/`."""
+        """Evaluate a checkpoint on the test set and copy it to `best/`."""
         ...
 
 
 def _launcher(resources: TrialResources) -> Launcher:
-    """Return one process where that suffices: a Ray cluster takes a dozen processes to start."""
+    """Return the launcher of one process if that is sufficient: a Ray cluster must start a dozen processes."""
     from ltray.one_worker.launcher import OneWorker, suits
 
     if suits(resources):
@@ -279,7 +280,7 @@ def _follow(
     console: Console,
     planned: int,
 ) -> str | None:
-    """Run the workers, reporting every epoch; return why the run failed, or None."""
+    """Run the workers and print every epoch; return the reason why the run failed, or None."""
     place = RunFolder(folder)
     from ltray.on_ray.last_line import last_line
 
@@ -329,7 +330,7 @@ def _evaluate(experiment: Experiment, folder: Path, launcher: Launcher, console:
     accuracy = accuracy_line(known["metrics"], "test", experiment.objective)
     console.print(
         f"test: {accuracy}  (best epoch {known['epoch']}{chosen}, chosen on "
-        f"{'the test set itself' if known['protocol'] == 'paper' else 'validation images'} by {experiment.objective}, "
+        f"{'the test set' if known['protocol'] == 'paper' else 'validation images'} by {experiment.objective}, "
         f"seed {known['seed']}; {describe_look(number_of(known))})",
         soft_wrap=True,
     )
@@ -358,7 +359,7 @@ def new_parser() -> Parser:
         "--cpus-per-worker", type=count_argument, default=1, metavar="N", help="CPU cores of each worker (default: 1)"
     )
     parser.add_argument(
-        "--from", dest="start", type=path_argument, metavar="RUN", help="run or checkpoint to continue from"
+        "--from", dest="start", type=path_argument, metavar="RUN", help="run or checkpoint from which to continue"
     )
     parser.add_argument(
         "--output", type=path_argument, metavar="DIR", help="run folder (default: runs/<methods>-<dataset>)"
@@ -367,7 +368,7 @@ def new_parser() -> Parser:
         "--logger",
         default="tensorboard",
         metavar="L",
-        help=f"where metrics go: {', '.join(LOGGERS)} (default), or the dotted path of another package's logger",
+        help=f"logger of the metrics: {', '.join(LOGGERS)} (default), or the dotted path of another package's logger",
     )
     parser.add_settings("knobs and data-set fields, such as epochs=2")
     return parser

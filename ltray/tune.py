@@ -1,4 +1,4 @@
-"""`python -m ltray.tune SPACE`: search a method's settings on Ray, with Optuna; `ls` and `cp` for shipped spaces."""
+"""`python -m ltray.tune SPACE`: search a method's settings with Ray and Optuna; `ls` lists and `cp` copies spaces."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -39,7 +39,7 @@ from ltray.study.population import check_population
 from ltray.study.trial_plan import TrialPlan
 from ltray.study.warm_start import Earlier, earlier_searches
 
-# What a continued search may change: more trials, other resources, finalists.
+# Settings that a continued search may change: more trials, other resources, finalists.
 MAY_DIFFER = ("trials", "trial", "finalists", COMMAND)
 
 
@@ -66,15 +66,16 @@ def run(
     budget: str | None = None,
     resume: bool = False,
 ) -> LoadedRun:
-    """Search the settings of a method on Ray with Optuna; leave tables, the best model and a report.
+    """Search the settings of a method on Ray with Optuna; write tables, the best model and a report.
 
-    The same call continues an interrupted search. It prints what the command prints. Ctrl-C lets the running epochs
-    end; a second one does not. Where the program has started Ray, that is used and stays up.
+    The same call continues an interrupted search. The output is that of the command. After Ctrl-C the running epochs
+    are completed; after a second one they are not. If the program has started Ray, that cluster is used and continues
+    to run.
 
     Args:
         space: A search-space file, or a name of `ltray tune ls`.
         settings: Settings that replace those of the file, such as `{"epochs": 20, "search.trials": 8}`.
-        start: Run or checkpoint that every trial continues from (`--from` of the command).
+        start: Run or checkpoint from which every trial continues (`--from` of the command).
         output: Folder; None: `runs/<space>-<dataset>`.
         budget: Limit of the search: "2h", "90min", "8gpuh", "8cpuh" or "40trials"; None: all trials.
         resume: Whether to fail if there is nothing to continue.
@@ -83,9 +84,9 @@ def run(
         The search, as `ltray.load` returns it.
 
     Raises:
-        UsageError: A wrong setting or value, a data set that cannot be used, a folder with another run.
+        UsageError: A setting or value is wrong, the data set cannot be used, or the folder contains another run.
         RunFailed: No trial was valid, a finalist failed, or Ray does not start; the same call continues the search.
-        KeyboardInterrupt: It was interrupted; what was reached is kept, and the same call continues it.
+        KeyboardInterrupt: It was interrupted; the same call continues it.
     """
     given = settings_value(settings)
     with ray_failures():
@@ -107,7 +108,7 @@ def dry_run(
     """Check a search and print its space, hours and disk use; run and write nothing. See `run`.
 
     Raises:
-        UsageError: Something that the search would refuse.
+        UsageError: The search would raise this error.
     """
     _run(space, settings_value(settings), start=start, output=output, dry=True)
 
@@ -139,7 +140,7 @@ def _run(
         raise UsageError(f"{folder}: nothing to resume: the folder contains no search.")
     limit = None if budget is None else Budget.parse(str(budget))
     device = torch.device("cuda" if dry and torch.cuda.is_available() else "cpu")
-    opened = _opened(space, console, device, folder=folder, dry=dry)  # kept, so that no file is replaced
+    opened = _opened(space, console, device, folder=folder, dry=dry)  # kept open, so that no file is replaced
     data = opened[0]
     if space.objective_by_data:
         known = RunFolder(folder).config()
@@ -161,7 +162,7 @@ def _run(
             from ltray.on_ray.search import join_cluster
 
             stack.callback(cluster.disconnect)
-            join_cluster(space, limit)  # it may raise, which must not leave a folder, or other resources in one
+            join_cluster(space, limit)  # before the folder is written, because it may raise an error
         stack.enter_context(RunFolder(folder).locked())
         pins = Pins({one.definition: one.pin for one in opened})
         command = _command(name, given, start=start, output=output)
@@ -176,7 +177,7 @@ def _command(
     start: str | PathLike[str] | None,
     output: str | PathLike[str] | None,
 ) -> list[str]:
-    """Return the arguments of the command that began the search, without its budget, for what to do next."""
+    """Return the arguments of the command that started the search, without its budget, for further commands."""
     arguments = [*called("tune").split(), str(name)]
     for key, value in given.items():
         structured = isinstance(value, list | tuple | dict)
@@ -198,9 +199,9 @@ def _opened(space: SearchSpace, console: Console, device: torch.device, *, folde
 
 
 def _bound(space: SearchSpace, data: ImageData, known: Mapping[str, Any] | None, console: Console) -> SearchSpace:
-    """Return the space bound to the data, with defaults that follow them; print what they changed.
+    """Return the space bound to the data, with defaults that are adapted to them; print the changes.
 
-    A search that was begun with the papers' values, before defaults followed the data, keeps them.
+    A search that a former version started with the papers' values, without adaptation, keeps them.
     """
     bound = space.bind(data.tail.classes, data.tail)
     before = space.base.settings()
@@ -214,10 +215,10 @@ def _bound(space: SearchSpace, data: ImageData, known: Mapping[str, Any] | None,
 def _checked(
     space: SearchSpace, data: ImageData, folder: Path, console: Console, *, dry: bool
 ) -> tuple[TrialPlan, list[Earlier]]:
-    """Check all that needs no folder, so that an error leaves none; return the trials' plan, and earlier searches.
+    """Check everything that needs no folder, so that an error leaves none; return plan and earlier searches.
 
     Raises:
-        UsageError: Something that would fail once the search runs.
+        UsageError: The search would fail.
     """
     check_workers(space)
     space.check_builds(data.tail)
@@ -226,7 +227,7 @@ def _checked(
         check_population(space)
     check_asked(space, check="look" if dry else "trust")
     if RunFolder(folder).config() is not None:
-        return plan, []  # a search that was started has read the other files that it needs
+        return plan, []  # an existing search has already read the other files
     lines: list[str] = []
     for experiment in {one.network: one for one in space.experiments()}.values():
         if dry and experiment.network.downloads_weights:
@@ -258,7 +259,7 @@ def _search(
         "trial": space.trial.resources(),
         "finalists": space.finalists.as_dict(),
     }
-    if space.trial.seeds > 1:  # folders of one seed a trial may be older than this setting
+    if space.trial.seeds > 1:  # folders with one seed per trial may be older than this setting
         config["trial.seeds"] = space.trial.seeds
     if len(space.alternatives) > 1:
         config[COMMAND] = command
@@ -304,7 +305,7 @@ def new_parser() -> Parser:
     parser.add_argument("space", type=name_or_path, metavar="SPACE", help=f"a file, or a name of `{called('tune ls')}`")
     parser.add_settings("such as epochs=20 or search.trials=8")
     parser.add_argument(
-        "--from", dest="start", type=path_argument, metavar="RUN", help="run or checkpoint to continue from"
+        "--from", dest="start", type=path_argument, metavar="RUN", help="run or checkpoint from which to continue"
     )
     parser.add_argument("--output", type=path_argument, metavar="DIR", help="folder (default: runs/<space>-<dataset>)")
     parser.add_argument(

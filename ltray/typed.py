@@ -1,7 +1,7 @@
-"""Values in their declared type: only changes that lose nothing, such as 1 to 1.0 or the text `1e-3` to a number.
+"""Values in their declared type: only lossless conversions, such as 1 to 1.0 or the text `1e-3` to a number.
 
-YAML leaves as text what it might mean otherwise (`1e3` can be a class name, `no` a word); the type that a setting
-declares decides.
+Ambiguous values remain text when YAML is read (`1e3` can be a class name, `no` a word); the declared type of a setting
+decides.
 """
 
 import math
@@ -16,7 +16,7 @@ NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]{0,999})(\.[0-9]*)?|\.[0-9]+)([eE][-+]?
 
 
 class Written(float):
-    """A number with its text where that cannot be had back from it: `1e3`, which may be a name as well."""
+    """A number with its text if the text cannot be derived from it: `1e3`, which may also be a name."""
 
     written: str
 
@@ -24,7 +24,7 @@ class Written(float):
         """Read a number.
 
         Args:
-            text: Something that `NUMBER` matches.
+            text: Text that matches `NUMBER`.
         """
         found = super().__new__(cls, text)
         found.written = text
@@ -39,15 +39,15 @@ _LISTS = {
 
 
 def as_type(name: str, kind: Any, value: Any) -> Any:
-    """Return a value as the type that is declared for it.
+    """Return a value in its declared type.
 
     Args:
-        name: Of the setting, for messages.
+        name: Name of the setting, for messages.
         kind: bool, int, float, str, or a tuple of int, float or str of any length.
-        value: What was given: from Python, or from YAML by `ltray.yaml_text`.
+        value: The given value, from Python, or from YAML by `ltray.yaml_text`.
 
     Raises:
-        UsageError: It has another type, or is no finite number.
+        UsageError: It has another type, or is not a finite number.
     """
     if kind in _LISTS:
         return _list(name, *_LISTS[kind], value)
@@ -68,7 +68,7 @@ def _list(name: str, kind: type, name_of_items: str, value: Any) -> tuple[Any, .
     for item, found in zip(value, items, strict=True):
         whole = kind is int and isinstance(item, float)  # an integer of a list is written as one
         if found is None or whole or (isinstance(found, float) and not math.isfinite(found)):
-            raise UsageError(f"`{name}` must be a list of {name_of_items}, but holds {shown(item)}.{_remedy(item)}")
+            raise UsageError(f"`{name}` must be a list of {name_of_items}, but contains {shown(item)}.{_remedy(item)}")
     return items
 
 
@@ -120,14 +120,14 @@ _NAMES: dict[type, str] = {
 
 
 def kind_of(value: Any) -> str:
-    """Return what a value is, as messages call it."""
+    """Return the kind of a value, for messages."""
     if isinstance(value, bool):
         return "a truth value"
     return next((name for kind, name in _NAMES.items() if isinstance(value, kind)), type(value).__name__)
 
 
 def _remedy(value: Any) -> str:
-    """Return what to write instead, for text that looks like a number in another notation."""
+    """Return the remedy for text that looks like a number in another notation."""
     if isinstance(value, str) and re.match(r"[-+.]?\d|[-+]?\.(inf|nan)", value.lower()):
         return " Write a number in decimal digits, such as 8, 0.1 or 1e-3."
     return ""

@@ -1,7 +1,7 @@
 """`python -m ltray.views DATASET.yaml METHOD`: a contact sheet of a method's views.
 
 One row per image, from the largest class to the smallest: the original, and every view of the
-method's first stage with two random draws. The boxes of patches are drawn in the view they are cut from.
+method's first stage with two random draws. The boxes of patches are drawn in the view from which they are cropped.
 """
 
 import math
@@ -59,7 +59,7 @@ def new_parser() -> Parser:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the sheet, print where it is, return the exit code."""
+    """Write the sheet, print its path, return the exit code."""
     given = new_parser().parse(arguments)
     method = find_method(given.method)
     settings = complete_keys(parse_assignments(given.settings), [method.reference])
@@ -106,7 +106,7 @@ def examples(definition: DatasetDefinition) -> tuple[list[Tensor], list[str], Lo
 
 
 def _first_readable(originals: Originals, indices: Indices, storage: Storage) -> Tensor:
-    """Return the first image of a class that a conversion would not leave out, as stored, uint8 (1, 3, h, w)."""
+    """Return the first usable image of a class in its stored form, uint8 (1, 3, h, w)."""
     for index in indices.tolist():
         try:
             pixels = storage.fit(decode(originals.read(index), longest=storage.cap).pixels)
@@ -133,7 +133,7 @@ def first_views(
     context = BuildContext(tail, new_network, new_network("linear"), definition.image_size)
     stage = method.stages(method.knobs.resolve(definition.profile, knobs), context)[0]
     if stage.source == "features":
-        raise UsageError(f"`{method.name}` begins with features of a frozen network: it has no views of images.")
+        raise UsageError(f"`{method.name}` trains on features of a frozen network: it has no views of images.")
     return stage.views
 
 
@@ -147,7 +147,7 @@ def contact_sheet(
         titles: The title of each.
         views: The views to draw.
         definition: Image size, normalisation, flip.
-        seed: Of the draws.
+        seed: Seed of the draws.
     """
     maker = ViewMaker(views, definition, seed)
     cell = definition.image_size * math.ceil(SMALLEST_CELL / definition.image_size)
@@ -178,7 +178,7 @@ def _cells(
     definition: DatasetDefinition,
     cell: int,
 ) -> list[Image.Image]:
-    """Return the pictures of one image's views, of one draw."""
+    """Return the images of one image's views, for one draw."""
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (definition.mean, definition.std))
     boxed = {view.of for view in views if isinstance(view, Patches)}
     pictures = []

@@ -1,4 +1,4 @@
-"""The YAML that settings are written in: plain values with the line of every key, in bounded time and memory.
+"""The YAML of settings: plain values with the line of every key, in bounded time and memory.
 
 Only decimal numbers, true, false and null are converted; everything else is text. `no`, `010`, `1_000`, `1:30`,
 `.inf` and dates are text until a setting's declared type converts them (`ltray.typed`); if that type is text, a
@@ -34,7 +34,7 @@ class NotPlainYaml(ValueError):
     """Text that is not YAML, or more than settings need.
 
     Attributes:
-        line: Where, from 1; 0 where no line is to blame.
+        line: The line, from 1; 0 if the problem has no line.
     """
 
     def __init__(self, problem: str, line: int = 0) -> None:
@@ -44,7 +44,7 @@ class NotPlainYaml(ValueError):
 
 @dataclass
 class Parsed:
-    """What a text holds.
+    """The content of a text.
 
     Attributes:
         value: Dictionaries with text keys, lists, text, numbers, booleans, None.
@@ -62,7 +62,7 @@ def parse(text: str) -> Parsed:
         text: At most `LONGEST` characters.
 
     Raises:
-        NotPlainYaml: It is not YAML, too long or nested too deeply, repeats a key, or uses a tag or a key
+        NotPlainYaml: It is not valid YAML, too long or nested too deeply, or contains a duplicate key, a tag, or a key
             that is not text.
     """
     if len(text) > LONGEST:
@@ -83,7 +83,7 @@ def parse(text: str) -> Parsed:
 
 
 def scalar(text: str) -> Any:
-    """Return what a plain word means: a number, a boolean, None, or the text itself."""
+    """Return the value of a plain word: a number, a boolean, None, or the text."""
     if text in _SCALARS:
         return _SCALARS[text]
     if _INTEGER.fullmatch(text):
@@ -127,7 +127,7 @@ def _check_bounds(depth: int, count: int, line: int) -> None:
     if depth > DEEPEST:
         raise NotPlainYaml(f"is nested more than {DEEPEST} levels deep", line)
     if count > MOST:
-        raise NotPlainYaml(f"holds more than {MOST:,} values", line)
+        raise NotPlainYaml(f"contains more than {MOST:,} values", line)
 
 
 def _check_size(node: Node, depth: int, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
@@ -139,7 +139,7 @@ def _check_size(node: Node, depth: int, known: dict[int, tuple[int, int]]) -> tu
         known: The result of nodes seen before, by identity.
     """
     line = node.start_mark.line + 1
-    _check_bounds(depth + 1, 0, line)  # an alias of what holds it ends here, too
+    _check_bounds(depth + 1, 0, line)  # an alias of a parent node ends here, too
     if id(node) not in known:
         count = height = 0
         for child in _children(node):
@@ -159,12 +159,12 @@ def _children(node: Node) -> list[Node]:
 
 
 def _value(node: Node, path: str, lines: dict[str, int]) -> Any:
-    """Return a node's value; note the lines of the keys and items in it.
+    """Return a node's value; record the lines of its keys and items.
 
     Args:
         node: The node.
-        path: Its own dotted path, with a final dot, or "".
-        lines: Gets them.
+        path: Its dotted path, with a final dot, or "".
+        lines: Receives the lines.
     """
     if isinstance(node, MappingNode):
         found = {}
@@ -180,7 +180,7 @@ def _value(node: Node, path: str, lines: dict[str, int]) -> Any:
 
 
 def _items(node: MappingNode) -> dict[str, tuple[int, Node]]:
-    """Return line and node of every key's value, those merged by `<<` before the mapping's own."""
+    """Return line and node of every key's value; keys merged by `<<` are before the mapping's keys."""
     own: dict[str, tuple[int, Node]] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1

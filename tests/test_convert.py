@@ -46,7 +46,7 @@ def test_convert_a_users_folder(folder: Path, capsys: pytest.CaptureFixture[str]
     assert main([str(folder), "--on-error", "skip", "--verify"]) == 0
     output = capsys.readouterr().out
     assert "train: 33 images, 1 left out" in output
-    assert "1 picture found more than once, 1 of them in different classes" in output
+    assert "1 image found more than once, 1 of them in different classes" in output
     assert "cat ████" in output and "imbalance factor 10.5" in output
     assert "very small classes" in output and "owl (2)" in output
     assert "verified: every converted image is equal to the one that was written" in output
@@ -82,7 +82,7 @@ def check_another_size_replaces_only_a_file_without_edits(folder: Path, file: Pa
     assert not _of_another_conversion(file, Path(DatasetDefinition.read(file).store))
     plain = file.read_text()
     file.write_text(plain + "# mine\n")
-    with pytest.raises(UsageError, match="has your edits and is of another conversion of these images"):
+    with pytest.raises(UsageError, match="contains your changes and belongs to another conversion of these images"):
         _of_another_conversion(file, other)
     file.write_text(plain)
 

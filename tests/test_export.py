@@ -1,4 +1,4 @@
-"""`python -m ltray.export`: files that are used without ltray compute what the trained model computes."""
+"""`python -m ltray.export`: exported files compute the outputs of the trained model without ltray."""
 
 import json
 import re
@@ -38,7 +38,7 @@ SMALL = ["cross_entropy", "ride"]
 
 
 def exported_randomly(name: str, folder: Path) -> Path:
-    """Export a method with random weights, and save what torch computes on random images."""
+    """Export a method with random weights, and save torch's outputs on random images."""
     before = (
         [] if METHODS[name].builds and not METHODS[name].distils else ["ride" if "ride" in name else "cross_entropy"]
     )
@@ -67,7 +67,7 @@ def test_exported_files_of_every_method_compute_the_same_without_ltray(tmp_path)
     check_without_ltray(sorted(set(METHODS) - set(SMALL)), tmp_path)
 
 
-def test_a_graph_routes_each_image_as_the_trained_model_does(tmp_path):
+def test_graph_routes_images_like_the_trained_model(tmp_path):
     experiment = contract.small_experiment({"methods": ["ride"]})
     network = experiment.stages(contract.open_small(experiment).tail)[-1].eval().network
     features = torch.randn(64, 3 * network.backbone.each, generator=torch.Generator().manual_seed(1))
@@ -75,14 +75,14 @@ def test_a_graph_routes_each_image_as_the_trained_model_does(tmp_path):
     with torch.no_grad():
         rows = torch.arange(64)
         first = network.classifier.router(0, parts[0], network.classifier.experts.heads[0](parts[0]))
-        network.classifier.router.last.bias -= first.median()  # half of the images ask for a second expert
+        network.classifier.router.last.bias -= first.median()  # half of the images use a second expert
         some = network.classifier.route(lambda index, rows: parts[index][rows], rows)
         every = network.classifier._route_all(lambda index, rows: parts[index][rows], rows)
     assert len(set(some[1].tolist())) > 1 and torch.equal(some[1], every[1])
     assert torch.allclose(some[0], every[0], atol=1e-6)
 
 
-def test_the_documented_script_predicts_from_the_file_alone(finished_run, tmp_path, capsys):
+def test_documented_script_predicts_with_only_the_file(finished_run, tmp_path, capsys):
     from PIL import Image
 
     from ltray import predict
@@ -94,13 +94,13 @@ def test_the_documented_script_predicts_from_the_file_alone(finished_run, tmp_pa
     assert re.search(r"largest difference from the trained model on 16 images: \S*e-", capsys.readouterr().out)
     script = re.search(r"```python\n(.*?)```", (ROOT / "docs/export.md").read_text(), re.S)[1]
     assert script == Path(onnx_script.__file__).read_text()
-    words = [sys.executable, "-I", onnx_script.__file__, str(tmp_path / "model.onnx"), str(picture)]
-    shown = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    arguments = [sys.executable, "-I", onnx_script.__file__, str(tmp_path / "model.onnx"), str(picture)]
+    shown = json.loads(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
     expected = predict.run(finished_run, picture, top=10).predictions[0]
     assert shown == pytest.approx(dict(zip(expected.classes, expected.probabilities, strict=True)), abs=1e-4)
 
 
-def test_a_folder_has_weights_configuration_script_and_model_card(finished_run, tmp_path):
+def test_exported_folder_has_weights_configuration_script_and_model_card(finished_run, tmp_path):
     from safetensors.torch import load_file
 
     done = export.run(finished_run, tmp_path / "hub")
@@ -116,7 +116,7 @@ def test_a_folder_has_weights_configuration_script_and_model_card(finished_run, 
         export.run(finished_run, tmp_path / "hub")
 
 
-def test_a_model_card_shows_the_figures_of_the_run_with_intervals(finished_run):
+def test_model_card_shows_the_figures_of_the_run_with_intervals(finished_run):
     evaluation = json.loads((finished_run / "best/evaluation.json").read_text())
     model = Classifier.open(checkpoint_of(finished_run), torch.device("cpu"))
     card = model_card.model_card(model.trained, export.describe(model), evaluation)
@@ -135,11 +135,11 @@ def test_a_model_card_shows_the_figures_of_the_run_with_intervals(finished_run):
     assert len(rows) == 5 and rows[0].endswith(f"| {100 * recalls.min():.1f} % |")
 
 
-def test_names_of_classes_do_not_break_the_table_of_a_model_card():
+def test_class_names_are_escaped_in_the_model_card():
     assert model_card._cell("a|b\n<c>") == "a\\|b &lt;c>"
 
 
-def test_an_interrupted_export_leaves_no_folder(finished_run, tmp_path, monkeypatch):
+def test_interrupted_export_leaves_no_folder(finished_run, tmp_path, monkeypatch):
     def interrupted(graph, images, file, metadata):
         file.write_bytes(b"half")
         raise KeyboardInterrupt
@@ -151,7 +151,7 @@ def test_an_interrupted_export_leaves_no_folder(finished_run, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
-def test_a_network_of_timm_is_loaded_by_timm(name, tmp_path):
+def test_exported_timm_network_is_loaded_by_timm(name, tmp_path):
     settings = {"methods": ["cross_entropy"], "backbone": f"timm/{name}", "dataset.image_size": 32}
     experiment = contract.small_experiment(settings)
     stage = experiment.stages(LongTail((20, 5, 3)))[-1]
@@ -177,7 +177,7 @@ def test_a_network_of_timm_is_loaded_by_timm(name, tmp_path):
         hub_folder._check_timm(tmp_path / "hub", graph, images)
 
 
-def test_another_suffix_and_a_missing_package_are_refused_in_a_sentence(finished_run, tmp_path, monkeypatch):
+def test_unknown_suffix_and_missing_package_are_refused(finished_run, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match=r"must end in \.onnx or \.pt2, or be the name of a folder"):
         export.run(finished_run, tmp_path / "model.bin")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
@@ -186,7 +186,7 @@ def test_another_suffix_and_a_missing_package_are_refused_in_a_sentence(finished
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_torch_export_holds_the_class_names_and_a_file_that_differs_is_not_written(finished_run, tmp_path, monkeypatch):
+def test_torch_export_has_class_names_and_an_inaccurate_file_is_not_written(finished_run, tmp_path, monkeypatch):
     done = export.run(finished_run, tmp_path / "model.pt2")
     extra = {"ltray.json": ""}
     program = torch.export.load(str(done.file), extra_files=extra).module()

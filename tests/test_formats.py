@@ -130,10 +130,10 @@ def test_run_of_the_former_format_resumes_bit_for_bit(
     downgrade(tmp_path)
     assert not any("format" in path.read_text() for path in tmp_path.rglob("*.json*"))
     train_short(FolderSession(tmp_path))
-    ours, undisturbed = (Checkpoint.load(complete_checkpoints(run)[-1][0]) for run in (tmp_path, short_run))
-    assert ours.position == undisturbed.position and ours.position.total_epochs == 3
-    assert ours.stages.keys() == undisturbed.stages.keys()
-    assert all(torch.equal(value, undisturbed.stages[name]) for name, value in ours.stages.items())
+    ours, uninterrupted = (Checkpoint.load(complete_checkpoints(run)[-1][0]) for run in (tmp_path, short_run))
+    assert ours.position == uninterrupted.position and ours.position.total_epochs == 3
+    assert ours.stages.keys() == uninterrupted.stages.keys()
+    assert all(torch.equal(value, uninterrupted.stages[name]) for name, value in ours.stages.items())
     assert [row["total_epochs"] for row in RunFolder(tmp_path).history()] == [1, 2, 3]
 
 

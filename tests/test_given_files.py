@@ -69,7 +69,7 @@ def test_run_continues_from_a_moved_network_but_not_from_a_different_one(
     checkpoint = Checkpoint.load(moved / "best")
     weights = {name: value + 1 if value.is_floating_point() else value for name, value in checkpoint.stages.items()}
     Checkpoint(**{**vars(checkpoint), "stages": weights}).save(moved / "best")
-    with pytest.raises(UsageError, match="begun with a different content of `start`: .*moved/best has changed"):
+    with pytest.raises(UsageError, match="started with a different content of `start`: .*moved/best has changed"):
         command(moved)
 
 

@@ -114,6 +114,6 @@ def test_settings_of_the_start_of_a_checkpoint_are_checked(tmp_path: Path, monke
     first = {"settings": named, "context": {"class_names": ["gift:METHOD"]}}
     second = {"settings": plain, "context": {"start": first}}
     for context in ({"start": first}, {"start": second}):
-        with pytest.raises(UsageError, match="run/best: its settings name 'gift:METHOD'"):
+        with pytest.raises(UsageError, match="run/best: its settings contain 'gift:METHOD'"):
             check_code(plain, context, "run/best")
     check_code(plain, {"class_names": ["gift:METHOD"]}, "run/best")

@@ -45,7 +45,7 @@ class Example(Knobs):
         ({"hard_positives": 64}, r"`hard_positives <= queue_size` must hold, but got hard_positives=64, queue_size=8"),
         ({"anchors": "frist"}, r"must be one of \['both', 'first'\], but got 'frist'. Did you mean `first`\?"),
         ({"milestones": (1, -2)}, r"`0 <= milestones` must hold, but got milestones=\(1, -2\)"),
-        ({"milestones": [1, 2.5]}, r"must be a list of integers, but holds 2.5"),
+        ({"milestones": [1, 2.5]}, r"must be a list of integers, but contains 2.5"),
     ],
 )
 def test_invalid_value_is_refused_with_rule_and_value(values, sentence):

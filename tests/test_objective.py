@@ -75,7 +75,7 @@ def test_search_on_unbalanced_validation_images_prints_its_objective(
     assert tune(["space.yaml", "--dry-run"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert (
-        "not balanced (1 to 10 a class): models are compared by balanced accuracy, in which every class has equal "
+        "not balanced (1 to 10 per class): models are compared by balanced accuracy, in which every class has equal "
         "weight" in printed
     )
     for setting in ("search.objectives=[acc_all]", "dataset.protocol=paper"):

@@ -90,7 +90,7 @@ def test_configuration_next_to_the_file_has_precedence_over_the_library(tmp_path
     dataset = experiment(weights=str(tmp_path / "model.safetensors")).dataset
     assert (dataset.mean, dataset.std, dataset.image_size) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), 128)
     (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": {"mean": [0.1]}}))
-    with pytest.raises(UsageError, match="config.json: does not state the images of its weights"):
+    with pytest.raises(UsageError, match="config.json: does not describe the images of its weights"):
         experiment(weights=str(tmp_path / "model.safetensors"))
 
 
@@ -102,9 +102,12 @@ def test_configuration_next_to_the_file_has_precedence_over_the_library(tmp_path
         (dict(backbone="resnet32", weights="IMAGENET1K_V1"), "no 'IMAGENET1K_V1'"),
         (
             dict(backbone="timm/vit_small_patch14_dinov2", weights="imagenet"),
-            "saw ImageNet-1k's labels. Known: `lvd142m`",
+            "were trained with ImageNet-1k's labels. Known: `lvd142m`",
         ),
-        (dict(backbone="ltray.parts.resnet32:ResNet32", weights="imagenet"), "of another package; give a file"),
+        (
+            dict(backbone="ltray.parts.resnet32:ResNet32", weights="imagenet"),
+            "of another package; set `weights` to a file",
+        ),
         (dict(train="heads"), "Did you mean `head`"),
         (dict(backbone="timm/test_resnet", weights="random", train="head"), "would freeze random weights"),
     ],
@@ -129,7 +132,7 @@ def test_record_names_the_weights_their_digest_and_their_data() -> None:
     record = run.network.record()
     assert record["name"] == f"{Path(FILE).name} as timm/tf_efficientnet_lite0.in1k"
     assert record["sha256"] == digest_of(Path(FILE)) and record["imagenet_1k_labels"] == "yes"
-    assert record["pretrained_on"] == "ImageNet-1k (its labels seen)" and record["interpolation"] == "bicubic"
+    assert record["pretrained_on"] == "ImageNet-1k (with its labels)" and record["interpolation"] == "bicubic"
     assert columns(record)["weights_sha256"] == record["sha256"] and described(record).startswith(record["name"])
     assert records([run, run]) == [{"backbone": LITE0["backbone"], "weights": FILE, **record}]
     assert experiment(weights="random").network.record() == {} == columns({})
@@ -142,7 +145,7 @@ def test_record_names_the_weights_their_digest_and_their_data() -> None:
 
 def test_imagenet_lt_results_report_that_the_labels_were_seen() -> None:
     record = experiment().network.record()
-    assert "seen ImageNet-1k's labels" in seen_before("imagenet_lt", record)
+    assert "trained with ImageNet-1k's labels" in seen_before("imagenet_lt", record)
     assert "Nothing states" in seen_before("imagenet_lt", record | {"imagenet_1k_labels": "not stated"})
     assert seen_before("imagenet_lt", record | {"imagenet_1k_labels": "no"}) == ""
     assert seen_before("cifar10_lt", record) == seen_before("imagenet_lt", {}) == ""

@@ -120,7 +120,7 @@ def test_every_key_has_its_line_number(tmp_path):
     ("text", "sentence"),
     [
         ("a: 1\nb: 2\na: 3\n", r"space.yaml:3: .*duplicate key `a`; first in line 1"),
-        ("- 1\n- 2\n", "must hold `key: value` lines, but holds a list"),
+        ("- 1\n- 2\n", "must contain `key: value` lines, but contains a list"),
         ("a: [1\n", "not valid YAML"),
         ("a:\n\t- 1\n", r"space.yaml:2: not valid YAML.*'.t' that cannot start"),
         ("a: &a [*a]\n", "nested more than 24 levels deep"),
@@ -131,10 +131,10 @@ def test_every_key_has_its_line_number(tmp_path):
         ("a: *b\n", "undefined alias 'b'"),
         ("<<: 3\n", "`<<` must be a mapping"),
         ("a: {b: 1, b: 2}\n", "duplicate key `b`"),
-        ("# nothing\n", "must hold `key: value` lines, but is empty"),
+        ("# nothing\n", "must contain `key: value` lines, but is empty"),
         ("a: " + "x" * (1 << 20), "characters; settings have at most 1,048,576"),
         ("a: \x00\n", "#x0000"),
-        ("", "must hold `key: value` lines"),
+        ("", "must contain `key: value` lines"),
         ("a: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
     ],
 )
@@ -149,7 +149,7 @@ def test_exponentially_expanding_aliases_are_refused(tmp_path):
     rows = [f"{key}: &{key} [{', '.join([f'*{before}'] * 9)}]" for before, key in pairwise("abcdefghijklm")]
     path = tmp_path / "space.yaml"
     path.write_text("a: &a [x, x, x]\n" + "\n".join(rows))
-    with pytest.raises(UsageError, match="holds more than 50,000 values"):
+    with pytest.raises(UsageError, match="contains more than 50,000 values"):
         SettingsFile.read(path)
 
 

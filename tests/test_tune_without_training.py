@@ -99,7 +99,7 @@ def test_dry_run_shows_every_row(here, capsys):
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("trial.workers=3", "`ldam.batch_size` is 16, which 3 workers cannot share equally"),
+        ("trial.workers=3", "`ldam.batch_size` is 16, which cannot be divided equally among 3 workers"),
         ("trial.cpus_per_worker=1000", "A trial needs 1000 CPU cores .* but this machine has"),
         ("ldam.margin=3", "`0 <= margin <= 2` must hold"),
         ("explore.ldam.margin={from: 0.6, to: 0.7}", "`ldam.margin` does not contain the papers' value"),

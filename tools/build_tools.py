@@ -1,6 +1,6 @@
-"""What the machine itself must bring so that FFCV compiles: a compiler, OpenCV, libturbojpeg and Python's own headers.
+"""Build tools that FFCV needs: a compiler, OpenCV, libturbojpeg and the headers of Python.
 
-FFCV's build fails with a bare `Exception` where one of them is missing, so they are looked for first.
+FFCV's build fails with a bare `Exception` if one of them is missing, so set-up checks them first.
 """
 
 import importlib.util
@@ -30,10 +30,10 @@ def compiler() -> str | None:
 
 
 def missing() -> list[str]:
-    """Return what FFCV's build and the environment need and this machine lacks, in words; empty where nothing is."""
+    """Return the names of missing tools that FFCV's build and the environment need; empty if none is missing."""
     lacking = [] if compiler() else ["a C++ compiler"]
     if shutil.which("pkg-config") is None:
-        lacking.append("pkg-config (and perhaps what it finds: OpenCV, libturbojpeg)")
+        lacking.append("pkg-config (and perhaps the libraries that it finds: OpenCV, libturbojpeg)")
     else:
         lacking += [
             library for library in LIBRARIES if subprocess.run(["pkg-config", "--exists", library]).returncode != 0
@@ -47,16 +47,16 @@ def missing() -> list[str]:
 
 def command_for(manager: str) -> str:
     """Return the command that installs everything through this package manager: a key of `COMMANDS`."""
-    # The distributions' own Pythons come in parts; every other Python has its headers and venv with it.
+    # Distributions package the headers and venv of Python separately; other Pythons include them.
     python = f"python{sys.version_info.major}.{sys.version_info.minor}"
     parts = {"apt": f" {python}-dev {python}-venv", "dnf": f" {python}-devel"}
     return COMMANDS[manager] + (parts.get(manager, "") if sys.base_prefix == "/usr" else "")
 
 
 def advice(lacking: list[str]) -> str:
-    """Return the message for a user whose machine lacks these: the exact command for each package manager."""
+    """Return the message about missing tools, with the exact command for each package manager."""
     root = "" if os.geteuid() == 0 else "sudo "
-    lines = [f"This machine lacks what set-up needs, FFCV being compiled here: {', '.join(lacking)}. Install it with:"]
+    lines = [f"Set-up compiles FFCV, but this machine lacks: {', '.join(lacking)}. Install with:"]
     for manager in COMMANDS:
         prefix = root if manager in ("apt", "dnf") else ""
         lines.append(f"  {manager + ':':<7}{prefix}{command_for(manager)}")
@@ -66,10 +66,10 @@ def advice(lacking: list[str]) -> str:
 
 
 def install() -> bool:
-    """Install with apt-get where this is Debian or Ubuntu and nobody needs to be asked for a password.
+    """Install with apt-get on Debian or Ubuntu if no password is needed.
 
     Returns:
-        Whether apt-get was allowed to run and did its work.
+        Whether apt-get was allowed to run and succeeded.
     """
     if not Path("/etc/debian_version").is_file() or shutil.which("apt-get") is None:
         return False
@@ -77,13 +77,13 @@ def install() -> bool:
     if root and (shutil.which("sudo") is None or subprocess.run([*root, "true"], capture_output=True).returncode):
         return False
     print(f"ltray: {command_for('apt')}", flush=True)
-    for words in (["apt-get", "update"], command_for("apt").split()):
+    for arguments in (["apt-get", "update"], command_for("apt").split()):
         done = subprocess.run(
-            [*root, "env", "DEBIAN_FRONTEND=noninteractive", *words],
+            [*root, "env", "DEBIAN_FRONTEND=noninteractive", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-    if done.returncode != 0:  # the lists may be stale and the install succeed all the same, so only its result counts
+    if done.returncode != 0:  # the install may succeed with outdated lists, so only its result counts
         print("\n".join(done.stdout.splitlines()[-15:]), file=sys.stderr)
     return done.returncode == 0

@@ -17,14 +17,14 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 UV = ENVIRONMENT / "bin" / "uv"
 PINS = ROOT / "requirements" / "constraints.txt"
-# uv installs; setuptools builds ltray and what has no wheel (FFCV and two packages that it needs).
+# uv installs; setuptools builds ltray and packages without a wheel (FFCV and two of its dependencies).
 INSTALLERS = ("uv", "setuptools")
-# Mirror, certificate and proxy of pip's settings, under the names that uv, which does not read them, goes by.
+# uv does not read pip's settings: pip's mirror, certificate and proxy, and the corresponding variables of uv.
 UV_NAMES = {"index_url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE", "proxy": "ALL_PROXY"}
 
 
 class SetupError(Exception):
-    """The set-up cannot go on; the text says why and what to do."""
+    """The set-up cannot continue; the text has the reason and the remedy."""
 
     def __init__(self, text: str, *, exit_code: int = 1) -> None:
         super().__init__(text)
@@ -40,13 +40,13 @@ def run(*command: str | Path, environment: dict[str, str]) -> None:
     """Run a command.
 
     Raises:
-        SetupError: It fails; its own message stands above.
+        SetupError: It fails; its own message is printed before.
     """
     done = subprocess.run(command, env=environment, cwd=ROOT, check=False)
     if done.returncode != 0:
         raise SetupError(
-            f"`{shlex.join(map(str, command))}` failed with exit code {done.returncode}; its message stands above.\n"
-            "Remove the cause (network? disk space?) and run the same command again; what is downloaded stays."
+            f"`{shlex.join(map(str, command))}` failed with exit code {done.returncode}; see its message above.\n"
+            "Remove the cause (network? disk space?) and run the same command again; downloaded files are kept."
         )
 
 
@@ -65,18 +65,18 @@ def inspect() -> tuple[list[str], list[str]]:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the process's environment variables without those that would install elsewhere than into `.venv`."""
+    """Return the process's environment variables without those that change the target of the installation."""
     elsewhere = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "UV_TARGET", "UV_PREFIX")
     kept = {name: value for name, value in os.environ.items() if name not in elsewhere}
     kept["PIP_USER"] = "0"  # `user = true` in a pip.conf would refuse to install into an environment
     compiler = build_tools.compiler()
     if compiler and "CXX" not in kept and compiler != sysconfig.get_config_var("CXX"):
-        kept.update(CC="cc", CXX=compiler)  # the compiler that this Python was built with is not on this machine
+        kept.update(CC="cc", CXX=compiler)  # this machine lacks the compiler that built this Python
     return kept
 
 
 def settings_of_pip(environment: dict[str, str]) -> dict[str, str]:
-    """Return what the user told pip and uv needs as well, under uv's names, unless uv was told something itself."""
+    """Return the user's settings of pip that uv needs, as variables of uv, unless those are set."""
     command = [str(PYTHON), "-m", "pip", "config", "list"]
     listed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     settings: dict[str, str] = {}
@@ -89,7 +89,7 @@ def settings_of_pip(environment: dict[str, str]) -> dict[str, str]:
 
 
 def pins_of(*names: str) -> str:
-    """Return the pins of these packages, hashes included, as constraints.txt has them.
+    """Return the pins of these packages with their hashes, as in constraints.txt.
 
     Raises:
         SetupError: One of them is not pinned.
@@ -101,7 +101,7 @@ def pins_of(*names: str) -> str:
 
 
 def install() -> None:
-    """Fill the empty environment with what constraints.txt pins, and with ltray itself, editable.
+    """Install the packages of constraints.txt and, editable, ltray itself into the empty environment.
 
     Raises:
         SetupError: A step fails.
@@ -116,24 +116,24 @@ def install() -> None:
     say("installing the pinned packages; the first time that downloads about 3 GB (PyTorch with CUDA) ...")
     environment.update(settings_of_pip(environment))
     quiet = () if sys.stderr.isatty() else ("--quiet",)
-    # Without build isolation: the isolated build would fetch whatever setuptools is newest, unpinned.
+    # Without build isolation, because an isolated build would install the newest setuptools, unpinned.
     uv = (UV, "pip", "install", *quiet, "--python", PYTHON, "--no-build-isolation")
     run(*uv, "--require-hashes", "-r", PINS, environment=environment)
     run(*uv, "--no-deps", "--editable", ".", environment=environment)
 
 
 def verify() -> list[str]:
-    """Return the installed packages, after mending those that came damaged out of uv's cache.
+    """Return the installed packages, after reinstalling those that were damaged in uv's cache.
 
-    uv links the files of its cache into the environment: who edits one there has edited the cache as well.
+    uv links the files of its cache into the environment: an edit in the environment also changes the cache.
 
     Raises:
-        SetupError: Some are damaged still, or they do not import together.
+        SetupError: Some packages are still damaged, or an import fails.
     """
     environment = clean_environment()
     _, damaged = inspect()
     if damaged:
-        say(f"fetching again what came damaged out of the cache: {', '.join(damaged)}")
+        say(f"downloading packages again that are damaged in the cache: {', '.join(damaged)}")
         environment.update(settings_of_pip(environment))
         run(UV, "--quiet", "cache", "clean", *damaged, environment=environment)
         flags = [flag for name in damaged for flag in ("--reinstall-package", name)]
@@ -143,5 +143,5 @@ def verify() -> list[str]:
     run(PYTHON, "-I", "-c", "import ffcv, ltray, optuna, ray, torch, torchvision", environment=environment)
     installed, damaged = inspect()
     if damaged:
-        raise SetupError(f"These packages are damaged even when fetched afresh: {', '.join(damaged)}.")
+        raise SetupError(f"These packages are damaged even after a new download: {', '.join(damaged)}.")
     return installed

@@ -15,16 +15,16 @@
 * `loaders`: the batches of each worker.
 * `memory`: how freed memory is returned.
 * `originals`: images before a conversion.
-* `pin`: what workers compare their data with.
+* `pin`: the digests with which workers compare their data.
 * `plan`: epochs as steps and workers.
 * `pools`: decoded images by position.
-* `sampled`: a few images in place of all, for measurements.
+* `sampled`: a sample of the images, for measurements.
 * `sampling`: the order of an epoch.
 * `splits`: training, validation and test images.
 * `views`: the views of a batch.
-* `beton/`: FFCV's files: converting originals into them, what is recorded beside them, and reading them.
+* `beton/`: FFCV's files: converting originals into them, the records next to them, and reading them.
 * `sources/`: Where images and labels come from: one module for each kind of source.
-* `transforms/`: Augmentations: what turns stored pixels into the views that a stage asks for.
+* `transforms/`: Augmentations, which create the views of a stage from stored pixels.
 """
 
 from typing import TYPE_CHECKING

@@ -17,9 +17,9 @@ class TrainingSetAtRest:
     Args:
         labels: All training labels (N,), on the device.
         images: Opens the training images; every worker reads its part.
-        selection: Opens the images that models are compared on.
+        selection: Opens the images on which models are compared.
         digest: Of the data set.
-        cache: Where features are kept for other processes; None keeps them only in memory.
+        cache: The folder of features for other processes; None: features are kept only in memory.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class TrainingSetAtRest:
         return self._features("train", network)
 
     def selection_features(self, network: nn.Module) -> tuple[Tensor, Tensor]:
-        """Return features (M, d) and labels (M,) of the images that models are compared on."""
+        """Return features (M, d) and labels (M,) of the images on which models are compared."""
         return self._features("selection", network), self._open["selection"]().labels
 
     def _features(self, which: str, network: nn.Module) -> Tensor:
@@ -70,7 +70,7 @@ class TrainingSetAtRest:
         images = self._open[which]()
         if self._cache is None:
             return _computed(backbone, images)
-        # The network's text contains what its weights do not: strides, groups.
+        # The network's text contains properties that its weights do not contain: strides, groups.
         view = (images.definition.image_size, images.definition.mean, images.definition.std)
         inputs = (self._data_digest, which, view, torch.__version__, self._labels.device.type)
         key = hashlib.sha256(repr((digest, repr(backbone), inputs)).encode()).hexdigest()
@@ -95,7 +95,7 @@ def _computed(backbone: nn.Module, images: EvaluationImages) -> Tensor:
         module.training = mode
     if world_size() == 1:
         return torch.cat(parts)
-    # Shares differ by one row; `gather` needs equal shapes, so the short ones are padded.
+    # Shares differ by one row; `gather` needs equal shapes, so that shorter shares are padded.
     counts = images.share_sizes()
     padded = torch.cat([*parts, parts[0].new_zeros(max(counts) - sum(map(len, parts)), parts[0].shape[1])])
     shares = gather(padded).view(len(counts), max(counts), -1)

@@ -46,9 +46,9 @@ class Opened:
         fingerprint: Returns the digest of the originals' names, labels and contents.
         images: Opens the images of a split.
         origin: Where they are read from, as text.
-        features: Where features of its images are kept.
+        features: The cache of features of its images.
         left_out: Number of images that a conversion left out.
-        stored: Digest of the converted images of all pools; "" where none were converted.
+        stored: Digest of the converted images of all pools; "" if none were converted.
         notes: Further remarks for the user, in sentences.
         lock: The lock that prevents conversions from replacing the files while the data set is in use.
     """
@@ -66,12 +66,12 @@ class Opened:
 
 
 class ImageData:
-    """The `Data` the engine trains from. Each split is decoded when it is first asked for.
+    """The `Data` for the engine. Each split is decoded when it is used for the first time.
 
     Args:
         definition: The definition of the data set.
         opened: Its images.
-        device: The device on which views are made.
+        device: The device on which views are created.
     """
 
     def __init__(self, definition: DatasetDefinition, opened: Opened, device: torch.device) -> None:
@@ -126,7 +126,8 @@ class ImageData:
         if digest and self.digest != digest:
             raise UsageError(
                 f"{self.definition.name}: the run was trained on different data, or by an earlier version of ltray "
-                f"that computed the digest differently: it is {digest[:12]}… there and {self.digest[:12]}… now. "
+                f"that computed the digest differently: the run's digest is {digest[:12]}…, the current one "
+                f"{self.digest[:12]}…. "
                 "Restore the originals and convert them again, or begin a new run in another folder."
             )
 
@@ -143,9 +144,10 @@ class ImageData:
             seed: Non-negative.
 
         Raises:
-            UsageError: The workers cannot share a batch equally, or the stage's source or sampling has an unknown name.
+            UsageError: A batch cannot be divided equally among the workers, or the stage has an unknown source or
+                sampling.
         """
-        loader = chosen(stage.source, LOADERS, f"what a stage trains on (`source` of {type(stage).__name__})")
+        loader = chosen(stage.source, LOADERS, f"an input of a stage (`source` of {type(stage).__name__})")
         batch = stage.recipe.batch_size
         plan = Plan.of(self._labels, selected, sampling=Sampling.of(stage), seed=seed, batch=batch)
         return loader(self, stage, plan, seed)
@@ -202,7 +204,7 @@ class ImageData:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Remarks for the user on how it was opened, in sentences."""
+        """Remarks for the user on the opening of the data set, in sentences."""
         return self._opened.notes
 
     def describe(self) -> str:
@@ -214,7 +216,7 @@ class ImageData:
         return "\n".join(
             (
                 f"{self.definition.name}: {self.tail.classes} classes, {self.tail.total:,} training images "
-                f"({max(counts):,} to {min(counts):,} a class; {self.tail.in_groups()})",
+                f"({max(counts):,} to {min(counts):,} per class; {self.tail.in_groups()})",
                 f"{self.definition.imbalance()}; data seed {self.definition.data_seed}; "
                 f"protocol {self.definition.protocol}: selected on {chosen_on}, "
                 f"{len(self.splits.test.indices):,} test images; read from {self._opened.origin}{left_out}",
@@ -242,14 +244,14 @@ def open_data(
 
     Args:
         definition: The definition of the data set.
-        device: The device on which views are made.
-        source: "ffcv": the .beton files, converted first where they are missing; "memory":
-            the originals decoded straight into memory, without FFCV.
+        device: The device on which views are created.
+        source: "ffcv": the .beton files, converted first if they are missing; "memory":
+            the originals, decoded into memory without FFCV.
         progress: Whether a conversion shows its progress bar.
         check: The treatment of originals that have changed since they were converted.
 
     Raises:
-        UsageError: The data cannot be found, converted or trusted, or FFCV is missing.
+        UsageError: The data cannot be found or converted, their digests differ, or FFCV is missing.
     """
     if device.type == "cpu":
         keep_freed_memory()
@@ -277,7 +279,7 @@ def _from_originals(definition: DatasetDefinition, device: torch.device) -> Open
 
 def _as_they_are(definition: DatasetDefinition, device: torch.device) -> Opened:
     """Open the data set, converted or not, without writing anything."""
-    from ltray.data.sampled import open_sampled  # here, as above: it needs FFCV
+    from ltray.data.sampled import open_sampled  # imported here, because it needs FFCV
 
     found = converted_already(definition)
     if found is not None:
@@ -285,8 +287,8 @@ def _as_they_are(definition: DatasetDefinition, device: torch.device) -> Opened:
     described = open_if_present(definition)
     if described is None:
         raise UsageError(
-            f"{definition.name}: the data set is neither converted nor on this machine, and a dry run writes nothing. "
-            f"Convert it first: {called('convert')}."
+            f"{definition.name}: the data set is not converted, its originals are not on this machine, and a dry run "
+            f"writes nothing. Convert it first: {called('convert')}."
         )
     every = {name: read() for name, read in described.pools.items()}
     pools = usable(definition, described, folder_of(definition))
@@ -297,7 +299,7 @@ def _as_they_are(definition: DatasetDefinition, device: torch.device) -> Opened:
         images=lambda split: open_sampled(
             pools[split.pool], split.indices, definition.storage, view=definition.image_size, device=device
         ),
-        origin=f"{described.origin}, not yet converted in its present state",
+        origin=f"{described.origin}, not yet converted in its current state",
         left_out=sum(len(every[name].labels) - len(pool.labels) for name, pool in pools.items()),
     )
 
@@ -310,7 +312,7 @@ def _from_betons(definition: DatasetDefinition, device: torch.device, progress: 
 
 
 def _of_converted(definition: DatasetDefinition, found: Converted, device: torch.device) -> Opened:
-    # Here, not above: reading from memory does not need FFCV.
+    # Imported here, because reading from memory does not need FFCV.
     from ltray.data.ffcv_pool import open_beton
 
     pools = found.pools

@@ -1,4 +1,4 @@
-"""Decoding of any image file to 8-bit RGB, or a sentence with the reason why it is impossible."""
+"""Decoding of any image file to 8-bit RGB; an error contains the reason if this is impossible."""
 
 import io
 import warnings
@@ -23,7 +23,7 @@ class Decoded:
 
     Attributes:
         pixels: The image (H, W, 3).
-        jpeg: The file itself where it is a JPEG that decodes to exactly `pixels`, else None.
+        jpeg: The file itself if it is a JPEG that decodes to exactly `pixels`, else None.
         notes: The changes that were necessary: "rotated by EXIF", "CMYK", "16 bit", ….
     """
 
@@ -53,7 +53,7 @@ def decode(content: bytes | Pixels, *, longest: int | None = None) -> Decoded:
         raise OSError("the file is empty")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of metadata that no pixel depends on
+            warnings.simplefilter("ignore")  # Pillow's warnings are about metadata that do not change pixels
             with Image.open(io.BytesIO(content)) as image:
                 return _decoded(image, content, longest)
     except UnidentifiedImageError as error:

@@ -20,7 +20,7 @@ from ltray.settings_file import SettingsFile
 
 SHIPPED = (Path(__file__).parents[1] / "datasets").resolve()  # package data; in the repository a link
 BUNDLED = ("cifar10", "cifar100", "digits")
-# What opens each source, as a dotted path: it takes a definition, and its module reads this one.
+# The function that opens each source, as a dotted path: its argument is a definition, and its module imports this one.
 SOURCES: Mapping[str, str] = {
     "cifar10": "ltray.data.sources.cifar:open_cifar",
     "cifar100": "ltray.data.sources.cifar:open_cifar",
@@ -34,7 +34,7 @@ MOST_IMAGES = 10**9
 LONGEST_NAME = 100  # bytes; names of folders contain it and more
 PLACES = ("folder", "train_list", "validation_list", "test_list", "class_names", "store", "reference_list")
 
-# The published data sets for which methods state values; all others use "default".
+# The published data sets for which methods have values; all others use "default".
 PROFILES = ("default", "cifar10_lt", "cifar100_lt", "digits_lt", "imagenet_lt", "inat18", "places_lt")
 
 _LISTED = ("source", OrDotted(("lists", "parquet")))
@@ -46,9 +46,9 @@ _LARGE = ("image_size", Above(SMALL))
 class DatasetDefinition(Knobs):
     """A long-tailed data set: the source of its images and the selection of its training images.
 
-    The fields up to `jpeg_quality` decide the .beton files; those after it only how they are
-    read and which of their images train, so that one conversion serves every imbalance
-    factor and seed.
+    The fields up to `jpeg_quality` determine the .beton files; those after it only determine how
+    the files are read and which of their images are used for training, so that one conversion is
+    enough for all imbalance factors and seeds.
     """
 
     called: ClassVar[str] = "a field of a data set"
@@ -79,11 +79,13 @@ class DatasetDefinition(Knobs):
     split_column: str = knob(
         "",
         "",
-        "column of a table that states train, validation or test; empty: the usual names",
+        "column of a table that contains train, validation or test; empty: the usual names",
         needs=("source", ("lists",)),
         before="",
     )
-    store: str = knob("", "", "name of the converted files' folder below $LTRAY_DATA, or its path; . is the file's own")
+    store: str = knob(
+        "", "", "name of the converted files' folder below $LTRAY_DATA, or its path; . is the file's folder"
+    )
     image_size: int = knob(32, "", "side of a view in pixels", low=4, high=2048)
     longest_side: int = knob(
         500,
@@ -156,7 +158,7 @@ class DatasetDefinition(Knobs):
         if "/" in self.name:
             raise UsageError(f"`name` is part of file names and must not contain a slash, but got {self.name!r}.")
         if self.name in (".", "..") or len(os.fsencode(self.name)) > LONGEST_NAME or printable(self.name) != self.name:
-            raise UsageError(f"`name` is part of file names and must be a short word, but got {shown(self.name)}.")
+            raise UsageError(f"`name` is part of file names and must be short, but got {shown(self.name)}.")
         if 0.0 < self.imbalance_factor < 1.0:
             object.__setattr__(self, "imbalance_factor", 1.0 / self.imbalance_factor)
         for name in ("mean", "std"):
@@ -166,7 +168,7 @@ class DatasetDefinition(Knobs):
 
     @classmethod
     def check_value(cls, name: str, given: Any) -> Value:
-        """Return `given` in the type of the field `name`; see `Knobs.check_value`. A path must be one."""
+        """Return `given` in the type of the field `name`; see `Knobs.check_value`. A path must be a valid path."""
         value = super().check_value(name, given)
         if name in PLACES:
             check_place(name, str(value))
@@ -201,13 +203,13 @@ class DatasetDefinition(Knobs):
 
     @property
     def _columns(self) -> tuple[str, ...]:
-        """The columns; without that of the splits where none is stated, as in conversions of earlier versions."""
+        """The columns; without `split_column` if it is empty, as in conversions of earlier versions."""
         split = (self.split_column,) if self.split_column else ()
         return (self.image_column, self.label_column, *split)
 
     @property
     def _real_place(self) -> str:
-        """The folder without links; "" if a source of another package has none."""
+        """The folder with links resolved; "" if a source of another package has none."""
         return "" if is_dotted_path(self.source) and not self.folder else os.path.realpath(self.place)
 
     @property
@@ -253,8 +255,8 @@ class DatasetDefinition(Knobs):
         """Return the imbalance as text, as factor and as ratio."""
         kind = KINDS[self.imbalance_kind]
         if not kind.made:
-            capped = f", at most {self.largest_class:,} a class" if self.largest_class else ""
-            return f"the source's own class counts{capped}"
+            capped = f", at most {self.largest_class:,} per class" if self.largest_class else ""
+            return f"the class counts of the source{capped}"
         if kind.needs_reference:
             return f"class counts of {self.reference_list} to the power {self.imbalance_exponent:g}"
         return (
@@ -282,17 +284,17 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
     if text in known:
         return known[text]
     if Path(text).is_dir():
-        raise UsageError(f"{text} is a folder, not a data-set file; `{called('convert')} {text}` makes one.")
+        raise UsageError(f"{text} is a folder, not a data-set file; `{called('convert')} {text}` writes one.")
     hint = did_you_mean(Path(text).stem, known)
     raise UsageError(f"{text}: no such file or folder, and no data set of this name in {SHIPPED}.{hint}")
 
 
 LISTS = ("train_list", "validation_list", "test_list", "class_names", "reference_list")
-"""Fields that name a file, here or below `folder`; Parquet files are only below `folder`."""
+"""Fields that contain a path to a file, in the working directory or below `folder`; Parquet: only below `folder`."""
 
 
 def _placed(values: Mapping[str, Any], beside: Path) -> dict[str, Any]:
-    """Return a data-set file's values, its `folder` from the folder of the file where it is there and not here.
+    """Return a data-set file's values; a relative `folder` may be relative to the working directory or to the file.
 
     Raises:
         UsageError: There are two such folders.

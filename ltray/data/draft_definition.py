@@ -48,10 +48,10 @@ class Draft:
     """A data set before its conversion.
 
     Attributes:
-        given: The folder or file of the images, as the user names it.
-        definition: What follows from it.
-        why: Which form it was taken for, as a sentence.
-        file: Where the data-set file is to be written.
+        given: The folder or file of the images, as the user typed it.
+        definition: The definition that follows from it.
+        why: The form that was found, as a sentence.
+        file: The path of the data-set file to write.
     """
 
     given: Path
@@ -61,15 +61,15 @@ class Draft:
 
 
 def draft(given: Path, settings: Mapping[str, Any]) -> Draft:
-    """Return what follows from a user's images before they are converted.
+    """Return the definition that follows from a user's images before they are converted.
 
     Args:
         given: A folder, table, zip file or Parquet file.
         settings: The values that the user sets.
 
     Raises:
-        UsageError: It holds no images that could be a data set, a setting is unknown or illegal, or the data-set file
-            would replace the file of another data set.
+        UsageError: It contains no images that could be a data set, a setting is unknown or illegal, or the data-set
+            file would replace the file of another data set.
     """
     for key in settings:
         DatasetDefinition.check_name(key)
@@ -84,7 +84,10 @@ def draft(given: Path, settings: Mapping[str, Any]) -> Draft:
     form = find_form(given, settings)
     name = given.resolve().name
     known: dict[str, Any] = {"name": _slug(name if given.is_dir() else Path(name).stem), **form.fields}
-    known |= {"protocol": "paper", "image_size": LARGE}  # until the images are inspected: some settings need large ones
+    known |= {
+        "protocol": "paper",
+        "image_size": LARGE,
+    }  # until the images are inspected: some settings need large images
     first = DatasetDefinition(**(known | settings))
     file = Path.cwd() / f"{first.name}.yaml"
     _check_free(file, first)
@@ -102,10 +105,10 @@ def _from_here(given: Path, value: Any) -> Any:
 
 
 def _check_free(file: Path, definition: DatasetDefinition) -> None:
-    """Raise UsageError where a file of another data set, or any other file, is in the place of the data-set file."""
+    """Raise UsageError if the data-set file would replace a file of another data set, or any other file."""
     if not os.access(file.parent, os.W_OK | os.X_OK):
         raise UsageError(
-            f"{printable(file.parent)}: cannot be written to, and the data-set file is written into the current "
+            f"{printable(file.parent)}: cannot be written to, but the data-set file is written into the current "
             "folder; run the command in another folder."
         )
     if not os.path.lexists(file):
@@ -140,7 +143,7 @@ def _side(originals: Originals) -> int:
 
 
 def _opened(originals: Originals, index: int) -> str | io.BytesIO:
-    """Return an image's file: its path, so that only the head is read, or its content where it is in another file."""
+    """Return an image's file: its path, to read only its header, or its content if it is part of another file."""
     name = originals.name(index)
     if os.path.isfile(name):
         return name
@@ -152,7 +155,7 @@ def write(draft: Draft, sidecars: Mapping[str, Sidecar], settings: Mapping[str, 
     """Write the data-set file, ready for train and tune, into the current folder; an edited file is kept.
 
     Args:
-        draft: What `draft` returned.
+        draft: The result of `draft`.
         sidecars: Of the converted pools.
         settings: The values that the user sets.
 
@@ -176,10 +179,10 @@ def write(draft: Draft, sidecars: Mapping[str, Sidecar], settings: Mapping[str, 
 
 
 def _of_another_conversion(file: Path, folder: Path) -> bool:
-    """Return whether a data-set file is that of a conversion in another folder, such as another size, without edits.
+    """Return whether a data-set file belongs to a conversion in another folder, such as another size, and is unchanged.
 
     Raises:
-        UsageError: It is, with edits.
+        UsageError: It belongs to another conversion and was changed.
     """
     store = Path(DatasetDefinition.read(file).store)
     if not store.is_absolute() or store.resolve() == folder.resolve():
@@ -187,13 +190,13 @@ def _of_another_conversion(file: Path, folder: Path) -> bool:
     if is_there(store / MARK) and not Ownership.of(store).was_edited(file):
         return True
     raise UsageError(
-        f"{printable(file)}: has your edits and is of another conversion of these images, {printable(store)}; move it, "
-        "then run the same command again."
+        f"{printable(file)}: contains your changes and belongs to another conversion of these images, "
+        f"{printable(store)}; move it, then run the same command again."
     )
 
 
 def _heading(given: Path, definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> list[str]:
-    """Return the file's first lines: how it was made, and the classes that it trains with the settings below them."""
+    """Return the file's first lines: the command that wrote it, and the classes that are trained with its settings."""
     return [
         f"# python -m ltray.convert {printable(shlex.quote(str(given.resolve())))}",
         f"# {training_line(definition, sidecars)}",
@@ -204,7 +207,7 @@ def training_line(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]
     """Return the number of training images, classes and groups, and of images reserved for other purposes.
 
     Args:
-        definition: What the data-set file states.
+        definition: The definition in the data-set file.
         sidecars: Of the converted pools.
     """
     splits = _splits(definition, sidecars)
@@ -213,8 +216,8 @@ def training_line(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]
     ends = {"validation": splits.validation, "test": splits.test}
     parts = [f"{len(one.indices):,} {name}" for name, one in ends.items() if one and one.pool == "train"]
     return (
-        f"{tail.total:,} training images of {tail.classes} classes, {most:,} to {least:,} a class ({tail.in_groups()})"
-        + (f"; {' and '.join(parts)} images are cut from the folder." if parts else ".")
+        f"{tail.total:,} training images of {tail.classes} classes, {most:,} to {least:,} per class "
+        f"({tail.in_groups()})" + (f"; {' and '.join(parts)} images are taken from the folder." if parts else ".")
     )
 
 
@@ -230,7 +233,7 @@ def _splits(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> S
 
 
 def _lines(fields: Fields) -> list[str]:
-    """Return YAML lines, a comment after those that have one."""
+    """Return YAML lines, with the comments of the fields that have one."""
     lines = []
     for key, (value, comment) in fields.items():
         quoted = key in QUOTED or isinstance(value, list | bool)
@@ -240,7 +243,7 @@ def _lines(fields: Fields) -> list[str]:
 
 
 def _quoted(value: Any) -> str:
-    """Return a value in YAML; unprintable characters become escapes that YAML reads back."""
+    """Return a value in YAML; unprintable characters are escaped so that YAML reads the same value."""
     text = json.dumps(value, ensure_ascii=False)
     return text if printable(text) == text else json.dumps(value)
 
@@ -267,5 +270,5 @@ def _suggested(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -
     }
     for name, count in held_out.items():
         if count:
-            fields[name] = (count, "upper limit; small classes keep most of their images for training")
+            fields[name] = (count, "upper limit; most images of small classes are used for training")
     return fields | {"protocol": ("honest", "")}

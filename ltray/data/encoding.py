@@ -9,7 +9,7 @@ from PIL import Image
 from ltray.data.decoding import Decoded
 from ltray.data.originals import Pixels
 
-SMALL = 64  # up to this side views are cut from images of one size, above it from stored JPEGs
+SMALL = 64  # pixels; up to this side, views are crops of images of one size; above it, of stored JPEGs
 RAW, JPEG = 1, 0  # FFCV's marks of the two encodings
 
 
@@ -33,8 +33,8 @@ class Storage:
     """The form of all images of a data set.
 
     Attributes:
-        square: Side that every image is resized and centre-cropped to, stored raw; 0: images
-            keep their shape and become JPEGs.
+        square: Side in pixels to which every image is resized and centre-cropped; images are stored raw.
+            0: images keep their shape and are stored as JPEGs.
         longest: Limit of the longer side if `square` is 0.
         quality: JPEG quality; a JPEG that needs no change is stored byte for byte.
     """
@@ -45,12 +45,12 @@ class Storage:
 
     @property
     def key(self) -> str:
-        """A name that differs where the stored pixels differ."""
+        """A name that is different if the stored pixels are different."""
         return f"{self.square}px" if self.square else f"{self.longest}px-q{self.quality}"
 
     @property
     def cap(self) -> int:
-        """The longer side in pixels above which further detail is lost in any case."""
+        """The longer side in pixels above which the stored image contains no more detail."""
         return 8 * self.square if self.square else self.longest
 
     def store(self, image: Decoded) -> Stored:

@@ -13,19 +13,19 @@ from torch import Tensor
 
 DIGEST_BYTES = 32
 READ_BYTES = 1 << 20  # at a time
-LIMIT = 16 << 30  # bytes in the folder; iNaturalist's features of a ResNet-50 take 3.6e9
+LIMIT = 16 << 30  # bytes in the folder; a ResNet-50's features of iNaturalist have 3.6e9
 
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """A folder of arrays named by the digest of what they were computed from.
+    """A folder of arrays; the name of each is the digest of its input.
 
     A file is written under a temporary name and then renamed, so that any number of
     processes may read and write; a file ends with a digest of its name and content. The least
     recently used files are deleted when `limit` is exceeded.
 
     Attributes:
-        folder: Created when it is first needed.
+        folder: The folder; created when it is needed for the first time.
         limit: Largest number of bytes to keep.
     """
 
@@ -33,7 +33,7 @@ class FeatureCache:
     limit: int = LIMIT
 
     def load(self, key: str) -> Tensor | None:
-        """Return the features (N, d) kept under a key, float32, or None."""
+        """Return the features (N, d) of a key, float32, or None."""
         path = self._path(key)
         try:
             _check(path, key)
@@ -47,7 +47,7 @@ class FeatureCache:
         return found
 
     def keep(self, key: str, features: Tensor) -> None:
-        """Keep features (N, d); a folder that cannot be written causes no error."""
+        """Store features (N, d); a folder that cannot be written to is not an error."""
         path = self._path(key)
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:

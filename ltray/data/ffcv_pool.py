@@ -32,7 +32,7 @@ def open_beton(sidecar: Sidecar, indices: Indices, *, view: int, device: torch.d
         device: The device of the images.
 
     Raises:
-        IndexError: An index lies outside the file; FFCV would return garbage.
+        IndexError: An index is outside the file; FFCV would return wrong pixels.
     """
     file = BetonFile(sidecar)
     if len(indices) and not (0 <= indices.min() and indices.max() < len(file)):
@@ -54,14 +54,14 @@ class StoredImages(Protocol):
 def open_stored(
     file: StoredImages, indices: Indices, *, view: int, device: torch.device, square: bool
 ) -> "MemoryPool | StreamedPool":
-    """Open some stored images: in memory if they are of one size and fit, else decoded at every use.
+    """Open some stored images: in memory if they have one size and fit into memory, else decoded at every use.
 
     Args:
         file: The images.
         indices: Which of them (n,).
         view: Side of a view in pixels.
         device: The device of the images.
-        square: Whether all are of the size of a view.
+        square: Whether all have the size of a view.
     """
     if square and 3 * view * view * len(indices) <= RESIDENT:
         return MemoryPool(_decoded(file, indices, view).to(device))
@@ -109,8 +109,8 @@ class StreamedPool:
     def cut(self, wanted: Iterable[Cuts], size: int) -> Iterator[Tensor]:
         """Yield the boxes of each request, resized to squares (b, V, 3, size, size), uint8 on the device.
 
-        Each image is decoded once for its V boxes. An iterator that is closed early completes the work that it
-        has begun.
+        Each image is decoded once for its V boxes. An iterator that is closed early first completes the
+        decoding that it has started.
         """
         running: deque[tuple[Tensor, list[Future[None]]]] = deque()
         requests = iter(wanted)
@@ -143,7 +143,7 @@ class StreamedPool:
 
     def _decode(self, indices: list[int], boxes: list[list[tuple[int, int, int, int]]], targets: Tensor) -> None:
         for index, several, places in zip(indices, boxes, targets, strict=True):
-            # PyTorch warns of arrays it could not write to; an image stored raw is a read-only view of the file.
+            # PyTorch warns about read-only arrays; an image that is stored raw is a read-only view of the file.
             pixels = np.require(self.file.decode(index), requirements="W")
             image = torch.from_numpy(pixels).permute(2, 0, 1)
             for box, place in zip(several, places, strict=True):

@@ -25,7 +25,7 @@ def read_image(path: Path, definition: DatasetDefinition) -> Tensor:
         definition: The data set on which the model was trained.
 
     Raises:
-        OSError: No image, or a damaged one.
+        OSError: It is not an image, or it is damaged.
         ValueError: An image without an agreed meaning in 8 bits.
     """
     return fitted(decode(read_file(path), longest=definition.storage.cap).pixels, definition)

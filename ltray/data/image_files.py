@@ -1,7 +1,7 @@
-"""Which files in a folder are images of a user: one rule for every command.
+"""The files in a folder that are images of a user: one rule for all commands.
 
-Tools and operating systems create files in folders, some of them images (previews,
-deleted files, the `._` twins of macOS). They are ignored at any depth, and so are hidden files.
+Tools and operating systems create files in folders, and some of these files are images (previews,
+deleted files, the `._` files of macOS). They are ignored at any depth, and so are hidden files.
 """
 
 import os
@@ -20,7 +20,7 @@ SUFFIXES = (
     *(".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif"),
 )
-"""Suffixes of image files, in lower case; a file's own may be in any case."""
+"""Suffixes of image files, in lower case; the suffix of a file may be in upper or lower case."""
 
 LEFT_BEHIND = frozenset(
     (
@@ -31,14 +31,14 @@ LEFT_BEHIND = frozenset(
         *("__pycache__", "node_modules"),
     )
 )
-"""Folders that systems and tools make, in lower case; also every name that begins with a dot."""
+"""Folders that systems and tools create, in lower case; also every name that begins with a dot."""
 _SYSTEM_FILES = frozenset(
     ("thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "icon\r", "desktop db", "desktop df")
 )
 
 
 def is_image(name: str | os.PathLike[str]) -> bool:
-    """Return whether the name of a file is that of an image."""
+    """Return whether a file is an image, by its name."""
     return os.fspath(name).lower().endswith(SUFFIXES)
 
 
@@ -53,8 +53,8 @@ class Contents:
 
     Attributes:
         images: Paths of the images, sorted.
-        others: How many files of other kinds there are, by suffix in lower case.
-        left: How many folders of systems and tools were left alone, by name; hidden ones are not counted.
+        others: Number of files of other kinds, by suffix in lower case.
+        left: Number of ignored folders of systems and tools, by name; hidden folders are not counted.
     """
 
     images: list[str] = field(default_factory=list)
@@ -79,7 +79,7 @@ class Contents:
 
 
 def holds_images(folder: Path, *, itself: bool = False) -> bool:
-    """Return whether there is an image in a folder or, unless `itself`, in one below it; stops at the first.
+    """Return whether there is an image in a folder or, unless `itself`, in a folder below it.
 
     Raises:
         UsageError: A folder cannot be read.
@@ -106,7 +106,7 @@ def images_in(folder: Path) -> list[str]:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted by name, without those that systems and tools create.
+    """Return the folders in a folder, sorted by name, without those that systems and tools created.
 
     Raises:
         UsageError: It cannot be read.
@@ -115,13 +115,13 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def left_in(folder: Path) -> list[str]:
-    """Return the names of the folders that a system or tool left in a folder, without hidden ones."""
+    """Return the names of the folders that a system or tool created in a folder, without hidden folders."""
     names = (name for name, is_folder in _entries(folder) if is_folder and is_left_behind(name))
     return sorted(name for name in names if not name.startswith("."))
 
 
 def image_files(paths: list[Path]) -> list[Path]:
-    """Return files as they are given, and every image below each folder in the order of paths."""
+    """Return the given files, and all images below each given folder in the order of their paths."""
     found: list[Path] = []
     for path in paths:
         found += map(Path, Contents.of(path).images) if path.is_dir() else [path]
@@ -140,7 +140,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
 
 def _entries(folder: str | Path) -> Iterator[tuple[str, bool]]:
-    """Yield what is in a folder: names, and whether each is a folder or a link to one."""
+    """Yield the entries of a folder: the name, and whether it is a folder or a link to a folder."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

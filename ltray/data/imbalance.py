@@ -59,7 +59,7 @@ class CountRequest:
         factor: The imbalance factor IF = n_max / n_min, at least 1.
         shape: a of "pareto".
         exponent: γ of "power".
-        reference: The class counts that "power" starts from.
+        reference: The class counts to which "power" applies γ.
     """
 
     available: Sequence[int]
@@ -78,7 +78,7 @@ def _by_factor(shape_of: Callable[[int, int, CountRequest], list[int]]) -> Calla
     """Return a function of class counts that fall from n_max to n_max / IF.
 
     Raises:
-        UsageError: A class would be left without images.
+        UsageError: A class would have no images.
     """
 
     def counts_of(wanted: CountRequest) -> list[int]:
@@ -100,7 +100,8 @@ class ImbalanceKind:
 
     Attributes:
         counts: Returns the training images n_k of each class, in label order.
-        uses: The fields of `CountRequest` with an effect, in addition to the source's counts and the largest class.
+        uses: The fields of `CountRequest` that have an effect, in addition to the source's counts and the largest
+            class.
     """
 
     counts: Callable[[CountRequest], list[int]]
@@ -113,7 +114,7 @@ class ImbalanceKind:
 
     @property
     def needs_reference(self) -> bool:
-        """Whether it starts from the class counts of another list."""
+        """Whether it needs the class counts of another list."""
         return "reference" in self.uses
 
     @property

@@ -1,4 +1,4 @@
-"""Batches: this worker's part of every epoch; its views are made on the device."""
+"""Batches: this worker's part of every epoch; the views are created on the device."""
 
 from collections.abc import Iterator, Sequence
 
@@ -34,7 +34,7 @@ class ImageLoader:
 
     @property
     def steps(self) -> int:
-        """Steps an epoch."""
+        """Steps per epoch."""
         return self.plan.steps
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
@@ -72,7 +72,7 @@ class FeatureLoader:
         features: Features of the training set (N, d), on the device.
         labels: Their labels (N,), on the device.
         plan: Steps and slices.
-        views: The stage's names for them: one view, or two under "pairs".
+        views: The stage's names for them: one view, or two with "pairs".
     """
 
     def __init__(self, features: Tensor, labels: Tensor, *, plan: Plan, views: Sequence[View]) -> None:
@@ -83,7 +83,7 @@ class FeatureLoader:
 
     @property
     def steps(self) -> int:
-        """Steps an epoch."""
+        """Steps per epoch."""
         return self.plan.steps
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
@@ -96,7 +96,7 @@ class FeatureLoader:
 
 
 class EvaluationImages:
-    """Each image of a split once over all workers, without augmentation.
+    """All images of a split, each once over all workers, without augmentation.
 
     Args:
         pool: The split's images.

@@ -1,4 +1,4 @@
-"""The C library's treatment of freed memory."""
+"""How the C library treats freed memory."""
 
 import ctypes
 import functools
@@ -11,9 +11,9 @@ LARGEST = (1 << 31) - 1
 def keep_freed_memory() -> None:
     """Make this process reuse freed blocks of any size instead of returning them to the kernel.
 
-    A batch of 64 views of 224 pixels has 38 MB. glibc takes blocks above 32 MB from the kernel
-    anew each time, and the kernel clears them page by page when they are first touched: that took as
-    long as making the views. Other C libraries have no such setting and are not changed.
+    A batch of 64 views of 224 pixels has 38 MB. glibc requests blocks above 32 MB from the kernel
+    each time, and the kernel clears them page by page at the first access, which took as long as the
+    creation of the views. Other C libraries have no such setting and are not changed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -24,7 +24,7 @@ class Originals(Protocol):
         ...
 
     def read(self, index: int) -> bytes | Pixels:
-        """Return the image's file, or its pixels where there is no file.
+        """Return the image's file, or its pixels if it has no file.
 
         Raises:
             OSError: It cannot be read.
@@ -38,15 +38,15 @@ class Originals(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """A data set in its original place and form.
+    """A data set in its original folder and form.
 
     Attributes:
         class_names: Names in label order.
         origin: Its source, as text, for messages and sidecars.
         pools: Functions that open each pool; nothing is read before. Picklable.
         notes: Findings in addition to the images, for the report.
-        root: Folder that files are named from where they are compared with a conversion's record.
-        watched: Every file that images, labels or names are read from.
+        root: The folder to which paths are relative in a conversion's record.
+        watched: All files from which images, labels or names are read.
     """
 
     class_names: tuple[str, ...]

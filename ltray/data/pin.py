@@ -1,4 +1,4 @@
-"""The digests of the data sets that a command opened; each of its workers, on any node, compares its data with them."""
+"""The digests of the data sets that a command opened, with which its workers on all nodes compare their data."""
 
 import socket
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class Pin:
 
     Attributes:
         originals: Digest of the originals' names, labels and contents and of the splits; see `ImageData.digest`.
-        stored: Digest of the converted images of all pools; "" where none were converted.
+        stored: Digest of the converted images of all pools; "" if none were converted.
         node: Host name of the process's machine.
     """
 
@@ -42,9 +42,9 @@ class Pin:
         else:
             return
         raise UsageError(
-            f"{name}: the {what} of node {own.node} in {place} are not those of node {self.node}, where the command "
-            f"runs: their digest is {_shown(here)} instead of {_shown(there)}. Replace {place} on {own.node} by a copy "
-            f"of that folder on {self.node}, or set LTRAY_DATA to a folder that all nodes share."
+            f"{name}: the {what} of node {own.node} in {place} differ from those of node {self.node}, where the "
+            f"command runs: their digest is {_shown(here)} instead of {_shown(there)}. Replace {place} on {own.node} "
+            f"with a copy of that folder on {self.node}, or set LTRAY_DATA to a folder that all nodes share."
         )
 
 

@@ -21,7 +21,7 @@ class Plan:
         labels: Labels of the positions to train on (n,).
         positions: These positions in the training set (n,).
         sampling: How an epoch is drawn.
-        seed: Of the stage.
+        seed: The stage's seed.
         batch: Images per step over all workers, B.
         steps: Full batches per epoch; the remaining images are dropped.
     """
@@ -38,7 +38,7 @@ class Plan:
         """Plan epochs over the selected positions, or over all.
 
         Raises:
-            UsageError: The workers cannot share a batch equally, or there is nothing to train on.
+            UsageError: A batch cannot be divided equally among the workers, or there are no training images.
         """
         workers = world_size()
         if batch % workers:

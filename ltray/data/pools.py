@@ -26,7 +26,7 @@ class ImagePool(Protocol):
     def stream(self, order: Tensor, batch_size: int) -> Iterator[Tensor]:
         """Yield uint8 images (b, 3, H, W) at the positions of `order` (m,), in this order.
 
-        The last batch holds the remaining images; a position may occur more than once.
+        The last batch contains the remaining images; a position may occur more than once.
         """
         ...
 
@@ -46,7 +46,7 @@ class Cuts:
 
 @runtime_checkable
 class CuttingPool(ImagePool, Protocol):
-    """A pool whose images differ in size and are cut out while they are decoded."""
+    """A pool whose images differ in size and are cropped while they are decoded."""
 
     sizes: Tensor
     """(height, width) of each image (n, 2), int64 on the CPU."""
@@ -57,13 +57,13 @@ class CuttingPool(ImagePool, Protocol):
 
 
 def batches(order: Tensor, size: int) -> Iterator[Tensor]:
-    """Cut positions (m,) into batches; the last one holds the rest; no positions give no batch."""
+    """Divide positions (m,) into batches; the last batch contains the rest; without positions there is no batch."""
     for start in range(0, len(order), size):
         yield order[start : start + size]
 
 
 class MemoryPool:
-    """A pool whose images lie in memory, on the device that uses them.
+    """A pool whose images are in memory, on the device that uses them.
 
     Args:
         images: uint8 (n, 3, H, W).
@@ -87,7 +87,7 @@ def decode_originals(originals: Originals, indices: Indices, storage: Storage, d
     Args:
         originals: One pool of a source.
         indices: Which of them (n,).
-        storage: The size they are fitted to.
+        storage: The form, which determines their size.
         device: The device of the images.
 
     Raises:
@@ -99,7 +99,7 @@ def decode_originals(originals: Originals, indices: Indices, storage: Storage, d
             "Images of a data set with `image_size` above 64 have different sizes; read them from FFCV files."
         )
     images = torch.empty(len(indices), side, side, 3, dtype=torch.uint8)
-    for place in np.argsort(indices):  # in the order of the source, which reads neighbours together
+    for place in np.argsort(indices):  # in the order of the source, which reads adjacent images together
         index = int(indices[place])
         try:
             pixels = storage.fit(decode(originals.read(index), longest=storage.cap).pixels)

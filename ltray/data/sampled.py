@@ -17,7 +17,7 @@ SAMPLE = 256  # images that are read
 
 
 class SampledImages:
-    """Some originals as a conversion would store them, repeated as often as the split has images.
+    """Some originals as a conversion would store them, repeated until they have the size of the split.
 
     Args:
         originals: One pool of a source.
@@ -59,7 +59,7 @@ class SampledImages:
 def open_sampled(
     originals: Originals, indices: Indices, storage: Storage, *, view: int, device: torch.device
 ) -> ImagePool:
-    """Open a sample in place of some images.
+    """Open a sample instead of all images.
 
     Args:
         originals: One pool of a source.

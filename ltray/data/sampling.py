@@ -59,7 +59,7 @@ def epoch_order(sampling: Sampling, labels: Tensor, *, seed: int, epoch: int) ->
 
 @dataclass(frozen=True)
 class _ByClass:
-    """Positions sorted by class; class j of those present owns `counts[j]` from `starts[j]` on."""
+    """Positions sorted by class; those of the j-th class are the `counts[j]` positions from `starts[j]` on."""
 
     by_class: Ints
     starts: Ints
@@ -72,7 +72,7 @@ class _ByClass:
         return cls(by_class, starts, counts)
 
     def images(self, classes: Ints, random: np.random.Generator) -> Ints:
-        """Draw an image of each class named (any shape), with replacement."""
+        """Draw an image of each given class (any shape), with replacement."""
         within = (random.random(classes.shape) * self.counts[classes]).astype(np.int64)
         images: Ints = self.by_class[self.starts[classes] + within]
         return images
@@ -112,7 +112,7 @@ def _pairs(labels: Ints, sampling: Sampling, epoch: int, random: np.random.Gener
 
 
 def _class_aware(labels: Ints, sampling: Sampling, epoch: int, random: np.random.Generator) -> Ints:
-    """Go through the classes in shuffled passes, `class_run` images each; images in shuffled passes too."""
+    """Pass through the classes in shuffled order, `class_run` images each; the images are shuffled too."""
     classes, run = _ByClass.of(labels), sampling.class_run
     draws = int(classes.counts.max()) * len(classes.counts) if sampling.long_epoch else len(labels)
     runs = -(-draws // run)
@@ -149,6 +149,6 @@ SAMPLINGS: Mapping[str, Order] = {
 * `square_root`: a class's probability is proportional to √n_k (Mahajan et al. 2018).
 * `progressive`: it is (1 − t/T)·n_k/N + (t/T)/K in epoch t (Kang et al. 2020, eq. 2).
 * `reversed`: it is proportional to 1/n_k (BBN, Zhou et al. 2020).
-* `class_aware`: classes in shuffled passes, `class_run` images of each in a row (Shen et al. 2016).
-* `pairs`: two different classes uniformly and an image of each, seen through the stage's two views.
+* `class_aware`: classes in shuffled passes, `class_run` consecutive images of each (Shen et al. 2016).
+* `pairs`: two different classes uniformly and an image of each, for the stage's two views.
 """

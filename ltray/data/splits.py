@@ -1,4 +1,4 @@
-"""The training, validation and test images: seeded index lists, made without reading pixels."""
+"""The training, validation and test images: seeded index lists, computed without reading pixels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Splits:
         train: Class by class in label order, as the official CIFAR-LT code stores it.
         validation: Balanced and disjoint from the others; None under the `paper` protocol.
         test: The images on which final models are evaluated.
-        listed: Images of each class in the whole training list, before validation images were cut from it.
+        listed: Images of each class in the complete training list, before validation images were taken from it.
     """
 
     train: Split
@@ -55,13 +55,13 @@ class Splits:
 def cut(
     definition: DatasetDefinition, labels: Mapping[str, Indices], classes: int, reference: Sequence[int] = ()
 ) -> Splits:
-    """Cut a data set into training, validation and test images.
+    """Divide a data set into training, validation and test images.
 
     Args:
         definition: Imbalance, seeds, validation and test sizes, protocol.
         labels: Labels of each pool the source has; "train" at least.
         classes: Number of classes K.
-        reference: The class counts that `imbalance_kind: power` starts from.
+        reference: The class counts to which `imbalance_kind: power` applies γ.
 
     Raises:
         UsageError: A class has too few images for the definition.
@@ -97,7 +97,7 @@ def _whole(pool: str, labels: Mapping[str, Indices]) -> Split:
 
 
 def _cut_test(definition: DatasetDefinition, originals: list[Indices]) -> tuple[list[Indices], Indices | None]:
-    """Take the last `test_per_class` of each class for any `data_seed`, so that tests stay comparable."""
+    """Take the last `test_per_class` images of each class for any `data_seed`, so that results stay comparable."""
     if not definition.test_per_class:
         return originals, None
     counts = _spared(definition, originals, wanted=definition.test_per_class, knob="test_per_class", share=3)
@@ -157,13 +157,13 @@ def _cut_validation(
 def _spared(
     definition: DatasetDefinition, originals: list[Indices], *, wanted: int, knob: str, share: int
 ) -> list[int]:
-    """Return how many images each class gives to validation: `wanted`, or one in `share` of a small natural class.
+    """Return the number of validation images of each class: `wanted`, or one in `share` of a small natural class.
 
-    A class of a natural tail may have fewer images than a balanced set would take, and needs
-    the most of them for training. Where the tail is made, every class can give.
+    A class of a natural tail may have fewer images than a balanced set would take, and most of
+    them are needed for training. If the tail is a subset of a balanced source, every class has enough.
 
     Raises:
-        UsageError: A made tail whose source has too few.
+        UsageError: The tail is a subset of a source that has too few images.
     """
     if not KINDS[definition.imbalance_kind].made:
         return [min(wanted, len(order) // share) for order in originals]

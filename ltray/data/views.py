@@ -1,4 +1,4 @@
-"""The views of a stage, made from the images of a batch on their device."""
+"""The views of a stage, created from the images of a batch on their device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +20,12 @@ Made = tuple[dict[str, Tensor], Tensor | None]
 
 @dataclass(frozen=True)
 class EpochPosition:
-    """The position of a batch, from which all its randomness follows.
+    """The position of a batch, which determines all its random numbers.
 
     Attributes:
         epoch: From 0.
-        positions: Of its images in the epoch's order (B,), so that a repeated image varies.
+        positions: Positions of its images in the epoch's order (B,), so that a repeated image gets other random
+            numbers.
     """
 
     epoch: int
@@ -32,12 +33,12 @@ class EpochPosition:
 
 
 class ViewMaker:
-    """Makes the views of a stage.
+    """Creates the views of a stage.
 
     Args:
-        views: What the stage wants to see; patches are cut from one of the others.
+        views: The views that the stage declares; patches are crops of one of the others.
         definition: Image size, normalisation, flip.
-        seed: Of the stage.
+        seed: The stage's seed.
 
     Raises:
         UsageError: An unknown policy, or patches of a view that does not exist.
@@ -55,11 +56,11 @@ class ViewMaker:
                 raise UsageError(f"Patches `{view.name}` are taken from `{view.of}`, which is not one of {names}.")
 
     def of_images(self, images: Tensor, position: EpochPosition) -> Made:
-        """Make the views of images of one size.
+        """Create the views of images of one size.
 
         Args:
-            images: uint8 (B, 1, 3, H, W); of pairs (B, 2, 3, H, W), whose second image the
-                second view sees.
+            images: uint8 (B, 1, 3, H, W); of pairs (B, 2, 3, H, W), whose second image is
+                the input of the second view.
             position: The position of the batch.
         """
         keys = self._keys(position)
@@ -86,7 +87,7 @@ class ViewMaker:
         return Cuts(positions.flatten(), torch.stack(boxes, dim=1).view(-1, 1, 4))
 
     def of_cuts(self, cut: Tensor, position: EpochPosition) -> Made:
-        """Make the views from crops, uint8 (b, V, 3, S, S), that were requested by `cuts`."""
+        """Create the views from crops, uint8 (b, V, 3, S, S), that were requested by `cuts`."""
         keys = self._keys(position)
         parts = cut.view(len(position.positions), len(self._whole), *cut.shape[2:])
         whole = {}
@@ -108,7 +109,7 @@ class ViewMaker:
     def _cut(self, index: int) -> ResizedCrop:
         cut = self._policies[index].cut
         if not isinstance(cut, ResizedCrop):
-            raise UsageError(f"`{self.views[index].augmentation}` cannot make views from images of different sizes.")
+            raise UsageError(f"`{self.views[index].augmentation}` cannot create views of images of different sizes.")
         return cut
 
     def _finished(self, whole: dict[str, Tensor], keys: list[Tensor]) -> Made:

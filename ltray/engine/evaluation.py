@@ -14,6 +14,8 @@ from ltray.long_tail import LongTail
 from ltray.metrics import COUNTED
 from ltray.stage import EvaluationLoader, Stage
 
+NORMAL_95 = 1.959964  # of a normal distribution, 95 % is within this many standard deviations
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -58,6 +60,17 @@ class Evaluation:
             tail: Training counts, which decide a class's group.
         """
         return COUNTED[key].error(self._evaluated(COUNTED[key].group, tail))
+
+    def interval(self, key: str, tail: LongTail) -> tuple[float, float]:
+        """Return the ends of the 95 % interval of a metric: 1.96 standard errors, within its range; shares of 1.
+
+        Args:
+            key: A key of `COUNTED` that `metrics` has.
+            tail: Training counts, which decide a class's group.
+        """
+        metric = COUNTED[key]
+        value, half = metric.value(self._evaluated(metric.group, tail)), NORMAL_95 * self.standard_error(key, tail)
+        return max(value - half, metric.low), min(value + half, metric.high)
 
     def _evaluated(self, group: str, tail: LongTail) -> ClassCounts:
         """Return the counts of those classes of a group, or of all where it is "", that have images."""

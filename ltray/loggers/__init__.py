@@ -1,6 +1,6 @@
 """Loggers, which receive the metrics in addition to the run folder, with one protocol.
 
-* `logger`: the protocol, and a logger by its name or by the dotted path of another package's.
+* `logger`: the protocol, and a logger by its name or, in another package, by its dotted path.
 * `tensorboard`: TensorBoard events.
 """
 

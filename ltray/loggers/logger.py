@@ -25,7 +25,7 @@ class Logger(Protocol):
         """Log a finished epoch.
 
         Args:
-            metrics: The metrics of the epoch, such as `val/acc_all` (a share of 1) and `loss/total`.
+            metrics: The metrics of the epoch, such as `val/acc_all` (a fraction of 1) and `loss/total`.
             epoch: Its number, counted over all stages, from 1.
         """
         ...
@@ -51,7 +51,7 @@ def check_logger(name: str) -> Callable[[Path], Any]:
         name: A key of `LOGGERS`, or a dotted path: "mypackage.csv_log:CsvLogger".
 
     Raises:
-        UsageError: The dotted path cannot be imported, or names nothing that can be called.
+        UsageError: The dotted path cannot be imported, or is not the path of a function or class.
     """
     found: Callable[[Path], Any] = imported(
         LOGGERS.get(name, name), callable, "a class or a function that takes the run folder and returns a logger"

@@ -14,7 +14,7 @@ PREFIXES = ("loss/", "train/", "val/", "test/", "chosen/")
 
 
 def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return ltray's own metrics; Ray adds clock readings and process ids."""
+    """Return ltray's own metrics, without the times and process ids that Ray adds."""
     return {name: float(value) for name, value in metrics.items() if name.startswith(PREFIXES)}
 
 
@@ -48,5 +48,5 @@ class TensorBoardLogger:
 
 
 def _is_result(name: str) -> bool:
-    """Return whether a scalar is a metric of a split, or the best value of one."""
+    """Return whether a scalar is a metric of a split, or its best value."""
     return name.partition("/")[2].removesuffix("_best") in COUNTED

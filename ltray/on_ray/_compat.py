@@ -1,6 +1,6 @@
 """The private parts of Ray that are needed to start, query and watch a cluster, in one place; tested with Ray 2.60.
 
-Those of Ray Train are in `_compat_train`. `tests/on_ray/test_local_cluster.py` fails if a newer Ray has other ones.
+Those of Ray Train are in `_compat_train`. `tests/on_ray/test_local_cluster.py` fails if they differ in a newer Ray.
 """
 
 import os
@@ -39,15 +39,15 @@ GcsClient = ray._raylet.GcsClient
 
 
 class NotStarted(Exception):
-    """A process of a new cluster has ended or does not start; the text names it."""
+    """A process of a new cluster has ended or does not start; the message contains its name."""
 
 
 @contextmanager
 def patient_start(limit: float, still_starting: Callable[[], None]) -> Iterator[None]:
-    """Make `ray.init` wait longer for a node than Ray does, and remove everything of a node that does not start.
+    """Make `ray.init` wait longer for a node than Ray does, and remove all parts of a node that does not start.
 
     It waits longer than Ray's 30 s, but stops when a process of the node has ended. Ray does not replace 127.0.0.1
-    by another address.
+    with another address.
 
     Args:
         limit: Seconds.
@@ -73,7 +73,7 @@ def patient_start(limit: float, still_starting: Callable[[], None]) -> Iterator[
             except RuntimeError:
                 passed, ended = time.monotonic() - begun, ended_process(nodes[-1] if nodes else None)
                 if ended or passed > limit:
-                    raise NotStarted(ended or f"it did not come up within {limit:.0f} s") from None
+                    raise NotStarted(ended or f"it did not start within {limit:.0f} s") from None
                 if passed > RAY_WAITS and not told:
                     told = True
                     still_starting()
@@ -100,10 +100,10 @@ def _first_line(error: Exception) -> str:
 
 
 def ended_process(node: Node | None = None) -> str:
-    """Return which of a node's own processes, started by this one, has ended; "" for none.
+    """Return which process of a node, started by this process, has ended; "" if none has.
 
     Args:
-        node: The node; None: the one that this process is connected to.
+        node: The node; None: the node to which this process is connected.
     """
     node = node or ray_worker._global_node
     known = node.all_processes if node else {}
@@ -119,13 +119,13 @@ def print_errors(shown: bool) -> None:
 
 
 def started_here() -> bool:
-    """Return whether this process started the cluster that it is connected to."""
+    """Return whether this process started the cluster to which it is connected."""
     node = ray_worker._global_node
     return bool(node and node.all_processes.get("gcs_server"))
 
 
 def control_address() -> str:
-    """Return `host:port` of the control service of the cluster that this process is connected to."""
+    """Return `host:port` of the control service of the cluster to which this process is connected."""
     return str(ray.get_runtime_context().gcs_address)
 
 

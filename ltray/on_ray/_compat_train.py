@@ -1,6 +1,7 @@
 """The private parts of Ray Train, in one place; tested with Ray 2.60. Those of Ray itself are in `_compat`.
 
-They have their own file because importing Ray Train takes seconds, and code that only queries a cluster needs no Train.
+They are in a separate file because the import of Ray Train takes seconds, and code that only queries a cluster does not
+need it.
 """
 
 import uuid
@@ -39,13 +40,13 @@ __all__ = [
 
 
 class Trainer(TorchTrainer):
-    """A TorchTrainer with its own failure policy, and without the process that may end healthy runs.
+    """A TorchTrainer with another failure policy, and without the process that may end healthy runs.
 
     For each run, Ray Train starts a detached process that queries the State API every second for the run's controller.
-    It treats an empty answer as a death: on a loaded machine, it removed the workers of a healthy run. Its purpose is
-    to free a run's resources if the controller dies while the driver lives. Here, the process that waits for the
-    controller does this itself (`workers.free`) after Ray's control service has reported the death. If the driver
-    ends, Ray frees its resources with its job.
+    It treats an empty answer as the end of the controller: on a loaded machine, it removed the workers of a healthy
+    run. Its purpose is to free a run's resources if the controller ends while the driver is running. Here, the process
+    that waits for the controller does this (`workers.free`) after Ray's control service has reported the end. If the
+    driver ends, Ray frees its resources with its job.
 
     Args:
         policy: Decides whether a failed run restarts.
@@ -66,7 +67,7 @@ class Trainer(TorchTrainer):
 
 
 def name_placement_groups(prefix: str) -> None:
-    """Give the placement groups of this process's future runs unique names that begin with this prefix."""
+    """Set the prefix of the unique names of the placement groups of this process's future runs."""
 
     def named(*arguments: Any, **options: Any) -> PlacementGroup:
         # Names must be unique, even if Train restarts the workers.

@@ -25,13 +25,14 @@ _before: dict[str, str] | None = None  # the values of Ray's variables before th
 
 
 def connect() -> None:
-    """Join the cluster named by RAY_ADDRESS (as `ray job submit` sets it) or start one on this machine only.
+    """Join the cluster of RAY_ADDRESS (as `ray job submit` sets it) or start one on this machine only.
 
-    If the variable is unset, empty or `local`, it names no cluster; `auto` is this user's only cluster on this machine.
-    A cluster that this command starts listens on 127.0.0.1 only and has no dashboard. If already connected, do nothing.
+    If the variable is unset, empty or `local`, a cluster is started; `auto` is this user's only cluster on this
+    machine. A cluster that this command starts listens on 127.0.0.1 only and has no dashboard. If already connected, do
+    nothing.
 
     Raises:
-        UsageError: The cluster that RAY_ADDRESS names cannot be joined.
+        UsageError: The cluster of RAY_ADDRESS cannot be joined.
         SystemExit: With exit code 1: Ray does not start.
     """
     global _before
@@ -66,7 +67,7 @@ def _start() -> None:
 
 
 def _join(text: str) -> None:
-    """Join the cluster that RAY_ADDRESS names.
+    """Join the cluster of RAY_ADDRESS.
 
     Raises:
         UsageError: It cannot be joined.
@@ -74,7 +75,7 @@ def _join(text: str) -> None:
     """
     if text == "auto":
         cluster = only_cluster(running_clusters())
-        os.environ.update(cluster.settings)  # it is this user's own, on this machine
+        os.environ.update(cluster.settings)  # it belongs to this user and is on this machine
         read_environment_again()
         address = cluster.address
     else:
@@ -83,7 +84,7 @@ def _join(text: str) -> None:
     check_joinable(address)
     try:
         ray.init(address=str(address), logging_level=logging.ERROR, log_to_driver=False)
-    except Exception as error:  # Ray has no class for it
+    except Exception as error:  # Ray has no exception class for it
         print(f"failed: the Ray cluster at {address} could not be joined: {reason(error)}", file=sys.stderr)
         raise SystemExit(FAILED) from error
 
@@ -121,10 +122,10 @@ def worker_resources(asked: TrialResources) -> dict[str, float]:
 
 
 def concurrent_trials(asked: TrialResources) -> int:
-    """Return how many trials the cluster can run in parallel, at least one; a worker is always on one node.
+    """Return the number of trials that the cluster can run in parallel, at least one; a worker is on one node.
 
     Raises:
-        UsageError: Not even one fits: it would wait forever.
+        UsageError: The cluster is too small for one trial, which would wait forever.
     """
     each = worker_resources(asked)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -132,7 +133,7 @@ def concurrent_trials(asked: TrialResources) -> int:
     if room < asked.workers:
         there = "; ".join(str({name: node.get(name, 0.0) for name in each}) for node in nodes)
         raise UsageError(
-            f"The cluster has not enough resources: {asked.workers} x {each} are requested, and its nodes have "
+            f"The cluster does not have enough resources: {asked.workers} x {each} are requested, and its nodes have "
             f"{there}. Lower trial.workers (in ltray.train: --workers), trial.cpus_per_worker or "
             "trial.gpus_per_worker."
         )

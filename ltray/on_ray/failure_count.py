@@ -1,4 +1,4 @@
-"""How often a failed run restarts: failures count as long as there is no progress in between."""
+"""The number of restarts of a failed run: consecutive failures without progress are counted."""
 
 from dataclasses import dataclass
 
@@ -40,9 +40,9 @@ def interruption(who: str, reason: str, *, epoch: int, left: int | None) -> str:
 
     Args:
         who: "the run", "trial 3".
-        reason: Why it failed.
-        epoch: The last epoch it has finished; 0: none.
-        left: Number of further failures without progress after which it restarts; None: this one does not count.
+        reason: The reason of the failure.
+        epoch: The last epoch that it has finished; 0: none.
+        left: Number of further failures without progress after which it restarts; None: this failure does not count.
     """
     start = f"continues from epoch {epoch}" if epoch > 0 else "restarts from the beginning"
     count = "does not count as a failure" if left is None else f"retries left: {left}"

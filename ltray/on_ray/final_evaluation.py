@@ -15,7 +15,7 @@ from ltray.results.final_evaluation import keep_evaluated
 def evaluate_where_trained(
     folder: Path, checkpoint: Path, resources: Mapping[str, float], *, stamps: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint on the test set, once, and keep it in `best/`.
+    """Evaluate a checkpoint on the test set, once, and copy it to `best/`.
 
     Args:
         folder: The run folder, which every node can read and write.

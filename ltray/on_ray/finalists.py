@@ -57,10 +57,10 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
         console: Receives the lines.
 
     Returns:
-        Why runs crashed; the next call continues these runs.
+        The reasons why runs crashed; the next call continues these runs.
 
     Raises:
-        KeyboardInterrupt: All finished runs are kept.
+        KeyboardInterrupt: The user interrupted the command; all finished runs are kept.
     """
     base = space.base
     order = rounds(space.finalists, seed=base.seed, data_seed=base.dataset.data_seed, used=space.trial.seeds)
@@ -101,7 +101,7 @@ class _Wave:
         self.pins = Pins({})
 
     def run(self, runs: Sequence[Run], *, of: int) -> list[str]:
-        """Run all of them; return why some crashed."""
+        """Run all of them; return the reasons why runs crashed."""
         self.console.print(f"finalists: {len(runs)} runs of at most {of}, {self.concurrent} at a time")
         settings = (finalist.run_settings(cell) for finalist, cell in runs)
         self.pins = pins_of(Experiment.from_settings(one, complete=True) for one in settings)
@@ -160,7 +160,7 @@ class _Wave:
         return []
 
     def _starts_again(self, name: str, cause: str, error: BaseException, folder: Path) -> bool:
-        """Return whether a crashed run restarts, and print it; it does as long as it makes progress in between."""
+        """Return whether a crashed run restarts, and print it; it restarts if it made progress since the last crash."""
         if isinstance(error, UsageError):
             return False
         known = complete_checkpoints(folder)
@@ -180,7 +180,7 @@ def _train(task: FinalistTask) -> dict[str, Any]:
     try:
         found = _in_this_process(task) if task.placement.workers == 1 else _with_workers(task)
     except CannotWrite:
-        raise  # the run itself has no error; the next command continues it
+        raise  # not an error of the run; the next command continues it
     except (NotFinite, UsageError) as error:
         failure = {FAILURE: str(error)} | dict(task.stamps)
         write_sealed(RunFolder(task.folder).failure_file, failure)

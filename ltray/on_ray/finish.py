@@ -1,4 +1,4 @@
-"""How a search ends: its tables, its finalists, its best model and the report."""
+"""The end of a search: its tables, finalists, best model and report."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def conclude(space: SearchSpace, study: optuna.Study, folder: Path, *, console: 
         study: Its study, with a complete trial.
         folder: The run folder.
         console: Receives the lines.
-        done: Whether every trial of the search has ended; finalists are trained only then.
+        done: Whether all trials of the search have ended; finalists are trained only then.
 
     Returns:
         The exit code.
@@ -99,7 +99,7 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
 
 
 def _weights(space: SearchSpace, study: optuna.Study, run: RunFolder) -> dict[int, dict[str, Any]]:
-    """Return the columns of the pretrained weights that each trial started from, by its number."""
+    """Return the columns of the initial pretrained weights of each trial, by its number."""
     known = run.environment()
     networks = {t.number: space.network_of(t.params) for t in study.get_trials(deepcopy=False)}
     return {number: columns(recorded(known, network)) for number, network in networks.items()}
@@ -131,7 +131,7 @@ def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, consol
 
 
 def _compare_finalists(space: SearchSpace, study: optuna.Study, folder: Path, console: Console) -> int:
-    """Train the finalists, write and print their tables, keep the winner's best run."""
+    """Train the finalists, write and print their tables, copy the winner's best run to `best/`."""
     finalists = choose(study, space)
     names = ", ".join(one.key for one in finalists)
     asked = space.finalists

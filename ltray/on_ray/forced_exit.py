@@ -12,10 +12,10 @@ LEAVE_WITHIN = 8.0  # seconds; `docker stop` and similar commands kill after ten
 
 
 def exit_soon(final_steps: Iterable[Callable[[], object]] = ()) -> None:
-    """Give the command some seconds to end, then call `final_steps` and end it with exit code 130.
+    """Wait some seconds for the end of the command, then call `final_steps` and exit with code 130.
 
-    A signal to a process group also ends Ray's own processes. A call of Ray then waits a minute for them and ends the
-    process with exit code 1. No data are lost: everything is on the disk at all times.
+    A signal to a process group also ends Ray's processes. A call of Ray then waits a minute for them and ends the
+    process with exit code 1. No data are lost, because all results are already on the disk.
     """
 
     def leave() -> None:

@@ -1,6 +1,6 @@
 """Checks, within a time limit, whether a Ray cluster answers at an address and this process can join it.
 
-Ray itself retries for minutes, prints lines of its C++ code, and ends the process if a token is missing. Therefore
+Ray retries for minutes, prints messages of its C++ code, and ends the process if a token is missing. Therefore
 this module first connects to the address as to any gRPC server; then Ray's client runs in a separate process
 (`cluster_query`).
 """
@@ -29,7 +29,7 @@ def check_joinable(address: Address) -> None:
     """Check that a Ray cluster answers at an address, accepts this process's token, and has a node on this machine.
 
     Raises:
-        UsageError: A condition is not met; the message states which one and what to do.
+        UsageError: A condition is not met; the message contains the condition and the remedy.
     """
     _greet(address)
     answer = _query(address)
@@ -48,7 +48,7 @@ def _greet(address: Address) -> None:
         raise UsageError(
             f"{shown}: no Ray cluster answers at this address ({reason}). Start the cluster, or {UNSET_IT}."
         ) from error
-    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):  # whose greeting is another one
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):  # the first frame is encrypted
         connection.close()
         return
     greeting = b""

@@ -1,4 +1,4 @@
-"""Why a run or a trial failed, in one line, from Ray's text: a traceback with the exception at its end."""
+"""The reason of a failure in one line, from Ray's text: a traceback with the exception at its end."""
 
 GUESSES = " Some common causes"  # after this text, Ray lists possible reasons in a paragraph
 NOTHING = "the process exited without an error message"

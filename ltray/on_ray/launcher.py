@@ -1,4 +1,4 @@
-"""How a command trains on a Ray cluster and evaluates what it trained."""
+"""Training on a Ray cluster and evaluation of the trained model, for a command."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
@@ -21,7 +21,7 @@ class OnRay:
         asked: The number of workers, and the resources of each.
 
     Raises:
-        UsageError: On entering: the cluster cannot be joined, or has too little room.
+        UsageError: On entering: the cluster cannot be joined, or its resources are not sufficient.
     """
 
     def __init__(self, asked: TrialResources) -> None:
@@ -52,6 +52,6 @@ class OnRay:
                 yield metrics
 
     def evaluate(self, folder: Path, checkpoint: Path, stamps: Mapping[str, Any]) -> dict[str, Any]:
-        """Evaluate a checkpoint on the test set and keep it in `best/`; see `evaluate_where_trained`."""
+        """Evaluate a checkpoint on the test set and copy it to `best/`; see `evaluate_where_trained`."""
         resources = cluster.worker_resources(self._asked)
         return evaluate_where_trained(folder, checkpoint, resources, stamps=stamps)

@@ -22,7 +22,7 @@ OBJECT_STORE = 256 << 20  # bytes; trials and workers exchange small messages, a
 SOCKET_PATH_LIMIT = 107  # bytes of the path of a Unix socket
 # The path that Ray appends to its folder: the session of this time and process, and the longest name of a socket.
 LONGEST_SOCKET = "/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
-# node_watch watches the processes of one machine; a late answer of a loaded machine does not mean that it died.
+# node_watch observes the processes of one machine; a late answer of a loaded machine does not mean that it has ended.
 PATIENCE = {
     "health_check_timeout_ms": 60_000,
     "health_check_failure_threshold": 20,
@@ -41,7 +41,7 @@ def start() -> None:
     """Start the cluster and connect to it.
 
     Raises:
-        UsageError: The folder for Ray's files cannot be used, or the token cannot.
+        UsageError: The folder for Ray's files or the token cannot be used.
         SystemExit: With exit code 1: Ray does not start.
     """
     folder = private_folder()
@@ -49,7 +49,7 @@ def start() -> None:
     try:
         with environment(OURS), patient_start(START_WITHIN, _print_still_starting):
             ray.init(
-                address="local",  # also does not search for another cluster: Ray would wait for one that has died
+                address="local",  # does not search for another cluster either: Ray would wait for one that has ended
                 include_dashboard=False,
                 _node_ip_address="127.0.0.1",
                 _temp_dir=str(folder),
@@ -58,7 +58,7 @@ def start() -> None:
                 log_to_driver=False,
                 _system_config=PATIENCE,
             )
-    except Exception as error:  # Ray has no class for it
+    except Exception as error:  # Ray has no exception class for it
         print(
             f"failed: Ray did not start on this machine: {reason(error)}. Free memory and disk space (in "
             f"{printable(folder)} and in /dev/shm), and run the same command again",
@@ -68,9 +68,9 @@ def start() -> None:
 
 
 def private_folder() -> Path:
-    """Return the folder for Ray's sockets and logs, created if absent, which no other user can enter.
+    """Return the folder for Ray's sockets and logs, created if it is missing; other users cannot enter it.
 
-    It is in RAY_TMPDIR, otherwise in TMPDIR, otherwise in /tmp.
+    It is in RAY_TMPDIR, else in TMPDIR, else in /tmp.
 
     Raises:
         UsageError: It cannot be written, belongs to another user, or its path is too long for sockets.
@@ -79,7 +79,7 @@ def private_folder() -> Path:
     base = os.path.abspath(os.environ[variable]) if variable else "/tmp"
     shown = f"{variable}={printable(os.environ[variable])}" if variable else "/tmp"
     parent = Path(base, own_folder_name())
-    folder = parent / "r"  # Ray itself makes its folder writable for all users, who could replace its sockets
+    folder = parent / "r"  # Ray makes its own folder writable for all users, who could replace its sockets
     length = len(os.fsencode(f"{folder}{LONGEST_SOCKET}"))
     if length > SOCKET_PATH_LIMIT:
         raise UsageError(

@@ -15,13 +15,13 @@ from ltray.on_ray._compat import control_address, ended_process, started_here
 from ltray.ray_address import Address
 
 LOOK_EVERY = 2.0  # seconds
-SILENT_FOR = 40.0  # seconds; after 60, Ray ends the process itself and prints a page of its own log
+SILENT_FOR = 40.0  # seconds; after 60, Ray ends the process and prints a page of its log
 
 
 def follow_node() -> None:
     """Until `ray.shutdown`: when the Ray cluster has ended, print a message and exit with code 1.
 
-    The main thread may be waiting inside Ray and cannot be notified. All data are on the disk at all times.
+    The main thread may be waiting inside Ray and cannot be notified. All results are already on the disk.
     """
     look = ended_process if started_here() else joined_watch(control_address(), ray.get_runtime_context().get_node_id())
 
@@ -31,7 +31,7 @@ def follow_node() -> None:
             gone = look()
             if not gone:
                 continue
-            time.sleep(0.5)  # this process itself may be ending Ray
+            time.sleep(0.5)  # this process may be shutting Ray down
             if ray.is_initialized():
                 print(
                     f"failed: Ray has stopped: {gone}; run the same command again to continue from the last "

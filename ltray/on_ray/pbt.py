@@ -23,7 +23,7 @@ from ltray.study.population import Copy, Population
 from ltray.study.progress import TrialProgress
 from ltray.study.study import COPIES, PROGRESS, SETTINGS, as_read, proposed, unfinished
 
-DECISION = "copies after epoch {}"  # the study's record of an exchange until every trial has it
+DECISION = "copies after epoch {}"  # the study's record of an exchange until all trials have it
 GENERATION = "generation"  # the epoch at which a member was last compared with the others
 
 
@@ -32,8 +32,8 @@ class PopulationSearch(StudySearch):
 
     A member that has ended a generation is stopped in Tune and remains open in the study. When all
     members have ended it, the decision is written to the study, checkpoints are copied, and all
-    members continue like resumed trials. If a driver dies in between, the next driver reads its
-    decision and executes it again from the start.
+    members continue like resumed trials. If a driver ends before this is complete, the next driver
+    reads the decision and executes it again from the start.
 
     Args:
         population: The generations.
@@ -52,13 +52,13 @@ class PopulationSearch(StudySearch):
         self._decide()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next member; None while all others wait for the running ones."""
+        """Return the next member; None while all other members wait for the running members."""
         found = super().suggest(trial_id)
         waits = found == Searcher.FINISHED and not self._stopper.reason and unfinished(self._study)
         return None if waits else found
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Record in the study how a member ended, or end the generation."""
+        """Record the end of a member in the study, or end the generation."""
         super().on_trial_complete(trial_id, result, error)
         if not self._stopper.reason:
             self._decide()
@@ -92,7 +92,7 @@ class PopulationSearch(StudySearch):
     def _copies(
         self, members: list[FrozenTrial], settings: Mapping[int, Mapping[str, Any]], epoch: int
     ) -> dict[int, Copy]:
-        """Return which members copy which: the record of an earlier driver, or a new decision recorded in one write."""
+        """Return the source of each copying member: from an earlier driver's record, or a new decision."""
         key = DECISION.format(epoch)
         known = self._study.user_attrs.get(key)
         if known is None:
@@ -114,7 +114,7 @@ class PopulationSearch(StudySearch):
                 trial.set_user_attr(SETTINGS, json.dumps(own.settings))
                 progress = TrialProgress.read(member.user_attrs.get(PROGRESS))
                 trial.set_user_attr(PROGRESS, replace(progress, best_epoch=0, score=-1.0, metrics={}).text())
-        for member in members:  # last: a trial that has it has completed this exchange
+        for member in members:  # written last: it marks a trial that has completed this exchange
             live(self._study, member).set_user_attr(GENERATION, epoch)
 
 
@@ -122,7 +122,7 @@ class PBTScheduler(RuleScheduler):
     """Pauses members that have ended a generation in which they have not been compared yet.
 
     Args:
-        search: Has the record of which members were compared.
+        search: Has the record of the members that were compared.
         stopper: Receives the members that pause, so that a pause is not treated as an end.
         arguments: Those of `RuleScheduler`.
     """

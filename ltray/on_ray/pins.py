@@ -1,4 +1,4 @@
-"""Pins the data of the runs that a command is about to start on other processes."""
+"""The digests of the data of the runs that a command starts in other processes."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from ltray.experiment import Experiment
 
 
 def pins_of(experiments: Iterable[Experiment]) -> Pins:
-    """Open each data set of the experiments once, and pin it.
+    """Open each data set of the experiments once, and return its digests.
 
     Raises:
         UsageError: A data set cannot be opened.

@@ -23,14 +23,14 @@ class Running:
 
     Attributes:
         address: Address of its control service.
-        settings: Variables with which its node was started, and which are needed to join it.
+        settings: Environment variables with which its node was started and that are needed to join it.
     """
 
     address: Address
     settings: tuple[tuple[str, str], ...] = ()
 
     def export(self) -> str:
-        """Return the shell command that makes ltray join it."""
+        """Return the shell command after which ltray joins it."""
         values = ((VARIABLE, str(self.address)), *self.settings)
         return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in values)
 
@@ -51,7 +51,7 @@ def print_running(what_it_does: str) -> None:
 
 
 def running_clusters() -> list[Running]:
-    """Return this user's clusters with a living node on this machine, without duplicates."""
+    """Return this user's clusters with a running node on this machine, without duplicates."""
     found = {cluster.address: cluster for process in _raylets() if (cluster := _cluster_of(process))}
     return [found[address] for address in sorted(found, key=str)]
 
@@ -77,7 +77,7 @@ def only_cluster(clusters: Iterable[Running]) -> Running:
 
 
 def _raylets() -> Iterator[psutil.Process]:
-    """Return the living node services of this user."""
+    """Return the running node services of this user."""
     for process in psutil.process_iter(["name", "uids", "status"]):
         uids = process.info["uids"]
         ours = uids is not None and uids.real == os.getuid()
@@ -98,7 +98,7 @@ def _cluster_of(process: Any) -> Running | None:
     parts = {part for word in arguments for part in word.split() if part.startswith(ADDRESS_FLAG)}
     try:
         (address,) = (Address.parse(part.removeprefix(ADDRESS_FLAG)) for part in parts)
-    except ValueError:  # none, several, or one that is not valid (a UsageError)
+    except ValueError:  # no address, several addresses, or an invalid address (a UsageError)
         return None
     if variables.get(AUTHENTICATION[0], "").lower() != "token":
         return Running(address)

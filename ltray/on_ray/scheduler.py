@@ -21,14 +21,14 @@ class RuleScheduler(FIFOScheduler):
     (`NaN < cutoff` is False) and keep a trial with an error. Here, the only inputs of a rule are
     the values by epoch, which are in the study: after a restart, its decisions are the same as without
     it. A resumed trial reports its last epoch again; the earlier decision on that epoch
-    remains, because more trials may have reached that epoch since then.
+    is used again, because more trials may have reached that epoch since then.
 
     Args:
         rule: None: only values that are not finite end a trial.
         metric: The metric to maximise.
         recorded: Values by epoch of every earlier trial, by trial number.
         progress: The state of every earlier trial and the decisions on it, by trial number.
-        errors: Receives why trials crashed, by Tune's names; the searcher cannot get this from Tune.
+        errors: Receives the reasons why trials crashed, by Tune's names; Tune does not pass them to the searcher.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class RuleScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP)
 
     def _continues(self, number: int, epoch: int) -> bool:
-        """Return the decision on an epoch, made now or by an earlier driver."""
+        """Return the decision on an epoch, from an earlier driver or a new one."""
         if self._stopped.get(number) == epoch:
             return False
         if self._rule is None or epoch <= self._continued.get(number, 0):
@@ -73,7 +73,7 @@ class RuleScheduler(FIFOScheduler):
             self._record(task_of(trial).number, int(result[EPOCHS]), result)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Store why a trial crashed, even if it is retried: Tune calls this before it calls the searcher."""
+        """Store the reason why a trial crashed, even if it is retried: Tune calls this before it calls the searcher."""
         self._errors[trial.trial_id] = error_of(trial)
 
     def _record(self, number: int, epoch: int, result: Mapping[str, Any]) -> None:

@@ -38,7 +38,7 @@ from ltray.study.warm_start import learn_from_earlier
 
 
 def join_cluster(space: SearchSpace, budget: Budget | None) -> int:
-    """Join the cluster; return how many trials it runs in parallel.
+    """Join the cluster; return the number of trials that it runs in parallel.
 
     Raises:
         UsageError: A trial does not fit the cluster, or does not use the resource that the budget limits.
@@ -73,7 +73,7 @@ def search(
         The exit code: 1 if no trial was valid, 130 if the search was interrupted.
 
     Raises:
-        UsageError: The study, or a checkpoint that a trial continues from, is damaged or cannot be written.
+        UsageError: The study, or a checkpoint from which a trial continues, is damaged or cannot be written.
     """
     with reporting_errors(RunFolder(folder).study_file):
         return _search(space, plan, folder, console, pins=pins, budget=budget, may_exit=may_exit)
@@ -125,7 +125,7 @@ def _search(
 
 
 def trials_left(study: optuna.Study, space: SearchSpace, budget: Budget | None) -> int:
-    """Return how many trials are open or not yet proposed."""
+    """Return the number of trials that are open or not yet proposed."""
     return len(unfinished(study)) + max(_trials(space, budget) - proposed(study), 0)
 
 
@@ -150,7 +150,7 @@ def _run_trials(
     each = {name: amount * space.trial.workers for name, amount in cluster.worker_resources(space.trial).items()}
     metric = space.base.metric
     _print_plan(space, plan, console, concurrent=min(concurrent, left))
-    errors: dict[str, str] = {}  # Tune gives the scheduler a crashed trial, the searcher only its name
+    errors: dict[str, str] = {}  # Tune passes a crashed trial to the scheduler, and only its name to the searcher
     named: dict[str, Any] = {"metric": metric, "trials": _trials(space, budget), "stopper": stopper, "errors": errors}
     watched: dict[str, Any] = {"metric": metric, "recorded": recorded_values(study), "errors": errors}
     watched["progress"] = progress_of(study)
@@ -212,7 +212,7 @@ def _run_trials(
 
 
 def usage_error_in(error: BaseException | None) -> UsageError | None:
-    """Return the error of ltray that made a callback of Tune fail, such as a logger's; None: it was another."""
+    """Return the error of ltray that made a callback of Tune fail, such as a logger's; None if it was another error."""
     while error is not None and not isinstance(error, UsageError):
         error = error.__cause__ or error.__context__
     return error

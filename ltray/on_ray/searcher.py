@@ -1,4 +1,4 @@
-"""The bridge between Tune's trials and Optuna's study."""
+"""The connection between Tune's trials and Optuna's study."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from ltray.study.study import ATTEMPT, PROGRESS, REASON, SETTINGS, as_read, ask,
 
 
 class StudySearch(Searcher):
-    """Proposes trials from an Optuna study and records in it how each one ended.
+    """Proposes trials from an Optuna study and records the end of each trial in it.
 
     Unlike Ray's `OptunaSearch`, it records a stopped trial as pruned with its values by epoch and
     a trial with a NaN as failed. After a restart, it resumes the trials that were running.
@@ -34,8 +34,8 @@ class StudySearch(Searcher):
         space: The search space.
         metric: The first objective, on the images that select.
         trials: Number of trials that the search proposes.
-        stopper: Decides when no more trials begin, and which trials it ended; those remain open.
-        errors: Why trials crashed, by Tune's names, including trials that were retried.
+        stopper: Determines when no more trials start, and the trials that it ended, which remain open.
+        errors: The reasons why trials crashed, by Tune's names, including trials that were retried.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class StudySearch(Searcher):
         self._record(self._trials[trial_id], result, continued=int(result[EPOCHS]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Record in the study how a trial ended."""
+        """Record the end of a trial in the study."""
         trial = self._trials.pop(trial_id, None)
         if trial is None:
             return
@@ -117,7 +117,7 @@ class StudySearch(Searcher):
             self._study.tell(trial, progress.values(self._space.search.objectives))
 
     def _failure(self, result: dict[str, Any]) -> str | None:
-        """Return why a trial's end is not a valid result, or None."""
+        """Return the reason why the end of a trial is not a valid result, or None."""
         value = result.get(self.metric)
         if failure_of(result) or is_finite(value):
             return failure_of(result)
@@ -143,7 +143,7 @@ class StudySearch(Searcher):
             progress = replace(progress, continued=max(continued, progress.continued), stopped=stopped)
             if progress != before:
                 trial.set_user_attr(PROGRESS, progress.text())
-            # Optuna accepts no values by epoch if there are several objectives.
+            # Optuna does not accept values by epoch if there are several objectives.
             single = len(self._space.search.objectives) == 1 and not is_later_run(result)
             if single and epoch not in known.intermediate_values:
                 trial.report(float(result[self.metric]), epoch)

@@ -1,4 +1,4 @@
-"""How a worker reports to Ray and resumes from it."""
+"""The reports of a worker to Ray, and its continuation from a checkpoint of Ray."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ class RaySession:
     Attributes:
         api: The module `ray.train` or `ray.tune`; both have `report`, `get_checkpoint` and
             `Checkpoint`.
-        earlier: A checkpoint of an earlier driver, used if Ray itself has none.
+        earlier: A checkpoint of an earlier driver, used if Ray has none.
         folder: The folder in which Ray stores the reports, for error messages.
         raises: Whether a user's mistake is raised, as Ray Train requires: it may occur on only one of several workers,
             while a report waits for all of them. Tune would retry an exception; it gets a report instead.
@@ -53,7 +53,7 @@ class RaySession:
         """Report metrics to Ray; rank 0 adds the checkpoint.
 
         Raises:
-            CannotWrite: The checkpoint cannot be written, such as to a full disk.
+            CannotWrite: The checkpoint cannot be written, for example because the disk is full.
         """
         if rank() != 0:
             self.api.report(dict(metrics))
@@ -63,11 +63,11 @@ class RaySession:
             self.api.report(dict(metrics), checkpoint=self.api.Checkpoint.from_directory(str(folder)))
 
     def fail(self, report: Mapping[str, Any]) -> None:
-        """Report why the run cannot continue, in place of metrics."""
+        """Report the reason why the run cannot continue instead of metrics."""
         self.api.report(dict(report))
 
     def refuse(self, error: UsageError) -> None:
-        """Raise the error, or report it: see `raises`. A full disk is named with its node."""
+        """Raise the error, or report it: see `raises`. The message about a full disk contains the node."""
         if isinstance(error, CannotWrite):
             error = CannotWrite(f"{_this_node()}{error}")
         if self.raises:
@@ -90,6 +90,6 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def _this_node() -> str:
-    """Return the machine that has the file named by an error, if the cluster has several machines."""
+    """Return this machine as a prefix of messages about its files, if the cluster has several machines."""
     several = ray.is_initialized() and sum(node["Alive"] for node in ray.nodes()) > 1
     return f"node {socket.gethostname()}: " if several else ""

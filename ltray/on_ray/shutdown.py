@@ -16,7 +16,7 @@ from ltray.signals import in_this_process
 
 
 class GracefulStopper(Stopper):
-    """Ends running trials after their current epoch, or at once.
+    """Ends running trials after their current epoch, or immediately.
 
     In both cases they remain open in the study, and running the same command resumes them from their newest
     checkpoints. No new trial starts in the meantime.
@@ -32,7 +32,7 @@ class GracefulStopper(Stopper):
         interrupted: Whether the reason is a signal.
         failure: Why the search cannot continue now, such as a full disk; "" if there is no such reason.
         ended: Tune's names of the trials that it ended after an epoch.
-        final_steps: As given.
+        final_steps: The argument.
     """
 
     def __init__(self, final_steps: Iterable[Callable[[], object]] = (), *, may_exit: bool = True) -> None:
@@ -49,7 +49,7 @@ class GracefulStopper(Stopper):
         return {}
 
     def after_this_epoch(self, reason: str) -> None:
-        """Begin no new trial, and end the running ones at the end of their epochs."""
+        """Start no new trials, and end the running trials at the end of their epochs."""
         self.reason = self.reason or reason
 
     def fail(self, reason: str) -> None:
@@ -62,7 +62,7 @@ class GracefulStopper(Stopper):
         self.reason, self._now = reason, True
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal: after Ctrl-C epochs end; after a second one or SIGTERM, they do not; Python gets a third."""
+        """Handle a signal: the first Ctrl-C waits for epochs, a second or SIGTERM does not; Python handles a third."""
         if self._now and self.interrupted:
             raise KeyboardInterrupt
         if number == signal.SIGINT and not self.interrupted:
@@ -74,7 +74,7 @@ class GracefulStopper(Stopper):
         self.interrupted = True
 
     def text(self) -> str:
-        """Return the message for the user: why the search ends early, and when it will end."""
+        """Return the message for the user: why the search ends early, and when."""
         if not self.reason:
             return ""
         if self._now:
@@ -92,7 +92,7 @@ class GracefulStopper(Stopper):
         return True
 
     def stop_all(self) -> bool:
-        """Return whether every trial ends at once."""
+        """Return whether all trials end immediately."""
         return self._now
 
 

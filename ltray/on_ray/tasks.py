@@ -15,7 +15,7 @@ from ltray.run_folder import trial_name
 from ltray.study.short_runs import Runs
 
 TASK, SEARCH = "task", "search"
-"""Keys of the two tasks in the dictionary that Tune hands to a trial: what is its own, and what all trials share."""
+"""Keys of the two tasks in the dictionary that Tune passes to a trial: its own inputs, and those of all trials."""
 
 
 def import_path() -> tuple[str, ...]:
@@ -28,24 +28,24 @@ def enter(working: str | Path, path: Iterable[str]) -> None:
 
     Args:
         working: The folder.
-        path: What `import_path` returned in the command's process; a folder that is not on this node is without effect.
+        path: The result of `import_path` in the command's process; a folder that is not on this node has no effect.
     """
     os.chdir(working)
-    # Python itself sets the first entry.
+    # Python sets the first entry.
     sys.path += [place for place in path if place not in sys.path[1:]]
     importlib.invalidate_caches()
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and how a run computes.
+    """The resources and the environment of a run.
 
     Attributes:
-        working: The folder to work in, from which relative paths are understood.
+        working: The working directory, to which relative paths refer.
         workers: Number of worker processes, W.
         resources: The resources of each worker, by Ray's names: "CPU", "GPU".
-        retries: The number of crashes without a new epoch in between after which the run restarts.
-        pins: The data sets as the command has them.
+        retries: The number of consecutive crashes without a new epoch after which the run restarts.
+        pins: The digests of the command's data sets.
         path: The folders from which the command imports modules.
     """
 
@@ -57,7 +57,7 @@ class Placement:
     path: tuple[str, ...] = field(default_factory=import_path)
 
     def enter(self) -> None:
-        """Make this process work in the command's folder and import the same modules."""
+        """Change to the command's working directory and import path."""
         enter(self.working, self.path)
 
     @property
@@ -77,7 +77,7 @@ class TrialTask:
 
     Attributes:
         number: Its number in the study.
-        attempt: How often a resumed search has continued it.
+        attempt: Number of times that a resumed search has continued it.
         settings: Flat settings of its experiment.
     """
 
@@ -102,8 +102,8 @@ class SearchTask:
 
     Attributes:
         trials: The folder of the trials' folders.
-        placement: Where and how each computes.
-        runs: The runs of a trial of several; None: a trial is one run.
+        placement: Resources and environment of each trial.
+        runs: The runs of a trial with several runs; None: a trial is one run.
     """
 
     trials: Path
@@ -118,7 +118,7 @@ class FinalistTask:
     Attributes:
         settings: Flat settings of its experiment.
         folder: Its folder.
-        placement: Where and how it computes.
+        placement: Its resources and environment.
         stamps: Further entries of its results.
         logger: Name or dotted path of its logger.
     """
@@ -137,9 +137,9 @@ class WorkerTask:
     Attributes:
         settings: Flat settings of the experiment.
         folder: The folder in which Ray stores the run's checkpoints, for error messages.
-        placement: Where and how it computes.
+        placement: Its resources and environment.
         earlier: The checkpoint of an earlier driver, or None.
-        runs: The runs of a trial of several, or None.
+        runs: The runs of a trial with several runs, or None.
     """
 
     settings: Mapping[str, Any]

@@ -1,7 +1,7 @@
 """The token that a Ray cluster requires: a file that only its owner can read.
 
-Ray writes the file with the permissions of the process's umask, so that usually all users can read it: then every user
-of the machine can run code as its owner. Therefore ltray creates the file before Ray does.
+Ray writes the file with the permissions of the process's umask, so that usually all users can read it; then every user
+of the machine can run code as its owner. Therefore ltray creates the file before Ray.
 """
 
 import os
@@ -19,12 +19,12 @@ PRIVATE, OTHERS = 0o600, 0o077
 
 
 def default_file() -> Path:
-    """Return the file from which Ray reads the token if no variable names one."""
+    """Return the file from which Ray reads the token if no environment variable is set."""
     return Path(os.path.expanduser("~/.ray/auth_token"))
 
 
 def provide() -> None:
-    """Make sure that a cluster that this command starts has a token that no other user can read.
+    """Ensure that a cluster that this command starts has a token that no other user can read.
 
     If the home folder cannot be written, only this process and its children have the token.
 
@@ -47,7 +47,7 @@ def provide() -> None:
         _close_to_others(file)
     except UsageError as error:
         raise UsageError(f"{error}: remove it, or export {TOKEN_PATH}=FILE.") from error
-    except OSError:  # a container's user without a home, a read-only home
+    except OSError:  # a container's user without a home folder, or a read-only home folder
         os.environ[TOKEN] = secrets.token_hex(32)
 
 
@@ -120,7 +120,7 @@ def _has_token(file: Path) -> bool:
 
 
 def _write(file: Path) -> None:
-    """Write a new token; if another process does so at the same time, its token is used."""
+    """Write a new token; if another process writes one at the same time, that token is used."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w") as opened:
@@ -149,7 +149,7 @@ def _close_to_others(file: Path) -> None:
     file.chmod(PRIVATE)
     _print_line(
         f"{printable(file)}: other users of this machine could read the token; its permissions are now 600. If "
-        "somebody may have read it, remove the file while no cluster runs: the next start makes a new token"
+        "somebody may have read it, remove the file while no cluster runs: the next start creates a new token"
     )
 
 

@@ -41,7 +41,7 @@ class _ConfinedBackend(TorchBackend):
 
 
 def _join(*, backend: str, address: str, port: int, limit: timedelta) -> None:
-    """Join the process group; rank 0 serves the store through which the ranks find one another."""
+    """Join the process group; rank 0 serves the store with the addresses of the ranks."""
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     interface = _interface(str(ray.util.get_node_ip_address()))
     if interface:
@@ -56,6 +56,6 @@ def _join(*, backend: str, address: str, port: int, limit: timedelta) -> None:
 
 
 def _interface(address: str) -> str | None:
-    """Return the network interface that has this address; None behind an address translation, where none has it."""
+    """Return the network interface that has this address; None if it is a translated address."""
     interfaces = psutil.net_if_addrs().items()
     return next((name for name, own in interfaces if any(entry.address == address for entry in own)), None)

@@ -1,4 +1,4 @@
-"""When a failed run of Ray Train restarts, and why it failed, in one line."""
+"""The restarts of a failed run of Ray Train, and the reason of the failure in one line."""
 
 import re
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Failure:
     """A failure after which a run restarts.
 
     Attributes:
-        reason: Why it failed, in one line.
+        reason: The reason of the failure, in one line.
         left: Number of further failures without progress after which it restarts; None: this failure does not count.
     """
 
@@ -37,8 +37,8 @@ class Failure:
 class ProgressPolicy(FailurePolicy):
     """Restarts a failed run as long as it makes progress, and reports each restart to the process that started the run.
 
-    It is in the process of the run's controller. The loss of a node (preemption) or waiting for resources does not
-    count as a failure; after a user's mistake the run fails immediately.
+    It runs in the process of the run's controller. The loss of a node (preemption) and waiting for resources do not
+    count as failures; after a user's mistake the run fails immediately.
 
     Args:
         reports: Receives a `Failure` for each failure after which the run restarts.
@@ -56,7 +56,7 @@ class ProgressPolicy(FailurePolicy):
         self._reports, self._failures = reports, FailureCount(retries)
 
     def make_decision(self, training_failed_error: TrainingFailedError) -> FailureDecision:
-        """Decide, and report a failure after which the run restarts."""
+        """Return the decision, and report a failure after which the run restarts."""
         if is_users(training_failed_error):
             return FailureDecision.RAISE
         left = self._failures.fail(ProgressPolicy.epoch) if counts(training_failed_error) else None
@@ -67,7 +67,7 @@ class ProgressPolicy(FailurePolicy):
 
 
 def counts(error: TrainingFailedError) -> bool:
-    """Return whether an error is a failure of the run, and not the loss of a node or a wait for resources."""
+    """Return whether an error is a failure of the run, not the loss of a node or a wait for resources."""
     if isinstance(error, ControllerError):
         return not isinstance(error.controller_failure, WorkerGroupStartupTimeoutError)
     return not isinstance(error, PreemptionError) and not any(_is_preempted(one) for one in _failures(error).values())
@@ -79,7 +79,7 @@ def is_users(error: TrainingFailedError) -> bool:
 
 
 def cause_of(error: TrainingFailedError) -> str:
-    """Return in one line why a run failed, without Ray's possible reasons and stack traces."""
+    """Return the reason of a failure in one line, without Ray's possible reasons and stack traces."""
     if isinstance(error, PreemptionError):
         return "a node of its workers was removed"
     if isinstance(error, ControllerError):
@@ -87,13 +87,13 @@ def cause_of(error: TrainingFailedError) -> str:
     failures = _failures(error)
     if not failures:
         return reason(error)[:300]
-    # If one worker dies, the others fail too, in their next collective operation.
+    # If one worker ends, the others fail too, in their next collective operation.
     rank = next((rank for rank, one in failures.items() if isinstance(one, RayActorError)), min(failures))
     return f"worker {rank}: {cause_of_death(failures[rank])}"
 
 
 def cause_of_death(error: BaseException) -> str:
-    """Return in one line why a process of Ray ended, or its exception."""
+    """Return the reason why a process of Ray ended, or its exception, in one line."""
     text = " ".join(str(error).split())
     found = EXIT.search(text)
     if found:

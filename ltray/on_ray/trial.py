@@ -80,7 +80,7 @@ def _with_workers(task: TrialTask, search: SearchTask) -> None:
     trials, number = search.trials, task.number
     folder = workers_folder(trials.parent, number)
     known = resumable(trials, number)[-1:]
-    # When the driver died, the newest one may not have been in Tune's folder yet.
+    # When the driver was killed, the newest checkpoint may not have been in Tune's folder yet.
     reported = known[0][1]["total_epochs"] if known else 0
     known += [item for item in complete_checkpoints(folder) if item[1]["total_epochs"] > reported]
     survived: list[str] = []
@@ -108,7 +108,7 @@ def _with_workers(task: TrialTask, search: SearchTask) -> None:
 
 
 def _report_again(known: Iterable[tuple[Path, Mapping[str, float]]]) -> None:
-    """Report again what an earlier driver may not have received; the study records every epoch once."""
+    """Repeat the reports that an earlier driver may not have received; the study records every epoch once."""
     for path, metrics in known:
         ray.tune.report(dict(metrics), checkpoint=ray.tune.Checkpoint.from_directory(str(path)))
 
@@ -119,12 +119,12 @@ def is_finite(value: Any) -> bool:
 
 
 def is_later_run(result: Mapping[str, Any]) -> bool:
-    """Return whether an epoch is of a second or later seed of a trial: rules compare the first seeds' runs only."""
+    """Return whether an epoch is of a second or later seed of a trial: rules compare only first seeds."""
     return RUN_SEED in result and bool(result[RUN])
 
 
 def error_of(trial: Any) -> str:
-    """Return why a trial failed, in one line, from the error file of Tune's trial."""
+    """Return the reason why a trial failed, in one line, from the error file of Tune's trial."""
     try:
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
     except (OSError, TypeError):
@@ -133,5 +133,5 @@ def error_of(trial: Any) -> str:
 
 
 def failure_of(result: Mapping[str, Any] | None) -> str | None:
-    """Return the reason that a trial reported for not continuing, or None."""
+    """Return the reason that a trial has reported because it cannot continue, or None."""
     return None if result is None else result.get(FAILURE)

@@ -1,4 +1,4 @@
-"""Distributed training: the function each worker runs, and the trainer that runs it."""
+"""Distributed training: the function that each worker runs, and the trainer that runs it."""
 
 import threading
 import time
@@ -67,9 +67,9 @@ class _Relay(UserCallback):
                 return
 
     def _wait(self) -> None:
-        """Return when the other side has processed what was put."""
-        # The queue holds one: it takes the second mark once the other side, done with the report, has asked for the
-        # next one and got the first mark.
+        """Return when the other process has processed the report."""
+        # The queue has one place: the second mark can be added only after the other process has processed the report,
+        # requested the next one and received the first mark.
         self.reports.put(None)
         self.reports.put(None)
 
@@ -96,7 +96,7 @@ def free(folder: Path) -> None:
 
 
 def _reserved_by(folder: Path) -> str:
-    """Return how names of what a run reserves begin: other users of a cluster may have a folder of this name."""
+    """Return the prefix of the names of a run's reservations; other users of a cluster may have the same folder."""
     return f"{folder.resolve()} {ray.get_runtime_context().get_job_id()} "
 
 
@@ -129,9 +129,9 @@ def run_workers(
 
     Args:
         settings: Flat settings of the experiment.
-        placement: Where and how the workers compute.
+        placement: Resources and environment of the workers.
         folder: The folder in which Ray stores the run's checkpoints.
-        earlier: The checkpoint to continue from.
+        earlier: The checkpoint from which to continue.
         notify: Receives a line for each failure after which the run restarts.
         runs: The runs of a trial of several runs; see `train_and_report`.
 
@@ -141,10 +141,10 @@ def run_workers(
     Raises:
         Exception: The cause of the run's failure.
     """
-    # Ray's own list of checkpoints is not written under a temporary name: a kill can leave half of it, and a run that
-    # finds that half never starts again. What is whole on the disk counts instead.
+    # Ray does not write its list of checkpoints under a temporary name: after a kill, the list can be incomplete, and a
+    # run with an incomplete list cannot start again. Therefore the complete checkpoints on the disk are used instead.
     (folder / CHECKPOINT_MANAGER_SNAPSHOT_FILENAME).unlink(missing_ok=True)
-    free(folder)  # an earlier try and all its processes may have been killed
+    free(folder)  # an earlier attempt and all its processes may have been killed
     reports = Queue(maxsize=1, actor_options={"num_cpus": 0})
     trainer = Trainer(
         train_worker,
@@ -182,7 +182,7 @@ def _follow(
         except BaseException as error:
             failures.append(error)
 
-    # Not in the main thread: there Ray would take over Ctrl-C and leave with exit code 0.
+    # Not in the main thread, in which Ray would handle Ctrl-C and exit with code 0.
     thread = threading.Thread(target=fit, daemon=True)
     thread.start()
     controller = None
@@ -207,7 +207,7 @@ def _follow(
     finally:
         if controller and thread.is_alive():
             _abort(controller, reports)
-        free(folder)  # nothing is left to do if the controller ended normally, and everything if it was killed
+        free(folder)  # has no effect if the controller ended normally, and is necessary if it was killed
         reports.shutdown(force=True)
     if failures:
         raise failures[0]
@@ -219,5 +219,5 @@ def _abort(controller: Any, reports: Queue) -> None:
     while not ray.wait([aborted], timeout=0.1)[0]:
         if time.monotonic() > until:
             ray.kill(controller)
-        with suppress(Empty):  # it answers after its last report has been received
+        with suppress(Empty):  # it answers after its last report was received
             reports.get(block=False)

@@ -1,8 +1,8 @@
-"""Trains with one worker on this machine, in one process of its own, without Ray.
+"""Trains with one worker on this machine, in a separate process, without Ray.
 
-The numbers, the run folder and the continuation are those of a run on Ray, which takes a dozen processes to start.
+Numbers, run folder and continuation are the same as with Ray, which must start a dozen processes.
 
 * `child`: the worker's process.
 * `parent`: starts the worker's process, receives its reports, restarts it after a crash.
-* `launcher`: how a command trains and evaluates with one worker.
+* `launcher`: training and evaluation with one worker for a command.
 """

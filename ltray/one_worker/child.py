@@ -23,16 +23,16 @@ from ltray.reporting import report_of, train_and_report
 LOOK_EVERY = 1.0  # seconds
 Message = tuple[str, Any]
 REPORT, CRASH, DONE = "report", "crash", "done"
-"""Kinds of messages: metrics of an epoch or why the run cannot continue; the exception of a crash; the end."""
+"""Kinds of messages: metrics of an epoch, or why the run cannot continue; the exception of a crash; the end."""
 
 
 @dataclass(frozen=True)
 class ChildSession:
-    """The engine's `Session` in a worker's own process.
+    """The engine's `Session` in the separate process of a worker.
 
     Attributes:
         folder: The run folder, in which checkpoints are written.
-        connection: To the command's process, which answers every report once it has processed it.
+        connection: The connection to the command's process, which answers a report after it has processed it.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class ChildSession:
         """Write the checkpoint, remove those that are neither newest nor best, and report the metrics.
 
         Raises:
-            CannotWrite: The checkpoint cannot be written, such as to a full disk.
+            CannotWrite: The checkpoint cannot be written, for example because the disk is full.
         """
         newest = self.folder / f"checkpoint_{int(metrics['total_epochs']):06d}"
         with writing(self.folder):
@@ -56,7 +56,7 @@ class ChildSession:
         self._send(metrics)
 
     def fail(self, report: Mapping[str, Any]) -> None:
-        """Report why the run cannot continue."""
+        """Report the reason why the run cannot continue."""
         self._send(report)
 
     def refuse(self, error: UsageError) -> None:
@@ -75,7 +75,7 @@ def main(descriptor: int) -> None:
     Args:
         descriptor: The file descriptor of the connection to the command's process.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the command ends this process itself
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the process group; the command ends this process itself
         signal.signal(number, signal.SIG_IGN)
     connection: Connection[Message, Any] = Connection(descriptor)
     try:
@@ -84,7 +84,7 @@ def main(descriptor: int) -> None:
         _train(task, connection)
         connection.send((DONE, None))
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the command has ended; what it reached is on the disk
+        return  # the command has ended; the last checkpoint is on the disk
     except Exception as error:
         traceback.print_exc()
         connection.send((CRASH, f"{type(error).__name__}: {reason(error)}"))
@@ -98,7 +98,7 @@ def _train(task: WorkerTask, connection: "Connection[Message, Any]") -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Exit when the command's process has ended without a signal to this one (SIGKILL)."""
+    """Exit when the command's process has ended without a signal to this process (SIGKILL)."""
     while os.getppid() == parent:
         time.sleep(LOOK_EVERY)
     os._exit(1)

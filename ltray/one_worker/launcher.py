@@ -1,4 +1,4 @@
-"""How a command trains with one worker on this machine and evaluates what it trained, without Ray."""
+"""Training with one worker on this machine and evaluation of the trained model, for a command, without Ray."""
 
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ def suits(asked: TrialResources) -> bool:
 
 
 class OneWorker:
-    """Trains in one process of this machine, on its first GPU if there is one.
+    """Trains in one process on this machine, on its first GPU if there is one.
 
     Args:
         asked: The resources of the worker.
@@ -45,7 +45,7 @@ class OneWorker:
         return run_worker(settings, placement, folder=folder, notify=notify)
 
     def evaluate(self, folder: Path, checkpoint: Path, stamps: Mapping[str, Any]) -> dict[str, Any]:
-        """Evaluate a checkpoint on the test set and keep it in `best/`; see `keep_evaluated`."""
+        """Evaluate a checkpoint on the test set and copy it to `best/`; see `keep_evaluated`."""
         device = torch.device("cuda" if "GPU" in self._resources else "cpu")
         return keep_evaluated(folder, checkpoint, device, stamps=stamps)
 

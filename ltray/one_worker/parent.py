@@ -1,4 +1,4 @@
-"""Trains with one worker in a process of its own, and restarts it after a crash."""
+"""Trains with one worker in a separate process, and restarts the process after a crash."""
 
 import json
 import os
@@ -29,7 +29,7 @@ BOOT = (
 
 
 class WorkerCrashed(Exception):
-    """The worker's process ended before the run did, more often than it may."""
+    """The worker's process crashed more often than it may be restarted."""
 
 
 def run_worker(
@@ -37,11 +37,12 @@ def run_worker(
 ) -> Generator[dict[str, Any], None, None]:
     """Train in one child process, yielding the metrics of every epoch; closing the iterator ends the process.
 
-    The run continues from the newest complete checkpoint in the folder. At most one epoch is ahead of the caller.
+    The run continues from the newest complete checkpoint in the folder. The process is at most one epoch ahead of the
+    caller.
 
     Args:
         settings: Flat settings of the experiment.
-        placement: Where and how the worker computes.
+        placement: The device of the worker and further settings of the computation.
         folder: The run folder, in which checkpoints are written.
         notify: Receives a line for each crash after which the run restarts.
 
@@ -49,12 +50,14 @@ def run_worker(
         Metrics of every epoch; finally, if the run cannot continue, the reason under `FAILURE`.
 
     Raises:
-        WorkerCrashed: The process crashed, without a new epoch since its last crashes.
+        WorkerCrashed: The process crashed repeatedly without a new epoch.
     """
     tries = FailureCount(placement.retries)
     known = complete_checkpoints(folder)
     epoch = int(known[-1][1]["total_epochs"]) if known else 0
-    task = WorkerTask(dict(settings), folder.resolve(), placement, None, None)  # the child looks in the folder
+    task = WorkerTask(
+        dict(settings), folder.resolve(), placement, None, None
+    )  # the child looks for checkpoints in the folder
     while True:
         with closing(_Child(task)) as child:
             for metrics in child.reports():
@@ -92,7 +95,7 @@ class _Child:
         self._connection: Connection[Any, Any] = Connection(ours.detach())
 
     def reports(self) -> Generator[dict[str, Any], None, None]:
-        """Yield what the worker reports, until it ends."""
+        """Yield the reports of the worker until it ends."""
         try:
             self._connection.send(self._task)
             while True:
@@ -103,11 +106,11 @@ class _Child:
                 yield content
                 self._connection.send(None)
         except (EOFError, BrokenPipeError, ConnectionResetError):
-            pass  # its exit code says why
+            pass  # the exit code contains the reason
         self._process.wait()
 
     def crash(self) -> str:
-        """Return why the process ended before the run did, in one line; "" if the run has ended."""
+        """Return why the process ended before the run, in one line; "" if the run has ended."""
         code = self._process.returncode
         if not self._crash and not code:
             return ""
@@ -116,7 +119,7 @@ class _Child:
         return self._crash or f"the worker's process ended with {_how(code)}"
 
     def close(self) -> None:
-        """End the process at once, if it still runs; its last checkpoint is complete."""
+        """End the process immediately if it is running; its last checkpoint is complete."""
         self._process.kill()
         self._process.wait()
         self._connection.close()
@@ -127,4 +130,4 @@ def _how(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     name = signal.Signals(-code).name
-    return f"signal {name}" + (", perhaps for lack of memory" if -code == signal.SIGKILL else "")
+    return f"signal {name}" + (", perhaps because of too little memory" if -code == signal.SIGKILL else "")

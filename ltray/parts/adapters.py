@@ -1,7 +1,7 @@
 """Small trainable modules inside a frozen network: AdaptFormer, adapters, LoRA, prompts.
 
 As LIFT and LIFT+ (Shi et al., ICML 2024, arXiv:2309.10019; arXiv:2504.13282) compute them, with LIFT+'s initialisation.
-Hooks find their module through the block that calls them, so that a copy of a network uses its own.
+Hooks find their module through the block that calls them, so that each copy of a network uses its own modules.
 """
 
 import math
@@ -23,7 +23,7 @@ class Bottleneck(nn.Module):
 
     Args:
         width: Width of its input and output, D.
-        size: Width between, r.
+        size: Width of the bottleneck, r.
         scaled: Whether a learnable scalar multiplies the result (AdaptFormer).
     """
 
@@ -43,7 +43,7 @@ class Bottleneck(nn.Module):
 
 
 class ChannelBottleneck(Bottleneck):
-    """The same at every cell of a feature map (B, D, H, W)."""
+    """The same at every position of a feature map (B, D, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, D, H, W) to (B, D, H, W)."""
@@ -58,7 +58,7 @@ class LowRank(nn.Module):
     Args:
         weight: The frozen weight: its first axis is the output, all others are the input.
         size: Rank r.
-        parts: Names of equal parts of the output, in order; "" for a part that stays as it is.
+        parts: Names of equal parts of the output, in order; "" for a part that is not changed.
     """
 
     def __init__(self, weight: Tensor, size: int, parts: Sequence[str]) -> None:
@@ -72,7 +72,7 @@ class LowRank(nn.Module):
             nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the weight with what was learned."""
+        """Return the weight plus the learned low-rank matrices."""
         rows = len(weight) // len(self.parts)
         added = [
             (self.down[name] @ self.up[name]).T / self.rank if name else weight.new_zeros(rows, weight[0].numel())
@@ -82,7 +82,7 @@ class LowRank(nn.Module):
 
 
 class Prompts(nn.Module):
-    """Learned tokens (T, D) that a block sees after the class token; its successors do not see them.
+    """Learned tokens (T, D), which a block reads after the class token; they are removed after the block.
 
     Args:
         width: Width of a token, D.
@@ -106,7 +106,7 @@ class Prompts(nn.Module):
 
 
 def add_adaptformer(block: TransformerBlock, size: int) -> None:
-    """Add s·bottleneck(a) to a block's output; a is what its second norm reads."""
+    """Add s·bottleneck(a) to a block's output; a is the input of its second norm."""
     norm = block.module.get_submodule(block.second_norm)
     block.module.adaptformer = Bottleneck(block.width, size, scaled=True)
     block.module.__dict__["adaptformer_reads"] = block.second_norm
@@ -125,7 +125,7 @@ def add_channel_adapter(block: nn.Module, width: int, size: int) -> None:
 
 
 def add_prompts(block: TransformerBlock, size: int) -> None:
-    """Give a block prompts of its own."""
+    """Add prompts to a block."""
     assert block.prefix is not None
     block.module.prompts = Prompts(block.width, size, block.prefix)
     block.module.register_forward_pre_hook(_put_in)
@@ -139,7 +139,7 @@ def add_lora(module: nn.Module, name: str, size: int, parts: Sequence[str] = ("a
 
 
 def _attach(module: nn.Module, adapter: nn.Module) -> None:
-    if isinstance(module, nn.Sequential):  # it calls every child itself
+    if isinstance(module, nn.Sequential):  # a Sequential calls all of its children
         module.add_module("adapter", _Residual(adapter))
         return
     module.adapter = adapter

@@ -1,13 +1,13 @@
 """Measures of the agreement of predictions and labels, in addition to accuracy, as DLSA reports them.
 
-scikit-learn is imported where it is needed: it takes seconds, and every process of a training imports this file.
+scikit-learn is imported in the functions: it takes seconds, and every training process imports this file.
 """
 
 from torch import Tensor
 
 
 def matthews_correlation(labels: Tensor, predictions: Tensor) -> float:
-    """Return the multi-class Matthews correlation in [−1, 1]; 0 where predictions are constant.
+    """Return the multi-class Matthews correlation in [−1, 1]; 0 if predictions are constant.
 
     Args:
         labels: Class indices (N,).

@@ -52,7 +52,7 @@ FAMILIES: Mapping[str, Family] = {
     openclip_backbones.PREFIX: openclip_backbones,
     "": own_backbones,
 }
-"""The families by the prefix of their names; those of other packages are named by a dotted path."""
+"""The families by the prefix of their names; a backbone of another package has a dotted path as its name."""
 
 
 def family_of(name: str) -> Family:
@@ -79,7 +79,8 @@ def new_backbone(name: str, image_size: int | None = None) -> Backbone:
     """Build an untrained backbone.
 
     Args:
-        name: See `check_backbone`; a dotted path names a class or function without arguments that gives a `Backbone`.
+        name: See `check_backbone`; a dotted path is that of a class or function without arguments that returns a
+            `Backbone`.
         image_size: Side of the images in pixels, for networks that are built for one size; None: their usual size.
 
     Raises:

@@ -29,7 +29,7 @@ class WorkersBatchNorm(_BatchNorm):
         rows = wide.new_tensor(x.numel() / x.shape[1])
         count = sum_with_gradient(rows)
         if count <= 1:
-            raise ValueError(f"BatchNorm needs more than 1 value a channel in training, but got {tuple(x.shape)}.")
+            raise ValueError(f"BatchNorm needs more than 1 value per channel in training, but got {tuple(x.shape)}.")
         mean = sum_with_gradient(wide.sum(axes)) / count
         centred = wide - _per_channel(mean, x)
         variance = sum_with_gradient(centred.square().sum(axes)) / count
@@ -113,7 +113,7 @@ def _over_workers(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
     children = [name for name, _ in layer.named_children()]
     if type(layer) not in PLAIN and children != ["drop", "act"]:
         raise UsageError(
-            f"`{type(layer).__name__}` is a BatchNorm of a kind that cannot be computed over several workers: train "
+            f"`{type(layer).__name__}` is a kind of BatchNorm that cannot be computed over several workers: train "
             "with 1 worker, or use another backbone."
         )
     kind: type[nn.SyncBatchNorm | WorkersBatchNorm] = nn.SyncBatchNorm if layer.weight.is_cuda else WorkersBatchNorm

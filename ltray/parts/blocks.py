@@ -1,4 +1,4 @@
-"""The blocks of a backbone, and what of a transformer's blocks the fine-tuning modules attach to."""
+"""The blocks of a backbone, and the parts of a transformer's blocks to which fine-tuning modules are attached."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class TransformerBlock:
     """A block a = x + attention(norm x), y = a + mlp(norm a).
 
     Attributes:
-        module: The block; the first argument of its forward pass are its tokens (B, n, D).
+        module: The block; the first argument of its forward pass is its tokens (B, n, D).
         second_norm: Name of the norm before its MLP.
         joint: The module and the name of its parameter (3D, D) that computes queries, keys and values.
         width: Width of its tokens, D.
-        prefix: Tokens in front of the patches'; None where its attention depends on the number of tokens.
+        prefix: Number of tokens before those of the patches; None if its attention depends on the number of tokens.
     """
 
     module: nn.Module
@@ -36,7 +36,7 @@ class TransformerBlock:
 
 
 def blocks_of(module: nn.Module) -> list[nn.Module]:
-    """Return the blocks of a network in its order: the innermost composite members of its sequences of modules."""
+    """Return the blocks of a network in order: the innermost composite modules of its sequences of modules."""
     return [block for child in module.children() for block in _blocks(child, listed=isinstance(module, CONTAINERS))]
 
 
@@ -82,9 +82,9 @@ KINDS: Mapping[tuple[str, str], Callable[[nn.Module], TransformerBlock | None]] 
     ),
     ("open_clip.transformer", "ResidualAttentionBlock"): partial(_multi_head, attention="attn", norm="ln_2"),
 }
-"""Classes of blocks of the form above, by module and name; others of a similar look place their norms elsewhere."""
+"""Classes of blocks of this form, by module and name; similar classes have their norms at other places."""
 
 
 def innermost(modules: Sequence[nn.Module], kind: type[nn.Module] | tuple[type[nn.Module], ...]) -> list[nn.Module]:
-    """Return the modules of some kinds within some modules, each once, in order."""
+    """Return the modules of some types inside some modules, each once, in order."""
     return list(dict.fromkeys(inner for module in modules for inner in module.modules() if isinstance(inner, kind)))

@@ -45,7 +45,7 @@ def reliability(confidence: Tensor, correct: Tensor, *, bins: int = 15) -> Relia
 
     Args:
         confidence: Largest softmax probability of each image (N,), in (0, 1].
-        correct: Whether the prediction is right (N,), bool.
+        correct: Whether the prediction is correct (N,), bool.
         bins: Number of bins.
     """
     confidence = confidence.to(torch.float64)

@@ -31,7 +31,7 @@ def similarity(anchors: Tensor, keys: Tensor, *, temperature: float = 1.0) -> Te
 
 @dataclass(frozen=True)
 class ContrastBatch:
-    """This worker's anchors, and the keys of all workers that they are compared with.
+    """This worker's anchors, and the keys of all workers with which they are compared.
 
     With V views, b images on this worker and B on all of them:
 
@@ -56,10 +56,10 @@ class ContrastBatch:
         """Make every row of every view an anchor and, with gradient, a key.
 
         A loss that is a mean over the anchors is then, averaged over the workers as
-        DistributedDataParallel does, the loss of a single process on the whole batch.
+        DistributedDataParallel does, the loss of a single process on the complete batch.
 
         Args:
-            views: This worker's unit embeddings (b, d), one tensor a view.
+            views: This worker's unit embeddings (b, d), one tensor per view.
             labels: This worker's labels (b,).
         """
         rows, count = labels.shape[0], len(views)

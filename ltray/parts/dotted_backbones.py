@@ -1,4 +1,4 @@
-"""Backbones of other packages, named by their dotted path: `mypackage.nets:tiny`."""
+"""Backbones of other packages, by their dotted path: `mypackage.nets:tiny`."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -30,8 +30,8 @@ def new(name: str, image_size: int | None) -> Backbone:
     sizes = [getattr(built, size, None) for size in ("width", "stride")]
     if not isinstance(built, Backbone) or not all(isinstance(size, int) for size in sizes):
         raise UsageError(
-            f"`backbone` {name!r} must give a ltray.network.Backbone with integers `width` and `stride`, but gave "
-            f"{shown(built)}."
+            f"`backbone` {name!r} must return a ltray.network.Backbone with integers `width` and `stride`, but "
+            f"returned {shown(built)}."
         )
     return built
 
@@ -57,7 +57,9 @@ def imagenet(name: str) -> str:
     Raises:
         UsageError: Always.
     """
-    raise UsageError(f"`weights` 'imagenet' is not known for {name!r}, a backbone of another package; give a file.")
+    raise UsageError(
+        f"`weights` 'imagenet' is not known for {name!r}, a backbone of another package; set `weights` to a file."
+    )
 
 
 def renames(body: nn.Module) -> Iterable[Rename]:
@@ -66,5 +68,5 @@ def renames(body: nn.Module) -> Iterable[Rename]:
 
 
 def _builder(name: str) -> Callable[[], Backbone]:
-    builder: Callable[[], Backbone] = imported(name, callable, "a class or function that gives a Backbone")
+    builder: Callable[[], Backbone] = imported(name, callable, "a class or function that returns a Backbone")
     return builder

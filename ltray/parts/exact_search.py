@@ -11,19 +11,19 @@ from torch import Tensor
 
 
 def correct_range(intercepts: Tensor, slopes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the open interval of τ on which a_k − τ·s_k is largest for the label.
+    """Return the open interval of τ in which a_k − τ·s_k is largest for the label.
 
     Args:
-        intercepts: a (M, K), float64; −inf for a class that never wins.
+        intercepts: a (M, K), float64; −inf for a class that never has the largest score.
         slopes: s (K,), float64, finite.
         labels: Class indices (M,).
 
     Returns:
         low (M,) and high (M,), −inf and inf where there is no bound; empty where low >= high.
-        Lines that coincide count for the first of their classes, as in `argmax`.
+        Of identical lines, that of the first class counts, as in `argmax`.
     """
     own = labels.unsqueeze(1)
-    lead = intercepts.gather(1, own) - intercepts  # the label leads class k where lead > τ·fall
+    lead = intercepts.gather(1, own) - intercepts  # the label's score is higher than that of class k if lead > τ·fall
     fall = slopes[labels].unsqueeze(1) - slopes
     bound = lead / fall
     low = bound.masked_fill(fall >= 0, -math.inf).amax(dim=1)
@@ -34,15 +34,15 @@ def correct_range(intercepts: Tensor, slopes: Tensor, labels: Tensor) -> tuple[T
 
 
 def most_correct(low: Tensor, high: Tensor, *, start: float, stop: float, step: float = 0.0) -> float:
-    """Return the τ in [start, stop] that lies inside the most intervals.
+    """Return the τ in [start, stop] that is inside the most intervals.
 
     Args:
         low: Lower ends (M,), float64.
         high: Upper ends (M,).
         start: Smallest τ allowed.
         stop: Largest τ allowed.
-        step: Distance of the grid start, start + step, … to be searched, as in the papers; 0
-            searches all τ and returns the middle of the widest best interval.
+        step: Step of the grid start, start + step, … that is searched, as in the papers; with 0,
+            all τ are searched, and the result is the middle of the widest best interval.
     """
     real = low < high
     low, high = low[real].sort().values, high[real].sort().values

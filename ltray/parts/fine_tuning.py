@@ -1,4 +1,4 @@
-"""Which part of a pretrained backbone is trained, and what is put into it for that."""
+"""The part of a pretrained backbone that is trained, and the modules that are inserted for the training."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -20,10 +20,10 @@ PROBE = 64  # pixels of the image that measures the channels of a convolutional 
 
 @dataclass(frozen=True)
 class Trained:
-    """What of a module trains; the rest of it is frozen and in evaluation mode. Read by the engine.
+    """The trained part of a module; the rest is frozen and in evaluation mode. Read by the engine.
 
     Attributes:
-        parameters: Names of its parameters that train.
+        parameters: Names of its trained parameters.
         modes: Names of the modules in it that are in training mode.
     """
 
@@ -35,13 +35,14 @@ def tune(backbone: Backbone, what: str, *, classes: int, size: int = 0) -> None:
     """Freeze a backbone except for a part, for the complete run.
 
     Args:
-        backbone: With its weights; changed in place.
+        backbone: The backbone with its weights; changed in place.
         what: A key of `TRAIN`.
         classes: Number of classes K, for the default size.
         size: Bottleneck, rank or number of prompts; 0: `default_size`.
 
     Raises:
-        UsageError: The backbone has no such part, or `what` does not work on it; with what does.
+        UsageError: The backbone has no such part, or `what` is impossible for it; the message lists the possible
+            values.
     """
     choice = chosen(what, TRAIN, "a part of a network to train (`train`)")
     if what == ALL:
@@ -75,7 +76,7 @@ def default_size(what: str, *, classes: int, blocks: int) -> int:
 
 
 SHARES: Mapping[str, int] = {"adaptformer": 2, "adapter": 2, "lora": 4, "prompts": 1}
-"""The ways to train that put modules into the blocks, and what divides K/blocks in the rule of their size."""
+"""The ways to train that insert modules into the blocks, and the divisor of K/blocks in the rule for their size."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _last_block(request: _Request) -> Iterable[Part]:
 
 
 def _norms(request: _Request) -> Iterable[Part]:
-    """Return the norms of a transformer's blocks, as LIFT, or of a complete convolutional network."""
+    """Return the norms of a transformer's blocks, as in LIFT, or those of a complete convolutional network."""
     within = [block.module for block in request.transformer()] or [request.backbone]
     return [norm for norm in innermost(within, NORMS) if any(True for _ in norm.parameters())]
 
@@ -179,7 +180,7 @@ def _prompts(request: _Request) -> Iterable[Part]:
 
 
 def _channels(request: _Request, blocks: list[nn.Module]) -> list[int]:
-    """Return the channels of every block's output, by a pass of one small image; draws no random numbers."""
+    """Return the channels of every block's output, by a forward pass of one small image; draws no random numbers."""
     backbone, found = request.backbone, dict.fromkeys(blocks, 0)
 
     def note(module: nn.Module, inputs: object, output: object) -> None:
@@ -192,14 +193,14 @@ def _channels(request: _Request, blocks: list[nn.Module]) -> list[int]:
         with torch.no_grad():
             backbone(next(backbone.parameters()).new_zeros(1, 3, PROBE, PROBE))
     except (RuntimeError, ValueError, AssertionError) as error:
-        raise request.refuse("but the blocks of this backbone could not be measured") from error
+        raise request.refuse("but the channels of this backbone's blocks cannot be determined") from error
     finally:
         for hook in hooks:
             hook.remove()
         for module, mode in modes:
             module.training = mode
     if not all(found.values()):
-        raise request.refuse("but not every block of this backbone gives one feature map")
+        raise request.refuse("but not every block of this backbone returns one feature map")
     return list(found.values())
 
 
@@ -225,11 +226,11 @@ TRAIN: Mapping[str, Callable[[_Request], Iterable[Part]]] = {
     "adaptformer": _adaptformer,
     "prompts": _prompts,
 }
-"""The ways to train a backbone, by name; what a method puts on the backbone (its classifier) trains under each.
+"""The ways to train a backbone, by name; the modules that a method adds (its classifier) are always trained.
 
 * `head`: nothing of the backbone.
-* `norms`, `biases`: of a transformer's blocks, as in LIFT; of all of a convolutional network. BatchNorm's statistics
-  move under `norms` only.
+* `norms`, `biases`: of a transformer's blocks, as in LIFT; of a complete convolutional network. Only with `norms` are
+  BatchNorm's statistics updated.
 * `norms_and_last_block`: PaCo's official code for a pretrained ResNet-152 on Places-LT.
 * `lora`: of queries and values; of linear layers and convolutions without groups in a convolutional network's blocks.
 * `adapter`: after the MLPs; after the blocks of a convolutional network.

@@ -19,7 +19,7 @@ class CosineClassifier(nn.Module):
     Args:
         width: Feature width d.
         classes: Number of classes K.
-        scale: s, 30 in BCL and LDAM, 1 if the method scales the scores itself.
+        scale: s; 30 in BCL and LDAM, 1 if the method scales the scores.
     """
 
     def __init__(self, width: int, classes: int, *, scale: float = 30.0) -> None:

@@ -1,6 +1,6 @@
 """OpenCLIP's image towers, `openclip/ARCHITECTURE` or `openclip/ARCHITECTURE/WEIGHTS`, without their projection.
 
-open_clip is an extra; it is imported when a tower is asked for.
+open_clip is an extra; it is imported when a tower is built.
 """
 
 import logging
@@ -19,14 +19,14 @@ from ltray.parts.weight_layouts import Rename
 PREFIX = "openclip/"
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 OPENAI = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
-"""Mean and standard deviation of OpenAI's weights, which open_clip uses where a configuration states none."""
+"""Mean and standard deviation of OpenAI's weights, which open_clip uses if a configuration contains none."""
 
 
 class ImageTower(Backbone):
     """The image tower of a CLIP model, for images of one size.
 
-    A transformer's feature is its pooled token before the projection into the space that images and texts share, as
-    fine-tuning (LIFT) takes it; a ResNet's is that of its attention pooling.
+    A transformer's feature is its pooled token before the projection into the common space of images and texts, as in
+    fine-tuning (LIFT); a ResNet's feature is the output of its attention pooling.
 
     Args:
         tower: `visual` of the model.
@@ -42,7 +42,7 @@ class ImageTower(Backbone):
         if getattr(tower, "proj", None) is not None:
             self.body.proj = None
             self.body.output_dim = self.body.ln_post.normalized_shape[0]
-        elif hasattr(tower, "trunk"):  # timm's, with a head of open_clip's
+        elif hasattr(tower, "trunk"):  # a network of timm with a head of open_clip
             self.body.head = nn.Identity()
             self.body.output_dim = int(self.body.trunk.num_features)
         self.width = int(self.body.output_dim)
@@ -55,10 +55,10 @@ class ImageTower(Backbone):
         """Map images (B, 3, S, S) to the patches' last tokens (B, d, S/stride, S/stride).
 
         Raises:
-            UsageError: The tower is no plain transformer.
+            UsageError: The tower is not a vision transformer of open_clip.
         """
         if not self.is_transformer:
-            raise UsageError("A feature map is taken from OpenCLIP's vision transformers only.")
+            raise UsageError("Only OpenCLIP's vision transformers have a feature map.")
         found = self.body.forward_intermediates(images, indices=1, normalize_intermediates=True)
         last: Tensor = found["image_intermediates"][-1]
         return last
@@ -70,10 +70,10 @@ class ImageTower(Backbone):
 
 
 def check(name: str) -> None:
-    """Check that OpenCLIP has a tower, and weights where the name states them.
+    """Check that OpenCLIP has a tower, and the weights if the name contains them.
 
     Raises:
-        UsageError: It has not, or open_clip is not installed.
+        UsageError: It does not have them, or open_clip is not installed.
     """
     library, (architecture, tag) = _library(name), _parts(name)
     known = [model for model in library.list_models() if "/" not in model]
@@ -92,7 +92,7 @@ def new(name: str, image_size: int | None) -> ImageTower:
 
     Args:
         name: See `check`.
-        image_size: Side of its images; None: the architecture's own.
+        image_size: Side of its images in pixels; None: that of the architecture.
 
     Raises:
         UsageError: OpenCLIP does not have it.
@@ -118,12 +118,12 @@ def new(name: str, image_size: int | None) -> ImageTower:
 
 
 def weights_in_name(name: str) -> str:
-    """Return the weights that a name states, "" if none."""
+    """Return the weights that a name contains, "" if none."""
     return _parts(name)[1]
 
 
 def default_input(name: str) -> InputSettings | None:
-    """Return the images that the weights in the name expect, or those of the architecture with OpenAI's colours."""
+    """Return the images that the weights in the name expect, or the architecture's, with OpenAI's mean and std."""
     tag = _parts(name)[1]
     return published(name)[tag].input if tag else _input(name, {})
 
@@ -139,12 +139,12 @@ def published(name: str) -> Mapping[str, Published]:
 
 
 def imagenet(name: str) -> str:
-    """Return the name of the first weights that saw ImageNet-1k's labels, "" if there are none."""
+    """Return the name of the first weights that were trained with ImageNet-1k's labels, "" if there are none."""
     return next((tag for tag, one in published(name).items() if one.imagenet_labels), "")
 
 
 def renames(body: nn.Module) -> Iterable[Rename]:
-    """Return no translation: OpenCLIP's files have its own names."""
+    """Return no translation: OpenCLIP's files contain OpenCLIP's names."""
     return ()
 
 

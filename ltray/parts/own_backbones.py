@@ -28,7 +28,7 @@ def check(name: str) -> None:
     """Check that a name is in the table.
 
     Raises:
-        UsageError: It is not.
+        UsageError: It is not in the table.
     """
     if name not in BACKBONES:
         hint = nearest_or_dotted_path(name, [*BACKBONES, *PREFIXES], "A backbone")
@@ -77,7 +77,7 @@ def imagenet(name: str) -> str:
             f"`weights` {IMAGENET!r} is for torchvision's backbones and timm's, but the backbone is {name!r}."
         )
     if not published(name):
-        raise UsageError(f"torchvision has no ImageNet weights for {name!r}; name a file instead.")
+        raise UsageError(f"torchvision has no ImageNet weights for {name!r}; set `weights` to a file.")
     return FIRST_PUBLISHED
 
 
@@ -91,7 +91,7 @@ def _published(name: str, weights: Any) -> Published:
     swag = "SWAG" in weights.name
     return Published(
         name=f"torchvision/{name}.{weights.name}",
-        pretrained_on=("Instagram images with hashtags, then " if swag else "") + "ImageNet-1k (its labels seen)",
+        pretrained_on=("Instagram images with hashtags, then " if swag else "") + "ImageNet-1k (with its labels)",
         imagenet_labels=True,
         input=InputSettings(
             tuple(images.mean),

@@ -1,4 +1,4 @@
-"""The weights that a backbone starts from, where they come from, and the partial freezing that goes with them."""
+"""The initial weights of a backbone and their origin."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from ltray.printable import printable
 from ltray.run_settings import IMAGENET
 
 CONFIGURATIONS = ("config.json", "open_clip_config.json")
-"""Files beside a file of weights that state the images it expects, as timm and OpenCLIP write them."""
+"""Files next to a file of weights that describe the images it expects, as timm and OpenCLIP write them."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What is known of some weights.
+    """The origin of some weights.
 
     Attributes:
         name: Their exact name; of a file that no library is known to publish, the file's.
@@ -55,7 +55,7 @@ def check_weights(name: str, weights: str) -> None:
 
     Args:
         name: Name of the backbone.
-        weights: "imagenet", a name of the library's, or a file.
+        weights: "imagenet", the library's name of weights, or a file.
 
     Raises:
         UsageError: There are no such weights for this backbone.
@@ -65,17 +65,18 @@ def check_weights(name: str, weights: str) -> None:
 
 
 def published(name: str, weights: str) -> Published:
-    """Return the published weights that a value of `weights` names.
+    """Return the published weights for a value of `weights`.
 
     Raises:
-        UsageError: Nobody publishes them.
+        UsageError: There are no such published weights.
     """
     family = family_of(name)
     known = family.published(name)
     found = family.imagenet(name) if weights == IMAGENET else weights
     if not found:
         raise UsageError(
-            f"`weights` is {weights!r}, but no weights of {name!r} saw ImageNet-1k's labels.{_listed(known)}"
+            f"`weights` is {weights!r}, but no weights of {name!r} were trained with ImageNet-1k's "
+            f"labels.{_listed(known)}"
         )
     if found not in known:
         raise UsageError(
@@ -86,17 +87,17 @@ def published(name: str, weights: str) -> Published:
 
 
 def _listed(known: Mapping[str, Published]) -> str:
-    return f" Known: {', '.join(f'`{tag}`' for tag in known)}." if known else " Name a file instead."
+    return f" Known: {', '.join(f'`{tag}`' for tag in known)}." if known else " Set `weights` to a file."
 
 
 def origin_of(name: str, weights: str) -> Origin:
-    """Return what is known of some weights, without downloading them.
+    """Return the origin of some weights, without downloading them.
 
-    A file is known by its digest, where the library states it, or by a `config.json` beside it; of another one, the
-    images are those that the library's own weights expect.
+    A file is identified by its digest, if the library publishes it, or described by a `config.json` next to it; for any
+    other file, the images are those that the library's weights expect.
 
     Raises:
-        UsageError: There can be no such weights, or the configuration beside a file cannot be read.
+        UsageError: There are no such weights, or the configuration next to a file cannot be read.
     """
     if not is_file(weights):
         one = published(name, weights)
@@ -115,13 +116,13 @@ def origin_of(name: str, weights: str) -> Origin:
 
 
 def _config_next_to(path: Path) -> InputSettings | None:
-    """Return the images that a configuration beside a file of weights states; None where there is none."""
+    """Return the images that a configuration next to a file of weights describes; None if there is none."""
     for name in CONFIGURATIONS:
         place = path.parent / name
         content = read_json(place) if place.is_file() else None
         if not isinstance(content, dict):
             continue
-        with reading(place, "does not state the images of its weights as timm or OpenCLIP does"):
+        with reading(place, "does not describe the images of its weights in the format of timm or OpenCLIP"):
             if isinstance(own := content.get("pretrained_cfg"), dict):
                 return _stated(own, int(own["input_size"][-1]), fixed=bool(own.get("fixed_input_size", False)))
             if isinstance(own := content.get("preprocess_cfg"), dict):
@@ -135,7 +136,7 @@ def _stated(content: Mapping[str, Any], size: int, *, fixed: bool) -> InputSetti
 
 
 def file_of(name: str, weights: str) -> Path:
-    """Return the file of some weights, downloaded if a library publishes them and has not done so yet.
+    """Return the file of some weights; published weights are downloaded if they are not in the cache.
 
     Raises:
         UsageError: There is no such file, or it cannot be downloaded.
@@ -169,11 +170,11 @@ def load_weights(backbone: Backbone, name: str, weights: str) -> Fit:
     Args:
         backbone: A backbone as `new_backbone` builds it; changed in place.
         name: Its name, "resnet152".
-        weights: "imagenet" or a name of the library's (downloaded once), or a file: a state dictionary in the names of
-            the library, or a training script's checkpoint that holds one.
+        weights: "imagenet" or the library's name of weights (downloaded once), or a file: a state dictionary with the
+            names of the library, or a training script's checkpoint that contains one.
 
     Returns:
-        What the file holds, the classifier and other parts that are not loaded among it.
+        The content of the file, including the classifier and other parts that are not loaded.
 
     Raises:
         UsageError: There are no such weights, or they do not fit.
@@ -185,7 +186,7 @@ def load_weights(backbone: Backbone, name: str, weights: str) -> Fit:
 
 
 def fitting(backbone: Backbone, name: str, weights: str) -> Fit:
-    """Compare weights with a backbone, whose parameters may be on the "meta" device.
+    """Compare weights with a backbone; its parameters may be on the "meta" device.
 
     Raises:
         UsageError: They cannot be read, or do not fit.
@@ -195,7 +196,8 @@ def fitting(backbone: Backbone, name: str, weights: str) -> Fit:
     if found.is_complete and found.equals:
         names = ", ".join(f"`{one.removesuffix('.')}`" for one in [found.prefix, *found.equals])
         raise UsageError(
-            f"`weights` {printable(weights)!r} holds several networks that fit {name} ({names}): write a file with one."
+            f"`weights` {printable(weights)!r} contains several networks that fit {name} ({names}): write a file with "
+            "one of them."
         )
     if not found.is_complete:
         raise UsageError(

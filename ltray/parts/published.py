@@ -1,4 +1,4 @@
-"""Weights that a library publishes: what they are called, what they were trained on, which images they expect."""
+"""Weights that a library publishes: their names, their training data, the images that they expect."""
 
 import logging
 import re
@@ -14,14 +14,14 @@ from ltray.printable import printable
 
 @dataclass(frozen=True)
 class InputSettings:
-    """The images that weights were trained on.
+    """The images on which weights were trained.
 
     Attributes:
-        mean: Of each channel, on a scale of 0 to 1.
+        mean: Mean of each channel, on a scale of 0 to 1.
         std: Standard deviation of each channel.
         image_size: Side in pixels.
-        interpolation: How images were resized: "bilinear", "bicubic"; "" where nothing states it.
-        only_size: Whether the network takes images of this size alone.
+        interpolation: How images were resized: "bilinear", "bicubic"; "" if it is not known.
+        only_size: Whether the network accepts only images of this size.
     """
 
     mean: tuple[float, ...]
@@ -41,10 +41,10 @@ class Published:
         imagenet_labels: Whether labels of ImageNet-1k were seen; None where nothing states it.
         input: The images that they expect.
         file: Name of the file.
-        at: Where the file is downloaded from, for a person who fetches it: an address, or a repository's name.
-        keeps: Folder where the library keeps it.
-        fetch: Returns the file's path; downloads it where it is missing.
-        digest: First hexadecimal digits of the file's SHA-256 that the library states; "" where it states none.
+        at: The source of the file, for a manual download: an address, or a repository's name.
+        keeps: The folder in which the library stores it.
+        fetch: Returns the file's path; downloads the file if it is missing.
+        digest: First hexadecimal digits of the file's SHA-256 according to the library; "" if it publishes none.
     """
 
     name: str
@@ -61,15 +61,15 @@ class Published:
         """Return the path of the file, downloaded if it is not there yet.
 
         Raises:
-            UsageError: It cannot be downloaded; the text says which file to bring and where to put it.
+            UsageError: It cannot be downloaded; the message contains the file to copy and its destination.
         """
         try:
             return self.fetch()
         except (OSError, RuntimeError, ValueError) as error:  # no connection, a cut download, a wrong digest
             raise UsageError(
-                f"The weights {self.name} cannot be downloaded ({reason(error).splitlines()[0]}). On a computer with "
-                f"internet access get {self.file} of {self.at}, and set `weights` to that file here, or put it where "
-                f"its library looks for it ({printable(self.keeps)})."
+                f"The weights {self.name} cannot be downloaded ({reason(error).splitlines()[0]}). Download {self.file} "
+                f"of {self.at} on a computer with internet access, copy it to this machine, and set `weights` to that "
+                f"file or put it into the folder of its library ({printable(self.keeps)})."
             ) from error
 
 
@@ -111,7 +111,7 @@ DATA: Mapping[str, str] = {
 }
 """Data sets by the parts of libraries' names of weights."""
 WITHOUT_LABELS = ("dino", "mae", "fcmae", "ijepa")
-"""Training without labels, on ImageNet-1k where the name states no other data."""
+"""Methods of training without labels, on ImageNet-1k if the name contains no other data."""
 
 
 def pretrained_on(tag: str) -> tuple[str, bool | None]:
@@ -128,7 +128,7 @@ def pretrained_on(tag: str) -> tuple[str, bool | None]:
     labels = any(word in parts for word in LABELLED)
     if labels and unlabelled and "ft" not in parts:
         return f"{', then '.join(data)}, without labels ({unlabelled[0]})", False
-    return ", then ".join(data) + (" (its labels seen)" if labels else ""), labels
+    return ", then ".join(data) + (" (with its labels)" if labels else ""), labels
 
 
 def of_hub(
@@ -140,7 +140,7 @@ def of_hub(
     repository: str,
     files: tuple[str, ...],
 ) -> Published:
-    """Return weights that are one of some files of a repository of the Hugging Face hub; see `Published`."""
+    """Return weights that are one of several files of a repository of the Hugging Face hub; see `Published`."""
     return Published(
         name,
         pretrained_on,
@@ -156,7 +156,7 @@ def of_hub(
 def from_hub(repository: str, files: tuple[str, ...]) -> Path:
     """Return the path of the first of some files that a repository of the Hugging Face hub has, from the cache first.
 
-    A file that somebody has put into the repository's folder of the cache, without the library, is taken as well.
+    A file that was copied by hand into the repository's folder of the cache is used as well.
 
     Raises:
         OSError: None of them is in the cache, and none can be downloaded.
@@ -167,7 +167,7 @@ def from_hub(repository: str, files: tuple[str, ...]) -> Path:
     if found := hub_file_at_hand(repository, files):
         return found
     log = logging.getLogger("huggingface_hub")
-    before, log.level = log.level, logging.ERROR  # its retries are not the user's concern; the reason is raised
+    before, log.level = log.level, logging.ERROR  # messages about retries are not needed; the reason is raised
     try:
         for file in files:
             try:
@@ -197,7 +197,7 @@ def hub_file_at_hand(repository: str, files: tuple[str, ...]) -> Path | None:
 
 
 def hub_folder(repository: str) -> Path:
-    """Return the folder in which files of a repository of the Hugging Face hub are kept."""
+    """Return the folder in which files of a repository of the Hugging Face hub are stored."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
@@ -220,13 +220,13 @@ def from_address(address: str, digest: str) -> Path:
 
 
 def digest_in(address: str) -> str:
-    """Return the first digits of a file's SHA-256 that its name ends with, "" if none: "0676ba61" of resnet50's."""
+    """Return the first digits of a file's SHA-256 at the end of its name, "" if none: "0676ba61" for resnet50."""
     found = re.search(r"-([0-9a-f]{8,64})\.\w+$", address)
     return found[1] if found else ""
 
 
 def hub_cache() -> Path:
-    """Return the folder in which torch.hub keeps weights."""
+    """Return the folder in which torch.hub stores weights."""
     import torch
 
     return Path(torch.hub.get_dir()) / "checkpoints"

@@ -38,7 +38,7 @@ class ClassQueue(nn.Module):
         sizes = torch.tensor(slots)
         self.register_buffer("keys", F.normalize(torch.randn(int(sizes.sum()), width), dim=1))
         self.register_buffer("pointers", torch.zeros_like(sizes))
-        # Values that follow from the arguments are not state and are not saved in checkpoints.
+        # Values that are computed from the arguments are not state and are not saved in checkpoints.
         self.register_buffer("slots", sizes, persistent=False)
         self.register_buffer("first", sizes.cumsum(0) - sizes, persistent=False)
         self.register_buffer("labels", torch.arange(len(slots)).repeat_interleave(sizes), persistent=False)

@@ -41,8 +41,8 @@ class ResNet32(Backbone):
     Module names equal the official code's, so its weights can be loaded.
 
     Args:
-        planes: Channels of the first stage; the later ones have two and four times as many. With 64 it is the wide
-            one: 7,383,616 parameters, width 256.
+        planes: Channels of the first stage; the later stages have two and four times as many. 64 gives the wide
+            network: 7,383,616 parameters, width 256.
     """
 
     stride = 4
@@ -69,6 +69,6 @@ class ResNet32(Backbone):
 
 
 def residual_stage(inputs: int, planes: int, stride: int) -> nn.Sequential:
-    """Build five blocks; the first one changes width and halves the map where `stride` is 2."""
+    """Build five blocks; the first one changes the width and halves the feature map if `stride` is 2."""
     blocks = [BasicBlock(inputs, planes, stride)] + [BasicBlock(planes, planes, 1) for _ in range(4)]
     return nn.Sequential(*blocks)

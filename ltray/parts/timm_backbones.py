@@ -1,6 +1,6 @@
 """timm's networks, `timm/NAME`, without their classifiers.
 
-timm is imported when one is asked for: it takes a second, and most runs need none.
+timm is imported when a network is built: it takes a second, and most runs do not use it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 class TimmBackbone(Backbone):
-    """One of timm's networks; its feature is what timm's own classifier would get.
+    """One of timm's networks; its feature is the input of timm's classifier.
 
     Args:
         body: The network, built without a classifier.
@@ -80,19 +80,19 @@ def _averages(body: Any) -> bool:
             some = torch.linspace(-1.0, 2.0, 9 * body.num_features).view(1, -1, 3, 3)
             return torch.allclose(body.forward_head(some, pre_logits=True), some.mean(dim=(2, 3)), atol=1e-5)
     except (RuntimeError, TypeError, AttributeError, ValueError):
-        return False  # its head takes tokens or has layers of its own
+        return False  # the input of its head is tokens, or the head has further layers
     finally:
         body.train(trained)
 
 
 def check(name: str) -> None:
-    """Check that timm has a network, and weights where the name states them.
+    """Check that timm has a network, and the weights if the name contains them.
 
     Args:
         name: `timm/ARCHITECTURE` or `timm/ARCHITECTURE.WEIGHTS`, as timm writes them.
 
     Raises:
-        UsageError: It has not.
+        UsageError: It does not have them.
     """
     from timm.models import is_model, list_models
 
@@ -111,7 +111,7 @@ def new(name: str, image_size: int | None) -> TimmBackbone:
 
     Args:
         name: See `check`.
-        image_size: Side of its images; a network that takes images of one size only is built for it. None: its usual.
+        image_size: Side of its images in pixels, for networks that are built for one size; None: their usual size.
 
     Raises:
         UsageError: timm does not have it, or it cannot be built for this size.
@@ -136,12 +136,12 @@ def new(name: str, image_size: int | None) -> TimmBackbone:
 
 
 def weights_in_name(name: str) -> str:
-    """Return the weights that a name states, "" if none: "in1k" of `timm/tf_efficientnet_lite0.in1k`."""
+    """Return the weights that a name contains, "" if none: "in1k" for `timm/tf_efficientnet_lite0.in1k`."""
     return _parts(name)[1]
 
 
 def default_input(name: str) -> InputSettings | None:
-    """Return the images that the weights of a network expect, those that its name states or timm's first."""
+    """Return the images that the weights of a network expect: the weights in its name, else timm's default."""
     known = published(name)
     return known[_parts(name)[1] or next(iter(known))].input if known else None
 
@@ -159,12 +159,12 @@ def published(name: str) -> Mapping[str, Published]:
 
 
 def imagenet(name: str) -> str:
-    """Return the tag of a network's first weights that saw ImageNet-1k's labels, "" if there are none."""
+    """Return the tag of a network's first weights that were trained with ImageNet-1k's labels, "" if none."""
     return next((tag for tag, one in published(name).items() if one.imagenet_labels), "")
 
 
 def renames(body: nn.Module) -> Iterable[Rename]:
-    """Return timm's own translation of a network's official checkpoints, where it has one."""
+    """Return timm's translation of a network's official checkpoints, if there is one."""
     import importlib
 
     translate = getattr(importlib.import_module(type(body).__module__), "checkpoint_filter_fn", None)
@@ -173,7 +173,7 @@ def renames(body: nn.Module) -> Iterable[Rename]:
         try:
             return translate(dict(found), module) if translate else {}
         except (KeyError, RuntimeError, TypeError, AttributeError, ValueError, NotImplementedError, IndexError):
-            return {}  # another layout than the one it translates
+            return {}  # a layout that timm does not translate
 
     return (by_timm,)
 

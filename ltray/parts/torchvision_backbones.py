@@ -1,6 +1,6 @@
 """torchvision's networks for images of 224 pixels, without their classifiers.
 
-torchvision is imported when a network is built: it takes seconds, and not every process builds one.
+torchvision is imported when a network is built: it takes seconds, and not all processes build a network.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ NewBody = Callable[..., Any]
 class ResNet(Backbone):
     """ResNet-50, -101, -152 or ResNeXt: width 2048, stride 32.
 
-    Parameter names behind `body.` are torchvision's, and so is the initialisation; BCL's and
-    ResCom's own definitions give the same outputs for the same weights.
+    Parameter names after `body.` and the initialisation are those of torchvision; the definitions in
+    BCL's and ResCom's code give the same outputs for the same weights.
 
     Args:
         new_body: Builds the torchvision network.
@@ -67,7 +67,7 @@ class VisionTransformer(Backbone):
         """Map images (B, 3, 224, 224) to the last class token (B, 768).
 
         Raises:
-            AssertionError: Images of another size; torchvision names both.
+            AssertionError: The images have another size; torchvision's message contains both sizes.
         """
         return self._tokens(images)[:, 0]
 

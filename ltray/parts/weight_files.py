@@ -1,4 +1,4 @@
-"""The tensors in a file of weights: PyTorch's format, code in it never run, or safetensors."""
+"""The tensors in a file of weights: PyTorch's format, in which code is never executed, or safetensors."""
 
 import pickle
 from collections.abc import Mapping
@@ -13,7 +13,12 @@ from ltray.files import check_regular, reading
 from ltray.printable import printable
 
 REMEDY = "save a model's state_dict() with torch.save, or set weights=random"
-_OPTIMIZERS = ("optim", "scheduler", "scaler", "amp")  # what training scripts keep beside the network
+_OPTIMIZERS = (
+    "optim",
+    "scheduler",
+    "scaler",
+    "amp",
+)  # parts of training scripts' checkpoints in addition to the network
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -24,13 +29,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             `state_dict_best` → `feat_model` → `conv1.weight` becomes "state_dict_best.feat_model.conv1.weight".
 
     Raises:
-        UsageError: It cannot be read, holds code, or holds no tensors.
+        UsageError: It cannot be read, contains code, or contains no tensors.
     """
     check_regular(path)
     found: dict[str, Tensor] = {}
     _flatten(_from_safetensors(path) if path.suffix == ".safetensors" else _from_torch(path), "", found)
     if not found:
-        raise UsageError(f"`weights` {printable(path)!r} must hold a state dictionary of tensors; {REMEDY}.")
+        raise UsageError(f"`weights` {printable(path)!r} must contain a state dictionary of tensors; {REMEDY}.")
     return found
 
 
@@ -45,9 +50,10 @@ def _from_torch(path: Path) -> Any:
     with reading(path, "not weights that torch.save wrote", remedy=REMEDY):
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:  # its own text advises to run the file's code
+        except pickle.UnpicklingError as error:  # its message advises to execute the file's code
             raise UsageError(
-                f"{printable(path)}: holds no weights that torch.save wrote, or code, which is never run; {REMEDY}."
+                f"{printable(path)}: contains no weights that torch.save wrote, or contains code, which is never "
+                f"executed; {REMEDY}."
             ) from error
 
 

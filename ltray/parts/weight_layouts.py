@@ -1,7 +1,7 @@
-"""Which tensors of a file belong to a backbone, whatever the training script wrapped around it.
+"""The tensors of a file that belong to a backbone, also inside the model of a training script.
 
 A network is found by its parameters' names: `module.encoder_q.layer1.0.conv1.weight` belongs to a backbone with
-`layer1.0.conv1.weight` behind the prefix `module.encoder_q`.
+`layer1.0.conv1.weight` after the prefix `module.encoder_q`.
 """
 
 import re
@@ -29,21 +29,21 @@ HEADS = (
 )
 """First parts of the names of modules after the backbone, which are not loaded."""
 PREFERRED = ("state_dict_ema", "model_ema", "ema", "teacher", "encoder_q", "base_encoder", "feat_model")
-"""Words of the prefix that is taken where several networks fit: averaged weights, and queries before keys."""
-ANCHORS = 5  # names that prefixes are looked for by, spread over the network
+"""Words of the prefix that is preferred if several networks fit: averaged weights, and queries before keys."""
+ANCHORS = 5  # parameter names, distributed over the network, that are used to find prefixes
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a file holds for a backbone.
+    """The content of a file for a backbone.
 
     Attributes:
         state: The tensors to load.
-        prefix: What stands before their names in the file, with the point.
-        missing: Names that the backbone needs and the file lacks, or has in another shape.
+        prefix: The text before their names in the file, with the dot.
+        missing: Names that the backbone needs but that are not in the file, or have another shape there.
         unknown: Names of the same network that the backbone does not have.
         left_over: Names of other parts, such as a classifier, a key encoder or a queue.
-        equals: Prefixes of other networks that fit as well and that nothing prefers or rejects.
+        equals: Prefixes of other networks that fit equally well, without a rule that prefers one.
     """
 
     state: State
@@ -55,7 +55,7 @@ class Fit:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every parameter is there and nothing of the network is unknown."""
+        """Whether every parameter is in the file and no name of the network is unknown."""
         return not self.missing and not self.unknown
 
     def left_over_parts(self) -> str:
@@ -71,10 +71,10 @@ def fit(found: State, module: nn.Module, renames: Sequence[Rename] = ()) -> Fit:
     Args:
         found: Every tensor of the file, by dotted path.
         module: The network; its parameters may be on the "meta" device.
-        renames: Translations of other layouts, tried in order where the names as they are do not fit.
+        renames: Translations of other layouts, tried in order if the original names do not fit.
 
     Returns:
-        The first whole fit, or that of the names as they are.
+        The first complete fit, or that of the original names.
     """
     plain = _fit(found, module)
     if plain.is_complete:
@@ -116,7 +116,7 @@ def _prefixes(found: State, wanted: State) -> set[str]:
 
 
 def _rank(prefix: str, found: State, wanted: State) -> tuple[int, int]:
-    """Order prefixes: most tensors that fit, then the preferred word."""
+    """Return the order of prefixes: by the number of tensors that fit, then by the preferred word."""
     fitting = sum(
         1 for name in wanted if (tensor := found.get(prefix + name)) is not None and tensor.shape == wanted[name].shape
     )
@@ -126,7 +126,7 @@ def _rank(prefix: str, found: State, wanted: State) -> tuple[int, int]:
 
 
 def _part(name: str, prefix: str) -> str:
-    """Return the first word by which a name differs from the names of the network."""
+    """Return the first word of a name that differs from the names of the network."""
     parts, before = name.split("."), prefix.split(".")
     shared = next((place for place, word in enumerate(before) if parts[place : place + 1] != [word]), len(before))
     return next((word for word in parts[shared:] if word != "module"), parts[-1])
@@ -160,7 +160,7 @@ _SQUEEZE = {"_se_reduce": "se.conv_reduce", "_se_expand": "se.conv_expand"}
 
 
 def efficientnet_pytorch(found: State, module: nn.Module) -> State:
-    """Translate the names of EfficientNets of the package efficientnet_pytorch into timm's; {} of other networks."""
+    """Translate the names of EfficientNets of the package efficientnet_pytorch into timm's; {} for other networks."""
     if "_conv_stem.weight" not in found:
         return {}
     blocks = _blocks(module)

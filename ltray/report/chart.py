@@ -16,7 +16,7 @@ class Axis:
     Attributes:
         low: Lower end.
         high: Upper end, above `low`.
-        label: What it measures.
+        label: Its label.
         log: Whether it is logarithmic.
         names: Names at the positions 0, 1, … instead of numbers.
     """

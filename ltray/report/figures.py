@@ -11,7 +11,7 @@ from ltray.results.finalist_table import name_of
 from ltray.study.short_runs import RUN
 
 PERCENT = 100.0
-NAMED = 12  # up to this number of classes, the axis names each one
+NAMED = 12  # up to this number of classes, the axis has a label for each class
 
 
 def learning_curves(history: pd.DataFrame, metric: str, *, best: int | None, papers: Sequence[int]) -> str:
@@ -19,7 +19,7 @@ def learning_curves(history: pd.DataFrame, metric: str, *, best: int | None, pap
 
     Args:
         history: One row per trial and epoch; a trial of several runs has one line for each run.
-        metric: Column to draw, a share of 1.
+        metric: Column to draw, a fraction of 1.
         best: Trial to emphasise.
         papers: Trials of the papers' setting.
     """

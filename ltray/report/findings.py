@@ -70,7 +70,7 @@ def importance(record: RunRecord) -> str:
     if reason or found is None:
         return section(IMPORTANCE_HEADING, paragraph(f"{reason[0].upper()}{reason[1:]}.", "soft"))
     text = (
-        "Importance in % (PED-ANOVA): how far the settings of the best trials differ from those of all trials. "
+        "Importance in % (PED-ANOVA): how much the settings of the best trials differ from those of all trials. "
         "A dot means not significant: 5 % of searches with shuffled results would reach the same importance."
     )
     if found["variance"].notna().any():

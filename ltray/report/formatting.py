@@ -22,7 +22,7 @@ def percent(share: Any) -> str:
 
 
 def spread_of(row: Any, name: str) -> str:
-    """Return mean and interval of a column, or a dash where the table lacks the column."""
+    """Return mean and interval of a column, or a dash if the table does not have the column."""
     return spread(row, name) if f"{name}_mean" in row else "–"
 
 

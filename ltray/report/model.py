@@ -44,9 +44,9 @@ def classes(record: RunRecord) -> str:
 
 
 def _pretrained(evaluation: Mapping[str, Any]) -> list[str]:
-    """Return the paragraphs on the weights that the model started from; none for random ones."""
+    """Return the paragraphs about the model's initial weights; none for random weights."""
     weights, profile = evaluation.get(WEIGHTS, {}), str(evaluation.get("settings", {}).get("dataset.profile", ""))
-    sentences = [f"Started from {described(weights)}." if weights else "", seen_before(profile, weights)]
+    sentences = [f"Initial weights: {described(weights)}." if weights else "", seen_before(profile, weights)]
     return [paragraph(sentence) for sentence in sentences if sentence]
 
 

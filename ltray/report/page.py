@@ -21,7 +21,7 @@ def page(title: str, body: Iterable[str]) -> str:
 
 
 def section(heading: str, *content: str) -> str:
-    """Return a section with a heading, or nothing where there is no content."""
+    """Return a section with a heading, or nothing if there is no content."""
     inner = "".join(content)
     return f"<section><h2>{escape(heading)}</h2>{inner}</section>" if inner else ""
 
@@ -50,7 +50,7 @@ def table(
     """Return a table that scrolls horizontally on a narrow screen.
 
     Args:
-        headings: Of the columns.
+        headings: Headings of the columns.
         rows: Their cells; "better" and "worse" are coloured.
         text_columns: Columns of text, which are aligned to the left.
         kinds: Class of each row.
@@ -75,7 +75,7 @@ def key(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def grid(parts: Iterable[str], columns: int) -> str:
-    """Return parts in columns where the screen is wide enough."""
+    """Return parts in columns if the screen is wide enough."""
     return f'<div class="grid{columns}">' + "".join(f"<div>{part}</div>" for part in parts) + "</div>"
 
 

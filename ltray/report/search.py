@@ -14,13 +14,13 @@ SHOWN = 15  # trials in the visible part of the table
 
 
 def explored(record: RunRecord) -> str:
-    """Return the explored knobs with their ranges, the papers' values and the best ones."""
+    """Return the explored knobs with their ranges, the papers' values and the best values."""
     if record.trials is None or not len(record.trials) or not record.explored:
         return ""
     best = record.trials.iloc[0]
     papers = record.trials[record.trials["paper"]]
     rows = []
-    for knob, text in record.explored.items():  # a knob is in the papers' setting of its method alone
+    for knob, text in record.explored.items():  # a knob is only in the papers' setting of its method
         known = papers[knob].dropna().tolist() if knob in papers else []
         rows.append([knob, symbol(knob), text, cell(known[0]) if known else "–", cell(best.get(knob))])
     return section(
@@ -42,7 +42,7 @@ def slices(record: RunRecord) -> str:
     if not len(known) or not charts:
         return ""
     legend = [("blue", "complete trial"), ("hollow", "stopped early"), ("orange", "papers' setting")]
-    values = paragraph("Members of a population are drawn at their last values.", "soft")
+    values = paragraph("Members of a population are shown at their last values.", "soft")
     text = _of_group(record) + (values if STOPPING_RULES[record.rule].population else "")
     return section("Accuracy over each knob", text, grid(charts, 3), key(legend))
 
@@ -51,7 +51,7 @@ def curves(record: RunRecord) -> str:
     """Return the learning curves."""
     metric = record.metric
     history = record.history
-    if RUN_SEED in history:  # the runs of a trial lie on one another
+    if RUN_SEED in history:  # the runs of a trial have the same epochs
         history = history.assign(epoch=history[RUN_EPOCH].fillna(history["epoch"]))
     if metric not in history or not len(history):
         return ""
@@ -93,7 +93,7 @@ def trials(record: RunRecord) -> str:
         else ""
     )
     where = "the test set" if record.protocol == "paper" else "validation images"
-    caption = f"Accuracy on {where} in %, of each trial's best epoch."
+    caption = f"Accuracy on {where} in %, for the best epoch of each trial."
     if error := precision_of_best(record.trials, record.metric):
         caption += f" Standard error of the best trial's value: {error}; a smaller difference is not significant."
     if several:
@@ -102,7 +102,7 @@ def trials(record: RunRecord) -> str:
 
 
 def _of_group(record: RunRecord) -> str:
-    """Return which metric the charts show, where it is not the accuracy over all images."""
+    """Return the name of the metric that the charts show, if it is not the accuracy over all images."""
     first = record.objectives[0]
     group = METRICS[first].group
     text = f"Accuracy of the {group}-shot classes" if group else title(first).capitalize()

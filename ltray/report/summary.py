@@ -109,7 +109,7 @@ def finalists(record: RunRecord) -> str:
 
 
 def _look_caption(found: pd.DataFrame) -> str:
-    """Return which look at the test images the finalists are; empty for runs of versions that did not count looks."""
+    """Return the number of the finalists' look at the test images; "" for versions that did not count looks."""
     return (
         paragraph(f"Test accuracies of all finalists together: {describe_look(int(found.iloc[0][LOOK]))}.")
         if LOOK in found
@@ -123,7 +123,7 @@ def _finalist_caption(found: pd.DataFrame) -> str:
     if first["data_seeds"] > 1:
         unit = f"{first['data_seeds']} data seeds (each with {unit})"
     chosen = (
-        "The winner has the highest mean on validation images. Each run read the test set once; nothing was chosen "
+        "The winner has the highest mean on validation images. Each run read the test set once; nothing was selected "
         "on it"
     )
     if first["protocol"] == "paper":
@@ -146,5 +146,7 @@ def claims(record: RunRecord) -> str:
     if not found:
         return ""
     kinds = ". ".join(text[0].upper() + text[1:] for text in claim_meanings(found))
-    text = paragraph(f"A published figure is one run: another seed would have given another figure. {kinds}.", "soft")
+    text = paragraph(
+        f"A published figure is the result of one run; with another seed, it would be different. {kinds}.", "soft"
+    )
     return section("Published figures", text, table(HEADINGS, claim_rows(found), text_columns=(0, 1, 4)))

@@ -1,4 +1,4 @@
-"""What runs and searches leave behind: folders, tables, finalists, hyperparameter importance.
+"""The results of runs and searches: folders, tables, finalists, hyperparameter importance.
 
 * `claimed`: folders that a command may use.
 * `classifier`: a trained model that classifies images.
@@ -15,11 +15,12 @@
 * `label_shift`: accuracy under other class priors.
 * `ledger`: the looks at the test images.
 * `loaded_run`: `ltray.load`.
-* `method_verdict`: which of several methods is best.
+* `method_verdict`: the best of several methods.
 * `model_card`: what a model was trained on, how good it is, and its limits.
 * `moderated_spreads`: variances by empirical Bayes.
 * `multiple_comparisons`: simultaneous comparisons.
-* `next_steps`: what to do after a search over methods.
+* `new_pictures`: the evaluation of a model on new labelled pictures.
+* `next_steps`: further commands after a search over methods.
 * `onnx_script`: a script that classifies images with an exported file.
 * `paths`: paths in shell commands.
 * `predictions`: logits on a split.

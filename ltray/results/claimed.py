@@ -1,4 +1,4 @@
-"""Which folders a command may use for a run: none that contains files which ltray did not write."""
+"""The folders that a command may use for a run: none that contains files which ltray did not write."""
 
 import os
 from fnmatch import fnmatch
@@ -13,10 +13,10 @@ _NAMED = 3  # number of foreign files that the error lists
 
 
 def check_output(folder: Path) -> None:
-    """Refuse a folder before anything is written to it.
+    """Raise an error for an unsuitable folder before anything is written to it.
 
     Args:
-        folder: The folder of `--output`, or the default. It may be absent, empty, or contain a run.
+        folder: The folder of `--output`, or the default. It may be missing, empty, or contain a run.
 
     Raises:
         UsageError: It is not a folder, contains something other than a run, or is inside a run.
@@ -51,7 +51,7 @@ def check_output(folder: Path) -> None:
 
 
 def _is_run(folder: Path) -> bool:
-    """Return whether a folder contains a run; False where the folder cannot be read."""
+    """Return whether a folder contains a run; False if the folder cannot be read."""
     try:
         config = RunFolder(folder).config()
     except (UsageError, OSError):

@@ -34,9 +34,9 @@ class Prediction:
 
     Attributes:
         path: The file; None for an image that was given as an array or tensor.
-        classes: Names, the most probable first; empty where the file could not be read.
-        probabilities: Of these classes, from 0 to 1.
-        error: Why the file could not be read, or "".
+        classes: Names, the most probable first; empty if the file could not be read.
+        probabilities: Probabilities of these classes, from 0 to 1.
+        error: The reason why the file could not be read, or "".
         kept: The classes of the prediction set, the most probable first; None where no coverage was asked for.
     """
 
@@ -53,7 +53,7 @@ class Classifier:
 
     Attributes:
         trained: The model.
-        checkpoint: The folder that it was read from.
+        checkpoint: The folder from which it was read.
     """
 
     trained: TrainedModel
@@ -64,7 +64,7 @@ class Classifier:
         """Read a checkpoint folder.
 
         Raises:
-            UsageError: It is damaged, or its class names are not those of the data set on this machine.
+            UsageError: It is damaged, or its class names differ from those of the data set on this machine.
         """
         trained = TrainedModel.open(checkpoint, device)
         check_class_names(trained)
@@ -116,7 +116,8 @@ class Classifier:
             sets: What `conformal_sets` returned, to predict a set of classes for each image; None: no sets.
 
         Returns:
-            A prediction for each image, in their order. A file that is not an image gives one with an error.
+            A prediction for each image, in their order. For a file that is not an image, the prediction contains an
+            error.
 
         Raises:
             UsageError: An array or tensor has another shape or type, or `top` is less than 1.
@@ -129,12 +130,12 @@ class Classifier:
 
 
 def best_device() -> torch.device:
-    """Return where a model computes that nobody placed: the GPU if there is one."""
+    """Return the default device of a model: the GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def check_class_names(trained: TrainedModel) -> None:
-    """Compare the model's class names with those of the originals, where these are on this machine.
+    """Compare the model's class names with those of the originals, if these are on this machine.
 
     Raises:
         UsageError: The names differ.
@@ -143,7 +144,7 @@ def check_class_names(trained: TrainedModel) -> None:
     try:
         source = open_if_present(dataset)
     except UsageError:
-        return  # the data set is not here: there is nothing to compare with
+        return  # the data set is not on this machine: nothing to compare with
     if source is not None and source.class_names != names:
         raise UsageError(
             f"{dataset.name}: since the model was trained, {names_differ(names, source.class_names)}; restore the "
@@ -152,7 +153,7 @@ def check_class_names(trained: TrainedModel) -> None:
 
 
 def temperature_of(trained: TrainedModel, checkpoint: Path) -> tuple[float, str]:
-    """Return the temperature that scores are divided by before the softmax, and its source.
+    """Return the temperature by which scores are divided before the softmax, and its source.
 
     The scores of a model that ends with the method `temperature` are already divided by it. For other models
     it is the best temperature on the validation logits in the checkpoint. The order of classes does not change.
@@ -180,7 +181,7 @@ def predict(
 
     Args:
         trained: The model.
-        images: The images; a file that is not one gives a `Prediction` with an error.
+        images: The images; for a file that is not an image, the `Prediction` contains an error.
         temperature: T of the softmax.
         top: Number of classes to list.
         sets: Which classes are in prediction sets, or None.
@@ -220,7 +221,7 @@ def _pixels(image: object) -> np.ndarray:
     """Return an image's levels (H, W, 3), uint8.
 
     Raises:
-        UsageError: It is not an image of this kind.
+        UsageError: It is not a valid image.
     """
     if isinstance(image, Tensor):
         form, pixels = "a tensor (3, H, W)", image.detach().cpu().numpy()

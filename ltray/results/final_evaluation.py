@@ -21,7 +21,7 @@ def keep_evaluated(
     Args:
         folder: The run folder.
         checkpoint: The checkpoint's folder.
-        device: Where to compute.
+        device: The device of the computation.
         stamps: Further entries of `evaluation.json`.
 
     Returns:
@@ -34,7 +34,7 @@ def keep_evaluated(
     run.best.check_written_by_ltray()
     trained = TrainedModel.open(checkpoint, device)
     selection = trained.on_selection()
-    # Under the `paper` protocol these are the same images.
+    # With the `paper` protocol these are the same images.
     test = selection if selection.split == "test" else trained.on_test()
     experiment = trained.experiment
     evaluation: dict[str, Any] = dict(stamps or {}) | {
@@ -57,6 +57,6 @@ def keep_evaluated(
 
 
 def accuracy_line(metrics: Mapping[str, float], prefix: str, objective: str = BALANCED) -> str:
-    """Return `all 70.0 %  many 100.0 %  …` of the metrics under a prefix, and the objective if it is another one."""
+    """Return `all 70.0 %  many 100.0 %  …` of the metrics with a prefix, and the objective if it is another metric."""
     shown = shown_accuracies(metrics, prefix, objective)
     return "  ".join(f"{name} {100 * value:.1f} %" for name, value in shown.items())

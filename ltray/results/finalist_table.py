@@ -25,16 +25,16 @@ OF_PAPERS = "of_papers"
 def write_finalists(
     space: SearchSpace, finalists: Sequence[Finalist], folder: Path, *, look: int = 1
 ) -> pd.DataFrame | None:
-    """Write `finalists` (a row each) and `finalist_runs` (a row per run), and keep the winner's best run in `best/`.
+    """Write `finalists` (a row each) and `finalist_runs` (a row per run), and copy the winner's best run to `best/`.
 
     Args:
         space: The search space.
         finalists: All of them.
         folder: The run folder.
-        look: Number of the look at the test images that all finalists together are, from 1.
+        look: Number of the look at the test images (all finalists together are one look), from 1.
 
     Returns:
-        The summary, or None where no run was valid.
+        The summary, or None if no run was valid.
     """
     base = space.base
     order = rounds(space.finalists, seed=base.seed, data_seed=base.dataset.data_seed, used=space.trial.seeds)
@@ -84,8 +84,8 @@ def summary(
 ) -> pd.DataFrame:
     """Return one row per finalist, best validation mean first.
 
-    Intervals and verdicts hold over all finalists together (`multiple_comparisons`). The first
-    valid row is the winner; the test set does not influence that, unless the protocol selects on it.
+    Intervals and verdicts are simultaneous for all finalists (`multiple_comparisons`). The first
+    valid row is the winner; the test set has no effect on this, unless the protocol selects on it.
 
     Args:
         finalists: All of them; their order has no effect.
@@ -179,7 +179,7 @@ def selected_on(row: Mapping[Any, Any] | pd.Series) -> str:
 
 
 def against(table: pd.DataFrame) -> str:
-    """Return the heading of the column of differences; with several papers' settings it names the trial."""
+    """Return the heading of the column of differences; with several papers' settings it contains the trial."""
     group = heading(table.iloc[0]["objective"])
     several = OF_PAPERS in table and table[OF_PAPERS].sum() > 1
     trial = table[table["paper"]].iloc[0]["trial"]
@@ -201,9 +201,9 @@ def name_of(row: Mapping[Any, Any] | pd.Series) -> str:
 
 
 def shift_of(row: Mapping[Any, Any] | pd.Series) -> str:
-    """Return a difference from the papers' setting in points, with the bound that its verdict is based on.
+    """Return a difference from the papers' setting in points, with the bound on which its verdict is based.
 
-    `+1.9 (≥ +0.1)` of a better one, `-1.9 (≤ -0.1)` of a worse one, `+0.5 ± 1.7` of any other.
+    `+1.9 (≥ +0.1)` for a better setting, `-1.9 (≤ -0.1)` for a worse one, `+0.5 ± 1.7` for any other.
     """
     if row["paper"]:
         return ""
@@ -214,7 +214,7 @@ def shift_of(row: Mapping[Any, Any] | pd.Series) -> str:
 
 
 def spread(row: Mapping[Any, Any] | pd.Series, name: str, *, signed: bool = False) -> str:
-    """Return `71.2 ± 0.8` of a column's mean and interval, in percent; `71.2` where a single run has no interval."""
+    """Return `71.2 ± 0.8` of a column's mean and interval, in percent; `71.2` for a single run."""
     mean, half = row[f"{name}_mean"], (row[f"{name}_high"] - row[f"{name}_low"]) / 2
     if pd.isna(mean):
         return "–"

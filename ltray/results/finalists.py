@@ -38,7 +38,7 @@ class Finalist:
     Attributes:
         key: The trial's number as in folder names, or "paper".
         settings: Flat settings of the trial.
-        paper: Whether it is the papers' setting that the others are compared with; true for exactly one.
+        paper: Whether it is the papers' setting with which the others are compared; true for exactly one.
         of_papers: Whether it is the papers' setting of one of several methods.
     """
 
@@ -64,8 +64,8 @@ class Finalist:
 def choose(study: optuna.Study, space: SearchSpace) -> list[Finalist]:
     """Return the k best complete trials on the selection metric, best first, and the papers' setting last.
 
-    Where several methods are searched, each with its papers' setting, the others are compared
-    with the best of these; the rest take part only where they are among the k best.
+    If several methods are searched, each has its papers' setting: finalists are compared with
+    the best of these; the other papers' settings are finalists only if they are among the k best.
     """
     trials = [t for t in study.get_trials(deepcopy=False) if SETTINGS in t.user_attrs]
     ranked = sorted(trials, key=lambda t: (-t.values[0] if t.state == TrialState.COMPLETE else 0.0, t.number))
@@ -83,14 +83,14 @@ def choose(study: optuna.Study, space: SearchSpace) -> list[Finalist]:
 
 
 def rounds(asked: Finalists, *, seed: int, data_seed: int, used: int = 1) -> list[list[Cell]]:
-    """Return the runs of each finalist, in the order in which they are made.
+    """Return the runs of each finalist, in the order in which they are trained.
 
     A round is one observation of a confidence interval: a training seed or, with several data
     seeds, a data seed with all its training seeds, because runs on the same images are not
     independent. Training seeds and data seeds are crossed.
 
     Args:
-        asked: The block.
+        asked: The block `finalists`.
         seed: Training seed of the search; no run uses it.
         data_seed: Data seed of the search; no run uses it if there are several data seeds.
         used: Training seeds of each trial of the search, from `seed` on; no run uses them.
@@ -115,14 +115,14 @@ def read_runs(one: Finalist, order: Sequence[Sequence[Cell]], search: Path) -> d
 
 
 def check_asked(space: SearchSpace, *, check: Check = "trust") -> None:
-    """Refuse finalists that would have no meaning.
+    """Raise an error for finalists that have no meaning.
 
     Args:
         space: The search space.
         check: How the data set is opened.
 
     Raises:
-        UsageError: Trials have no setting to train again, or data seeds choose the same images.
+        UsageError: Trials have no single setting to train again, or all data seeds select the same images.
     """
     if space.finalists.best and STOPPING_RULES[space.stop.rule].population:
         raise UsageError(
@@ -159,7 +159,7 @@ def values(own: Mapping[Cell, Mapping[str, Any]], kind: str, name: str) -> dict[
     Args:
         own: One finalist's evaluations by cell.
         kind: "selection" or "metrics" (the test set's).
-        name: Such as "val/acc_all".
+        name: Name of the metric, such as "val/acc_all".
     """
     return {cell: found[kind][name] for cell, found in own.items() if kind in found and name in found[kind]}
 

@@ -14,7 +14,7 @@ class FolderSession:
     """The engine's `Session` for a run in one process; it continues a run that is in the folder.
 
     Args:
-        folder: The run folder; made if absent.
+        folder: The run folder; created if it is missing.
         logger: Name or dotted path of the logger that receives the metrics.
     """
 
@@ -32,12 +32,12 @@ class FolderSession:
         """Write metrics and checkpoint, and remove checkpoints that are neither newest nor best.
 
         Raises:
-            CannotWrite: The disk is full, or refuses them in another lasting way.
+            CannotWrite: The disk is full, or there is another permanent error of the disk.
         """
         epoch = int(metrics["total_epochs"])
         newest = self._folder / f"checkpoint_{epoch:06d}"
         with writing(self._folder):
-            # History first: after a crash in between, the epoch is run again and stands there twice.
+            # History first: after a crash between the two, the epoch is repeated, and the history contains it twice.
             RunFolder(self._folder).append_history(metrics)
             self._logger.epoch(metrics, epoch)
             checkpoint.save(newest)

@@ -30,11 +30,11 @@ class Importance:
 
     Attributes:
         group: "all", "many", "medium" or "few".
-        shares: PED-ANOVA's importance by knob, with the sum 1: how far the settings of the
+        shares: PED-ANOVA's importance by knob, with the sum 1: how much the settings of the
             best trials differ from those of all trials.
         significant: The knobs whose importance is higher than in 95 % of searches with
             shuffled results; the shares of the other knobs have no meaning.
-        variance: fANOVA's share of the variance by knob; None where fANOVA cannot be used:
+        variance: fANOVA's share of the variance by knob; None if fANOVA cannot be used:
             after early stopping, with conditional knobs, below 30 trials.
     """
 
@@ -49,9 +49,9 @@ def importances(
 ) -> list[Importance] | str:
     """Return the importance of the knobs for every group of classes in the table, and for the first objective.
 
-    A search prints it at its end. Call it with the result of `ltray.results.tables.trial_table` or the
-    content of `results.parquet`, and with the `dimensions` of the space. Trials that were
-    stopped early count as tried, but never as one of the best: they were stopped because they were
+    A search prints the importance at its end. Call this function with the result of
+    `ltray.results.tables.trial_table` or the content of `results.parquet`, and with the `dimensions` of the space.
+    Trials that were stopped early count as tried, but never as one of the best: they were stopped because they were
     worse. Failed trials do not count. A conditional knob counts in the trials that have it.
 
     Args:
@@ -93,7 +93,7 @@ def importances(
 def reason_unavailable(table: pd.DataFrame, rule: str) -> str:
     """Return why the importance of the knobs cannot be computed, or "".
 
-    A member of a population has had several values of a knob, and weights that were trained with the
+    A member of a population had several values of a knob, and weights that were trained with the
     values of other members: its accuracy is not the result of one value.
     """
     if STOPPING_RULES[rule].population:
@@ -140,7 +140,7 @@ def _evaluate(study: optuna.Study, evaluator: BaseImportanceEvaluator, values: S
 
 
 def _study(tried: pd.DataFrame, explored: Sequence[Dimension]) -> optuna.Study:
-    """Return a study in memory with the trials' real settings, in place of the sampler's internal values."""
+    """Return a study in memory with the trials' actual settings instead of the sampler's internal values."""
     study = optuna.create_study()
     for row in tried.to_dict("records"):
         params, distributions = {}, {}
@@ -153,7 +153,7 @@ def _study(tried: pd.DataFrame, explored: Sequence[Dimension]) -> optuna.Study:
 
 
 def _held(dimension: Dimension, cell: Any) -> tuple[Any, BaseDistribution]:
-    """Return a table's cell and the knob's complete range, as logarithms where the scale is logarithmic.
+    """Return a table's cell and the knob's complete range, as logarithms if the scale is logarithmic.
 
     Optuna's fANOVA treats every range as linear, which would give the last of five decades a weight of 90 %.
     """

@@ -1,4 +1,4 @@
-"""What a search prints about its space at the end: the importance of each knob, and ranges that are too narrow."""
+"""The output of a search about its space: the importance of each knob, and ranges that are too narrow."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,10 +21,10 @@ def print_importance(table: pd.DataFrame, space: SearchSpace, folder: Path, cons
     """Print the importance of the knobs and the ranges to widen; write the importance to `importance.csv`.
 
     Args:
-        table: What `trial_table` returned.
+        table: The result of `trial_table`.
         space: The search space.
         folder: The run folder.
-        console: Where to print.
+        console: The console.
     """
     selection = space.base.selection
     objective = space.base.objective
@@ -38,7 +38,7 @@ def print_importance(table: pd.DataFrame, space: SearchSpace, folder: Path, cons
     if isinstance(found, str):
         console.print(found, style="dim", soft_wrap=True)
     if STOPPING_RULES[space.stop.rule].population:
-        return  # a member had several values, so that its last one may lie at an end by chance
+        return  # a member had several values, so that its last value may be at an end by chance
     for edge in edges(table, space.dimensions, metric=space.base.metric):
         console.print(
             f"{edge.key}: the best values are at the {edge.end} end of the range (best {edge.best:.6g}); "
@@ -49,7 +49,7 @@ def print_importance(table: pd.DataFrame, space: SearchSpace, folder: Path, cons
 
 
 def importance_table(found: Sequence[Importance]) -> pd.DataFrame:
-    """Return one row per group and knob: "share", "beyond_chance", "variance" (None where fANOVA is not used)."""
+    """Return one row per group and knob: "share", "beyond_chance", "variance" (None if fANOVA is not used)."""
     return pd.DataFrame(
         [
             {
@@ -69,7 +69,7 @@ def render_importance(found: Sequence[Importance], headings: Mapping[str, str]) 
     """Return the importance as a table for the terminal, with a row for each knob.
 
     Args:
-        found: What `importances` returned.
+        found: The result of `importances`.
         headings: Column heading of each knob in the trials' table, by its full name.
     """
     shown = Table(

@@ -13,7 +13,7 @@ UNJUDGED = "too few runs to judge"
 MEANING = {
     BETTER: "accuracy on test images is significantly higher than that of the papers' setting",
     WORSE: "accuracy on test images is significantly lower than that of the papers' setting",
-    SAME: "the difference is not significant; more seeds may show one, so it does not mean that the settings are equal",
+    SAME: "the difference is not significant; more seeds may show a difference, so the settings may not be equal",
     UNJUDGED: "fewer than two runs have the same seeds as runs of the papers' setting",
 }
 """Meaning of each verdict on a finalist, for readers without knowledge of statistics."""
@@ -24,7 +24,7 @@ class Interval:
     """A mean and the ends of its confidence interval.
 
     Attributes:
-        mean: Of the values; NaN of none.
+        mean: The mean; NaN without values.
         low: Lower end; −inf for fewer than two values.
         high: Upper end; inf for fewer than two values.
         count: Number of values.
@@ -56,7 +56,9 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     mean = float(np.mean(values)) if count else math.nan
     if count < 2:
         return Interval(mean, -math.inf, math.inf, count)
-    from scipy.stats import t as student  # imported here: scipy takes longer than everything else that commands import
+    from scipy.stats import (
+        t as student,
+    )  # imported here, because the import of scipy takes longer than all other imports
 
     half = float(student.ppf((1 + level) / 2, count - 1) * np.std(values, ddof=1) / math.sqrt(count))
     return Interval(mean, mean - half, mean + half, count)
@@ -65,12 +67,12 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
 def run_interval(rounds: Sequence[Sequence[float]]) -> Interval:
     """Return the mean of crossed runs with an interval from the spread of single runs.
 
-    With one run a round it is `mean_interval`. With several, a round being a data seed with its
-    training seeds, a single run varies by both: the spread of the rounds' means and, of the
-    spread within rounds, what those means have averaged away.
+    With one run per round, the result is `mean_interval`. With several, a round is a data seed with
+    its training seeds, and a single run varies with both: its variance is that of the rounds' means
+    plus the part of the variance within rounds that is removed by averaging.
 
     Args:
-        rounds: The runs of each round, at least one each.
+        rounds: The runs of each round, at least one.
     """
     if all(len(runs) == 1 for runs in rounds):
         return mean_interval([runs[0] for runs in rounds])

@@ -1,7 +1,8 @@
 """Accuracy if the classes were distributed differently: test images reweighted to another class prior.
 
-Under label shift the images of a class stay alike and only the shares of the classes differ. The accuracy under a
-class prior q is then Σ_k q_k r_k with the recalls r_k, exactly, whatever the shares in the test set are.
+Under label shift, the distribution of the images within each class does not change; only the shares of the classes
+differ. The accuracy under a class prior q is then exactly Σ_k q_k r_k with the recalls r_k, for any shares of the
+classes in the test set.
 """
 
 import math
@@ -27,8 +28,8 @@ class ShiftedAccuracy:
 
     Attributes:
         name: One of `SHIFTS`.
-        accuracy: As a share of 1.
-        standard_error: From the number of images of each class, as a share of 1.
+        accuracy: The accuracy, as a fraction of 1.
+        standard_error: Its standard error, from the number of images of each class, as a fraction of 1.
     """
 
     name: str
@@ -40,7 +41,7 @@ def shifted_prior(counts: Sequence[int], name: str) -> Tensor:
     """Return a class prior of LADE: q_k ∝ f^(−rank_k / (K − 1)), reversed for "backward", float64 (K,).
 
     Args:
-        counts: Training images of each class; they order the classes, equal ones by label.
+        counts: Training images of each class; the classes are ordered by them, and by label if they are equal.
         name: One of `SHIFTS`.
     """
     count = len(counts)
@@ -58,7 +59,7 @@ def shifted_prior(counts: Sequence[int], name: str) -> Tensor:
 
 
 def shifted_accuracies(evaluation: Evaluation, counts: Sequence[int]) -> list[ShiftedAccuracy]:
-    """Return the accuracy under every prior of `SHIFTS`; classes without an evaluated image are left out of it.
+    """Return the accuracy under every prior of `SHIFTS`; classes without an evaluated image are left out.
 
     Args:
         evaluation: Correct and seen images of each class (K).

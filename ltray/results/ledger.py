@@ -2,7 +2,7 @@
 
 Repeated looks at a test set become a selection on it. Therefore looks are counted for the complete search, not for
 each checkpoint: the evaluation of the best trial, the finalists together, each `ltray.evaluate --test`. An evaluation
-that is declared before it begins is one look, for any number of models: the finalists, or all epochs under
+that is declared before it begins is one look, for any number of models: the finalists, or all epochs with
 `protocol: paper`.
 """
 
@@ -27,8 +27,8 @@ class Look:
     """One look at the test images.
 
     Attributes:
-        what: What was evaluated: "trial 7, epoch 20", "finalists: 4 settings x 5 runs".
-        time: When, in ISO 8601 with the time zone; "" if an earlier version of ltray did not record it.
+        what: The evaluated model or models: "trial 7, epoch 20", "finalists: 4 settings x 5 runs".
+        time: The time of the look, in ISO 8601 with the time zone; "" if an earlier version of ltray did not record it.
     """
 
     what: str
@@ -42,7 +42,7 @@ def looks(folder: Path) -> list[Look]:
     """Return the looks of a run folder, oldest first.
 
     A run folder of an earlier version has no ledger: its last evaluation counts as one look, or as the number
-    of readings of the model in `best/` that it recorded.
+    of evaluations of the model in `best/` that it recorded.
 
     Raises:
         UsageError: The ledger is damaged.
@@ -79,12 +79,12 @@ def declare_look(folder: Path, what: str) -> int:
 def declare_end_of(folder: Path, experiment: Experiment, what: str) -> int:
     """Declare the evaluation at the end of a run or search; return the number of the look that it is part of.
 
-    Under `protocol: paper` this is the look of all epochs, because each epoch was compared on test images.
+    With `protocol: paper` this is the look of all epochs, because each epoch was compared on test images.
 
     Args:
         folder: The run folder.
         experiment: The experiment of the run, or the common part of all trials.
-        what: What is evaluated: "trial 7, epoch 20".
+        what: The evaluated model: "trial 7, epoch 20".
     """
     selected = "protocol paper: every epoch is compared on test images"
     return declare_look(folder, selected if experiment.selection == "test" else what)

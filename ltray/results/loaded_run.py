@@ -1,4 +1,4 @@
-"""What a run or a search has left, as data frames, settings and the trained model."""
+"""The results of a run or a search, as data frames, settings and the trained model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class LoadedRun:
 
     Attributes:
         folder: Its folder.
-        record: Everything that the run folder holds; None for a checkpoint by itself.
+        record: The content of the run folder; None for a checkpoint without a run folder.
     """
 
     folder: Path
@@ -39,8 +39,8 @@ class LoadedRun:
     def results(self) -> pd.DataFrame:
         """One row for each trial, sorted by the first objective; a run or a checkpoint is trial 0.
 
-        Columns: `trial`, `epochs`, `best_epoch`, the metrics of the best epoch (`val/acc_all` and the like, shares of
-        1), and the settings by full name. A search also has `state`, `name`, `paper` and `reason`.
+        Columns: `trial`, `epochs`, `best_epoch`, the metrics of the best epoch (such as `val/acc_all`, fractions of 1),
+        and the settings by full name. A search also has `state`, `name`, `paper` and `reason`.
         """
         if self.record is not None and self.record.trials is not None:
             return self.record.trials
@@ -56,7 +56,7 @@ class LoadedRun:
     def history(self) -> pd.DataFrame:
         """One row for each trial and epoch: `trial`, `epoch` (from 1, over all stages) and the epoch's metrics.
 
-        Of a checkpoint by itself, the row of its epoch.
+        For a checkpoint without a run folder, the row of its epoch.
         """
         if self.record is not None:
             return self.record.history
@@ -66,10 +66,10 @@ class LoadedRun:
 
     @property
     def best(self) -> Mapping[str, Any]:
-        """The settings of the best model by full name; `ltray.train.run` takes those of methods and data set.
+        """The settings of the best model by full name; `ltray.train.run` accepts those of methods and data set.
 
         Raises:
-            UsageError: A search that has kept no model yet.
+            UsageError: It is a search that has not saved a model yet.
         """
         if self.record is None or (self.record.is_search and self.record.evaluation is None):
             return recorded_settings(self._saved.settings)
@@ -77,7 +77,7 @@ class LoadedRun:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """The test metrics of the best model (`test/acc_all` and the like, shares of 1); empty before the run's end."""
+        """The test metrics of the best model (such as `test/acc_all`, fractions of 1); empty before the run's end."""
         evaluation = self.record.evaluation if self.record else None
         return dict(evaluation["metrics"]) if evaluation else {}
 
@@ -85,7 +85,7 @@ class LoadedRun:
         """Return the best model.
 
         Args:
-            device: Where it computes, such as "cpu"; None: the GPU if there is one.
+            device: The device, such as "cpu"; None: the GPU if there is one.
 
         Raises:
             UsageError: There is no model yet, or it is damaged.
@@ -108,19 +108,19 @@ class LoadedRun:
 def load(run: str | PathLike[str]) -> LoadedRun:
     """Open a run or search folder, or a checkpoint.
 
-    Nothing in it is executed: tables, JSON and weights alone are read. A method, data source, transform or backbone of
+    No code in it is executed: only tables, JSON and weights are read. A method, data source, transform or backbone of
     another package is imported when `model` is called, and not from the current folder; see docs/run-folders.md.
 
     Args:
         run: Folder of a run, a search or a checkpoint.
 
     Raises:
-        UsageError: There is no such folder, it is none of these, it is damaged, or a newer version wrote it.
+        UsageError: The folder does not exist, is none of these, is damaged, or was written by a newer version.
     """
     folder = path_value("run", run)
     if not is_there(folder):
         raise UsageError(f"{printable(folder)}: no such folder.")
     if is_there(RunFolder(folder).config_file):
         return LoadedRun(folder, RunRecord.read(folder))
-    checkpoint_of(folder)  # or a sentence
+    checkpoint_of(folder)  # raises an error if it is not a checkpoint
     return LoadedRun(folder, None)

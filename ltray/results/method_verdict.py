@@ -1,13 +1,13 @@
-"""Which of several methods is best, from repeated runs of the settings that a search has tried.
+"""The best of several methods, from repeated runs of the settings that a search has tried.
 
-The leader is the setting with the highest mean. Every other setting is compared with it, paired by seed, by intervals
-that hold over all settings together: the leader was chosen by these values, and a method with more settings has more
-chances to look good by luck. A method is behind if all its settings are. After J. C. Hsu, "Multiple Comparisons",
-1996, chapter 4 (comparisons with the best), with Dunnett's critical value for all settings but one.
+The leader is the setting with the highest mean. Every other setting is compared with it, paired by seed, with
+simultaneous intervals for all settings: the leader was chosen by these values, and for a method with more settings, a
+high value by chance is more probable. A method is behind if all its settings are. After J. C. Hsu, "Multiple
+Comparisons", 1996, chapter 4 (comparisons with the best), with Dunnett's critical value for all settings but one.
 
-Seeds do not show how much values depend on which images they were measured on: all runs share these images. Where the
-standard error over images is known, it is added, as if the two settings had been measured on different images, which
-is wider than the truth.
+Different seeds do not show how much values depend on the evaluated images, because these are the same in all runs. If
+the standard error over images is known, it is added, as if the two settings had been evaluated on different images;
+the interval is then too wide.
 """
 
 import math
@@ -19,7 +19,7 @@ from ltray.results.multiple_comparisons import CAUTIOUS, ERROR, critical_value, 
 BEST, TIE, ONE_RUN, ONLY, NONE = "best", "tie", "one run cannot tell", "only one method", "no result"
 """The possible answers."""
 BEHIND, TIED, UNKNOWN = "behind", "tie", "cannot tell"
-"""What can be said of a method that is not the leader's."""
+"""The possible verdicts on the other methods."""
 LARGE = 10_000.0  # degrees of freedom of a known spread
 
 
@@ -30,9 +30,9 @@ class Candidate:
     Attributes:
         method: The methods, in order, as text.
         trial: Number or name of the trial.
-        score: What it is ranked by: the mean on the images that select, in [0, 1].
-        values: What is compared, in [0, 1], by seed or another name of a round.
-        image_error: Standard error of a value over images; NaN: not known.
+        score: The value by which it is ranked: the mean on the images that select, in [0, 1].
+        values: The compared values, in [0, 1], by seed or another name of a round.
+        image_error: Standard error of a value over images; NaN if it is not known.
     """
 
     method: str
@@ -48,10 +48,11 @@ class Rival:
 
     Attributes:
         best: Its setting with the highest score.
-        lead: By how much the leader is ahead of this setting, on the compared values.
-        low: Low end of the 95 % interval of the true lead; −inf if it cannot be computed.
-        high: High end.
-        least: The true lead is at least this, with 95 % confidence over all settings; above 0 if it is significant.
+        lead: Difference between the leader and this setting, on the compared values.
+        low: Lower end of the 95 % interval of the true lead; −inf if it cannot be computed.
+        high: Upper end.
+        least: Lower bound of the true lead with 95 % confidence, simultaneous for all settings; above 0 if the lead
+            is significant.
         verdict: BEHIND, TIED or UNKNOWN.
     """
 
@@ -78,7 +79,7 @@ class Judgement:
     rivals: tuple[Rival, ...] = ()
 
     def with_verdict(self, verdict: str) -> list[Rival]:
-        """Return the rivals of which this is said."""
+        """Return the rivals with this verdict."""
         return [rival for rival in self.rivals if rival.verdict == verdict]
 
 
@@ -114,7 +115,7 @@ class _Lead:
 
 
 def _compared(leader: Candidate, others: Sequence[Candidate]) -> dict[str, _Lead]:
-    """Return the lead over every other setting, by trial; intervals hold over all of them together."""
+    """Return the lead over every other setting, by trial; the intervals are simultaneous."""
     paired = {one.trial: _paired(leader, one) for one in others}
     found = differences(paired)
     count = len(others)
@@ -142,7 +143,7 @@ def _paired(leader: Candidate, other: Candidate) -> list[float]:
 
 
 def _rival(own: Sequence[Candidate], leader: Candidate, compared: Mapping[str, _Lead]) -> Rival:
-    """Return what can be said of a method: it is behind if each of its settings is."""
+    """Return the comparison of a method with the leader: it is behind if each of its settings is."""
     best, leads = own[0], [compared[one.trial] for one in own]
     lead = compared[best.trial]
     near = [one for one in leads if not one.mean - one.margin > 0]

@@ -1,7 +1,7 @@
 """Variances of several settings, each estimated from a few runs, combined by empirical Bayes.
 
 If all settings have the same variance, the pooled variance is the best estimate for each of them; if they
-do not, only the setting's own variance is right, and five runs estimate it badly. Empirical Bayes weighs the two
+do not, only the setting's own variance is correct, and five runs estimate it badly. Empirical Bayes weighs the two
 by the scatter of the own variances: the more it exceeds the scatter expected by chance, the fewer degrees of
 freedom the pooled variance has. After G. K. Smyth, "Linear models and empirical Bayes methods for assessing
 differential expression in microarray experiments", 2004 (section 6.2).
@@ -24,7 +24,7 @@ OUTLYING = 0.85
 NEGLIGIBLE = 1e-5
 """Least share of the pooled variance in the scatter of logarithms: equal runs have a variance of 0."""
 STEP = 1.05
-"""Ratio of neighbouring degrees of freedom: rounded down, they share critical values."""
+"""Ratio of adjacent degrees of freedom: they are rounded down to powers of it, so that critical values are reused."""
 
 
 def moderated(own: np.ndarray, freedom: np.ndarray, shared: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Simultaneous comparison of several settings: intervals and verdicts with an error rate over all of them.
+"""Simultaneous comparison of several settings: intervals and verdicts with a common error rate for all of them.
 
 A comparison of ten settings with a reference finds a false difference more often than a comparison of one, and
 the observed mean of the winner is biased upwards. Two corrections are made here.
@@ -22,11 +22,11 @@ from ltray.results.intervals import Interval
 from ltray.results.moderated_spreads import moderated
 
 ERROR = 0.05
-"""Share of searches in which a verdict of one kind ("better", say) may be wrong, over all settings together."""
+"""Share of searches in which a verdict of one kind (such as "better") may be wrong, over all settings together."""
 SHARED = 0.5
-"""Correlation of two differences from one reference where all spreads are equal."""
+"""Correlation of two differences from one reference if all spreads are equal."""
 CAUTIOUS = 0.4
-"""The same where settings spread 1.2 times as much as the reference: a lower one makes critical values larger."""
+"""The same if settings spread 1.2 times as much as the reference: a lower correlation gives larger critical values."""
 NODES, QUANTILES = 41, 400
 
 
@@ -35,10 +35,10 @@ class Difference:
     """Difference of a setting from the reference.
 
     Attributes:
-        interval: The mean difference; the interval covers the true one in 95 % of searches,
-            also for a setting that was chosen because it looked best or worst.
-        bounds: The same mean. The true difference of some setting lies below its low end in at
-            most 5 % of searches, and above its high end in at most 5 %. Never wider than `interval`.
+        interval: The mean difference; the interval covers the true difference in 95 % of searches,
+            also for a setting that was chosen because it had the best or worst values.
+        bounds: The same mean. The true difference of any setting is below its low end in at most
+            5 % of searches, and above its high end in at most 5 %. Never wider than `interval`.
     """
 
     interval: Interval
@@ -51,7 +51,7 @@ class Difference:
 
 
 def mean_intervals(values: Mapping[str, Sequence[float]]) -> dict[str, Interval]:
-    """Return each setting's mean with an interval that covers the true one in 95 % of searches.
+    """Return each setting's mean with an interval that covers the true mean in 95 % of searches.
 
     This also holds for a setting that is chosen by these values, such as the highest one.
 
@@ -80,13 +80,13 @@ def differences(values: Mapping[str, Sequence[float]], error: float = ERROR) -> 
 def chosen_margins(variances: np.ndarray, counts: np.ndarray, correlation: float) -> np.ndarray:
     """Return the half widths of intervals that are valid for a setting that was chosen by its mean.
 
-    The larger of two critical values is used: the one-sided value of the maximum over all settings, because a
-    chosen setting errs to one side; and the two-sided value of one setting with its own rounds alone.
+    The larger of two critical values is used: the one-sided value of the maximum over all settings, because the
+    error of a chosen setting is to one side; and the two-sided value of one setting with only its own rounds.
 
     Args:
-        variances: Of one round, searches × settings.
+        variances: Variances of one round, searches × settings.
         counts: Rounds of each setting, at least two.
-        correlation: Of any two settings' means, in [0, 1).
+        correlation: Correlation of any two settings' means, in [0, 1).
     """
     return _margins(variances, counts, correlation, together=ERROR, alone=ERROR / 2)
 
@@ -95,7 +95,7 @@ def difference_margins(variances: np.ndarray, counts: np.ndarray, error: float =
     """Return the distance of the bounds of differences from their means.
 
     Args:
-        variances: Of one round's difference, searches × settings.
+        variances: Variances of one round's difference, searches × settings.
         counts: Rounds of each setting, at least two.
         error: Largest share of searches in which any bound may be wrong, of each side.
     """
@@ -141,9 +141,9 @@ def critical_value(count: int, freedom: float, correlation: float, error: float)
     """Return the value that the largest of some t statistics exceeds with probability `error`.
 
     Args:
-        count: How many t statistics, all with one estimate of the spread.
+        count: Number of t statistics, all with one estimate of the spread.
         freedom: Its degrees of freedom.
-        correlation: Of any two of their numerators, in [0, 1).
+        correlation: Correlation of any two of their numerators, in [0, 1).
         error: Probability, in (0, 0.5).
     """
     from scipy.optimize import brentq  # imported here, because it takes longer than all other imports

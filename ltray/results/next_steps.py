@@ -1,4 +1,4 @@
-"""What to do after a search over methods, as commands."""
+"""Further commands after a search over methods."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MOST_FINALISTS = 8
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do.
+    """A further command.
 
     Attributes:
         why: What it is good for.
@@ -26,7 +26,7 @@ class Step:
 
 
 def next_steps(judgement: Judgement, record: RunRecord, *, ranking: Sequence[str]) -> tuple[Step, ...]:
-    """Return what to do next, the most useful first.
+    """Return further commands, the most useful first.
 
     Args:
         judgement: The verdict.
@@ -49,17 +49,17 @@ def next_steps(judgement: Judgement, record: RunRecord, *, ranking: Sequence[str
         why = f"train the {count} best settings again on 5 new random numbers, and compare them on test images"
         steps.append(_step(record, why, {"finalists.best": count, "finalists.seeds": 5}))
     elif record.finalist_runs is not None and judgement.answer != BEST:
-        why = f"train the same finalists on {2 * seeds} random numbers instead of {seeds}: smaller leads become visible"
+        why = f"train the same finalists on {2 * seeds} random numbers instead of {seeds}, to detect smaller leads"
         best = int(dict(record.config["finalists"])["best"])
         steps.append(_step(record, why, {"finalists.best": best, "finalists.seeds": 2 * seeds}))
     if not is_open:
-        why = "try more settings of all methods; the search continues with what it knows"
+        why = "try more settings of all methods; the search continues with its previous trials"
         steps.append(_step(record, why, {"search.trials": 2 * max(planned, had)}))
     return tuple(steps)
 
 
 def _finalists(judgement: Judgement, ranking: Sequence[str]) -> int:
-    """Return how many best trials contain a trial of every method that may be the best one."""
+    """Return the number of best trials that include a trial of every method that may be the best one."""
     assert judgement.leader is not None
     wanted = {judgement.leader.method} | {r.best.method for r in judgement.rivals if r.verdict != BEHIND}
     wanted |= {rival.best.method for rival in judgement.rivals[:1]}

@@ -27,7 +27,9 @@ def tensorboard_command(folder: Path) -> str:
 
 def dashboard_command(folder: Path) -> str:
     """Return the command that shows a search's study."""
-    from ltray.study.study_file import url_of  # SQLAlchemy takes a second, which other commands need for nothing
+    from ltray.study.study_file import (
+        url_of,
+    )  # imported here: SQLAlchemy takes a second, and other commands do not need it
 
     path = RunFolder(folder).study_file
     if printable(path) == str(path):

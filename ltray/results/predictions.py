@@ -15,9 +15,10 @@ from ltray.data.dataset import ImageData
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import Evaluation, classify
 from ltray.experiment import Experiment, restore
-from ltray.files import reading
+from ltray.files import is_there, reading
 from ltray.imported import check_code
 from ltray.long_tail import LongTail
+from ltray.model_folder import ModelFolder
 from ltray.parts.agreement import matthews_correlation, normalised_mutual_information
 from ltray.parts.calibration import reliability
 from ltray.seal import check_listed
@@ -34,7 +35,7 @@ class Predictions:
         split: "val" or "test".
         logits: Scores (N, K), float32.
         labels: Class indices (N,), int64.
-        tail: Training counts, and those of the whole training list.
+        tail: Training counts, and those of the complete training list.
         norms: |w_k| (K,) of the linear classifier that computed the logits, else None.
         bias: Its bias (K,), else None.
     """
@@ -52,7 +53,7 @@ class Predictions:
         return Evaluation.of(self.logits, self.labels)
 
     def metrics(self) -> dict[str, float]:
-        """Return `<split>/acc_<group>`, `/mcc`, `/nmi` and `/ece` (15 bins; all as shares of 1)."""
+        """Return `<split>/acc_<group>`, `/mcc`, `/nmi` and `/ece` (15 bins; all as fractions of 1)."""
         predictions = self.logits.argmax(dim=1)
         confidence = torch.softmax(self.logits, dim=1).amax(dim=1)
         return self.evaluation.metrics(self.tail, self.split) | {
@@ -114,7 +115,7 @@ class TrainedModel:
         """Read a checkpoint folder.
 
         Raises:
-            UsageError: It is damaged, or names code that would be imported from the current folder by accident.
+            UsageError: It is damaged, or its settings contain code that would be imported from the current folder.
         """
         checkpoint = Checkpoint.load(folder, device)
         check_code(checkpoint.settings, checkpoint.context, folder)
@@ -127,7 +128,7 @@ class TrainedModel:
         return self.stages[-1]
 
     def chosen(self) -> dict[str, float]:
-        """Return what the stages chose without training (τ, T), by symbol."""
+        """Return the values that the stages chose without training (τ, T), by symbol."""
         return {symbol: value for stage in self.stages for symbol, value in stage.chosen().items()}
 
     @cached_property
@@ -141,7 +142,7 @@ class TrainedModel:
         return self.experiment.open_data(self.device, check=self.check, digest=digest)
 
     def on_selection(self) -> Predictions:
-        """Classify the images that epochs and trials are compared on: validation, or test under `paper`."""
+        """Classify the images on which epochs and trials are compared: validation, or test with `paper`."""
         return self._assess(self.experiment.selection, self.data.selection())
 
     def on_test(self) -> Predictions:
@@ -156,3 +157,15 @@ class TrainedModel:
             return found
         bias = torch.zeros(len(classifier.weight)) if classifier.bias is None else classifier.bias.detach().cpu()
         return replace(found, norms=classifier.weight.detach().norm(dim=1).cpu(), bias=bias)
+
+
+def recorded_tail(trained: TrainedModel, checkpoint: Path) -> LongTail:
+    """Return the class counts of a model's training set as its folder has them; its data set is not needed.
+
+    Args:
+        trained: The model.
+        checkpoint: Its folder; its logits of validation images, if there are any, also have the counts of the complete
+            training list, on which groups are based.
+    """
+    scores = ModelFolder(checkpoint).scores_file
+    return Predictions.load(scores).tail if is_there(scores) else LongTail(tuple(trained.checkpoint.context["counts"]))

@@ -11,7 +11,7 @@ import pandas as pd
 from ltray.space.dimension import Dimension
 
 NEAR, BEST = 0.1, 3  # the best value within a tenth of the range; the median of the best three within a fifth
-WIDER = 0.5  # how much wider the suggested range is, on the scale of the old one
+WIDER = 0.5  # the part of the old range by which the suggested range is wider, on its scale
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _wider(dimension: Dimension, points: Sequence[float], end: str) -> str:
     beyond = min(max(beyond, -math.inf if low is None else low), math.inf if high is None else high)
     beyond = int(beyond) if dimension.integer else float(f"{beyond:.2g}")
     if (low is not None and beyond < low) or (high is not None and beyond > high):
-        beyond = last  # rounding must not leave the legal range
+        beyond = last  # the rounded value must be in the legal range
     if (beyond >= last) if end == "lower" else (beyond <= last):
         return ""
     if dimension.among is not None:

@@ -11,7 +11,7 @@ def check_for(folder: Path, *, dry: bool = False) -> tuple[Check, str]:
     """Return how to open the data of the run in a folder, and the digest that the data must have.
 
     Args:
-        folder: The run folder; it need not contain a run.
+        folder: The run folder; it may contain no run.
         dry: Whether nothing may be written.
 
     Raises:

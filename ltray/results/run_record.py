@@ -51,13 +51,13 @@ class RunRecord:
         """Read a run folder.
 
         Raises:
-            UsageError: It is not a run folder, or lacks content that every run of this version has.
+            UsageError: It is not a run folder, or does not have the content of every run of this version.
         """
         run = RunFolder(folder)
         config = run.config()
         if config is None:
             what = (
-                f"holds no {run.config_file.name}: not a folder of ltray.train or ltray.tune"
+                f"does not contain {run.config_file.name}: not a folder of ltray.train or ltray.tune"
                 if folder.is_dir()
                 else "no such folder"
             )
@@ -96,12 +96,12 @@ class RunRecord:
 
     @property
     def varied(self) -> Sequence[str]:
-        """The settings in which trials differ, by full name: the methods where these are a choice, explored knobs."""
+        """The settings in which trials differ, by full name: the methods if they are a choice, explored knobs."""
         return [*(["methods"] if "alternatives" in self.config else []), *self.explored]
 
     @property
     def methods(self) -> str:
-        """The methods as text: a sequence, or the sequences that a search chooses from."""
+        """The methods as text: a sequence, or the sequences from which a search chooses."""
         return " | ".join(self.config.get("alternatives", ())) or " + ".join(method_names(self.settings))
 
     @property
@@ -121,7 +121,7 @@ class RunRecord:
 
     @property
     def selection(self) -> str:
-        """Prefix of the metrics that trials are compared on."""
+        """Prefix of the metrics by which trials are compared."""
         return "test" if self.protocol == "paper" else "val"
 
     @property
@@ -133,12 +133,12 @@ class RunRecord:
 
     @property
     def metric(self) -> str:
-        """The metric that epochs and trials are compared on, such as "val/acc_all"."""
+        """The metric by which epochs and trials are compared, such as "val/acc_all"."""
         return f"{self.selection}/{self.objectives[0]}"
 
 
 def _check_end(path: Path, epochs: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any] | None) -> None:
-    """Refuse a history without its last epochs: a missing line end alone would not show it."""
+    """Raise an error for a history without its last epochs, which can have a complete last line."""
     last, needed = epochs[-1]["total_epochs"] if epochs else 0, (evaluation or {}).get(LAST_EPOCH, 0)
     if last < needed:
         raise UsageError(

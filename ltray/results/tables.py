@@ -25,12 +25,12 @@ STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "
 RESULTS = ("val/", "test/", "loss/", "chosen/")
 """Prefixes of the metrics of an epoch that are results of a trial."""
 SEEDS, BY_SEED = "seeds", "by_seed"
-"""Of a trial of several seeds: the number of its runs, and the value of the first objective of each, in order."""
+"""For a trial of several seeds: the number of its runs, and the value of the first objective of each, in order."""
 FRONT = "front"
-COPIED = "copied"  # of a member of a population: which trials it copied, and after which epochs
+COPIED = "copied"  # for a member of a population: the trials that it copied, and the epochs after which it copied them
 PAPER_UNTIL = "paper_until"  # the epoch after which a member left the papers' setting
 BEST_SHOWN = 12  # trials in the table on the terminal; explicit rows are all shown
-MOST_COLUMNS = 8  # as many as fit into 140 columns of a terminal
+MOST_COLUMNS = 8  # the number that fits into 140 columns of a terminal
 """With more settings, the table on the terminal lists the settings of each trial in one column."""
 OWN_STAMPS = {"seed": "seed", "data_seed": "dataset.data_seed"}
 """The setting of a trial that replaces a stamp."""
@@ -121,7 +121,7 @@ def _row(trial: Any, epochs: pd.DataFrame, stamps: Mapping[str, Any], metric: st
 
 
 def _over_seeds(own: pd.DataFrame, metric: str) -> dict[str, Any]:
-    """Return what replaces the results of a trial's best epoch if it has several seeds: means over its runs.
+    """Return the values that replace the results of a trial's best epoch if it has several seeds: means over its runs.
 
     Args:
         own: The epochs of the trial.
@@ -143,7 +143,7 @@ def seeds_error_key(metric: str) -> str:
 
 
 def cell(value: Any) -> Any:
-    """Return a setting's value as tables hold it: a list is text, its items separated by commas."""
+    """Return a setting's value for tables: a list becomes text with commas between its items."""
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
@@ -167,7 +167,7 @@ def precision_of_best(table: pd.DataFrame, metric: str) -> str:
     """Return the standard error of the best trial's value: "± 8.0 points (33 images)", or "".
 
     Args:
-        table: What `trial_table` returned.
+        table: The result of `trial_table`.
         metric: The first objective, such as "val/acc_all".
     """
     error, images = standard_error_key(metric), f"{metric.partition('/')[0]}/images"
@@ -183,7 +183,7 @@ def render(
     """Return the best trials, and the papers' setting at any rank, as a table for the terminal.
 
     Args:
-        table: What `trial_table` returned.
+        table: The result of `trial_table`.
         explored: Column heading of each explored knob, by its full name.
         selection: "val" or "test".
         most: Largest number of rows, not counting the papers' setting.
@@ -199,7 +199,7 @@ def render(
     together = len(explored) > MOST_COLUMNS
     spread = seeds_error_key(f"{selection}/{objective}")
     over_seeds = ["± seeds", "seeds"] if spread in table else []
-    cost = ["front", "seconds"] if FRONT in table else []  # shown where there are several objectives
+    cost = ["front", "seconds"] if FRONT in table else []  # shown if there are several objectives
     settings = [SETTINGS] if together else list(explored.values())
     for column in ["trial", *names, *map(heading, metrics), *over_seeds, *cost, "epochs", "state", *settings]:
         is_text = column in (NAME, "state", SETTINGS)
@@ -222,13 +222,13 @@ def render(
 
 
 def _notes(table: pd.DataFrame, metric: str) -> list[str]:
-    """Return the lines below the table: how exact its values are."""
+    """Return the lines below the table: the precision of its values."""
     error = precision_of_best(table, metric)
     lines = [f"standard error of the best trial's value: {error}; a smaller difference is not significant"]
     if seeds_error_key(metric) in table:
         lines.append(
-            "values are means over a trial's seeds, ± seeds the standard error of that mean (of the images, it is in "
-            "the line above); a trial that was stopped early has its first seed only"
+            "values are means over a trial's seeds, ± seeds the standard error of that mean (that of the "
+            "images is in the line above); a trial that was stopped early has only its first seed"
             if error
             else "values are means over a trial's seeds, ± seeds the standard error of that mean"
         )
@@ -236,12 +236,12 @@ def _notes(table: pd.DataFrame, metric: str) -> list[str]:
 
 
 def trial_label(number: int | str, paper: bool) -> str:
-    """Return how tables name a trial: `7`, or `0 (paper's setting)`."""
+    """Return the name of a trial in tables: `7`, or `0 (paper's setting)`."""
     return f"{number} (paper's setting)" if paper else str(number)
 
 
 def state_of(row: Mapping[Any, Any] | pd.Series) -> str:
-    """Return a trial's state as printed tables show it, with the reason of a failure or the copies of a population."""
+    """Return a trial's state for printed tables, with the reason of a failure or the copies of a population."""
     if row["reason"]:
         return f"failed: {row['reason']}"
     parts = [row["state"]]
@@ -253,7 +253,7 @@ def state_of(row: Mapping[Any, Any] | pd.Series) -> str:
 
 
 def _value(cell: Any) -> str:
-    """Return a setting's value as text, of a path its last part; empty where the trial's method does not have it."""
+    """Return a setting's value as text, of a path its last part; empty if the trial's method does not have it."""
     if isinstance(cell, float):
         return "" if pd.isna(cell) else f"{cell:.6g}"
     if isinstance(cell, str) and cell.startswith("/"):

@@ -24,11 +24,11 @@ METHODS = "methods"
 
 @dataclass(frozen=True)
 class MethodSummary:
-    """What a search has found of one method.
+    """The results of a search for one method.
 
     Attributes:
         method: The methods, in order, as text.
-        best: The value of its best complete setting on the images that select, in [0, 1]; NaN of none.
+        best: The value of its best complete setting on the images that select, in [0, 1]; NaN if there is none.
         lowest: The value of its worst complete setting.
         complete: Number of complete settings.
         stopped: Number of settings that early stopping ended.
@@ -53,10 +53,10 @@ class Verdict:
         judgement: The comparison.
         methods: Every method, the best first.
         compared: "new seeds" if finalists were compared, on test images; "search" if trials, on the images that select.
-        metric: What is compared, such as "val/acc_all".
+        metric: The compared metric, such as "val/acc_all".
         protocol: "honest", or "paper": the test images chose the settings.
         runs: Runs of the leader that were compared.
-        steps: What to do next.
+        steps: Further commands.
     """
 
     judgement: Judgement
@@ -69,11 +69,13 @@ class Verdict:
 
     @property
     def sentences(self) -> list[str]:
-        """The verdict for readers who know no statistics."""
+        """The verdict in sentences, for readers without knowledge of statistics."""
         costs = {one.method: one.hours for one in self.methods}
         found = sentences(self.judgement, metric=self.metric, runs=self.runs, compared=self.compared, hours=costs)
         if stopped := [one.method for one in self.methods if not one.complete and one.stopped]:
-            found.append(f"Stopped early because other methods were ahead, so not compared: {'; '.join(stopped)}.")
+            found.append(
+                f"Stopped early because other methods were better, and therefore not compared: {'; '.join(stopped)}."
+            )
         if failed := [one.method for one in self.methods if not one.complete and not one.stopped]:
             found.append(f"Without a result: {'; '.join(failed)}.")
         if self.protocol == "paper":
@@ -81,7 +83,7 @@ class Verdict:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `verdict.json` contains."""
+        """Return the content of `verdict.json`."""
         leader = self.judgement.leader
         return {
             "answer": self.judgement.answer,
@@ -97,7 +99,7 @@ class Verdict:
 
 
 def verdict_of(record: RunRecord) -> Verdict | None:
-    """Return the verdict of a search over several methods; None of another run, or without a trial."""
+    """Return the verdict of a search over several methods; None for other runs, or without a trial."""
     table = record.trials
     if METHODS not in record.varied or table is None or record.metric not in table:
         return None
@@ -145,7 +147,7 @@ def _by_seed(row: pd.Series, metric: str) -> dict[str, float]:
 
 
 def _of_finalists(record: RunRecord) -> list[Candidate]:
-    """Return the finalists: ranked on the images that select, compared on test images, which chose nothing."""
+    """Return the finalists: ranked on the images that select, compared on test images, which selected nothing."""
     table, metric = record.finalist_runs, f"test/{record.objectives[0]}"
     if table is None or not {metric, record.metric, METHODS} <= set(table):
         return []
@@ -200,12 +202,12 @@ def _rival(rival: Rival) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    """Return a value as JSON holds it: what is not known is null."""
+    """Return a value for JSON; an unknown value is null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_verdict(record: RunRecord) -> Verdict | None:
-    """Write `verdict.json` in the folder of a search over several methods; return the verdict, None of another run."""
+    """Write `verdict.json` in the folder of a search over several methods; return the verdict, None for other runs."""
     verdict = verdict_of(record)
     if verdict:
         write_sealed(RunFolder(record.folder).verdict_file, verdict.as_dict())
@@ -213,11 +215,11 @@ def write_verdict(record: RunRecord) -> Verdict | None:
 
 
 def print_verdict(verdict: Verdict, console: Console) -> None:
-    """Print the methods, the answer in sentences and what to do next."""
+    """Print the methods, the answer in sentences and further commands."""
     rows = shown_rows(verdict)
-    shown = Table(title="which method: values on validation images, one row a method")
+    shown = Table(title="which method: values on validation images, one row per method")
     if verdict.protocol == "paper":
-        shown.title = "which method: values on test images (protocol=paper), one row a method"
+        shown.title = "which method: values on test images (protocol=paper), one row per method"
     for heading in rows[0]:
         shown.add_column(heading, justify="right" if "%" in heading or heading == "minutes" else "left")
     for row in rows:

@@ -7,15 +7,15 @@ from ltray.metrics import METRICS
 from ltray.results.method_verdict import BEHIND, BEST, NONE, ONE_RUN, ONLY, TIED, UNKNOWN, Judgement, Rival
 
 LEAST_SAVED = 1.5
-"""How much longer the leader must have trained than a method that ties with it for the cost to be mentioned."""
+"""The cost is mentioned if the leader trained at least this many times as long as a method that ties with it."""
 
 
 def sentences(judgement: Judgement, *, metric: str, runs: int, compared: str, hours: Mapping[str, float]) -> list[str]:
-    """Return the answer, what it rests on, and what cannot be said.
+    """Return the answer, the evidence for it, and the comparisons without a result.
 
     Args:
         judgement: The comparison.
-        metric: What was compared, such as "val/acc_all".
+        metric: The compared metric, such as "val/acc_all".
         runs: Runs of the leader.
         compared: "new seeds" or "search".
         hours: Training time of every method.
@@ -30,11 +30,11 @@ def sentences(judgement: Judgement, *, metric: str, runs: int, compared: str, ho
     ties, behind = judgement.with_verdict(TIED), judgement.with_verdict(BEHIND)
     unknown = judgement.with_verdict(UNKNOWN)
     if judgement.answer == ONLY:
-        return [f"Only {leader.method} finished with a result ({result}): there is nothing to compare it with."]
+        return [f"Only {leader.method} finished with a result ({result}): there is no other method to compare with it."]
     if judgement.answer == BEST:
         found = [f"Best method: {leader.method}, {result}."]
     elif judgement.answer == ONE_RUN:
-        found = [f"No answer yet: {leader.method} has the highest value, {result}, but it may only have been lucky."]
+        found = [f"No answer yet: {leader.method} has the highest value, {result}, but this may be chance."]
     else:
         names = _listed([leader.method, *(rival.best.method for rival in ties)])
         found = [
@@ -56,7 +56,7 @@ def _tied(rival: Rival) -> list[str]:
     interval = _interval(rival)
     return [
         f"{rival.best.method} is {_points(abs(rival.lead))} {'behind' if rival.lead >= 0 else 'ahead'}, and a "
-        f"difference of this size can be chance{interval}."
+        f"difference of this size can occur by chance{interval}."
     ]
 
 
@@ -91,7 +91,7 @@ def _ahead(leader: str, behind: Sequence[Rival]) -> str:
     rest = _listed([rival.best.method for rival in behind[1:]])
     text = (
         f"{leader} is {_points(nearest.lead)} ahead of {nearest.best.method}; the true lead is at least "
-        f"{_points(nearest.least)}, with 95 % confidence, also when it is counted that the best of several was chosen"
+        f"{_points(nearest.least)}, with 95 % confidence, corrected for the choice of the best of several"
         f"{_interval(nearest)}."
     )
     return text + (f" Also behind: {rest}." if rest else "")

@@ -4,7 +4,7 @@
 * `compatibility`: settings that cannot be combined.
 * `dimension`: one explored knob.
 * `draws`: how settings are drawn.
-* `legality`: whether every draw is valid.
+* `legality`: the check that every draw is valid.
 * `__main__`: the command `ltray space`.
 * `method_choice`: one sequence of methods.
 * `rows`: given settings instead of draws.

@@ -42,7 +42,7 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
 
 
 def listing() -> Table:
-    """Return a table of the search spaces: what each searches, its data set and its purpose."""
+    """Return a table of the search spaces: methods, data set, explored knobs and purpose of each."""
     table = Table()
     for heading in ("name", "methods", "data set", "explores", "description"):
         table.add_column(heading, no_wrap=heading == "name")
@@ -60,7 +60,7 @@ def _row(path: Path) -> tuple[str, str, str, str]:
 
 def _read(path: Path) -> SearchSpace:
     file = SettingsFile.read(path)
-    # A space that starts from a run is read without that run.
+    # A space for a method that continues from a run is read without that run.
     listed = file.values.get("methods")
     follows = isinstance(listed, list) and bool(listed) and find_method(listed[0]).needs_network
     return SearchSpace.read(path, {"start": "RUN"} if follows else {})
@@ -74,7 +74,7 @@ def description(path: Path) -> str:
 
 
 def copy(name: str, target: Path | None, *, overwrite: bool) -> Path:
-    """Copy a search space; the command in its first line names the copy.
+    """Copy a search space; the command in its first line contains the name of the copy.
 
     Args:
         name: A name or path.

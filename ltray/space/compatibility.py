@@ -1,6 +1,6 @@
-"""Combinations that do not work: of sampler, contents of the space, objectives and early stopping.
+"""Impossible combinations of sampler, contents of the space, objectives and early stopping.
 
-One table contains all of them. A pair that is not in the table works.
+One table contains all of them. A pair that is not in the table is possible.
 """
 
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ltray.strategies.stopping_rules import STOPPING_RULES
 
-# What a space can contain; some samplers cannot draw some of it.
+# The contents of a space; some samplers cannot draw some of them.
 CONTINUOUS = "a range"
 LISTED = "a list of values"
 CONDITIONAL = "knobs that depend on a choice"
@@ -22,10 +22,10 @@ SPACES: dict[tuple[str, str], str] = {
     ): "cmaes cannot draw from a list of values: write {from, to}, fix the knob, or use sampler=tpe",
     ("cmaes", CONDITIONAL): "cmaes draws all knobs of one fixed space together; use sampler=tpe",
     ("gp", CONDITIONAL): "gp models all knobs of one fixed space together; use sampler=tpe",
-    ("qmc", CONDITIONAL): "qmc fills one fixed space evenly; use sampler=random",
+    ("qmc", CONDITIONAL): "qmc needs one fixed space; use sampler=random",
 }
 
-_WHOLE_RUNS = "gp uses complete trials only, and early stopping leaves few of them; use sampler=tpe or stop.rule=none"
+_WHOLE_RUNS = "gp uses only complete trials, and with early stopping there are few; use sampler=tpe or stop.rule=none"
 _POPULATION = "pbt starts all trials before the first result, so that {} has no results to use; use sampler=random"
 
 # Why a sampler and a stopping rule cannot be combined.
@@ -44,11 +44,11 @@ SEVERAL_OBJECTIVES = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a search cannot run with its settings.
+    """The reason why a search cannot run with its settings.
 
     Attributes:
         key: The setting that causes the problem.
-        reason: Why, and what to do.
+        reason: The reason and the remedy.
         content: The content of the space that causes the problem, or "".
     """
 
@@ -70,13 +70,13 @@ def refusal(
     seeds: int = 1,
     fidelity: str = "epochs",
 ) -> Refusal | None:
-    """Return why a search cannot run with its settings, or None if it can.
+    """Return the reason why a search cannot run with its settings, or None if it can.
 
     Args:
         sampler: `search.sampler`.
         rule: `stop.rule`.
         objectives: Number of objectives.
-        contents: Those of CONTINUOUS, LISTED and CONDITIONAL that the space contains.
+        contents: The contents of the space: CONTINUOUS, LISTED, CONDITIONAL.
         warm: Whether the sampler uses the results of earlier searches.
         seeds: `trial.seeds`.
         fidelity: `stop.fidelity`.

@@ -53,7 +53,7 @@ class Dimension:
         """
         spec, kind = method.knobs.specs()[name], method.knobs.types()[name]
         if trains_nothing(method) and name in Recipe.specs():
-            raise UsageError(f"{where}`{method.name}` does not train: its `{name}` has no effect.")
+            raise UsageError(f"{where}`{method.name}` has no training: its `{name}` has no effect.")
         auto = content == AUTO
         if auto:
             content = _own_range(f"{method.name}.{name}", spec, kind, where)
@@ -129,7 +129,7 @@ class Dimension:
         return self._has(wanted, all)
 
     def ever(self, wanted: NeededValues) -> bool:
-        """Return whether some value that can be drawn is among the given ones."""
+        """Return whether any value that can be drawn is among the given ones."""
         return self._has(wanted, any)
 
     def _has(self, wanted: NeededValues, of: Callable[[Iterable[bool]], bool]) -> bool:
@@ -179,7 +179,7 @@ class Dimension:
 
 
 def in_order(dimensions: Sequence[Dimension]) -> tuple[Dimension, ...]:
-    """Return the dimensions in the order of draws: each knob comes after the knobs that it depends on."""
+    """Return the dimensions in the order of draws: each knob comes after the knobs on which it depends."""
     explored = {dimension.key: dimension for dimension in dimensions}
 
     def rank(dimension: Dimension) -> int:
@@ -233,7 +233,7 @@ def _log(content: Mapping[str, Any], where: str) -> bool:
 
 
 def _flag(content: Mapping[str, Any], key: str, where: str) -> bool:
-    """Return an option of a range that is true or false; false if it is not stated."""
+    """Return an option of a range that is true or false; false if it is missing."""
     try:
         return bool(as_type(key, bool, content.get(key, False)))
     except UsageError as error:

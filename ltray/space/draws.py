@@ -1,4 +1,4 @@
-"""How one trial's settings are drawn: by a sampler, from a given setting, or from a grid.
+"""Draws of one trial's settings: by a sampler, from a given setting, or from a grid.
 
 Only `SearchSpace.suggest` reads the space. It draws one value after another; the distribution of
 each can depend on the values before it. The distributions in a study must not depend on them:
@@ -119,7 +119,7 @@ def given(settings: Mapping[str, Any]) -> Choose:
         settings: Flat settings.
 
     Returns:
-        A function that raises OutsideSpace, with the value and what is allowed, if the space does
+        A function that raises OutsideSpace, with the value and the allowed values, if the space does
         not contain the setting.
     """
 

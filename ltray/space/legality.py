@@ -1,4 +1,4 @@
-"""Whether every draw of an alternative is valid with its bounds, the fixed settings, the data and the methods."""
+"""The check that every draw of an alternative is valid with its bounds, fixed settings, data and methods."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from ltray.space.method_choice import Alternative
 
 
 def check_ranges(alternative: Alternative, classes: int, *, with_paper: bool) -> None:
-    """Check the ranges against one another, the fixed settings and the number of classes.
+    """Check the ranges against each other, the fixed settings and the number of classes.
 
     Args:
         alternative: The alternative; its values follow the data.
@@ -19,7 +19,7 @@ def check_ranges(alternative: Alternative, classes: int, *, with_paper: bool) ->
         with_paper: Whether the papers' setting is a trial.
 
     Raises:
-        UsageError: A range has no valid value with the other knobs, is in conflict with a fixed setting,
+        UsageError: A range has no valid value with the other knobs, contradicts a fixed setting,
             or does not contain the papers' value.
     """
     alternative.base.check_classes(classes)
@@ -97,7 +97,7 @@ def _check_effect(alternative: Alternative, dimension: Dimension) -> None:
 
 
 def _check_fixed(alternative: Alternative, classes: int) -> None:
-    """Refuse a range whose values would set a bound below the value of a fixed knob."""
+    """Raise an error for a range whose values would set a bound below the value of a fixed knob."""
     for method, knobs in zip(alternative.base.methods, alternative.base.knobs, strict=True):
         own = [d for d in alternative.dimensions if d.method == method.name]
         for name, spec in method.knobs.specs().items():

@@ -32,12 +32,12 @@ class Draw(Protocol):
 
 @dataclass(frozen=True)
 class Alternative:
-    """Methods that continue from one another, with their fixed settings and their ranges.
+    """Methods in sequence, with their fixed settings and their ranges.
 
     Attributes:
         base: The experiment with the fixed settings, and the papers' values for the rest; these
             follow the data once the data are known.
-        fixed: Flat settings that its trials share, each in the trials in which it has an effect.
+        fixed: Flat settings of all its trials, each used in the trials in which it has an effect.
         dimensions: The explored knobs; each comes after the knobs that bound it.
         size: Size of the training set, for values that follow it; None: all values are the user's or the papers'.
     """
@@ -65,7 +65,7 @@ class Alternative:
         return self._completed(self._fixed_with(drawn) | dict(drawn))
 
     def following(self, size: TrainingSize) -> Self:
-        """Return the alternative in which values that were not stated, and ranges that are `auto`, follow the data."""
+        """Return the alternative in which values that the user has not set, and `auto` ranges, follow the data."""
         suited = replace(self, base=self.base.following(size), size=size)
         for index, dimension in enumerate(self.dimensions):
             usual, now = self.knobs(dimension.method).as_dict(), suited.knobs(dimension.method).as_dict()
@@ -141,7 +141,7 @@ class Alternative:
         return found
 
     def conditional(self) -> list[Dimension]:
-        """Return the explored knobs that have an effect only with some values of another explored one."""
+        """Return the explored knobs that have an effect only with some values of another explored knob."""
         explored = {(dimension.method, dimension.name): dimension for dimension in self.dimensions}
         found = []
         for dimension in self.dimensions:

@@ -32,13 +32,13 @@ class Row:
     followed: Mapping[str, Any] = field(default_factory=dict)
 
     def following(self, size: TrainingSize) -> Self:
-        """Return the row in which the settings that were not stated follow the data."""
+        """Return the row in which the settings that the user has not set follow the data."""
         now = self.experiment.following(size)
         before, after = self.experiment.settings(), now.settings()
         return replace(self, experiment=now, followed={k: v for k, v in after.items() if v != before[k]})
 
     def resolved(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Return this row's value of every key, including keys that the row does not state."""
+        """Return this row's value of every key, including keys that are not in the row."""
         settings = self.experiment.settings()
         return {key: settings[key] for key in keys}
 
@@ -55,7 +55,7 @@ class Row:
 
 
 def explicit_keys(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Return every setting that any of the rows states, in order of appearance."""
+    """Return the settings in any of the rows, in order of appearance."""
     return tuple(dict.fromkeys(key for row in rows for key in row.explicit))
 
 
@@ -63,7 +63,7 @@ def check_distinct(rows: Sequence[Row]) -> None:
     """Check that no two rows have the same settings or the same name.
 
     Raises:
-        UsageError: Two rows do.
+        UsageError: Two rows have.
     """
     keys = explicit_keys(rows)
     for index, row in enumerate(rows):

@@ -44,9 +44,9 @@ class Search(Knobs):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.objectives or len(set(self.objectives)) < len(self.objectives):
-            raise UsageError(f"`objectives` must name different metrics, but got {list(self.objectives)}.")
+            raise UsageError(f"`objectives` must be different metrics, but got {list(self.objectives)}.")
         if AUTO in self.objectives and len(self.objectives) > 1:
-            raise UsageError(f"`objectives` must be `auto` alone or name metrics, but got {list(self.objectives)}.")
+            raise UsageError(f"`objectives` must be only `auto`, or metrics, but got {list(self.objectives)}.")
         if self.objectives[0] == SECONDS:
             raise UsageError(
                 "`objectives` must begin with an accuracy: the trial that is best by the first one is "
@@ -115,7 +115,7 @@ class Stop(Knobs):
     fidelity: str = knob(
         "epochs",
         "",
-        "what is compared at a rung: the first epochs of the complete run, or a short run with its own schedule",
+        "basis of the comparison at a rung: the first epochs of the complete run, or a short run with its own schedule",
         choices=("epochs", "short_runs"),
         needs=_of_rules_with("fidelity"),
     )
@@ -178,7 +178,7 @@ class Stop(Knobs):
         return () if name == "rungs" and given == "auto" else super().check_value(name, given)
 
     def check_effects(self, names: Iterable[str], *, prefix: str = "") -> None:
-        """Refuse settings that have no effect; see `Knobs.check_effects`."""
+        """Raise an error for settings that have no effect; see `Knobs.check_effects`."""
         names = list(names)
         super().check_effects(names, prefix=prefix)
         if self.rungs and self.first_rung and "first_rung" in names:
@@ -202,7 +202,7 @@ class TrialResources(Knobs):
     gpus_per_worker: float = knob(
         -1.0, "", "GPUs of each worker; -1: one if the cluster has GPUs, else none", low=-1.0, high=64.0
     )
-    retries: int = knob(1, "", "retries of a trial after crashes without a new epoch in between", low=0, high=100)
+    retries: int = knob(1, "", "retries of a trial after consecutive crashes without a new epoch", low=0, high=100)
     logger: str = knob(
         "tensorboard",
         "",
@@ -221,7 +221,7 @@ class TrialResources(Knobs):
             )
 
     def resources(self) -> dict[str, Any]:
-        """Return what a continued search may change: all settings except the number of seeds."""
+        """Return the settings that a continued search may change: all except the number of seeds."""
         return {name: value for name, value in self.as_dict().items() if name != "seeds"}
 
     def has_gpu(self) -> bool:

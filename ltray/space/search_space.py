@@ -28,7 +28,7 @@ METHODS, ROW = "methods", "row"
 
 @dataclass(frozen=True)
 class FirstTrial:
-    """A trial that runs before the sampler proposes any.
+    """A trial that runs before the first proposal of the sampler.
 
     Attributes:
         params: Its value of every parameter that `suggest` draws.
@@ -43,17 +43,17 @@ class FirstTrial:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The explored knobs, the fixed settings, and how the search runs.
+    """The explored knobs, the fixed settings, and the settings of the search.
 
     Attributes:
-        path: The file that it was read from.
-        alternatives: The sequences of methods that the search chooses from; only one if the file names one.
+        path: The file from which it was read.
+        alternatives: The sequences of methods from which the search chooses; one if `methods` is not a choice.
         rows: The settings to try, in order, if no settings are drawn.
         classes: Number of classes, K, for bounds that depend on it; 0 before `bind`.
         followed: The settings that follow the data, one line each (see `Experiment.followed`), and the methods left
             out.
         only_suited: Whether methods are left out that are not suited to the data; see `ltray.space.suited_methods`.
-        search: The block `search:`, how settings are proposed.
+        search: The block `search:`, the proposals.
         stop: The block `stop:`, early stopping.
         trial: The block `trial:`, resources of a trial.
         finalists: The block `finalists:`, the settings that are trained again after the search.
@@ -110,7 +110,7 @@ class SearchSpace:
         """Return the network of a trial, in which rows and methods of a choice may differ.
 
         Args:
-            drawn: What the trial has drawn, by name.
+            drawn: The drawn values of the trial, by name.
         """
         if self.rows:
             return self.rows[drawn[ROW] - 1].experiment.network if ROW in drawn else self.base.network
@@ -155,7 +155,8 @@ class SearchSpace:
         Args:
             classes: Number of classes, K.
             tail: Class counts of the training set; None: no value follows the number of images.
-            follow: Whether values that were not stated follow the data; False for a search that began without this.
+            follow: Whether values that the user has not set follow the data; False for a search of a version without
+                this.
 
         Raises:
             UsageError: A range has no valid value with the other knobs, or (with `first_try: paper`) does not
@@ -214,7 +215,7 @@ class SearchSpace:
         return known[owner].knobs.specs()[name].symbol or name if owner in known else name or key
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the resolved space for `config.yaml`: what must be equal when a search is continued."""
+        """Return the resolved space for `config.yaml`, which must be equal when a search is continued."""
         known: dict[str, Any] = {
             "settings": self.base.settings(),
             "explore": {dimension.key: dimension.describe() for dimension in self.dimensions},
@@ -226,7 +227,7 @@ class SearchSpace:
         return known
 
     def _check_together(self, file: SettingsFile) -> None:
-        """Refuse settings that cannot be combined; see `ltray.space.compatibility`."""
+        """Raise an error for settings that cannot be combined; see `ltray.space.compatibility`."""
         contents = {LISTED if d.among is not None else CONTINUOUS: d.where for d in reversed(self.dimensions)}
         for dimension in (d for alternative in self.alternatives for d in alternative.conditional()):
             contents[CONDITIONAL] = dimension.where

@@ -22,20 +22,21 @@ SECTIONS: tuple[tuple[str, type[Knobs], str], ...] = (
     (
         "search",
         Search,
-        "How a search proposes settings. In the file `search: {trials: 8}`, on the command line "
+        "The proposals of a search. In the file `search: {trials: 8}`, on the command line "
         "`search.trials=8`. More in [searching.md](searching.md).",
     ),
     (
         "stop",
         Stop,
-        "When a trial ends early. In the file `stop: {rule: asha}`, on the command line `stop.rule=asha`. "
+        "Early stopping of trials. In the file `stop: {rule: asha}`, on the command line `stop.rule=asha`. "
         "More in [early-stopping.md](early-stopping.md).",
     ),
     ("trial", TrialResources, "The resources of a trial: `trial.workers=2`. `ltray.train` has the option `--workers`."),
     (
         "finalists",
         Finalists,
-        "What is trained again on fresh seeds after a search: `finalists.best=3`. More in [protocol.md](protocol.md).",
+        "The settings that are trained again with new seeds after a search: `finalists.best=3`. More in "
+        "[protocol.md](protocol.md).",
     ),
 )
 """Heading, declarations and introduction of each part of the page."""
@@ -47,7 +48,7 @@ def markdown() -> str:
         "# Settings",
         "",
         "Written by `python -m ltray.space` from the declarations in `ltray/`. The knobs of the methods are in",
-        "[methods.md](methods.md). The last column states when a setting has an effect; giving a setting without an",
+        "[methods.md](methods.md). The last column shows when a setting has an effect; a setting without an",
         "effect is an error. A search-space file also has `dataset:`, `methods:`, `explore:` (ranges), `rows:` (given",
         "settings) and `fix:` (values for all trials).",
     ]

@@ -47,7 +47,7 @@ class SpaceReader:
         self.choices = self._choices(chosen)
         self.only_suited = isinstance(chosen, dict) and ONLY in chosen
         self.methods = list(dict.fromkeys(name for sequence in self.choices for name in sequence))
-        # The file may name knobs of methods that the command line does not select.
+        # The file may contain knobs of methods that the command line does not select.
         known = self._choices(file.values.get("methods", chosen))
         self.is_choice = len(known) > 1 or len(self.choices) > 1
         own = [self.known[name] for name in self.methods]
@@ -68,7 +68,7 @@ class SpaceReader:
         ranges = self._ranges(fixed)
         alternatives = tuple(self._alternative(sequence, fixed, ranges) for sequence in self.choices)
         if len(alternatives) == 1 and not alternatives[0].dimensions:
-            raise UsageError(f"{self.file.where(EXPLORE)}`explore` is empty: there is nothing to search.")
+            raise UsageError(f"{self.file.where(EXPLORE)}`explore` is empty: add a knob with its range.")
         self._check_lengths(alternatives, blocks["stop"])
         explored = {d.key: d for alternative in alternatives for d in alternative.dimensions}
         blocks["search"] = self._with_first_tries(cast(Search, blocks["search"]), explored)
@@ -88,7 +88,7 @@ class SpaceReader:
         sequences = [(item,) if isinstance(item, str) else item for item in listed]
         for sequence in sequences:
             if not isinstance(sequence, list | tuple) or not sequence:
-                raise UsageError(f"{where}`methods` must list method names, but got {sequence!r}.")
+                raise UsageError(f"{where}`methods` must be a list of method names, but got {sequence!r}.")
         try:
             used = [item for sequence in sequences for item in sequence]
             self.known = methods_by_name([*(method.reference for method in self.known.values()), *used])
@@ -139,7 +139,7 @@ class SpaceReader:
     def _fixed(self) -> dict[str, Any]:
         """Return the flat settings that all trials share, without `methods`."""
         if DATASET not in self.file.values | self.overrides:
-            raise UsageError(f"{self.file.path}: `dataset` is missing; name one, such as `dataset: cifar100-lt`.")
+            raise UsageError(f"{self.file.path}: `dataset` is missing; add one, such as `dataset: cifar100-lt`.")
         fixed: dict[str, Any] = {DATASET: self.overrides.get(DATASET)}
         if DATASET not in self.overrides:
             fixed |= self._read(
@@ -214,7 +214,7 @@ class SpaceReader:
                 if key in fixed and (on_command_line or key not in self.overrides):
                     raise UsageError(f"{where}`{key}` is in `explore` and in `fix`; keep one of them.")
                 note_once(seen[on_command_line], key, written, where)
-                if key not in fixed:  # or the command line fixes it
+                if key not in fixed:  # unless the command line fixes it
                     single[key] = (where, content)
         return whole | single
 
@@ -228,11 +228,11 @@ class SpaceReader:
         return found + [(key, content, f"{EXPLORE}.{key}=…: ", True) for key, content in self.ranges.items()]
 
     def _experiment(self, settings: Mapping[str, Any], part: str) -> Experiment:
-        """Build the experiment of some settings; an error message names the place in the file.
+        """Build the experiment of some settings; an error message contains the place in the file.
 
         Args:
             settings: Flat settings.
-            part: Dotted path of the part of the file, other than `fix`, that states them, or "".
+            part: Dotted path of the part of the file, other than `fix`, that contains them, or "".
         """
         try:
             return Experiment.from_settings(settings)
@@ -255,8 +255,8 @@ class SpaceReader:
             return {}
         if not isinstance(value, dict):
             raise UsageError(
-                f"{self.file.where(key)}`{key}` must hold `key: value` lines, but holds {shown(value)}; remove the "
-                "key if there is nothing to set."
+                f"{self.file.where(key)}`{key}` must contain `key: value` lines, but contains {shown(value)}; remove "
+                "the key if there is nothing to set."
             )
         return value
 
@@ -265,11 +265,11 @@ class SpaceReader:
             return ()
         where, listed = self.file.where("rows"), self.file.values["rows"]
         if EXPLORE in self.file.values or self.ranges:
-            raise UsageError(f"{where}`rows` lists the settings and `explore` draws them; keep one of the two.")
+            raise UsageError(f"{where}`rows` and `explore` cannot be used together: remove one of them.")
         if len(self.choices) > 1:
             raise UsageError(f"{where}`rows` need one sequence of methods; `methods` must not be a choice.")
         if not isinstance(listed, list) or not listed:
-            raise UsageError(f"{where}`rows` must be a list of settings, one trial each, but holds {listed!r}.")
+            raise UsageError(f"{where}`rows` must be a list of settings, one trial each, but contains {listed!r}.")
         shared = {**fixed, **self._methods_setting(self.choices[0])}
         rows = tuple(self._row(index, content, shared) for index, content in enumerate(listed))
         check_distinct(rows)
@@ -279,17 +279,21 @@ class SpaceReader:
         part = f"rows.{index}"
         where = self.file.where(part)
         if not isinstance(content, dict) or not isinstance(content.get(NAME, ""), str):
-            raise UsageError(f"{where}a row must hold `key: value` lines and may have a `name`, but got {content!r}.")
+            raise UsageError(
+                f"{where}a row must contain `key: value` lines and may have a `name`, but got {content!r}."
+            )
         own = {key: value for key, value in content.items() if key != NAME}
         for key in own.keys() & SHARED:
             line = self.file.where(f"{part}.{key}")
             raise UsageError(f"{line}`{key}` must be the same for all rows; write it outside of `rows`.")
         explicit = self._read(own, self.file_owners, lambda key: self.file.where(f"{part}.{key}"))
-        explicit = {key: value for key, value in explicit.items() if key not in self.overrides}  # which goes first
+        explicit = {
+            key: value for key, value in explicit.items() if key not in self.overrides
+        }  # overrides have priority
         return Row(content.get(NAME, ""), explicit, self._experiment({**fixed, **explicit}, part), where)
 
     def _without_drawing(self, blocks: Mapping[str, Any], count: int) -> dict[str, Knobs]:
-        """Return the blocks for a search over rows: one trial per row, no early stopping unless `stop` is stated."""
+        """Return the blocks for a search over rows: one trial per row, no early stopping without a block `stop`."""
         for key in DRAWING:
             if key in self._mapping("search") or f"search.{key}" in self.overrides:
                 raise UsageError(
@@ -320,7 +324,7 @@ class SpaceReader:
         return found
 
     def _with_first_tries(self, search: Search, explored: Mapping[str, Dimension]) -> Search:
-        """Complete and check the settings that `search.first_try` gives."""
+        """Complete and check the settings in `search.first_try`."""
         where = f"{self.file.where('search.first_try')}`search.first_try`: "
         points: list[Any] = []
         for item in search.first_try:
@@ -337,14 +341,14 @@ class SpaceReader:
 
     def _tried(self, key: str, value: Any, dimension: Dimension | None, where: str) -> Any:
         if dimension is None:
-            raise UsageError(f"{where}`{key}` is not explored; a first try can set explored knobs only.")
+            raise UsageError(f"{where}`{key}` is not explored; `first_try` can set only explored knobs.")
         try:
             return self.known[dimension.method].knobs.check_value(dimension.name, value)
         except UsageError as error:
             raise UsageError(f"{where}{error}") from error
 
     def _check_lengths(self, alternatives: Sequence[Alternative], stop: Knobs) -> None:
-        """Refuse trials of different lengths if early stopping compares them at equal epochs."""
+        """Raise an error for trials of different lengths if early stopping compares them at equal epochs."""
         if getattr(stop, "rule", "none") == "none":
             return
         for dimension in (d for alternative in alternatives for d in alternative.dimensions):

@@ -1,4 +1,4 @@
-"""How a search proposes settings and which trials it stops: samplers and stopping rules, by name.
+"""Proposals of settings and early stopping of trials: samplers and stopping rules, by name.
 
 * `samplers`: samplers of settings by name.
 * `stopping_rules`: early-stopping rules by name.

@@ -25,7 +25,7 @@ class Proposal:
 
     Attributes:
         number: Number of proposals before this one.
-        sampled: Number of those that a sampler made; the others were given.
+        sampled: Number of those that a sampler drew; the others were given.
         ranges: The distributions of a trial in the study, if they are equal for all trials.
         earlier: Trials of earlier studies.
         seed: The seed of the search's proposals.
@@ -54,7 +54,7 @@ def is_given(trial: FrozenTrial) -> bool:
 
 
 def new_sampler(name: str, proposal: Proposal) -> BaseSampler | None:
-    """Build the sampler of one proposal; None under "grid", whose points are not drawn.
+    """Build the sampler of one proposal; None for "grid", whose points are not drawn.
 
     Args:
         name: A key of `SAMPLERS`.
@@ -72,8 +72,8 @@ def new_sampler(name: str, proposal: Proposal) -> BaseSampler | None:
 class QuasiRandom(QMCSampler):
     """Scrambled Sobol points: the n-th proposal is the n-th point of one sequence.
 
-    Optuna's class stores in the study how many points it has used, before it returns a point: if the
-    process is killed in between, a point is lost. It also draws its first trial at random.
+    Optuna's class stores the number of used points in the study before it returns a point: if the
+    process is killed between the two, a point is lost. It also draws its first trial at random.
     """
 
     def __init__(self, proposal: Proposal) -> None:
@@ -146,4 +146,4 @@ SAMPLERS: Mapping[str, Callable[[Proposal], BaseSampler] | None] = {
     "cmaes": Evolution,
     "gp": Gaussian,
 }
-"""What builds each sampler by its name; None: nothing is drawn, the study takes the next point of the grid."""
+"""The function that builds each sampler, by name; None: nothing is drawn, the study uses the next point of the grid."""

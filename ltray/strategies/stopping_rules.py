@@ -1,4 +1,4 @@
-"""Which trials continue: rules that depend only on the study's record, so that a restart changes no decision."""
+"""Rules of early stopping, which depend only on the study's record, so that a restart does not change decisions."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 Records = Mapping[int, Mapping[int, float]]
-"""Finite values by finished epochs, by trial number; those of ended trials stay."""
+"""Finite values by finished epochs, by trial number, including those of ended trials."""
 
 LEAST_OTHERS = 3  # the least number of other trials for the median rule
 
@@ -27,7 +27,7 @@ class SuccessiveHalving:
     """Asynchronous successive halving, in the variant that stops trials and never waits.
 
     At a rung, a trial continues if its value is not below the (1 − 1/η) quantile, linearly
-    interpolated, of the values of the trials that reached the rung before it; the first one always continues.
+    interpolated, of the values of the trials that reached the rung earlier; the first trial always continues.
 
     Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020, sec.
     3; the stopping form and the quantile are those of Ray's ASHAScheduler.
@@ -41,7 +41,7 @@ class SuccessiveHalving:
     keep_one_in: int
 
     def should_continue(self, number: int, epoch: int, records: Records) -> bool:
-        """Decide; between rungs, every trial continues."""
+        """Return the decision; between rungs, every trial continues."""
         if epoch not in self.rungs:
             return True
         others = [values[epoch] for other, values in records.items() if other != number and epoch in values]
@@ -73,14 +73,14 @@ class HyperBand:
     keep_one_in: int
 
     def should_continue(self, number: int, epoch: int, records: Records) -> bool:
-        """Decide among the trials of the same bracket."""
+        """Return the decision among the trials of the same bracket."""
         brackets = self.brackets(max(records) + 1)
         own = brackets[number]
         alike = {other: values for other, values in records.items() if brackets[other] == own}
         return SuccessiveHalving(self.rungs[own:], self.keep_one_in).should_continue(number, epoch, alike)
 
     def shares(self) -> list[int]:
-        """Return how many of a round's trials each bracket gets: ⌈(k+1)/(s+1)·η^s⌉ with s rungs left of k."""
+        """Return the number of a round's trials in each bracket: ⌈(k+1)/(s+1)·η^s⌉ with s rungs left of k."""
         count = len(self.rungs)
         return [math.ceil((count + 1) / (left + 1) * self.keep_one_in**left) for left in range(count, -1, -1)]
 
@@ -113,7 +113,7 @@ class MedianStopping:
     first_rung: int
 
     def should_continue(self, number: int, epoch: int, records: Records) -> bool:
-        """Decide; with fewer than three other trials to compare with, every trial continues."""
+        """Return the decision; with fewer than three other trials, every trial continues."""
         means = [
             fmean(value for at, value in values.items() if at <= epoch)
             for other, values in records.items()
@@ -132,7 +132,7 @@ class StoppingRule:
         settings: The settings of `stop:` that have an effect with it.
         new: Builds the rule from the rungs (epochs, ascending) and η; None if it stops no trial.
         describe: Returns a description of what happens to a trial, from the rungs, η and the epochs of a run.
-        population: Whether trials train together and copy one another; see `ltray.study.population`.
+        population: Whether trials train together and copy each other; see `ltray.study.population`.
     """
 
     settings: tuple[str, ...] = ()
@@ -148,7 +148,7 @@ class StoppingRule:
 
 def _halving(name: str, new: Callable[[Sequence[int], int], Rule]) -> StoppingRule:
     def describe(rungs: Sequence[int], keep_one_in: int, epochs: int) -> str:
-        return f"early stopping at epochs {list(rungs)} ({name}, 1 in {keep_one_in} goes on)"
+        return f"early stopping at epochs {list(rungs)} ({name}, 1 in {keep_one_in} continues)"
 
     return StoppingRule(("fidelity", "rungs", "first_rung", "keep_one_in"), new, describe)
 

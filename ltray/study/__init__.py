@@ -1,4 +1,4 @@
-"""The record of a search and its decisions: proposals, which trials continue, the budget.
+"""The record of a search and its decisions: proposals, early stopping, the budget.
 
 * `budget`: the limit of a search and what it has used.
 * `cost`: expected hours and disk use.

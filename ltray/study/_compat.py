@@ -50,17 +50,17 @@ def storage_of(study: optuna.Study) -> BaseStorage:
 
 
 def id_of_study(study: FrozenStudy) -> int:
-    """Return a study's id in the storage that it was read from."""
+    """Return a study's id in the storage from which it was read."""
     return study._study_id
 
 
 def id_of_trial(trial: FrozenTrial) -> int:
-    """Return a trial's id in the storage that it was read from."""
+    """Return a trial's id in the storage from which it was read."""
     return trial._trial_id
 
 
 def study_of_trial(storage: InMemoryStorage, trial_id: int) -> int:
-    """Return the id of the study that a trial belongs to."""
+    """Return the id of a trial's study."""
     return storage._trial_id_to_study_id_and_number[trial_id][0]
 
 
@@ -75,7 +75,7 @@ def as_recorded(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial:
 
 
 def fix_parameters(study: optuna.Study, trial: FrozenTrial, values: Mapping[str, Any]) -> None:
-    """Make an unfinished trial of a study use these values, by parameter, when it draws them."""
+    """Set the values, by parameter, that an unfinished trial of a study uses when it draws them."""
     study._storage.set_trial_system_attr(trial._trial_id, "fixed_params", dict(values))
 
 

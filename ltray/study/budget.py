@@ -18,7 +18,7 @@ class Spent:
     """The total that all commands of one search have used.
 
     Attributes:
-        seconds: Wall clock.
+        seconds: Wall-clock time in seconds.
         cpu_seconds: Seconds times the CPU cores of running trials.
         gpu_seconds: Seconds times the GPUs of running trials.
     """
@@ -70,7 +70,7 @@ class Budget:
         """Read `2h`, `90min`, `8gpuh`, `8cpuh` or `40trials`.
 
         Raises:
-            UsageError: The unit is another one, or the amount is not positive.
+            UsageError: The unit is unknown, or the amount is not positive.
         """
         match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]+)", text.strip().lower())
         if match is None:
@@ -93,7 +93,7 @@ class Budget:
 
     @property
     def trials(self) -> int | None:
-        """The number of trials that may begin, or None if the budget is a time."""
+        """The number of trials that may start, or None if the budget is a time."""
         return int(self.amount) if self.unit == "trials" else None
 
     def is_spent(self, spent: Spent) -> bool:

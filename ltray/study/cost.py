@@ -51,7 +51,7 @@ def measure(experiment: Experiment, data: ImageData, device: torch.device) -> Tr
     Args:
         experiment: The experiment of a trial.
         data: Its data set, on `device`.
-        device: The device that computes.
+        device: The device of the computation.
 
     Raises:
         UsageError: The stages cannot be built.

@@ -34,13 +34,13 @@ class Costed:
 
 
 def print_dry_run(space: SearchSpace, data: ImageData, folder: Path, console: Console, *, plan: TrialPlan) -> None:
-    """Print what a search would do, its estimated cost, and how the cost was measured.
+    """Print the trials of a search, its estimated cost, and how the cost was measured.
 
     Args:
         space: The space, bound to its classes.
-        data: The data set, on the device to measure on.
+        data: The data set, on the device for the measurement.
         folder: The run folder; it is not created.
-        console: Where to print.
+        console: The console.
         plan: The epochs and runs of a trial.
 
     Raises:
@@ -65,7 +65,7 @@ def check_workers(space: SearchSpace) -> None:
     """Check that every batch divides among the workers and, on a cluster of this machine only, that a trial fits.
 
     Raises:
-        UsageError: A batch cannot be shared, or a trial does not fit.
+        UsageError: A batch cannot be divided, or a trial does not fit.
     """
     workers = space.trial.workers
     for dimension in space.dimensions:
@@ -73,8 +73,8 @@ def check_workers(space: SearchSpace) -> None:
             continue
         if dimension.among is None:
             raise UsageError(
-                f"{dimension.where}`{dimension.key}` has a range, but {workers} workers cannot share every batch "
-                "equally: write `among: [...]` with multiples of trial.workers."
+                f"{dimension.where}`{dimension.key}` has a range, but not every batch of it can be divided equally "
+                f"among {workers} workers: write `among: [...]` with multiples of trial.workers."
             )
         for value in dimension.among:
             check_shared(f"{dimension.where}`{dimension.key}`", value, workers)
@@ -163,7 +163,7 @@ def _print_totals(
     cores = resources.cpus_per_worker
     kind, each = ("GPU", 1.0) if device.type == "cuda" else ("CPU", float(cores))
     epochs = max(item.cost.epochs for item in costed)
-    # A trial of several short runs has more epochs than its complete run alone.
+    # A trial of several short runs has more epochs than its complete run.
     seconds = sum(item.cost.seconds for item in costed) / len(costed) * plan.epochs / epochs
     whole = trials * seconds * each / 3600
     runs = f"{plan.seeds} seeds, {plan.epochs} epochs together" if plan.seeds > 1 else f"{plan.epochs} epochs"
@@ -173,7 +173,7 @@ def _print_totals(
         lines.append(plan.warning)
     if isinstance(plan.rule, SuccessiveHalving):
         share = expected_share(plan.rungs, plan.epochs, keep_one_in=space.stop.keep_one_in)
-        lines[1] += f": about {hours(share * whole, kind)}; more if good trials come late"
+        lines[1] += f": about {hours(share * whole, kind)}; more if good trials start late"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{cores} core(s) of {platform.machine()}"
     lines.append(
         f"These are estimates from a few timed steps on {name} under its current load. Other settings of a knob, other "

@@ -1,4 +1,4 @@
-"""Population based training: which member copies which other one after a generation, and its new settings."""
+"""Population based training: the copies of members after a generation, and their new settings."""
 
 import random
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ class Copy:
     """The decision that a member discards its own training and continues from a better member.
 
     Attributes:
-        source: Number of the trial whose weights it continues from.
-        settings: Its new settings: those of the source, some of them changed.
+        source: Number of the trial from whose weights it continues.
+        settings: Its new settings: those of the source with some changes.
     """
 
     source: int
@@ -51,13 +51,13 @@ class Population:
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """The epochs after which members copy one another."""
+        """The epochs after which members copy each other."""
         return tuple(range(self.every, self.epochs, self.every))
 
     def copies(
         self, epoch: int, values: Mapping[int, float], settings: Mapping[int, Mapping[str, Any]], space: SearchSpace
     ) -> dict[int, Copy]:
-        """Return which members copy which others after an epoch.
+        """Return the copy of each member that copies another member after an epoch.
 
         Args:
             epoch: One of `ends`.

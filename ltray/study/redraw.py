@@ -1,4 +1,4 @@
-"""Draws the settings of a trial whose driver died before it had drawn the last value."""
+"""Draws the settings of a trial whose driver was killed before it had drawn the last value."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def undrawn(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def redraw(study: optuna.Study, space: SearchSpace, frozen: FrozenTrial) -> tuple[optuna.Trial, dict[str, Any]]:
-    """Give a trial the settings that it would have had without the interruption.
+    """Set the settings that a trial would have had without the interruption.
 
     A sampler's later draws depend on its earlier ones. Therefore all values of the trial are drawn again on a copy of
     the record as it was, and then fixed in the real trial. The study may already contain some of them.

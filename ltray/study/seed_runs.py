@@ -22,8 +22,8 @@ def seeds_from(first: int, count: int) -> list[int]:
     """Return consecutive seeds; the lowest seed follows the highest.
 
     Args:
-        first: The first of them.
-        count: How many.
+        first: The first seed.
+        count: Number of seeds.
     """
     return [(first + index) % (HIGHEST_SEED + 1) for index in range(count)]
 
@@ -48,7 +48,7 @@ class SeedRuns:
             experiment: The run of the first seed.
             session: Receives metrics and a checkpoint after every epoch of every run.
             device: The device to train on.
-            pin: The pin of the data; see `Experiment.train`.
+            pin: The digests of the data; see `Experiment.train`.
         """
         saved = session.resume()
         first = int(saved.metrics[RUN]) if saved else 0
@@ -63,10 +63,10 @@ class _RunOfSeed:
     """The session of one run: counts epochs over all runs, and averages the best values over the runs so far.
 
     Args:
-        session: The trial's.
+        session: The trial's session.
         count: Number of runs.
         run: Index of the run.
-        saved: A checkpoint of this run to continue from.
+        saved: A checkpoint of this run from which to continue.
         last: The newest checkpoint of the trial.
     """
 
@@ -79,7 +79,7 @@ class _RunOfSeed:
         self._epochs_before = int(known[TOTAL]) if last else 0
         if saved:
             self._epochs_before -= int(saved.metrics[RUN_EPOCH])
-        # The sum of the best values of the earlier runs, by metric: of the newest checkpoint, which has the mean.
+        # The sum of the best values of the earlier runs, by metric, computed from the mean in the newest checkpoint.
         self._sums = {
             name: known[_EARLIER + name] if saved else known[name] * run
             for name in known
@@ -87,11 +87,11 @@ class _RunOfSeed:
         }
 
     def resume(self) -> Checkpoint | None:
-        """Return the checkpoint of this run to continue from."""
+        """Return the checkpoint of this run from which to continue."""
         return self._saved
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Pass on metrics and checkpoint; a best value is the mean over the runs so far."""
+        """Pass metrics and checkpoint to the trial's session; a best value is the mean over the runs so far."""
         own: dict[str, float] = {
             PLANNED_EPOCHS: metrics[PLANNED_EPOCHS] * self._count,
             RUN: self._run,

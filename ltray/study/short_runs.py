@@ -1,4 +1,4 @@
-"""A trial of several runs, each longer than the one before; a search compares trials by the short runs."""
+"""A trial of several runs, each longer than the previous one; a search compares trials by the short runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ A_RUN = 1000.0  # in the score of a checkpoint: above every sum of stages and ac
 
 
 class Runs(Protocol):
-    """The runs of a trial of several runs."""
+    """The runs of a trial with several runs."""
 
     def train(self, experiment: Experiment, session: Session, device: torch.device, pin: Pin | None = None) -> None:
         """Train the runs one after another, from the session's checkpoint if there is one."""
@@ -26,7 +26,7 @@ class Runs(Protocol):
 
 @dataclass(frozen=True)
 class ShortRuns:
-    """The runs of a trial of several.
+    """The runs of a trial with several runs of increasing length.
 
     Attributes:
         lengths: `epochs` of each run, ascending.
@@ -57,12 +57,12 @@ def train_runs(
 
     Args:
         experiment: The last, complete run.
-        runs: Their lengths and what a longer run starts from. "restart": from scratch, as if there
+        runs: Their lengths and the start of a longer run. "restart": from scratch, as if there
             were no other run; "continue": from the final weights, queues and averages of the previous
             run, with a new optimiser state and a new schedule (a warm restart).
         session: Receives metrics and a checkpoint after every epoch of every run.
         device: The device to train on.
-        pin: The pin of the data; see `Experiment.train`.
+        pin: The digests of the data; see `Experiment.train`.
     """
     saved = session.resume()
     first = int(saved.metrics[RUN]) if saved else 0
@@ -78,10 +78,10 @@ class _RunOfSeveral:
     """The session of one run: counts epochs over all runs, and marks metrics and checkpoints with their run.
 
     Args:
-        session: The trial's.
+        session: The trial's session.
         lengths: `epochs` of each run.
         run: Index of the run.
-        saved: A checkpoint of this run to continue from.
+        saved: A checkpoint of this run from which to continue.
         last: The newest checkpoint of the trial.
     """
 
@@ -102,11 +102,11 @@ class _RunOfSeveral:
             self._before -= int(saved.metrics[RUN_EPOCH])
 
     def resume(self) -> Checkpoint | None:
-        """Return the checkpoint of this run to continue from."""
+        """Return the checkpoint of this run from which to continue."""
         return self._saved
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Pass on metrics and checkpoint; checkpoints of a later run have a higher score."""
+        """Pass metrics and checkpoint to the trial's session; checkpoints of a later run have a higher score."""
         untrained = metrics[PLANNED_EPOCHS] - self._lengths[self._run]  # stages without epochs report once per run
         own = {
             PLANNED_EPOCHS: sum(self._lengths) + untrained * len(self._lengths),

@@ -1,8 +1,8 @@
 """An Optuna storage that writes to a database and reads from memory.
 
-The command that runs a search is the only one that writes its study. Optuna's own cache reads every
-unfinished trial from the database for every query, five times per proposal: with a hundred
-concurrent trials, each proposal then takes a second longer.
+Only the command that runs a search writes its study. Optuna's cache reads every unfinished trial
+from the database for every query, five times per proposal: with a hundred concurrent trials, each
+proposal then takes a second longer.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -72,7 +72,7 @@ class MirroredStorage(BaseStorage):
         return own
 
     def delete_study(self, study_id: int) -> None:
-        """Refuse: ids in memory are the trials' numbers only if nothing is deleted."""
+        """Raise an error: ids in memory are the trials' numbers only if nothing is deleted."""
         raise NotImplementedError("a search's study is never deleted")
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:

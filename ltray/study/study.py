@@ -27,7 +27,7 @@ from ltray.study.study_file import only_study, open_database, reporting_errors
 PAPER, NAME, SETTINGS, REASON, ATTEMPT, ORIGIN = "paper", "name", "settings", "reason", "attempt", "origin"
 PROGRESS = "progress"  # the state of a trial, as JSON; see `TrialProgress`
 BEGUN = "begun"  # marks a study that contains all its first trials
-COPIES = "copies"  # [epoch, source] of every copy that a member of a population continued from
+COPIES = "copies"  # [epoch, source] of every copy from which a member of a population continued
 
 
 def open_study(folder: Path, space: SearchSpace, learn: Callable[[], Iterable[FrozenTrial]] = tuple) -> optuna.Study:
@@ -94,7 +94,7 @@ def _check_study(study: optuna.Study, space: SearchSpace, path: Path) -> None:
 
 
 def begin(study: optuna.Study, space: SearchSpace, earlier: Iterable[FrozenTrial]) -> None:
-    """Put the trials of earlier studies and the first points into a new study, once.
+    """Add the trials of earlier studies and the first points to a new study, once.
 
     Args:
         study: The study.
@@ -139,11 +139,11 @@ def keep_settings(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
 def as_read(settings: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
     """Return a trial's settings with the data set and the given files as this command has read them.
 
-    A trial's process then does not read the data-set file again, which may be edited or moved while the search
-    runs, and it finds the network to continue from at its current path.
+    The process of a trial then does not read the data-set file again, which may be edited or moved while the search
+    runs, and finds the network from which to continue at its current path.
 
     Args:
-        settings: The settings as drawn, perhaps by an earlier command.
+        settings: The drawn settings, perhaps of an earlier command.
         space: The search space.
     """
     base = space.base.settings()
@@ -177,7 +177,7 @@ def _proposal(study: optuna.Study, space: SearchSpace, own: list[FrozenTrial]) -
 
 
 def own_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials of this search that have settings; none of an earlier study."""
+    """Return the trials of this search that have settings, without those of earlier studies."""
     return [trial for trial in study.get_trials(deepcopy=False) if SETTINGS in trial.user_attrs]
 
 
@@ -187,14 +187,14 @@ def proposed(study: optuna.Study) -> int:
 
 
 def unfinished(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that were running when a driver died, by number."""
+    """Return the trials that were running when a driver ended, by number."""
     return [trial for trial in own_trials(study) if trial.state == TrialState.RUNNING]
 
 
 def recorded_values(study: optuna.Study) -> dict[int, Mapping[int, float]]:
     """Return the value of every trial at every epoch, by trial number."""
     found = {trial.number: dict(trial.intermediate_values) for trial in own_trials(study)}
-    for number, progress in progress_of(study).items():  # which is written first
+    for number, progress in progress_of(study).items():  # the progress is written first
         if progress.value is not None:
             found[number].setdefault(progress.epoch, progress.value)
     return {number: values for number, values in found.items() if values}

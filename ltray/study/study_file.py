@@ -1,4 +1,4 @@
-"""The file of a study: opened in any folder, or refused with a message if it cannot be used."""
+"""The file of a study: it is opened in any folder, and an error explains why it cannot be used."""
 
 import os
 import sqlite3
@@ -30,13 +30,13 @@ def open_database(path: Path) -> optuna.storages.RDBStorage:
     """Open a study's database, or create it.
 
     Raises:
-        UsageError: The file is damaged, locked, read-only, not a study, or of a newer Optuna.
+        UsageError: The file is damaged, locked, read-only, not a study, or from a newer version of Optuna.
     """
     path = Path(os.path.abspath(path))
     if path.exists() and path.stat().st_size:
         _check(path)
 
-    def connect() -> sqlite3.Connection:  # a URL cannot name every path
+    def connect() -> sqlite3.Connection:  # not every path can be in a URL
         return sqlite3.connect(path, timeout=LOCKED_FOR, check_same_thread=False)
 
     with reporting_errors(path), reading(path, "cannot be opened as a study"):
@@ -69,7 +69,7 @@ def only_study(storage: optuna.storages.BaseStorage, path: Path) -> str | None:
 
 @contextmanager
 def reporting_errors(path: Path) -> Iterator[None]:
-    """Turn an error of the database, raised anywhere in the block, into a message that names its file.
+    """Replace any error of the database in the block with a message that contains its file.
 
     Raises:
         UsageError: The database could not be read or written.
@@ -86,7 +86,7 @@ def reporting_errors(path: Path) -> Iterator[None]:
 
 
 def _database_error(error: BaseException | None) -> BaseException | None:
-    """Return the innermost error of the database that led to an error, or None."""
+    """Return the innermost error of the database that caused an error, or None."""
     found, seen = None, set[int]()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -23,14 +23,14 @@ def digest_of_trial(trial: FrozenTrial, state: TrialState, values: Sequence[floa
 
     Returns:
         The names of the user attributes in the digest, and the SHA-256. Attributes that other programs add, such
-        as a viewer's notes, are not among them.
+        as a viewer's notes, are not included.
     """
     names = sorted(name for name in trial.user_attrs if name != DIGEST)
     return [names, _sha256(trial, state, values, names)]
 
 
 def with_digest(trial: FrozenTrial) -> FrozenTrial:
-    """Return a copy with its digest of a trial that will not change; return a trial that will change as it is."""
+    """Return a copy of a final trial with its digest; return a trial that may still change without a change."""
     if not _lasts(trial.state):
         return trial
     own = copy.deepcopy(trial)

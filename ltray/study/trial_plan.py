@@ -27,8 +27,8 @@ class TrialPlan:
         lengths: `epochs` of each run of a trial, ascending; the last is the complete run.
         rungs: Finished epochs, over all runs of a trial, after which trials are compared.
         epochs: Finished epochs of a complete trial, which are its cost.
-        promotion: Whether a longer run starts from scratch ("restart") or from the shorter
-            one's weights ("continue").
+        promotion: Whether a longer run starts from scratch ("restart") or from the weights of the
+            shorter run ("continue").
         rule: The rule that compares trials, or None.
         population: The generations of population based training, or None.
         warning: A warning about the rungs, or "".
@@ -92,7 +92,7 @@ class TrialPlan:
 
     @property
     def runs(self) -> Runs | None:
-        """Return the runs of a trial of several; None for a trial of one run."""
+        """Return the runs of a trial with several runs; None for a trial of one run."""
         if self.seeds > 1:
             return SeedRuns(self.seeds)
         return ShortRuns(self.lengths, self.promotion) if len(self.lengths) > 1 else None
@@ -126,7 +126,7 @@ def _population(stop: Stop, epochs: int, seed: int) -> Population:
 
 
 def rungs_of(stop: Stop, epochs: int, decays: Sequence[int]) -> tuple[int, ...]:
-    """Return the stated rungs, those right after the decays of a step schedule, or those at a ratio of η."""
+    """Return the rungs: the user's, those right after the decays of a step schedule, or those at a ratio of η."""
     if stop.rungs:
         if list(stop.rungs) != sorted(set(stop.rungs)) or stop.rungs[-1] >= epochs:
             raise UsageError(
@@ -170,7 +170,7 @@ def _check_shortens(experiment: Experiment, tail: LongTail) -> None:
     """Check that a shorter experiment shortens all of its training.
 
     Raises:
-        UsageError: More than one stage trains, each with its own epochs, or none does.
+        UsageError: Several stages are trained, each with its own epochs, or none is.
     """
     stages = [epochs for epochs in experiment.stage_epochs(tail) if epochs]
     if len(stages) != 1:

@@ -18,7 +18,7 @@ from ltray.space.search_space import SearchSpace
 from ltray.study.study import ORIGIN, SETTINGS, load_study, own_trials
 
 CMAES_NEEDS = 10
-# Settings that may differ from the earlier search: seeds change only the noise, paths change nothing.
+# Settings that may differ from the earlier search: seeds change only the noise, paths have no effect.
 MAY_DIFFER = ("seed", "dataset", "dataset.store", "dataset.folder")
 
 
@@ -29,7 +29,7 @@ class Earlier:
     Attributes:
         folder: Its run folder.
         trials: Its complete trials that are in the new space, marked with their origin.
-        left_out: Why other trials are not used, with the number of such trials.
+        left_out: The reasons why other trials are not used, with the number of such trials.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class Earlier:
 
 
 def learn_from_earlier(space: SearchSpace, folder: Path, console: Console) -> list[FrozenTrial]:
-    """Return the earlier trials that a new search uses, and print where they come from.
+    """Return the earlier trials that a new search uses, and print their origin.
 
     Args:
         space: The new search's space, bound to its classes.
@@ -63,7 +63,7 @@ def learn_from_earlier(space: SearchSpace, folder: Path, console: Console) -> li
 
 
 def earlier_searches(space: SearchSpace, folder: Path, *, digest: str) -> list[Earlier]:
-    """Read the searches that `search.warm_start` names.
+    """Read the searches in `search.warm_start`.
 
     Args:
         space: The new search's space, bound to its classes.
@@ -71,14 +71,14 @@ def earlier_searches(space: SearchSpace, folder: Path, *, digest: str) -> list[E
         digest: Digest of the new search's data.
 
     Raises:
-        UsageError: An entry is not a search, is named twice, or has another objective, other data,
+        UsageError: An entry is not a search, is repeated, or has another objective, other data,
             another protocol or other fixed settings.
     """
     named = [Path(name) for name in space.search.warm_start]
     places = [path.resolve() for path in [folder, *named]]
     for path in named:
         if places.count(path.resolve()) > 1:
-            raise UsageError(f"search.warm_start: {path} is this search itself or a duplicate.")
+            raise UsageError(f"search.warm_start: {path} is this search or a duplicate.")
     found = [_read(space, path, digest=digest) for path in named]
     count = sum(len(one.trials) for one in found)
     if named and space.search.sampler == "cmaes" and count < CMAES_NEEDS:

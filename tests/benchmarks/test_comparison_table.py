@@ -1,4 +1,4 @@
-"""The page that compares all methods: which accuracy stands in which column, in percent, over which runs."""
+"""The page that compares all methods: accuracies by column, in percent, with the runs they are from."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def cells(page: str) -> dict[str, dict[str, str]]:
     return {row[0]: dict(zip(HEADINGS, row, strict=True)) for row in rows[2:]}
 
 
-def test_a_row_holds_percent_of_test_images_by_group_and_of_validation_images():
+def test_row_shows_percent_on_test_images_by_group_and_on_validation_images():
     page = written([result("bcl", 3, 0.612), result("crt", 3, 0.5, start="bcl", epochs=10)], dataset="digits-lt")
     found = cells(page)
     figures = dict(zip(HEADINGS, ["bcl", "", "30", "61.2", "71.2", "63.2", "41.2", "66.2", "23"], strict=True))
@@ -37,7 +37,7 @@ def test_a_row_holds_percent_of_test_images_by_group_and_of_validation_images():
     assert "Accuracy on test images in %, of seed 3 only" in page and "Protocol: honest" in page
 
 
-def test_over_seeds_a_cell_is_the_mean_with_half_of_the_95_percent_interval():
+def test_cell_over_seeds_is_the_mean_with_half_of_the_95_percent_interval():
     page = written([result("bcl", seed, share) for seed, share in enumerate((0.60, 0.61, 0.63))], dataset="digits-lt")
     found = cells(page)["bcl"]
     # s = 1.5275 points, t(0.975, 2) = 4.3027, over √3
@@ -45,17 +45,17 @@ def test_over_seeds_a_cell_is_the_mean_with_half_of_the_95_percent_interval():
     assert "mean and 95 % interval (Student's t) over seeds 0, 1, 2" in page
 
 
-def test_a_group_that_the_data_lacks_stays_empty():
+def test_missing_group_is_empty():
     one = result("bcl", 0, 0.5)
     del one["test"]["test/acc_medium"]
     assert cells(written([one], dataset="digits-lt"))["bcl"]["medium"] == ""
 
 
 @pytest.mark.parametrize(("name", "start"), [("bcl", ""), ("crt", "cross_entropy")])
-def test_a_result_is_the_best_epochs_validation_and_one_reading_of_the_test_set(
+def test_result_is_the_best_validation_epoch_and_one_test_evaluation(
     name: str, start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    asked: list[dict[str, Any]] = []
+    requested: list[dict[str, Any]] = []
     dataset = SimpleNamespace(protocol="honest")
     experiment = SimpleNamespace(
         dataset=dataset,
@@ -73,7 +73,9 @@ def test_a_result_is_the_best_epochs_validation_and_one_reading_of_the_test_set(
 
     trained = SimpleNamespace(on_test=split("test", 0.58), on_selection=split("val", 0.61))
     monkeypatch.setattr(compare_methods, "checkpoint_of", lambda folder: folder / "best")
-    monkeypatch.setattr(compare_methods.Experiment, "from_settings", lambda given: asked.append(given) or experiment)
+    monkeypatch.setattr(
+        compare_methods.Experiment, "from_settings", lambda given: requested.append(given) or experiment
+    )
     monkeypatch.setattr(compare_methods.Checkpoint, "load", lambda folder: best)
     monkeypatch.setattr(compare_methods.TrainedModel, "open", lambda folder, device: trained)
     monkeypatch.setattr(compare_methods, "FolderSession", lambda folder: folder.mkdir(parents=True))
@@ -82,5 +84,5 @@ def test_a_result_is_the_best_epochs_validation_and_one_reading_of_the_test_set(
     assert found["test"] == {"test/acc_all": 0.58}
     assert found["validation"] == {"val/acc_all": 0.61, "val/acc_few": 0.4}
     assert (found["best_epoch"], found["epochs"], found["seed"], found["start"]) == (12, 30, 5, start)
-    assert asked[0]["methods"] == [name] and asked[0]["seed"] == 5
-    assert asked[0].get("start", "").endswith(f"{start}/seed5/best" if start else "")
+    assert requested[0]["methods"] == [name] and requested[0]["seed"] == 5
+    assert requested[0].get("start", "").endswith(f"{start}/seed5/best" if start else "")

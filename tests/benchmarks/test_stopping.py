@@ -1,4 +1,4 @@
-"""The recorded curves, and what the document says of them."""
+"""The recorded curves, and the document about them."""
 
 import pytest
 from hypothesis import given
@@ -14,17 +14,17 @@ DOCUMENT = ROOT / "docs" / "early-stopping.md"
 
 
 @given(values=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=12))
-def test_tau_is_scipys(values):
+def test_tau_equals_that_of_scipy(values):
     first, second = zip(*values, strict=True)
     assert kendall_tau(first, second) == pytest.approx(kendalltau(first, second).statistic, nan_ok=True)
 
 
-def test_regret_is_what_the_chosen_one_falls_short_of_the_best():
+def test_regret_is_the_difference_to_the_best():
     assert regret(Fidelity("", 1, early=[3, 5, 4], final=[9, 6, 7])) == 3
     assert regret(Fidelity("", 1, early=[5, 5, 4], final=[9, 6, 7])) == 1.5
 
 
-def test_the_curves_are_whole_and_small():
+def test_recorded_curves_are_complete_and_small():
     assert FILE.stat().st_size < 300_000
     curves = read()
     assert len({curve.job for curve in curves}) == len(curves) > 100
@@ -34,7 +34,7 @@ def test_the_curves_are_whole_and_small():
 
 
 @pytest.mark.slow
-def test_the_document_holds_the_replayed_tables(capsys, monkeypatch):
+def test_document_has_the_replayed_tables(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["stopping", "replay"])
     main()
     assert capsys.readouterr().out.strip() in DOCUMENT.read_text(encoding="utf-8")

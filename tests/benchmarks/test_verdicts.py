@@ -1,4 +1,4 @@
-"""The simulation behind docs/protocol.md: it judges by the package's own rules, and its page is complete."""
+"""The simulation for docs/protocol.md: it uses the rules of the package, and its page is complete."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ PAGE = ROOT / "docs" / "protocol.md"
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_a_simulated_search_is_judged_as_its_table_would_be(scenario) -> None:
+def test_simulated_search_is_judged_like_its_table(scenario) -> None:
     runs = scenario.runs(np.random.default_rng(1), 4, 5, [0.0, 3.0, -1.0])
     _, after = called_better(runs)
     for own, verdicts in zip(runs, after, strict=True):
@@ -32,11 +32,11 @@ def test_a_simulated_search_is_judged_as_its_table_would_be(scenario) -> None:
         assert (table.loc[["01", "02", "03"], "verdict"] == BETTER).tolist() == verdicts.tolist()
 
 
-def test_spreads_and_leads_of_a_world_are_what_it_says() -> None:
+def test_spreads_and_leads_of_a_scenario_are_the_declared_ones() -> None:
     for scenario in SCENARIOS:
         runs = scenario.runs(np.random.default_rng(2), 20_000, 2, [0.0, 2.0])
         assert np.median(runs, axis=(0, 1)).tolist() == pytest.approx([0.0, 0.0, 2.0], abs=0.06)
-        # of a variance 1, a normal has 68 % within 1 and a t of 3 degrees of freedom 82 %
+        # with variance 1, 68 % of a normal and 82 % of a t with 3 degrees of freedom are within 1
         inside = (np.abs(runs - [0.0, 0.0, 2.0]) < [scenario.reference, 1.0, scenario.every]).mean(axis=(0, 1))
         share = 0.818 if "tails" in scenario.name else 0.683
         assert inside.tolist() == pytest.approx([share] * 3, abs=0.01)
@@ -58,7 +58,7 @@ FURTHER = (
 
 @pytest.mark.parametrize("scenario", [*SCENARIOS, *FURTHER], ids=lambda scenario: scenario.name)
 @pytest.mark.parametrize("count", [2, 5, 20])
-def test_no_world_makes_more_than_one_search_in_twenty_call_equals_better(scenario: Scenario, count: int) -> None:
+def test_error_rate_is_at_most_five_percent_in_every_scenario(scenario: Scenario, count: int) -> None:
     for seeds in (2, 3, 5, 10):
         runs = scenario.runs(np.random.default_rng(count), 3000, seeds, [0.0] * count)
         assert called_better(runs)[1].any(axis=1).mean() <= 0.058  # 5 % and two standard errors
@@ -66,16 +66,14 @@ def test_no_world_makes_more_than_one_search_in_twenty_call_equals_better(scenar
 
 
 @pytest.mark.parametrize(("outliers", "factor"), [(1, 3.0), (2, 3.0), (2, 5.0)])
-def test_few_finalists_that_spread_more_than_the_others_are_no_more_often_called_better(
-    outliers: int, factor: float
-) -> None:
+def test_few_finalists_with_larger_spread_keep_the_error_rate(outliers: int, factor: float) -> None:
     for seeds in (3, 5, 10):
         runs = SCENARIOS[0].runs(np.random.default_rng(6), 3000, seeds, [0.0] * 20)
         runs[:, :, -outliers:] *= factor
         assert called_better(runs)[1].any(axis=1).mean() <= 0.058
 
 
-def test_the_rules_before_are_worse_where_nothing_differs() -> None:
+def test_former_rules_have_a_higher_error_rate() -> None:
     runs = SCENARIOS[0].runs(np.random.default_rng(3), 400, 5, [0.0] * 10)
     before, after = (found.any(axis=1).mean() for found in called_better(runs))
     assert before > 0.1 > 0.05 >= after
@@ -88,7 +86,7 @@ def test_the_rules_before_are_worse_where_nothing_differs() -> None:
     assert before > 60 and after < 9
 
 
-def test_the_page_holds_every_table_and_the_listed_spreads() -> None:
+def test_page_has_every_table_and_the_listed_spreads() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert sum(line.startswith("| ") and "→" in line for line in text.splitlines()) == 4 * len(FINALISTS) * 3 + 16 + 5
     for row in MEASURED:
@@ -97,5 +95,5 @@ def test_the_page_holds_every_table_and_the_listed_spreads() -> None:
     rows = published()
     own = sum(bool(row.methods) for row in rows)
     missing = len(rows) - own
-    words = f"Of {len(rows)} published rows, {own} are for methods that ltray has; each of the other {missing} lists"
-    assert words in " ".join(text.split())
+    sentence = f"Of {len(rows)} published rows, {own} are for methods that ltray has; each of the other {missing} lists"
+    assert sentence in " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Pictures for the augmentation tests."""
+"""Images for the augmentation tests."""
 
 from collections.abc import Callable
 
@@ -9,16 +9,16 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from tests.data.folders_and_commands import here, told
+from tests.data.folders_and_commands import here, run_command
 
-__all__ = ["here", "told"]
+__all__ = ["here", "run_command"]
 
-Pictures = Callable[[int, int], Tensor]
+MakeImages = Callable[[int, int], Tensor]
 
 
 @pytest.fixture(scope="session")
-def pictures() -> Pictures:
-    """Make (count, size) pictures like photographs: smooth colours, edges and noise, uint8 (n, 3, S, S)."""
+def make_images() -> MakeImages:
+    """Make (count, size) images like photographs: smooth colours, edges and noise, uint8 (n, 3, S, S)."""
 
     def make(count: int, size: int) -> Tensor:
         generator = torch.Generator().manual_seed(count * 1000 + size)

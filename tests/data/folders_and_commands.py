@@ -1,4 +1,4 @@
-"""A user's folder of images, and commands as a shell runs them."""
+"""Fixtures: a user's folder of images, and commands run as from a shell."""
 
 import sys
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from PIL import Image
 
 from ltray import command
 
-Told = Callable[..., tuple[int, str]]
-"""Called with a command's main function and its words; returns exit code and what went to the standard error."""
+RunCommand = Callable[..., tuple[int, str]]
+"""Called with a command's main function and its arguments; returns the exit code and the standard error."""
 
 
 def fill(folder: Path, *classes: str) -> None:
-    """Write four pictures of 40 pixels into each class folder."""
+    """Write four images of 40 pixels into each class folder."""
     random = np.random.default_rng(list(folder.name.encode()))
     for name in classes:
         (folder / name).mkdir(parents=True)
@@ -25,7 +25,7 @@ def fill(folder: Path, *classes: str) -> None:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with eight pictures of pets."""
+    """A working folder with eight images of pets."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "data"))
     fill(tmp_path / "pets", "cat", "dog")
@@ -33,11 +33,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Told:
-    """Run a command as a shell would; returns exit code and what it wrote to the standard error."""
+def run_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunCommand:
+    """Run a command as a shell does; returns the exit code and the standard error."""
 
-    def run(main: Callable[[list[str]], int], *words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["ltray", *words])
+    def run(main: Callable[[list[str]], int], *arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["ltray", *arguments])
         with pytest.raises(SystemExit) as ended:
             command.exit_with(main)
         return int(ended.value.code or 0), capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Image files of every kind become 8-bit RGB, or a sentence that says why not."""
+"""Image files of every kind are decoded to 8-bit RGB, or refused with the reason."""
 
 import io
 from typing import Any
@@ -37,7 +37,7 @@ ALPHA = Image.merge("RGBA", (*RGB.split(), Image.new("L", RGB.size, 0)))
         (saved(RGB.convert("CMYK"), "tiff"), np.asarray(RGB.convert("CMYK").convert("RGB")), "CMYK"),
     ],
 )
-def test_every_kind_becomes_rgb(content: bytes, expected: np.ndarray, note: str | None) -> None:
+def test_every_kind_is_decoded_to_rgb(content: bytes, expected: np.ndarray, note: str | None) -> None:
     image = decode(content)
     np.testing.assert_array_equal(image.pixels, expected)
     assert image.notes == ((note,) if note else ())
@@ -56,14 +56,14 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
     assert image.notes == ("rotated by EXIF",) and image.jpeg is None
 
 
-def test_of_several_frames_the_first_is_taken() -> None:
+def test_first_of_several_frames_is_used() -> None:
     image = decode(saved(RGB, "tiff", save_all=True, append_images=[GREY.convert("RGB")]))
     np.testing.assert_array_equal(image.pixels, PIXELS)
     assert image.notes == ("first of several frames",)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "empty"),
         (b"no image at all", "not an image"),
@@ -73,8 +73,8 @@ def test_of_several_frames_the_first_is_taken() -> None:
         (saved(Image.fromarray(np.asarray(GREY).astype(np.int32) - 9), "tiff"), "do not fit 16 bits"),
     ],
 )
-def test_what_cannot_be_decoded_says_why(content: bytes, said: str) -> None:
-    with pytest.raises((OSError, ValueError), match=said):
+def test_undecodable_image_is_refused_with_the_reason(content: bytes, message: str) -> None:
+    with pytest.raises((OSError, ValueError), match=message):
         decode(content)
 
 
@@ -84,7 +84,7 @@ def test_too_many_pixels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         decode(saved(RGB, "png"))
 
 
-def test_a_huge_jpeg_is_decoded_at_a_fraction() -> None:
+def test_huge_jpeg_is_decoded_at_a_reduced_size() -> None:
     huge = saved(RGB.resize((1600, 1200)), "jpeg")
     assert decode(huge, longest=200).pixels.shape == (150, 200, 3)
     assert decode(huge, longest=900).pixels.shape == (1200, 1600, 3)
@@ -98,7 +98,7 @@ def test_small_views_are_stored_square_and_raw() -> None:
     np.testing.assert_array_equal(unchanged, PIXELS[:, 5:25])
 
 
-def test_a_jpeg_that_needs_no_change_is_stored_as_it_is() -> None:
+def test_jpeg_without_changes_is_stored_unchanged() -> None:
     original = saved(RGB.resize((300, 200)), "jpeg", quality=70)
     stored = Storage().store(decode(original))
     assert stored.mode == JPEG and stored.content == original
@@ -110,7 +110,7 @@ def test_large_images_are_capped_and_encoded() -> None:
     assert Image.open(io.BytesIO(stored.content)).size == (100, 67)
 
 
-def test_different_storage_has_different_keys() -> None:
+def test_storage_keys_are_distinct() -> None:
     assert (
         len({Storage(32).key, Storage(64).key, Storage().key, Storage(longest=256).key, Storage(quality=80).key}) == 5
     )

@@ -1,4 +1,4 @@
-"""Data-set files: read, checked, overridden."""
+"""Data-set files: reading, checks, overrides."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
-def test_every_shipped_file_reads_and_begins_with_the_command_that_converts_it() -> None:
+def test_shipped_files_are_valid_and_begin_with_their_convert_command() -> None:
     files = sorted(SHIPPED.glob("*.yaml"))
     assert {"cifar10-lt", "cifar100-lt", "digits-lt"} <= {file.stem for file in files}
     for file in files:
@@ -22,18 +22,18 @@ def test_every_shipped_file_reads_and_begins_with_the_command_that_converts_it()
         assert DatasetDefinition.read(file).name == file.stem
 
 
-def test_a_name_is_as_good_as_a_path() -> None:
+def test_name_and_path_give_the_same_definition() -> None:
     assert DatasetDefinition.read("digits-lt") == DatasetDefinition.read(SHIPPED / "digits-lt.yaml")
 
 
-def test_a_ratio_below_one_is_understood_as_its_inverse() -> None:
+def test_imbalance_ratio_below_one_is_inverted() -> None:
     by_ratio = DatasetDefinition.read("cifar100-lt", {"imbalance_factor": 0.01})
     assert by_ratio == DatasetDefinition.read("cifar100-lt", {"imbalance_factor": 100})
     assert by_ratio.imbalance() == "imbalance factor 100 (ratio 0.01), exp"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("name: a\nsource: digits\nimbalence_factor: 3\n", r"mine.yaml:3: .*Did you mean `imbalance_factor`"),
         ("name: a\nsource: digit\n", r"mine.yaml:2: .*Did you mean `digits`"),
@@ -49,16 +49,16 @@ def test_a_ratio_below_one_is_understood_as_its_inverse() -> None:
         ("source: digits\n", "`name` is missing"),
     ],
 )
-def test_a_mistake_is_told_where_it_stands(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_mistake_is_reported_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         DatasetDefinition.read(write(tmp_path, text))
 
 
-def test_an_unknown_name_gets_the_nearest_one() -> None:
+def test_unknown_data_set_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="Did you mean `cifar100-lt`"):
         DatasetDefinition.read("cifar100_lt")
 
 
-def test_an_unknown_override_gets_the_nearest_field() -> None:
+def test_unknown_override_is_refused_with_the_nearest_field() -> None:
     with pytest.raises(UsageError, match="Did you mean `data_seed`"):
         DatasetDefinition.read("digits-lt", {"dataseed": 1})

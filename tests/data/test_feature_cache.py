@@ -1,4 +1,4 @@
-"""Features on disk: computed once for all processes, and again for whatever differs."""
+"""Cached features: computed once for all processes, and again if their inputs differ."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ LABELS = {"train": np.arange(21) % 3, "test": np.arange(9) % 3}
 
 
 def open_data(folder: Path, *, fingerprint: str = "f", size: int = 8) -> ImageData:
-    """Open random images whose features are kept in a folder."""
+    """Open random images with a feature cache in a folder."""
 
     def images(split: Split) -> MemoryPool:
         count = len(split.indices)
@@ -37,7 +37,7 @@ def network(seed: int = 0, *, stride: int = 2) -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 3, stride), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def test_a_second_process_computes_nothing(tmp_path: Path) -> None:
+def test_cached_features_are_not_computed_again(tmp_path: Path) -> None:
     first, second = open_data(tmp_path), open_data(tmp_path)
     expected = (
         first.without_augmentation().features(network()),
@@ -53,7 +53,7 @@ def test_a_second_process_computes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_the_kept_features_are_what_a_second_process_uses(tmp_path: Path) -> None:
+def test_second_process_uses_the_cached_features(tmp_path: Path) -> None:
     open_data(tmp_path).without_augmentation().features(network())
     (file,) = tmp_path.glob("*.npy")
     FeatureCache(tmp_path).keep(file.stem, torch.full_like(torch.from_numpy(np.load(file)), 7.0))
@@ -61,17 +61,19 @@ def test_the_kept_features_are_what_a_second_process_uses(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("other", ["weights", "strides", "data", "size"])
-def test_what_differs_is_computed_anew(tmp_path: Path, other: str) -> None:
+def test_features_are_computed_again_if_inputs_differ(tmp_path: Path, other: str) -> None:
     open_data(tmp_path).without_augmentation().features(network())
     data = open_data(tmp_path, fingerprint="g" if other == "data" else "f", size=12 if other == "size" else 8)
-    asked = network(1 if other == "weights" else 0, stride=3 if other == "strides" else 2)
-    features = data.without_augmentation().features(asked)
+    network_to_use = network(1 if other == "weights" else 0, stride=3 if other == "strides" else 2)
+    features = data.without_augmentation().features(network_to_use)
     assert len(list(tmp_path.glob("*.npy"))) == 2
-    expected = open_data(tmp_path / "none", size=data.definition.image_size).without_augmentation().features(asked)
+    expected = (
+        open_data(tmp_path / "none", size=data.definition.image_size).without_augmentation().features(network_to_use)
+    )
     assert torch.equal(features, expected)
 
 
-def test_a_damaged_file_is_computed_anew_and_said(tmp_path: Path) -> None:
+def test_damaged_feature_file_is_computed_again_with_a_warning(tmp_path: Path) -> None:
     expected = open_data(tmp_path).without_augmentation().features(network())
     (file,) = tmp_path.glob("*.npy")
     file.write_bytes(file.read_bytes()[:100])
@@ -81,7 +83,7 @@ def test_a_damaged_file_is_computed_anew_and_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [20, 200, -1])
-def test_a_flipped_bit_is_computed_anew_and_said(tmp_path: Path, place: int) -> None:
+def test_flipped_bit_in_a_feature_file_is_computed_again_with_a_warning(tmp_path: Path, place: int) -> None:
     expected = open_data(tmp_path).without_augmentation().features(network())
     (file,) = tmp_path.glob("*.npy")
     content = bytearray(file.read_bytes())
@@ -91,7 +93,7 @@ def test_a_flipped_bit_is_computed_anew_and_said(tmp_path: Path, place: int) -> 
         assert torch.equal(open_data(tmp_path).without_augmentation().features(network()), expected)
 
 
-def test_features_under_the_name_of_others_are_not_used(tmp_path: Path) -> None:
+def test_features_in_a_renamed_file_are_not_used(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
     cache.keep("a", torch.zeros(3, 2))
     (tmp_path / "a.npy").rename(tmp_path / "b.npy")
@@ -99,13 +101,13 @@ def test_features_under_the_name_of_others_are_not_used(tmp_path: Path) -> None:
         assert cache.load("b") is None
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_unwritable_cache_folder_gives_a_warning(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.warns(UserWarning, match="not cached"):
         open_data(tmp_path / "file" / "below").without_augmentation().features(network())
 
 
-def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
+def test_least_recently_used_features_are_removed_first(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path, limit=3 * 4096)
     rows = torch.zeros(900, 1)  # 3,600 bytes and a header
     for name in "abc":
@@ -118,14 +120,14 @@ def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
 
 
 def features_of_both(folder: str) -> tuple[Tensor, Tensor]:
-    """Compute, then read again with new eyes; what each worker of the pool calls."""
+    """Compute the features, then read them with new objects; called by each worker of the pool."""
     first = open_data(Path(folder)).without_augmentation().features(network())
-    # The other worker has no such folder: rank 0 alone looks at the disk.
+    # The other worker has no such folder: only rank 0 reads the disk.
     again = open_data(Path(folder) if rank() == 0 else Path("/nowhere")).without_augmentation().features(network())
     return first, again
 
 
-def test_workers_agree(tmp_path: Path, two_workers: WorkerPool) -> None:
+def test_workers_get_the_same_features(tmp_path: Path, two_workers: WorkerPool) -> None:
     expected = open_data(tmp_path / "alone").without_augmentation().features(network())
     for first, again in two_workers.run(features_of_both, str(tmp_path / "shared")):
         torch.testing.assert_close(first, expected)

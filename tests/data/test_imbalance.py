@@ -1,4 +1,4 @@
-"""Shapes of long tails against the official counts."""
+"""Class counts of long tails compared with the official ones."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_imagenet_lt_variants_are_powers_of_its_counts(golden: Golden, variant: 
     np.testing.assert_array_equal(counts, known[f"dataset_{variant}"])
 
 
-def test_a_pareto_tail_of_shape_six_looks_like_imagenet_lt() -> None:
+def test_pareto_tail_of_shape_six_is_similar_to_imagenet_lt() -> None:
     counts = pareto_counts(1280, 1000, 256.0, 6.0)
     assert counts[0] == 1280 and min(counts) == 5 and counts == sorted(counts, reverse=True)
     groups = {name: len(labels) for name, labels in LongTail(tuple(counts)).groups().items()}
@@ -33,6 +33,6 @@ def test_a_pareto_tail_of_shape_six_looks_like_imagenet_lt() -> None:
     assert all(abs(groups[name] - explicit) < 50 for name, explicit in {"many": 385, "medium": 479, "few": 136}.items())
 
 
-def test_a_class_without_images_is_refused() -> None:
+def test_class_without_images_is_refused() -> None:
     with pytest.raises(UsageError, match="use at most 50"):
         KINDS["exp"].counts(CountRequest([50] * 5, factor=100.0))

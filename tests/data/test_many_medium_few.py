@@ -1,4 +1,4 @@
-"""Many, medium and few are counted on the whole training list, as papers do, and everybody says the same of a class."""
+"""Many, medium and few are counted on the complete training list, as in the papers, and equal in all outputs."""
 
 import re
 from pathlib import Path
@@ -22,14 +22,14 @@ from ltray.results.predictions import Predictions
 from ltray.run_folder import RunFolder
 
 COUNTS = {"ant": 130, "bee": 104, "cat": 24, "dog": 21, "emu": 6}
-TRAIN, LISTED = (117, 91, 11, 9, 2), (127, 101, 21, 18, 4)  # three test images a class, then ten for validation
-WORDS = "many 2, medium 1, few 2 classes, counted on the complete training list of 271 images"
+TRAIN, LISTED = (117, 91, 11, 9, 2), (127, 101, 21, 18, 4)  # three test images per class, then ten for validation
+GROUP_SIZES = "many 2, medium 1, few 2 classes, counted on the complete training list of 271 images"
 GROUPS = {"ant": "many", "bee": "many", "cat": "medium", "dog": "few", "emu": "few"}
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> ImageData:
-    """A list file of which the validation set takes classes below a threshold."""
+    """A list file; cutting the validation set moves classes below a threshold."""
     lines = [f"{name}/{number}.png {label}" for label, (name, n) in enumerate(COUNTS.items()) for number in range(n)]
     (tmp_path / "ant").mkdir()
     (tmp_path / "ant/0.png").touch()
@@ -45,16 +45,16 @@ def data(tmp_path: Path) -> ImageData:
     return open_data(definition, device=torch.device("cpu"), source="memory")
 
 
-def test_all_that_people_read_puts_a_class_into_the_same_group(data: ImageData, tmp_path: Path) -> None:
+def test_all_outputs_put_a_class_into_the_same_group(data: ImageData, tmp_path: Path) -> None:
     tail = data.tail
     assert (tail.counts, tail.listed) == (TRAIN, LISTED)
-    assert "271 training images" not in data.describe() and WORDS in data.describe()
+    assert "271 training images" not in data.describe() and GROUP_SIZES in data.describe()
     labels = np.repeat(range(5), list(COUNTS.values()))
     sidecars = {"train": SimpleNamespace(class_names=data.class_names, labels=labels)}
     heading = training_line(data.definition, sidecars)  # type: ignore[arg-type]
     assert heading == (
-        f"230 training images of 5 classes, 117 to 2 a class ({WORDS}); 41 validation and 14 test images are cut "
-        "from the folder."
+        f"230 training images of 5 classes, 117 to 2 per class ({GROUP_SIZES}); 41 validation and 14 test images are "
+        "taken from the folder."
     )
     RunFolder(tmp_path).best.path.mkdir()
     RunFolder(tmp_path).best.scores_file.write_bytes(Predictions("val", torch.eye(5), torch.arange(5), tail).as_bytes())
@@ -70,16 +70,18 @@ def test_all_that_people_read_puts_a_class_into_the_same_group(data: ImageData, 
     console = new_console()
     with console.capture() as printed:
         console.print(_class_table(findings))
-    assert re.search(r"bee\s+│ many\s+│\s+91 ", printed.get()) and f"groups: {WORDS}" in " ".join(printed.get().split())
+    assert re.search(r"bee\s+│ many\s+│\s+91 ", printed.get()) and f"groups: {GROUP_SIZES}" in " ".join(
+        printed.get().split()
+    )
 
     evaluation = {"correct": [1] * 5, "seen": [1] * 5, "metrics": {}, "epoch": 1}
     page = classes(SimpleNamespace(evaluation=evaluation, folder=tmp_path))  # type: ignore[arg-type]
-    assert f"Groups: {WORDS}." in page
+    assert f"Groups: {GROUP_SIZES}." in page
 
 
-def test_accuracy_of_a_group_is_over_the_classes_of_the_whole_list(data: ImageData) -> None:
+def test_group_accuracy_is_over_the_classes_of_the_complete_list(data: ImageData) -> None:
     right = torch.eye(5)
-    right[1] = right[0]  # all of bee is taken for ant
+    right[1] = right[0]  # all images of bee are predicted as ant
     found = Predictions("val", right, torch.arange(5), data.tail).metrics()
     assert found["val/acc_many"] == 0.5 and found["val/acc_medium"] == found["val/acc_few"] == 1.0
 
@@ -90,9 +92,7 @@ def test_accuracy_of_a_group_is_over_the_classes_of_the_whole_list(data: ImageDa
     tests=st.integers(1, 30),
     kind=st.sampled_from(["natural", "exp"]),
 )
-def test_groups_are_those_of_the_papers_protocol_which_cuts_no_validation_set(
-    counts: list[int], wanted: int, tests: int, kind: str
-) -> None:
+def test_groups_are_equal_in_both_protocols(counts: list[int], wanted: int, tests: int, kind: str) -> None:
     if kind == "exp":
         counts = [max(counts) + wanted + tests] * len(counts)
     labels = np.repeat(np.arange(len(counts)), counts)
@@ -104,12 +104,12 @@ def test_groups_are_those_of_the_papers_protocol_which_cuts_no_validation_set(
     assert sum(one.counts) <= sum(one.listed)
 
 
-def test_words_are_added_only_where_validation_images_are_cut() -> None:
+def test_group_sizes_name_the_complete_list_only_with_validation_images() -> None:
     assert LongTail((120, 5), (120, 5)).in_groups() == LongTail((120, 5)).in_groups() == "many 1, few 1 classes"
     assert LongTail((99, 5), (101, 6)).group_of() == ["many", "few"]
 
 
-def test_the_whole_list_of_a_capped_set_is_what_the_cap_keeps() -> None:
+def test_complete_list_of_a_capped_set_is_the_capped_list() -> None:
     definition = DatasetDefinition(
         name="t", source="digits", imbalance_kind="natural", largest_class=50, test_per_class=1, protocol="paper"
     )

@@ -1,4 +1,4 @@
-"""Paths of a data set mean the same from any working directory; damaged files of a conversion are noticed."""
+"""Paths of a data set do not depend on the working directory; damaged files of a conversion are detected."""
 
 import dataclasses
 from pathlib import Path
@@ -20,7 +20,7 @@ LISTS = "name: mine\nsource: lists\nfolder: images\ntrain_list: train.txt\ntest_
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project whose data-set file is in a folder of its own; the working directory is the project."""
+    """A project with its data-set file in a subfolder; the working directory is the project."""
     (tmp_path / "project/sets").mkdir(parents=True)
     (tmp_path / "project/sets/mine.yaml").write_text(LISTS)
     monkeypatch.chdir(tmp_path / "project")
@@ -29,7 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("images", ["images", "sets/images"])
 @pytest.mark.parametrize("listed", ["train.txt", "sets/train.txt", "{images}/train.txt"])
-def test_a_folder_and_its_lists_are_absolute_once_they_are_read(images: str, listed: str, project: Path) -> None:
+def test_folder_and_lists_become_absolute_when_read(images: str, listed: str, project: Path) -> None:
     (project / images).mkdir()
     listed = listed.format(images=images)
     (project / listed).write_text("")
@@ -37,20 +37,20 @@ def test_a_folder_and_its_lists_are_absolute_once_they_are_read(images: str, lis
     assert (found.folder, found.train_list) == (str(project / images), str(project / listed))
 
 
-def test_two_folders_or_lists_that_may_be_meant_are_refused(project: Path) -> None:
+def test_ambiguous_folder_or_list_is_refused(project: Path) -> None:
     for name in ("images", "sets/images"):
         (project / name).mkdir()
     with pytest.raises(UsageError, match=r"`folder: images` may mean .*write the full path of one of them"):
         DatasetDefinition.read("sets/mine.yaml")
     (project / "images").rmdir()
-    (project / "images").symlink_to(project / "sets/images")  # the same one
+    (project / "images").symlink_to(project / "sets/images")  # the same folder
     for name in ("train.txt", "images/train.txt"):
         (project / name).write_text("")
     with pytest.raises(UsageError, match=r"`train_list: train.txt` may mean .*write the full path of one of them"):
         DatasetDefinition.read("sets/mine.yaml")
 
 
-def test_a_run_records_absolute_places(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_records_absolute_paths(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "images").mkdir()
     (project / "images/train.txt").write_text("")
     (project / "weights.pt").write_text("")
@@ -65,7 +65,7 @@ def test_a_run_records_absolute_places(project: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("suffix", [*PARTS, "sha256"])
 @pytest.mark.parametrize("place", [0, -1])
-def test_a_damaged_chunk_is_prepared_again(suffix: str, place: int, tmp_path: Path) -> None:
+def test_damaged_chunk_is_prepared_again(suffix: str, place: int, tmp_path: Path) -> None:
     prepared = Prepared(tmp_path, 3)
     rows = np.zeros(3, dtype=ROW)
     rows["width"] = 1
@@ -93,7 +93,7 @@ def sidecar(tmp_path: Path) -> Sidecar:
 
 
 @pytest.mark.parametrize("damaged", ["train.beton", "train.json"])
-def test_a_damaged_copy_of_a_node_is_taken_anew(
+def test_damaged_copy_of_a_node_is_copied_again(
     damaged: str, sidecar: Sidecar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LTRAY_LOCAL", str(tmp_path / "local"))
@@ -107,7 +107,7 @@ def test_a_damaged_copy_of_a_node_is_taken_anew(
     assert digest_of(copied.beton) == sidecar.sha256 and Sidecar.read(copied.beton) == copied
 
 
-def test_an_edited_file_is_known_from_one_that_was_written(tmp_path: Path) -> None:
+def test_edited_file_is_distinguished_from_a_generated_one(tmp_path: Path) -> None:
     definition = DatasetDefinition(name="t", source="folder", folder=str(tmp_path), store=str(tmp_path))
     own = Ownership.claim(tmp_path, definition, ["train.beton"])
     assert not own.was_edited(tmp_path / "t.yaml")

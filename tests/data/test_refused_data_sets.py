@@ -1,4 +1,4 @@
-"""Mistakes of a user of `ltray.convert`, `ltray.views` and data-set files: told in words, with the exit code."""
+"""User's mistakes in `ltray.convert`, `ltray.views` and data-set files: reported with the exit code."""
 
 import dataclasses
 import os
@@ -16,7 +16,7 @@ from ltray import command, convert, views
 from ltray.data.beton import convert as conversion
 from ltray.data.beton.store import folder_of
 from ltray.data.definition import DatasetDefinition
-from tests.data.folders_and_commands import Told, fill
+from tests.data.folders_and_commands import RunCommand, fill
 
 FOLDER = "name: mine\nsource: folder\nfolder: pets\nprotocol: paper\ntest_per_class: 1\n"
 LISTS = "name: mine\nsource: lists\nfolder: pets\ntrain_list: train.txt\ntest_per_class: 1\nprotocol: paper\n"
@@ -37,7 +37,7 @@ def parquet(**columns: object) -> Callable[[Path], None]:
 
 
 def nothing(here: Path) -> None:
-    """The mistake is in the words."""
+    """The mistake is in the arguments."""
 
 
 def both(*steps: Callable[[Path], None]) -> Callable[[Path], None]:
@@ -56,12 +56,12 @@ def only(*classes: str) -> Callable[[Path], None]:
     return lambda here: fill(here / "other", *classes) if classes else (here / "other").mkdir()
 
 
-def loose(here: Path) -> None:
+def without_class_folders(here: Path) -> None:
     (here / "other").mkdir()
     shutil.copy(here / "pets/cat/0.png", here / "other/a.png")
 
 
-def spoilt(here: Path) -> None:
+def unreadable_class(here: Path) -> None:
     (here / "mine.yaml").write_text(FOLDER)
     for file in (here / "pets" / "dog").iterdir():
         file.write_bytes(b"no image")
@@ -71,7 +71,7 @@ MISTAKES = {
     "wrong path": (nothing, convert, ["no/such/folder"], ["no/such/folder: no such file or folder", "Known: `cifar10"]),
     "empty folder": (only(), convert, ["other"], ["other: needs a folder of images for each of at least two classes"]),
     "one class": (only("cat"), convert, ["other"], ["at least two classes, but has 1"]),
-    "no class folders": (loose, convert, ["other"], ["at least two classes, but has 0"]),
+    "no class folders": (without_class_folders, convert, ["other"], ["at least two classes, but has 0"]),
     "an image for a file": (nothing, convert, ["pets/cat/0.png"], ["pets/cat/0.png: cannot be read"]),
     "broken YAML": (
         wrote("mine.yaml", FOLDER + "mean: [0.5\n"),
@@ -170,7 +170,7 @@ MISTAKES = {
         ["mine.yaml"],
         ["val.txt: cannot be read", "`folder`"],
     ),
-    "Parquet that is none": (
+    "a file that is not Parquet": (
         both(wrote("mine.yaml", PARQUET), wrote("train.parquet", "text")),
         convert,
         ["mine.yaml"],
@@ -186,7 +186,7 @@ MISTAKES = {
         parquet(image=pa.array([], pa.binary()), label=pa.array([], pa.int64())),
         convert,
         ["mine.yaml"],
-        ["holds no images"],
+        ["contains no images"],
     ),
     "Parquet label of no class": (
         parquet(image=[b"", b""], label=[0, -1]),
@@ -198,49 +198,56 @@ MISTAKES = {
         parquet(image=[b"", b""], label=[0, None]),
         convert,
         ["mine.yaml"],
-        ["whole numbers or names only, but has None"],
+        ["only whole numbers or only names, but has None"],
     ),
     "a class that cannot be read": (
-        spoilt,
+        unreadable_class,
         convert,
         ["mine.yaml", "--on-error", "skip"],
         ["1 of 2 classes have no training image", "dog"],
     ),
     "views of a folder": (nothing, views, ["pets", "bcl"], ["pets is a folder", "ltray convert pets"]),
-    "views, seed in words": (nothing, views, ["digits-lt", "bcl", "seed=one"], ["`seed`", "but got 'one'"]),
-    "views into nowhere": (
+    "views, seed as text": (nothing, views, ["digits-lt", "bcl", "seed=one"], ["`seed`", "but got 'one'"]),
+    "views into a missing folder": (
         nothing,
         views,
         ["digits-lt", "crt", "--output", "none/a.png"],
         ["none/a.png", "cannot be written"],
     ),
-    "views of nothing readable": (spoilt, views, ["mine.yaml", "crt"], ["No image of any class can be read", "dog/"]),
+    "views of nothing readable": (
+        unreadable_class,
+        views,
+        ["mine.yaml", "crt"],
+        ["No image of any class can be read", "dog/"],
+    ),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_told_in_words_with_exit_code_2(name: str, here: Path, told: Told) -> None:
-    prepare, module, words, said = MISTAKES[name]
+def test_mistake_is_reported_with_exit_code_2(name: str, here: Path, run_command: RunCommand) -> None:
+    prepare, module, arguments, messages = MISTAKES[name]
     prepare(here)
-    code, message = told(module.main, *words)
+    code, message = run_command(module.main, *arguments)
     assert code == command.BAD_USAGE, message
     assert "Traceback" not in message
-    assert all(part in message for part in said), message
+    assert all(part in message for part in messages), message
 
 
-def test_two_folders_of_one_name_have_conversions_of_their_own(here: Path) -> None:
+def test_folders_of_equal_name_have_separate_conversions(here: Path) -> None:
     fill(here / "elsewhere" / "pets", "cat", "dog")
     one, other = (
         DatasetDefinition(name="pets", source="folder", folder=str(place))
         for place in (here / "pets", here / "elsewhere" / "pets")
     )
     assert folder_of(one) != folder_of(other)
-    assert folder_of(one) == folder_of(dataclasses.replace(one, folder="pets"))  # the same, from here
+    assert folder_of(one) == folder_of(
+        dataclasses.replace(one, folder="pets")
+    )  # the same folder, relative to the working directory
 
 
 @pytest.fixture
 def small_disk(here: Path) -> Iterator[Path]:
-    """A real disk of 16 KiB."""
+    """A mounted file system of 16 KiB."""
     place = here / "disk"
     place.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", place], capture_output=True).returncode:
@@ -249,26 +256,26 @@ def small_disk(here: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", place], check=True)
 
 
-def test_a_full_disk_is_told_before_anything_is_written(small_disk: Path, told: Told) -> None:
-    code, message = told(convert.main, "pets", "--output", str(small_disk))
+def test_full_disk_is_reported_before_writing(small_disk: Path, run_command: RunCommand) -> None:
+    code, message = run_command(convert.main, "pets", "--output", str(small_disk))
     assert code == command.BAD_USAGE
     assert (
         "iB are needed" in message and str(small_disk) in message and "--output to a folder on another disk" in message
     )
 
 
-def test_a_disk_that_fills_up_meanwhile_ends_the_run_in_words(
-    small_disk: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+def test_disk_that_fills_during_the_run_is_reported(
+    small_disk: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversion, "check_before", lambda *of: None)  # there was room when it looked
-    code, message = told(convert.main, "pets", "--output", str(small_disk))
+    monkeypatch.setattr(conversion, "check_before", lambda *of: None)  # as if there were space before the conversion
+    code, message = run_command(convert.main, "pets", "--output", str(small_disk))
     assert code == command.FAILED and "Traceback" not in message
     assert "No space left on device" in message and "run the same command again to continue" in message
 
 
 @pytest.fixture
-def nobody() -> Iterator[Path]:
-    """A folder of images, one class of which its user, who is not root, may not look into."""
+def restricted_folder() -> Iterator[Path]:
+    """A folder of images with one class that the user, who is not root, may not read."""
     place = Path(tempfile.mkdtemp(dir="/tmp"))
     fill(place / "pets", "cat", "dog")
     for path in (place, place / "pets"):
@@ -284,12 +291,12 @@ def nobody() -> Iterator[Path]:
     shutil.rmtree(place)
 
 
-def test_what_may_not_be_read_is_told_not_left_out(nobody: Path, told: Told) -> None:
-    code, message = told(convert.main, str(nobody / "pets"), "--output", str(nobody))
+def test_unreadable_folder_is_reported_and_not_skipped(restricted_folder: Path, run_command: RunCommand) -> None:
+    code, message = run_command(convert.main, str(restricted_folder / "pets"), "--output", str(restricted_folder))
     assert code == command.BAD_USAGE and "Traceback" not in message
-    assert f"{nobody / 'pets' / 'dog'}: cannot be read: Permission denied" in message
+    assert f"{restricted_folder / 'pets' / 'dog'}: cannot be read: Permission denied" in message
 
 
-def test_a_place_that_may_not_be_written_to_is_told(nobody: Path, told: Told) -> None:
-    code, message = told(convert.main, "digits-lt", "--output", "/proc/none")
+def test_unwritable_folder_is_reported(restricted_folder: Path, run_command: RunCommand) -> None:
+    code, message = run_command(convert.main, "digits-lt", "--output", "/proc/none")
     assert code == command.BAD_USAGE and "/proc/none" in message and "--output or LTRAY_DATA" in message

@@ -1,4 +1,4 @@
-"""Orders of an epoch: a function of seed and epoch, with the class frequencies promised."""
+"""Orders of an epoch: a function of seed and epoch, with the documented class frequencies."""
 
 import numpy as np
 import pytest
@@ -21,22 +21,22 @@ def drawn_classes(kind: str, epochs: int = 200, column: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_seed_and_epoch_give_the_same_order_and_others_another(kind: str) -> None:
+def test_order_depends_on_seed_and_epoch(kind: str) -> None:
     def order(seed: int, epoch: int) -> Tensor:
         return epoch_order(Sampling(kind, epochs=10), LABELS, seed=seed, epoch=epoch)
 
     assert torch.equal(order(1, 2), order(1, 2))
-    # seed + epoch alone must not decide: (1, 0) and (0, 1) are different epochs.
+    # The order must not depend only on seed + epoch: (1, 0) and (0, 1) are different epochs.
     assert not torch.equal(order(1, 0), order(0, 1))
     assert not torch.equal(order(1, 2), order(1, 3))
 
 
-def test_natural_order_holds_every_image_once() -> None:
+def test_natural_order_has_every_image_once() -> None:
     order = epoch_order(Sampling(), LABELS, seed=0, epoch=0)
     assert sorted(order[:, 0].tolist()) == list(range(100))
 
 
-def test_class_balanced_draws_classes_alike_and_images_alike() -> None:
+def test_class_balanced_draws_classes_and_images_uniformly() -> None:
     np.testing.assert_allclose(drawn_classes("class_balanced"), [1 / 3] * 3, atol=0.02)
     orders = [epoch_order(Sampling("class_balanced"), LABELS, seed=5, epoch=epoch) for epoch in range(400)]
     rare = np.bincount(torch.cat(orders)[:, 0].numpy(), minlength=100)[LABELS.numpy() == 2]
@@ -62,7 +62,7 @@ def test_progressive_moves_from_the_natural_to_the_balanced_distribution(epoch: 
     np.testing.assert_allclose(drawn, expected, atol=0.02)
 
 
-def test_pairs_are_of_two_classes_each_equally_probable() -> None:
+def test_pairs_have_two_classes_of_equal_probability() -> None:
     order = epoch_order(Sampling("pairs"), LABELS, seed=0, epoch=0)
     assert order.shape == (100, 2)
     assert (LABELS[order[:, 0]] != LABELS[order[:, 1]]).all()
@@ -71,12 +71,12 @@ def test_pairs_are_of_two_classes_each_equally_probable() -> None:
 
 
 @given(counts=st.lists(st.integers(1, 12), min_size=2, max_size=6), run=st.integers(1, 5), long=st.booleans())
-def test_class_aware_goes_through_classes_and_images_in_passes(counts: list[int], run: int, long: bool) -> None:
+def test_class_aware_draws_classes_and_images_in_passes(counts: list[int], run: int, long: bool) -> None:
     labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
     order = epoch_order(Sampling("class_aware", run, long), labels, seed=3, epoch=1)[:, 0]
     assert len(order) == (max(counts) * len(counts) if long else sum(counts))
-    whole = len(order) - len(order) % run
-    runs = labels[order[:whole]].view(-1, run)
+    complete = len(order) - len(order) % run
+    runs = labels[order[:complete]].view(-1, run)
     assert (runs == runs[:, :1]).all()
     for turn in runs[:, 0].split(len(counts)):
         assert len(turn.unique()) == len(turn)
@@ -102,6 +102,6 @@ def test_every_sampling_draws_positions_of_the_training_set(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "hint"), [("class_aware_", "Did you mean `class_aware`"), ("uniform", "Known: "), ("", "Known: ")]
 )
-def test_an_unknown_sampling_is_refused(kind: str, hint: str) -> None:
+def test_unknown_sampling_is_refused(kind: str, hint: str) -> None:
     with pytest.raises(UsageError, match=f"{kind!r} is not a sampling of epochs.*{hint}"):
         epoch_order(Sampling(kind), LABELS, seed=0, epoch=0)

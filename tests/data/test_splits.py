@@ -1,4 +1,4 @@
-"""Splits: the official CIFAR-LT selection, and what honest validation promises."""
+"""Splits: the official CIFAR-LT selection, and the properties of the honest protocol."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ PAPER = DatasetDefinition(name="t", source="cifar100", imbalance_kind="exp", imb
 
 
 def balanced(classes: int, each: int, seed: int = 0) -> np.ndarray:
-    """Return shuffled labels with `each` images a class."""
+    """Return shuffled labels with `each` images per class."""
     return np.random.default_rng(seed).permutation(np.repeat(np.arange(classes), each))
 
 
@@ -38,7 +38,7 @@ def ordinals(labels: np.ndarray, split: Split) -> np.ndarray:
 
 @pytest.mark.parametrize("classes", [10, 100])
 @pytest.mark.parametrize("factor", [10, 50, 100, 200])
-def test_long_tailed_cifar_is_the_official_one(golden: Golden, classes: int, factor: int) -> None:
+def test_long_tailed_cifar_equals_the_official_selection(golden: Golden, classes: int, factor: int) -> None:
     expected = golden("cifar_lt")
     case = f"cifar{classes}_if{factor}"
     definition = dataclasses.replace(PAPER, imbalance_factor=float(factor))
@@ -69,13 +69,13 @@ def test_indices_equal_the_official_ones_for_any_seed(golden: Golden, seed: int)
     np.testing.assert_array_equal(splits.train.indices, expected[f"fake/indices_seed{seed}"])
 
 
-def test_the_global_generator_is_left_alone() -> None:
+def test_global_random_generator_is_not_changed() -> None:
     before = np.random.get_state()[1].copy()  # type: ignore[index, union-attr]
     cut_cifar(PAPER, 10)
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # type: ignore[index]
 
 
-def test_honest_validation_costs_cifar100_27_training_images() -> None:
+def test_honest_validation_removes_27_training_images_of_cifar100() -> None:
     honest = dataclasses.replace(PAPER, protocol="honest", validation_per_class=25)
     labels, splits = cut_cifar(honest, 100)
     _, official = cut_cifar(PAPER, 100)
@@ -94,7 +94,7 @@ def test_honest_validation_costs_cifar100_27_training_images() -> None:
     tests=st.integers(0, 5),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_splits_are_disjoint_and_as_large_as_promised(
+def test_splits_are_disjoint_and_have_the_requested_sizes(
     kind: str, classes: int, each: int, factor: float, wanted: int, tests: int, seed: int
 ) -> None:
     definition = DatasetDefinition(
@@ -119,12 +119,14 @@ def test_splits_are_disjoint_and_as_large_as_promised(
     np.testing.assert_array_equal(np.bincount(splits.validation.labels, minlength=classes), [wanted] * classes)
     if tests:
         np.testing.assert_array_equal(np.bincount(splits.test.labels, minlength=classes), [tests] * classes)
-    asked = KINDS[kind].counts(CountRequest([each - tests] * classes, factor=definition.imbalance_factor, shape=6.0))
-    expected = [min(count, each - tests - wanted) for count in asked]
+    requested = KINDS[kind].counts(
+        CountRequest([each - tests] * classes, factor=definition.imbalance_factor, shape=6.0)
+    )
+    expected = [min(count, each - tests - wanted) for count in requested]
     np.testing.assert_array_equal(np.bincount(splits.train.labels, minlength=classes), expected)
 
 
-def test_the_test_set_does_not_depend_on_the_data_seed() -> None:
+def test_test_set_does_not_depend_on_the_data_seed() -> None:
     labels = balanced(3, 30)
     first, second = (
         cut(
@@ -139,7 +141,7 @@ def test_the_test_set_does_not_depend_on_the_data_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"imbalance_kind": "exp", "imbalance_factor": 100.0}, "leaves classes without images"),
         ({"imbalance_kind": "exp", "largest_class": 31}, "lower `largest_class`"),
@@ -148,9 +150,9 @@ def test_the_test_set_does_not_depend_on_the_data_seed() -> None:
         ({"protocol": "honest"}, "needs validation images"),
     ],
 )
-def test_what_cannot_be_cut_is_refused(given: dict[str, object], said: str) -> None:
+def test_impossible_split_is_refused(given: dict[str, object], message: str) -> None:
     labels = balanced(3, 30)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         cut(DatasetDefinition(**({"name": "t", "source": "digits"} | given)), {"train": labels, "test": labels}, 3)  # type: ignore[arg-type]
 
 
@@ -164,14 +166,14 @@ def test_small_classes_of_a_natural_tail_keep_most_of_their_images() -> None:
     assert counts == [[50, 4, 1, 1], [5, 4, 1, 0], [5, 4, 1, 0]]
 
 
-def test_an_official_validation_set_is_used_where_there_is_one() -> None:
+def test_official_validation_set_is_used_if_available() -> None:
     pools = {"train": balanced(3, 9), "validation": balanced(3, 4), "test": balanced(3, 5)}
     splits = cut(DatasetDefinition(name="t", source="folder", validation_per_class=2), pools, 3)
     assert splits.validation is not None and splits.validation.pool == "validation"
     assert len(splits.train.indices) == 27
 
 
-def test_a_cap_limits_the_large_classes_alone() -> None:
+def test_cap_limits_only_the_large_classes() -> None:
     pools = {"train": np.repeat(np.arange(3), [50, 20, 4]), "test": balanced(3, 2)}
     definition = DatasetDefinition(name="t", source="folder", protocol="paper", largest_class=20)
     assert np.bincount(cut(definition, pools, 3).train.labels).tolist() == [20, 20, 4]
@@ -189,7 +191,7 @@ def test_a_cap_limits_the_large_classes_alone() -> None:
     ],
 )
 @pytest.mark.parametrize("seed", [0, 5])
-def test_a_made_tail_has_its_factor_below_its_cap_whatever_the_seed(
+def test_generated_tail_has_its_factor_below_its_cap_for_any_seed(
     kind: str, cap: int, counts: list[int], seed: int
 ) -> None:
     pools = {"train": balanced(4, 100), "test": balanced(4, 2)}
@@ -199,7 +201,7 @@ def test_a_made_tail_has_its_factor_below_its_cap_whatever_the_seed(
     assert np.bincount(cut(definition, pools, 4).train.labels).tolist() == counts
 
 
-def test_a_power_of_a_reference_needs_its_classes() -> None:
+def test_power_of_a_reference_needs_the_same_classes() -> None:
     definition = DatasetDefinition(
         name="t", source="folder", protocol="paper", imbalance_kind="power", reference_list="r"
     )
@@ -209,6 +211,6 @@ def test_a_power_of_a_reference_needs_its_classes() -> None:
         cut(definition, pools, 3, [9, 4])
 
 
-def test_a_source_without_a_test_set_needs_one_cut_off() -> None:
+def test_source_without_a_test_set_needs_test_per_class() -> None:
     with pytest.raises(UsageError, match="set `test_per_class`"):
         cut(DatasetDefinition(name="t", source="digits", protocol="paper"), {"train": balanced(3, 30)}, 3)

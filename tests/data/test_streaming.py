@@ -1,4 +1,4 @@
-"""Images of different sizes, cut out while they are decoded: exact, resumable, without left-overs."""
+"""Images of mixed sizes, cropped during decoding: exact, resumable, without leaked threads."""
 
 import io
 import threading
@@ -34,7 +34,7 @@ VIEWS = (View("first", "sim"), View("second", "standard"))
 
 
 class OneStage(Stage):
-    """A stage that only says what it wants to see."""
+    """A stage that only declares its views and sampling."""
 
     def __init__(self, views: tuple[View, ...] = VIEWS, sampling: str = "natural") -> None:
         super().__init__(Recipe(batch_size=8))
@@ -43,7 +43,7 @@ class OneStage(Stage):
 
 
 def scene(number: int) -> Image.Image:
-    """Return a smooth picture of a size and colours of its own."""
+    """Return a smooth image with its own size and colours."""
     random = np.random.default_rng(number)
     coarse = Image.fromarray(random.integers(0, 256, (6, 6, 3), dtype=np.uint8))
     return coarse.resize((int(random.integers(90, 700)), int(random.integers(90, 500))), Image.Resampling.BICUBIC)
@@ -79,7 +79,7 @@ def data(definition: DatasetDefinition) -> ImageData:
     return open_data(definition, device=CPU)
 
 
-def test_mixed_sizes_are_streamed(data: ImageData) -> None:
+def test_images_of_mixed_sizes_are_streamed(data: ImageData) -> None:
     assert isinstance(data._train_images, StreamedPool)
     assert data.tail.counts == (19, 9, 4)
     sizes = data._train_images.sizes
@@ -87,7 +87,7 @@ def test_mixed_sizes_are_streamed(data: ImageData) -> None:
 
 
 @pytest.mark.parametrize("sampling", ["natural", "class_balanced", "pairs"])
-def test_views_have_their_size_and_the_same_place_gives_the_same_views(data: ImageData, sampling: str) -> None:
+def test_streamed_views_have_their_size_and_are_reproducible(data: ImageData, sampling: str) -> None:
     loader = data.training(OneStage(sampling=sampling), None, seed=1)
     batches = list(loader.epoch(0))
     assert len(batches) == loader.steps == 4
@@ -99,15 +99,15 @@ def test_views_have_their_size_and_the_same_place_gives_the_same_views(data: Ima
         assert torch.equal(left.indices, right.indices)
 
 
-def test_workers_together_see_what_one_would(data: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = list(data.training(OneStage(), None, seed=1).epoch(3))
+def test_workers_together_get_the_batches_of_one_worker(data: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = list(data.training(OneStage(), None, seed=1).epoch(3))
     parts = []
     for rank in range(2):
         for module in (loaders, plan):
             monkeypatch.setattr(module, "rank", lambda rank=rank: rank)
             monkeypatch.setattr(module, "world_size", lambda: 2)
         parts.append(list(data.training(OneStage(), None, seed=1).epoch(3)))
-    for step, batch in enumerate(alone):
+    for step, batch in enumerate(expected):
         assert torch.equal(torch.cat([part[step]["first"] for part in parts]), batch["first"])
 
 
@@ -117,7 +117,7 @@ def test_patches_are_cut_from_streamed_views(data: ImageData) -> None:
     assert batch["patches"].shape == (8, 2, 3, 32, 32) and batch.boxes is not None
 
 
-def test_a_cut_shows_the_part_of_the_original(definition: DatasetDefinition, data: ImageData) -> None:
+def test_cut_shows_the_requested_part_of_the_original(definition: DatasetDefinition, data: ImageData) -> None:
     pool = data._train_images
     assert isinstance(pool, StreamedPool)
     height, width = pool.sizes[0].tolist()
@@ -132,7 +132,7 @@ def test_a_cut_shows_the_part_of_the_original(definition: DatasetDefinition, dat
 
 
 @pytest.mark.parametrize("batch", [1, 4, 512])
-def test_evaluation_sees_the_centre_of_every_image_once(
+def test_evaluation_uses_the_centre_of_every_image_once(
     data: ImageData, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     monkeypatch.setattr(loaders, "EVALUATION_BATCH", batch)
@@ -144,7 +144,7 @@ def test_evaluation_sees_the_centre_of_every_image_once(
     assert torch.equal(torch.cat([images for images, _ in data.test()]), together)
 
 
-def test_epochs_left_early_leave_no_threads(data: ImageData) -> None:
+def test_epochs_stopped_early_leave_no_threads(data: ImageData) -> None:
     loader = data.training(OneStage(), None, seed=1)
     next(loader.epoch(0))
     before = threading.active_count()
@@ -170,7 +170,7 @@ def test_memory_does_not_grow_over_hundreds_of_loaders(definition: DatasetDefini
     assert resident() - before < 50_000  # kB
 
 
-def test_damage_that_no_digest_was_asked_for_is_told_by_the_decoder(
+def test_damage_without_a_digest_check_is_detected_by_the_decoder(
     definition: DatasetDefinition, tmp_path: Path
 ) -> None:
     sidecar = copied(converted(definition).pools["train"], tmp_path)
@@ -200,7 +200,7 @@ def test_verification_reads_every_image(definition: DatasetDefinition) -> None:
     assert sum(read) == sum(COUNTS)
 
 
-def test_a_machine_looks_at_the_whole_file_once(
+def test_complete_file_is_checked_once_per_machine(
     definition: DatasetDefinition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -214,9 +214,7 @@ def test_a_machine_looks_at_the_whole_file_once(
     assert whole == [False, True, False]
 
 
-def test_a_machine_of_its_own_disk_takes_a_copy(
-    definition: DatasetDefinition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_local_disk_gets_a_copy(definition: DatasetDefinition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LTRAY_LOCAL", str(tmp_path))
     here = converted(definition).pools["train"]
     assert here.beton.is_relative_to(tmp_path)
@@ -226,14 +224,14 @@ def test_a_machine_of_its_own_disk_takes_a_copy(
     converted(definition).pools["train"].check(whole=True)
 
 
-def test_cutting_does_not_read_outside_the_box() -> None:
+def test_cut_does_not_read_outside_the_box() -> None:
     image = torch.zeros(40, 40, 3, dtype=torch.uint8)
     image[10:20, 10:20] = 200
     assert bool((resize_one(image.permute(2, 0, 1), (10, 10, 20, 20), 32) == 200).all())
 
 
 class ReadOnly:
-    """Images that are views of a file opened for reading, as raw ones are."""
+    """Read-only images, like raw ones, which are views of a memory-mapped file."""
 
     heights = widths = np.full(3, 70)
 
@@ -244,19 +242,19 @@ class ReadOnly:
         return image
 
 
-def test_images_that_cannot_be_written_to_are_streamed_without_a_warning() -> None:
+def test_read_only_images_are_streamed_without_a_warning() -> None:
     pool = StreamedPool(ReadOnly(), np.arange(3), view=32, device=CPU)
     (images,) = pool.stream(torch.tensor([2, 0]), 8)
     assert images.shape == (2, 3, 32, 32) and images.amax((1, 2, 3)).tolist() == [2, 0]
 
 
-def test_memory_cannot_hold_images_of_many_sizes(definition: DatasetDefinition) -> None:
+def test_memory_source_refuses_images_of_mixed_sizes(definition: DatasetDefinition) -> None:
     data = open_data(definition, device=CPU, source="memory")
     with pytest.raises(UsageError, match="read them from FFCV files"):
         data.test()
 
 
-def test_a_png_stays_what_it_was_but_for_jpeg(definition: DatasetDefinition) -> None:
+def test_large_png_is_stored_as_jpeg(definition: DatasetDefinition) -> None:
     file = BetonFile(converted(definition).pools["train"])
     stored = Image.open(io.BytesIO(file.encoded(1).tobytes()))
     assert stored.format == "JPEG"

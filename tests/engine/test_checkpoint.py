@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, and nothing but plain data inside."""
+"""Checkpoints: complete or absent, and only plain data."""
 
 import errno
 import resource
@@ -21,7 +21,7 @@ def checkpoint():
     )
 
 
-def test_load_gives_back_what_was_saved(tmp_path):
+def test_checkpoint_is_loaded_as_saved(tmp_path):
     saved = checkpoint()
     saved.save(tmp_path)
     loaded = Checkpoint.load(tmp_path)
@@ -37,7 +37,7 @@ def test_metrics_are_read_without_the_weights(tmp_path):
 
 
 @pytest.mark.parametrize("kept", [0, 10, -1])
-def test_a_cut_checkpoint_is_not_whole(tmp_path, kept):
+def test_truncated_checkpoint_is_not_complete(tmp_path, kept):
     path = checkpoint().save(tmp_path)
     path.write_bytes(path.read_bytes()[:kept])
     assert metrics_of(tmp_path) is None
@@ -65,7 +65,7 @@ def test_saving_leaves_no_temporary_file(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.pt", "summary.json"]
 
 
-def test_the_position_counts_epochs_and_keeps_the_first_best_one_of_a_stage():
+def test_position_counts_epochs_and_keeps_the_first_best_epoch_of_a_stage():
     position = Position()
     assert position.at_stage(0) is position
     for value in (0.4, 0.6, 0.6, 0.5):
@@ -77,8 +77,8 @@ def test_the_position_counts_epochs_and_keeps_the_first_best_one_of_a_stage():
 
 @pytest.mark.parametrize("limit", [0, 100, 2000])
 @pytest.mark.parametrize("size", [6, 500_000])
-def test_a_disk_that_is_full_is_told_with_the_files_name_and_nothing_is_left(tmp_path, limit, size):
-    """Torch says "unexpected pos 576 vs 534" of it where it fails before the file is closed."""
+def test_full_disk_is_reported_with_the_file_name_and_leaves_nothing(tmp_path, limit, size):
+    """Torch's message is "unexpected pos 576 vs 534" if the disk is full before the file is closed."""
     target = checkpoint().save(tmp_path / "old")
     before = target.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -92,8 +92,8 @@ def test_a_disk_that_is_full_is_told_with_the_files_name_and_nothing_is_left(tmp
     assert target.read_bytes() == before and len(list((tmp_path / "old").iterdir())) == 2
 
 
-def test_another_error_of_torch_stays_what_it_is(tmp_path, monkeypatch):
-    def fail(*words):
+def test_other_errors_of_torch_are_not_changed(tmp_path, monkeypatch):
+    def fail(*message):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(torch, "save", fail)

@@ -1,4 +1,4 @@
-"""The moving average of the weights: what it is, what it is used for, what it leaves alone."""
+"""The moving average of the weights: its values, its use, and state that it does not change."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def saved_run(settings):
     return outcome, session.resume()
 
 
-def test_the_average_is_the_recursion_over_every_step():
+def test_average_equals_the_recursion_over_every_step():
     stage, decay = stage_of(), 0.5
     average = WeightAverage(stage, decay)
     expected = [tensor.clone() for tensor in averaged_tensors(stage)]
@@ -58,7 +58,7 @@ def test_training_is_the_same_with_and_without_an_average():
     assert [r["loss/total"] for r in plain.reports] == [r["loss/total"] for r in averaged.reports]
 
 
-def test_the_reported_accuracy_and_every_prediction_are_the_averages(tmp_path):
+def test_accuracy_and_predictions_are_those_of_the_average(tmp_path):
     outcome, checkpoint = saved_run(SETTINGS | {"rescom.average_decay": 0.9})
     experiment, (stage,) = restore(checkpoint, contract.CPU)
     data = contract.open_small(experiment)
@@ -70,7 +70,7 @@ def test_the_reported_accuracy_and_every_prediction_are_the_averages(tmp_path):
     assert not torch.equal(weight, checkpoint.stages["0.network.classifier.weight"])
 
 
-def test_the_next_stage_starts_from_the_average():
+def test_next_stage_starts_from_the_average():
     settings = {"methods": ["cross_entropy", "crt"], "cross_entropy.epochs": 1, "crt.epochs": 1}
     session = contract.InterruptedSession(1)
     experiment = contract.small_experiment(settings | {"cross_entropy.average_decay": 0.9})
@@ -85,13 +85,13 @@ def test_the_next_stage_starts_from_the_average():
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"methods": ["cross_entropy", "tau_norm"], "tau_norm.average_decay": 0.9}, "no effect with epochs=0"),
         ({"methods": ["cross_entropy", "dlsa"], "dlsa.average_decay": 0.9}, "restores the weights"),
     ],
 )
-def test_an_average_without_effect_is_refused(settings, words):
-    with pytest.raises(UsageError, match=words):
+def test_average_without_effect_is_refused(settings, message):
+    with pytest.raises(UsageError, match=message):
         experiment = contract.small_experiment(settings)
         experiment.stages(contract.open_small(experiment).tail)

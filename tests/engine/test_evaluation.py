@@ -1,4 +1,4 @@
-"""Accuracy by group against the official evaluation."""
+"""Accuracy by group compared with the official evaluation."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def evaluation_of(vectors, case):
     )
 
 
-def test_groups_are_the_official_macro_averages(golden):
+def test_groups_equal_the_official_macro_averages(golden):
     vectors = golden("eval")
     tail, evaluation = evaluation_of(vectors, "shot")
     metrics = evaluation.metrics(tail, "test")
@@ -57,7 +57,7 @@ def test_a_class_without_images_does_not_count_in_its_group():
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
-def test_metrics_are_scikit_learns(pairs):
+def test_metrics_equal_those_of_scikit_learn(pairs):
     labels, predictions = np.array(pairs).T
     present = sorted(set(labels.tolist()))
     evaluation = Evaluation.of_predictions(torch.from_numpy(predictions), torch.from_numpy(labels), classes=5)
@@ -72,7 +72,7 @@ def test_metrics_are_scikit_learns(pairs):
 
 
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=6), st.randoms(use_true_random=False))
-def test_every_metric_lies_in_its_range_and_has_a_standard_error(images, random):
+def test_every_metric_is_in_its_range_and_has_a_standard_error(images, random):
     tail = LongTail(tuple(200 // (label + 1) ** 2 + 1 for label in range(len(images))))
     labels = np.repeat(np.arange(len(images)), images)
     guesses = np.array([random.choice([label, random.randrange(len(images))]) for label in labels])
@@ -86,7 +86,7 @@ TRUE_RECALL, IMAGES = (0.9, 0.8, 0.7, 0.5), (60, 60, 20, 20)
 
 
 @pytest.mark.parametrize("key", ["acc_all", "acc_many", "acc_few", "balanced_accuracy", "macro_f1", "geometric_mean"])
-def test_the_standard_error_is_the_spread_over_drawn_test_sets(key):
+def test_standard_error_equals_the_spread_over_sampled_test_sets(key):
     random, tail = np.random.default_rng(0), LongTail((500, 300, 15, 10))
     values, errors = [], []
     for _ in range(300):
@@ -99,17 +99,17 @@ def test_the_standard_error_is_the_spread_over_drawn_test_sets(key):
     assert np.mean(errors) == pytest.approx(np.std(values), rel=0.15)
 
 
-def test_33_images_leave_8_points():
+def test_standard_error_of_33_images_is_8_points():
     evaluation = Evaluation(torch.tensor([16, 7]), torch.tensor([17, 16]), torch.tensor([25, 8]))
     assert 100 * evaluation.standard_error("acc_all", LongTail((30, 5))) == pytest.approx(8.0, abs=0.1)
 
 
-def test_the_standard_error_of_the_worst_class_is_that_classs_own():
+def test_standard_error_of_the_worst_class_is_that_of_the_class():
     evaluation = Evaluation(torch.tensor([9, 5]), torch.tensor([10, 10]), torch.tensor([14, 6]))
     assert evaluation.standard_error("worst_class", LongTail((30, 5))) == pytest.approx((0.25 / 10) ** 0.5)
 
 
-def test_a_class_of_three_images_is_not_certain():
+def test_class_of_three_images_has_a_standard_error():
     evaluation = Evaluation(torch.tensor([3, 3]), torch.tensor([3, 3]), torch.tensor([3, 3]))
     assert evaluation.standard_error("balanced_accuracy", LongTail((30, 5))) > 0.1
 

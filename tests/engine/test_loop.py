@@ -1,4 +1,4 @@
-"""The loop: order of stages, failing on NaN, learning a tiny set."""
+"""The training loop: order of stages, end on NaN, training on a tiny set."""
 
 from itertools import accumulate
 
@@ -12,7 +12,7 @@ from ltray.errors import UsageError
 from ltray.testing import contract
 
 
-def test_a_loss_that_is_not_finite_ends_the_run():
+def test_non_finite_loss_ends_the_run():
     # Every step multiplies the weights by 1 - lr·wd = -99.
     knobs = {"learning_rate": 100.0, "weight_decay": 1.0, "warmup_epochs": 0, "epochs": 4}
     settings = {"methods": ["rescom"]} | {f"rescom.{name}": value for name, value in knobs.items()}
@@ -20,7 +20,7 @@ def test_a_loss_that_is_not_finite_ends_the_run():
         contract.run(contract.small_experiment(settings), MemorySession())
 
 
-def test_stages_follow_one_another_and_the_last_ones_epochs_win():
+def test_stages_run_in_order_and_the_best_epoch_is_of_the_last_stage():
     settings = {"methods": ["cross_entropy", "crt"], "cross_entropy.epochs": 2, "crt.epochs": 2}
     experiment = contract.small_experiment(settings)
     outcome = contract.run(experiment, MemorySession())
@@ -31,7 +31,7 @@ def test_stages_follow_one_another_and_the_last_ones_epochs_win():
     assert planned_epochs(experiment.stages(contract.open_small(experiment).tail)) == 4
 
 
-def test_the_epoch_that_is_kept_is_the_best_by_the_runs_objective():
+def test_best_epoch_is_by_the_objective_of_the_run():
     settings = {"methods": ["cross_entropy"], "cross_entropy.epochs": 4, "cross_entropy.learning_rate": 0.05}
     by = {}
     for objective in ("acc_all", "acc_few"):
@@ -41,7 +41,7 @@ def test_the_epoch_that_is_kept_is_the_best_by_the_runs_objective():
         assert [report["checkpoint_score"] for report in by[objective]] == values
         assert [report[f"val/{objective}_best"] for report in by[objective]] == list(accumulate(values, max))
     few = [[report["val/acc_few"] for report in reports] for reports in by.values()]
-    assert few[0] == few[1]  # what is trained is the same
+    assert few[0] == few[1]  # the trained weights are equal
     scores = [[report["checkpoint_score"] for report in reports] for reports in by.values()]
     assert scores[0] != scores[1]
 
@@ -56,7 +56,7 @@ def test_an_objective_without_classes_and_an_unknown_one_are_refused(digits_from
         contract.run(experiment, MemorySession())
 
 
-def test_what_a_stage_chose_is_reported():
+def test_values_chosen_by_a_stage_are_reported():
     settings = {"methods": ["cross_entropy", "tau_norm", "post_hoc_adjustment"], "cross_entropy.epochs": 1}
     knobs = {"tau_norm.tau_from": 0.5, "tau_norm.tau_to": 0.5}
     reports = contract.run(contract.small_experiment(settings | knobs), MemorySession()).reports
@@ -65,7 +65,7 @@ def test_what_a_stage_chose_is_reported():
     assert 0.0 <= chosen[2]["chosen/τ"] <= 3.0
 
 
-def test_frozen_parts_do_not_move():
+def test_frozen_parts_do_not_change():
     settings = {"methods": ["cross_entropy", "crt"], "cross_entropy.epochs": 1, "crt.epochs": 1}
     session = contract.InterruptedSession(1)
     experiment = contract.small_experiment(settings)
@@ -79,8 +79,8 @@ def test_frozen_parts_do_not_move():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["balanced_softmax", "rescom", "bcl"])
-def test_a_method_learns_its_training_set(method):
+def test_method_learns_its_training_set(method):
     settings = {f"{method}.epochs": 30, f"{method}.schedule": "cosine"}
     outcome = contract.run(contract.small_experiment({"methods": [method]} | settings), MemorySession())
-    # Ten classes, five to forty images each: chance is 10 %.
+    # Ten classes of five to forty images: chance is 10 %.
     assert outcome.reports[-1]["val/acc_all_best"] > 0.5

@@ -20,7 +20,7 @@ class OneWeight(Stage):
         self.weight = nn.Parameter(torch.tensor([1.0]))
 
     def forward(self, batch):
-        """One term."""
+        """Return one loss term."""
         return {"only": 3.0 * self.weight.sum()}
 
 
@@ -60,7 +60,7 @@ def test_an_added_optimizer_is_found_by_its_name(monkeypatch):
     assert trained(stage, new_optimizer(stage), rate=0.25) == pytest.approx(0.75)  # Adam's first step is the rate
 
 
-def test_a_loaded_optimizer_has_the_memory_of_the_old_and_the_settings_of_the_new():
+def test_loaded_optimizer_has_the_saved_state_and_the_new_settings():
     first, second = stage_of(), stage_of(momentum=0.9)
     old, new = Optimization.of(first), Optimization.of(second)
     trained(first, old.optimizer)
@@ -78,7 +78,7 @@ def test_a_stage_without_epochs_has_neither_optimizer_nor_average():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_recipe_names_the_optimizer_and_it_is_exact_under_resume(name):
+def test_optimizer_of_the_recipe_resumes_exactly(name):
     knobs = {"optimizer": name, "decay_norms": False, "clip_norm": 0.5, "learning_rate": 0.01, "epochs": 2}
     settings = {f"cross_entropy.{key}": value for key, value in knobs.items()} | {"cross_entropy.batch_size": 32}
     experiment = contract.small_experiment({"methods": ["cross_entropy"], "cross_entropy.warmup_epochs": 0} | settings)

@@ -1,4 +1,4 @@
-"""A batch of one image: a method trains on it, or says what it needs instead."""
+"""A batch of one image: a method trains on it, or is refused with the required size."""
 
 from dataclasses import replace
 
@@ -20,12 +20,12 @@ from ltray.testing.overfit import SIZE, TinyBackbone, textures
 
 SEVERAL_OR_NO_STEPS = ("ride", "ride_distilled", "nearest_class_mean")
 TRAINED = [name for name, method in METHODS.items() if method.builds and name not in SEVERAL_OR_NO_STEPS]
-VECTORS = ("paco", "moco", "dscl")  # a view's vectors alone reach a BatchNorm
+VECTORS = ("paco", "moco", "dscl")  # a BatchNorm gets the vectors of only one view
 EXTRA = {"rescom": {"queue_size": 4, "hard_negatives": 4}, "dscl": {"linear_batch_size": 1, "linear_epochs": 1}}
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_a_batch_of_one_image_trains_or_is_refused_in_words(name):
+def test_batch_of_one_image_trains_or_is_refused_with_the_reason(name):
     data, reports = textures(), MemorySession()
     given = {"epochs": 1, "warmup_epochs": 0, "batch_size": 1, "learning_rate": 1e-4} | EXTRA.get(name, {})
     knobs = METHODS[name].knobs.resolve("digits_lt", given)
@@ -49,14 +49,14 @@ class OneLayer(Stage):
         self.layer = layer
 
     def forward(self, batch):
-        """Give the layer the batch."""
+        """Apply the layer to the batch."""
         return self.layer(batch)
 
 
 @pytest.mark.parametrize(
     ("layer", "shape"), [(nn.BatchNorm1d, (3,)), (nn.BatchNorm2d, (3, 1, 1)), (FlowBatchNorm, (3,))]
 )
-def test_every_batch_norm_refuses_a_single_value_in_training_alone(layer, shape):
+def test_batch_norms_refuse_a_single_value_only_in_training(layer, shape):
     stage = OneLayer(layer(3), 1)
     with refusing_single_values(stage), pytest.raises(UsageError, match="batch size of 1"):
         stage(torch.ones(1, *shape))

@@ -1,4 +1,4 @@
-"""One step of training, against SGD written out."""
+"""One training step compared with explicit SGD."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ PULL = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
 
 
 class TwoGroups(Stage):
-    """Loss Σ pull·w over two parameters, so that their gradients are known; the second trains at another rate."""
+    """Loss Σ pull·w over two parameters with known gradients; the second has another learning rate."""
 
     def __init__(self, recipe: Recipe, scale: float) -> None:
         super().__init__(recipe)
@@ -32,11 +32,11 @@ class TwoGroups(Stage):
         self.scale = scale
 
     def parameter_groups(self):
-        """One group a parameter."""
+        """Return one group per parameter."""
         return [{"params": [self.first]}, {"params": [self.second], "lr_scale": self.scale}]
 
     def forward(self, batch):
-        """Two terms, linear in the weights."""
+        """Return two terms, linear in the weights."""
         return {"first": (PULL * self.first).sum(), "second": (PULL * self.second).sum()}
 
 
@@ -53,7 +53,7 @@ def by_hand(weights, rates, *, decay, momentum, nesterov):
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("decay", [0.0, 0.05])
-def test_a_step_is_sgd_with_the_recipes_numbers(decay, momentum, nesterov):
+def test_step_equals_sgd_with_the_values_of_the_recipe(decay, momentum, nesterov):
     recipe = Recipe(learning_rate=7.0, weight_decay=decay, momentum=momentum)
     recipe = dataclasses.replace(recipe, nesterov=nesterov)
     stage, rates = TwoGroups(recipe, scale=0.2), [0.1, 0.3, 0.05, 0.2]
@@ -70,7 +70,7 @@ def test_a_step_is_sgd_with_the_recipes_numbers(decay, momentum, nesterov):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_forward_pass_computes_in_every_precision_of_a_recipe(precision):
+def test_forward_pass_supports_every_precision(precision):
     assert Recipe(precision=precision).precision == precision
 
     class Product(TwoGroups):
@@ -95,32 +95,32 @@ def test_a_stage_without_epochs_has_no_optimizer():
     assert new_optimizer(TwoGroups(Recipe(epochs=0, warmup_epochs=0), 1.0)) is None
 
 
-class Diary(OneView):
-    """Notes when what is called, and at which rate."""
+class CallRecorder(OneView):
+    """Records the order of calls and their learning rates."""
 
     def __init__(self, *args):
         super().__init__(*args)
         self.seen = []
 
     def begin_epoch(self, epoch):
-        """Note the epoch."""
+        """Record the epoch."""
         self.seen.append(("begin", epoch))
 
     def forward(self, batch):
-        """Note the step."""
+        """Record the step."""
         self.seen.append("step")
         return super().forward(batch)
 
     def end_epoch(self, data):
-        """Note the end."""
+        """Record the end."""
         self.seen.append("end")
 
 
-def test_an_epoch_begins_before_its_steps_and_every_step_has_its_rate(monkeypatch):
+def test_begin_epoch_is_called_before_the_steps_and_every_step_has_its_rate(monkeypatch):
     data = textures()
     knobs = BaselineKnobs(epochs=3, batch_size=8, warmup_epochs=1, schedule="cosine_per_step", learning_rate=0.04)
     context = BuildContext(data.tail, lambda kind: Network(TinyBackbone(), nn.Linear(TinyBackbone.width, 3)))
-    stage, rates = Diary(knobs, context, torch.zeros(3)), []
+    stage, rates = CallRecorder(knobs, context, torch.zeros(3)), []
 
     def noted(*given, rate, precision, clip):
         rates.append((rate, precision))

@@ -1,4 +1,4 @@
-"""Loggers by name and by dotted path, and what is said where another package's one is wrong or fails."""
+"""Loggers by name and by dotted path, and errors for invalid or failing ones of other packages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +65,7 @@ NUMBER = 3
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A module of another package that holds loggers."""
+    """A module of another package with loggers."""
     (tmp_path / "loggersofmine.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "loggersofmine"
@@ -73,7 +73,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", LOGGERS)
-def test_every_name_makes_a_logger(name: str, tmp_path: Path) -> None:
+def test_every_logger_name_has_an_implementation(name: str, tmp_path: Path) -> None:
     logger = new_logger(name, tmp_path)
     assert isinstance(logger, Logger)
     logger.epoch({"val/acc_all": 0.5, "loss/total": 1.0}, 1)
@@ -82,7 +82,7 @@ def test_every_name_makes_a_logger(name: str, tmp_path: Path) -> None:
     assert any(tmp_path.iterdir())
 
 
-def test_a_logger_of_another_package_receives_the_run(package: str, tmp_path: Path) -> None:
+def test_logger_of_another_package_receives_the_run(package: str, tmp_path: Path) -> None:
     logger = new_logger(f"{package}:Lines", tmp_path)
     logger.epoch({}, 1)
     logger.finish({}, {})
@@ -91,7 +91,7 @@ def test_a_logger_of_another_package_receives_the_run(package: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["FailsAtEpoch", "FailsAtFinish", "FailsAtClose", "Unmade"])
-def test_a_logger_that_fails_is_named(name: str, package: str, tmp_path: Path) -> None:
+def test_failing_logger_is_named(name: str, package: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"the logger '{package}:{name}' failed: ConnectionError: no server"):
         logger = new_logger(f"{package}:{name}", tmp_path)
         logger.epoch({}, 1)
@@ -100,20 +100,20 @@ def test_a_logger_that_fails_is_named(name: str, package: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("Incomplete", "must return a logger, with the methods `epoch`, `finish` and `close`"),
         ("NUMBER", "must be a class or a function that takes the run folder"),
         ("Linse", "has no `Linse`. Did you mean `Lines`"),
     ],
 )
-def test_what_is_no_logger_is_refused(name: str, words: str, package: str, tmp_path: Path) -> None:
+def test_invalid_logger_is_refused(name: str, message: str, package: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refusal:
         new_logger(f"{package}:{name}", tmp_path)
-    assert words in str(refusal.value)
+    assert message in str(refusal.value)
 
 
-def test_the_setting_is_a_known_name_or_a_dotted_path() -> None:
+def test_logger_setting_is_a_known_name_or_a_dotted_path() -> None:
     assert TrialResources.specs()["logger"].choices == tuple(LOGGERS)
     with pytest.raises(UsageError, match="Did you mean `tensorboard`"):
         TrialResources(logger="tensorbord")
@@ -122,7 +122,7 @@ def test_the_setting_is_a_known_name_or_a_dotted_path() -> None:
 
 
 @pytest.mark.parametrize("logger", ["nowhere:LOGGER", "loggersofmine:Missing"])
-def test_train_refuses_it_before_anything_is_written(logger: str, package: str, tmp_path: Path) -> None:
+def test_train_refuses_an_invalid_logger_before_writing(logger: str, package: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(UsageError):
         train(["--dataset", "digits-lt", "--methods", "bcl", "--output", str(folder), "--logger", logger])

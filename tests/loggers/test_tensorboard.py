@@ -1,4 +1,4 @@
-"""TensorBoard files, read back: a point an epoch, and the settings beside the accuracies' own tags."""
+"""TensorBoard files: a point per epoch, and the settings with the tags of the accuracies."""
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -6,7 +6,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from ltray.loggers.tensorboard import TensorBoardLogger
 
 
-def test_settings_stand_beside_the_tags_of_the_curves_and_add_no_charts(tmp_path):
+def test_tensorboard_hparams_use_the_tags_of_the_curves(tmp_path):
     board = TensorBoardLogger(tmp_path)
     for epoch in (1, 2):
         metrics = {"val/acc_all": 0.25 * epoch, "loss/total": 1.0 / epoch, "time_this_iter_s": 3.0}

@@ -25,7 +25,7 @@ def stage_of(name: str, new_context, **knobs):
         ("logit_adjustment", {"adjustment": 0.3}, 0.3),
     ],
 )
-def test_training_scores_carry_their_share_of_the_prior(new_context, name: str, knobs: dict, share: float) -> None:
+def test_training_scores_include_their_fraction_of_the_prior(new_context, name: str, knobs: dict, share: float) -> None:
     stage = stage_of(name, new_context, **knobs)
     rows, labels = torch.randn(6, 5), torch.tensor([0, 1, 2, 3, 0, 0])
     terms = stage(Batch({"image": rows}, labels, torch.arange(6)))
@@ -40,13 +40,13 @@ def test_prediction_uses_plain_scores(new_context, name: str) -> None:
     torch.testing.assert_close(stage.logits(rows), stage.network(rows))
 
 
-def test_augmentation_is_a_choice(new_context) -> None:
+def test_augmentation_is_a_knob(new_context) -> None:
     for choice, policy in (("standard", "standard"), ("strong", "bcl_classify")):
         (view,) = stage_of("balanced_softmax", new_context, augmentation=choice).views
         assert (view.name, view.augmentation) == ("image", policy)
 
 
-def test_the_cifar_recipe_is_ldam_drws() -> None:
+def test_cifar_recipe_equals_that_of_ldam_drw() -> None:
     knobs = METHODS["cross_entropy"].knobs.defaults("cifar100_lt")
     assert (knobs.epochs, knobs.batch_size, knobs.learning_rate, knobs.weight_decay) == (200, 128, 0.1, 2e-4)
     assert (knobs.warmup_epochs, knobs.milestones, knobs.decay) == (5, (160, 180), 0.01)

@@ -67,7 +67,7 @@ def test_every_loss_equals_loops_over_pairs(labels, averaging: str, complement: 
 
 
 @given(order=st.permutations(range(6)), averaging=AVERAGING)
-def test_the_order_of_a_batch_does_not_matter(order: list[int], averaging: str) -> None:
+def test_loss_does_not_depend_on_the_order_of_the_batch(order: list[int], averaging: str) -> None:
     torch.manual_seed(0)
     views, prototypes, labels = units(2, 6, 3), units(4, 3), torch.tensor([0, 1, 0, 2, 0, 1])
     losses = [
@@ -82,7 +82,7 @@ def test_the_order_of_a_batch_does_not_matter(order: list[int], averaging: str) 
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-11, atol=1e-12)
 
 
-def test_balanced_contrast_is_least_at_a_simplex() -> None:
+def test_balanced_contrast_is_minimal_at_a_simplex() -> None:
     # Zhu et al., Theorem 1: rows on their class's vertex of a regular simplex.
     vertices = F.normalize(torch.eye(4, dtype=torch.float64) - 0.25, dim=1)
     labels = torch.tensor([0, 0, 0, 1, 1, 2])
@@ -101,7 +101,7 @@ def test_balanced_contrast_is_least_at_a_simplex() -> None:
 @pytest.mark.parametrize("labels", [[2], [1, 1, 1], [0, 1, 2, 3]], ids=["one image", "one class", "all classes"])
 @pytest.mark.parametrize("prototypes", ["mlp", "learnable", "ema"])
 @pytest.mark.parametrize("averaging", ["L1", "L2", "L3", "none"])
-def test_every_switch_trains_every_parameter(new_context, labels: list[int], prototypes: str, averaging: str) -> None:
+def test_every_option_trains_every_parameter(new_context, labels: list[int], prototypes: str, averaging: str) -> None:
     torch.manual_seed(0)
     knobs = BCLKnobs(prototypes=prototypes, averaging=averaging, **SMALL)
     stage = BCL(knobs, new_context(COUNTS, width=5))
@@ -132,14 +132,14 @@ def test_without_contrast_one_view_is_classified_with_logit_compensation(new_con
     torch.testing.assert_close(terms, {"classification": expected})
 
 
-def test_prototypes_send_gradient_to_the_classifier(new_context) -> None:
+def test_prototypes_pass_gradient_to_the_classifier(new_context) -> None:
     stage = BCL(BCLKnobs(classification_weight=0.0, **SMALL), new_context(COUNTS, width=5))
     views = {view.name: torch.randn(4, 5) for view in stage.views}
     stage(Batch(views, torch.arange(4), torch.arange(4)))["contrastive"].backward()
     assert stage.network.classifier.weight.grad.abs().sum() > 0
 
 
-def test_moving_averages_take_in_only_the_classes_of_the_batch() -> None:
+def test_moving_averages_update_only_the_classes_of_the_batch() -> None:
     prototypes = AveragePrototypes(3, 2, momentum=0.5)
     prototypes.rows.copy_(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
     prototypes.update(torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([1, 2, 1]))
@@ -159,14 +159,14 @@ def test_every_choice_of_views_has_its_policies() -> None:
     assert {policy for choice in choices for policy in choice.split("-")} <= set(POLICIES)
 
 
-def test_the_scale_of_the_cosine_classifier_is_a_knob(new_context) -> None:
+def test_scale_of_the_cosine_classifier_is_a_knob(new_context) -> None:
     stage = BCL(BCLKnobs(classifier="cosine", classifier_scale=12.0, **SMALL), new_context(COUNTS, width=5))
     rows = torch.randn(3, 5)
     expected = 12 * F.normalize(rows, dim=1) @ F.normalize(stage.network.classifier.weight, dim=1).T
     torch.testing.assert_close(stage.logits(rows), expected)
 
 
-def test_bfloat16_autocast_stays_close_to_float32(new_context) -> None:
+def test_bfloat16_autocast_is_close_to_float32(new_context) -> None:
     torch.manual_seed(0)
     stage = BCL(BCLKnobs(**SMALL), new_context(COUNTS))
     batch = Batch({view.name: torch.randn(8, 3, 8, 8) for view in stage.views}, torch.arange(8) % 4, torch.arange(8))
@@ -178,7 +178,7 @@ def test_bfloat16_autocast_stays_close_to_float32(new_context) -> None:
         torch.testing.assert_close(value, exact[name], rtol=0.05, atol=0.05)
 
 
-def test_the_published_settings() -> None:
+def test_settings_equal_the_published_ones() -> None:
     cifar, large = BCLKnobs.defaults("cifar100_lt"), BCLKnobs.defaults("imagenet_lt")
     assert (cifar.classification_weight, cifar.contrastive_weight, cifar.temperature) == (2.0, 0.6, 0.1)
     assert (cifar.batch_size, cifar.learning_rate, cifar.epochs, cifar.milestones) == (256, 0.15, 200, (160, 180))

@@ -27,14 +27,14 @@ def test_one_versus_all_equals_a_double_loop(seed, gamma):
     assert one_versus_all(scores, labels, weight, gamma=gamma).item() == pytest.approx(expected / 4)
 
 
-def test_certain_scores_have_finite_gradients():
+def test_extreme_scores_have_finite_gradients():
     scores = torch.tensor([[150.0, -150.0], [-150.0, 150.0]], requires_grad=True)
     one_versus_all(scores, torch.tensor([0, 0]), torch.ones(2), gamma=0.5).backward()
     assert torch.isfinite(scores.grad).all()
 
 
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid", "focal"])
-def test_the_stage_computes_the_loss_of_its_knobs(new_context, loss):
+def test_stage_computes_the_loss_of_its_knobs(new_context, loss):
     context = new_context([500, 20, 3])
     knobs = ClassBalancedKnobs(loss=loss, gamma=2.0, beta=0.999)
     (stage,) = METHOD.stages(knobs, context)

@@ -72,7 +72,7 @@ def test_any_batch_trains_every_parameter(new_context, stage_class, knobs, rows:
     assert int(stage.queue.pointer) == (2 * rows % 7 if knobs.queue_size else 0)
 
 
-def test_the_queue_holds_first_views_of_supcon_and_keys_of_moco(new_context) -> None:
+def test_queue_has_first_views_of_supcon_and_keys_of_moco(new_context) -> None:
     supcon = SupConStage(SupConKnobs(**SMALL), new_context(COUNTS)).eval()
     batch = batch_of(supcon, 4)
     supcon(batch)
@@ -94,7 +94,7 @@ def test_supcon_classifies_one_view_or_both(new_context, siamese: bool, views: l
     torch.testing.assert_close(stage(batch)["classification"], expected)
 
 
-def test_multi_task_weighs_rare_classes_by_their_effective_number(new_context) -> None:
+def test_multi_task_weights_classes_by_their_effective_number(new_context) -> None:
     stage = MultiTaskStage(MultiTaskKnobs(effective_number_beta=0.9, **SMALL), new_context(COUNTS))
     numbers = [(1 - 0.9**count) / (1 - 0.9) for count in COUNTS]
     expected = [sum(numbers) / 3 / number for number in numbers]

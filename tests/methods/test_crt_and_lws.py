@@ -14,7 +14,7 @@ from ltray.stages.second_stage import SecondStageKnobs
 
 
 @pytest.mark.parametrize("case", ["k5", "k100"])
-def test_lws_equals_the_authors(golden, new_context, case):
+def test_lws_equals_the_authors_code(golden, new_context, case):
     z = golden("two_stage")
     context = new_context(z[f"{case}/counts"].tolist(), width=z[f"{case}/x"].shape[1], follow="linear")
     (stage,) = lws.METHOD.stages(LWSKnobs(features="cached"), context)
@@ -30,7 +30,7 @@ def test_lws_equals_the_authors(golden, new_context, case):
     np.testing.assert_allclose(scale.weight.grad, z[f"{case}/lws_grad_scales"], atol=1e-8)
 
 
-def test_lws_starts_as_the_network_before(new_context):
+def test_lws_starts_as_the_previous_network(new_context):
     context = new_context([9, 3], follow="linear")
     (stage,) = lws.METHOD.stages(LWSKnobs(), context)
     images = torch.randn(4, 3, 8, 8)
@@ -62,7 +62,7 @@ def test_second_stages_need_a_network(new_context, method):
 
 
 @pytest.mark.parametrize("case", ["k4", "k10"])
-def test_a_long_epoch_draws_classes_as_the_authors_sampler(golden, new_context, case):
+def test_long_epoch_draws_classes_like_the_authors_sampler(golden, new_context, case):
     z = golden("sampler")
     labels, run = z[f"{case}/y"], int(z[f"{case}/num_samples_cls"])
     counts = np.bincount(labels)
@@ -83,7 +83,7 @@ def test_a_long_epoch_draws_classes_as_the_authors_sampler(golden, new_context, 
             assert (np.sort(cycles, axis=1) == np.flatnonzero(labels == label)).all()
 
 
-def test_a_short_epoch_has_as_many_draws_as_images(new_context):
+def test_short_epoch_has_as_many_draws_as_images(new_context):
     (stage,) = crt.METHOD.stages(SecondStageKnobs(), new_context([30, 4], follow="linear"))
     labels = torch.tensor([0] * 30 + [1] * 4)
     order = epoch_order(Sampling.of(stage), labels, seed=0, epoch=3)

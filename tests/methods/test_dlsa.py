@@ -48,7 +48,7 @@ def _official_names(flow):
                 yield f"nf.net.{index}.{name}", getattr(transform, name)
 
 
-def test_five_training_steps_equal_the_authors(golden, new_context):
+def test_five_training_steps_equal_the_authors_code(golden, new_context):
     z = golden("dlsa_train")
     width, clusters, rows = int(z["D"]), int(z["K"]), z["pos"].shape[1]
     # One class an image of the batch, so that the golden file's weights can be the classes'.
@@ -79,7 +79,7 @@ def test_five_training_steps_equal_the_authors(golden, new_context):
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-def test_stages_are_two_a_division_and_one_for_the_rest(new_context, depth):
+def test_stages_are_two_per_division_and_one_for_the_rest(new_context, depth):
     stages = METHOD.stages(DLSAKnobs(depth=depth, clusters=4), new_context(COUNTS, width=5, follow="linear"))
     assert [type(stage) for stage in stages] == [FlowFilter, PartClassifier] * depth + [PartClassifier]
     assert [getattr(stage, "part", None) for stage in stages[1::2]] == list(range(depth))
@@ -88,7 +88,7 @@ def test_stages_are_two_a_division_and_one_for_the_rest(new_context, depth):
     assert stages[0].recipe.epochs == 50 and stages[1].recipe.epochs == 150
 
 
-def test_every_image_belongs_to_one_part(new_context):
+def test_every_image_is_in_one_part(new_context):
     torch.manual_seed(0)
     knobs, data = DLSAKnobs(depth=2, clusters=4), _data(5)
     stages = METHOD.stages(knobs, new_context(COUNTS, width=5, follow="linear"))
@@ -105,7 +105,7 @@ def test_every_image_belongs_to_one_part(new_context):
     assert all(torch.equal(one, other) for one, other in zip(again, seen, strict=False))
 
 
-def test_a_filter_trains_on_the_open_images_with_their_weights(new_context):
+def test_filter_trains_on_the_remaining_images_with_their_weights(new_context):
     torch.manual_seed(0)
     knobs, data = DLSAKnobs(depth=2, clusters=4, class_power=1.0), _data(5)
     first, aided, second, *_ = METHOD.stages(knobs, new_context(COUNTS, width=5, follow="linear"))
@@ -120,7 +120,7 @@ def test_a_filter_trains_on_the_open_images_with_their_weights(new_context):
     assert torch.allclose(second.weights, expected / expected.sum())
 
 
-def test_balanced_softmax_counts_the_part_and_for_the_rest_the_whole_set(new_context):
+def test_balanced_softmax_uses_the_counts_of_the_part_or_of_all_images(new_context):
     torch.manual_seed(0)
     data, context = _data(5), new_context(COUNTS, width=5, follow="linear")
     for rest_counts in ("all", "part"):
@@ -143,7 +143,7 @@ def test_good_clusters_are_pure_and_large(new_context):
     assert stage.good_clusters(counts + torch.tensor([[90, 0, 0], *[[0, 0, 0]] * 3])) == -1
 
 
-def test_the_best_epoch_is_kept(new_context, monkeypatch):
+def test_best_epoch_is_restored(new_context, monkeypatch):
     torch.manual_seed(0)
     data = _data(5)
     stage = METHOD.stages(DLSAKnobs(epochs=4, clusters=4), new_context(COUNTS, width=5, follow="linear"))[0]
@@ -161,7 +161,7 @@ def test_the_best_epoch_is_kept(new_context, monkeypatch):
     assert stage.most_clusters == 3
 
 
-def test_the_last_epoch_stays_where_none_qualifies(new_context):
+def test_last_epoch_is_kept_if_none_qualifies(new_context):
     torch.manual_seed(0)
     data = _data(5)
     knobs = DLSAKnobs(epochs=2, clusters=4, max_size=1)
@@ -177,7 +177,7 @@ def test_the_last_epoch_stays_where_none_qualifies(new_context):
 
 
 @pytest.mark.parametrize("left_out", ["likelihood", "balance", "purity"])
-def test_a_loss_of_weight_zero_is_left_out(new_context, left_out):
+def test_loss_with_weight_zero_is_omitted(new_context, left_out):
     knobs = DLSAKnobs(clusters=4, **{f"{left_out}_weight": 0.0})
     stage = METHOD.stages(knobs, new_context(COUNTS, width=5, follow="linear"))[0].train()
     batch = Batch(
@@ -186,14 +186,14 @@ def test_a_loss_of_weight_zero_is_left_out(new_context, left_out):
     assert stage(batch).keys() == {"likelihood", "balance", "purity"} - {left_out}
 
 
-def test_a_filter_without_losses_is_refused(new_context):
+def test_filter_without_losses_is_refused(new_context):
     knobs = DLSAKnobs(likelihood_weight=0.0, balance_weight=0.0, purity_weight=0.0)
     with pytest.raises(UsageError, match="needs a loss"):
         METHOD.stages(knobs, new_context(COUNTS, width=5, follow="linear"))
 
 
 @pytest.mark.parametrize("features", ["unit", "raw"])
-def test_a_warm_start_takes_the_networks_classifier(new_context, features):
+def test_warm_start_uses_the_classifier_of_the_network(new_context, features):
     context, data = new_context(COUNTS, width=5, follow="linear"), _data(5)
     stages = METHOD.stages(DLSAKnobs(clusters=4, classifier="warm_linear", features=features), context)
     for stage in stages:
@@ -204,7 +204,7 @@ def test_a_warm_start_takes_the_networks_classifier(new_context, features):
         assert torch.allclose(stage.classifier.first(stage.feature_network()(data.known)), own, atol=1e-5)
 
 
-def test_a_warm_start_needs_a_linear_classifier(new_context):
+def test_warm_start_needs_a_linear_classifier(new_context):
     with pytest.raises(UsageError, match="CosineClassifier"):
         METHOD.stages(DLSAKnobs(classifier="warm_linear"), new_context(COUNTS, width=5, follow="cosine"))
 

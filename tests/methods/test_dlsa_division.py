@@ -59,7 +59,7 @@ def _features(z, case, split):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_three_divisions_equal_the_authors(golden, case):
+def test_three_divisions_equal_the_authors_code(golden, case):
     z = golden("dlsa_split")
     clusters, classes = int(z[f"{case}/num_cluster"]), int(z[f"{case}/num_class"])
     train, labels = _features(z, case, "train"), torch.from_numpy(z[f"{case}/y_train"])
@@ -74,7 +74,7 @@ def test_three_divisions_equal_the_authors(golden, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_test_images_take_the_route_of_the_authors(golden, case):
+def test_routes_of_test_images_equal_the_authors_code(golden, case):
     z = golden("dlsa_split")
     clusters, classes = int(z[f"{case}/num_cluster"]), int(z[f"{case}/num_class"])
     train, labels = _features(z, case, "train"), torch.from_numpy(z[f"{case}/y_train"])
@@ -94,7 +94,7 @@ def test_test_images_take_the_route_of_the_authors(golden, case):
     )
 
 
-def test_a_level_that_was_not_reached_keeps_nothing():
+def test_unreached_level_keeps_no_images():
     tree = _tree(2, 3, 10)
     features = torch.randn(6, 4, dtype=torch.float64).abs()
     features[:, 0] = 0.0
@@ -102,7 +102,7 @@ def test_a_level_that_was_not_reached_keeps_nothing():
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=200, unique=True), st.floats(0.05, 0.95))
-def test_the_threshold_keeps_the_share_asked_for(values, proportion):
+def test_threshold_keeps_the_requested_fraction(values, proportion):
     likelihood = torch.tensor(values, dtype=torch.float64)
     kept = int((likelihood >= division_threshold(likelihood, proportion)).sum())
     assert abs(kept - proportion * len(values)) < 1.0 + 1e-9
@@ -114,7 +114,7 @@ def test_prior_of_an_empty_cluster_is_zero():
 
 
 @pytest.mark.parametrize("case", ["tiny", "k100"])
-def test_two_term_classifiers_equal_the_authors(golden, case):
+def test_two_term_classifiers_equal_the_authors_code(golden, case):
     z = golden("dlsa_cac")
     x, prior = torch.from_numpy(z[f"{case}/x"]), torch.from_numpy(z[f"{case}/prior"])
     width, classes = x.shape[1], prior.shape[1]
@@ -137,7 +137,7 @@ def test_two_term_classifiers_equal_the_authors(golden, case):
 
 
 @pytest.mark.parametrize("case", ["k3", "k10", "k100"])
-def test_squashed_cosine_equals_the_authors(golden, case):
+def test_squashed_cosine_equals_the_authors_code(golden, case):
     z = golden("classic_losses")
     classifier = SquashedCosine(7, z[f"{case}/Wcos"].shape[1])
     classifier.weight = nn.Parameter(torch.from_numpy(z[f"{case}/Wcos"]).T)
@@ -145,12 +145,12 @@ def test_squashed_cosine_equals_the_authors(golden, case):
         np.testing.assert_allclose(classifier(torch.from_numpy(z[f"{case}/feat"])), z[f"{case}/cosnorm16"], atol=1e-8)
 
 
-def test_measuring_in_chunks_changes_nothing(monkeypatch):
+def test_measurement_does_not_depend_on_the_chunk_size(monkeypatch):
     torch.manual_seed(0)
     mixture = FlowMixture(AutoregressiveFlow(4), width=4, clusters=5).double().eval()
     level = Level(mixture, TwoTermClassifier(4, 3, prior=True), classes=3).double().eval()
     features = torch.randn(50, 4, dtype=torch.float64)
-    whole = level.measure(features)
+    complete = level.measure(features)
     monkeypatch.setattr("ltray.methods.dlsa.division.ROWS", 7)
-    for one, other in zip(whole, level.measure(features), strict=True):
+    for one, other in zip(complete, level.measure(features), strict=True):
         assert torch.allclose(one, other)

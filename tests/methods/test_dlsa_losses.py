@@ -21,7 +21,7 @@ CASES = ["tiny", "places", "k100_eta09", "no_momentum", "hard_ce", "unfrozen"]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_consecutive_steps_equal_the_authors(golden, case):
+def test_consecutive_steps_equal_the_authors_code(golden, case):
     z = {name.partition("/")[2]: value for name, value in golden("dlsa_losses").items() if name.startswith(case + "/")}
     momentum = 0.0 if math.isnan(z["eta"]) else float(z["eta"])
     use = ClusterUse(z["logp_pos"].shape[2], momentum).double()
@@ -36,9 +36,9 @@ def test_consecutive_steps_equal_the_authors(golden, case):
             "bal": float(z["lambda_bal"]) * balance_loss(shares),
             "pure": float(z["lambda_pure"]) * pure,
         }
-        whole = sum(terms.values())
-        whole.backward()
-        for name, value in (terms | {"total": whole}).items():
+        complete = sum(terms.values())
+        complete.backward()
+        for name, value in (terms | {"total": complete}).items():
             assert value.item() == pytest.approx(float(z[f"loss_{name}"][step]), abs=1e-8)
         if "p_tilde_corrected" in z and momentum > 0:
             np.testing.assert_allclose(shares.detach(), z["p_tilde_corrected"][step], atol=1e-8)
@@ -48,7 +48,7 @@ def test_consecutive_steps_equal_the_authors(golden, case):
 
 @pytest.mark.parametrize("case", ["small", "k100", "half"])
 @pytest.mark.parametrize("power", [1, 2])
-def test_class_weights_equal_the_authors(golden, case, power):
+def test_class_weights_equal_the_authors_code(golden, case, power):
     z = golden("dlsa_split")
     weights = class_weights(torch.from_numpy(z[f"{case}/class_count"]), float(power))
     np.testing.assert_allclose(weights, z[f"{case}/class_weight_q{power}"], atol=1e-8)
@@ -69,7 +69,7 @@ def test_corrected_cluster_use_is_the_weighted_mean_of_the_batches(seed, momentu
     assert shares.sum().item() == pytest.approx(1.0, abs=1e-6)
 
 
-def test_balance_is_zero_where_clusters_are_used_alike_and_largest_for_one():
+def test_balance_is_zero_for_uniform_clusters_and_maximal_for_one():
     assert balance_loss(torch.full((5,), 0.2)).item() == pytest.approx(0.0, abs=1e-6)
     assert balance_loss(torch.tensor([1.0 - 4e-7, 1e-7, 1e-7, 1e-7, 1e-7])).item() == pytest.approx(
         math.log(5), abs=1e-4
@@ -86,7 +86,7 @@ def test_purity_equals_a_double_loop():
 
 
 @pytest.mark.parametrize("case", ["tiny", "k100"])
-def test_balanced_softmax_equals_the_authors(golden, case):
+def test_balanced_softmax_equals_the_authors_code(golden, case):
     z = golden("dlsa_cac")
     scores = torch.from_numpy(z[f"{case}/z"]).requires_grad_()
     labels = torch.from_numpy(z[f"{case}/y"])

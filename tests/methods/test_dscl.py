@@ -104,7 +104,7 @@ def test_decoupled_loss_equals_a_double_loop(
 
 @settings(max_examples=20)
 @given(drawn=inputs())
-def test_all_positives_alike_is_supcon(drawn: tuple[Tensor, ...]) -> None:
+def test_equal_positives_give_supcon(drawn: tuple[Tensor, ...]) -> None:
     queries, keys, labels, queue, memory_labels = drawn
     contrast = extended(extended(ContrastBatch.gathered([queries], labels), keys, labels), queue, memory_labels)
     found = sums(drawn, "batch_and_queue", 0.1)
@@ -114,7 +114,7 @@ def test_all_positives_alike_is_supcon(drawn: tuple[Tensor, ...]) -> None:
 
 @settings(max_examples=20)
 @given(drawn=inputs(), seed=st.integers(0, 2**16))
-def test_the_order_of_images_and_of_the_queue_does_not_matter(drawn: tuple[Tensor, ...], seed: int) -> None:
+def test_loss_does_not_depend_on_the_order_of_images_and_queue(drawn: tuple[Tensor, ...], seed: int) -> None:
     queries, keys, labels, queue, memory_labels = drawn
     generator = torch.Generator().manual_seed(seed)
     rows, slots = (torch.randperm(len(part), generator=generator) for part in (queries, queue))
@@ -123,7 +123,7 @@ def test_the_order_of_images_and_of_the_queue_does_not_matter(drawn: tuple[Tenso
     torch.testing.assert_close(*losses)
 
 
-def test_a_weight_scales_its_anchors_loss() -> None:
+def test_weight_scales_the_loss_of_its_anchor() -> None:
     one = dict(own=torch.zeros(2), others=torch.zeros(2), count=torch.ones(2), log_z=torch.tensor([1.0, 3.0]))
     loss = decoupled_loss(AnchorSums(**one), 0.5, weight=torch.tensor([2.0, 4.0]))
     assert float(loss) == (2.0 * 1.0 + 4.0 * 3.0) / 2
@@ -204,7 +204,7 @@ def batch_of(rows: int, seed: int = 0, *, patches: int = 2) -> Batch:
     ids=str,
 )
 @pytest.mark.parametrize("rows", [2, 9])
-def test_every_switch_trains_on_any_batch(new_context, switch: dict[str, Any], rows: int) -> None:
+def test_every_option_trains_on_any_batch(new_context, switch: dict[str, Any], rows: int) -> None:
     stage = DecoupledContrast(DSCLKnobs(**SMALL, **switch), new_context(COUNTS))
     set_training_mode(stage)
     for step in range(2):
@@ -217,7 +217,7 @@ def test_every_switch_trains_on_any_batch(new_context, switch: dict[str, Any], r
     assert trained == {n for n, _ in stage.named_parameters() if n.startswith(("network.backbone.", "projector."))}
 
 
-def test_switches_change_the_loss(new_context) -> None:
+def test_options_change_the_loss(new_context) -> None:
     losses = {}
     for switch in ({}, {"loss": "supervised"}, {"contrast_set": "queue"}, {"effective_number_beta": 0.9}):
         torch.manual_seed(0)
@@ -226,7 +226,7 @@ def test_switches_change_the_loss(new_context) -> None:
     assert len(set(losses.values())) == 4
 
 
-def test_low_precision_stays_close(new_context) -> None:
+def test_low_precision_is_close_to_float32(new_context) -> None:
     stage = DecoupledContrast(DSCLKnobs(**SMALL), new_context(COUNTS))
     state = {name: value.clone() for name, value in stage.state_dict().items()}
     exact = stage(batch_of(8))
@@ -238,7 +238,7 @@ def test_low_precision_stays_close(new_context) -> None:
         torch.testing.assert_close(value, exact[name], rtol=0.05, atol=0.0)
 
 
-def test_only_the_students_side_teaches(new_context) -> None:
+def test_only_the_student_side_has_gradient(new_context) -> None:
     stage = DecoupledContrast(DSCLKnobs(**SMALL), new_context(COUNTS))
     batch = batch_of(4)
     for view in batch.views.values():
@@ -292,7 +292,7 @@ def test_second_stage_reads_the_backbone_of_the_first(new_context) -> None:
 
 
 @pytest.mark.parametrize(("features", "moves"), [("shifting", True), ("fixed", False)])
-def test_second_stage_trains_the_classifier_alone(new_context, features: str, moves: bool) -> None:
+def test_second_stage_trains_only_the_classifier(new_context, features: str, moves: bool) -> None:
     _, second = METHOD.stages(DSCLKnobs(linear_features=features, **SMALL), new_context(COUNTS))
     set_training_mode(second)
     before = second.network.backbone.norm.running_mean.clone()
@@ -332,7 +332,7 @@ def test_linear_stages_schedule_is_the_official_one(golden) -> None:
     assert (recipe.batch_size, recipe.weight_decay) == (2048, 0.0)
 
 
-def test_a_shorter_run_shortens_both_stages() -> None:
+def test_shorter_run_shortens_both_stages() -> None:
     knobs = DSCLKnobs.resolve("imagenet_lt", {"epochs": 20})
     assert (knobs.warmup_epochs, knobs.linear_epochs) == (1, 4)
     assert linear_knobs(knobs).milestones == (2, 3)
@@ -344,7 +344,7 @@ def test_alpha_of_the_code() -> None:
     assert (1.0 - alpha) / alpha == pytest.approx(8.0)
 
 
-def test_illegal_knobs_are_refused() -> None:
+def test_invalid_knobs_are_refused() -> None:
     with pytest.raises(UsageError, match="patch_scale_low <= patch_scale_high"):
         DSCLKnobs(patch_scale_low=0.7)
     with pytest.raises(UsageError, match="alpha"):

@@ -10,7 +10,7 @@ FEATURES = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([2, 0, 2, 2, 0, 1])
 
 
-def test_first_step_takes_the_means_and_the_next_a_share() -> None:
+def test_first_step_sets_the_means_and_the_next_updates_them() -> None:
     means = ClassMeans(4, classes=4)
     means.update(FEATURES, LABELS)
     rows = torch.nn.functional.normalize(FEATURES, dim=1)
@@ -21,7 +21,7 @@ def test_first_step_takes_the_means_and_the_next_a_share() -> None:
     torch.testing.assert_close(means.means[0], rows[LABELS == 0].mean(dim=0))
 
 
-def test_scores_are_cosines_and_a_class_not_met_scores_zero() -> None:
+def test_scores_are_cosines_and_zero_for_unseen_classes() -> None:
     means = ClassMeans(4, classes=4)
     assert means(FEATURES).tolist() == [[0.0] * 4] * 6
     means.update(FEATURES, LABELS)
@@ -31,7 +31,7 @@ def test_scores_are_cosines_and_a_class_not_met_scores_zero() -> None:
     torch.testing.assert_close(scores[5, 1], torch.tensor(1.0))  # the only image of its class
 
 
-def test_scaling_a_feature_changes_nothing() -> None:
+def test_scores_do_not_depend_on_the_feature_norm() -> None:
     plain, scaled = ClassMeans(4, classes=3), ClassMeans(4, classes=3)
     plain.update(FEATURES, LABELS)
     scaled.update(FEATURES * 7.0, LABELS)
@@ -46,7 +46,7 @@ def update_own_rows() -> Tensor:
     return means.means
 
 
-def test_workers_agree_with_one(two_workers) -> None:
+def test_workers_equal_one_process(two_workers) -> None:
     alone = update_own_rows()
     for found in two_workers.run(update_own_rows):
         torch.testing.assert_close(found, alone)

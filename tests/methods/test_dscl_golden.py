@@ -73,14 +73,14 @@ def test_decoupled_loss_equals_the_official_code(golden, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", LOSSES)
-def test_the_papers_formula_is_the_switch_alone(golden, case: str) -> None:
+def test_formula_of_the_paper_is_selected_by_its_option(golden, case: str) -> None:
     data = golden("dscl_loss")
     sums = sums_of(data, case, torch.tensor(data[f"{case}/q"]))
     loss = decoupled_loss(sums, float(data[f"{case}/alpha"]), alone="alpha")
     close(loss, data[f"{case}/per_anchor_paper_literal"].mean(), **CLOSE)
 
 
-def test_files_hold_the_cases_listed_here(golden) -> None:
+def test_golden_files_have_the_listed_cases(golden) -> None:
     assert {name.split("/")[0] for name in golden("dscl_loss") if "/" in name} == set(LOSSES)
     assert {name.split("/")[0] for name in golden("dscl_pbsd") if "/" in name} == {"tiny", "tau1", "L5", "L5_big"}
 

@@ -41,7 +41,7 @@ DEAR = {
     "ride_distilled": {"epochs": 1, "warmup_epochs": 0, "milestones": (1,), "routing_epochs": 0},
 }
 # Why a knob makes no other run here, and what holds it instead.
-ONE_WORKER = "alike with one worker; test_the_key_encoders_batch_norm_is_the_knobs"
+ONE_WORKER = "alike with one worker; test_batch_norm_of_the_key_encoder_follows_its_knob"
 KEY_ENCODERS = ("paco", "moco", "dscl")
 EXCEPTIONS = {(name, "key_batch_norm"): ONE_WORKER for name in KEY_ENCODERS} | {
     ("los", "mirrored"): "textures are classified like their mirror images; test_evaluation_is_on_the_mean in test_los"
@@ -79,14 +79,14 @@ def new_testbed(name):
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in DEAR else name for name in METHODS]
 )
 @pytest.mark.usefixtures("shallow_experts")
-def test_every_knob_is_followed(name):
+def test_every_knob_has_an_effect(name):
     found = ignored_knobs(new_testbed(name))
     assert {(name, knob): why for knob, why in found.items()}.keys() == {k for k in EXCEPTIONS if k[0] == name}, found
 
 
 @pytest.mark.parametrize("name", DEAR)
 @pytest.mark.usefixtures("shallow_experts")
-def test_the_own_knobs_of_residual_networks_are_followed(name):
+def test_own_knobs_of_residual_network_methods_have_an_effect(name):
     testbed = new_testbed(name)
     testbed = KnobTestbed(testbed.method, {**testbed.settings, **DEAR[name]}, testbed.only_with, testbed.new_backbone)
     shared = METHODS["ride"].knobs if name == "ride_distilled" else Recipe
@@ -95,7 +95,7 @@ def test_the_own_knobs_of_residual_networks_are_followed(name):
 
 
 @pytest.mark.parametrize("name", KEY_ENCODERS)
-def test_the_key_encoders_batch_norm_is_the_knobs(name):
+def test_batch_norm_of_the_key_encoder_follows_its_knob(name):
     testbed = new_testbed(name)
     shuffled = {}
     for value in ("synchronised", "shuffled"):
@@ -110,7 +110,7 @@ DEAF = [("focal", "probability"), ("gpaco", "smoothing"), ("bcl", "averaging"), 
 
 
 @pytest.mark.parametrize(("name", "knob"), DEAF)
-def test_a_knob_that_is_ignored_is_found(name, knob):
+def test_ignored_knob_is_detected(name, knob):
     testbed = new_testbed(name)
     usual = getattr(testbed.base, knob)
     stages = METHODS[name].stages

@@ -19,7 +19,7 @@ def experiment(request):
     return contract.small_experiment(small_settings(request.param))
 
 
-def test_an_interrupted_run_ends_like_an_uninterrupted_one(experiment):
+def test_interrupted_run_equals_an_uninterrupted_one(experiment):
     trains = any(knobs.epochs for knobs in experiment.knobs)  # a run without epochs has no place to cut it
     assert contract.check_resume(experiment) >= trains
 
@@ -36,7 +36,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(experiment):
     ],
     ids="-".join,
 )
-def test_an_interrupted_sequence_ends_like_an_uninterrupted_one(methods):
+def test_interrupted_sequence_equals_an_uninterrupted_one(methods):
     wanted = [item for name in methods for item in small_settings(name).items()]
     knobs = {key: value for key, value in wanted if key.partition(".")[0] in methods}
     cuts = contract.check_resume(contract.small_experiment({"methods": methods} | knobs))
@@ -51,7 +51,7 @@ REFUSED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", METHODS)
-def test_every_second_stage_continues_from_any_method_or_says_why_not(start):
+def test_every_second_stage_continues_from_any_method_or_is_refused(start):
     data = contract.open_small(contract.small_experiment({"methods": ["cross_entropy"]}))
     first = ["cross_entropy", start] if METHODS[start].needs_network else [start]
     for name in METHODS:
@@ -69,12 +69,12 @@ def test_every_second_stage_continues_from_any_method_or_says_why_not(start):
 
 
 @pytest.mark.parametrize("name", ["rescom", "bcl"])
-def test_two_workers_end_like_one(name, two_workers):
+def test_two_workers_equal_one(name, two_workers):
     contract.check_workers(contract.small_experiment(small_settings(name)), two_workers)
 
 
 @pytest.mark.slow
-def test_two_workers_of_every_method_end_like_one(experiment, two_workers):
+def test_two_workers_of_every_method_equal_one(experiment, two_workers):
     contract.check_workers(experiment, two_workers)
 
 
@@ -87,16 +87,16 @@ def averaged(name):
 
 
 @pytest.mark.parametrize("name", AVERAGED)
-def test_an_interrupted_run_with_averaged_weights_ends_like_an_uninterrupted_one(name):
+def test_interrupted_run_with_averaged_weights_equals_an_uninterrupted_one(name):
     assert contract.check_resume(averaged(name)) >= 1
 
 
 @pytest.mark.parametrize("name", ["rescom", pytest.param("dscl", marks=pytest.mark.slow)])
-def test_two_workers_with_averaged_weights_end_like_one(name, two_workers):
+def test_two_workers_with_averaged_weights_equal_one(name, two_workers):
     contract.check_workers(averaged(name), two_workers)
 
 
-def test_the_contract_of_every_stage(experiment):
+def test_every_stage_passes_the_contract(experiment):
     data = contract.open_small(experiment)
     for index, stage in enumerate(experiment.stages(data.tail)):
         if stage.recipe.epochs == 0:
@@ -113,5 +113,5 @@ def test_settings_rebuild_the_same_experiment(experiment):
     assert type(experiment).from_settings(experiment.settings()) == experiment
 
 
-def test_every_entry_names_itself():
+def test_every_entry_has_its_own_name():
     assert {name: method.name for name, method in METHODS.items()} == {name: name for name in METHODS}

@@ -33,7 +33,7 @@ def ways_of_a_method(name):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in EXPERTS else name for name in METHODS]
 )
-def test_a_method_learns_its_images_by_heart(name):
+def test_method_memorizes_its_images(name):
     methods, settings = ways_of_a_method(name)
     backbone = {"new_backbone": ResNet32} if name in EXPERTS else {}
     assert learned(methods, settings, **backbone)[-1] >= 0.99

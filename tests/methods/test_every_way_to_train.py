@@ -123,7 +123,7 @@ def test_every_pair_runs_or_is_refused(
         ("SmallResNet", "norms"),
     ],
 )
-def test_a_tuned_network_is_exact_under_resume_and_frozen_parts_stay(
+def test_fine_tuned_network_resumes_exactly_and_frozen_parts_do_not_change(
     network: str, train: str, weights: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     experiment = small("paco" if train == "norms" else "logit_adjustment", weights[network], train)
@@ -151,7 +151,7 @@ def test_a_tuned_network_is_exact_under_resume_and_frozen_parts_stay(
 
 
 @pytest.mark.parametrize(("network", "train"), [("SmallResNet", "lora"), ("small_transformer", "adaptformer")])
-def test_two_workers_of_a_tuned_network_end_like_one(
+def test_two_workers_of_a_fine_tuned_network_equal_one(
     network: str, train: str, weights: dict[str, dict[str, Any]], two_workers
 ) -> None:
     contract.check_workers(small("cross_entropy", weights[network], train), two_workers)
@@ -161,7 +161,7 @@ def test_settings_of_earlier_versions_still_load(weights: dict[str, dict[str, An
     now = small("bcl", weights["SmallResNet"], "head").settings()
     old = {key: value for key, value in now.items() if key not in ("train", "bottleneck")} | {"frozen": "backbone"}
     assert Experiment.from_settings(old, complete=True).settings() == now
-    with pytest.raises(UsageError, match="`frozen` is called `train` now"):
+    with pytest.raises(UsageError, match="`frozen` is now called `train`"):
         Experiment.from_settings(old | {"frozen": "backbones"}, complete=True)
     with pytest.raises(UsageError, match="beside `train`"):
         Experiment.from_settings(now | {"frozen": "backbone"}, complete=True)

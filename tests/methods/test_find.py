@@ -24,22 +24,22 @@ SHORT = {"methods": [PATH], "smooth.epochs": 1, "smooth.batch_size": 32}
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_name_gives_the_method(name: str) -> None:
+def test_method_is_found_by_name(name: str) -> None:
     assert find_method(name) is METHODS[name]
 
 
-def test_the_path_of_one_of_ltray_s_own_gives_that_one() -> None:
+def test_path_of_a_method_of_ltray_gives_that_method() -> None:
     assert find_method("ltray.methods.bcl.method:METHOD") is METHODS["bcl"]
 
 
-def test_a_path_gives_the_method_with_its_path(other_package: str) -> None:
+def test_method_is_found_by_dotted_path(other_package: str) -> None:
     found = find_method(PATH)
     assert (found.name, found.path, found.reference) == ("smooth", PATH, PATH)
     assert methods_by_name(["bcl", PATH]) == {"bcl": METHODS["bcl"], "smooth": found}
 
 
 @pytest.mark.parametrize(
-    ("source", "words"),
+    ("source", "message"),
     [
         ("METHOD = replace(METHOD, name='bcl')", "named `bcl`, as one of ltray's own; rename it"),
         *((f"METHOD = replace(METHOD, name='{name}')", f"named `{name}`, a part of the settings") for name in RESERVED),
@@ -51,18 +51,16 @@ def test_a_path_gives_the_method_with_its_path(other_package: str) -> None:
         ("METHOD = Smooth", "is the class `Smooth`, but must be a ltray.Method"),
     ],
 )
-def test_a_method_that_cannot_be_used_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, words: str
-) -> None:
+def test_unusable_method_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str) -> None:
     written(tmp_path, "unusable", method=f"{METHOD}\nfrom dataclasses import replace\n{source}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError, match=message):
         find_method("unusable.method:METHOD")
     unload("unusable")
 
 
 @pytest.mark.parametrize("name", ["otherpackage.smooth.METHOD", "mypackage.gcl"])
-def test_a_path_without_its_colon_is_explained(name: str) -> None:
+def test_path_without_colon_is_refused_with_a_hint(name: str) -> None:
     with pytest.raises(UsageError, match="A method of another package is given by its dotted path, such as `mypackage"):
         find_method(name)
 
@@ -80,7 +78,7 @@ def test_reserved_names_are_those_of_search_spaces() -> None:
     assert set(KEYS) <= set(RESERVED)
 
 
-def test_keys_are_of_the_method_s_name(other_package: str) -> None:
+def test_setting_keys_have_the_name_of_the_method(other_package: str) -> None:
     assert complete_keys({"alpha": "0.2"}, [PATH]) == {"smooth.alpha": 0.2}
     with pytest.raises(UsageError, match="`alpah` is not a setting. Did you mean `alpha`"):
         complete_keys({"alpah": 0.2}, [PATH])
@@ -88,7 +86,7 @@ def test_keys_are_of_the_method_s_name(other_package: str) -> None:
         complete_keys({"alpha": 2}, [PATH])
 
 
-def test_a_run_records_the_path_and_is_restored_from_it(other_package: str) -> None:
+def test_run_records_the_dotted_path_and_is_restored_from_it(other_package: str) -> None:
     experiment = small_experiment(SHORT | {"smooth.alpha": 0.3})
     settings = experiment.settings()
     assert settings[METHOD_LIST] == [PATH] and settings["smooth.alpha"] == 0.3
@@ -104,7 +102,7 @@ def test_a_run_records_the_path_and_is_restored_from_it(other_package: str) -> N
     assert Experiment.from_settings(settings, complete=True).settings() == settings
 
 
-def test_a_run_whose_package_is_gone_is_a_sentence(other_package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_with_a_missing_package_is_refused(other_package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = small_experiment(SHORT).settings()
     unload(other_package)
     monkeypatch.undo()  # the path
@@ -129,7 +127,7 @@ search: {{trials: 4, first_try: [paper, {{smooth.alpha: 0.2}}]}}
 """
 
 
-def test_a_search_explores_it(tmp_path: Path, other_package: str) -> None:
+def test_search_explores_a_dotted_method(tmp_path: Path, other_package: str) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(SPACE)
     space = SearchSpace.read(file)
@@ -148,7 +146,7 @@ def test_a_search_explores_it(tmp_path: Path, other_package: str) -> None:
             SearchSpace.read(file)
 
 
-def test_rows_of_it_run(tmp_path: Path, other_package: str) -> None:
+def test_rows_of_a_dotted_method_run(tmp_path: Path, other_package: str) -> None:
     file = tmp_path / "rows.yaml"
     file.write_text(f"dataset: digits-lt\nmethods: [{PATH}]\nrows:\n  - alpha: 0.0\n  - smooth.alpha: 0.2\n")
     space = SearchSpace.read(file)
@@ -156,10 +154,10 @@ def test_rows_of_it_run(tmp_path: Path, other_package: str) -> None:
     assert space.rows[0].experiment.settings()[METHOD_LIST] == [PATH]
 
 
-def test_its_knobs_are_shown(other_package: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_knobs_of_a_dotted_method_are_shown(other_package: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert methods_command([PATH]) == 0
     assert "knobs of smooth" in capsys.readouterr().out
 
 
-def test_the_shipped_methods_have_no_path() -> None:
+def test_shipped_methods_have_no_path() -> None:
     assert all(method == replace(method, path="") for method in METHODS.values())

@@ -19,7 +19,7 @@ GAMMAS = [0.0, 0.5, 1.0, 2.0]
 
 @pytest.mark.parametrize("case", ["k3", "k10", "k100"])
 @pytest.mark.parametrize("gamma", GAMMAS)
-def test_equals_the_authors(golden, case, gamma):
+def test_loss_equals_the_authors_code(golden, case, gamma):
     z = golden("classic_losses")
     scores = torch.from_numpy(z[f"{case}/z"]).requires_grad_()
     labels = torch.from_numpy(z[f"{case}/y"])
@@ -31,7 +31,7 @@ def test_equals_the_authors(golden, case, gamma):
 
 @pytest.mark.parametrize("case", ["k3", "k10", "k100"])
 @pytest.mark.parametrize("gamma", GAMMAS)
-def test_weighted_probability_is_the_quirk_of_the_code(golden, case, gamma):
+def test_weighted_probability_equals_the_authors_code(golden, case, gamma):
     z = golden("classic_losses")
     weight = class_balanced_weights(LongTail(tuple(z[f"{case}/counts"].tolist())), 0.9999)
     scores, labels = torch.from_numpy(z[f"{case}/z"]), torch.from_numpy(z[f"{case}/y"])
@@ -40,7 +40,7 @@ def test_weighted_probability_is_the_quirk_of_the_code(golden, case, gamma):
 
 
 @given(st.integers(0, 2**31), st.floats(0.0, 5.0))
-def test_equals_a_loop(seed, gamma):
+def test_loss_equals_a_loop(seed, gamma):
     random = torch.Generator().manual_seed(seed)
     scores = 4.0 * torch.randn(5, 3, generator=random, dtype=torch.float64)
     labels, weight = torch.tensor([0, 1, 2, 2, 0]), torch.tensor([0.5, 1.0, 1.5], dtype=torch.float64)
@@ -52,13 +52,13 @@ def test_equals_a_loop(seed, gamma):
 
 
 @pytest.mark.parametrize("gamma", GAMMAS)
-def test_a_certain_score_has_a_finite_gradient(gamma):
+def test_extreme_score_has_a_finite_gradient(gamma):
     scores = torch.tensor([[200.0, -200.0]], requires_grad=True)
     focal_loss(scores, torch.tensor([0]), gamma=gamma).backward()
     assert torch.isfinite(scores.grad).all()
 
 
-def test_the_stage_computes_the_loss_of_its_knobs(new_context):
+def test_stage_computes_the_loss_of_its_knobs(new_context):
     context = new_context([40, 9, 2])
     (stage,) = METHOD.stages(FocalKnobs(gamma=2.0, beta=0.99), context)
     batch = Batch({"image": torch.randn(5, 3, 8, 8)}, torch.tensor([0, 0, 1, 2, 2]), torch.arange(5))

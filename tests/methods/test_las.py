@@ -30,7 +30,7 @@ def _name(case, shape, head, tail):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(("shape", "head", "tail"), SMOOTHINGS)
-def test_smoothing_and_loss_equal_the_authors(golden, case, shape, head, tail):
+def test_smoothing_and_loss_equal_the_authors_code(golden, case, shape, head, tail):
     z, name = golden("two_stage"), _name(case, shape, head, tail)
     amount = smoothing_by_class(
         LongTail(tuple(z[f"{case}/counts"].tolist())), head=head, rare=tail, shape=shape, power=3.0
@@ -44,7 +44,7 @@ def test_smoothing_and_loss_equal_the_authors(golden, case, shape, head, tail):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_stage_equals_mislas(golden, new_context, case):
+def test_stage_equals_mislas(golden, new_context, case):
     z = golden("two_stage")
     context = new_context(z[f"{case}/counts"].tolist(), width=z[f"{case}/x"].shape[1], follow="linear")
     (stage,) = METHOD.stages(LASKnobs(head_smoothing=0.3, tail_smoothing=0.0, features="cached"), context)
@@ -60,7 +60,7 @@ def test_the_stage_equals_mislas(golden, new_context, case):
         np.testing.assert_allclose(parameter.grad, z[f"{case}/mislas_grad_{name}"], atol=1e-8)
 
 
-def test_its_learning_rates_are_those_of_mislas(golden, new_context):
+def test_learning_rates_equal_those_of_mislas(golden, new_context):
     z = golden("decoupled/schedules")["mislas_stage2/lr"]
     knobs = LASKnobs.defaults("imagenet_lt")
     (stage,) = METHOD.stages(knobs, new_context([50, 5], follow="linear"))
@@ -77,7 +77,7 @@ def test_its_learning_rates_are_those_of_mislas(golden, new_context):
     st.floats(0.0, 0.5),
     st.floats(0.0, 0.5),
 )
-def test_smoothing_rises_from_the_rarest_to_the_most_frequent_class(counts, shape, low, more):
+def test_smoothing_increases_with_the_class_frequency(counts, shape, low, more):
     tail = LongTail(tuple(counts))
     amount = smoothing_by_class(tail, head=low + more, rare=low, shape=shape)
     ordered = amount.numpy()[np.argsort(counts, kind="stable")]
@@ -93,15 +93,15 @@ def test_loss_equals_cross_entropy_with_a_soft_target(seed, amount):
     scores = torch.randn(3, 4, generator=random, dtype=torch.float64)
     labels, expected = [2, 0, 3], 0.0
     for row, label in zip(scores.tolist(), labels, strict=True):
-        whole = sum(math.exp(value) for value in row)
+        complete = sum(math.exp(value) for value in row)
         for k, value in enumerate(row):
             target = amount / 4 + (1.0 - amount if k == label else 0.0)
-            expected -= target * math.log(math.exp(value) / whole) / 3
+            expected -= target * math.log(math.exp(value) / complete) / 3
     got = label_aware_loss(scores, torch.tensor(labels), torch.full((4,), amount, dtype=torch.float64))
     assert got.item() == pytest.approx(expected)
 
 
-def test_backbone_gets_no_gradient_but_its_batch_norm_moves(new_context):
+def test_backbone_has_no_gradient_but_its_batch_norm_is_updated(new_context):
     context = new_context([20, 4], follow="linear")
     (stage,) = METHOD.stages(LASKnobs(), context)
     stage.eval().requires_grad_(False)

@@ -35,7 +35,7 @@ def _stage(z, case, new_context, **knobs):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(("margin", "scale"), [(0.5, 30), (0.3, 20)])
-def test_before_reweighting_equals_the_authors(golden, new_context, case, margin, scale):
+def test_loss_before_reweighting_equals_the_authors_code(golden, new_context, case, margin, scale):
     z = golden("classic_losses")
     stage, batch = _stage(z, case, new_context, margin=margin, scale=scale)
     stage.begin_epoch(159)
@@ -47,7 +47,7 @@ def test_before_reweighting_equals_the_authors(golden, new_context, case, margin
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_from_the_reweighting_epoch_on_equals_the_authors(golden, new_context, case):
+def test_loss_from_the_reweighting_epoch_equals_the_authors_code(golden, new_context, case):
     z = golden("classic_losses")
     stage, batch = _stage(z, case, new_context)
     stage.begin_epoch(160)
@@ -57,13 +57,13 @@ def test_from_the_reweighting_epoch_on_equals_the_authors(golden, new_context, c
     np.testing.assert_allclose(stage.network.cosines.grad, z[f"{case}/ldam_drw_grad"], atol=1e-8)
 
 
-def test_the_reweighting_epoch_shrinks_with_the_run():
+def test_reweighting_epoch_scales_with_the_run():
     knobs = LDAMKnobs.resolve("cifar100_lt", {"epochs": 10})
     assert (knobs.reweight_epoch, knobs.milestones) == (8, (8, 9))
     assert isinstance(knobs, Recipe)
 
 
-def test_scores_at_test_have_no_margin(new_context):
+def test_evaluation_scores_have_no_margin(new_context):
     (stage,) = METHOD.stages(LDAMKnobs(scale=12.0), new_context([30, 2]))
     images = torch.randn(3, 3, 8, 8)
     stage.eval()
@@ -72,7 +72,7 @@ def test_scores_at_test_have_no_margin(new_context):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_its_classifier_is_the_normed_linear_of_the_authors(golden, new_context, case):
+def test_classifier_equals_the_normed_linear_of_the_authors_code(golden, new_context, case):
     z = golden("classic_losses")
     (stage,) = METHOD.stages(LDAMKnobs(scale=1.0), new_context(z[f"{case}/counts"].tolist(), width=7))
     stage.network.classifier.weight = nn.Parameter(torch.from_numpy(z[f"{case}/Wcos"]).T)

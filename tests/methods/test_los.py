@@ -52,7 +52,7 @@ def deltas(z, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_loss_and_its_gradient_equal_the_authors(golden, case):
+def test_loss_and_gradient_equal_the_authors_code(golden, case):
     z = golden("los")
     labels = torch.from_numpy(z[f"{case}/labels"])
     assert deltas(z, case)
@@ -89,7 +89,7 @@ def golden_stage(z, **knobs):
     return stage.double()
 
 
-def test_the_second_stage_equals_the_authors(golden):
+def test_second_stage_equals_the_authors_code(golden):
     z = golden("los")
     stage = golden_stage(z)
     recipe = stage.recipe
@@ -117,7 +117,7 @@ def test_the_second_stage_equals_the_authors(golden):
             np.testing.assert_allclose(value.detach(), z[f"stage2/epoch{epoch}/{name}"], rtol=1e-9, atol=1e-12)
 
 
-def test_fixed_features_leave_the_statistics_alone(golden):
+def test_fixed_features_do_not_change_the_statistics(golden):
     z = golden("los")
     stage = golden_stage(z, features="fixed")
     set_training_mode(stage)
@@ -127,7 +127,7 @@ def test_fixed_features_leave_the_statistics_alone(golden):
     np.testing.assert_array_equal(stage.network.backbone.bn.running_mean, z["stage2/body/bn.running_mean"])
 
 
-def test_evaluation_is_on_the_mean_over_the_mirror_image(golden):
+def test_evaluation_averages_image_and_mirror_image(golden):
     z = golden("los")
     images = torch.from_numpy(z["flip/images"])
     weight, bias = torch.from_numpy(z["flip/weight"]), torch.from_numpy(z["flip/bias"])
@@ -141,13 +141,13 @@ def test_evaluation_is_on_the_mean_over_the_mirror_image(golden):
     assert torch.equal(plain.logits(images), network(images))
 
 
-def test_the_classifier_is_kept_and_alone_is_trained(new_context):
+def test_only_the_kept_classifier_is_trained(new_context):
     context = new_context([9, 3, 2], follow="linear")
     (stage,) = los.METHOD.stages(LOSKnobs(), context)
     assert list(stage.trained()) == [context.start.classifier] and stage.sampling == "natural"
 
 
-def test_the_optimal_gap_follows_the_smoothing():
+def test_optimal_gap_follows_from_the_smoothing():
     classes, delta = 100, LOSKnobs().smoothing
     scores = torch.zeros(1, classes, dtype=torch.float64)
     scores[0, 3] = math.log(1 + classes * (1 - delta) / delta)

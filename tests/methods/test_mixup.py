@@ -9,7 +9,7 @@ from ltray.stage import Batch
 
 
 @pytest.mark.parametrize("case", ["k5", "k100"])
-def test_equals_the_authors(golden, case):
+def test_loss_equals_the_authors_code(golden, case):
     z = golden("two_stage")
     images, labels = torch.from_numpy(z[f"{case}/mix_X"]), torch.from_numpy(z[f"{case}/y"])
     order, share = torch.from_numpy(z[f"{case}/mix_perm"]), torch.from_numpy(z[f"{case}/mix_lam"])
@@ -19,7 +19,7 @@ def test_equals_the_authors(golden, case):
     assert loss.item() == pytest.approx(float(z[f"{case}/mix_ce"]), abs=1e-8)
 
 
-def test_the_same_seed_gives_the_same_blend(new_context):
+def test_same_seed_gives_the_same_mixture(new_context):
     (stage,) = METHOD.stages(MixupKnobs(), new_context([8, 4]))
     batch = Batch({"image": torch.randn(6, 3, 8, 8)}, torch.tensor([0, 0, 0, 0, 1, 1]), torch.arange(6))
     losses = []
@@ -29,7 +29,7 @@ def test_the_same_seed_gives_the_same_blend(new_context):
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_a_small_alpha_hardly_blends(new_context):
+def test_small_alpha_mixes_little(new_context):
     # Its smallest legal value; below, torch's sampler underflows and returns 0.5.
     (stage,) = METHOD.stages(MixupKnobs(alpha=0.01), new_context([8, 4]))
     torch.manual_seed(0)

@@ -82,7 +82,7 @@ def test_loss_equals_a_double_loop(drawn: tuple[ContrastBatch, Tensor], **knobs:
 
 @settings(max_examples=20)
 @given(drawn=inputs(), seed=st.integers(0, 2**16))
-def test_the_order_of_anchors_and_of_keys_does_not_matter(drawn: tuple[ContrastBatch, Tensor], seed: int) -> None:
+def test_loss_does_not_depend_on_the_order_of_anchors_and_keys(drawn: tuple[ContrastBatch, Tensor], seed: int) -> None:
     contrast, centres = drawn
     generator = torch.Generator().manual_seed(seed)
     rows, keys = (torch.randperm(len(part), generator=generator) for part in (contrast.anchors, contrast.keys))
@@ -100,7 +100,7 @@ def test_the_order_of_anchors_and_of_keys_does_not_matter(drawn: tuple[ContrastB
     torch.testing.assert_close(*losses)
 
 
-def test_without_samples_it_is_cross_entropy() -> None:
+def test_loss_without_samples_is_cross_entropy() -> None:
     rows, labels = unit(torch.randn(5, 3)), torch.tensor([0, 1, 2, 3, 0])
     contrast = ContrastBatch.gathered([rows], labels)
     scores = torch.randn(5, CLASSES)
@@ -108,7 +108,7 @@ def test_without_samples_it_is_cross_entropy() -> None:
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(scores, labels))
 
 
-def test_prior_and_centre_temperature_are_switches() -> None:
+def test_prior_and_centre_temperature_are_knobs() -> None:
     torch.manual_seed(0)
     contrast = ContrastBatch.gathered([unit(torch.randn(5, 3))], torch.tensor([0, 1, 2, 3, 0]))
     scores, prior = torch.randn(5, CLASSES), torch.log(torch.tensor([0.6, 0.2, 0.15, 0.05]))
@@ -139,7 +139,7 @@ STAGES = {"paco": (PaCoStage, PaCoKnobs), "gpaco": (GPaCoStage, GPaCoKnobs)}
 @pytest.mark.parametrize("name", STAGES)
 @pytest.mark.parametrize("rows", [2, 5, 9])
 @pytest.mark.parametrize("start", ["random_columns", "empty"])
-def test_any_batch_fits_any_queue(new_context, name: str, rows: int, start: str) -> None:
+def test_any_batch_size_works_with_any_queue_size(new_context, name: str, rows: int, start: str) -> None:
     stage_class, knobs = STAGES[name]
     stage = stage_class(knobs(queue_start=start, **SMALL), new_context([30, 9, 2]))
     for step in range(2):
@@ -151,7 +151,7 @@ def test_any_batch_fits_any_queue(new_context, name: str, rows: int, start: str)
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_loss_sees_the_queue_of_before(new_context, name: str) -> None:
+def test_loss_uses_the_queue_before_its_update(new_context, name: str) -> None:
     stage_class, knobs = STAGES[name]
     stage = stage_class(knobs(**SMALL), new_context([30, 9, 2])).eval()  # fixed statistics: the same keys again
     twin = stage_class(knobs(**SMALL), new_context([30, 9, 2])).eval()
@@ -161,7 +161,7 @@ def test_loss_sees_the_queue_of_before(new_context, name: str) -> None:
     assert not torch.equal(stage(batch_of(4))[name], first)
 
 
-def test_what_is_trained_gets_a_gradient_and_the_copy_none(new_context) -> None:
+def test_trained_parameters_have_gradients_and_the_copy_has_none(new_context) -> None:
     stage = PaCoStage(PaCoKnobs(**SMALL), new_context([30, 9, 2]))
     stage(batch_of(6))["paco"].backward()
     gradients = {name: p.grad is not None for name, p in stage.named_parameters()}
@@ -170,7 +170,7 @@ def test_what_is_trained_gets_a_gradient_and_the_copy_none(new_context) -> None:
     }
 
 
-def test_gpacos_second_view_carries_gradient(new_context) -> None:
+def test_second_view_of_gpaco_has_gradient(new_context) -> None:
     stage = GPaCoStage(GPaCoKnobs(**SMALL), new_context([30, 9, 2]))
     batch = batch_of(6)
     batch["key"].requires_grad_(True)
@@ -178,7 +178,7 @@ def test_gpacos_second_view_carries_gradient(new_context) -> None:
     assert batch["key"].grad is not None and batch["key"].grad.abs().sum() > 0
 
 
-def test_logits_are_plain_scores_and_change_nothing(new_context) -> None:
+def test_logits_are_plain_scores_without_side_effects(new_context) -> None:
     stage = PaCoStage(PaCoKnobs(**SMALL), new_context([30, 9, 2]))
     stage(batch_of(6))
     stage.eval()
@@ -189,7 +189,7 @@ def test_logits_are_plain_scores_and_change_nothing(new_context) -> None:
 
 
 @pytest.mark.parametrize("low", [torch.bfloat16])
-def test_low_precision_stays_close(new_context, low: torch.dtype) -> None:
+def test_low_precision_is_close_to_float32(new_context, low: torch.dtype) -> None:
     stage = PaCoStage(PaCoKnobs(key_momentum=0.5, **SMALL), new_context([30, 9, 2]))
     state = {name: value.clone() for name, value in stage.state_dict().items()}
     exact = stage(batch_of(8))["paco"]
@@ -201,7 +201,7 @@ def test_low_precision_stays_close(new_context, low: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("knobs", [PaCoKnobs, GPaCoKnobs])
-def test_cifar_schedule_is_the_official_one_but_for_epoch_ten(golden, knobs) -> None:
+def test_cifar_schedule_is_the_official_one_except_for_epoch_ten(golden, knobs) -> None:
     data = golden("contrastive/schedules")
     recipe = knobs.defaults("cifar100_lt").replace(learning_rate=float(data["paco_cifar/args"][0]))
     ours = [learning_rate(recipe, epoch=int(epoch)) for epoch in data["paco_cifar/epochs"]]
@@ -220,7 +220,7 @@ def test_schedules_of_the_large_sets_are_the_official_ones(golden, profile: str,
     assert ours == pytest.approx(data[f"{name}/lr"].tolist(), rel=1e-12)
 
 
-def test_illegal_knobs_are_refused() -> None:
+def test_invalid_knobs_are_refused() -> None:
     with pytest.raises(UsageError, match="random_columns"):
         PaCoKnobs(queue_start="random_rows")
     with pytest.raises(UsageError, match="beta"):

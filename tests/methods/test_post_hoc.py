@@ -38,7 +38,7 @@ def _linear_setting(z, case, new_context):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_fixed_tau_equals_the_authors(golden, new_context, case):
+def test_fixed_tau_equals_the_authors_code(golden, new_context, case):
     z = golden("two_stage")
     context, features, labels = _linear_setting(z, case, new_context)
     for tau, predictions in zip(z[f"{case}/taus"], z[f"{case}/taunorm_pred"], strict=True):
@@ -49,7 +49,7 @@ def test_a_fixed_tau_equals_the_authors(golden, new_context, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_normalised_weights_equal_the_authors(golden, new_context, case):
+def test_normalised_weights_equal_the_authors_code(golden, new_context, case):
     z = golden("two_stage")
     context, features, labels = _linear_setting(z, case, new_context)
     np.testing.assert_allclose(normalised(context.start.classifier.weight.detach(), 0.7), z[f"{case}/taunorm_W_0.7"])
@@ -59,7 +59,7 @@ def test_normalised_weights_equal_the_authors(golden, new_context, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_tau_ranges_hold_on_the_whole_grid(golden, case):
+def test_tau_ranges_are_correct_on_the_complete_grid(golden, case):
     z = golden("two_stage")
     weight = torch.from_numpy(z[f"{case}/W"])
     labels = torch.from_numpy(z[f"{case}/y"])
@@ -68,7 +68,7 @@ def test_tau_ranges_hold_on_the_whole_grid(golden, case):
         assert torch.equal((low < tau) & (tau < high), torch.from_numpy(predictions) == labels)
 
 
-def test_tau_ranges_hold_where_all_scores_are_negative():
+def test_tau_ranges_are_correct_for_negative_scores():
     random = torch.Generator().manual_seed(0)
     projections = -torch.rand(200, 4, generator=random, dtype=torch.float64) - 0.01
     norms = torch.tensor([0.2, 1.0, 2.0, 5.0], dtype=torch.float64)
@@ -78,7 +78,7 @@ def test_tau_ranges_hold_where_all_scores_are_negative():
         assert torch.equal((low < tau) & (tau < high), (projections / norms**tau).argmax(dim=1) == labels)
 
 
-def test_the_exact_tau_is_at_least_as_good_as_the_papers_grid(new_context):
+def test_exact_tau_is_at_least_as_good_as_the_papers_grid(new_context):
     torch.manual_seed(3)
     context = new_context([90, 30, 9, 3], width=6, follow="linear")
     features, labels = torch.randn(300, 6), torch.randint(4, (300,))
@@ -110,7 +110,7 @@ def test_post_hoc_adjustment_equals_the_golden_predictions(golden, new_context, 
     np.testing.assert_array_equal(stage.logits(scores).argmax(dim=1), z[f"{case}/la_posthoc_tau{tau}"])
 
 
-def test_the_exact_adjustment_beats_every_grid_point(new_context):
+def test_exact_adjustment_is_at_least_as_good_as_every_grid_point(new_context):
     torch.manual_seed(1)
     context = new_context([500, 60, 8], width=6, follow="linear")
     features, labels = torch.randn(200, 6), torch.randint(3, (200,))
@@ -124,7 +124,7 @@ def test_the_exact_adjustment_beats_every_grid_point(new_context):
     assert int((stage.logits(features).argmax(dim=1) == labels).sum()) >= max(grid)
 
 
-def test_temperature_is_where_the_loss_is_smallest():
+def test_temperature_minimises_the_loss():
     torch.manual_seed(0)
     scores = 12.0 * torch.randn(400, 5)
     labels = torch.distributions.Categorical(logits=scores / 4.0).sample()
@@ -134,7 +134,7 @@ def test_temperature_is_where_the_loss_is_smallest():
     assert 3.0 < found < 5.0
 
 
-def test_temperature_stops_at_the_end_of_its_range():
+def test_temperature_is_limited_to_its_range():
     scores, labels = torch.eye(3), torch.arange(3)
     assert best_temperature(scores, labels, lowest=0.5, highest=2.0) == pytest.approx(0.5)
 

@@ -16,7 +16,7 @@ from ltray.parts.mean_features import class_means
 from ltray.stage import Batch
 
 
-def test_class_means_equal_the_authors(golden):
+def test_class_means_equal_the_authors_code(golden):
     z = golden("lift_heads")
     features, labels = (torch.from_numpy(z[f"class_mean/{name}"]) for name in ("features", "labels"))
     expected = z["class_mean/weight"]
@@ -53,7 +53,7 @@ class Plain:
         return network(self.images)
 
 
-def test_the_nearest_class_mean_has_the_smallest_angle(new_context):
+def test_nearest_class_mean_has_the_smallest_angle(new_context):
     images, labels = torch.randn(30, 5), torch.arange(30) % 3
     (stage,) = nearest_class_mean.METHOD.stages(NearestClassMeanKnobs(), new_context([10, 10, 10], width=5))
     stage.prepare(Plain(images, labels))

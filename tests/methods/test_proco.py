@@ -27,7 +27,7 @@ KINDS = {"official": "recurrence", "exact": "exact"}
 
 
 @pytest.mark.parametrize("case", WIDTHS)
-def test_the_bessel_functions_are_exact(golden, case):
+def test_bessel_functions_are_exact(golden, case):
     z = golden("vmf_bessel")
     kappa, nu = torch.from_numpy(z[f"{case}/kappa"]), float(z[f"{case}/nu"])
     for kind, function in (("exact", exact), ("official", recurrence)):
@@ -41,7 +41,7 @@ def test_the_bessel_functions_are_exact(golden, case):
 
 
 @given(kappa=st.floats(0.0, 300.0))
-def test_low_orders_recur_from_high_ones(kappa):
+def test_low_orders_are_computed_from_high_ones(kappa):
     q = torch.tensor([kappa**2], dtype=torch.float64)
     zeroth = torch.special.i0e(torch.tensor([kappa], dtype=torch.float64)).log() + kappa
     torch.testing.assert_close(exact(q, 0.0)[0], zeroth, rtol=1e-12, atol=1e-11)
@@ -51,7 +51,7 @@ def test_low_orders_recur_from_high_ones(kappa):
 
 
 @pytest.mark.parametrize("kind", ["exact", "recurrence"])
-def test_the_gradient_is_that_of_the_value_and_finite_at_zero(kind):
+def test_gradient_is_numerically_correct_and_finite_at_zero(kind):
     q = torch.tensor([0.0, 0.5, 40.0, 900.0], dtype=torch.float64, requires_grad=True)
     log_bessel(q, 15.0, kind=kind).sum().backward()
     step = 1e-4
@@ -73,7 +73,7 @@ def log_normaliser(estimator, kind):
 
 
 @pytest.mark.parametrize("case", ESTIMATED)
-def test_the_estimator_equals_the_authors(golden, case):
+def test_estimator_equals_the_authors_code(golden, case):
     z = golden("vmf_estimator")
     estimator = estimator_of(z[f"{case}/init/Ave"], z[f"{case}/init/Amount"])
     np.testing.assert_allclose(estimator.concentration(), z[f"{case}/init/kappa"], rtol=1e-9)
@@ -89,7 +89,7 @@ def test_the_estimator_equals_the_authors(golden, case):
             np.testing.assert_allclose(log_normaliser(estimator, kind), z[f"{case}/{step}/{name}"], rtol=1e-8)
 
 
-def test_a_new_estimator_has_random_directions_of_length_nine_tenths():
+def test_new_estimator_has_random_directions_of_length_nine_tenths():
     first, second = ClassEstimator(7, 32), ClassEstimator(7, 32)
     first.reset(5)
     second.reset(6)
@@ -105,7 +105,7 @@ def check_state(estimator, z, key, prefix):
     np.testing.assert_array_equal(estimator.amount, z[f"{key}/{prefix}_Amount"])
 
 
-def test_the_estimators_change_places_at_the_start_of_every_epoch(golden, new_context):
+def test_estimators_are_swapped_at_the_start_of_every_epoch(golden, new_context):
     z = golden("vmf_estimator")
     classes, width = z["epochs/init/Ave"].shape
     (stage,) = METHOD.stages(ProCoKnobs(projection_width=width), new_context([5] * classes))
@@ -136,7 +136,7 @@ def updated(z, case, features, labels):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", [*CASES, "through_normalize"])
-def test_logits_loss_and_gradient_equal_the_authors(golden, case, kind):
+def test_logits_loss_and_gradient_equal_the_authors_code(golden, case, kind):
     z = golden("proco_loss")
     raw = "raw_features" if case == "through_normalize" else "features"
     given_rows = torch.from_numpy(z[f"{case}/{raw}"]).requires_grad_()
@@ -169,7 +169,7 @@ def loss_of_rank() -> tuple[float, np.ndarray]:
     return loss.item(), features.grad.numpy()
 
 
-def test_two_workers_equal_the_authors_two(golden, two_workers):
+def test_two_workers_equal_the_authors_code(golden, two_workers):
     z = golden("proco_loss")
     for number, (loss, gradient) in enumerate(two_workers.run(loss_of_rank)):
         assert loss == pytest.approx(float(z[f"ddp2/rank{number}/official_loss"]), rel=1e-8)
@@ -189,7 +189,7 @@ def load_model(stage, z, key):
 
 
 @pytest.mark.parametrize("case", ["linear", "cosine", "linear_exact", "cosine_exact"])
-def test_steps_of_training_equal_the_authors(golden, new_context, case):
+def test_training_steps_equal_the_authors_code(golden, new_context, case):
     z = golden("proco_steps")
     config = {name.rpartition("/")[2]: z[name] for name in z if name.startswith(f"{case}/config/")}
     knobs = ProCoKnobs(
@@ -239,7 +239,7 @@ def test_steps_of_training_equal_the_authors(golden, new_context, case):
     np.testing.assert_allclose(scores.detach(), z[f"{case}/eval/logits"], rtol=1e-7, atol=1e-9)
 
 
-def test_the_recurrence_needs_an_even_width(new_context):
+def test_recurrence_needs_an_even_width(new_context):
     with pytest.raises(UsageError, match="must be even with `bessel` recurrence, but got 33"):
         METHOD.stages(ProCoKnobs(projection_width=33, bessel="recurrence"), new_context([5, 2]))
 

@@ -98,7 +98,7 @@ def test_two_workers_equal_one(two_workers, name: str, index: int, values: dict[
 
 
 @pytest.mark.parametrize("name", ["paco", "moco", "dscl"])
-def test_with_shuffled_keys_the_workers_agree_on_all_but_statistics(two_workers, name: str) -> None:
+def test_workers_with_shuffled_keys_differ_only_in_statistics(two_workers, name: str) -> None:
     values = SMALL | MOVING | {"key_batch_norm": "shuffled"}
     (_, first), (_, second) = two_workers.run(three_steps, name, 0, values)
     _, alone = three_steps(name, 0, values)

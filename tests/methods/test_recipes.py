@@ -72,7 +72,7 @@ def written_down(stage):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_every_stage_trains_as_written_down(profile):
+def test_every_stage_trains_with_the_recorded_values(profile):
     assert RECIPES.keys() == METHODS.keys()
     for name in METHODS:
         assert [written_down(stage) for stage in stages_of(name, profile)] == RECIPES[name][profile], name
@@ -99,7 +99,7 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize(("name", "profile", "index"), PUBLISHED)
-def test_the_file_has_the_published_values(name, profile, index):
+def test_recipes_file_has_the_published_values(name, profile, index):
     epochs, batch, decay, peak, end = PUBLISHED[name, profile, index]
     entry = RECIPES[name][profile][index]
     assert (entry["epochs"], entry["batch"], entry["weight_decay"]) == (epochs, batch, decay)
@@ -134,7 +134,7 @@ OFFICIAL = {
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_a_published_setting_runs_by_its_official_schedule(golden, name):
+def test_published_setting_has_its_official_schedule(golden, name):
     folder, method, profile, index = OFFICIAL[name]
     recipe = stages_of(method, profile)[index].recipe
     official = golden(f"{folder}/schedules")[f"{name}/lr"]
@@ -143,7 +143,7 @@ def test_a_published_setting_runs_by_its_official_schedule(golden, name):
     np.testing.assert_allclose(ours, official, rtol=1e-7)  # MiSLAS writes π with ten decimals
 
 
-def test_mislas_second_stage_trains_classifier_and_factors_at_their_official_rates(golden):
+def test_second_stage_of_mislas_has_the_official_learning_rates(golden):
     stage = stages_of("las", "imagenet_lt")[0]
     set_training_mode(stage)
     factors, classifier = (group.get("lr_scale", 1.0) for group in new_optimizer(stage).param_groups)

@@ -77,7 +77,7 @@ def test_contrast_equals_loops_over_pairs(new_context, labels, anchors, kind, ha
 
 
 @given(order=st.permutations(range(6)))
-def test_the_order_of_a_batch_does_not_matter(new_context, order: list[int]) -> None:
+def test_loss_does_not_depend_on_the_order_of_the_batch(new_context, order: list[int]) -> None:
     torch.manual_seed(0)
     stage = ResCom(ResComKnobs(**SMALL), new_context(COUNTS, width=4)).double()
     labels = torch.tensor([0, 1, 0, 2, 3, 0])
@@ -101,7 +101,7 @@ def test_small_batches_give_finite_terms_and_gradients(new_context, labels: list
     assert all(torch.isfinite(parameter.grad).all() for parameter in stage.parameters())
 
 
-def test_the_gradient_of_the_chosen_keys_is_autograds() -> None:
+def test_gradient_of_the_mined_keys_equals_autograd() -> None:
     torch.manual_seed(0)
     queue = ClassQueue([3, 1, 2], 5).double()
     labels = torch.tensor([0, 1, 2, 0])
@@ -120,7 +120,7 @@ def test_the_gradient_of_the_chosen_keys_is_autograds() -> None:
     torch.testing.assert_close(anchors.grad, again.grad, rtol=1e-12, atol=1e-14)
 
 
-def test_a_similarity_that_is_not_a_number_is_not_hidden() -> None:
+def test_nan_similarity_gives_a_nan_loss() -> None:
     queue = ClassQueue([2, 2], 3)
     anchors = torch.full((1, 3), torch.nan)
     mined, positive = mined_similarities(
@@ -130,7 +130,7 @@ def test_a_similarity_that_is_not_a_number_is_not_hidden() -> None:
     assert torch.isnan(loss)
 
 
-def test_the_view_that_enters_the_queue_follows_the_anchors(new_context) -> None:
+def test_view_in_the_queue_follows_the_anchors(new_context) -> None:
     for anchors, entering in (("both_views", "first"), ("first_view", "second")):
         torch.manual_seed(0)
         stage = ResCom(ResComKnobs(anchors=anchors, **SMALL), new_context(COUNTS, width=4))
@@ -151,14 +151,14 @@ def test_without_siamese_balanced_softmax_only_view_one_is_classified(new_contex
     torch.testing.assert_close(terms["classification"], expected)
 
 
-def test_evaluation_leaves_the_queue_alone(new_context) -> None:
+def test_evaluation_does_not_change_the_queue(new_context) -> None:
     stage = ResCom(ResComKnobs(**SMALL), new_context(COUNTS)).eval()
     before = {name: value.clone() for name, value in stage.state_dict().items()}
     stage.logits(torch.randn(2, 3, 8, 8))
     assert all(torch.equal(value, before[name]) for name, value in stage.state_dict().items())
 
 
-def test_bfloat16_autocast_stays_close_to_float32(new_context) -> None:
+def test_bfloat16_autocast_is_close_to_float32(new_context) -> None:
     torch.manual_seed(0)
     stage = ResCom(ResComKnobs(**SMALL), new_context(COUNTS))
     batch = Batch({view.name: torch.randn(8, 3, 8, 8) for view in stage.views}, torch.arange(8) % 4, torch.arange(8))
@@ -173,7 +173,7 @@ def test_bfloat16_autocast_stays_close_to_float32(new_context) -> None:
 
 
 @pytest.mark.parametrize("profile", CLASSES)
-def test_the_papers_settings_are_legal_on_their_data(profile: str) -> None:
+def test_papers_settings_are_valid_on_their_data(profile: str) -> None:
     knobs = ResComKnobs.defaults(profile)
     knobs.check_classes(CLASSES[profile])
     assert ResComKnobs.resolve(profile, {"epochs": 8}).epochs == 8
@@ -187,7 +187,7 @@ def test_the_published_cifar_100_setting() -> None:
     assert (knobs.learning_rate, knobs.weight_decay, knobs.batch_size) == (0.1, 5e-4, 128)
 
 
-def test_more_hard_pairs_than_the_queue_holds_are_refused(new_context) -> None:
+def test_more_hard_pairs_than_the_queue_size_are_refused(new_context) -> None:
     with pytest.raises(UsageError, match="`hard_positives <= queue_size` must hold"):
         ResComKnobs(queue_size=2, hard_positives=3)
     knobs = ResComKnobs(queue_size=2, hard_negatives=7)

@@ -69,7 +69,7 @@ VARIANTS = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_loss_equals_the_authors(golden, case, variant):
+def test_loss_equals_the_authors_code(golden, case, variant):
     z = golden("ride")
     stage, batch = _stage(z, case, **VARIANTS[variant])
     loss = sum(stage(batch).values())
@@ -79,14 +79,14 @@ def test_the_loss_equals_the_authors(golden, case, variant):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_class_temperatures_equal_the_authors(golden, case):
+def test_class_temperatures_equal_the_authors_code(golden, case):
     z = golden("ride")
     found = diversity_temperatures(LongTail(tuple(z[f"{case}/counts"].tolist())), factor=0.05, base=1.0)
     np.testing.assert_allclose(found, z[f"{case}/div_weights_0.05"], atol=1e-8)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_distillation_equals_the_authors(golden, case):
+def test_distillation_equals_the_authors_code(golden, case):
     z = golden("ride")
     stage, batch = _stage(z, case, ride_distilled, RIDEDistilledKnobs, epoch=0, diversity=-0.45)
     teacher = torch.from_numpy(z[f"{case}/teacher"])
@@ -119,7 +119,7 @@ def test_routing_target_equals_the_formula(golden, case):
     np.testing.assert_array_equal(target, z[f"{case}/ea_target"])
 
 
-def test_routing_loss_weighs_the_images_that_need_help():
+def test_routing_loss_weights_the_images_that_need_an_expert():
     logits, target = torch.tensor([[2.0, -1.0]]), torch.tensor([[True, False]])
     expected = (100.0 * np.log1p(np.exp(-2.0)) + np.log1p(np.exp(-1.0))) / 2
     assert routing_loss(logits, target, 100.0).item() == pytest.approx(expected, abs=1e-6)
@@ -152,7 +152,7 @@ def test_experts_need_a_residual_network(new_context):
         ride.METHOD.stages(RIDEKnobs(), new_context([9, 3]))
 
 
-def test_the_routing_stage_trains_the_routers_alone():
+def test_routing_stage_trains_only_the_routers():
     torch.manual_seed(0)
     first, routing = ride.METHOD.stages(RIDEKnobs(experts=3, routing_top=2), _setting([20, 9, 4]))
     assert isinstance(first, RIDE) and isinstance(routing, Routing)
@@ -171,7 +171,7 @@ def test_the_routing_stage_trains_the_routers_alone():
     )
 
 
-def test_routers_see_what_they_see_in_training():
+def test_routers_have_the_same_input_as_in_training():
     torch.manual_seed(0)
     _, routing = ride.METHOD.stages(RIDEKnobs(experts=3, routing_top=2), _setting([20, 9, 4]))
     network = routing.network.eval()
@@ -190,7 +190,7 @@ def test_routers_see_what_they_see_in_training():
     assert torch.allclose(scores, means[used - 1, torch.arange(40)], atol=1e-5)
 
 
-def test_computing_only_what_is_asked_changes_no_score():
+def test_computing_only_requested_experts_gives_equal_scores():
     torch.manual_seed(0)
     _, routing = ride.METHOD.stages(RIDEKnobs(experts=4, routing_top=3), _setting([20, 9, 4]))
     network = routing.network.eval()
@@ -200,17 +200,17 @@ def test_computing_only_what_is_asked_changes_no_score():
         assert torch.allclose(network(images), network.classifier(network.backbone(images)), atol=1e-5)
 
 
-def test_without_routing_epochs_all_experts_are_asked():
+def test_all_experts_are_used_without_routing_epochs():
     stages = ride.METHOD.stages(RIDEKnobs(routing_epochs=0), _setting([20, 9, 4, 3, 2]))
     assert [type(stage) for stage in stages] == [RIDE]
 
 
-def test_a_router_cannot_see_more_scores_than_classes():
+def test_router_cannot_use_more_scores_than_classes():
     with pytest.raises(UsageError, match="routing_top <= 10"):
         RIDEKnobs(routing_top=30).check_classes(10)
 
 
-def test_the_teacher_is_not_trained():
+def test_teacher_is_not_trained():
     (stage, _) = ride_distilled.METHOD.stages(RIDEDistilledKnobs(routing_top=2), _setting([20, 9, 4], follow=True))
     stage.eval().requires_grad_(False)
     for module in stage.trained():
@@ -222,7 +222,7 @@ def test_the_teacher_is_not_trained():
 
 @pytest.mark.parametrize("epoch", [0, 160])
 @pytest.mark.parametrize("case", CASES)
-def test_one_expert_has_the_loss_of_a_single_network_and_nothing_else(golden, case, epoch):
+def test_one_expert_has_only_the_loss_of_a_single_network(golden, case, epoch):
     """Published rows "RIDE 1 expert": LDAM's margins, late class weights, no diversity, no routing."""
     z = golden("ride")
     scores, labels = torch.from_numpy(z[f"{case}/logits"])[:1].clone(), torch.from_numpy(z[f"{case}/y"])
@@ -244,14 +244,14 @@ def test_one_expert_has_the_loss_of_a_single_network_and_nothing_else(golden, ca
     assert terms["classification"].item() == pytest.approx(expected.item(), rel=1e-9)
 
 
-def test_what_only_several_experts_need_has_no_effect_on_one_and_is_refused():
+def test_knobs_of_several_experts_are_refused_with_one():
     for name, spec in RIDEKnobs.specs().items():
         if spec.needs and spec.needs[0] == "experts":
             with pytest.raises(UsageError, match=f"`{name}` has no effect with experts=1"):
                 ride.METHOD.knobs.resolve("default", {"experts": 1, name: 2 * getattr(RIDEKnobs, name)})
 
 
-def test_the_published_rows_of_one_expert_are_claims_that_can_be_run():
+def test_published_rows_of_one_expert_can_be_run():
     rows = [claim for claim in published() if claim.settings.get("ride.experts") == 1]
     assert [(claim.source, claim.table, claim.dataset, claim.all) for claim in rows] == [
         ("PaCo", "10", "imagenet-lt", 52.8),

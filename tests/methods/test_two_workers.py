@@ -128,7 +128,7 @@ def buffers_and_gradient() -> tuple[float, float, float]:
     return before, module.count.item(), module.weight.grad.item()
 
 
-def test_buffers_begin_as_rank_0_has_them_and_stay_the_workers_own(two_workers) -> None:
+def test_buffers_start_from_rank_0_and_are_separate_per_worker(two_workers) -> None:
     assert two_workers.run(buffers_and_gradient) == [(10.0, 12.0, 1.5), (10.0, 14.0, 1.5)]
 
 
@@ -139,12 +139,12 @@ def test_one_worker_is_the_module_itself() -> None:
 
 def _own_draws() -> tuple[Tensor, Tensor]:
     torch.manual_seed(rank())
-    whole = torch.randn(6, 2)
-    return whole, own_rows(whole)
+    complete = torch.randn(6, 2)
+    return complete, own_rows(complete)
 
 
-def test_draws_for_the_whole_batch_do_not_depend_on_the_workers(two_workers):
-    whole, alone = _own_draws()
-    assert torch.equal(whole, alone)
+def test_draws_for_the_complete_batch_do_not_depend_on_the_workers(two_workers):
+    complete, alone = _own_draws()
+    assert torch.equal(complete, alone)
     (_, first), (other, second) = two_workers.run(_own_draws)
-    assert torch.equal(torch.cat([first, second]), whole) and not torch.equal(other, whole)
+    assert torch.equal(torch.cat([first, second]), complete) and not torch.equal(other, complete)

@@ -1,4 +1,4 @@
-"""Runs ltray's commands as a user does, each in a process of its own that can be killed."""
+"""Runs ltray's commands like a user, each in a separate process that can be killed."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 import psutil
 
-LIMIT = 1500  # seconds that a command may take; on 2 busy cores some take a third of it, on free ones a twentieth
+LIMIT = 1500  # time limit of a command in seconds; on 2 busy cores some commands need a third of it
 SMALL = ["dataset.largest_class=40", "dataset.imbalance_factor=8"]
 SPACE = """
 dataset: digits-lt
@@ -46,19 +46,19 @@ def study_of(folder: Path) -> optuna.Study:
 
 
 def environment(data: Path) -> dict[str, str]:
-    """The test's environment with a data folder of its own and no cluster to join."""
+    """Return the environment variables with a separate data folder and without a cluster to join."""
     return {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | {
         "LTRAY_DATA": str(data),
         "OMP_NUM_THREADS": "1",
-        "RAY_worker_niceness": "0",  # on a busy machine Ray's polite workers would starve
+        "RAY_worker_niceness": "0",  # on a busy machine Ray's workers with low priority would be too slow
         "PYTHONUNBUFFERED": "1",
     }
 
 
-def run(module: str, *words: str, data: Path, code: int = 0) -> str:
+def run(module: str, *arguments: str, data: Path, code: int = 0) -> str:
     """Run `python -m ltray.<module>` to its end; return what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", f"ltray.{module}", *words],
+        [sys.executable, "-m", f"ltray.{module}", *arguments],
         env=environment(data),
         capture_output=True,
         text=True,
@@ -72,13 +72,13 @@ def run(module: str, *words: str, data: Path, code: int = 0) -> str:
 
 @contextmanager
 def started(
-    module: str, *words: str, data: Path, reached: Callable[[str], bool], start_new_session: bool = False
+    module: str, *arguments: str, data: Path, reached: Callable[[str], bool], start_new_session: bool = False
 ) -> Iterator[tuple[subprocess.Popen, Path]]:
     """Start a command and wait until its output has `reached` a point; yield it and its log."""
     log = data / "interrupted.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", f"ltray.{module}", *words],
+            [sys.executable, "-m", f"ltray.{module}", *arguments],
             env=environment(data),
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -90,16 +90,16 @@ def started(
             deadline = time.monotonic() + LIMIT
             while not reached(log.read_text()):
                 assert process.poll() is None, f"ended before it was interrupted:\n{log.read_text()}"
-                assert time.monotonic() < deadline, f"never got there:\n{log.read_text()}"
+                assert time.monotonic() < deadline, f"did not reach this point:\n{log.read_text()}"
                 time.sleep(0.05)
             yield process, log
         finally:
-            process.kill()  # after a failed assertion it would run on
+            process.kill()  # otherwise it would continue after a failed assertion
 
 
 def run_until(
     module: str,
-    *words: str,
+    *arguments: str,
     data: Path,
     reached: Callable[[str], bool],
     how: signal.Signals = signal.SIGKILL,
@@ -110,7 +110,7 @@ def run_until(
     Workers outlive a killed command by seconds, in which they may still finish a run. With `alone` False this
     waits until they have exited too.
     """
-    with started(module, *words, data=data, reached=reached) as (process, log):
+    with started(module, *arguments, data=data, reached=reached) as (process, log):
         workers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
         code = process.wait(timeout=LIMIT)
@@ -120,7 +120,7 @@ def run_until(
 
 
 def processes(process: subprocess.Popen, name: str) -> list[psutil.Process]:
-    """Return the command's processes, its children's too, whose title, or program, holds a name."""
+    """Return the command's processes and their children whose title or program contains a name."""
     family = psutil.Process(process.pid).children(recursive=True)
     return [child for child in family if name in "".join(child.cmdline()[:3])]  # of `python -c PROGRAM` too
 
@@ -133,19 +133,19 @@ def kill(process: subprocess.Popen, name: str) -> None:
 
 
 def run_with_a_worker_killed(
-    module: str, *words: str, data: Path, reached: Callable[[str], bool], name: str, delay: float
+    module: str, *arguments: str, data: Path, reached: Callable[[str], bool], name: str, delay: float
 ) -> str:
     """Run a command to its end, killing a worker process `delay` seconds after a point is `reached`.
 
     Args:
         module: The command.
-        words: Its arguments.
+        *arguments: Its arguments.
         data: Folder of data and log.
         reached: Looks at the output.
         name: Part of the worker's title.
         delay: Seconds.
     """
-    with started(module, *words, data=data, reached=reached) as (process, log):
+    with started(module, *arguments, data=data, reached=reached) as (process, log):
         time.sleep(delay)
         kill(process, name)
         assert process.wait(timeout=LIMIT) == 0, log.read_text()

@@ -1,4 +1,4 @@
-"""How trials of methods of different length end in the study."""
+"""End states of trials whose methods have different lengths."""
 
 from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
@@ -15,7 +15,7 @@ fix: {epochs: 4}
 """
 
 
-def test_a_trial_is_complete_at_the_end_of_its_own_methods_and_stopped_before_it(tmp_path):
+def test_trial_is_complete_only_at_the_end_of_its_own_methods(tmp_path):
     path = tmp_path / "space.yaml"
     path.write_text(SPACE)
     space = SearchSpace.read(path).bind(10)

@@ -1,4 +1,4 @@
-"""The cluster recipe, for real: a head of our own, jobs on it, who gets in, where it listens, what `stop` leaves."""
+"""The cluster recipe with a real head: jobs, access control, listening addresses, and `stop`."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ from ray_head import HeadError, LocalHead  # noqa: E402
 
 
 def free_ports() -> int:
-    """The first of three free ports outside those that Ray and the system hand out themselves."""
+    """Return the first of three consecutive free ports outside the ranges of Ray and the system."""
     for first in range(24000, 32000, 10):
         try:
             for port in range(first, first + 3):
@@ -37,7 +37,7 @@ def free_ports() -> int:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[LocalHead]:
-    """A running head; its folder is short because sockets live in it."""
+    """A running head; the path of its folder is short, because it contains sockets."""
     folder = Path(tempfile.mkdtemp(prefix="lh", dir="/tmp"))
     head = LocalHead(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -53,24 +53,24 @@ def head() -> Iterator[LocalHead]:
         shutil.rmtree(folder)
 
 
-def submitting(head: LocalHead, *words: str, working_dir: Path) -> subprocess.Popen[str]:
+def submitting(head: LocalHead, *arguments: str, working_dir: Path) -> subprocess.Popen[str]:
     """Start `ray job submit` with the head's settings."""
-    command = [PROGRAMS / "ray", "job", "submit", "--log-color=false", "--working-dir", working_dir, "--", *words]
+    command = [PROGRAMS / "ray", "job", "submit", "--log-color=false", "--working-dir", working_dir, "--", *arguments]
     return subprocess.Popen(
         command, env=os.environ | head.settings(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
-def submit(head: LocalHead, *words: str, working_dir: Path) -> tuple[int, str]:
+def submit(head: LocalHead, *arguments: str, working_dir: Path) -> tuple[int, str]:
     """Submit a job and wait; return exit code and output."""
-    job = submitting(head, *words, working_dir=working_dir)
+    job = submitting(head, *arguments, working_dir=working_dir)
     output, _ = job.communicate(timeout=500)
     return job.returncode, output
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_output_and_exit_code_come_back(head: LocalHead, tmp_path: Path) -> None:
+def test_job_returns_output_and_exit_code(head: LocalHead, tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text("import sys\nprint('six times', 7, 'is', 6 * 7)\nsys.exit(int(sys.argv[1]))\n")
     code, output = submit(head, "python", "job.py", "0", working_dir=tmp_path)
     assert (code, "six times 7 is 42" in output) == (0, True), output
@@ -84,7 +84,7 @@ def test_output_and_exit_code_come_back(head: LocalHead, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "token", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": "0" * 64}], ids=["none", "another"]
 )
-def test_nobody_gets_in_without_the_token(head: LocalHead, tmp_path: Path, token: dict[str, str]) -> None:
+def test_cluster_refuses_access_without_the_token(head: LocalHead, tmp_path: Path, token: dict[str, str]) -> None:
     command = [PROGRAMS / "ray", "job", "submit", "--working-dir", tmp_path, "--", "touch", tmp_path / "got-in"]
     settings = os.environ | head.settings() | token
     done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False, timeout=120)
@@ -96,10 +96,12 @@ def test_nobody_gets_in_without_the_token(head: LocalHead, tmp_path: Path, token
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_training_on_two_workers_listens_on_loopback_only(head: LocalHead) -> None:
+def test_training_on_two_workers_listens_only_on_loopback(head: LocalHead) -> None:
     run = head.folder / "run"
-    words = "python -m ltray.train --methods cross_entropy --dataset digits-lt --workers 2 epochs=1 --output".split()
-    job = submitting(head, *words, str(run), working_dir=ROOT)
+    arguments = (
+        "python -m ltray.train --methods cross_entropy --dataset digits-lt --workers 2 epochs=1 --output".split()
+    )
+    job = submitting(head, *arguments, str(run), working_dir=ROOT)
     seen: set[tuple[str, int]] = set()
     while True:
         seen |= head.listening()
@@ -117,15 +119,17 @@ def test_a_training_on_two_workers_listens_on_loopback_only(head: LocalHead) -> 
 @pytest.mark.slow
 def test_a_search_runs_as_a_job(head: LocalHead) -> None:
     run = head.folder / "search"
-    words = ["search.trials=2", "epochs=1", "stop.rule=none", "--output", str(run)]
-    code, output = submit(head, *"python -m ltray.tune search_spaces/quickstart.yaml".split(), *words, working_dir=ROOT)
+    arguments = ["search.trials=2", "epochs=1", "stop.rule=none", "--output", str(run)]
+    code, output = submit(
+        head, *"python -m ltray.tune search_spaces/quickstart.yaml".split(), *arguments, working_dir=ROOT
+    )
     assert code == 0, output
     assert (run / "results.csv").is_file()
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_stop_ends_its_own_processes_and_no_others(head: LocalHead) -> None:
+def test_stop_ends_only_its_own_processes(head: LocalHead) -> None:
     with subprocess.Popen(["sleep", "600"]) as other:
         processes = head.processes()
         assert len(processes) > 5
@@ -137,21 +141,21 @@ def test_stop_ends_its_own_processes_and_no_others(head: LocalHead) -> None:
         head.processes()
 
 
-def test_other_machines_addresses_are_told_from_loopback() -> None:
+def test_addresses_of_other_machines_are_distinguished_from_loopback() -> None:
     own = {("127.0.0.1", 1), ("::1", 2), ("::ffff:127.0.0.1", 3), ("127.0.0.9", 4)}
     reachable = {("0.0.0.0", 5), ("::", 6), ("192.0.2.7", 7), ("::ffff:192.0.2.7", 8)}
     assert beyond_loopback(own) == []
     assert len(beyond_loopback(own | reachable)) == len(reachable)
 
 
-def test_a_folder_without_a_head_says_so(tmp_path: Path) -> None:
+def test_folder_without_a_head_is_reported(tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "cluster" / "local_head.py", "env", "--folder", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and done.stdout == ""  # nothing for a shell to evaluate
+    assert done.returncode == 1 and done.stdout == ""  # no output for a shell to evaluate
     assert done.stderr.endswith(f"No head runs from {tmp_path}.\n")
 
 
-def test_the_template_is_what_ray_up_takes_and_shows_nothing() -> None:
+def test_template_is_valid_for_ray_up_and_shows_no_token() -> None:
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     template = yaml.safe_load(TEMPLATE.read_text())

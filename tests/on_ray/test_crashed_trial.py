@@ -1,4 +1,4 @@
-"""A trial that crashed for good: its reason stands in the study, and the search goes on to its end."""
+"""A trial that failed finally: the study has the reason, and the search continues to its end."""
 
 import time
 from types import SimpleNamespace
@@ -29,29 +29,29 @@ trial: {cpus_per_worker: 2, retries: 0}
 """
 
 
-@pytest.mark.parametrize("words", ["OutOfMemoryError: no room", ""])
-def test_why_a_trial_crashed_is_written_before_it_is_told(tmp_path, words):
+@pytest.mark.parametrize("message", ["OutOfMemoryError: no room", ""])
+def test_reason_of_a_crash_is_recorded_before_the_trial_fails(tmp_path, message):
     (tmp_path / "space.yaml").write_text(SPACE)
-    (tmp_path / "error.txt").write_text(f"Traceback\n{words}\n" if words else "")
+    (tmp_path / "error.txt").write_text(f"Traceback\n{message}\n" if message else "")
     space = SearchSpace.read(tmp_path / "space.yaml").bind(10)
     study, errors = open_study(tmp_path, space), {}
     searcher = StudySearch(study, space, metric="val/acc_all", trials=2, stopper=GracefulStopper(), errors=errors)
     scheduler = RuleScheduler(None, metric="val/acc_all", recorded={}, errors=errors)
     trial = SimpleNamespace(trial_id="a", error_file=str(tmp_path / "error.txt"), config={TASK: TrialTask(0, 0, {})})
     searcher.suggest("a")
-    scheduler.on_trial_error(None, trial)  # the order of Tune's controller
+    scheduler.on_trial_error(None, trial)  # in the order of Tune's controller
     searcher.on_trial_complete("a", None, error=True)
-    (told,) = [t for t in study.get_trials() if t.state.name == "FAIL"]
-    assert told.user_attrs[REASON] == (words or "the process exited without an error message")
+    (stored_trial,) = [t for t in study.get_trials() if t.state.name == "FAIL"]
+    assert stored_trial.user_attrs[REASON] == (message or "the process exited without an error message")
 
 
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.ffcv
-def test_a_search_with_a_crashed_trial_ends_with_its_tables(tmp_path):
+def test_search_with_a_crashed_trial_ends_with_its_tables(tmp_path):
     (tmp_path / "small.yaml").write_text(SPACE)
-    words = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
-    with commands.started("tune", *words, data=tmp_path, reached=lambda text: "trial 0 starts" in text) as (
+    arguments = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
+    with commands.started("tune", *arguments, data=tmp_path, reached=lambda text: "trial 0 starts" in text) as (
         process,
         log,
     ):

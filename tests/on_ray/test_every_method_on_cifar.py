@@ -1,4 +1,4 @@
-"""Every method from end to end through both commands, on a small cut of the real CIFAR-10."""
+"""Every method end to end with both commands, on a small part of the real CIFAR-10."""
 
 import json
 import math
@@ -14,13 +14,13 @@ from tests.on_ray import commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.ffcv, pytest.mark.data]
 
-# 100 to 1 images a class; the 10,000 test images would take longer than all the rest.
+# 100 to 1 images per class; the 10,000 test images would take longer than everything else.
 DATA = {"dataset.largest_class": 100, "dataset.validation_per_class": 10, "dataset.test_per_class": 10}
-TEACHERS = {"ride_distilled": "ride"}  # cross-entropy for the others that follow
+TEACHERS = {"ride_distilled": "ride"}  # cross-entropy for the methods that continue from it
 
 
 def one_epoch(name):
-    """The data, and one epoch of every stage of a method."""
+    """Return the settings of the data, and of one epoch of every stage of a method."""
     specs, values = METHODS[name].knobs.specs(), METHODS[name].knobs.resolve("cifar10_lt", {}).as_dict()
     counts = [k for k in specs if k == "epochs" or (k.endswith("_epochs") and not specs[k].in_epochs)]
     return DATA | {f"{name}.{knob}": 1 for knob in counts if values[knob] > 1}
@@ -28,7 +28,7 @@ def one_epoch(name):
 
 @pytest.fixture(scope="module")
 def data(cifar_folder, tmp_path_factory):
-    """The folder of the converted files; LTRAY_DATA saves the conversion of a second call."""
+    """The folder of the converted files; LTRAY_DATA avoids a second conversion."""
     os.environ["LTRAY_SHARED_DATA"] = str(cifar_folder)
     return Path(os.environ.get("LTRAY_DATA") or tmp_path_factory.mktemp("data"))
 
@@ -41,10 +41,10 @@ def trained(data, tmp_path_factory):
     def train(name):
         folder = root / name
         if not folder.exists():
-            words = [f"{key}={value}" for key, value in one_epoch(name).items()]
+            arguments = [f"{key}={value}" for key, value in one_epoch(name).items()]
             start = ["--from", str(train(TEACHERS.get(name, "cross_entropy")))] if METHODS[name].needs_network else []
-            words = ["--dataset", "cifar10-lt", "--methods", name, *start, *words, "--output", str(folder)]
-            printed = commands.run("train", *words, data=data)
+            arguments = ["--dataset", "cifar10-lt", "--methods", name, *start, *arguments, "--output", str(folder)]
+            printed = commands.run("train", *arguments, data=data)
             assert "test: all" in printed, printed
         return folder
 
@@ -52,7 +52,7 @@ def trained(data, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_trains_and_is_tuned(name, trained, data, tmp_path):
+def test_method_trains_and_is_tuned(name, trained, data, tmp_path):
     evaluation = json.loads((trained(name) / "best" / "evaluation.json").read_text())
     assert evaluation["protocol"] == "honest"
     assert sum(evaluation["seen"]) == 100

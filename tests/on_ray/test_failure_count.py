@@ -1,4 +1,4 @@
-"""How often a failed run starts again, and what a user reads of it."""
+"""Retries of a failed run, and the messages about them."""
 
 from types import SimpleNamespace
 
@@ -31,7 +31,7 @@ KILLED = (
 
 
 class Actor(RayActorError):
-    """RayActorError with words and cause given, as one that Ray sends."""
+    """A RayActorError with a given message and cause, as sent by Ray."""
 
     def __init__(self, text: str = KILLED, *, preempted: bool = False) -> None:
         Exception.__init__(self, text)
@@ -42,7 +42,7 @@ class Actor(RayActorError):
 
     @property
     def preempted(self) -> bool:
-        """Whether its node was taken away."""
+        """Return whether its node was preempted."""
         return self._preempted
 
 
@@ -57,9 +57,9 @@ def raised(error: Exception) -> WorkerGroupError:
 @pytest.fixture
 def policy(monkeypatch: pytest.MonkeyPatch) -> ProgressPolicy:
     monkeypatch.setattr(ProgressPolicy, "epoch", 0)
-    told: list[Failure] = []
-    made = ProgressPolicy(SimpleNamespace(put=told.append), retries=1)
-    made.told = told
+    failures: list[Failure] = []
+    made = ProgressPolicy(SimpleNamespace(put=failures.append), retries=1)
+    made.failures = failures
     return made
 
 
@@ -72,12 +72,12 @@ def test_only_failures_without_progress_in_between_count(steps: list[bool], allo
         assert failures.fail(epoch) == allowed - row
 
 
-def test_a_run_of_days_survives_any_number_of_failures(policy: ProgressPolicy) -> None:
+def test_run_with_progress_survives_any_number_of_failures(policy: ProgressPolicy) -> None:
     for epoch in range(1, 200):
         ProgressPolicy.epoch = epoch
         assert policy.make_decision(died()) == FailureDecision.RETRY
-    assert {one.left for one in policy.told} == {0} and len(policy.told) == 199
-    assert policy.make_decision(died()) == FailureDecision.RAISE and len(policy.told) == 199
+    assert {one.left for one in policy.failures} == {0} and len(policy.failures) == 199
+    assert policy.make_decision(died()) == FailureDecision.RAISE and len(policy.failures) == 199
 
 
 @pytest.mark.parametrize(
@@ -95,17 +95,17 @@ def test_failures_without_progress_end_the_run(policy: ProgressPolicy, error: Ex
         ControllerError(WorkerGroupStartupTimeoutError(2)),
     ],
 )
-def test_what_is_taken_away_or_waited_for_does_not_count(policy: ProgressPolicy, error: Exception) -> None:
+def test_preemption_and_waiting_do_not_count(policy: ProgressPolicy, error: Exception) -> None:
     assert [policy.make_decision(error) for _ in range(9)] == [FailureDecision.RETRY] * 9
-    assert {one.left for one in policy.told} == {None}
+    assert {one.left for one in policy.failures} == {None}
 
 
-def test_a_users_mistake_is_not_tried_again(policy: ProgressPolicy) -> None:
+def test_usage_error_is_not_retried(policy: ProgressPolicy) -> None:
     assert policy.make_decision(raised(UsageError("the batch is too large"))) == FailureDecision.RAISE
-    assert policy.told == []
+    assert policy.failures == []
 
 
-def test_a_cause_is_one_line_and_names_the_worker_that_died() -> None:
+def test_cause_is_one_line_and_names_the_dead_worker() -> None:
     both = WorkerGroupError("…", {0: UserExceptionWithTraceback(RuntimeError("Connection reset"), "…"), 3: Actor()})
     expected = (
         "its process exited (SYSTEM_ERROR: Worker unexpectedly exits with a connection error code 2. End of file)"
@@ -115,18 +115,18 @@ def test_a_cause_is_one_line_and_names_the_worker_that_died() -> None:
     assert "did not start" in cause_of(ControllerError(WorkerGroupStartupTimeoutError(2)))
 
 
-def test_what_a_user_reads() -> None:
+def test_messages_about_failures() -> None:
     assert interruption("the run", "worker 0: x", epoch=4, left=0) == (
         "the run was interrupted: worker 0: x; it continues from epoch 4 (retries left: 0)"
     )
     assert "restarts from the beginning (does not count" in interruption("trial 3", "x", epoch=0, left=None)
 
 
-def test_tunes_count_of_failures_begins_anew_with_a_new_epoch() -> None:
+def test_failure_count_of_tune_restarts_with_a_new_epoch() -> None:
     forgive = ForgiveFailures()
     trial = SimpleNamespace(trial_id="t", last_result={EPOCHS: 3}, run_metadata=SimpleNamespace(num_failures=2))
     forgive.on_trial_recover(0, [], trial)
-    forgive.on_trial_result(0, [], trial, {EPOCHS: 3})  # its last epoch, reported once more
+    forgive.on_trial_result(0, [], trial, {EPOCHS: 3})  # its last epoch is reported again
     assert trial.run_metadata.num_failures == 2
     forgive.on_trial_result(0, [], trial, {EPOCHS: 4})
     assert trial.run_metadata.num_failures == 0

@@ -1,4 +1,4 @@
-"""Defects of Ray's own parts, shown on those parts and mended in ours: one scenario each, no cluster."""
+"""Defects of Ray's classes, shown with those classes and corrected in ltray's: one scenario each, no cluster."""
 
 import math
 from dataclasses import replace
@@ -66,29 +66,29 @@ def search(request, tmp_path):
     return SimpleNamespace(searcher=made[0], study=made[1], stock=request.param == "stock")
 
 
-def test_a_nan_is_told_as_failed_and_the_stock_class_leaves_it_running(search):
+def test_nan_fails_a_trial_and_the_class_of_ray_leaves_it_running(search):
     search.searcher.suggest("a")
     search.searcher.on_trial_result("a", epoch_result(1, 0.3))
     search.searcher.on_trial_complete("a", epoch_result(2, math.nan))
-    told = search.study.trials[0].state
-    assert told == (TrialState.RUNNING if search.stock else TrialState.FAIL)
+    stored_trial = search.study.trials[0].state
+    assert stored_trial == (TrialState.RUNNING if search.stock else TrialState.FAIL)
 
 
-def test_a_stopped_trial_is_told_as_pruned_with_its_step_and_the_stock_class_calls_it_complete(search):
+def test_stopped_trial_is_pruned_with_its_step_and_complete_with_the_class_of_ray(search):
     search.searcher.suggest("a")
     for epoch in (1, 2, 3):
         search.searcher.on_trial_result("a", epoch_result(epoch, 0.1 * epoch))
     search.searcher.on_trial_complete("a", epoch_result(3, 0.1 * 3))
-    told = search.study.trials[0]
+    stored_trial = search.study.trials[0]
     if search.stock:
-        assert told.state == TrialState.COMPLETE
+        assert stored_trial.state == TrialState.COMPLETE
     else:
-        assert told.state == TrialState.PRUNED
-        assert (told.last_step, told.value) == (3, pytest.approx(0.3))
-        assert told.intermediate_values == pytest.approx({1: 0.1, 2: 0.2, 3: 0.3})
+        assert stored_trial.state == TrialState.PRUNED
+        assert (stored_trial.last_step, stored_trial.value) == (3, pytest.approx(0.3))
+        assert stored_trial.intermediate_values == pytest.approx({1: 0.1, 2: 0.2, 3: 0.3})
 
 
-def test_a_trial_is_worth_its_best_epoch_and_the_stock_class_takes_the_last(search):
+def test_trial_value_is_its_best_epoch_and_the_last_with_the_class_of_ray(search):
     search.searcher.suggest("a")
     for epoch, value in ((7, 0.4), (8, 0.9)):
         search.searcher.on_trial_result("a", epoch_result(epoch, value))
@@ -96,10 +96,10 @@ def test_a_trial_is_worth_its_best_epoch_and_the_stock_class_takes_the_last(sear
     assert search.study.trials[0].value == (0.6 if search.stock else 0.9)
 
 
-def test_trials_of_a_dead_driver_go_on_and_the_stock_class_leaves_them_running(search, tmp_path):
+def test_trials_of_a_dead_driver_continue_and_remain_running_with_the_class_of_ray(search, tmp_path):
     first = search.searcher.suggest("a")
     search.searcher.on_trial_result("a", epoch_result(1, 0.3))
-    if search.stock:  # what `Tuner.restore` does: the searcher comes back from its pickle, its study from the storage
+    if search.stock:  # like `Tuner.restore`: the searcher is restored from its pickle, its study from the storage
         again = OptunaSearch(search.searcher._space, metric=METRIC, mode="max", storage=search.study._storage)
         again.suggest("b")
         again.on_trial_complete("b", epoch_result(9, 0.5))
@@ -108,13 +108,13 @@ def test_trials_of_a_dead_driver_go_on_and_the_stock_class_leaves_them_running(s
         again = StudySearch(search.study, search.searcher._space, metric=METRIC, trials=9, stopper=GracefulStopper())
         assert again.suggest("b") == {TASK: replace(first[TASK], attempt=1)}
         assert first[TASK].number == 0
-        again.on_trial_result("b", epoch_result(1, 0.3))  # the epoch of its newest checkpoint is reported once more
+        again.on_trial_result("b", epoch_result(1, 0.3))  # the epoch of its newest checkpoint is reported again
         again.on_trial_complete("b", epoch_result(9, 0.5))
         assert [t.state for t in search.study.trials] == [TrialState.COMPLETE]
         assert search.study.trials[0].intermediate_values == {1: 0.3, 9: 0.5}
 
 
-def test_a_run_that_says_why_it_cannot_go_on_fails_with_that_reason(tmp_path):
+def test_failed_run_has_its_reported_reason(tmp_path):
     searcher, study = our_search(tmp_path)
     searcher.suggest("a")
     searcher.on_trial_complete("a", {FAILURE: "loss/contrast is not finite in epoch 2"})
@@ -135,7 +135,7 @@ def trial(number):
 
 
 def stock_scheduler(recorded):
-    """What a restart leaves of ASHA: `Tuner.restore` makes the scheduler anew."""
+    """Return ASHA after a restart: `Tuner.restore` makes a new scheduler."""
     return ASHAScheduler(
         time_attr=EPOCHS, metric=METRIC, mode="max", max_t=9, grace_period=1, reduction_factor=3, stop_last_trials=False
     )
@@ -156,7 +156,7 @@ def report(scheduler, number, epoch, value):
     return scheduler.on_trial_result(None, trial(number), epoch_result(epoch, value))
 
 
-def test_a_nan_ends_a_trial_and_runs_on_under_the_stock_class(new_scheduler):
+def test_nan_ends_a_trial_and_does_not_with_the_class_of_ray(new_scheduler):
     scheduler = new_scheduler.new({})
     for number in range(3):
         report(scheduler, number, 1, 0.5)
@@ -164,17 +164,17 @@ def test_a_nan_ends_a_trial_and_runs_on_under_the_stock_class(new_scheduler):
     assert decided == (TrialScheduler.CONTINUE if new_scheduler.stock else TrialScheduler.STOP)
 
 
-def test_rungs_survive_a_restart_and_are_lost_with_the_stock_class(new_scheduler):
+def test_rungs_survive_a_restart_and_are_lost_with_the_class_of_ray(new_scheduler):
     values = {number: {1: 0.9} for number in range(5)}
     before = new_scheduler.new({})
     for number, curve in values.items():
         report(before, number, 1, curve[1])
-    assert report(before, 5, 1, 0.1) == TrialScheduler.STOP  # the decision of an undisturbed search
+    assert report(before, 5, 1, 0.1) == TrialScheduler.STOP  # the decision of an uninterrupted search
     decided = report(new_scheduler.new(values), 5, 1, 0.1)
     assert decided == (TrialScheduler.CONTINUE if new_scheduler.stock else TrialScheduler.STOP)
 
 
-def test_the_rungs_come_from_what_the_search_recorded(tmp_path):
+def test_rungs_are_restored_from_the_recorded_values(tmp_path):
     searcher, study = our_search(tmp_path)
     for name in "abcde":
         searcher.suggest(name)

@@ -1,4 +1,4 @@
-"""A search with finalists as a user runs it: killed among them, continued, reported."""
+"""A search with finalists from a user's view: killed during the finalists, resumed, reported."""
 
 import json
 from pathlib import Path
@@ -30,16 +30,16 @@ def evaluations(folder: Path) -> dict[str, str]:
     return {p.parents[1].name: p.read_text() for p in sorted(folder.glob("finalists/*/best/evaluation.json"))}
 
 
-def test_finalists_killed_and_continued_repeat_nothing_and_end_alike(tmp_path):
+def test_killed_and_continued_finalists_equal_uninterrupted_ones(tmp_path):
     (tmp_path / "small.yaml").write_text(SPACE)
-    words = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
+    arguments = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
     commands.run_until(
-        "tune", *words, data=tmp_path, reached=lambda text: ", seed 1, data seed 0:" in text, alone=False
+        "tune", *arguments, data=tmp_path, reached=lambda text: ", seed 1, data seed 0:" in text, alone=False
     )
     folder = tmp_path / "run"
     before = evaluations(folder)
     assert 1 <= len(before) < 6 and not (folder / "finalists.parquet").exists()
-    printed = commands.run("tune", *words, "--resume", data=tmp_path)
+    printed = commands.run("tune", *arguments, "--resume", data=tmp_path)
     assert "trial 0 starts" not in printed
     after = evaluations(folder)
     assert len(after) == 6 and {name: after[name] for name in before} == before
@@ -52,18 +52,18 @@ def test_finalists_killed_and_continued_repeat_nothing_and_end_alike(tmp_path):
     kept = json.loads((folder / "best" / "evaluation.json").read_text())
     assert kept["run"].startswith(f"finalists/{table['trial'][0]}-")
     assert "<section><h2>Finalists</h2>" in (folder / "report.html").read_text()
-    # Run again from the start, an interrupted run gives the same figures: it went on from its checkpoint.
+    # A complete new run gives the same figures, so the interrupted run resumed from its checkpoint.
     cut = sorted(after.keys() - before.keys())[0]
-    undisturbed = tmp_path / "again"
+    uninterrupted = tmp_path / "again"
     settings = json.loads(after[cut])["settings"]
     given = [f"{k}={json.dumps(v)}" for k, v in settings.items() if k in ("seed", "cross_entropy.weight_decay")]
     fixed = ["epochs=4", "schedule=cosine", "dataset.largest_class=40", "dataset.imbalance_factor=8"]
-    chosen = ["--methods", "cross_entropy", "--dataset", "digits-lt", "--output", str(undisturbed)]
+    chosen = ["--methods", "cross_entropy", "--dataset", "digits-lt", "--output", str(uninterrupted)]
     commands.run("train", *chosen, *fixed, *given, data=tmp_path)
-    alone = json.loads((undisturbed / "best" / "evaluation.json").read_text())
+    alone = json.loads((uninterrupted / "best" / "evaluation.json").read_text())
     assert alone["metrics"] == json.loads(after[cut])["metrics"]
-    # The same command once more reads no test image: everything is there.
+    # The same command does not evaluate test images again: all results exist.
     stamp = (folder / "best" / "evaluation.json").read_text()
-    again = commands.run("tune", *words, data=tmp_path)
+    again = commands.run("tune", *arguments, data=tmp_path)
     assert "finalists:" in again and ", seed 1, data seed" not in again
     assert (folder / "best" / "evaluation.json").read_text() == stamp and evaluations(folder) == after

@@ -1,4 +1,4 @@
-"""Asking an address whether a Ray cluster answers there: every answer that is none is a sentence, in time."""
+"""Check whether a Ray cluster answers at an address: every other answer gives a sentence within the time limit."""
 
 import re
 import socket
@@ -20,7 +20,7 @@ JOINABLE = {"cluster": VERSIONS, "here": VERSIONS, "local": True}
 
 @contextmanager
 def server(answer: bytes) -> Iterator[Address]:
-    """A server that accepts and sends the same to everybody, then keeps the connection."""
+    """A server that accepts connections, sends a fixed answer and keeps the connection open."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         kept = []
 
@@ -46,27 +46,27 @@ def refusal(address: Address) -> str:
     return str(caught.value)
 
 
-def test_nobody_there() -> None:
+def test_address_without_a_service_is_reported() -> None:
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))  # bound and not listening: nobody can answer here
+        free.bind(("127.0.0.1", 0))  # bound but not listening: no service answers
         address = Address("127.0.0.1", free.getsockname()[1])
         assert "no Ray cluster answers at this address (Connection refused)" in refusal(address)
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 63 + ".invalid"])
-def test_no_such_host(host: str) -> None:
+def test_unknown_host_is_reported(host: str) -> None:
     assert "no Ray cluster answers at this address (" in refusal(Address(host, 6379))
 
 
 @pytest.mark.parametrize(
     "answer", [b"HTTP/1.0 400 Bad Request\r\n", b"SSH-2.0-x\r\n", b"-ERR unknown command\r\n", b"\0" * 40]
 )
-def test_something_else_listens(answer: bytes) -> None:
+def test_other_service_is_reported(answer: bytes) -> None:
     with server(answer) as address:
         assert "the service at this address is not a Ray cluster" in refusal(address)
 
 
-def test_a_port_that_never_answers_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_port_gives_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(join_check, "GREET_WITHIN", 0.3)
     started = time.monotonic()
     with server(b"") as address:
@@ -74,7 +74,7 @@ def test_a_port_that_never_answers_is_given_up_in_time(monkeypatch: pytest.Monke
     assert time.monotonic() - started < 5
 
 
-def test_a_grpc_server_that_is_no_ray_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_grpc_server_gives_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(join_check, "ANSWER_WITHIN", 0.2)
     with server(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))) as address:
         assert "not as a Ray cluster, within" in refusal(address)
@@ -93,12 +93,12 @@ def test_a_grpc_server_that_is_no_ray_is_given_up_in_time(monkeypatch: pytest.Mo
         ({"error": "failed", "text": "RPC \x1b[31mfailed"}, r"cannot be joined|can be joined: RPC \\x1b"),
     ],
 )
-def test_an_answer_is_judged(answer: dict[str, object], expected: str) -> None:
+def test_answers_of_a_cluster_are_judged(answer: dict[str, object], expected: str) -> None:
     problem = join_check.problem_of(answer, HERE)
     assert re.search(expected, problem) if expected else problem == "", problem
 
 
-def test_a_token_is_asked_for_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_or_wrong_token_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     asks = "requires a token: export RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH"
@@ -112,7 +112,7 @@ def test_a_token_is_asked_for_or_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "the token of RAY_AUTH_TOKEN" in problem and "secret" not in problem
 
 
-def test_the_page_that_ray_prints_as_it_ends_a_process_becomes_its_reason() -> None:
+def test_reason_is_extracted_from_the_fatal_output_of_ray() -> None:
     log = (
         "[2026-01-01 C 1 1] loader.cc:115:  An unexpected system state has occurred. You have likely discovered a bug. "
         "Check failed: has_token Token authentication is enabled but there is no token.\n*** StackTrace ***\n/x.so"

@@ -1,4 +1,4 @@
-"""Which Ray a command uses, for real: its own on loopback, another one with its token, or none."""
+"""The Ray cluster that a real command uses: its own on loopback, another one with its token, or none."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from tests.on_ray import commands
 pytestmark = [pytest.mark.ray, pytest.mark.ffcv, pytest.mark.slow]
 
 TRAIN = ["--methods", "cross_entropy", "--dataset", "digits-lt", *commands.SMALL, "schedule=cosine"]
-ON_RAY = ["--workers", "2"]  # a single worker without an address needs no Ray
+ON_RAY = ["--workers", "2"]  # a single worker without an address does not need Ray
 TOKEN = "ab" * 32
 
 
@@ -37,15 +37,15 @@ def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def guarded(short: Path) -> Iterator[str]:
-    """The address of a cluster that asks for a token."""
+    """The address of a cluster that requires a token."""
     token = short / "token"
     token.touch(mode=0o600)
     token.write_text(TOKEN)
-    words = (
+    arguments = (
         "start --head --port=0 --num-cpus=2 --include-dashboard=false --dashboard-agent-listen-port=0 --block".split()
     )
     head = subprocess.Popen(
-        [Path(sys.executable).parent / "ray", *words, "--disable-usage-stats", f"--temp-dir={short}/h"],
+        [Path(sys.executable).parent / "ray", *arguments, "--disable-usage-stats", f"--temp-dir={short}/h"],
         env=os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -74,7 +74,7 @@ def guarded(short: Path) -> Iterator[str]:
 
 
 def listening(process: subprocess.Popen) -> set[str]:
-    """The addresses on which a command and its family listen."""
+    """Return the addresses on which a command and its children listen."""
     found = set()
     for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
         try:
@@ -86,16 +86,16 @@ def listening(process: subprocess.Popen) -> set[str]:
 
 
 @pytest.mark.parametrize("address", [None, "", "local"])
-def test_a_command_without_address_starts_ray_on_loopback_whatever_a_dead_cluster_left(
+def test_command_without_address_starts_ray_on_loopback(
     short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str | None
 ) -> None:
     monkeypatch.setattr(commands, "environment", lambda data: given | {"LTRAY_DATA": str(data)})
     given = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     given |= {} if address is None else {"RAY_ADDRESS": address}
     (short / "ray").mkdir()
-    (short / "ray" / "ray_current_cluster").write_text("192.0.2.1:6379")  # nobody has this address
-    words = [*TRAIN, *ON_RAY, "epochs=300", "--output", str(tmp_path / "run")]
-    with commands.started("train", *words, data=tmp_path, reached=lambda text: "epoch 2/" in text) as (process, _):
+    (short / "ray" / "ray_current_cluster").write_text("192.0.2.1:6379")  # no machine has this address
+    arguments = [*TRAIN, *ON_RAY, "epochs=300", "--output", str(tmp_path / "run")]
+    with commands.started("train", *arguments, data=tmp_path, reached=lambda text: "epoch 2/" in text) as (process, _):
         assert listening(process) and listening(process) <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=120) == 130
@@ -103,11 +103,11 @@ def test_a_command_without_address_starts_ray_on_loopback_whatever_a_dead_cluste
     assert (short / f"ray-{os.getuid()}").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_cluster_with_a_token_is_joined_with_it_only(
+def test_cluster_with_a_token_is_joined_only_with_it(
     short: Path, guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commands, "environment", lambda data: os.environ | given | {"LTRAY_DATA": str(data)})
-    words = [*TRAIN, "epochs=1", "--output", str(tmp_path / "run")]
+    arguments = [*TRAIN, "epochs=1", "--output", str(tmp_path / "run")]
     for given, expected in (
         ({}, f"The cluster at {guarded} requires a token: export RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN_PATH"),
         (
@@ -117,17 +117,20 @@ def test_a_cluster_with_a_token_is_joined_with_it_only(
         ({"RAY_AUTH_MODE": "token"}, "there is no token in"),
     ):
         given |= {"RAY_ADDRESS": guarded}
-        printed = commands.run("train", *words, data=tmp_path, code=2)
+        printed = commands.run("train", *arguments, data=tmp_path, code=2)
         assert expected in printed and "gcs_client" not in printed and not (tmp_path / "run").exists()
     given = {"RAY_ADDRESS": guarded, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(short / "token")}
-    assert "epoch 1/1" in commands.run("train", *words, data=tmp_path)
+    assert "epoch 1/1" in commands.run("train", *arguments, data=tmp_path)
     given |= {"RAY_ADDRESS": guarded.replace(guarded.rpartition(":")[0], "127.0.0.1")}
-    assert "epoch 1/1" in commands.run("train", *words[:-1], str(tmp_path / "second"), data=tmp_path)
+    assert "epoch 1/1" in commands.run("train", *arguments[:-1], str(tmp_path / "second"), data=tmp_path)
 
 
-def test_a_control_service_that_dies_ends_the_command_in_a_sentence(short: Path, tmp_path: Path) -> None:
-    words = [*TRAIN, *ON_RAY, "epochs=300", "--output", str(tmp_path / "run")]
-    with commands.started("train", *words, data=tmp_path, reached=lambda text: "epoch 2/" in text) as (process, log):
+def test_dead_control_service_ends_the_command_with_a_sentence(short: Path, tmp_path: Path) -> None:
+    arguments = [*TRAIN, *ON_RAY, "epochs=300", "--output", str(tmp_path / "run")]
+    with commands.started("train", *arguments, data=tmp_path, reached=lambda text: "epoch 2/" in text) as (
+        process,
+        log,
+    ):
         commands.kill(process, "gcs_server")
         assert process.wait(timeout=30) == 1
     printed = log.read_text()
@@ -135,26 +138,29 @@ def test_a_control_service_that_dies_ends_the_command_in_a_sentence(short: Path,
     assert "Traceback" not in printed and ".cc:" not in printed and "rpc_client" not in printed
 
 
-def test_a_worker_that_dies_again_and_again_is_told_and_ends_nothing(short: Path, tmp_path: Path) -> None:
-    words = [*TRAIN, *ON_RAY, "epochs=60", "--output", str(tmp_path / "run")]
+def test_repeatedly_dying_worker_is_reported(short: Path, tmp_path: Path) -> None:
+    arguments = [*TRAIN, *ON_RAY, "epochs=60", "--output", str(tmp_path / "run")]
     reached = iter((4, 12, 20))
-    with commands.started("train", *words, data=tmp_path, reached=lambda text: "epoch 4/" in text) as (process, log):
+    with commands.started("train", *arguments, data=tmp_path, reached=lambda text: "epoch 4/" in text) as (
+        process,
+        log,
+    ):
         for epoch in reached:
             while f"epoch {epoch}/" not in log.read_text():
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.05)
             commands.kill(process, "RayTrainWorker")
         assert process.wait(timeout=400) == 0, log.read_text()
-    told = re.findall(
+    messages = re.findall(
         r"the run was interrupted: worker \d: its process exited .*; it continues from epoch (\d+) \((.*)\)",
         log.read_text(),
     )
     assert "(raylet)" not in log.read_text()
-    assert len(told) == 3 and {words for _, words in told} == {"retries left: 0"}
+    assert len(messages) == 3 and {arguments for _, arguments in messages} == {"retries left: 0"}
     assert [row["total_epochs"] for row in RunFolder(tmp_path / "run").history()] == list(range(1, 61))
 
 
-def test_a_start_that_the_cluster_refuses_leaves_nothing(short: Path, tmp_path: Path) -> None:
+def test_refused_start_leaves_nothing(short: Path, tmp_path: Path) -> None:
     printed = commands.run(
         "train", *TRAIN, "--workers", "500", "--output", str(tmp_path / "run"), data=tmp_path, code=2
     )

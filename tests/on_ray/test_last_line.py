@@ -1,4 +1,4 @@
-"""The reason of a failure in one line, out of what Ray has of it."""
+"""The reason of a failure in one line, extracted from Ray's output."""
 
 from types import SimpleNamespace
 
@@ -18,12 +18,12 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("words", "expected"), CASES)
-def test_the_last_line_of_words_and_of_a_trials_error_file(words, expected, tmp_path):
-    (tmp_path / "error.txt").write_text(words)
-    assert last_line(words) == error_of(SimpleNamespace(error_file=str(tmp_path / "error.txt"))) == expected
+@pytest.mark.parametrize(("text", "expected"), CASES)
+def test_last_line_of_text_and_of_the_error_file(text, expected, tmp_path):
+    (tmp_path / "error.txt").write_text(text)
+    assert last_line(text) == error_of(SimpleNamespace(error_file=str(tmp_path / "error.txt"))) == expected
 
 
 @pytest.mark.parametrize("file", [None, "nowhere/error.txt"])
-def test_a_trial_without_error_file_has_a_sentence(file):
+def test_trial_without_error_file_has_a_reason(file):
     assert error_of(SimpleNamespace(error_file=file)) == "the process exited without an error message"

@@ -1,4 +1,4 @@
-"""A cluster of a command's own: which folder it uses, what it is started with, and what a user reads where it fails."""
+"""The local cluster of a command: its folder, its start arguments, and messages about failures."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from ltray.space.search_settings import TrialResources
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("RAY_")]:
-        monkeypatch.setenv(name, os.environ[name])  # back afterwards, whatever a test does
+        monkeypatch.setenv(name, os.environ[name])  # restored after every test
     for name in ("RAY_ADDRESS", "RAY_TMPDIR", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -35,14 +35,14 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose path is short enough for sockets, as pytest's is not everywhere."""
+    """A folder with a path short enough for sockets; pytest's path may be too long."""
     monkeypatch.setattr(local_cluster, "SOCKET_PATH_LIMIT", 4096)
     return Path()
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short: Path) -> list[dict[str, Any]]:
-    """What Ray is asked to start, instead of starting it."""
+def init_calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short: Path) -> list[dict[str, Any]]:
+    """The recorded arguments of `ray.init`, which is not executed."""
     found: list[dict[str, Any]] = []
 
     def init(**options: Any) -> None:
@@ -57,8 +57,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short: Path) -> list[
 
 
 @pytest.mark.parametrize("address", [None, "", "  ", "local", "LOCAL"])
-def test_without_an_address_ray_starts_on_loopback_and_looks_for_nothing(
-    asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, address: str | None
+def test_local_cluster_starts_on_loopback_without_discovery(
+    init_calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, address: str | None
 ) -> None:
     if address is not None:
         monkeypatch.setenv("RAY_ADDRESS", address)
@@ -66,10 +66,10 @@ def test_without_an_address_ray_starts_on_loopback_and_looks_for_nothing(
     monkeypatch.setenv("RAY_GCS_SERVER_PORT", "6379")
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
     cluster.connect()
-    (options,) = asked
+    (options,) = init_calls
     assert options["address"] == "local" and options["_node_ip_address"] == "127.0.0.1"
     assert options["include_dashboard"] is False and options["object_store_memory"] <= 1 << 28
-    # A late answer of a loaded machine is no death: Ray's own are 10 s, 5 and 60 s.
+    # A late answer of a busy machine is not a death; Ray's own limits are 10 s, 5 and 60 s.
     patience = options["_system_config"]
     assert patience["health_check_timeout_ms"] * patience["health_check_failure_threshold"] >= 20 * 60 * 1000
     assert patience["worker_register_timeout_seconds"] >= 300
@@ -80,7 +80,7 @@ def test_without_an_address_ray_starts_on_loopback_and_looks_for_nothing(
     assert stat.S_IMODE((Path.home() / ".ray" / "auth_token").stat().st_mode) == 0o600
 
 
-def test_signals_and_environment_are_left_as_found(asked: list[dict[str, Any]]) -> None:
+def test_signals_and_environment_are_restored(init_calls: list[dict[str, Any]]) -> None:
     before, ending = dict(os.environ), signal.getsignal(signal.SIGTERM)
     cluster.connect()
     assert signal.getsignal(signal.SIGTERM) is ending and os.environ["RAY_AUTH_MODE"] == "token"
@@ -88,12 +88,12 @@ def test_signals_and_environment_are_left_as_found(asked: list[dict[str, Any]]) 
     cluster.disconnect()
     assert ray_worker.print_to_stdstream is _compat.PRINT
     assert dict(os.environ) == before
-    cluster.disconnect()  # of a command that never got to connect
+    cluster.disconnect()  # of a command that did not connect
     assert dict(os.environ) == before
 
 
-def test_a_refused_start_leaves_signals_and_environment_too(
-    asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_signals_and_environment_are_restored_after_a_refused_start(
+    init_calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     init = ray.init
 
@@ -113,8 +113,8 @@ def test_a_refused_start_leaves_signals_and_environment_too(
     assert "run the same command again" in line
 
 
-def test_a_cluster_of_the_user_is_mentioned_with_how_to_join_it(
-    asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_running_cluster_of_the_user_is_mentioned_with_the_join_command(
+    init_calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = running.Running(
         running.Address("192.0.2.7", 6379), (("RAY_AUTH_MODE", "token"), ("RAY_AUTH_TOKEN_PATH", "a b"))
@@ -128,16 +128,14 @@ def test_a_cluster_of_the_user_is_mentioned_with_how_to_join_it(
         assert "runs on this machine, but this command does not use it" in capsys.readouterr().err
 
 
-def test_a_long_path_is_refused_before_ray_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_long_path_is_refused_before_ray_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", "/tmp/" + "x" * 60)
     with pytest.raises(UsageError, match=r"TMPDIR=/tmp/x+: too long .* at most 107.*export RAY_TMPDIR=/tmp"):
         local_cluster.private_folder()
 
 
-def test_the_longest_path_that_is_accepted_is_one_that_ray_accepts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(local_cluster.Path, "mkdir", lambda *words, **options: None)
+def test_longest_accepted_path_is_accepted_by_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(local_cluster.Path, "mkdir", lambda *message, **options: None)
     longest = 0
     for length in range(1, 100):
         monkeypatch.setenv("TMPDIR", "/" + "x" * length)
@@ -152,7 +150,7 @@ def test_the_longest_path_that_is_accepted_is_one_that_ray_accepts(
 
 @pytest.mark.parametrize("variable", ["TMPDIR", "RAY_TMPDIR"])
 @pytest.mark.parametrize("kind", ["absent", "a file", "not a folder of ours", "no folder"])
-def test_a_folder_that_cannot_be_used_is_a_sentence(
+def test_unusable_folder_is_refused_with_a_sentence(
     tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch, variable: str, kind: str
 ) -> None:
     base = tmp_path / "base"
@@ -173,7 +171,9 @@ def test_a_folder_that_cannot_be_used_is_a_sentence(
     assert str(base) in str(caught.value)
 
 
-def test_a_folder_that_others_may_enter_is_closed(tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_permissions_are_restricted_to_the_user(
+    tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = tmp_path / running.own_folder_name()
     own.mkdir(mode=0o755)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
@@ -181,7 +181,7 @@ def test_a_folder_that_others_may_enter_is_closed(tmp_path: Path, short: Path, m
 
 
 class Starting:
-    """A node of Ray that is being started, by its processes' exit codes."""
+    """A starting node of Ray, simulated by the exit codes of its processes."""
 
     def __init__(self, **codes: int | None) -> None:
         self.all_processes = {
@@ -191,7 +191,7 @@ class Starting:
         self.killed = False
 
     def kill_all_processes(self, **options: bool) -> None:
-        """Note that nothing is left."""
+        """Record that all processes were killed."""
         self.killed = True
 
     def get_logs_dir_path(self) -> str:
@@ -200,14 +200,14 @@ class Starting:
 
 
 def start(
-    node: Starting, monkeypatch: pytest.MonkeyPatch, *, limit: float, answers_after: int, told: list[int]
+    node: Starting, monkeypatch: pytest.MonkeyPatch, *, limit: float, answers_after: int, notices: list[int]
 ) -> None:
-    """Go through Ray's start of a node whose control service answers after some questions."""
-    asked = []
+    """Run Ray's start of a node whose control service answers after a number of requests."""
+    init_calls = []
 
     def get_node(address: str, number: str) -> dict[str, str]:
-        asked.append(address)
-        if len(asked) <= answers_after:
+        init_calls.append(address)
+        if len(init_calls) <= answers_after:
             raise RuntimeError("This node has an IP address of …, and Ray expects …")
         return {}
 
@@ -216,40 +216,40 @@ def start(
     monkeypatch.setattr(_compat.time, "sleep", lambda seconds: None)
     before = services.get_node, Node.start_head_processes
     try:
-        with patient_start(limit, lambda: told.append(1)):
+        with patient_start(limit, lambda: notices.append(1)):
             Node.start_head_processes(node)
             assert services.get_node("127.0.0.1:1", "n") == {}
     finally:
         assert (services.get_node, Node.start_head_processes) == before
 
 
-def test_a_slow_node_is_waited_for_longer_than_ray_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_node_start_has_a_longer_timeout_than_in_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10_000))
     monkeypatch.setattr(_compat.time, "monotonic", lambda: float(next(clock)))
-    told: list[int] = []
+    notices: list[int] = []
     node = Starting(gcs_server=None, raylet=None)
-    start(node, monkeypatch, limit=300, answers_after=200, told=told)
-    assert told == [1] and not node.killed
+    start(node, monkeypatch, limit=300, answers_after=200, notices=notices)
+    assert notices == [1] and not node.killed
 
 
-def test_a_node_that_never_comes_up_is_given_up_and_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_that_never_starts_is_killed_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10_000))
     monkeypatch.setattr(_compat.time, "monotonic", lambda: float(next(clock)))
     node = Starting(gcs_server=None, raylet=None)
-    with pytest.raises(NotStarted, match=r"did not come up within 300 s \(its logs: /tmp/logs\)"):
-        start(node, monkeypatch, limit=300, answers_after=9999, told=[])
+    with pytest.raises(NotStarted, match=r"did not start within 300 s \(its logs: /tmp/logs\)"):
+        start(node, monkeypatch, limit=300, answers_after=9999, notices=[])
     assert node.killed
 
 
 @pytest.mark.parametrize(("kind", "name"), [("gcs_server", "control service"), ("raylet", "node service")])
-def test_a_process_that_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
+def test_dead_process_of_a_node_ends_the_start(monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
     node = Starting(**{"gcs_server": None, "raylet": None, kind: 1})
     with pytest.raises(NotStarted, match=f"its {name} .* has exited"):
-        start(node, monkeypatch, limit=300, answers_after=9999, told=[])
+        start(node, monkeypatch, limit=300, answers_after=9999, notices=[])
     assert node.killed
 
 
-def test_the_private_parts_of_ray_that_are_replaced_are_the_ones_it_uses() -> None:
+def test_replaced_private_parts_of_ray_are_in_use() -> None:
     assert "services.get_node(" in Path(ray._private.node.__file__).read_text()
     assert "self.start_head_processes()" in Path(ray._private.node.__file__).read_text()
     assert "if not ray_constants.ENABLE_RAY_CLUSTER" in Path(services.__file__).read_text()

@@ -1,4 +1,4 @@
-"""Noticing that Ray has gone: by its processes, or by a control service that stays silent; not by an empty answer."""
+"""Detection that Ray has stopped: by its processes or a silent control service, not by an empty answer."""
 
 import socket
 
@@ -19,7 +19,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_an_empty_or_failing_answer_is_no_death(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_or_failing_answer_is_not_a_death(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_watch, "_listens", lambda address: True)
     look = joined_watch("192.0.2.7:6379", OWN)
 
@@ -31,7 +31,7 @@ def test_an_empty_or_failing_answer_is_no_death(monkeypatch: pytest.MonkeyPatch)
         assert [look() for _ in range(20)] == [""] * 20
 
 
-def test_a_node_that_ray_calls_dead_twice_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_reported_dead_twice_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         look = joined_watch(f"127.0.0.1:{server.getsockname()[1]}", OWN)
         answers = iter([ALIVE, DEAD, ALIVE, DEAD, DEAD])
@@ -40,7 +40,7 @@ def test_a_node_that_ray_calls_dead_twice_is(monkeypatch: pytest.MonkeyPatch) ->
         assert "node service (raylet) on this machine has exited" in look()
 
 
-def test_a_control_service_may_restart_but_not_stay_away(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
+def test_control_service_may_restart_within_the_timeout(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
     listens = True
     monkeypatch.setattr(node_watch, "_listens", lambda address: listens)
     monkeypatch.setattr(ray, "nodes", lambda: ALIVE)

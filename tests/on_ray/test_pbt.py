@@ -1,4 +1,4 @@
-"""A population driven by hand, as Tune would: pauses, copies on the disk, and deaths of the driver."""
+"""A population driven like by Tune: pauses, copies on the disk, and restarts of the driver."""
 
 import importlib.util
 from pathlib import Path
@@ -29,7 +29,7 @@ class Died(Exception):
 
 
 class Driver:
-    """Runs members two at a time, an epoch each in turn; dies after a number of reports."""
+    """Runs two members at a time, one epoch each in turn; dies after a number of reports."""
 
     def __init__(self, folder, space, lives=10**6):
         self.trials, self.lives, self.lines, self.begun = folder / "trials", lives, [], 0
@@ -64,7 +64,7 @@ class Driver:
         number = task_of(trial).number
         known = resumable(self.trials, number)
         weight, epoch = torch.tensor(float(number)), 0
-        if known:  # reported once more, as RaySession does
+        if known:  # reported again, like RaySession
             saved = Checkpoint.load(known[-1][0])
             weight, epoch = saved.stages["w"], saved.position.total_epochs
             if self.report(trial, epoch, dict(saved.metrics)):
@@ -80,7 +80,7 @@ class Driver:
             yield epoch
 
     def report(self, trial, epoch, metrics):
-        """Tell search and scheduler of an epoch; return whether the member stops."""
+        """Report an epoch to search and scheduler; return whether the member stops."""
         if self.lives == 0:
             raise Died
         self.lives -= 1
@@ -92,7 +92,7 @@ class Driver:
         return stops
 
     def outcome(self):
-        """Return what the study holds."""
+        """Return the content of the study."""
         trials = self.study.get_trials()
         return [(t.state.name, t.value, t.user_attrs.get(COPIES), t.user_attrs[SETTINGS]) for t in trials]
 
@@ -103,37 +103,37 @@ def space(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(space, tmp_path_factory):
+def uninterrupted(space, tmp_path_factory):
     return Driver(tmp_path_factory.mktemp("whole"), space).run()
 
 
-def test_every_member_trains_to_the_end_and_the_worst_copies_weights_and_settings(undisturbed):
-    outcome = undisturbed.outcome()
+def test_every_member_trains_and_the_worst_copies_weights_and_settings(uninterrupted):
+    outcome = uninterrupted.outcome()
     assert [state for state, *_ in outcome] == ["COMPLETE"] * MEMBERS
     # Values grow with the trial's number, which is also the weight: 0 copies 3 at epoch 2, and 1 is then the worst.
     assert [copies for _, _, copies, _ in outcome] == [[[2, 3]], [[4, outcome[1][2][0][1]]], None, None]
-    assert float(Checkpoint.load(resumable(undisturbed.trials, 0)[-1][0]).stages["w"]) == 3.0
+    assert float(Checkpoint.load(resumable(uninterrupted.trials, 0)[-1][0]).stages["w"]) == 3.0
     assert outcome[0][1] == outcome[3][1]
-    assert any("trial 0 copies trial 3 at epoch 2: learning_rate" in line for line in undisturbed.lines)
+    assert any("trial 0 copies trial 3 at epoch 2: learning_rate" in line for line in uninterrupted.lines)
 
 
-def test_what_was_given_up_cannot_be_taken_for_the_members_best(undisturbed):
+def test_epochs_before_a_copy_are_not_the_best_of_a_member(uninterrupted):
     own = [
-        metrics["total_epochs"] for folder, metrics in resumable(undisturbed.trials, 0) if "copies" not in str(folder)
+        metrics["total_epochs"] for folder, metrics in resumable(uninterrupted.trials, 0) if "copies" not in str(folder)
     ]
     assert own == [3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("lives", [1, 3, 7, 8, 9, 12, 16, 20])
-def test_a_driver_that_dies_and_a_new_one_decide_the_same(space, undisturbed, tmp_path, lives):
+def test_restarted_driver_makes_the_same_decisions(space, uninterrupted, tmp_path, lives):
     with pytest.raises(Died):
         Driver(tmp_path, space, lives).run()
-    assert Driver(tmp_path, space).run().outcome() == undisturbed.outcome()
+    assert Driver(tmp_path, space).run().outcome() == uninterrupted.outcome()
 
 
 @pytest.mark.parametrize("step", ["copy_checkpoint", "remove_discarded_checkpoints"])
-def test_a_driver_that_dies_in_the_midst_of_an_exchange_decides_the_same(
-    space, undisturbed, tmp_path, monkeypatch, step
+def test_driver_restarted_during_an_exchange_makes_the_same_decisions(
+    space, uninterrupted, tmp_path, monkeypatch, step
 ):
     driver = Driver(tmp_path, space)
     with monkeypatch.context() as broken:
@@ -144,12 +144,12 @@ def test_a_driver_that_dies_in_the_midst_of_an_exchange_decides_the_same(
         broken.setattr(f"ltray.on_ray.pbt.{step}", die)
         with pytest.raises(Died):
             driver.run()
-    assert Driver(tmp_path, space).run().outcome() == undisturbed.outcome()
+    assert Driver(tmp_path, space).run().outcome() == uninterrupted.outcome()
 
 
 @pytest.mark.parametrize("writes", [0, 1, 2, 4])
-def test_a_driver_that_dies_between_two_writes_of_an_exchange_decides_the_same(
-    space, undisturbed, tmp_path, monkeypatch, writes
+def test_driver_restarted_between_writes_of_an_exchange_makes_the_same_decisions(
+    space, uninterrupted, tmp_path, monkeypatch, writes
 ):
     driver, left = Driver(tmp_path, space), [writes]
     commit, write = PopulationSearch._commit, optuna.Trial.set_user_attr
@@ -169,4 +169,4 @@ def test_a_driver_that_dies_between_two_writes_of_an_exchange_decides_the_same(
         broken.setattr(PopulationSearch, "_commit", dies_in)
         with pytest.raises(Died):
             driver.run()
-    assert Driver(tmp_path, space).run().outcome() == undisturbed.outcome()
+    assert Driver(tmp_path, space).run().outcome() == uninterrupted.outcome()

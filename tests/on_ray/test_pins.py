@@ -1,4 +1,4 @@
-"""A worker whose node has other data than the command's ends the run, in fresh runs too, and is not tried again."""
+"""A worker whose node has different data ends the run without retry, also in new runs."""
 
 import dataclasses
 import os
@@ -56,9 +56,9 @@ def experiment(kept: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
 
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Gets an item for every training that begins; none takes place."""
+    """A list with an item for every training that begins; no training is executed."""
     found: list[object] = []
-    monkeypatch.setattr("ltray.experiment.train", lambda *words, **named: found.append(words))
+    monkeypatch.setattr("ltray.experiment.train", lambda *arguments, **named: found.append(arguments))
     return found
 
 
@@ -67,7 +67,7 @@ Worker = Callable[..., str]
 
 @pytest.fixture
 def worker(experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
-    """Work as a worker on a node with another LTRAY_DATA; return what it reports as the run's failure."""
+    """Run as a worker on a node with another LTRAY_DATA; return the reported failure."""
 
     def work(pins: Pins, data: Path, runs: ShortRuns | None = None) -> str:
         monkeypatch.setenv("LTRAY_DATA", str(data))
@@ -81,7 +81,7 @@ def worker(experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def changed(experiment: Experiment, data: Path, **fields: str) -> Path:
-    """Copy the converted files to another folder and give their sidecars other digests, as another node may have."""
+    """Copy the converted files to another folder and change the digests in their sidecars, as on another node."""
     shutil.copytree(os.environ["LTRAY_DATA"], data)
     folder = folder_of(experiment.dataset, data)
     for sidecar in sidecars(experiment.dataset, folder).values():
@@ -91,7 +91,7 @@ def changed(experiment: Experiment, data: Path, **fields: str) -> Path:
 
 
 @pytest.mark.parametrize("runs", [None, RUNS])
-def test_the_same_data_elsewhere_are_trained_on(
+def test_equal_data_in_another_folder_are_accepted(
     experiment: Experiment, worker: Worker, begun: list[object], tmp_path: Path, runs: ShortRuns | None
 ) -> None:
     assert worker(pins_of([experiment]), changed(experiment, tmp_path / "second"), runs) == ""
@@ -102,34 +102,36 @@ def test_the_same_data_elsewhere_are_trained_on(
 @pytest.mark.parametrize(
     ("field", "what"), [("fingerprint", "the originals of node"), ("content", "the converted images of node")]
 )
-def test_other_data_of_a_node_end_the_run(
+def test_different_data_of_a_node_end_the_run(
     experiment: Experiment, worker: Worker, begun: list[object], tmp_path: Path, field: str, what: str, runs: Any
 ) -> None:
     pins = pins_of([experiment])
     data = changed(experiment, tmp_path / "second", **{field: "0" * 64})
-    said = worker(pins, data, runs)
+    message = worker(pins, data, runs)
     folder = folder_of(experiment.dataset, data)
-    assert said.startswith(f"pets: {what} {NODE} in {folder} are not those of node {NODE}, where the command runs")
-    assert "LTRAY_DATA" in said and begun == []
+    assert message.startswith(
+        f"pets: {what} {NODE} in {folder} differ from those of node {NODE}, where the command runs"
+    )
+    assert "LTRAY_DATA" in message and begun == []
 
 
 @pytest.mark.slow
-def test_a_node_that_converts_other_originals_ends_the_run(
+def test_node_with_different_originals_ends_the_run(
     experiment: Experiment, worker: Worker, begun: list[object], tmp_path: Path
 ) -> None:
-    """The same path holds another picture there; nothing is converted yet."""
+    """The same path has another image on that node; its data are not converted yet."""
     pins = pins_of([experiment])
     path = experiment.dataset.place / "cat/0.png"
     before = path.read_bytes()
     Image.fromarray(np.zeros((40, 40, 3), dtype=np.uint8)).save(path)
     try:
-        said = worker(pins, tmp_path / "second")
+        message = worker(pins, tmp_path / "second")
     finally:
         path.write_bytes(before)
-    assert "the originals of node" in said and begun == []
+    assert "the originals of node" in message and begun == []
 
 
-def test_a_finalist_compares_too(
+def test_finalist_checks_the_data_of_its_node(
     experiment: Experiment, begun: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placement = Placement(tmp_path, 1, {"CPU": 1}, 0, pins_of([experiment]))
@@ -139,17 +141,17 @@ def test_a_finalist_compares_too(
     assert begun == []
 
 
-def test_a_sentence_names_both_nodes_the_place_and_what_to_do() -> None:
+def test_message_names_both_nodes_the_folder_and_the_remedy() -> None:
     command, own = Pin("a" * 64, "b" * 64, node="head"), Pin("a" * 64, "", node="far")
     command.check(dataclasses.replace(command, node="far"), name="pets", place="/data/pets")
     with pytest.raises(UsageError) as raised:
         command.check(own, name="pets", place="/data/pets")
     assert str(raised.value) == (
-        "pets: the converted images of node far in /data/pets are not those of node head, where the command runs: "
-        "their digest is missing instead of bbbbbbbbbbbb…. Replace /data/pets on far by a copy of that folder on head, "
-        "or set LTRAY_DATA to a folder that all nodes share."
+        "pets: the converted images of node far in /data/pets differ from those of node head, where the command runs: "
+        "their digest is missing instead of bbbbbbbbbbbb…. Replace /data/pets on far with a copy of that folder on "
+        "head, or set LTRAY_DATA to a folder that all nodes share."
     )
     with pytest.raises(UsageError, match="the originals of node far"):
         command.check(dataclasses.replace(own, originals="c" * 64), name="pets", place="/data/pets")
-    with pytest.raises(KeyError):  # a command that pinned nothing is a mistake in the code, not a worker without checks
+    with pytest.raises(KeyError):  # missing pins are an error in the code and must not disable the check
         Pins({}).of(None)  # type: ignore[arg-type]

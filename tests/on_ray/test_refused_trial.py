@@ -1,4 +1,4 @@
-"""A trial whose settings, data or files cannot be used fails at once, with its sentence, and is not tried again."""
+"""A trial with unusable settings, data or files fails immediately with the reason, without retry."""
 
 import errno
 import os
@@ -32,14 +32,14 @@ def new_session(reported, *, raises=False):
 
 
 @pytest.mark.parametrize("wrong", [{"rescom.hard_positives": 99}, {"rescom.temprature": 0.1}])
-def test_a_trial_that_cannot_be_built_reports_why_and_returns(wrong):
+def test_trial_that_cannot_be_built_reports_the_reason(wrong):
     reported = []
     train_and_report(SETTINGS | wrong, new_session(reported), torch.device("cpu"), pins=Pins({}))
     (report,) = reported
     assert next(iter(wrong)).partition(".")[2] in report[FAILURE]
 
 
-def test_a_worker_of_ray_train_raises_since_a_report_waits_for_all():
+def test_worker_of_ray_train_raises_instead_of_reporting():
     reported = []
     session = new_session(reported, raises=True)
     with pytest.raises(UsageError, match="hard_positives"):
@@ -48,7 +48,7 @@ def test_a_worker_of_ray_train_raises_since_a_report_waits_for_all():
 
 
 def wrapped(cause):
-    """As Ray Train wraps what a worker raised."""
+    """Wrap an exception of a worker like Ray Train."""
     return UserExceptionWithTraceback(cause, "a traceback")
 
 
@@ -56,26 +56,26 @@ def wrapped(cause):
     "raised",
     [{0: wrapped(UsageError("no images"))}, {0: wrapped(OSError("lost")), 1: UsageError("no images")}],
 )
-def test_what_a_worker_cannot_use_ends_the_run(raised):
+def test_unusable_input_of_a_worker_ends_the_run(raised):
     put = []
     _Relay(SimpleNamespace(put=put.append)).after_exception(None, raised)
     assert [message for message in put if message] == [({FAILURE: "no images"}, None)]
 
 
-def test_a_full_disk_says_that_the_run_may_later_continue():
+def test_full_disk_is_reported_as_resumable():
     put = []
     _Relay(SimpleNamespace(put=put.append)).after_exception(None, {0: wrapped(CannotWrite("the disk is full"))})
     assert put[0] == ({FAILURE: "the disk is full", LATER: True}, None)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_full_disk_is_no_result_of_a_finalist(workers, tmp_path, monkeypatch):
-    """It would be read as the run's end by every later command."""
+def test_full_disk_is_not_recorded_as_a_result_of_a_finalist(workers, tmp_path, monkeypatch):
+    """Every later command would treat such a result as the end of the run."""
 
     def full(task):
         raise CannotWrite("the disk is full")
 
-    def reports(*words, **named):
+    def reports(*arguments, **named):
         yield {FAILURE: "the disk is full", LATER: True}, None
 
     monkeypatch.setattr(finalists, "_in_this_process", full)
@@ -88,15 +88,15 @@ def test_a_full_disk_is_no_result_of_a_finalist(workers, tmp_path, monkeypatch):
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_a_worker_that_dies_is_left_to_the_retries():
+def test_dead_worker_is_retried():
     put = []
     _Relay(SimpleNamespace(put=put.append)).after_exception(None, {0: wrapped(OSError("lost")), 1: RuntimeError()})
     assert put == []
 
 
 @pytest.mark.parametrize("raises", [True, False])
-def test_a_full_disk_ends_a_run_at_once_and_names_the_folder(raises, tmp_path, monkeypatch):
-    """In a worker it is raised: Ray Train waits for ever for a report after one that failed."""
+def test_full_disk_ends_a_run_immediately_and_names_the_folder(raises, tmp_path, monkeypatch):
+    """A worker raises it, because Ray Train waits forever for a report after a failed one."""
 
     def full(metrics, checkpoint):
         raise OSError(errno.ENOSPC, "Error writing bytes to file. Detail: [errno 28] No space left on device")
@@ -109,20 +109,20 @@ def test_a_full_disk_ends_a_run_at_once_and_names_the_folder(raises, tmp_path, m
     api = SimpleNamespace(report=report, Checkpoint=SimpleNamespace(from_directory=str))
     session = RaySession(api, None, tmp_path, raises=raises)
     saved = SimpleNamespace(save=lambda folder: None)
-    monkeypatch.setattr(Experiment, "train", lambda self, session, *words, **named: session.report({}, saved))
+    monkeypatch.setattr(Experiment, "train", lambda self, session, *arguments, **named: session.report({}, saved))
     settings = Experiment.from_settings({"dataset": "digits-lt", "methods": ["cross_entropy"]}).settings()
     pins = SimpleNamespace(of=lambda dataset: None)
-    said = f"{tmp_path}: cannot be written: No space left on device. Free some space there"
+    message = f"{tmp_path}: cannot be written: No space left on device. Free some space there"
     if raises:
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             train_and_report(settings, session, torch.device("cpu"), pins=pins)
         assert reported == []
     else:
         train_and_report(settings, session, torch.device("cpu"), pins=pins)
-        assert reported[0][FAILURE].startswith(said) and reported[0][LATER]
+        assert reported[0][FAILURE].startswith(message) and reported[0][LATER]
 
 
-def test_in_a_cluster_of_several_nodes_a_full_disk_is_named_with_its_node(tmp_path, monkeypatch):
+def test_full_disk_in_a_cluster_is_named_with_its_node(tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True}, {"Alive": False}, {"Alive": True}])
     reported = []
@@ -133,7 +133,7 @@ def test_in_a_cluster_of_several_nodes_a_full_disk_is_named_with_its_node(tmp_pa
     assert reported == [{FAILURE: f"node {socket.gethostname()}: /x: full", LATER: True}]
 
 
-def full_disk(*words, **named):
+def full_disk(*arguments, **named):
     raise CannotWrite("/x: full")
 
 
@@ -152,8 +152,8 @@ trial: {workers: WORKERS, retries: 3}
 @pytest.mark.ray
 @pytest.mark.ffcv
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_search_reports_the_sentence_of_a_trial_that_cannot_run(tmp_path, monkeypatch, workers):
-    """The module that Ray's workers import first makes the experiment refuse to train, in their processes alone."""
+def test_search_reports_the_reason_of_a_failed_trial(tmp_path, monkeypatch, workers):
+    """A module that only Ray's workers import makes the experiment raise an error."""
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
         "if any('default_worker' in word for word in sys.argv):\n"
@@ -165,8 +165,8 @@ def test_a_search_reports_the_sentence_of_a_trial_that_cannot_run(tmp_path, monk
         "    Experiment.train = refuse\n"
     )
     (tmp_path / "small.yaml").write_text(SPACE.replace("WORKERS", str(workers)))
-    words = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
+    arguments = [str(tmp_path / "small.yaml"), "--output", str(tmp_path / "run")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    assert "trial 0 failed: the images are gone" in commands.run("tune", *words, data=tmp_path, code=1)
+    assert "trial 0 failed: the images are gone" in commands.run("tune", *arguments, data=tmp_path, code=1)
     assert len((tmp_path / "tries").read_text()) <= workers
     assert pd.read_csv(tmp_path / "run" / "results.csv")["reason"].tolist() == ["the images are gone"]

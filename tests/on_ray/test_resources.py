@@ -1,4 +1,4 @@
-"""What a trial takes of a cluster, and how many fit; no cluster is started."""
+"""Resources of a trial, and the number of trials that fit into a cluster; no cluster is started."""
 
 from collections import Counter
 from contextlib import nullcontext
@@ -12,7 +12,7 @@ from ltray.study.budget import Budget
 
 
 def of_nodes(monkeypatch, nodes):
-    """Let Ray say that these are the cluster's nodes, beside a dead one."""
+    """Patch Ray to return these nodes and a dead one."""
     dead = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}
     monkeypatch.setattr(cluster.ray, "nodes", lambda: [dead, *({"Alive": True, "Resources": node} for node in nodes)])
     everything = sum(map(Counter, nodes), Counter())
@@ -20,7 +20,7 @@ def of_nodes(monkeypatch, nodes):
 
 
 @pytest.mark.parametrize(
-    ("asked", "there", "each", "fit"),
+    ("requested", "there", "each", "fit"),
     [
         ({}, [{"CPU": 4.0}], {"CPU": 1.0}, 4),
         ({}, [{"CPU": 8.0, "GPU": 2.0}], {"CPU": 1.0, "GPU": 1.0}, 2),
@@ -34,34 +34,34 @@ def of_nodes(monkeypatch, nodes):
         ({"gpus_per_worker": 0.4}, [{"CPU": 8.0, "GPU": 2.0}], {"CPU": 1.0, "GPU": 0.4}, 4),
     ],
 )
-def test_as_many_trials_run_at_once_as_fit(monkeypatch, asked, there, each, fit):
+def test_number_of_concurrent_trials_is_the_number_that_fits(monkeypatch, requested, there, each, fit):
     of_nodes(monkeypatch, there)
-    assert cluster.worker_resources(TrialResources(**asked)) == each
-    assert cluster.concurrent_trials(TrialResources(**asked)) == fit
+    assert cluster.worker_resources(TrialResources(**requested)) == each
+    assert cluster.concurrent_trials(TrialResources(**requested)) == fit
 
 
 @pytest.mark.parametrize(
-    ("asked", "there", "told"),
+    ("requested", "there", "message"),
     [
         ({"gpus_per_worker": 1}, [{"CPU": 8.0}], r"1 x .*'GPU': 1.*have .*'GPU': 0.0"),
         ({"workers": 3}, [{"CPU": 2.0}], "3 x .*have {'CPU': 2.0}"),
         ({"cpus_per_worker": 8}, [{"CPU": 6.0}, {"CPU": 6.0}], "have {'CPU': 6.0}; {'CPU': 6.0}"),
     ],
 )
-def test_a_trial_that_does_not_fit_is_refused(monkeypatch, asked, there, told):
+def test_trial_that_does_not_fit_is_refused(monkeypatch, requested, there, message):
     of_nodes(monkeypatch, there)
-    with pytest.raises(UsageError, match=told):
-        cluster.concurrent_trials(TrialResources(**asked))
+    with pytest.raises(UsageError, match=message):
+        cluster.concurrent_trials(TrialResources(**requested))
 
 
 @pytest.mark.parametrize(("there", "refused"), [([{"CPU": 8.0}], True), ([{"CPU": 8.0, "GPU": 1.0}], False)])
-def test_gpu_hours_are_refused_where_trials_use_no_gpu(monkeypatch, there, refused):
+def test_gpu_hours_are_refused_without_gpu_trials(monkeypatch, there, refused):
     of_nodes(monkeypatch, there)
     with pytest.raises(UsageError, match="cpuh") if refused else nullcontext():
         cluster.check_budget(Budget.parse("2gpuh"), TrialResources())
 
 
 @pytest.mark.parametrize("gpus", [1.5, -0.5])
-def test_a_share_of_more_than_one_gpu_is_refused(gpus):
+def test_fraction_above_one_gpu_is_refused(gpus):
     with pytest.raises(UsageError, match="a share of one GPU"):
         TrialResources(gpus_per_worker=gpus)

@@ -1,4 +1,4 @@
-"""A real search under every rule of early stopping: killed once in its midst, continued, and nothing is done twice."""
+"""A real search with every stopping rule: killed once, resumed, without repeated work."""
 
 import json
 import random
@@ -47,7 +47,7 @@ def states(folder):
 
 
 def reported(folder):
-    """Training seconds of every report of every epoch, by trial and epoch; a copied epoch is not one's own."""
+    """Return the training seconds of all reports by trial and epoch, without copied epochs."""
     found = defaultdict(list)
     for path in sorted(folder.glob("trials/[0-9]*/result.json")):
         for line in path.read_text().splitlines():
@@ -58,34 +58,34 @@ def reported(folder):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_search_killed_once_goes_on_to_its_table_and_repeats_nothing(tmp_path, rule):
+def test_killed_search_resumes_without_repeated_work(tmp_path, rule):
     path, folder = tmp_path / "small.yaml", tmp_path / "run"
     path.write_text(f"{SPACE}stop: {RULES[rule]}\n")
-    words = [str(path), "--output", str(folder)]
+    arguments = [str(path), "--output", str(folder)]
     trials = 2 if "two" in rule else 6  # a member of two workers takes long to start, and starts in every generation
     if "two" in rule:
-        words += ["trial.workers=2", "trial.cpus_per_worker=1", "search.trials=2", "stop.exploit_every=2"]
+        arguments += ["trial.workers=2", "trial.cpus_per_worker=1", "search.trials=2", "stop.exploit_every=2"]
     population = rule.startswith("pbt")
     reached = LATER_GENERATION if population else "trial 2 starts"
-    with commands.started("tune", *words, data=tmp_path, reached=lambda text: reached in text) as (process, log):
+    with commands.started("tune", *arguments, data=tmp_path, reached=lambda text: reached in text) as (process, log):
         time.sleep(random.Random(str(tmp_path)).uniform(0.0, 4.0))
         assert process.poll() is None, log.read_text()
         process.send_signal(signal.SIGKILL)
         process.wait()
-    told = [number for number, state in states(folder).items() if state != "RUNNING"]
-    assert bool(told) != population  # of a population none ends before the last generation
-    printed = commands.run("tune", *words, data=tmp_path)
-    assert not [number for number in told if f"trial {number} starts" in printed], printed
+    ended = [number for number, state in states(folder).items() if state != "RUNNING"]
+    assert bool(ended) != population  # no member of a population ends before the last generation
+    printed = commands.run("tune", *arguments, data=tmp_path)
+    assert not [number for number in ended if f"trial {number} starts" in printed], printed
     ends = states(folder)
     assert len(ends) == trials and set(ends.values()) <= {"COMPLETE", "PRUNED"}
     epochs = reported(folder)
-    assert all(len(set(seconds)) == 1 for seconds in epochs.values()), epochs  # reported again, never trained again
+    assert all(len(set(seconds)) == 1 for seconds in epochs.values()), epochs  # reported again, but not trained again
     table = pd.read_csv(folder / "results.csv")
     assert sorted(table["trial"]) == sorted(ends) and "test accuracy of trial" in printed
-    whole = table[table["state"] == "complete"]["epochs"].unique().tolist()
-    assert whole == [7 if "short_runs" in RULES[rule] else 4]
+    complete = table[table["state"] == "complete"]["epochs"].unique().tolist()
+    assert complete == [7 if "short_runs" in RULES[rule] else 4]
     assert all((number, epoch) in epochs for number in ends for epoch in range(1, 1 + table["epochs"].min()))
     if population:
         assert set(ends.values()) == {"COMPLETE"} and table["copied"].notna().any()
     else:
-        assert "PRUNED" in ends.values() or rule == "hyperband"  # its last bracket stops nobody
+        assert "PRUNED" in ends.values() or rule == "hyperband"  # its last bracket does not stop trials

@@ -1,4 +1,4 @@
-"""Which Ray clusters of this user run on this machine, from the command lines of their node services."""
+"""Running Ray clusters of this user on this machine, found by the command lines of their node services."""
 
 import os
 from types import SimpleNamespace
@@ -15,15 +15,15 @@ FIRST, SECOND = Running(Address("192.0.2.7", 6379)), Running(Address("127.0.0.1"
 
 
 def raylet(address: str, *, folder: str = "/tmp/ray", uid: int | None = None, name: str = "raylet", **variables: str):
-    """A node service, as psutil shows it."""
-    words = [
+    """Return a node service in the form of psutil."""
+    arguments = [
         "/site-packages/ray/core/src/ray/raylet/raylet",
         f"--raylet_socket_name={folder}/session_1/sockets/raylet",
         f"--python_worker_command=python default_worker.py --gcs-address={address} --temp-dir={folder}",
         f"--dashboard_agent_command=python agent.py --gcs-address={address}",
     ]
     info = {"name": name, "uids": SimpleNamespace(real=os.getuid() if uid is None else uid), "status": "sleeping"}
-    return SimpleNamespace(info=info, cmdline=lambda: words, environ=lambda: variables)
+    return SimpleNamespace(info=info, cmdline=lambda: arguments, environ=lambda: variables)
 
 
 def found(monkeypatch: pytest.MonkeyPatch, *processes: object) -> list[Running]:
@@ -36,7 +36,7 @@ def test_each_cluster_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(monkeypatch, *nodes) == [SECOND, FIRST]
 
 
-def test_other_users_other_programs_and_other_commands_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_of_other_users_and_programs_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     others = [
         raylet("192.0.2.7:1", uid=os.getuid() + 1),
         raylet("192.0.2.7:2", name="bash"),
@@ -46,7 +46,7 @@ def test_other_users_other_programs_and_other_commands_are_left_out(monkeypatch:
     assert found(monkeypatch, *others, raylet("192.0.2.7:6379")) == [FIRST]
 
 
-def test_a_process_that_ends_meanwhile_or_shows_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ended_or_unreadable_process_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (psutil.NoSuchProcess(7), psutil.AccessDenied(7), psutil.ZombieProcess(7)):
         gone = raylet("192.0.2.7:1")
 
@@ -60,7 +60,7 @@ def test_a_process_that_ends_meanwhile_or_shows_nothing_is_left_out(monkeypatch:
     assert found(monkeypatch, zombie) == []
 
 
-def test_what_joining_needs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_join_command_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/tmp/a b", "SECRET": "x", "RAY_AUTH_TOKEN": "secret"}
     (one,) = found(monkeypatch, raylet("192.0.2.7:6379", **settings))
     assert one.export() == "export RAY_ADDRESS=192.0.2.7:6379 RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH='/tmp/a b'"
@@ -68,7 +68,7 @@ def test_what_joining_needs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one.export() == "export RAY_ADDRESS=192.0.2.7:6379"
 
 
-def test_auto_is_the_only_one() -> None:
+def test_auto_needs_exactly_one_cluster() -> None:
     assert only_cluster([FIRST]) == FIRST
     with pytest.raises(UsageError, match="RAY_ADDRESS=auto: you have no Ray cluster on this machine"):
         only_cluster([])
@@ -76,7 +76,7 @@ def test_auto_is_the_only_one() -> None:
         only_cluster([FIRST, SECOND])
 
 
-def test_ray_starts_its_node_service_with_these_words() -> None:
+def test_ray_starts_its_node_service_with_these_arguments() -> None:
     from pathlib import Path
 
     from ray._private import services

@@ -1,4 +1,4 @@
-"""Tune's side of early stopping, driven by hand: no cluster starts."""
+"""Early stopping with Tune's interface, without a cluster."""
 
 import math
 import random
@@ -43,7 +43,7 @@ def decisions(scheduler, curves, first=0):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_halving_decides_like_rays_where_that_one_is_right(seed):
+def test_halving_decides_like_the_correct_decisions_of_ray(seed):
     stock = ASHAScheduler(
         time_attr=EPOCHS, metric=METRIC, mode="max", max_t=9, grace_period=1, reduction_factor=3, stop_last_trials=False
     )
@@ -55,19 +55,19 @@ def test_halving_decides_like_rays_where_that_one_is_right(seed):
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("stopped_after", [1, 9, 17])
-def test_a_restart_changes_no_decision(rule, stopped_after):
+def test_restart_does_not_change_decisions(rule, stopped_after):
     values = curves(1)
-    undisturbed = decisions(RuleScheduler(rule, metric=METRIC, recorded={}), values)
-    assert undisturbed
+    uninterrupted = decisions(RuleScheduler(rule, metric=METRIC, recorded={}), values)
+    assert uninterrupted
     begun = {n: c for n, c in values.items() if n < stopped_after}
     before = decisions(RuleScheduler(rule, metric=METRIC, recorded={}), begun)
     recorded = {n: {e: v for e, v in c.items() if e <= before.get(n, 8)} for n, c in begun.items()}
     after = decisions(RuleScheduler(rule, metric=METRIC, recorded=recorded), values, first=stopped_after)
-    assert before | after == undisturbed
+    assert before | after == uninterrupted
 
 
 @pytest.mark.parametrize("rule", [*RULES, None])
-def test_a_value_that_is_not_finite_ends_its_trial_and_leaves_no_mark(rule):
+def test_non_finite_value_ends_its_trial_and_is_not_recorded(rule):
     scheduler = RuleScheduler(rule, metric=METRIC, recorded={})
     assert report(scheduler, 0, 1, math.nan) == "STOP"
     scheduler.on_trial_complete(None, trial(1), {METRIC: math.inf, EPOCHS: 9})
@@ -76,7 +76,7 @@ def test_a_value_that_is_not_finite_ends_its_trial_and_leaves_no_mark(rule):
         assert report(scheduler, number, 1, 0.0) == "CONTINUE"
 
 
-def test_rays_class_lets_a_trial_with_nan_run_on():
+def test_class_of_ray_continues_a_trial_with_nan():
     stock = ASHAScheduler(time_attr=EPOCHS, metric=METRIC, mode="max", max_t=9, grace_period=1, reduction_factor=2)
     for number in range(4):
         stock.on_trial_add(None, trial(number))
@@ -86,7 +86,7 @@ def test_rays_class_lets_a_trial_with_nan_run_on():
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_trial_taken_up_makes_its_last_decision_again(rule):
+def test_resumed_trial_repeats_its_last_decision(rule):
     recorded = {n: {1: 0.9, 2: 0.9, 3: 0.9} for n in range(12)} | {12: {1: 0.9, 2: 0.9, 3: 0.1}}
     recorded[12] = {1: 0.1, 2: 0.1, 3: 0.1}
     scheduler = RuleScheduler(rule, metric=METRIC, recorded=recorded)
@@ -95,14 +95,14 @@ def test_a_trial_taken_up_makes_its_last_decision_again(rule):
 
 
 def interleaved(values, rule, order, *, kills=()):
-    """Let trials report in the order given; return every decision. A killed driver's successor asks again first."""
+    """Report epochs of trials in the given order; return every decision. A restarted driver repeats the last report."""
     scheduler = RuleScheduler(rule, metric=METRIC, recorded={})
     at, records, progress, decided = {}, {}, {}, {}
     for place, number in enumerate(order):
         if place in kills:
             scheduler = RuleScheduler(rule, metric=METRIC, recorded=records, progress=progress)
             running = [n for n, known in progress.items() if not known.stopped and at[n] < 8]
-            for again in running:  # a trial that is taken up reports its last epoch once more
+            for again in running:  # a resumed trial reports its last epoch again
                 assert report(scheduler, again, at[again], records[again][at[again]]) == "CONTINUE"
         known = progress.get(number, TrialProgress())
         epoch = at.get(number, 0) + 1
@@ -122,18 +122,18 @@ def interleaved(values, rule, order, *, kills=()):
     st.lists(st.integers(0, 9), min_size=20, max_size=120),
     st.lists(st.integers(0, 119), max_size=4),
 )
-def test_a_continued_search_decides_as_the_undisturbed_one(seed, rule, order, kills):
+def test_continued_search_decides_like_an_uninterrupted_one(seed, rule, order, kills):
     values = curves(seed, count=10)
     assert interleaved(values, rule, order, kills=kills) == interleaved(values, rule, order)
 
 
-def test_a_trial_that_was_stopped_but_not_told_is_stopped_by_the_next_driver():
+def test_stopped_but_unrecorded_trial_is_stopped_by_the_next_driver():
     recorded = {n: {1: 0.5} for n in range(3)}
     progress = {2: TrialProgress(epoch=1, stopped=1)}
     scheduler = RuleScheduler(SuccessiveHalving((1,), 3), metric=METRIC, recorded=recorded, progress=progress)
     assert report(scheduler, 2, 1, 0.5) == "STOP" and report(scheduler, 1, 1, 0.5) == "CONTINUE"
 
 
-def test_without_a_rule_trials_run_to_their_end():
+def test_trials_without_a_rule_run_completely():
     scheduler = RuleScheduler(None, metric=METRIC, recorded={})
     assert not decisions(scheduler, curves(0))

@@ -1,4 +1,4 @@
-"""A search that closes: running trials stop at the end of their epoch, or at once, and stay open in the study."""
+"""A closing search: running trials stop after their epoch or immediately, and remain unfinished in the study."""
 
 import signal
 from dataclasses import replace
@@ -40,7 +40,7 @@ def result(epoch):
     return {EPOCHS: epoch, PLANNED_EPOCHS: 4, "val/acc_all": 0.5, CHECKPOINT_SCORE: 0.5}
 
 
-def test_a_closing_search_ends_trials_with_their_epoch_but_lets_whole_ones_be():
+def test_closing_search_ends_trials_after_their_epoch():
     stopper = GracefulStopper()
     assert not stopper("a", result(2)) and not stopper.ended
     stopper.after_this_epoch("the budget is spent")
@@ -48,7 +48,7 @@ def test_a_closing_search_ends_trials_with_their_epoch_but_lets_whole_ones_be():
     assert stopper.ended == {"a"} and not stopper.stop_all()
 
 
-def test_one_ctrl_c_waits_for_the_epoch_a_second_one_does_not_and_a_third_breaks_off():
+def test_repeated_ctrl_c_stops_after_the_epoch_then_immediately_then_aborts():
     stopper, before = GracefulStopper(), signal.getsignal(signal.SIGINT)
     with signals_to(stopper):
         signal.raise_signal(signal.SIGINT)
@@ -60,7 +60,7 @@ def test_one_ctrl_c_waits_for_the_epoch_a_second_one_does_not_and_a_third_breaks
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_sigterm_ends_trials_at_once_whatever_closes_the_search_already():
+def test_sigterm_ends_trials_immediately():
     stopper = GracefulStopper()
     stopper.after_this_epoch("the budget is spent")
     with signals_to(stopper):
@@ -68,7 +68,7 @@ def test_sigterm_ends_trials_at_once_whatever_closes_the_search_already():
     assert stopper.stop_all() and stopper.interrupted and stopper.reason == "interrupted"
 
 
-def test_a_trial_that_closing_ended_stays_open_and_is_the_first_to_go_on(space, tmp_path):
+def test_trial_ended_by_closing_is_unfinished_and_resumed_first(space, tmp_path):
     study, stopper = open_study(tmp_path, space), GracefulStopper()
     searcher = StudySearch(study, space, metric="val/acc_all", trials=9, stopper=stopper)
     first = searcher.suggest("a")
@@ -81,7 +81,7 @@ def test_a_trial_that_closing_ended_stays_open_and_is_the_first_to_go_on(space, 
     assert again.suggest("c") == {TASK: replace(first[TASK], attempt=1)}
 
 
-def test_a_trial_that_ends_whole_while_the_search_closes_is_complete(space, tmp_path):
+def test_trial_that_finishes_during_closing_is_complete(space, tmp_path):
     study, stopper = open_study(tmp_path, space), GracefulStopper()
     searcher = StudySearch(study, space, metric="val/acc_all", trials=9, stopper=stopper)
     searcher.suggest("a")
@@ -96,10 +96,10 @@ class Trial:
         self.trial_id = trial_id
 
 
-def test_the_meter_sums_over_running_trials_and_closes_the_search(tmp_path, monkeypatch):
+def test_budget_callback_sums_over_running_trials_and_closes_the_search(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr("ltray.on_ray.callbacks.budget.time.monotonic", lambda: clock[0])
-    Spent(seconds=3600.0, cpu_seconds=7200.0).write(tmp_path)  # by a command that was killed
+    Spent(seconds=3600.0, cpu_seconds=7200.0).write(tmp_path)  # by a killed command
     stopper = GracefulStopper()
     meter = BudgetCallback(tmp_path, stopper, budget=Budget(2.1, "cpuh"), each={"CPU": 3.0, "GPU": 0.5}, started=90.0)
     meter.on_trial_start(1, [], Trial("a"))
@@ -115,7 +115,7 @@ def test_the_meter_sums_over_running_trials_and_closes_the_search(tmp_path, monk
     assert Spent.read(tmp_path) == Spent(seconds=3710.0, cpu_seconds=7620.0, gpu_seconds=70.0)
 
 
-def test_a_trial_whose_disk_is_full_stays_open_and_ends_the_search(space, tmp_path):
+def test_trial_with_a_full_disk_is_unfinished_and_ends_the_search(space, tmp_path):
     study, stopper = open_study(tmp_path, space), GracefulStopper()
     searcher = StudySearch(study, space, metric="val/acc_all", trials=9, stopper=stopper)
     first = searcher.suggest("a")
@@ -127,7 +127,7 @@ def test_a_trial_whose_disk_is_full_stays_open_and_ends_the_search(space, tmp_pa
     assert again.suggest("c") == {TASK: replace(first[TASK], attempt=1)}
 
 
-def test_the_error_that_a_callback_of_tune_failed_with_is_found():
+def test_error_of_a_failed_tune_callback_is_found():
     try:
         try:
             raise UsageError("the logger 'mine:Logger' failed")

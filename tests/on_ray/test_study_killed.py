@@ -1,6 +1,6 @@
-"""The study survives SIGKILL at every statement that goes to its database, and the search decides on as if undisturbed.
+"""The study survives SIGKILL at every database statement, and the search continues with equal decisions.
 
-No cluster: the test calls the searcher as Tune does, one trial at a time, in a process that kills itself.
+No cluster: the test calls the searcher like Tune, one trial at a time, in a process that kills itself.
 """
 
 import os
@@ -43,7 +43,7 @@ def new_space(tmp_path):
 
 
 def drive(space: SearchSpace, folder: Path) -> None:
-    """Open the study and run what is left of the search, as Tune would with one trial at a time."""
+    """Open the study and run the rest of the search, like Tune with one trial at a time."""
     study = open_study(folder, space)
     searcher = StudySearch(study, space, metric="val/acc_all", trials=5, stopper=GracefulStopper())
     while isinstance(config := searcher.suggest("t"), dict):
@@ -68,7 +68,7 @@ def drive(space: SearchSpace, folder: Path) -> None:
 def in_a_process(space: SearchSpace, folder: Path, *, statements: float = float("inf")) -> int:
     """Fork a process that drives the search and kills itself at the n-th statement; return its wait status.
 
-    One that gets to its end writes how many statements it took.
+    A process that finishes writes its number of statements.
     """
     folder.mkdir(exist_ok=True)
     child = os.fork()
@@ -94,7 +94,7 @@ def in_a_process(space: SearchSpace, folder: Path, *, statements: float = float(
 
 @pytest.fixture(scope="module", autouse=True)
 def _imported(tmp_path_factory):
-    """Import what Optuna imports lazily once, here, and not in every forked process."""
+    """Import Optuna's lazy modules once here, instead of in every forked process."""
     optuna.create_study(storage=f"sqlite:///{tmp_path_factory.mktemp('warm') / 'study.sqlite3'}").ask()
 
 
@@ -112,8 +112,8 @@ def killed_and_resumed(space, folder, *, at):
     return outcome(folder)
 
 
-def undisturbed(space, folder):
-    """The outcome of a search that nobody kills, and the number of its statements."""
+def uninterrupted(space, folder):
+    """Return the outcome of a search without a kill, and the number of its statements."""
     assert in_a_process(space, folder) == 0
     trials = outcome(folder)
     assert len(trials) == 5 and trials[0][2]["rescom.temperature"] == 0.2
@@ -123,16 +123,16 @@ def undisturbed(space, folder):
 @pytest.mark.parametrize(
     "sampler", ["tpe", *(pytest.param(s, marks=pytest.mark.slow) for s in ("random", "qmc", "cmaes"))]
 )
-def test_a_search_killed_at_any_statement_of_the_study_proposes_and_records_the_same(new_space, tmp_path, sampler):
+def test_search_killed_at_any_database_statement_gives_the_same_study(new_space, tmp_path, sampler):
     space = new_space(sampler)
-    whole, count = undisturbed(space, tmp_path / "whole")
+    complete, count = uninterrupted(space, tmp_path / "whole")
     for at in random.Random(str(tmp_path)).sample(range(count), 6):
-        assert killed_and_resumed(space, tmp_path / f"at-{at}", at=at) == whole, f"killed at statement {at}"
+        assert killed_and_resumed(space, tmp_path / f"at-{at}", at=at) == complete, f"killed at statement {at}"
 
 
 @pytest.mark.slow
-def test_a_search_killed_at_every_statement_of_the_study_is_the_same(new_space, tmp_path):
+def test_search_killed_at_every_database_statement_gives_the_same_study(new_space, tmp_path):
     space = new_space("tpe")
-    whole, count = undisturbed(space, tmp_path / "whole")
+    complete, count = uninterrupted(space, tmp_path / "whole")
     for at in range(count):
-        assert killed_and_resumed(space, tmp_path / f"at-{at}", at=at) == whole, f"killed at statement {at}"
+        assert killed_and_resumed(space, tmp_path / f"at-{at}", at=at) == complete, f"killed at statement {at}"

@@ -1,4 +1,4 @@
-"""What crosses a process boundary: frozen, whole after pickling, and nothing else is under Tune's keys."""
+"""Objects that cross a process boundary: frozen, equal after pickling, and the only content of Tune's keys."""
 
 import dataclasses
 import pickle
@@ -23,31 +23,31 @@ TASKS = [
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: type(task).__name__)
-def test_a_task_is_frozen_and_whole_after_pickling(task: Placement) -> None:
+def test_task_is_frozen_and_equal_after_pickling(task: Placement) -> None:
     assert pickle.loads(pickle.dumps(task)) == task
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(task, dataclasses.fields(task)[0].name, None)
 
 
-def test_every_task_of_the_module_is_tried() -> None:
+def test_every_task_class_is_tested() -> None:
     own = {found for found in vars(tasks).values() if getattr(found, "__module__", "") == tasks.__name__}
     assert {found for found in own if dataclasses.is_dataclass(found)} == set(map(type, TASKS))
 
 
-def test_a_task_names_its_trials_folder() -> None:
+def test_task_has_the_folder_of_its_trial() -> None:
     assert [TrialTask(7, attempt, {}).folder_name for attempt in (0, 1, 12)] == ["0007", "0007.1", "0007.12"]
     assert TrialTask(12_345, 0, {}).name == "12345"
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(0.5, 1), (1.0, 1), (3.0, 3)])
-def test_a_placement_computes_with_what_its_workers_take(cores: float, threads: int) -> None:
+def test_placement_uses_the_cores_of_its_workers(cores: float, threads: int) -> None:
     alone = Placement(Path("/work"), 1, {"CPU": cores}, 0, Pins({}))
     assert (alone.threads, alone.device) == (threads, torch.device("cpu"))
     assert Placement(Path("/work"), 1, {"CPU": cores, "GPU": 1.0}, 0, Pins({})).device == torch.device("cuda")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_trial_works_in_its_placements_folder_with_both_tasks(
+def test_trial_works_in_the_folder_of_its_placement(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

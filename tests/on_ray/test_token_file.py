@@ -23,7 +23,9 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_a_new_token_is_its_owners_alone_under_any_umask(home: Path, umask: int, capsys: pytest.CaptureFixture) -> None:
+def test_new_token_is_readable_only_by_its_owner_with_any_umask(
+    home: Path, umask: int, capsys: pytest.CaptureFixture
+) -> None:
     before = os.umask(umask)
     try:
         token_file.provide()
@@ -38,7 +40,7 @@ def test_a_new_token_is_its_owners_alone_under_any_umask(home: Path, umask: int,
     assert file.read_text() == token
 
 
-def test_an_existing_token_is_kept_and_closed_to_others(home: Path, capsys: pytest.CaptureFixture) -> None:
+def test_existing_token_is_kept_and_made_private(home: Path, capsys: pytest.CaptureFixture) -> None:
     file = home / ".ray" / "auth_token"
     file.parent.mkdir()
     file.write_text("f" * 64)
@@ -51,7 +53,7 @@ def test_an_existing_token_is_kept_and_closed_to_others(home: Path, capsys: pyte
 
 
 @pytest.mark.parametrize("content", ["", " \n"])
-def test_an_empty_file_gets_a_token(home: Path, content: str) -> None:
+def test_empty_token_file_gets_a_token(home: Path, content: str) -> None:
     file = home / ".ray" / "auth_token"
     file.parent.mkdir()
     file.write_text(content)
@@ -59,7 +61,7 @@ def test_an_empty_file_gets_a_token(home: Path, content: str) -> None:
     assert len(file.read_text()) == 64 and mode(file) == 0o600
 
 
-def test_a_token_that_another_process_writes_first_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_written_first_by_another_process_is_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = home / ".ray" / "auth_token"
     link = os.link
 
@@ -72,14 +74,14 @@ def test_a_token_that_another_process_writes_first_counts(home: Path, monkeypatc
     assert file.read_text() == "another's" and list(file.parent.iterdir()) == [file]
 
 
-def test_without_a_home_the_token_is_this_process_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_without_a_home_is_only_for_this_process(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/dev/null/none")
     token_file.provide()
     assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
     monkeypatch.delenv("RAY_AUTH_TOKEN")
 
 
-def test_what_the_user_names_is_used_and_never_changed(home: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_token_file_of_the_user_is_used_and_never_changed(home: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     own = home / "own"
     own.write_text("a" * 64)
     own.chmod(0o640)
@@ -91,9 +93,7 @@ def test_what_the_user_names_is_used_and_never_changed(home: Path, monkeypatch: 
 
 @pytest.mark.parametrize("what", ["absent", "empty", "folder", "nul"])
 @pytest.mark.parametrize("check", [token_file.provide, token_file.check_present])
-def test_a_named_file_without_a_token_is_a_sentence(
-    home: Path, monkeypatch: pytest.MonkeyPatch, what: str, check
-) -> None:
+def test_given_file_without_a_token_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch, what: str, check) -> None:
     path = home / "named"
     if what == "empty":
         path.touch()
@@ -107,19 +107,19 @@ def test_a_named_file_without_a_token_is_a_sentence(
         check()
 
 
-def test_a_mode_that_ray_does_not_have_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_auth_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "on")
     with pytest.raises(UsageError, match="RAY_AUTH_MODE=on: must be `token` or `disabled`"):
         token_file.provide()
 
 
-def test_a_cluster_without_token_is_mentioned(home: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_cluster_without_token_gives_a_warning(home: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     token_file.provide()
     assert "every user of this machine can run code" in capsys.readouterr().err and not (home / ".ray").exists()
 
 
-def test_a_token_that_is_asked_for_and_absent_is_a_sentence(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_required_token_is_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token_file.check_present()
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     with pytest.raises(UsageError, match=r"no token in .*\.ray/auth_token: copy the cluster's token there"):

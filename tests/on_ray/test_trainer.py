@@ -1,4 +1,4 @@
-"""Nothing that guesses at deaths watches a run of Ray Train."""
+"""No process with an unreliable check for deaths watches a run of Ray Train."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ from ltray.on_ray.trainer import ProgressPolicy
 from ltray.run_folder import RunFolder
 from tests.on_ray import commands
 
-# Makes the State API answer nothing, in every process of Ray that asks it whether a controller lives.
+# Makes the State API return an empty answer in every process of Ray that queries the state of a controller.
 SILENCE = """
 import importlib.abc, importlib.util, sys
 
@@ -54,20 +54,20 @@ def trainer() -> Trainer:
     )
 
 
-def test_no_answer_of_the_state_api_is_a_death_to_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Why the next test is there; where Ray has changed this, it may watch runs again."""
-    monkeypatch.setattr(util, "get_actor", lambda *words, **options: None)
+def test_missing_answer_of_the_state_api_is_a_death_for_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason for the next test; if Ray changes this, its process may watch runs again."""
+    monkeypatch.setattr(util, "get_actor", lambda *arguments, **options: None)
     assert not util.is_actor_alive("any", timeout=1)
 
 
-def test_rays_process_that_asks_it_is_not_started(trainer: Trainer) -> None:
+def test_process_of_ray_that_queries_the_state_api_is_not_started(trainer: Trainer) -> None:
     kinds = {type(one) for one in trainer._create_default_callbacks()}
     assert len(kinds) > 2 and PlacementGroupCleanerCallback not in kinds
     theirs = {type(one) for one in super(Trainer, trainer)._create_default_callbacks()}
     assert theirs - kinds == {PlacementGroupCleanerCallback}
 
 
-def test_the_policy_is_the_one_given(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_policy_is_the_given_one(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     parts: dict[str, object] = {}
     base = Trainer.__mro__[1]
     monkeypatch.setattr(base, "_initialize_and_run_controller", lambda self, **given: parts.update(given))
@@ -75,7 +75,7 @@ def test_the_policy_is_the_one_given(trainer: Trainer, monkeypatch: pytest.Monke
     assert parts == {"failure_policy": trainer._policy, "other": 1}
 
 
-def test_time_outs_are_generous() -> None:
+def test_timeouts_are_long() -> None:
     assert float(os.environ["RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"]) >= 3600
     assert float(os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"]) >= 600
 
@@ -83,12 +83,20 @@ def test_time_outs_are_generous() -> None:
 @pytest.mark.ray
 @pytest.mark.ffcv
 @pytest.mark.slow
-def test_a_run_survives_a_state_api_that_answers_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_survives_a_silent_state_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "silence").mkdir()
     (tmp_path / "silence" / "sitecustomize.py").write_text(SILENCE)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "silence"), *sys.path]))
-    words = ["--methods", "cross_entropy", "--dataset", "digits-lt", *commands.SMALL, "epochs=60", "schedule=cosine"]
-    printed = commands.run("train", *words, "--workers", "2", "--output", str(tmp_path / "run"), data=tmp_path)
+    arguments = [
+        "--methods",
+        "cross_entropy",
+        "--dataset",
+        "digits-lt",
+        *commands.SMALL,
+        "epochs=60",
+        "schedule=cosine",
+    ]
+    printed = commands.run("train", *arguments, "--workers", "2", "--output", str(tmp_path / "run"), data=tmp_path)
     assert "interrupted" not in printed and "epoch 60/60" in printed
     assert [row["total_epochs"] for row in RunFolder(tmp_path / "run").history()] == list(range(1, 61))
 
@@ -96,7 +104,7 @@ def test_a_run_survives_a_state_api_that_answers_nothing(tmp_path: Path, monkeyp
 @pytest.mark.ray
 @pytest.mark.ffcv
 @pytest.mark.slow
-def test_what_a_killed_controller_had_reserved_is_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resources_of_a_killed_controller_are_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("LTRAY_DATA", str(tmp_path))
     settings = {"dataset": "digits-lt", "methods": ["cross_entropy"], "cross_entropy.epochs": 500}

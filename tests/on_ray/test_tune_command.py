@@ -1,4 +1,4 @@
-"""`python -m ltray.tune` as a user runs it: killed, interrupted, continued; NaN and early stops."""
+"""`python -m ltray.tune` from a user's view: killed, interrupted, resumed; NaN and early stopping."""
 
 import signal
 
@@ -16,7 +16,7 @@ def space(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(space, tmp_path_factory):
+def uninterrupted(space, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tune")
     printed = commands.run("tune", str(space), "--output", str(folder / "run"), data=folder)
     return folder / "run", printed
@@ -26,8 +26,8 @@ def outcome(folder):
     return [(t.number, t.state.name, t.params, t.intermediate_values) for t in commands.study_of(folder).get_trials()]
 
 
-def test_the_search_leaves_tables_and_one_test_evaluation(undisturbed):
-    folder, printed = undisturbed
+def test_search_writes_tables_and_one_test_evaluation(uninterrupted):
+    folder, printed = uninterrupted
     table = pd.read_parquet(folder / "results.parquet")
     assert len(table) == 4 and table["paper"].sum() == 1
     assert set(table["protocol"]) == {"honest"} and set(table["seed"]) == {0}
@@ -40,8 +40,8 @@ def test_the_search_leaves_tables_and_one_test_evaluation(undisturbed):
     assert len(list(folder.glob("trials/*/events.out.tfevents.*"))) >= 4
 
 
-def test_stopped_trials_are_pruned_in_the_study(undisturbed):
-    folder, printed = undisturbed
+def test_stopped_trials_are_pruned_in_the_study(uninterrupted):
+    folder, printed = uninterrupted
     states = {number: state for number, state, _, _ in outcome(folder)}
     table = pd.read_parquet(folder / "results.parquet").set_index("trial")
     assert {n for n, state in states.items() if state == "PRUNED"} == set(table.index[table["epochs"] < 4])
@@ -49,23 +49,23 @@ def test_stopped_trials_are_pruned_in_the_study(undisturbed):
 
 
 @pytest.mark.slow  # test_search_survives kills more often
-def test_a_search_killed_and_resumed_decides_like_the_undisturbed_one(space, undisturbed, tmp_path):
-    words = [str(space), "--output", str(tmp_path / "run")]
-    commands.run_until("tune", *words, data=tmp_path, reached=lambda text: "trial 2 starts" in text)
+def test_killed_and_resumed_search_decides_like_an_uninterrupted_one(space, uninterrupted, tmp_path):
+    arguments = [str(space), "--output", str(tmp_path / "run")]
+    commands.run_until("tune", *arguments, data=tmp_path, reached=lambda text: "trial 2 starts" in text)
     before = {n: values for n, state, _, values in outcome(tmp_path / "run") if state != "RUNNING"}
     assert len(before) == 2
-    printed = commands.run("tune", *words, "--resume", data=tmp_path)
+    printed = commands.run("tune", *arguments, "--resume", data=tmp_path)
     assert "continues the search" in printed and "trial 0 starts" not in printed
     assert outcome(tmp_path / "run") == [
-        (number, state, params, values) for number, state, params, values in outcome(undisturbed[0])
+        (number, state, params, values) for number, state, params, values in outcome(uninterrupted[0])
     ]
 
 
 @pytest.mark.slow
 def test_ctrl_c_saves_everything_and_exits_with_130(space, tmp_path):
-    words = [str(space), "--output", str(tmp_path / "run"), "search.trials=2"]
+    arguments = [str(space), "--output", str(tmp_path / "run"), "search.trials=2"]
     printed, code = commands.run_until(
-        "tune", *words, data=tmp_path, reached=lambda text: "trial 1 starts" in text, how=signal.SIGINT
+        "tune", *arguments, data=tmp_path, reached=lambda text: "trial 1 starts" in text, how=signal.SIGINT
     )
     assert code == 130
     assert "run the same command again to continue" in printed and "Traceback" not in printed
@@ -74,17 +74,17 @@ def test_ctrl_c_saves_everything_and_exits_with_130(space, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_fails_its_trial_at_once(space, tmp_path):
+def test_non_finite_loss_fails_its_trial_immediately(space, tmp_path):
     # Every step multiplies the weights by 1 - lr·wd = -99.
-    words = ["rescom.learning_rate=100", "rescom.weight_decay=1", "rescom.warmup_epochs=0", "search.trials=1"]
-    printed = commands.run("tune", str(space), *words, "--output", str(tmp_path / "run"), data=tmp_path, code=1)
+    arguments = ["rescom.learning_rate=100", "rescom.weight_decay=1", "rescom.warmup_epochs=0", "search.trials=1"]
+    printed = commands.run("tune", str(space), *arguments, "--output", str(tmp_path / "run"), data=tmp_path, code=1)
     assert "is not finite in epoch" in printed and "no trial finished with a valid result" in printed
     assert [state for _, state, _, _ in outcome(tmp_path / "run")] == ["FAIL"]
 
 
-def test_a_budget_that_the_cluster_never_spends_is_refused_and_leaves_no_folder(space, tmp_path):
-    words = [str(space), "--output", str(tmp_path / "run"), "trial.gpus_per_worker=0", "--budget", "1gpuh"]
-    assert "trials use no GPU here" in commands.run("tune", *words, data=tmp_path, code=2)
+def test_budget_that_cannot_be_spent_is_refused_before_a_folder_is_created(space, tmp_path):
+    arguments = [str(space), "--output", str(tmp_path / "run"), "trial.gpus_per_worker=0", "--budget", "1gpuh"]
+    assert "trials use no GPU here" in commands.run("tune", *arguments, data=tmp_path, code=2)
     assert not (tmp_path / "run").exists()
 
 

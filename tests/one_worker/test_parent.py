@@ -1,4 +1,4 @@
-"""One worker in a process of its own: the same numbers as in this process, crashes, and the end of either side."""
+"""One worker in a separate process: equal results, crashes, and the end of parent or child."""
 
 import signal
 import subprocess
@@ -55,7 +55,7 @@ METHOD = Method("broken", "nobody's paper", Recipe, lambda knobs, context: [Brok
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Experiment]:
-    """A short run on a few digits, converted in a folder of the tests."""
+    """A short run on a few digits, converted into a temporary folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LTRAY_DATA", str(tmp_path_factory.mktemp("data")))
         found = Experiment.from_settings(GIVEN)
@@ -64,7 +64,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Experiment]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run in this process."""
     folder = tmp_path_factory.mktemp("here")
     torch.set_num_threads(1)
@@ -74,7 +74,7 @@ def undisturbed(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory
 
 
 def placement() -> Placement:
-    """Where the worker computes; one crash without progress is allowed."""
+    """The placement of the worker; one crash without progress is allowed."""
     return Placement(ROOT, 1, {"CPU": 1.0}, 1, pins_of([Experiment.from_settings(GIVEN)]))
 
 
@@ -97,8 +97,8 @@ def child() -> psutil.Process:
     return found
 
 
-def test_the_child_trains_as_this_process_does_and_survives_a_kill(
-    experiment: Experiment, undisturbed: Path, tmp_path: Path
+def test_child_process_trains_equally_and_survives_a_kill(
+    experiment: Experiment, uninterrupted: Path, tmp_path: Path
 ) -> None:
     lines: list[str] = []
     reports = run_worker(experiment.settings(), placement(), folder=tmp_path, notify=lines.append)
@@ -107,9 +107,9 @@ def test_the_child_trains_as_this_process_does_and_survives_a_kill(
     epochs += [metrics["total_epochs"] for metrics in reports]
     assert epochs[0] == 1 and epochs[-1] == 3 and sorted(set(epochs)) == [1, 2, 3]
     (line,) = lines
-    assert "ended with signal SIGKILL, perhaps for lack of memory; it continues from epoch" in line
+    assert "ended with signal SIGKILL, perhaps because of too little memory; it continues from epoch" in line
     assert 1 <= len(complete_checkpoints(tmp_path)) <= 2
-    assert_equal(undisturbed, tmp_path)
+    assert_equal(uninterrupted, tmp_path)
 
 
 def test_closing_the_iterator_ends_the_process(experiment: Experiment, tmp_path: Path) -> None:
@@ -121,15 +121,15 @@ def test_closing_the_iterator_ends_the_process(experiment: Experiment, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("breaks", "words"),
+    ("breaks", "message"),
     [
         ("raise RuntimeError('a layer is broken')", "RuntimeError: a layer is broken"),
         pytest.param("os._exit(3)", "the worker's process ended with exit code 3", marks=pytest.mark.slow),
         pytest.param("os.abort()", "the worker's process ended with signal SIGABRT", marks=pytest.mark.slow),
     ],
 )
-def test_a_crash_in_every_try_ends_the_run_and_keeps_its_message(
-    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str, words: str
+def test_crash_in_every_attempt_ends_the_run_with_its_message(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str, message: str
 ) -> None:
     (tmp_path / "brokenpackage.py").write_text(BROKEN.replace("BREAK", breaks))
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -138,15 +138,13 @@ def test_a_crash_in_every_try_ends_the_run_and_keeps_its_message(
     lines: list[str] = []
     with pytest.raises(WorkerCrashed) as raised:
         list(run_worker(settings, placement(), folder=tmp_path, notify=lines.append))
-    assert str(raised.value) == words
+    assert str(raised.value) == message
     (line,) = lines
-    assert f"{words}; it restarts from the beginning (retries left: 0)" in line
-    assert ("a layer is broken" in (tmp_path / ERRORS).read_text()) == ("Error" in words)
+    assert f"{message}; it restarts from the beginning (retries left: 0)" in line
+    assert ("a layer is broken" in (tmp_path / ERRORS).read_text()) == ("Error" in message)
 
 
-def test_settings_that_the_child_refuses_are_reported_and_not_tried_again(
-    experiment: Experiment, tmp_path: Path
-) -> None:
+def test_settings_refused_by_the_child_are_reported_without_retry(experiment: Experiment, tmp_path: Path) -> None:
     settings = experiment.settings() | {"cross_entropy.batch_size": -1}
     (report,) = run_worker(settings, placement(), folder=tmp_path, notify=pytest.fail)
     assert "batch_size" in report[FAILURE]
@@ -162,9 +160,9 @@ for _ in run_worker(settings, placement(), folder=Path(sys.argv[1]), notify=prin
 """
 
 
-def test_the_child_ends_soon_after_its_parent_is_killed(experiment: Experiment, tmp_path: Path) -> None:
-    words = [sys.executable, "-c", PARENT, str(tmp_path)]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+def test_child_ends_soon_after_its_parent_is_killed(experiment: Experiment, tmp_path: Path) -> None:
+    message = [sys.executable, "-c", PARENT, str(tmp_path)]
+    with subprocess.Popen(message, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         process = psutil.Process(int(parent.stdout.readline()))
         parent.send_signal(signal.SIGKILL)
@@ -178,7 +176,7 @@ def test_the_child_ends_soon_after_its_parent_is_killed(experiment: Experiment, 
     ("workers", "address", "expected"),
     [(1, "", True), (1, "local", True), (2, "", False), (1, "auto", False), (1, "192.0.2.7:6379", False)],
 )
-def test_one_worker_without_a_cluster_to_join_needs_no_ray(
+def test_one_worker_without_a_cluster_does_not_need_ray(
     monkeypatch: pytest.MonkeyPatch, workers: int, address: str, expected: bool
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)

@@ -12,7 +12,7 @@ CASES = ["k10", "k100", "constant_pred"]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_agreement_equals_the_authors(golden, case):
+def test_agreement_equals_the_authors_code(golden, case):
     z = golden("dlsa_metrics")
     labels, predictions = torch.from_numpy(z[f"{case}/y"]), torch.from_numpy(z[f"{case}/pred"])
     assert matthews_correlation(labels, predictions) == pytest.approx(float(z[f"{case}/mcc"]), abs=1e-8)
@@ -20,7 +20,7 @@ def test_agreement_equals_the_authors(golden, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_accuracies_equal_the_authors(golden, case):
+def test_accuracies_equal_the_authors_code(golden, case):
     z = golden("dlsa_metrics")
     labels, predictions = torch.from_numpy(z[f"{case}/y"]), torch.from_numpy(z[f"{case}/pred"])
     tail = LongTail(tuple(z[f"{case}/train_counts"].tolist()))

@@ -33,14 +33,14 @@ def official(golden):
     return backbone, data
 
 
-def test_resnet32_evaluates_as_the_official_code(official) -> None:
+def test_resnet32_evaluates_like_the_official_code(official) -> None:
     backbone, data = official
     backbone.eval()
     close(backbone(torch.tensor(data["io/x"]).double()), data["io/eval_features"], **CLOSE)
     close(backbone.float()(torch.tensor(data["io/x"])), data["io/eval_features_f32"], rtol=1e-4, atol=1e-5)
 
 
-def test_resnet32_trains_as_the_official_code(official) -> None:
+def test_resnet32_trains_like_the_official_code(official) -> None:
     backbone, data = official
     backbone.train()
     images = torch.tensor(data["io/x"]).double().requires_grad_()
@@ -64,14 +64,14 @@ def test_resnet32_has_the_published_number_of_parameters() -> None:
     assert sum(parameter.numel() for parameter in ResNet32().parameters()) == 463_504
 
 
-def test_the_wide_resnet32_has_four_times_the_channels() -> None:
+def test_wide_resnet32_has_four_times_the_channels() -> None:
     with torch.device("meta"):
         wide = new_backbone("resnet32_w64")
     assert wide.width == 256
     assert sum(parameter.numel() for parameter in wide.parameters()) == 7_383_616
 
 
-def test_the_shortcut_and_the_block_equal_the_official_code(golden) -> None:
+def test_shortcut_and_block_equal_the_official_code(golden) -> None:
     data = golden("layers")
     for width in (16, 32):
         shortcut = BasicBlock(width, 2 * width, 2).shortcut
@@ -92,19 +92,19 @@ PARAMETERS = {
 }
 
 
-def test_every_torchvision_backbone_is_counted() -> None:
+def test_every_torchvision_backbone_is_tested() -> None:
     assert set(BACKBONES) == set(PARAMETERS) | {"resnet32", "resnet32_w64"}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_parameters_of_torchvisions_backbones(name: str) -> None:
+def test_parameter_counts_of_torchvision_backbones(name: str) -> None:
     with torch.device("meta"):
         backbone = new_backbone(name)
     assert sum(parameter.numel() for parameter in backbone.parameters()) == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", ["resnet50", "resnext50_32x4d"])
-def test_features_equal_torchvisions_own_pass(name: str) -> None:
+def test_features_equal_those_of_torchvision(name: str) -> None:
     backbone = new_backbone(name).eval()
     images = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
@@ -112,7 +112,7 @@ def test_features_equal_torchvisions_own_pass(name: str) -> None:
         assert backbone.feature_map(images).shape == (2, backbone.width, 64 // backbone.stride, 96 // backbone.stride)
 
 
-def test_the_vision_transformers_feature_is_its_class_token() -> None:
+def test_feature_of_the_vision_transformer_is_its_class_token() -> None:
     torch.manual_seed(0)
     backbone = new_backbone("vit_b_16").eval()
     images = torch.randn(1, 3, 224, 224)
@@ -124,31 +124,31 @@ def test_the_vision_transformers_feature_is_its_class_token() -> None:
     assert feature_map.shape == (1, backbone.width, 224 // backbone.stride, 224 // backbone.stride)
 
 
-def test_kernels_start_as_published() -> None:
+def test_kernels_are_initialized_as_published() -> None:
     # Conv weights of ResNet-32: kaiming_normal over the fan-in, variance 2 / (9 · inputs).
     torch.manual_seed(0)
     weight = ResNet32().layer3[1].conv1.weight
     assert weight.var().item() == pytest.approx(2 / (9 * 64), rel=0.05)
 
 
-def test_an_unknown_backbone_gets_the_nearest_name() -> None:
+def test_unknown_backbone_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="Did you mean `resnet50`"):
         new_backbone("resnet5O")
 
 
-def test_models_of_the_table_exist_in_torchvision_but_for_one() -> None:
+def test_models_of_the_table_exist_in_torchvision_except_one() -> None:
     missing = set(PARAMETERS) - set(models.list_models())
     assert missing == {"resnext101_32x4d"}
 
 
-def test_a_feature_is_the_average_of_the_feature_map() -> None:
+def test_feature_is_the_average_of_the_feature_map() -> None:
     backbone, images = ResNet32().eval(), torch.randn(2, 3, 32, 32)
     pooled = F.adaptive_avg_pool2d(backbone.feature_map(images), 1).flatten(1)
     torch.testing.assert_close(backbone(images), pooled)
 
 
 @pytest.mark.parametrize("name", ["tiny", "Tiny"])
-def test_a_backbone_of_another_package_is_built_by_its_dotted_path(other_package: str, name: str) -> None:
+def test_backbone_of_another_package_is_built_by_its_dotted_path(other_package: str, name: str) -> None:
     network = small_experiment({"methods": ["cross_entropy"], "backbone": f"{other_package}.nets:{name}"})
     built = network.network.new("linear", LongTail((3, 2, 1)), load=True)
     assert built(torch.zeros(5, 3, 8, 8)).shape == (5, 3)
@@ -156,19 +156,19 @@ def test_a_backbone_of_another_package_is_built_by_its_dotted_path(other_package
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
-        ("otherpackage.nets:Unfinished", "must give a ltray.network.Backbone with integers `width` and `stride`"),
+        ("otherpackage.nets:Unfinished", "must return a ltray.network.Backbone with integers `width` and `stride`"),
         ("otherpackage.nets:nn", "is the module `torch.nn`, but must be a class or function"),
         ("otherpackage.nets:tinny", "Did you mean `tiny`"),
         ("otherpackage.nets.tiny", "A backbone of another package is given by its dotted path"),
         ("resnet23", "is 'resnet23', which is not known. Did you mean `resnet32`"),
-        ("builtins:dict", "must give a ltray.network.Backbone .*but gave {}"),
+        ("builtins:dict", "must return a ltray.network.Backbone .*but returned {}"),
     ],
 )
-def test_what_is_no_backbone_is_refused(other_package: str, name: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
+def test_invalid_backbone_is_refused(other_package: str, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         new_backbone(name)
-    if "must give" not in words:  # found before anything is built
-        with pytest.raises(UsageError, match=words):
+    if "must return" not in message:  # found before anything is built
+        with pytest.raises(UsageError, match=message):
             small_experiment({"methods": ["cross_entropy"], "backbone": name})

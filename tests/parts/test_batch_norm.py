@@ -114,9 +114,9 @@ def one_row_in_all() -> str:
     return "no error"
 
 
-def test_a_single_row_over_all_workers_is_refused(two_workers) -> None:
+def test_single_row_over_all_workers_is_refused(two_workers) -> None:
     for message in two_workers.run(one_row_in_all):
-        assert "more than 1 value a channel" in message
+        assert "more than 1 value per channel" in message
 
 
 def half_precision() -> tuple[torch.dtype, float]:
@@ -150,7 +150,7 @@ def passes_of_timms_layers(shape: tuple[int, ...]) -> dict[str, Tensor]:
     return passes(network, images_of(shape))
 
 
-def test_timms_layers_keep_their_activation_over_two_workers(two_workers) -> None:
+def test_layers_of_timm_keep_their_activation_on_two_workers(two_workers) -> None:
     expected = passes_of_timms_layers(SHAPES["maps"])
     first, second = two_workers.run(passes_of_timms_layers, SHAPES["maps"])
     for name in ("output", "gradient", "evaluated"):
@@ -171,6 +171,6 @@ def refused() -> str:
     return ""
 
 
-def test_a_layer_of_an_unknown_kind_is_refused_on_several_workers(two_workers) -> None:
+def test_unknown_batch_norm_layer_is_refused_on_several_workers(two_workers) -> None:
     assert refused() == ""
-    assert all("`Renormalised` is a BatchNorm of a kind" in said for said in two_workers.run(refused))
+    assert all("`Renormalised` is a kind of BatchNorm" in message for message in two_workers.run(refused))

@@ -11,7 +11,7 @@ from ltray.parts.corruption_error import ALEXNET, mean_corruption_error, normali
 
 
 @pytest.mark.parametrize("case", ["tiny", "k100", "k10_15"])
-def test_reliability_equals_the_authors(golden, case):
+def test_reliability_equals_the_authors_code(golden, case):
     z = golden("calibration")
     found = reliability(
         torch.from_numpy(z[f"{case}/conf"]),
@@ -26,7 +26,7 @@ def test_reliability_equals_the_authors(golden, case):
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 1.0), st.booleans()), min_size=1, max_size=60), st.integers(1, 20))
-def test_equals_a_loop_over_bins(images, bins):
+def test_calibration_error_equals_a_loop_over_bins(images, bins):
     confidence = torch.tensor([c for c, _ in images], dtype=torch.float64)
     correct = torch.tensor([right for _, right in images])
     found, edges, expected = reliability(confidence, correct, bins=bins), np.linspace(0.0, 1.0, bins + 1), 0.0

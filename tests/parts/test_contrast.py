@@ -12,7 +12,7 @@ def views_and_labels() -> tuple[list[torch.Tensor], torch.Tensor]:
     return views, torch.tensor([0, 1, 0, 2, 1, 0])
 
 
-def test_keys_are_the_views_one_after_the_other_and_anchors_find_themselves() -> None:
+def test_keys_are_the_concatenated_views_and_contain_the_anchors() -> None:
     views, labels = views_and_labels()
     batch = ContrastBatch.gathered(views, labels)
     assert torch.equal(batch.keys, torch.cat(views))
@@ -46,14 +46,14 @@ def share_of_a_worker() -> tuple[dict, torch.Tensor, torch.Tensor]:
 
 def test_two_workers_have_the_keys_and_the_gradient_of_one_process(two_workers) -> None:
     views, labels = views_and_labels()
-    whole = ContrastBatch.gathered(views, labels)
+    complete = ContrastBatch.gathered(views, labels)
     rows = torch.stack(views).requires_grad_()
     loss = loss_of(list(rows), labels)
     loss.backward()
     shares = two_workers.run(share_of_a_worker)
     for batch, _, _ in shares:
-        assert torch.equal(batch["keys"], whole.keys)
-        assert torch.equal(batch["key_labels"], whole.key_labels)
+        assert torch.equal(batch["keys"], complete.keys)
+        assert torch.equal(batch["key_labels"], complete.key_labels)
         assert torch.equal(batch["keys"][batch["own"]], batch["anchors"])
     torch.testing.assert_close(sum(share[1] for share in shares) / 2, loss.detach(), rtol=1e-12, atol=1e-12)
     averaged = torch.cat([share[2] for share in shares], dim=1) / 2

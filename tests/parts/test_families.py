@@ -29,7 +29,7 @@ def evaluated(name: str, size: int) -> tuple[torch.nn.Module, Tensor]:
 
 
 @pytest.mark.parametrize("name", [*CONVOLUTIONAL, *OTHERS])
-def test_features_equal_timms_own_before_its_classifier(name: str) -> None:
+def test_features_equal_those_of_timm_before_its_classifier(name: str) -> None:
     backbone, images = evaluated(f"timm/{name}", 64)
     own = timm.create_model(name, num_classes=7, **({"img_size": 64} if "vit" in name else {})).eval()
     own.load_state_dict(backbone.loadable.state_dict(), strict=False)  # all but the classifier
@@ -43,7 +43,7 @@ def test_features_equal_timms_own_before_its_classifier(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "averages"), [(n, True) for n in CONVOLUTIONAL] + [(n, False) for n in OTHERS])
-def test_a_backbone_says_whether_its_feature_is_the_average_of_its_map(name: str, averages: bool) -> None:
+def test_backbone_declares_whether_its_feature_is_the_average_of_its_map(name: str, averages: bool) -> None:
     backbone, images = evaluated(f"timm/{name}", 64)
     with torch.no_grad():
         features, mean = backbone(images), backbone.feature_map(images).mean(dim=(2, 3))
@@ -60,7 +60,7 @@ def test_building_draws_the_same_random_numbers_as_timm() -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_a_transformer_is_built_for_the_size_of_the_images() -> None:
+def test_transformer_is_built_for_the_image_size() -> None:
     backbone, images = evaluated("timm/test_vit", 48)
     assert backbone(images).shape == (2, 64) and not backbone.any_size
     assert backbone.feature_map(images).shape == (2, 64, 3, 3)
@@ -79,7 +79,7 @@ def test_a_transformer_is_built_for_the_size_of_the_images() -> None:
         ("time/convnext_tiny", "which is not known"),
     ],
 )
-def test_a_name_that_a_library_does_not_have_is_refused(name: str, message: str) -> None:
+def test_unknown_name_of_a_library_is_refused(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         check_backbone(name)
     with pytest.raises(UsageError, match=message):
@@ -110,7 +110,7 @@ def tiny_clip(tmp_path: Path) -> Iterator[str]:
     factory._rescan_model_configs()
 
 
-def test_an_image_towers_feature_is_the_token_before_the_projection(tiny_clip: str) -> None:
+def test_feature_of_an_image_tower_is_the_token_before_the_projection(tiny_clip: str) -> None:
     import open_clip
 
     torch.manual_seed(0)
@@ -125,28 +125,28 @@ def test_an_image_towers_feature_is_the_token_before_the_projection(tiny_clip: s
     assert feature_map.shape == (2, 64, 4, 4) and backbone.stride == 8
 
 
-def test_a_tower_is_built_for_the_size_of_the_images(tiny_clip: str) -> None:
+def test_image_tower_is_built_for_the_image_size(tiny_clip: str) -> None:
     assert new_backbone(tiny_clip, 48).feature_map(torch.zeros(1, 3, 48, 48)).shape == (1, 64, 6, 6)
 
 
 @pytest.mark.parametrize(
-    ("tag", "words", "labels"),
+    ("tag", "data", "labels"),
     [
-        ("in1k", "ImageNet-1k (its labels seen)", True),
-        ("augreg_in21k_ft_in1k", "ImageNet-21k, then ImageNet-1k (its labels seen)", True),
+        ("in1k", "ImageNet-1k (with its labels)", True),
+        ("augreg_in21k_ft_in1k", "ImageNet-21k, then ImageNet-1k (with its labels)", True),
         ("augreg_in21k", "ImageNet-21k", False),
         ("dino", "ImageNet-1k images without labels (dino)", False),
-        ("fcmae_ft_in1k", "ImageNet-1k (its labels seen)", True),
+        ("fcmae_ft_in1k", "ImageNet-1k (with its labels)", True),
         ("laion2b_s34b_b88k", "LAION-2B image-text pairs", False),
         ("openai", "OpenAI's 400 million image-text pairs", False),
         ("something", "not stated", None),
     ],
 )
-def test_the_data_of_pretraining_are_read_from_the_name(tag: str, words: str, labels: bool | None) -> None:
-    assert pretrained_on(tag) == (words, labels)
+def test_pretraining_data_are_parsed_from_the_name(tag: str, data: str, labels: bool | None) -> None:
+    assert pretrained_on(tag) == (data, labels)
 
 
-def test_every_published_weight_states_its_images_and_its_file() -> None:
+def test_every_published_weight_declares_its_images_and_file() -> None:
     for name in (
         "resnet50",
         "vit_b_16",
@@ -170,13 +170,13 @@ def test_methods_that_need_convolutional_internals_refuse_a_transformer(method: 
         contract.small_experiment(settings).planned_epochs(LongTail((20, 10)))
 
 
-def test_a_start_that_would_switch_blocks_off_is_refused() -> None:
+def test_zero_start_is_refused_for_other_backbones() -> None:
     settings = {"methods": ["dscl"], "backbone": "timm/test_efficientnet", "dscl.zero_start": True}
     with pytest.raises(UsageError, match="`zero_start` is for ResNet-32 and torchvision's"):
         contract.small_experiment(settings).planned_epochs(LongTail((20, 10)))
 
 
-def test_a_frozen_backbone_stays_in_evaluation_mode() -> None:
+def test_frozen_backbone_remains_in_evaluation_mode() -> None:
     from ltray.engine.train_step import set_training_mode
 
     (stage,) = contract.small_experiment({"methods": ["cross_entropy"], "backbone": "timm/test_efficientnet"}).stages(
@@ -195,7 +195,7 @@ BUILDERS = sorted(name for name, method in METHODS.items() if method.builds and 
 
 @pytest.mark.parametrize("backbone", ["timm/test_efficientnet", "timm/test_vit"])
 @pytest.mark.parametrize("method", BUILDERS)
-def test_every_method_builds_on_a_network_of_timms_or_says_why_not(method: str, backbone: str) -> None:
+def test_every_method_builds_on_a_timm_network_or_is_refused(method: str, backbone: str) -> None:
     settings = {"methods": [method], "backbone": backbone, "dataset.image_size": 32}
     experiment = contract.small_experiment(settings)
     refused = {"ride"} | ({"dscl"} if "vit" in backbone else set())
@@ -207,7 +207,7 @@ def test_every_method_builds_on_a_network_of_timms_or_says_why_not(method: str, 
         assert stages[0].network.backbone.width == (64 if "vit" in backbone else 256)
 
 
-def test_an_image_tower_loads_from_a_file_of_the_whole_model(tiny_clip: str, tmp_path: Path) -> None:
+def test_image_tower_is_loaded_from_a_file_of_the_complete_model(tiny_clip: str, tmp_path: Path) -> None:
     import open_clip
 
     torch.manual_seed(1)

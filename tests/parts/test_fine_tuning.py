@@ -138,26 +138,26 @@ def check(backbone: Backbone, z: Arrays, kind: str, case: str, what: str) -> Non
 
 @pytest.mark.parametrize("kind", BUILD)
 @pytest.mark.parametrize("what", CASES)
-def test_what_is_put_in_computes_what_lift_does(golden, kind: str, what: str) -> None:
+def test_inserted_modules_equal_those_of_lift(golden, kind: str, what: str) -> None:
     z = golden("foundation/lift_vit")
     check(BUILD[kind](z), z, kind, CASES[what], what)
 
 
 @pytest.mark.parametrize(("what", "case"), [("adaptformer", "adaptformer"), ("prompts", "prompt_deep")])
-def test_what_is_put_in_computes_what_lift_plus_does(golden, what: str, case: str) -> None:
+def test_inserted_modules_equal_those_of_lift_plus(golden, what: str, case: str) -> None:
     z = golden("foundation/lift_plus_vit")
     check(clip(z), z, "clip", case, what)
 
 
 @pytest.mark.parametrize("what", CASES)
-def test_torchvisions_transformer_is_tuned_like_timms(golden, what: str) -> None:
+def test_transformer_of_torchvision_is_fine_tuned_like_that_of_timm(golden, what: str) -> None:
     z = golden("foundation/lift_vit")
     check(torchvision(z), z, "in21k", CASES[what], what)
 
 
 @pytest.mark.parametrize("what", ["adaptformer", "adapter", "lora"])
 @pytest.mark.parametrize("name", ["timm/test_vit", "timm/test_efficientnet", "resnet32", "timm/test_convnext"])
-def test_what_is_put_in_changes_nothing_at_the_start_and_a_copy_has_its_own(name: str, what: str) -> None:
+def test_inserted_modules_are_neutral_at_the_start_and_copied(name: str, what: str) -> None:
     torch.manual_seed(0)
     backbone = new_backbone(name, 32).eval()
     x = torch.randn(2, 3, 160 if "vit" in name else 32, 160 if "vit" in name else 32)
@@ -205,7 +205,7 @@ def test_default_sizes_and_trained_parameters_are_those_of_lift_plus(golden) -> 
 
 @pytest.mark.parametrize("what", sorted(set(TRAIN) - {"all"}))
 @pytest.mark.parametrize("name", ["resnet32", "timm/test_resnet", "timm/test_vit", "timm/test_byobnet"])
-def test_every_way_trains_a_part_or_says_what_works(name: str, what: str) -> None:
+def test_every_value_of_train_works_or_is_refused_with_alternatives(name: str, what: str) -> None:
     backbone = new_backbone(name, 160)
     try:
         tune(backbone, what, classes=10)

@@ -41,7 +41,7 @@ CASES = ["tiny", "paper_shape", "deep", "no_bn"]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_evaluation_equals_the_authors(golden, case):
+def test_evaluation_equals_the_authors_code(golden, case):
     z = golden("dlsa_flow")
     flow, x = _flow(z, case)
     u, log_derivatives = flow.eval()(x)
@@ -56,7 +56,7 @@ def test_evaluation_equals_the_authors(golden, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_training_equals_the_authors(golden, case):
+def test_training_equals_the_authors_code(golden, case):
     z = golden("dlsa_flow")
     flow, x = _flow(z, case)
     u, log_derivatives = flow.train()(x)
@@ -69,7 +69,7 @@ def test_training_equals_the_authors(golden, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_inverse_undoes_the_flow(golden, case):
+def test_inverse_inverts_the_flow(golden, case):
     z = golden("dlsa_flow")
     flow, x = _flow(z, case)
     flow.eval()
@@ -77,7 +77,7 @@ def test_inverse_undoes_the_flow(golden, case):
         np.testing.assert_allclose(flow.inverse(flow(x)[0]), x, atol=1e-8)
 
 
-def test_inverse_holds_for_the_order_on_which_the_official_one_fails(golden):
+def test_inverse_is_correct_for_an_order_on_which_the_official_code_fails(golden):
     z = golden("dlsa_flow")
     degrees = torch.from_numpy(z["random_order/degrees"])
     torch.manual_seed(0)
@@ -119,7 +119,7 @@ def _mixture(z, case):
 
 
 @pytest.mark.parametrize("case", MIXTURES)
-def test_mixture_equals_the_authors(golden, case):
+def test_mixture_equals_the_authors_code(golden, case):
     z = golden("dlsa_flowgmm")
     mixture, x = _mixture(z, case)
     with torch.no_grad():
@@ -137,7 +137,7 @@ def test_mixture_equals_the_authors(golden, case):
 
 
 @pytest.mark.parametrize("case", MIXTURES)
-def test_a_subset_of_clusters_equals_the_authors(golden, case):
+def test_subset_of_clusters_equals_the_authors_code(golden, case):
     z = golden("dlsa_flowgmm")
     mixture, x = _mixture(z, case)
     some = torch.from_numpy(z[f"{case}/mask"]).bool()
@@ -149,14 +149,14 @@ def test_a_subset_of_clusters_equals_the_authors(golden, case):
     np.testing.assert_allclose(masked - log_derivatives.sum(dim=1), z[f"{case}/log_lh_u_masked"], atol=1e-8 + offset)
 
 
-def test_means_have_the_distance_asked_for():
+def test_means_have_the_requested_distance():
     torch.manual_seed(0)
     means = FlowMixture(AutoregressiveFlow(512), width=512, clusters=60, distance=3.2).means
     squared = torch.cdist(means, means).square().sum() / (60 * 59)
     assert squared.sqrt().item() == pytest.approx(3.2, rel=0.03)
 
 
-def test_posterior_keeps_its_digits_in_float32_far_from_the_origin():
+def test_posterior_is_accurate_in_float32_far_from_the_origin():
     torch.manual_seed(0)
     mixture = FlowMixture(AutoregressiveFlow(16), width=16, clusters=8).eval()
     mixture.flow.transforms[-1].beta.data.fill_(500.0)  # |u|² is about 4 million

@@ -11,7 +11,7 @@ from ltray.parts.heads import CosineClassifier, new_classifier, projector
 from ltray.parts.resnet32 import ResNet32
 
 
-def test_the_cosine_classifier_equals_the_official_code(golden) -> None:
+def test_cosine_classifier_equals_the_official_code(golden) -> None:
     data = golden("layers")
     for scale, expected in ((30.0, "normed/out_s30"), (1.0, "normed/out_s1")):
         width, classes = data["normed/weight"].shape
@@ -32,7 +32,7 @@ def test_rows_of_a_new_cosine_classifier_have_unit_length() -> None:
     torch.testing.assert_close(norms, torch.ones(5))
 
 
-def test_a_network_is_classifier_after_backbone() -> None:
+def test_network_applies_the_classifier_after_the_backbone() -> None:
     network = Network(ResNet32(), new_classifier("linear", width=64, classes=7)).eval()
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(network(images), network.classifier(network.backbone(images)))
@@ -47,7 +47,7 @@ def test_classifiers_by_name() -> None:
         new_classifier("square", width=4, classes=3)
 
 
-def test_the_projector_has_batch_norm_between_two_linear_layers() -> None:
+def test_projector_has_batch_norm_between_two_linear_layers() -> None:
     layers = projector(4, 6, 3)
     assert [type(layer) for layer in layers] == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
     assert layers(torch.randn(5, 4)).shape == (5, 3)

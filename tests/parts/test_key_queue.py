@@ -28,12 +28,12 @@ def test_push_equals_writing_key_by_key(size: int, batches: list[int], start: st
     assert queue.keys.tolist() == rows
     assert queue.labels.tolist() == labels
     assert int(queue.pointer) == position
-    held, held_labels = queue.contents()
-    assert held.tolist() == rows[:count]
+    known, held_labels = queue.contents()
+    assert known.tolist() == rows[:count]
     assert held_labels.tolist() == labels[:count]
 
 
-def test_starts() -> None:
+def test_start_values_of_the_queue() -> None:
     rows = KeyQueue(40, 5, classes=7, start="random")
     torch.testing.assert_close(rows.keys.norm(dim=1), torch.ones(40))
     columns = KeyQueue(40, 5, classes=7, start="random_columns")
@@ -44,7 +44,7 @@ def test_starts() -> None:
         KeyQueue(40, 5, classes=7, start="full")
 
 
-def test_contents_stay_as_they_were_when_the_queue_moves_on() -> None:
+def test_returned_contents_do_not_change_with_the_queue() -> None:
     queue = KeyQueue(4, 2, classes=2)
     keys, labels = queue.contents()
     before = keys.clone(), labels.clone()
@@ -77,6 +77,6 @@ def push_own_rows() -> tuple[list[list[float]], list[int], int]:
     return queue.keys.tolist(), queue.labels.tolist(), int(queue.pointer)
 
 
-def test_workers_write_the_keys_of_all_in_rank_order(two_workers) -> None:
+def test_workers_write_all_keys_in_rank_order(two_workers) -> None:
     first, second = two_workers.run(push_own_rows)
     assert first == second == ([[5.0], [6.0], [7.0], [3.0], [4.0]], [0, 1, 1, 1, 0], 3)

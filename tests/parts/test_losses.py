@@ -14,7 +14,7 @@ SCORES = torch.tensor([[0.3, -1.0, 2.0], [1.5, 0.2, -0.7], [0.0, 0.1, 0.2], [4.0
 LABELS = torch.tensor([2, 0, 1, 2])
 
 
-def test_adjusted_cross_entropy_is_the_written_out_sum() -> None:
+def test_adjusted_cross_entropy_equals_the_explicit_sum() -> None:
     adjustment = 0.7 * log_prior(TAIL)
     expected = 0.0
     for scores, label in zip(SCORES.tolist(), LABELS.tolist(), strict=True):
@@ -28,14 +28,14 @@ def test_log_prior_adds_epsilon_to_the_frequency() -> None:
     torch.testing.assert_close(log_prior(TAIL, epsilon=0.01), expected)
 
 
-def test_effective_number_weights_are_the_mean_over_the_classes_own() -> None:
+def test_effective_number_weights_are_normalised_by_their_mean() -> None:
     effective = [(1 - 0.9**count) / 0.1 for count in TAIL.counts]
     expected = torch.tensor([sum(effective) / 3 / value for value in effective], dtype=torch.float64)
     torch.testing.assert_close(effective_number_weights(TAIL, 0.9), expected)
     assert effective_number_weights(TAIL, 0.0).tolist() == [1.0, 1.0, 1.0]
 
 
-def test_effective_number_weights_keep_their_digits_for_beta_close_to_one() -> None:
+def test_effective_number_weights_are_accurate_for_beta_close_to_one() -> None:
     # 1 − β^n = n·(1 − β) up to 1e-5 here; float32 would be off by per cents.
     weights = effective_number_weights(LongTail((5, 10)), 0.999999)
     assert (weights[0] / weights[1]).item() == pytest.approx(2.0, rel=1e-5)
@@ -59,7 +59,7 @@ def weighted_loss_of_a_worker() -> tuple[torch.Tensor, torch.Tensor]:
     return loss.detach(), scores.grad
 
 
-def test_a_weighted_mean_over_two_workers_is_that_of_one_process(two_workers) -> None:
+def test_weighted_mean_over_two_workers_equals_one_process(two_workers) -> None:
     scores = SCORES.clone().requires_grad_()
     loss = adjusted_cross_entropy(scores, LABELS, log_prior(TAIL), weight=torch.tensor([0.2, 1.0, 5.0]))
     loss.backward()

@@ -20,7 +20,7 @@ CASES = ["k3", "k10", "k100"]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_weights_and_margins_equal_the_authors(golden, case):
+def test_weights_and_margins_equal_the_authors_code(golden, case):
     z = golden("classic_losses")
     tail = LongTail(tuple(z[f"{case}/counts"].tolist()))
     for beta in (0.9, 0.99, 0.999, 0.9999):
@@ -30,7 +30,7 @@ def test_weights_and_margins_equal_the_authors(golden, case):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("beta", [0.9, 0.99, 0.999, 0.9999])
-def test_weighted_cross_entropy_equals_the_authors(golden, case, beta):
+def test_weighted_cross_entropy_equals_the_authors_code(golden, case, beta):
     z = golden("classic_losses")
     tail = LongTail(tuple(z[f"{case}/counts"].tolist()))
     scores = torch.from_numpy(z[f"{case}/z"]).requires_grad_()
@@ -42,14 +42,14 @@ def test_weighted_cross_entropy_equals_the_authors(golden, case, beta):
 
 
 @given(st.lists(st.integers(1, 5000), min_size=2, max_size=30), st.floats(0.0, 1.0))
-def test_weights_sum_to_the_class_count_and_never_favour_a_more_frequent_class(counts, beta):
+def test_weights_sum_to_the_class_count_and_decrease_with_frequency(counts, beta):
     weights = class_balanced_weights(LongTail(tuple(counts)), beta)
     assert weights.sum().item() == pytest.approx(len(counts))
     order = np.argsort(counts, kind="stable")
     assert (np.diff(weights.numpy()[order]) <= 1e-9).all()
 
 
-def test_beta_zero_weighs_all_classes_alike():
+def test_beta_zero_gives_equal_weights():
     assert class_balanced_weights(LongTail((900, 30, 1)), 0.0).tolist() == [1.0, 1.0, 1.0]
 
 

@@ -19,7 +19,7 @@ def new_chain() -> Setup:
     return nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU()), nn.Linear(6, 3)
 
 
-def test_copy_starts_equal_and_moves_a_share_of_the_way() -> None:
+def test_copy_starts_equal_and_is_updated_by_the_momentum() -> None:
     chain = new_chain()
     follower = MomentumCopy(chain, momentum=0.9)
     start = [parameter.clone() for module in chain for parameter in module.parameters()]
@@ -35,7 +35,7 @@ def test_copy_starts_equal_and_moves_a_share_of_the_way() -> None:
 
 
 @pytest.mark.parametrize(("momentum", "moves"), [(1.0, False), (0.0, True)])
-def test_extreme_momenta_stand_still_or_copy(momentum: float, moves: bool) -> None:
+def test_extreme_momenta_keep_or_copy_the_weights(momentum: float, moves: bool) -> None:
     chain = new_chain()
     follower = MomentumCopy(chain, momentum=momentum)
     with torch.no_grad():
@@ -44,7 +44,7 @@ def test_extreme_momenta_stand_still_or_copy(momentum: float, moves: bool) -> No
     assert torch.equal(list(follower.parameters())[-2], chain[1].weight) is moves
 
 
-def test_statistics_are_the_copys_own() -> None:
+def test_copy_has_its_own_statistics() -> None:
     chain = new_chain()
     follower = MomentumCopy(chain, momentum=0.5)
     chain[0](torch.randn(8, 4) + 5.0)
@@ -95,7 +95,7 @@ def test_synchronised_keys_do_not_depend_on_the_number_of_workers(two_workers) -
     torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
 
 
-def test_shuffled_keys_are_normalised_among_dealt_rows_and_come_home(two_workers) -> None:
+def test_shuffled_keys_are_normalised_over_mixed_rows_and_returned_in_order(two_workers) -> None:
     results = two_workers.run(encode_own_share, True, 3)
     assert {result["norm"] for result in results} == {"BatchNorm1d"}
     dealt = [torch.cat([result["seen"][step] for result in results]) for step in range(3)]
@@ -113,5 +113,5 @@ def test_shuffled_keys_are_normalised_among_dealt_rows_and_come_home(two_workers
     torch.testing.assert_close(keys, torch.stack([expected[tuple(row)] for row in IMAGES.tolist()]).detach())
 
 
-def test_shuffling_changes_nothing_with_one_worker() -> None:
+def test_shuffling_has_no_effect_with_one_worker() -> None:
     torch.testing.assert_close(encode_own_share(True, 1)["keys"], encode_own_share(False, 1)["keys"])

@@ -51,7 +51,7 @@ def looped(contrast: ContrastBatch, temperature: float) -> list[tuple[float, flo
 
 
 @pytest.mark.parametrize("live", [None, 7, 4])
-def test_the_gradient_of_the_log_sum_is_the_numerical_one(live: int | None) -> None:
+def test_gradient_of_the_log_sum_is_numerically_correct(live: int | None) -> None:
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(9, 3, dtype=torch.float64, generator=generator)
     anchors = rows[:4].clone().requires_grad_()
@@ -63,7 +63,7 @@ def test_the_gradient_of_the_log_sum_is_the_numerical_one(live: int | None) -> N
     assert torch.autograd.gradcheck(log_sum, (anchors, keys))
 
 
-def test_an_anchor_without_other_keys_has_no_gradient() -> None:
+def test_anchor_without_other_keys_has_no_gradient() -> None:
     row = torch.tensor([[0.6, 0.8]], requires_grad=True)
     log_sum, peak = log_sum_exp(row, row, torch.tensor([0]), temperature=0.1)
     assert log_sum.item() == -math.inf
@@ -71,7 +71,7 @@ def test_an_anchor_without_other_keys_has_no_gradient() -> None:
     assert torch.equal(row.grad, torch.zeros_like(row))
 
 
-def test_keys_behind_the_batch_are_known_to_have_no_gradient() -> None:
+def test_queue_keys_have_no_gradient() -> None:
     rows, labels = torch.randn(4, 3, requires_grad=True), torch.arange(4)
     batch = ContrastBatch.gathered([rows], labels)
     assert batch.live is None
@@ -110,7 +110,7 @@ def test_supervised_contrast_equals_a_double_loop(contrast: ContrastBatch, tempe
 
 @settings(max_examples=20)
 @given(contrast=contrasts(), seed=st.integers(0, 2**16))
-def test_the_order_of_keys_does_not_matter(contrast: ContrastBatch, seed: int) -> None:
+def test_sums_do_not_depend_on_the_order_of_keys(contrast: ContrastBatch, seed: int) -> None:
     order = torch.randperm(len(contrast.keys), generator=torch.Generator().manual_seed(seed))
     shuffled = ContrastBatch(
         contrast.anchors,
@@ -123,7 +123,7 @@ def test_the_order_of_keys_does_not_matter(contrast: ContrastBatch, seed: int) -
     torch.testing.assert_close(*losses)
 
 
-def test_an_anchor_without_positives_counts_nothing() -> None:
+def test_anchor_without_positives_has_no_loss() -> None:
     rows = unit(torch.eye(2, dtype=torch.float64))
     contrast = ContrastBatch(rows, torch.tensor([0, 1]), rows, torch.tensor([0, 1]), torch.tensor([0, 1]))
     assert supervised_contrast(contrast, temperature=0.1, classes=2) == 0.0
@@ -139,7 +139,7 @@ def test_class_similarity_counts_every_key() -> None:
     assert total[2] == 0.0
 
 
-def test_floor_is_the_official_guard() -> None:
+def test_floor_equals_the_official_guard() -> None:
     log_sum, peak = torch.tensor([0.0, -50.0], dtype=torch.float64), torch.tensor([20.0, 20.0], dtype=torch.float64)
     expected = [math.log(math.exp(value) + EPSILON * math.exp(20.0)) for value in log_sum.tolist()]
     torch.testing.assert_close(floored(log_sum, peak).tolist(), expected)

@@ -22,7 +22,7 @@ def published() -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "of a training script"])
-def test_a_file_in_torchvisions_names_is_loaded_without_its_classifier(
+def test_file_with_torchvision_names_is_loaded_without_classifier(
     tmp_path: Path, published: dict[str, torch.Tensor], wrapped: bool
 ) -> None:
     content = {"state_dict": {f"module.{name}": value for name, value in published.items()}} if wrapped else published
@@ -41,7 +41,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, published: dict[str
     with pytest.raises(UsageError, match=r"1 tensors are missing .*\(conv1.weight\) and 1 are unknown \(x\)"):
         load_weights(new_backbone("resnet50"), "resnet50", str(file))
     torch.save([1, 2], file)
-    with pytest.raises(UsageError, match="must hold a state dictionary"):
+    with pytest.raises(UsageError, match="must contain a state dictionary"):
         load_weights(new_backbone("resnet50"), "resnet50", str(file))
 
 
@@ -54,7 +54,7 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
         load_weights(new_backbone("resnet32"), "resnet32", "imagenet")
 
 
-def test_freezing_leaves_batch_norm_and_the_last_block() -> None:
+def test_norms_and_last_block_remain_trainable() -> None:
     backbone = new_backbone("resnet50")
     tune(backbone, "norms_and_last_block", classes=10)
     trained = backbone.tuned.parameters
@@ -65,7 +65,7 @@ def test_freezing_leaves_batch_norm_and_the_last_block() -> None:
     assert norms and all(f"{name}.weight" in trained and f"{name}.bias" in trained for name in norms)
 
 
-def test_training_all_changes_nothing_and_an_unknown_part_is_refused() -> None:
+def test_train_all_freezes_nothing_and_an_unknown_part_is_refused() -> None:
     backbone = new_backbone("resnet32")
     tune(backbone, "all", classes=10)
     assert all(parameter.requires_grad for parameter in backbone.parameters())
@@ -83,8 +83,10 @@ class Code:
         return os.mkdir, (str(self.folder),)
 
 
-def test_code_in_a_weights_file_is_refused_and_never_run(tmp_path: Path) -> None:
+def test_code_in_a_weights_file_is_refused_and_not_executed(tmp_path: Path) -> None:
     torch.save({"conv1.weight": Code(tmp_path / "run")}, tmp_path / "weights.pt")
-    with pytest.raises(UsageError, match="weights.pt: holds no weights that torch.save wrote, or code, which is never"):
+    with pytest.raises(
+        UsageError, match="weights.pt: contains no weights that torch.save wrote, or contains code, which is never"
+    ):
         load_weights(new_backbone("resnet50"), "resnet50", str(tmp_path / "weights.pt"))
     assert not (tmp_path / "run").exists()

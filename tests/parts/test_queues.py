@@ -70,14 +70,14 @@ def test_push_writes_key_by_key_in_order(slots: list[int], batches: list[list[in
         assert queue.pointers.tolist() == pointers
 
 
-def test_a_new_queue_holds_unit_keys_labelled_class_after_class() -> None:
+def test_new_queue_has_unit_keys_ordered_by_class() -> None:
     queue = ClassQueue([2, 1, 3], 5)
     torch.testing.assert_close(queue.keys.norm(dim=1), torch.ones(6))
     assert queue.labels.tolist() == [0, 0, 1, 2, 2, 2]
     assert set(queue.state_dict()) == {"keys", "pointers"}
 
 
-def test_slots_of_marks_the_slots_beyond_a_class() -> None:
+def test_slots_of_masks_unused_slots() -> None:
     slots, counts = ClassQueue([2, 1, 3], 5).slots_of(torch.tensor([0, 1, 2]))
     assert slots.tolist() == [[0, 1, 1], [2, 2, 2], [3, 4, 5]]
     assert counts.tolist() == [[True, True, False], [True, False, False], [True, True, True]]
@@ -85,7 +85,7 @@ def test_slots_of_marks_the_slots_beyond_a_class() -> None:
 
 @pytest.mark.parametrize("kind", sorted(SLOTS))
 @given(counts=st.lists(st.integers(1, 5000), min_size=2, max_size=30), size=st.integers(1, 20))
-def test_every_kind_shares_out_all_slots_and_forgets_no_class(kind: str, counts: list[int], size: int) -> None:
+def test_every_kind_distributes_all_slots_over_all_classes(kind: str, counts: list[int], size: int) -> None:
     slots = SLOTS[kind](LongTail(tuple(counts)), size)
     assert len(slots) == len(counts)
     assert sum(slots) == size * len(counts)

@@ -84,7 +84,7 @@ LAYOUTS: Mapping[str, tuple[Callable[[State], Any], str]] = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_checkpoint_of_a_training_script_loads(tmp_path: Path, layout: str) -> None:
+def test_checkpoint_of_a_training_script_is_loaded(tmp_path: Path, layout: str) -> None:
     build, left_over = LAYOUTS[layout]
     own = state()
     torch.save(build(own), tmp_path / "checkpoint.pth.tar")
@@ -96,7 +96,7 @@ def test_a_checkpoint_of_a_training_script_loads(tmp_path: Path, layout: str) ->
     assert found.left_over_parts() == left_over
 
 
-def test_a_safetensors_file_loads_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+def test_safetensors_file_is_loaded_and_a_damaged_one_refused(tmp_path: Path) -> None:
     file, own, backbone = tmp_path / "model.safetensors", state(), new_backbone(NAME)
     save_file(under("backbone.", own), file)
     load_weights(backbone, NAME, str(file))
@@ -116,7 +116,7 @@ WORDS = st.lists(st.sampled_from(["module", "net", "0", "encoder", "model", "sta
 @given(
     prefix=WORDS, others=st.lists(st.sampled_from(["queue", "fc.weight", "other.0.weight"]), unique=True, max_size=3)
 )
-def test_a_network_is_found_behind_any_prefix(prefix: list[str], others: list[str]) -> None:
+def test_network_is_found_with_any_prefix(prefix: list[str], others: list[str]) -> None:
     torch.manual_seed(0)
     network = small()
     before = "".join(f"{word}." for word in prefix)
@@ -131,7 +131,7 @@ def test_a_network_is_found_behind_any_prefix(prefix: list[str], others: list[st
 
 
 @given(st.sampled_from([name for name in small().state_dict() if not name.endswith("tracked")]), st.booleans())
-def test_what_is_missing_or_has_another_shape_is_named(name: str, cut: bool) -> None:
+def test_missing_and_misshapen_tensors_are_named(name: str, cut: bool) -> None:
     content = under("module.", small().state_dict())
     if cut:
         content[f"module.{name}"] = torch.ones(2, 2, 2)
@@ -141,7 +141,7 @@ def test_what_is_missing_or_has_another_shape_is_named(name: str, cut: bool) -> 
     assert not found.is_complete and list(found.missing) == [name]
 
 
-def test_a_file_for_another_network_is_refused_with_names(tmp_path: Path) -> None:
+def test_file_of_another_network_is_refused_with_names(tmp_path: Path) -> None:
     torch.save(state(), tmp_path / "narrow.pt")
     with pytest.raises(
         UsageError, match=r"must fit resnet32_w64, but \d+ tensors are missing or have another shape \("
@@ -149,7 +149,7 @@ def test_a_file_for_another_network_is_refused_with_names(tmp_path: Path) -> Non
         load_weights(new_backbone("resnet32_w64"), "resnet32_w64", str(tmp_path / "narrow.pt"))
 
 
-def test_two_networks_of_which_nothing_prefers_one_are_refused(tmp_path: Path) -> None:
+def test_two_equally_suitable_networks_are_refused(tmp_path: Path) -> None:
     torch.save(under("first.", state()) | under("second.", state(1)), tmp_path / "two.pt")
-    with pytest.raises(UsageError, match=r"two.pt' holds several networks that fit resnet32 \(`second`, `first`\)"):
+    with pytest.raises(UsageError, match=r"two.pt' contains several networks that fit resnet32 \(`second`, `first`\)"):
         load_weights(new_backbone(NAME), NAME, str(tmp_path / "two.pt"))

@@ -1,4 +1,4 @@
-"""The papers' figures as data, and what a result may say to them."""
+"""The papers' figures as data, and their comparison with results."""
 
 import math
 from collections import Counter
@@ -20,7 +20,7 @@ from ltray.published.spreads import FAMILIES, Measured, Spread, listed_spread
 from ltray.published.table import claim_rows, claim_table, meanings
 from ltray.results.intervals import Interval, mean_interval, run_interval
 
-# What papers train on that ltray has no definition of.
+# Data sets of papers without a definition in ltray.
 ELSEWHERE = {"imagenet", "cifar100", "imagenet-lt-corrupted"}
 
 
@@ -33,12 +33,12 @@ def of_table_3(found: list[Comparison]) -> Comparison:
     return next(one for one in found if one.claim.where == "BCL, table 3")
 
 
-def test_every_published_row_is_there_and_makes_sense():
+def test_published_rows_are_complete_and_plausible():
     rows = published()
     assert len(rows) == 420
     assert Counter(row.source for row in rows)["ResCom"] == 131
     for row in rows:
-        assert bool(row.methods) != bool(row.lacks), row.where  # what ltray would need stands where it has no method
+        assert bool(row.methods) != bool(row.lacks), row.where  # rows without a method in ltray list the missing parts
         assert set(row.methods) <= METHODS.keys() and row.chosen_on in ("test", "validation", None)
         assert row.network is None or row.network in BACKBONES
         assert row.dataset in ELSEWHERE or find(row.dataset).is_file()
@@ -46,7 +46,7 @@ def test_every_published_row_is_there_and_makes_sense():
         assert any(v is not None for v in figures) and all(0 < v < 100 for v in figures if v is not None)
 
 
-def test_known_figures_stand_where_the_papers_print_them():
+def test_known_figures_are_at_their_positions_in_the_papers():
     found = {(r.where, r.dataset, r.imbalance_factor, r.epochs, r.method): (r.all, r.few) for r in published()}
     assert found["BCL, table 3", "cifar100-lt", 100, 200, "BCL"] == (51.93, None)
     assert found["BCL, table 4", "cifar100-lt", 100, 400, "BCL"] == (53.9, 35.5)
@@ -57,14 +57,14 @@ def test_known_figures_stand_where_the_papers_print_them():
     ("low", "high", "verdict"),
     [(0.51, 0.53, WITHIN), (0.49, 0.51, WITHIN), (0.47, 0.49, BELOW), (0.55, 0.57, ABOVE)],
 )
-def test_a_comparable_result_is_judged_by_where_one_more_run_would_fall(low: float, high: float, verdict: str):
+def test_comparable_result_is_judged_by_a_prediction_interval(low: float, high: float, verdict: str):
     one = of_table_3(compare(settings(), Interval((low + high) / 2, low, high, 5)))
     assert (one.verdict, one.reasons) == (verdict, ())
     assert one.difference == pytest.approx(50 * (low + high) - 51.93)
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "message"),
     [
         ({"dataset__protocol": "honest"}, "ours on validation images (protocol: honest)"),
         ({"bcl__epochs": 20}, "their epochs: 200, ours: 20"),
@@ -72,14 +72,14 @@ def test_a_comparable_result_is_judged_by_where_one_more_run_would_fall(low: flo
         ({"dataset__largest_class": 40}, "different data: their largest_class: 0, ours: 40"),
     ],
 )
-def test_what_cannot_be_compared_says_why(given: dict[str, Any], words: str):
+def test_incomparable_result_has_a_reason(given: dict[str, Any], message: str):
     one = of_table_3(compare(settings(**given), Interval(0.52, 0.51, 0.53, 5)))
-    assert one.verdict == NOT and one.reasons == (next(r for r in one.reasons if words in r),)
-    assert ("BCL, table 3", "51.93", "+0.1") == claim_rows({"x": [one]})[0][1:4] and words in one.text
+    assert one.verdict == NOT and one.reasons == (next(r for r in one.reasons if message in r),)
+    assert ("BCL, table 3", "51.93", "+0.1") == claim_rows({"x": [one]})[0][1:4] and message in one.text
 
 
 @pytest.mark.parametrize(("accuracy", "verdict"), [(0.52, WITHIN), (0.45, BELOW), (0.60, ABOVE)])
-def test_one_run_is_judged_by_a_listed_spread_and_says_so(accuracy: float, verdict: str):
+def test_one_run_is_judged_by_a_listed_spread(accuracy: float, verdict: str):
     one = of_table_3(compare(settings(), mean_interval([accuracy])))
     assert (one.verdict, one.reasons) == (verdict, ())
     limit = "; a difference of up to 3.2 points is not significant" if verdict == WITHIN else ""
@@ -87,7 +87,7 @@ def test_one_run_is_judged_by_a_listed_spread_and_says_so(accuracy: float, verdi
     assert one.text.startswith(start)
 
 
-def test_the_prediction_interval_counts_the_noise_of_the_published_run():
+def test_prediction_interval_includes_the_noise_of_the_published_run():
     found = agreement(mean_interval([0.50, 0.51, 0.53]), Spread(9.9, 4, "unused"))
     # s = 0.015275, t(0.975, 2) = 4.302653, √(1 + 1/3)
     assert found.interval.half == pytest.approx(4.302653 * 0.0152753 * math.sqrt(4 / 3), rel=1e-5)
@@ -98,7 +98,7 @@ def test_the_prediction_interval_counts_the_noise_of_the_published_run():
 
 @pytest.mark.parametrize("runs", [1, 2, 5, 50])
 @pytest.mark.parametrize("heavy", [False, True])
-def test_a_perfect_reproduction_is_rarely_called_above_or_below(runs: int, heavy: bool):
+def test_exact_reproduction_is_rarely_judged_above_or_below(runs: int, heavy: bool):
     draws = np.random.default_rng(runs)
     values = draws.standard_t(3, (1500, runs + 1)) / 3**0.5 if heavy else draws.standard_normal((1500, runs + 1))
     wrong = 0
@@ -109,7 +109,7 @@ def test_a_perfect_reproduction_is_rarely_called_above_or_below(runs: int, heavy
 
 
 @pytest.mark.parametrize("runs", [1, 3])
-def test_with_data_seeds_a_published_run_may_lie_where_a_single_run_would(runs: int):
+def test_prediction_interval_with_data_seeds_is_that_of_a_single_run(runs: int):
     draws = np.random.default_rng(runs)
     wrong = 0
     for _ in range(1500):
@@ -130,25 +130,23 @@ def test_every_published_method_and_data_set_has_a_spread():
 
 
 @pytest.mark.parametrize("ratio", [9.0, 1.0])
-def test_short_runs_on_the_same_data_set_are_pooled_by_their_ratio_and_named(
-    ratio: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = [one for one in spreads.MEASURED if not one.short]
+def test_spreads_of_short_runs_are_pooled_by_their_ratio(ratio: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    complete = [one for one in spreads.MEASURED if not one.short]
     short = Measured("cifar10-lt", "classifier losses", 30.0, ratio, 4, "2 epochs")
-    monkeypatch.setattr(spreads, "MEASURED", (short, *whole))
+    monkeypatch.setattr(spreads, "MEASURED", (short, *complete))
     found = listed_spread("cifar10-lt", ("focal",), 0.5)
     assert found.points == pytest.approx(0.5 * math.sqrt((4 * ratio**2 + 14 * 1.96**2) / 18)) and found.freedom == 18
-    words = "estimated for classifier losses from runs on cifar10-lt (2 epochs) and digits-lt, for 10,000 test images"
-    assert found.source == words
+    message = "estimated for classifier losses from runs on cifar10-lt (2 epochs) and digits-lt, for 10,000 test images"
+    assert found.source == message
 
 
-def test_a_ratio_below_chance_counts_as_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ratio_below_chance_is_raised_to_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spreads, "MEASURED", (Measured("digits-lt", "second stages", 7.0, 0.5, 2),))
     assert listed_spread("cifar10-lt", ("crt",), 0.5).points == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
-    ("row", "words"),
+    ("row", "message"),
     [
         ({"width": 256, "parameters": 7_400_000}, "their ResNet-32 has 256 features and 7.40 M parameters, ours 64 f"),
         ({"parameters": 16 * 463_504}, "their ResNet-32 has 7.42 M parameters, ours"),
@@ -162,15 +160,15 @@ def test_a_ratio_below_chance_counts_as_chance(monkeypatch: pytest.MonkeyPatch) 
         ({"chosen_on": None}, "the source does not state the images on which its epoch was chosen"),
     ],
 )
-def test_a_published_row_of_another_network_or_subset_is_another_row(row: dict[str, Any], words: str):
+def test_published_row_of_another_network_or_subset_is_not_compared(row: dict[str, Any], message: str):
     claim = of_table_3(compare(settings(), mean_interval([0.5]))).claim
     assert other_row(claim, settings(), subsets=1) == []
-    assert other_row(replace(claim, parameters=464_000), settings(), subsets=1) == []  # as papers round it
+    assert other_row(replace(claim, parameters=464_000), settings(), subsets=1) == []  # rounded as in papers
     (reason,) = other_row(replace(claim, **row), settings(), subsets=1)
-    assert reason.startswith(words)
+    assert reason.startswith(message)
 
 
-def test_a_setting_in_which_rows_differ_is_another_row_and_any_other_a_recipe():
+def test_setting_that_rows_vary_prevents_a_comparison():
     found = compare(settings(bcl__averaging="L2", bcl__temperature=0.2), mean_interval([0.49, 0.5, 0.51]))
     (met,) = [one for one in found if one.verdict != NOT]
     assert (met.claim.where, met.claim.all) == ("BCL, table 1", 50.2)
@@ -183,32 +181,32 @@ def test_a_setting_in_which_rows_differ_is_another_row_and_any_other_a_recipe():
     assert words.startswith("within noise; with 4 knobs not at the paper's values; a difference of up to 5.0 points")
 
 
-def test_another_draw_of_the_images_is_no_reason_where_several_are_averaged():
+def test_another_data_seed_is_accepted_if_several_are_averaged():
     one = settings(dataset__data_seed=3)
     reasons = of_table_3(compare(one, mean_interval([0.5, 0.51]))).reasons
     assert reasons == ("different training images: data_seed=3, the official draw is 0",)
     assert of_table_3(compare(one, mean_interval([0.5, 0.51]), subsets=2)).reasons == ()
 
 
-def test_pretrained_weights_are_another_row():
+def test_pretrained_weights_prevent_a_comparison():
     given = {"dataset": "imagenet-lt", "backbone": "resnet50", "weights": "imagenet", "bcl__epochs": 90}
     found = compare(settings(**given, dataset__protocol="honest"), mean_interval([0.6, 0.61]))
     (one,) = [one for one in found if one.claim.where == "BCL, table 5"]
     assert one.reasons == ("their weights: random, ours: imagenet",)
 
 
-def test_only_the_same_imbalance_and_methods_are_looked_at():
+def test_only_claims_with_the_same_imbalance_and_methods_are_compared():
     accuracy = Interval(0.6, 0.59, 0.61, 3)
     fifty = compare(settings(dataset__imbalance_factor=50), accuracy)
     assert {one.claim.imbalance_factor for one in fifty} == {50} and {one.claim.methods for one in fifty} == {("bcl",)}
     assert compare(settings(dataset="digits-lt"), accuracy) == []
     assert compare(settings(dataset__imbalance_factor=37), accuracy) == []
     comparable = [one.verdict == NOT for one in compare(settings(), accuracy)]
-    assert comparable == sorted(comparable)  # what can be compared stands first
+    assert comparable == sorted(comparable)  # comparable claims are first
 
 
 @pytest.mark.parametrize("dataset", ["cifar10-lt", "cifar100-lt"])
-def test_only_claims_on_the_same_data_set_are_looked_at(dataset: str):
+def test_only_claims_on_the_same_data_set_are_compared(dataset: str):
     found = compare(settings(dataset=dataset, methods=["rescom"]), Interval(0.6, 0.59, 0.61, 3))
     assert {one.claim.dataset for one in found} == {dataset}
 
@@ -223,7 +221,7 @@ def test_only_claims_on_the_same_data_set_are_looked_at(dataset: str):
         ("test_per_class", 50),
     ],
 )
-def test_every_field_that_decides_which_images_there_are_sets_a_result_apart(field: str, value: Any):
+def test_every_field_that_changes_the_images_prevents_a_comparison(field: str, value: Any):
     here = settings()
     claim = of_table_3(compare(here, mean_interval([0.5]))).claim
     before, other = here[f"dataset.{field}"], here | {f"dataset.{field}": value}
@@ -240,7 +238,7 @@ def reasons_of_table_5(here: dict[str, Any]) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("field", ["train_list", "test_list"])
-def test_another_list_is_other_data_and_the_official_one_in_another_folder_is_not(field: str, tmp_path: Path):
+def test_another_list_prevents_a_comparison_and_another_folder_does_not(field: str, tmp_path: Path):
     official = Path(of_lists()[f"dataset.{field}"]).name
     mine = reasons_of_table_5(of_lists(**{f"dataset.{field}": "mine.txt"}))
     assert mine == (*reasons_of_table_5(of_lists()), f"different data: their {field}: {official}, ours: mine.txt")
@@ -250,11 +248,11 @@ def test_another_list_is_other_data_and_the_official_one_in_another_folder_is_no
     assert reasons_of_table_5(moved) == reasons_of_table_5(of_lists())
 
 
-def test_the_draw_of_a_natural_data_set_is_no_reason():
+def test_data_seed_of_a_natural_data_set_is_ignored():
     assert reasons_of_table_5(of_lists() | {"dataset.data_seed": 3}) == reasons_of_table_5(of_lists())
 
 
-def test_the_terminal_explains_each_kind_of_verdict_that_it_shows() -> None:
+def test_terminal_explains_each_shown_kind_of_verdict() -> None:
     judged, other = (
         of_table_3(compare(settings(), mean_interval([0.52, 0.53]))),
         compare(settings(), mean_interval([0])),

@@ -1,4 +1,4 @@
-"""Which of a run folder's figures are set beside published ones: test accuracy over all images, of valid runs."""
+"""Figures of a run folder that are compared with published ones: overall test accuracy of valid runs."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def difference(found: dict, name: str) -> float:
     return one.difference
 
 
-def test_of_a_run_the_test_accuracy_over_all_images_is_compared(tmp_path: Path):
+def test_run_is_compared_by_its_overall_test_accuracy(tmp_path: Path):
     metrics = {"test/acc_all": 0.50, "test/acc_few": 0.2, "test/balanced": 0.3}
     evaluation = {"settings": SETTINGS, "metrics": metrics, "selection": {"val/acc_all": 0.9}}
     found = claims_of(record(tmp_path, evaluation=evaluation))
@@ -41,7 +41,7 @@ def test_of_a_run_the_test_accuracy_over_all_images_is_compared(tmp_path: Path):
 
 
 def finalists(folder: Path, data_seeds: int, *, start: int = 0) -> RunRecord:
-    """A winner, another finalist, the papers' setting; the winner's first run failed."""
+    """Write a winner, another finalist and the papers' setting; the winner's first run failed."""
     table = pd.DataFrame({"trial": ["0003", "0005", "0000"], "winner": [True, False, False]})
     table = table.assign(paper=[False, False, True], data_seeds=data_seeds)
     rows = []
@@ -61,7 +61,7 @@ def finalists(folder: Path, data_seeds: int, *, start: int = 0) -> RunRecord:
     return record(folder, finalists=table, finalist_runs=pd.DataFrame(rows))
 
 
-def test_of_finalists_the_winner_and_the_papers_setting_are_compared_and_failed_runs_do_not_count(tmp_path: Path):
+def test_winner_and_papers_setting_are_compared_without_failed_runs(tmp_path: Path):
     found = claims_of(finalists(tmp_path, 1))
     assert list(found) == ["3", "0 (paper's setting)"]
     assert difference(found, "3") == pytest.approx(100 * (0.58 + 0.59) / 2 - PUBLISHED)
@@ -71,7 +71,7 @@ def test_of_finalists_the_winner_and_the_papers_setting_are_compared_and_failed_
     assert one.expected.half == pytest.approx(mean_interval([0.51, 0.52, 0.53]).half * 2)  # √(n + 1) of n = 3
 
 
-def test_with_data_seeds_a_round_of_seeds_is_one_draw_of_the_images(tmp_path: Path):
+def test_observation_with_data_seeds_is_the_mean_per_data_seed(tmp_path: Path):
     found = claims_of(finalists(tmp_path, 2))
     (one,) = [one for one in found["0 (paper's setting)"] if one.claim.where == "BCL, table 3"]
     accuracy = run_interval([[0.51, 0.52, 0.53], [0.53, 0.54, 0.55]])
@@ -80,17 +80,15 @@ def test_with_data_seeds_a_round_of_seeds_is_one_draw_of_the_images(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("data_seeds", "reasons"), [(1, 1), (2, 0)])
-def test_one_other_draw_of_the_images_is_other_data_and_a_mean_over_several_is_not(
-    data_seeds: int, reasons: int, tmp_path: Path
-):
+def test_single_other_data_seed_prevents_a_comparison(data_seeds: int, reasons: int, tmp_path: Path):
     found = claims_of(finalists(tmp_path, data_seeds, start=3))
     (one,) = [one for one in found["0 (paper's setting)"] if one.claim.where == "BCL, table 3"]
-    words = "different training images: data_seed=3, the official draw is 0"
-    assert list(one.reasons) == [words] * reasons
+    message = "different training images: data_seed=3, the official draw is 0"
+    assert list(one.reasons) == [message] * reasons
 
 
 @pytest.mark.parametrize("split", ["test", "val"])
-def test_an_evaluation_is_set_beside_claims_on_test_images_alone(split: str):
+def test_only_evaluations_on_test_images_are_compared(split: str):
     predictions = SimpleNamespace(split=split, metrics=lambda: {f"{split}/acc_all": 0.5, "test/acc_few": 0.1})
     trained = SimpleNamespace(experiment=SimpleNamespace(settings=lambda: SETTINGS))
     found = Findings(Path(), trained, predictions, 1, None).comparisons  # type: ignore[arg-type]

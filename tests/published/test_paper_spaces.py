@@ -1,4 +1,4 @@
-"""The papers' ablation tables as searches over given rows: every row of every table, and what they state."""
+"""The papers' ablation tables as searches over given rows: complete rows with the published settings."""
 
 import json
 from collections import Counter, defaultdict
@@ -51,7 +51,7 @@ def settings(stem: str) -> list[dict[str, Any]]:
 
 
 def explicit(table: str) -> list[Any]:
-    """What the published rows of a table differ in, by our names."""
+    """Return the settings that vary between the published rows of a table, with ltray's names."""
     rows: list[Any] = json.loads((ROOT / "tests" / "golden" / "published_settings.json").read_text())[table]
     return rows
 
@@ -65,7 +65,7 @@ def test_every_table_has_all_its_rows() -> None:
     assert counted == ROWS
 
 
-def test_the_papers_have_as_many_rows() -> None:
+def test_tables_have_the_row_counts_of_the_papers() -> None:
     printed = Counter(
         f"{claim.source.split('+')[0].split()[0].lower()}-table{claim.table.removeprefix('Table ')}"
         for claim in published()
@@ -76,13 +76,13 @@ def test_the_papers_have_as_many_rows() -> None:
     assert printed["proco-repository-tableREADME"] == ROWS["proco-readme"]
 
 
-def test_rescoms_queues_are_the_published_ones() -> None:
+def test_queue_rows_of_rescom_are_the_published_ones() -> None:
     names = ("queue_size", "hard_positives", "hard_negatives")
     ours = [{name: row[f"rescom.{name}"] for name in names} for row in settings("rescom-table5")]
     assert ours == explicit("rescom-table5")
 
 
-def test_rescoms_modules_are_the_published_ones() -> None:
+def test_module_rows_of_rescom_are_the_published_ones() -> None:
     for row, published_row in zip(settings("rescom-table6"), explicit("rescom-table6"), strict=True):
         modules = [
             name
@@ -97,7 +97,7 @@ def test_rescoms_modules_are_the_published_ones() -> None:
         assert row["rescom.siamese_balanced_softmax"] == (published_row["classifier"] == "SiamBS")
 
 
-def test_bcls_components_are_the_published_ones() -> None:
+def test_component_rows_of_bcl_are_the_published_ones() -> None:
     for row, published_row in zip(settings("bcl-table2"), explicit("bcl-table2"), strict=True):
         contrast = row["bcl.contrastive_weight"] > 0
         assert contrast == published_row["contrast"]
@@ -106,7 +106,7 @@ def test_bcls_components_are_the_published_ones() -> None:
         assert (row["bcl.epochs"], row["bcl.milestones"]) == (400, [360, 380])
 
 
-def test_dscls_patches_and_pacos_weights_are_the_published_ones() -> None:
+def test_patch_rows_of_dscl_and_weight_rows_of_paco_are_the_published_ones() -> None:
     ours = [[row["dscl.patch_scale_low"], row["dscl.patch_scale_high"]] for row in settings("dscl-table4")]
     assert ours == explicit("dscl-table4")
     weights = [row["multi_task.contrastive_weight"] for row in settings("paco-table14")]
@@ -123,14 +123,14 @@ def title_of(claim: Claim) -> str:
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if f.stem != "rescom-figure3"], ids=lambda file: file.stem)
-def test_every_row_meets_its_own_published_figure_and_no_other_of_its_table(file: Path) -> None:
+def test_every_row_matches_only_its_own_published_figure(file: Path) -> None:
     met = []
     for row in read(file).rows:
         found = compare(row.experiment.settings(), mean_interval([0.5, 0.51, 0.52]))
         own = [one for one in found if set(one.reasons) <= {UNKNOWN} and title_of(one.claim) == table_of(file)]
         assert len(own) == 1 and own[0].recipe == (), [one.text for one in found]
         met.append(own[0].claim)
-    assert len(set(map(id, met))) == len(met)  # no two rows share a figure
+    assert len(set(map(id, met))) == len(met)  # no two rows have the same figure
     test = any(claim.chosen_on == "test" for claim in met)
     assert all((claim.chosen_on == "test") == test for claim in met)
     assert {row.experiment.dataset.protocol for row in read(file).rows} == {"paper" if test else "honest"}

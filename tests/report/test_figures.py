@@ -1,4 +1,4 @@
-"""Figures of the report and of `ltray.evaluate --classes`: percent, points with their sign, the right class."""
+"""Figures of the report and of `ltray.evaluate --classes`: percent, signed points, correct classes."""
 
 import re
 from pathlib import Path
@@ -28,13 +28,13 @@ def record(folder: Path, **parts: Any) -> RunRecord:
 
 
 def predictions() -> Predictions:
-    """Right are 1 of 4 images of class 0, 3 of 4 of class 1, 2 of 3 of class 2; class 3 has none."""
+    """Predictions with 1 of 4 correct images of class 0, 3 of 4 of class 1, 2 of 3 of class 2; class 3 has no image."""
     labels = torch.tensor([0] * 4 + [1] * 4 + [2] * 3)
     guesses = torch.tensor([0, 1, 1, 1] + [1, 1, 1, 0] + [2, 2, 0])
     return Predictions("val", torch.nn.functional.one_hot(guesses, 4).float(), labels, TAIL)
 
 
-def test_each_class_has_its_own_accuracy_in_percent_the_most_frequent_first():
+def test_class_table_shows_percent_ordered_by_frequency():
     trained = SimpleNamespace(
         checkpoint=SimpleNamespace(
             context={"class_names": ("rare", "common", "usual", "unseen")}, position=SimpleNamespace(total_epochs=3)
@@ -55,7 +55,7 @@ def test_each_class_has_its_own_accuracy_in_percent_the_most_frequent_first():
     ]
 
 
-def test_a_dot_a_class_stands_in_its_place_with_its_percent_and_group():
+def test_class_figure_has_a_dot_per_class_with_percent_and_group():
     drawn = figures.per_class([0.25, 0.75, 2 / 3, float("nan")], TAIL.counts, TAIL.groups())
     hints = re.findall(r"class \d+: [^<\"]*", drawn)
     assert hints == [
@@ -65,7 +65,7 @@ def test_a_dot_a_class_stands_in_its_place_with_its_percent_and_group():
     ]
 
 
-def test_the_page_of_classes_divides_right_by_seen_images(tmp_path: Path):
+def test_class_page_shows_correct_over_evaluated_images(tmp_path: Path):
     (tmp_path / "best").mkdir()
     (tmp_path / "best" / "selection.npz").write_bytes(predictions().as_bytes())
     metrics = {"test/mcc": 0.512, "test/nmi": 0.4, "test/ece": 0.031}
@@ -77,27 +77,27 @@ def test_the_page_of_classes_divides_right_by_seen_images(tmp_path: Path):
     weights = {"name": "timm/n.in1k", "sha256": "ab" * 32, "pretrained_on": "ImageNet-1k", "imagenet_1k_labels": "yes"}
     evaluation |= {"weights": weights, "settings": {"dataset.profile": "imagenet_lt"}}
     page = model.classes(record(tmp_path, evaluation=evaluation))
-    assert "Started from timm/n.in1k (SHA-256 abababababab…)" in page and "do not compare this result" in page
+    assert "Initial weights: timm/n.in1k (SHA-256 abababababab…)" in page and "Do not compare this result" in page
 
 
 @pytest.mark.parametrize(("accuracy", "gain"), [(0.65, "+5.0 points"), (0.58, "-2.0 points")])
-def test_the_gain_of_the_best_tau_is_in_points_over_the_model_without_it(accuracy: float, gain: str):
+def test_gain_of_the_best_tau_is_in_points(accuracy: float, gain: str):
     curve = TauCurve("val", {"all": [(0.0, 0.6), (3.0, 0.65)]}, best=1.234, accuracy=accuracy, plain=0.6)
-    words = f"Without τ: 60.0 %. Best at τ = 1.23: {100 * accuracy:.1f} % ({gain})."
-    assert words in model._tau(curve)
+    message = f"Without τ: 60.0 %. Best at τ = 1.23: {100 * accuracy:.1f} % ({gain})."
+    assert message in model._tau(curve)
 
 
-def test_a_run_shows_percent_of_test_images_by_group_and_its_row_the_validation_images_too(tmp_path: Path):
+def test_run_shows_percent_by_group_on_test_and_validation_images(tmp_path: Path):
     metrics = {"test/acc_all": 0.612, "test/acc_many": 0.8, "test/acc_medium": 0.5, "test/acc_few": 0.345}
     evaluation = {"metrics": metrics, "selection": {"val/acc_all": 0.7, "val/acc_few": 0.1}}
     one = record(tmp_path, evaluation=evaluation)
-    shown = {words: figure for figure, words in summary.key_figures(one)}
+    shown = {message: figure for figure, message in summary.key_figures(one)}
     assert shown == {"test all": "61.2 %", "test many": "80.0 %", "test medium": "50.0 %", "test few": "34.5 %"}
     row = summary.overview_row(one)
     assert row[1:] == ["bcl", "digits-lt", "honest", "70.0", "61.2", "80.0", "50.0", "34.5"]
 
 
-def test_the_table_of_trials_is_in_percent_under_its_groups(tmp_path: Path):
+def test_trial_table_shows_percent_by_group(tmp_path: Path):
     row = {"trial": 4, "name": "", "paper": True, "state": "complete", "reason": "", "epochs": 9, "bcl.momentum": 0.85}
     row |= {"val/acc_all": 0.612, "val/acc_many": 0.8, "val/acc_medium": 0.5, "val/acc_few": 0.345, "test/acc_all": 0.1}
     config = {"settings": SETTINGS, "search": {}, "explore": {"bcl.momentum": "0 … 0.9"}}
@@ -108,7 +108,7 @@ def test_the_table_of_trials_is_in_percent_under_its_groups(tmp_path: Path):
     assert "Accuracy on validation images in %" in page
 
 
-def test_an_epochs_line_is_in_percent_and_images_a_second():
+def test_epoch_line_shows_percent_and_images_per_second():
     metrics = {"total_epochs": 3, "val/acc_all": 0.612, "val/acc_few": 0.345, "test/acc_all": 0.9}
     metrics |= {"loss/ce": 1.25, "loss/total": 1.25, "train/images_per_second": 1234.4}
     line = _line(metrics, 30, "val", "acc_all")

@@ -1,4 +1,4 @@
-"""The report: every section from a search's files, nothing from outside, nothing unescaped."""
+"""The report: every section of a search, no external resources, escaped text."""
 
 import json
 import math
@@ -28,7 +28,7 @@ EXPLORED = {"cross_entropy.learning_rate": "0.01 … 1 (log)", "cross_entropy.sc
 
 @pytest.fixture
 def search(finished_run: Path, tmp_path: Path) -> Path:
-    """A search's folder around a real model: trials and finalists are made up."""
+    """The folder of a search with a real model; trials and finalists are synthetic."""
     folder = tmp_path / "a<b>search"
     folder.mkdir()
     evaluation = RunFolder(finished_run).best.evaluation()
@@ -73,7 +73,7 @@ def section_of(text: str, heading: str) -> str:
 
 
 class Checker(HTMLParser):
-    """Notes tags that were never closed, attributes that load something, and the headings."""
+    """Records unclosed tags, attributes that load resources, and the headings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,19 +82,19 @@ class Checker(HTMLParser):
         self.headings: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag."""
+        """Record a tag."""
         self.open += [tag] if tag != "meta" else []
         self.loading += [v for k, v in attrs if v and k in ("src", "href", "data") and not v.startswith("#")]
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Pass a tag that closes itself."""
+        """Ignore a tag that closes itself."""
 
     def handle_endtag(self, tag: str) -> None:
         """Close the tag opened last."""
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        """Note a heading."""
+        """Record a heading."""
         self.headings += [data] if self.open and self.open[-1] == "h2" else []
 
 
@@ -107,7 +107,7 @@ def checked(path: Path) -> tuple[Checker, str]:
     return checker, text
 
 
-def test_a_search_gets_every_section_from_its_files(search):
+def test_report_of_a_search_has_every_section(search):
     checker, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
     assert checker.headings == [
         "Finalists",
@@ -125,7 +125,7 @@ def test_a_search_gets_every_section_from_its_files(search):
     assert "prefers-color-scheme: dark" in text and 'name="viewport"' in text
 
 
-def test_the_report_lists_the_importance_for_each_group_and_a_dot_where_it_is_not_significant(search):
+def test_report_shows_importance_per_group_or_a_dot(search):
     _, text = checked(write_report([RunRecord.read(search)], search / "report.html"))
     rows = re.findall(r"<tr>(.*?)</tr>", section_of(text, "Hyperparameter importance"))
     cells = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in rows]
@@ -140,7 +140,7 @@ def test_the_report_lists_the_importance_for_each_group_and_a_dot_where_it_is_no
         ("asha", 9, "Too few trials for hyperparameter importance"),
     ],
 )
-def test_the_report_gives_the_reason_why_there_is_no_importance(search, rule, trials, sentence):
+def test_report_gives_the_reason_for_missing_importance(search, rule, trials, sentence):
     config = yaml.safe_load((search / "config.yaml").read_text()) | {"stop": {"rule": rule}}
     (search / "config.yaml").write_text(yaml.safe_dump(config))
     pd.read_parquet(search / "results.parquet").head(trials).to_parquet(search / "results.parquet")
@@ -151,7 +151,7 @@ def test_the_report_gives_the_reason_why_there_is_no_importance(search, rule, tr
 
 
 @pytest.mark.parametrize("second", ["seconds", "acc_few"])
-def test_the_pareto_front_is_drawn_and_listed_best_first(search, second):
+def test_pareto_front_is_drawn_and_listed_best_first(search, second):
     config = yaml.safe_load((search / "config.yaml").read_text())
     config["search"]["objectives"] = ["acc_all", second]
     (search / "config.yaml").write_text(yaml.safe_dump(config))
@@ -168,7 +168,7 @@ def test_the_pareto_front_is_drawn_and_listed_best_first(search, second):
     assert ("12.5" in front) == (second == "seconds")
 
 
-def test_a_search_over_methods_names_them_and_says_which_one_each_trial_had(search):
+def test_report_of_a_search_over_methods_shows_the_method_of_each_trial(search):
     config = yaml.safe_load((search / "config.yaml").read_text())
     config["alternatives"] = {"cross_entropy": {}, "ldam, tau_norm": {}}
     config["explore"] = EXPLORED | {"ldam.margin": "0.1 … 0.8"}
@@ -185,7 +185,7 @@ def test_a_search_over_methods_names_them_and_says_which_one_each_trial_had(sear
     assert "<th>methods</th>" in listed and listed.count("<td>ldam, tau_norm</td>") == 15
 
 
-def test_a_single_run_needs_no_search(finished_run):
+def test_report_of_a_single_run_is_written(finished_run):
     settings = RunFolder(finished_run).best.evaluation()["settings"]
     (finished_run / "config.yaml").write_text(yaml.safe_dump({"settings": settings}))
     checker, text = checked(write_report([RunRecord.read(finished_run)], finished_run / "report.html"))
@@ -193,7 +193,7 @@ def test_a_single_run_needs_no_search(finished_run):
     assert "training run: cross_entropy on digits-lt" in text
 
 
-def test_several_runs_stand_side_by_side_and_the_terminal_gets_a_summary(search, tmp_path, capsys, monkeypatch):
+def test_several_runs_are_compared_in_report_and_terminal(search, tmp_path, capsys, monkeypatch):
     other = tmp_path / "other"
     shutil.copytree(search, other)
     (other / "finalists.parquet").unlink()
@@ -206,7 +206,7 @@ def test_several_runs_stand_side_by_side_and_the_terminal_gets_a_summary(search,
 
 
 @pytest.mark.parametrize("left", [0, 1])
-def test_a_search_without_a_result_is_reported_too(search, left):
+def test_report_of_a_search_without_a_result_is_written(search, left):
     failed = pd.read_parquet(search / "results.parquet").iloc[7 : 7 + left]
     failed[[c for c in failed if not c.startswith("val/")]].to_parquet(search / "results.parquet")
     pd.DataFrame().to_parquet(search / "history.parquet")
@@ -219,8 +219,8 @@ def test_a_search_without_a_result_is_reported_too(search, left):
     ]
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="holds no config.yaml"):
+def test_folder_that_is_not_a_run_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="does not contain config.yaml"):
         RunRecord.read(tmp_path)
     with pytest.raises(UsageError, match="no such folder"):
         RunRecord.read(tmp_path / "absent")
@@ -235,9 +235,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         ("{", "not valid YAML"),
     ],
 )
-def test_a_folder_of_another_program_or_version_is_a_mistake_and_no_crash(
-    search, capsys, monkeypatch, content, sentence
-):
+def test_foreign_or_other_version_folder_is_refused(search, capsys, monkeypatch, content, sentence):
     (search / "config.yaml").write_text(content)
     monkeypatch.setattr(sys, "argv", ["report", str(search)])
     with pytest.raises(SystemExit) as ended:
@@ -247,7 +245,7 @@ def test_a_folder_of_another_program_or_version_is_a_mistake_and_no_crash(
     assert sentence in error and "config.yaml: " in error and "Traceback" not in error
 
 
-def test_tables_of_another_program_are_a_mistake_and_no_crash(search):
+def test_foreign_tables_are_refused(search):
     pd.DataFrame({"trial": [1]}).to_parquet(search / "results.parquet")
     with pytest.raises(UsageError, match="results.parquet: lacks the column `name`"):
         RunRecord.read(search)
@@ -259,13 +257,13 @@ def test_tables_of_another_program_are_a_mistake_and_no_crash(search):
 @pytest.mark.parametrize(
     "axis", [Axis(0.0, 1.0), Axis(0.011, 0.9, log=True), Axis(0.5, 20000.0, log=True), Axis(3, 3.4)]
 )
-def test_marks_of_an_axis_are_few_inside_and_ascending(axis):
+def test_axis_ticks_are_few_inside_and_ascending(axis):
     places = [value for value, _ in axis.ticks()]
     assert 2 <= len(places) <= 8 and places == sorted(places)
     assert all(axis.low - 1e-9 <= place <= axis.high + 1e-9 for place in places)
 
 
-def test_a_chart_puts_values_where_they_belong():
+def test_chart_places_values_at_their_coordinates():
     chart = Chart(Axis(0.0, 10.0), Axis(0.0, 100.0), "t", width=458, height=150)
     assert chart.at(0.0, 0.0) == (46.0, 112.0) and chart.at(10.0, 100.0) == (446.0, 12.0)
     assert chart.at(5.0, 50.0) == (246.0, 62.0)

@@ -1,4 +1,4 @@
-"""Which folders a command takes: new, empty, or a run's; what in them is replaced: what ltray has written."""
+"""Output folders: commands accept new and empty folders and runs, and replace only files written by ltray."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_new_and_empty_folders_and_runs_are_taken(folder: Path) -> None:
+def test_new_folders_empty_folders_and_runs_are_accepted(folder: Path) -> None:
     check_output(folder / "absent" / "deeper")
     check_output(folder)
     with RunFolder(folder).locked():
@@ -34,13 +34,13 @@ def test_new_and_empty_folders_and_runs_are_taken(folder: Path) -> None:
         (folder / "env.json").write_text("{}")
         check_output(folder)
         assert not RunFolder(folder).claim(CONFIG, {}, may_differ=())
-    (folder / "notes.txt").write_text("a user's words beside a run's files")
+    (folder / "notes.txt").write_text("a user's file next to a run's files")
     check_output(folder)
     assert RunFolder(folder).claim(CONFIG, {}, may_differ=())
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", ".git", "best", "env.json.bak", "config.yml", "trials", ".hidden"])
-def test_a_folder_that_is_no_run_is_refused_and_left_as_it_is(folder: Path, name: str) -> None:
+def test_folder_that_is_not_a_run_is_refused_and_not_changed(folder: Path, name: str) -> None:
     (folder / name).mkdir()
     with pytest.raises(
         UsageError, match=f"run: is not a run folder: it does not contain config.yaml, but contains {name}. Use an"
@@ -49,7 +49,7 @@ def test_a_folder_that_is_no_run_is_refused_and_left_as_it_is(folder: Path, name
     assert os.listdir(folder) == [name]
 
 
-def test_the_first_of_many_names_are_listed_escaped(folder: Path) -> None:
+def test_first_foreign_names_are_listed_escaped(folder: Path) -> None:
     for name in ("a\x1b[2J", "b", "c", "d", "e"):
         (folder / name).touch()
     with pytest.raises(UsageError, match=r"but contains a\\x1b\[2J, b, c and 2 more\."):
@@ -57,7 +57,7 @@ def test_the_first_of_many_names_are_listed_escaped(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "a: 1", "- 1", "settings: [", "\x00"])
-def test_a_foreign_config_is_no_run(folder: Path, content: str) -> None:
+def test_foreign_config_file_is_refused(folder: Path, content: str) -> None:
     (folder / "config.yaml").write_text(content)
     with pytest.raises(UsageError, match=r"config\.yaml: "):
         claim_after_check(folder)
@@ -69,7 +69,7 @@ def claim_after_check(folder: Path) -> None:
     RunFolder(folder).claim(CONFIG, {}, may_differ=())
 
 
-def test_a_file_a_link_to_nothing_and_a_place_inside_a_run_are_refused(folder: Path) -> None:
+def test_file_dangling_link_and_subfolder_of_a_run_are_refused(folder: Path) -> None:
     (folder / "file").touch()
     (folder / "link").symlink_to("nothing")
     for name in ("file", "link"):
@@ -81,7 +81,7 @@ def test_a_file_a_link_to_nothing_and_a_place_inside_a_run_are_refused(folder: P
             check_output(inside)
 
 
-def test_a_link_to_a_run_is_that_run(folder: Path, tmp_path: Path) -> None:
+def test_link_to_a_run_is_accepted(folder: Path, tmp_path: Path) -> None:
     RunFolder(folder).claim(CONFIG, {}, may_differ=())
     (tmp_path / "link").symlink_to(folder)
     check_output(tmp_path / "link")
@@ -89,7 +89,7 @@ def test_a_link_to_a_run_is_that_run(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["train", "tune", "dry run"])
-def test_commands_refuse_before_they_write(folder: Path, command: str) -> None:
+def test_commands_refuse_a_foreign_folder_before_writing(folder: Path, command: str) -> None:
     (folder / "thesis.tex").write_text("mine")
     with pytest.raises(UsageError, match="is not a run folder"):
         if command == "train":
@@ -116,11 +116,11 @@ def link(best: Path) -> None:
 
 def file(best: Path) -> None:
     shutil.rmtree(best)
-    best.write_text("the best one is in the other folder")
+    best.write_text("text of a user")
 
 
 @pytest.mark.parametrize("make", [foreign_file, foreign_folder, link, file])
-def test_a_best_that_is_not_ours_is_not_removed(finished_run: Path, make) -> None:
+def test_foreign_best_folder_is_not_removed(finished_run: Path, make) -> None:
     best = finished_run / "best"
     make(best)
     before = {path: path.read_bytes() for path in sorted(finished_run.rglob("*")) if path.is_file()}
@@ -133,7 +133,7 @@ def test_a_best_that_is_not_ours_is_not_removed(finished_run: Path, make) -> Non
     assert {path: path.read_bytes() for path in sorted(finished_run.rglob("*")) if path.is_file()} == before
 
 
-def test_our_best_is_replaced_and_what_a_killed_command_left_is_removed(finished_run: Path) -> None:
+def test_best_folder_of_ltray_is_replaced_and_temporary_files_are_removed(finished_run: Path) -> None:
     (finished_run / ".ltray-abc" / "best").mkdir(parents=True)
     (finished_run / "best.tmp").mkdir()
     (finished_run / "best" / "test_reads.json").write_text('{"reads": 5}')

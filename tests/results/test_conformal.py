@@ -9,7 +9,7 @@ from ltray.results.conformal import ConformalSets, rank
 
 
 def drawn(seed: int, counts: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Probabilities of a noisy classifier and labels, `counts[k]` of class k."""
+    """Return probabilities of a noisy classifier and labels, `counts[k]` of class k."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     logits = torch.randn(len(labels), len(counts), generator=generator, dtype=torch.float64)
@@ -18,7 +18,7 @@ def drawn(seed: int, counts: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9])
-def test_every_class_is_covered_as_promised(coverage):
+def test_every_class_has_the_requested_coverage(coverage):
     counts, new = [12, 25, 60], 40
     covered = torch.zeros(len(counts))
     for seed in range(200):
@@ -27,13 +27,13 @@ def test_every_class_is_covered_as_promised(coverage):
         own = probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
         covered += (own >= sets.thresholds[labels]).view(len(counts), new).float().mean(dim=1)
     for n, share in zip(counts, (covered / 200).tolist(), strict=True):
-        # The exact mean is rank / (n + 1); it is promised from below and, without ties, close from above.
+        # The exact mean is rank / (n + 1): a lower bound that is, without ties, nearly exact.
         assert share == pytest.approx(rank(n, coverage) / (n + 1), abs=0.025)
         assert rank(n, coverage) / (n + 1) >= coverage
 
 
 @given(st.integers(0, 10**6), st.lists(st.integers(0, 30), min_size=2, max_size=4).filter(any))
-def test_a_larger_coverage_gives_larger_sets_whatever_the_order_of_rows(seed, counts):
+def test_larger_coverage_gives_larger_sets_for_any_order_of_rows(seed, counts):
     probabilities, labels = drawn(seed, counts)
     found = [ConformalSets.of(probabilities, labels, share) for share in (0.5, 0.7, 0.9, 0.99)]
     for row in drawn(seed + 1, [2] * len(counts))[0]:
@@ -45,14 +45,14 @@ def test_a_larger_coverage_gives_larger_sets_whatever_the_order_of_rows(seed, co
 
 
 @pytest.mark.parametrize(("coverage", "needed"), [(0.9, 9), (0.95, 19), (0.8, 4), (0.5, 1), (0.99, 99), (0.7, 3)])
-def test_a_class_needs_as_many_images_as_the_quantile(coverage, needed):
+def test_class_needs_as_many_images_as_the_quantile(coverage, needed):
     sets = ConformalSets.of(*drawn(0, [needed, needed - 1]), coverage)
     assert sets.needed == needed and sets.always == [1]
     assert rank(needed, coverage) <= needed and rank(needed - 1, coverage) > needed - 1
     assert 1 in sets.members([1.0, 0.0])
 
 
-def test_the_threshold_is_a_score_of_a_validation_image():
+def test_threshold_is_a_score_of_a_validation_image():
     own = torch.tensor([0.9, 0.8, 0.7, 0.6], dtype=torch.float64)
     probabilities = torch.stack([own, 1 - own], dim=1)
     sets = ConformalSets.of(probabilities, torch.zeros(4, dtype=torch.int64), 0.6)  # ⌈5 · 0.6⌉ = 3: the third

@@ -1,4 +1,4 @@
-"""Finalists without Ray: seeds of the runs, who is given up, what the summary says."""
+"""Finalists without Ray: seeds of the runs, dropped finalists, the summary."""
 
 import json
 from dataclasses import replace
@@ -40,7 +40,7 @@ def results(good: list[float], paper: list[float], *, shift: float = 0.0) -> tup
     }, order
 
 
-def test_no_run_gets_the_seed_of_the_search_and_both_seeds_are_crossed():
+def test_finalists_use_new_seeds_and_all_combinations():
     one = rounds(Finalists(best=1, seeds=3), seed=7, data_seed=2)
     assert one == [[(8, 2)], [(9, 2)], [(10, 2)]]
     several = rounds(Finalists(best=1, seeds=2, data_seeds=3), seed=7, data_seed=2)
@@ -49,13 +49,13 @@ def test_no_run_gets_the_seed_of_the_search_and_both_seeds_are_crossed():
     assert settings == {"seed": 9, "dataset.data_seed": 4, "bcl.epochs": 3}
 
 
-def test_a_setting_without_effect_is_refused():
+def test_finalists_setting_without_effect_is_refused():
     assert Finalists().best == 0
     with pytest.raises(UsageError, match=r"`finalists.seeds` has no effect with finalists.best=0"):
         Finalists(seeds=3)
 
 
-def test_a_pair_of_runs_shows_a_difference_that_means_alone_hide():
+def test_paired_runs_show_a_difference_hidden_in_the_means():
     # The seeds differ by ten points, the settings by one, always in the same direction.
     found, order = results([0.51, 0.611, 0.709, 0.57], [0.50, 0.60, 0.70, 0.56])
     table = summary([GOOD, PAPERS], found, order, protocol="honest")
@@ -68,14 +68,14 @@ def test_a_pair_of_runs_shows_a_difference_that_means_alone_hide():
     assert "better" in text and "0 (paper's setting)" in text
 
 
-def test_the_winner_is_chosen_on_validation_whatever_the_test_set_says():
+def test_winner_is_chosen_on_validation_images():
     found, order = results([0.71, 0.72, 0.70], [0.60, 0.61, 0.60], shift=-0.3)
     table = summary([GOOD, PAPERS], found, order, protocol="honest")
     assert table.iloc[0]["trial"] == "0003" and table.iloc[0]["winner"]
     assert table.iloc[0]["verdict"] == "worse" and not table.iloc[1]["winner"]
 
 
-def test_another_objective_decides_where_it_was_searched_for():
+def test_winner_is_chosen_by_the_objective_of_the_search():
     found, order = results([0.71, 0.72, 0.70], [0.60, 0.61, 0.60])
     for own, few in ((found["0003"], 0.1), (found["0000"], 0.2)):
         for evaluated in own.values():
@@ -86,12 +86,12 @@ def test_another_objective_decides_where_it_was_searched_for():
     assert "validation few" in headings and "test few − paper's setting" in headings
 
 
-def test_noise_is_called_no_difference():
+def test_noise_gives_no_difference_found():
     found, order = results([0.60, 0.66, 0.61, 0.65], [0.64, 0.61, 0.65, 0.61])
     assert summary([GOOD, PAPERS], found, order, protocol="honest")["verdict"][0] == ("no difference found")
 
 
-def test_with_data_seeds_an_observation_is_a_data_seed():
+def test_observations_are_means_per_data_seed():
     order = rounds(Finalists(best=1, seeds=2, data_seeds=2), seed=0, data_seed=0)
     found = {
         key: {cell: evaluation(0.5 + 0.1 * cell[1] + own, 0.5) for cells in order for cell in cells}
@@ -103,14 +103,14 @@ def test_with_data_seeds_an_observation_is_a_data_seed():
     assert table["runs"][0] == 4 and "over 2 data seeds" in str(render_finalists(table).title)
 
 
-def test_selection_on_the_test_set_is_said_so():
+def test_selection_on_the_test_set_is_stated():
     order = [[(seed, 0)] for seed in (1, 2)]
     both = {"selection": {"test/acc_all": 0.5}, "metrics": {"test/acc_all": 0.5}}
     table = summary([PAPERS], {"0000": {(1, 0): both, (2, 0): both}}, order, protocol="paper")
     assert table["selection_mean"][0] == 0.5 and "selected on test" in str(render_finalists(table).title)
 
 
-def test_a_clear_loser_is_named_after_three_rounds_and_not_before():
+def test_clear_loser_is_dropped_only_after_three_rounds():
     found, order = results([0.70, 0.71, 0.69], [0.60, 0.61, 0.60])
     assert clear_losers(found, order, metric="val/acc_all") == ["0000"]
     assert clear_losers(found, order[:2], metric="val/acc_all") == []
@@ -118,7 +118,7 @@ def test_a_clear_loser_is_named_after_three_rounds_and_not_before():
     assert clear_losers(close, order, metric="val/acc_all") == []
 
 
-def test_a_failed_run_is_counted_and_its_pair_left_out(tmp_path: Path):
+def test_failed_run_is_counted_and_its_pair_excluded(tmp_path: Path):
     found, order = results([0.70, 0.71, 0.69], [0.60, 0.61, 0.60])
     found["0003"][2, 0] = {"failure": "loss/total is not finite"}
     table = summary([GOOD, PAPERS], found, order, protocol="honest").set_index("trial")
@@ -126,7 +126,7 @@ def test_a_failed_run_is_counted_and_its_pair_left_out(tmp_path: Path):
     assert table.loc["0003", "difference_mean"] == pytest.approx((0.10 + 0.09) / 2)
     assert list(run_table([GOOD, PAPERS], found)["failure"] != "") == [False, True, False, False, False, False]
     (tmp_path / "failure.json").write_text('{"failure": "x"}')
-    assert read_run(tmp_path) == {"failure": "x"}  # finished, not to be run again
+    assert read_run(tmp_path) == {"failure": "x"}  # a failed run counts as finished
 
 
 SPACE = """
@@ -156,12 +156,12 @@ def study_with(space: SearchSpace, values: list[float | None], *, paper: bool) -
     return study
 
 
-def test_the_best_complete_trials_and_the_papers_setting_are_chosen(space: SearchSpace):
+def test_best_complete_trials_and_the_papers_setting_are_chosen(space: SearchSpace):
     chosen = choose(study_with(space, [0.1, 0.5, None, 0.9, 0.7], paper=True), space)
     assert [(one.key, one.paper) for one in chosen] == [("0003", False), ("0004", False), ("0000", True)]
 
 
-def test_of_several_papers_settings_the_best_is_compared_with_and_the_tables_say_which(space: SearchSpace):
+def test_best_of_several_papers_settings_is_the_reference(space: SearchSpace):
     study = optuna.create_study(direction="maximize")
     for method, value in (("bcl", 0.5), ("ldam", 0.4), ("paco", 0.5)):
         attributes = {SETTINGS: json.dumps({"methods": [method, "tau_norm"]}), PAPER: True}
@@ -186,19 +186,19 @@ def test_of_several_papers_settings_the_best_is_compared_with_and_the_tables_say
     assert list(shown.columns[1].cells) == ["paco, tau_norm", "bcl, tau_norm", "ldam, tau_norm"]
 
 
-def test_the_papers_setting_takes_part_even_where_no_trial_had_it(space: SearchSpace):
+def test_papers_setting_is_a_finalist_without_a_trial(space: SearchSpace):
     chosen = choose(study_with(space, [0.1, 0.5], paper=False), space)
     assert [(one.key, one.paper) for one in chosen] == [("0001", False), ("0000", False), ("paper", True)]
     assert chosen[-1].settings["cross_entropy.weight_decay"] == space.base.knobs[0].weight_decay
 
 
-def test_data_seeds_that_change_nothing_are_refused(space: SearchSpace, monkeypatch: pytest.MonkeyPatch):
-    asked = replace(space, finalists=Finalists(best=1, seeds=2, data_seeds=2))
+def test_data_seeds_without_effect_are_refused(space: SearchSpace, monkeypatch: pytest.MonkeyPatch):
+    requested = replace(space, finalists=Finalists(best=1, seeds=2, data_seeds=2))
     digest = SimpleNamespace(digest="same")
     monkeypatch.setattr("ltray.experiment.Experiment.open_data", lambda *_, **__: digest)
     with pytest.raises(UsageError, match="the data seed does not change the images of digits-lt"):
-        check_asked(asked)
-    check_asked(space)  # one data seed: nothing to ask
+        check_asked(requested)
+    check_asked(space)  # one data seed needs no check
 
 
 def test_finalists_of_a_population_are_refused(space: SearchSpace):
@@ -215,7 +215,7 @@ def test_finalists_of_warm_restarts_are_refused(space: SearchSpace):
     check_asked(replace(chained, finalists=Finalists()))
 
 
-def test_the_tables_are_written_and_the_winners_best_run_is_kept(space: SearchSpace, tmp_path: Path):
+def test_finalist_tables_and_the_winners_best_run_are_written(space: SearchSpace, tmp_path: Path):
     finalists = [Finalist("0003", {}, False), Finalist("0000", {}, True)]
     assert write_finalists(space, finalists, tmp_path) is None
     for one, base in zip(finalists, (0.7, 0.6), strict=True):
@@ -234,7 +234,7 @@ def test_the_tables_are_written_and_the_winners_best_run_is_kept(space: SearchSp
     assert names == {"finalists.parquet", "finalists.csv", "finalist_runs.parquet", "finalist_runs.csv"}
 
 
-def test_a_cell_is_in_percent_with_half_the_interval_and_a_difference_has_its_sign():
+def test_cell_is_in_percent_with_half_the_interval():
     row = {"x_mean": 0.7125, "x_low": 0.7045, "x_high": 0.7205, "d_mean": -0.019, "d_low": -0.036, "d_high": -0.002}
     assert spread(row, "x") == "71.2 ± 0.8"
     assert spread(row, "d", signed=True) == "-1.9 ± 1.7"
@@ -252,7 +252,7 @@ def test_a_cell_is_in_percent_with_half_the_interval_and_a_difference_has_its_si
         ("", -0.019, "-1.9 ± 1.8"),
     ],
 )
-def test_a_lead_is_given_with_its_lower_bound_and_a_lag_with_its_upper_one(verdict: str, mean: float, text: str):
+def test_difference_is_shown_with_its_one_sided_bound(verdict: str, mean: float, text: str):
     row = {"paper": False, "verdict": verdict, "difference_mean": mean}
     row |= {"difference_low": mean - 0.018, "difference_high": mean + 0.018}
     row |= {"difference_least": 0.001, "difference_most": 0.037}
@@ -261,9 +261,9 @@ def test_a_lead_is_given_with_its_lower_bound_and_a_lag_with_its_upper_one(verdi
 
 
 @pytest.mark.parametrize("protocol", ["honest", "paper"])
-def test_the_terminal_shows_ours_minus_the_papers_in_points_under_the_right_headings(protocol: str):
+def test_terminal_shows_differences_to_the_papers_setting_in_points(protocol: str):
     found, order = results([0.70, 0.72, 0.74], [0.60, 0.62, 0.64], shift=0.05)
-    for cell in found["0003"]:  # ours: 77 on test images, 72 on validation images; theirs: 62 on both
+    for cell in found["0003"]:  # 0003: 77 on test images, 72 on validation images; 0000: 62 on both
         found["0003"][cell]["selection"]["test/acc_all"] = 0.81
         found["0000"][cell]["selection"]["test/acc_all"] = 0.5
     shown = render_finalists(summary([GOOD, PAPERS], found, order, protocol=protocol))
@@ -277,7 +277,7 @@ def test_the_terminal_shows_ours_minus_the_papers_in_points_under_the_right_head
     assert columns["test − paper's setting"] == ["+15.0 (≥ +15.0)", ""] and columns[""] == ["better", ""]
 
 
-def test_a_table_of_runs_keeps_both_accuracies_as_shares():
+def test_run_table_has_both_accuracies_as_fractions():
     found, _ = results([0.70, 0.72], [0.60, 0.62], shift=0.05)
     found["0003"][2, 0] = {"failure": "loss is NaN"}
     table = run_table([GOOD, PAPERS], found)
@@ -295,7 +295,7 @@ def test_fewer_than_two_paired_runs_give_no_verdict(shared: int) -> None:
     assert str(render_finalists(table.reset_index()).caption) == f"{UNJUDGED}: {MEANING[UNJUDGED]}"
 
 
-def test_the_terminal_explains_each_verdict_that_it_shows_and_where_a_finalist_stopped() -> None:
+def test_terminal_explains_each_shown_verdict_and_stopped_finalists() -> None:
     found, order = results([0.71, 0.72, 0.73], [0.60, 0.61, 0.62])
     del found["0003"][next(reversed(found["0003"]))]
     table = summary([GOOD, PAPERS], found, order, protocol="honest")

@@ -1,4 +1,4 @@
-"""Runs in a folder: stopped anywhere they end alike; the last evaluation and what it leaves."""
+"""Runs in a folder: equal after any interruption; the final evaluation and its files."""
 
 import json
 import shutil
@@ -24,19 +24,19 @@ class Stopped(FolderSession):
     left = 2
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Save, then die when it is time."""
+        """Save the epoch, and raise `Interrupted` after the given number of reports."""
         super().report(metrics, checkpoint)
         self.left -= 1
         if not self.left:
             raise contract.Interrupted
 
 
-def test_a_run_stopped_and_started_again_ends_like_an_undisturbed_one(train_short, short_run: Path, tmp_path: Path):
+def test_interrupted_and_resumed_run_equals_an_uninterrupted_one(train_short, short_run: Path, tmp_path: Path):
     with pytest.raises(contract.Interrupted):
         train_short(Stopped(tmp_path))
     assert len(RunFolder(tmp_path).history()) == 2
     train_short(FolderSession(tmp_path))
-    assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 3  # no epoch was run twice
+    assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 3  # no epoch was trained twice
     clock = ("train/seconds", "train/images_per_second")
     plain = [
         [{k: v for k, v in m.items() if k not in clock} for m in RunFolder(f).history()] for f in (short_run, tmp_path)
@@ -45,18 +45,18 @@ def test_a_run_stopped_and_started_again_ends_like_an_undisturbed_one(train_shor
     assert 1 <= len(complete_checkpoints(short_run)) <= 2
 
 
-def test_images_a_second_times_seconds_are_the_images_of_an_epoch(short_run: Path):
+def test_images_per_second_and_seconds_agree(short_run: Path):
     for epoch in RunFolder(short_run).history():  # two steps of 16 images
         assert epoch["train/images_per_second"] * epoch["train/seconds"] == pytest.approx(32)
 
 
-def test_of_equal_scores_the_earliest_epoch_is_the_best():
+def test_earliest_epoch_of_equal_scores_is_the_best():
     found = [(Path(str(e)), {"checkpoint_score": s, "total_epochs": e}) for e, s in ((1, 0.4), (2, 0.6), (3, 0.6))]
     assert best_checkpoint(found) == Path("2")
     assert best_checkpoint([]) is None
 
 
-def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path):
+def test_folder_without_a_checkpoint_is_refused(tmp_path: Path):
     with pytest.raises(UsageError, match="holds no checkpoint"):
         checkpoint_of(tmp_path)
     with pytest.raises(UsageError, match="no such folder"):
@@ -64,7 +64,7 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("digits_from_memory")
-def test_the_last_evaluation_is_kept_with_the_checkpoint_and_its_validation_logits(short_run: Path, tmp_path: Path):
+def test_final_evaluation_is_saved_with_checkpoint_and_validation_logits(short_run: Path, tmp_path: Path):
     folder = tmp_path / "run"
     shutil.copytree(short_run, folder)
     best = checkpoint_of(folder)
@@ -86,7 +86,7 @@ def test_the_last_evaluation_is_kept_with_the_checkpoint_and_its_validation_logi
 
 
 @pytest.mark.usefixtures("digits_from_memory")
-def test_what_every_stage_chose_is_said(tmp_path: Path):
+def test_evaluation_records_the_values_chosen_by_every_stage(tmp_path: Path):
     methods = ["cross_entropy", "post_hoc_adjustment", "temperature"]
     few = {"dataset.largest_class": 8, "dataset.imbalance_factor": 4, "cross_entropy.epochs": 1}
     contract.small_experiment(few | {"methods": methods}).train(FolderSession(tmp_path), contract.CPU)

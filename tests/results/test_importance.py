@@ -1,4 +1,4 @@
-"""Knob importance and edges, where the truth is known."""
+"""Knob importance and range edges on data with known truth."""
 
 import io
 import math
@@ -33,7 +33,7 @@ SPACE = [
 
 
 def searched(trials, *, stopped=0.0, seed=0):
-    """All depends on the temperature, few on λ, many on nothing; the rest is noise."""
+    """Return trials: `all` depends on the temperature, `few` on λ, `many` on no knob; the rest is noise."""
     chance = random.Random(seed)
     rows = []
     for number in range(trials):
@@ -51,12 +51,12 @@ def searched(trials, *, stopped=0.0, seed=0):
     table = pd.DataFrame(rows)
     cut = table["val/acc_all"].quantile(stopped)
     table["state"] = ["stopped early" if stopped and value < cut else "complete" for value in table["val/acc_all"]]
-    table.loc[table["state"] != "complete", "val/acc_all"] += 0.3  # the value at a rung is no final value
+    table.loc[table["state"] != "complete", "val/acc_all"] += 0.3  # values at a rung are not final values
     return table
 
 
 @pytest.mark.parametrize("stopped", [0.0, 0.6])
-def test_the_knob_that_matters_is_found_for_each_group(stopped):
+def test_important_knob_is_found_for_each_group(stopped):
     found = {one.group: one for one in importances(searched(60, stopped=stopped), SPACE, selection="val", rule="none")}
     assert list(found) == ["all", "many", "few"]
     assert next(iter(found["all"].shares)) == "rescom.temperature"
@@ -67,15 +67,15 @@ def test_the_knob_that_matters_is_found_for_each_group(stopped):
         assert next(iter(found["few"].variance)) == "rescom.contrastive_weight"
         assert found["all"].variance["rescom.temperature"] > 0.8
     else:
-        assert found["all"].variance is None  # fANOVA would take a rung's value for a final one
+        assert found["all"].variance is None  # fANOVA needs final values
 
 
 @pytest.mark.slow
-def test_a_knob_without_effect_is_rarely_significant():
+def test_knob_without_effect_is_rarely_significant():
     called = [
         len(importances(searched(29, seed=s), SPACE, selection="val", rule="none")[1].significant) for s in range(8)
     ]
-    assert sum(called) <= 6  # of 32: 1.6 are to be expected
+    assert sum(called) <= 6  # of 32; 1.6 are expected
 
 
 def test_few_trials_have_no_importance():
@@ -86,7 +86,7 @@ def test_few_trials_have_no_importance():
     assert "40 trials, 2 of them complete" in importances(few_complete, SPACE, selection="val", rule="none")
 
 
-def test_failed_trials_and_missing_knobs_do_no_harm():
+def test_failed_trials_and_missing_knobs_are_ignored():
     table = searched(60)
     table.loc[table.index % 10 == 0, "state"] = "failed"
     table.loc[table["state"] == "failed", ["val/acc_all", "val/acc_many", "val/acc_few"]] = float("nan")
@@ -97,7 +97,7 @@ def test_failed_trials_and_missing_knobs_do_no_harm():
     assert "rescom.queue_size" in found[0].shares and found[0].variance is None
 
 
-def test_a_group_in_which_all_trials_are_alike_is_left_out():
+def test_group_with_equal_trials_is_excluded():
     table = searched(32)
     table["val/acc_many"] = 1.0
     found = importances(table, SPACE, selection="val", rule="none")
@@ -142,33 +142,34 @@ def best_at(name, values, others):
         ("projection_width", {"among": [32, 64, 128]}, [128, 128, 32], 64, "upper", "among: [32, 64, 128, 256]"),
     ],
 )
-def test_a_best_value_at_the_edge_suggests_a_wider_range(name, content, best, middle, end, suggestion):
+def test_best_value_at_the_range_edge_suggests_a_wider_range(name, content, best, middle, end, suggestion):
     (found,) = edges(best_at(name, best, middle), [dimension(name, content)], metric="val/acc_all")
     assert (found.key, found.end, found.best) == (f"rescom.{name}", end, best[0])
     assert suggestion in found.suggestion
-    dimension(name, yaml.safe_load(found.suggestion))  # what is suggested can be read
+    dimension(name, yaml.safe_load(found.suggestion))  # the suggestion is a valid range
 
 
 @pytest.mark.parametrize(
     ("name", "content", "best"),
     [
-        ("temperature", {"from": 0.05, "to": 1.0, "log": True}, [0.99, 1.0, 0.98]),  # the legal bound
+        ("temperature", {"from": 0.05, "to": 1.0, "log": True}, [0.99, 1.0, 0.98]),  # the bound of the knob
         ("queue_size", {"from": 1, "to": 32}, [1, 1, 1]),
         ("temperature", {"from": 0.05, "to": 0.5, "log": True}, [0.051, 0.2, 0.2]),  # by chance
         ("temperature", {"from": 0.05, "to": 0.5, "log": True}, [0.2, 0.05, 0.05]),
         ("temperature", {"from": 0.05, "to": 0.5, "log": True}, [0.051, 0.051]),  # too few
     ],
 )
-def test_no_warning_at_a_legal_bound_or_by_chance(name, content, best):
+def test_no_warning_at_the_knobs_bound_or_by_chance(name, content, best):
     table = best_at(name, best, 0.2 if name == "temperature" else 16)
     table = table.head(len(best)) if len(best) < 3 else table
     assert edges(table, [dimension(name, content)], metric="val/acc_all") == []
 
 
 @pytest.mark.parametrize(
-    ("moved", "printed", "absent"), [(True, "PED-ANOVA", "significant after"), (False, "significant after 29", "PED")]
+    ("significant", "expected", "absent"),
+    [(True, "PED-ANOVA", "significant after"), (False, "significant after 29", "PED")],
 )
-def test_a_search_prints_the_importance_or_that_no_knob_is_significant(tmp_path, moved, printed, absent):
+def test_importance_or_its_insignificance_is_printed(tmp_path, significant, expected, absent):
     path = tmp_path / "space.yaml"
     path.write_text(
         "dataset: digits-lt\nmethods: [rescom]\nexplore:\n  rescom.temperature: {from: 0.05, to: 0.5, log: true}\n"
@@ -176,17 +177,17 @@ def test_a_search_prints_the_importance_or_that_no_knob_is_significant(tmp_path,
     )
     space = SearchSpace.read(path).bind(10)
     table = searched(29).drop(columns=["val/acc_few", "val/acc_many"])
-    if not moved:
+    if not significant:
         table["val/acc_all"] = [(7 * number % 29) / 29 for number in range(29)]
     console = Console(file=io.StringIO(), width=150)
     print_importance(table, space, tmp_path, console)
-    said = console.file.getvalue()
-    assert printed in said and absent not in said
+    printed = console.file.getvalue()
+    assert expected in printed and absent not in printed
     kept = pd.read_csv(tmp_path / "importance.csv")
     assert kept["knob"].tolist().count("rescom.temperature") == 1 and kept["share"].sum() == pytest.approx(1.0)
 
 
-def test_a_population_has_no_importance(tmp_path):
+def test_population_has_no_importance(tmp_path):
     path = tmp_path / "space.yaml"
     path.write_text(
         "dataset: digits-lt\nmethods: [rescom]\nsearch: {sampler: random}\nstop: {rule: pbt}\n"
@@ -197,8 +198,10 @@ def test_a_population_has_no_importance(tmp_path):
     assert edges(table, space.dimensions, metric="val/acc_all")
     console = Console(file=io.StringIO(), width=500)
     print_importance(table, space, tmp_path, console)
-    said = console.file.getvalue()
-    assert said.startswith("hyperparameter importance cannot be computed for a population") and said.count("\n") == 1
+    printed = console.file.getvalue()
+    assert (
+        printed.startswith("hyperparameter importance cannot be computed for a population") and printed.count("\n") == 1
+    )
     assert not (tmp_path / "importance.csv").exists()
 
 
@@ -207,8 +210,8 @@ POWERS = dimension("queue_size", {"from": 1, "to": 1024, "log": True})
 
 
 @pytest.mark.parametrize(("knob", "best"), [(DECADES, 1.0e-3), (POWERS, 8)])
-def test_a_knob_on_a_log_scale_weighs_as_its_logarithm_does_on_a_linear_one(knob, best):
-    """The best values fill less than 1 % of the range that a linear scale would see."""
+def test_importance_of_a_log_scale_equals_that_of_the_logarithm(knob, best):
+    """The best values are in less than 1 % of the range on a linear scale."""
     chance, noise = random.Random(0), dimension("momentum", {"from": 0.0, "to": 0.9})
     low, high = math.log(knob.low), math.log(knob.high)
     rows = []
@@ -229,7 +232,7 @@ def test_a_knob_on_a_log_scale_weighs_as_its_logarithm_does_on_a_linear_one(knob
     assert other.shares != found.shares and other.variance != found.variance
 
 
-def test_importance_is_shown_in_percent_and_what_chance_gives_as_a_dot():
+def test_importance_is_shown_in_percent_or_as_a_dot_if_not_significant():
     shares, variance = {"rescom.temperature": 0.912, "rescom.queue_size": 0.088}, {"rescom.temperature": 0.75}
     found = [
         Importance("all", shares, frozenset({"rescom.temperature"}), variance),

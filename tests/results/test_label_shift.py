@@ -13,7 +13,7 @@ def evaluation(correct: list[int], seen: list[int]) -> Evaluation:
     return Evaluation(torch.tensor(correct), torch.tensor(seen), torch.tensor(seen))
 
 
-def test_priors_are_those_of_lade() -> None:
+def test_priors_equal_those_of_lade() -> None:
     forward = shifted_prior([500, 50, 5], "forward50")
     assert torch.allclose(forward, torch.tensor([50, 50**0.5, 1.0], dtype=torch.float64) / (51 + 50**0.5))
     assert torch.equal(shifted_prior([5, 50, 500], "forward50"), forward.flip(0))
@@ -22,7 +22,7 @@ def test_priors_are_those_of_lade() -> None:
 
 
 @given(st.lists(st.integers(1, 900), min_size=2, max_size=30), st.sampled_from(SHIFTS))
-def test_a_prior_is_a_distribution_with_the_factor_of_its_name(counts: list[int], name: str) -> None:
+def test_prior_is_a_distribution_with_the_factor_of_its_name(counts: list[int], name: str) -> None:
     prior = shifted_prior(counts, name)
     factor = 1 if name == "uniform" else int("".join(filter(str.isdigit, name)))
     assert float(prior.sum()) == pytest.approx(1) and float(prior.max() / prior.min()) == pytest.approx(factor)
@@ -31,7 +31,7 @@ def test_a_prior_is_a_distribution_with_the_factor_of_its_name(counts: list[int]
     assert bool((ordered.diff() <= 1e-15).all())
 
 
-def test_reweighing_equals_a_test_set_that_is_drawn_with_the_prior() -> None:
+def test_reweighed_accuracy_equals_that_of_a_test_set_with_the_prior() -> None:
     counts, recall = [500, 5], [0.9, 0.4]
     by_name = {one.name: one for one in shifted_accuracies(evaluation([90, 40], [100, 100]), counts)}
     for factor in (50, 2):
@@ -44,7 +44,7 @@ def test_reweighing_equals_a_test_set_that_is_drawn_with_the_prior() -> None:
     assert unbalanced[-1].standard_error > 2 * by_name["backward50"].standard_error
 
 
-def test_the_standard_error_is_that_of_the_balanced_accuracy_where_the_prior_is_uniform() -> None:
+def test_standard_error_with_uniform_prior_is_that_of_balanced_accuracy() -> None:
     found = evaluation([3, 9, 1], [10, 10, 4])
     uniform = shifted_accuracies(found, [9, 5, 2])[SHIFTS.index("uniform")]
     counts = found._evaluated("", None)  # type: ignore[arg-type]
@@ -52,6 +52,6 @@ def test_the_standard_error_is_that_of_the_balanced_accuracy_where_the_prior_is_
     assert uniform.standard_error == pytest.approx(counts.mean_recall_error())
 
 
-def test_classes_without_images_are_left_out() -> None:
+def test_classes_without_images_are_excluded() -> None:
     found = shifted_accuracies(evaluation([8, 0, 3], [10, 0, 10]), [9, 5, 2])
     assert found[SHIFTS.index("uniform")].accuracy == pytest.approx(0.55)

@@ -1,4 +1,4 @@
-"""Looks at the test images are counted for a whole search, and what was declared before is one look."""
+"""Looks at the test images are counted per search; a declared set of looks counts once."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +11,11 @@ from ltray.run_folder import RunFolder
 from ltray.seal import write_sealed
 
 
-def words(folder: Path) -> list[str]:
+def texts(folder: Path) -> list[str]:
     return [look.what for look in looks(folder)]
 
 
-def test_every_look_counts_and_a_declared_one_counts_once(tmp_path: Path) -> None:
+def test_every_look_is_counted_and_a_declared_one_once(tmp_path: Path) -> None:
     assert looks(tmp_path) == []
     assert declare_look(tmp_path, "trial 3, epoch 20") == 1
     assert note_look(tmp_path, "ltray.evaluate --test of best") == 2
@@ -23,7 +23,7 @@ def test_every_look_counts_and_a_declared_one_counts_once(tmp_path: Path) -> Non
     assert declare_look(tmp_path, "finalists 0003, paper") == 4
     assert declare_look(tmp_path, "finalists 0003, paper") == 4  # an interrupted command, continued
     assert declare_look(tmp_path, "trial 3, epoch 20") == 1
-    assert words(tmp_path)[3] == "finalists 0003, paper" and looks(tmp_path)[0].time.endswith("+00:00")
+    assert texts(tmp_path)[3] == "finalists 0003, paper" and looks(tmp_path)[0].time.endswith("+00:00")
 
 
 def test_another_best_trial_is_another_look(tmp_path: Path) -> None:
@@ -32,14 +32,14 @@ def test_another_best_trial_is_another_look(tmp_path: Path) -> None:
     assert declare_end_of(tmp_path, honest, "trial 9, epoch 20") == 2  # type: ignore[arg-type]
 
 
-def test_under_the_papers_protocol_all_epochs_are_one_look(tmp_path: Path) -> None:
+def test_all_epochs_are_one_look_with_the_paper_protocol(tmp_path: Path) -> None:
     paper = SimpleNamespace(selection="test")
     numbers = [declare_end_of(tmp_path, paper, f"trial {n}, epoch 20") for n in range(3)]  # type: ignore[arg-type]
-    assert numbers == [1, 1, 1] and "protocol paper" in words(tmp_path)[0]
+    assert numbers == [1, 1, 1] and "protocol paper" in texts(tmp_path)[0]
 
 
 @pytest.mark.parametrize("reads", [0, 1, 3])
-def test_what_a_former_version_counted_stays_counted(tmp_path: Path, reads: int) -> None:
+def test_looks_counted_by_a_former_version_are_kept(tmp_path: Path, reads: int) -> None:
     RunFolder(tmp_path).best.path.mkdir()
     RunFolder(tmp_path).best.evaluation_file.write_text("{}")
     if reads:
@@ -49,7 +49,7 @@ def test_what_a_former_version_counted_stays_counted(tmp_path: Path, reads: int)
     assert note_look(tmp_path, "again") == before + 1 == len(looks(tmp_path))
 
 
-def test_a_damaged_ledger_is_named(tmp_path: Path) -> None:
+def test_damaged_ledger_is_named(tmp_path: Path) -> None:
     note_look(tmp_path, "trial 3, epoch 20")
     note_look(tmp_path, "trial 4, epoch 20")
     text = RunFolder(tmp_path).looks_file.read_text()
@@ -58,7 +58,7 @@ def test_a_damaged_ledger_is_named(tmp_path: Path) -> None:
         looks(tmp_path)
 
 
-def test_a_trial_and_a_finalist_belong_to_their_search(tmp_path: Path) -> None:
+def test_trial_and_finalist_belong_to_their_search(tmp_path: Path) -> None:
     search = tmp_path / "search"
     for run in (search, search / "finalists" / "0001-seed1-data0"):
         (run / "best").mkdir(parents=True)
@@ -70,7 +70,7 @@ def test_a_trial_and_a_finalist_belong_to_their_search(tmp_path: Path) -> None:
     assert run_of(tmp_path / "alone") == tmp_path / "alone"
 
 
-def test_words() -> None:
+def test_look_is_described() -> None:
     assert describe_look(1) == "first look at the test images"
     assert describe_look(2) == "second look at the test images: do not use it to choose anything"
     assert [ordinal(n) for n in (10, 11, 12, 21, 22, 101, 111)] == [

@@ -1,4 +1,4 @@
-"""`ltray.load`: what a run, a search or a checkpoint has left, and sentences for what is none."""
+"""`ltray.load`: content of runs, searches and checkpoints, and errors for other folders."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ def run(finished_run: Path) -> Path:
     return finished_run
 
 
-def test_a_run_gives_its_epochs_its_best_settings_and_its_metrics(run: Path) -> None:
+def test_loaded_run_has_epochs_best_settings_and_metrics(run: Path) -> None:
     loaded = ltray.load(str(run))
     assert isinstance(loaded, ltray.LoadedRun) and loaded.folder == run
     assert list(loaded.history["epoch"]) == [1, 2, 3] and set(loaded.history["trial"]) == {0}
@@ -41,14 +41,14 @@ def test_a_run_gives_its_epochs_its_best_settings_and_its_metrics(run: Path) -> 
     assert type(loaded.results) is type(loaded.history) is pd.DataFrame
 
 
-def test_a_checkpoint_by_itself_is_a_run_of_one_epoch(run: Path) -> None:
+def test_checkpoint_is_loaded_as_a_run_of_one_epoch(run: Path) -> None:
     loaded = ltray.load(run / "best")
     assert loaded.record is None and len(loaded.history) == len(loaded.results) == 1
     assert loaded.results["best_epoch"][0] == loaded.history["epoch"][0]
     assert loaded.best == TrainedModel.open(run / "best", CPU).experiment.settings() and loaded.metrics == {}
 
 
-def test_the_model_predicts_files_arrays_and_tensors_alike(run: Path, tmp_path: Path) -> None:
+def test_model_predicts_files_arrays_and_tensors_equally(run: Path, tmp_path: Path) -> None:
     model = ltray.load(run).model("cpu")
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
     files = [tmp_path / f"{place}.png" for place in range(3)]
@@ -74,7 +74,7 @@ def test_the_model_predicts_files_arrays_and_tensors_alike(run: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("image", "words"),
+    ("image", "message"),
     [
         (np.zeros((8, 8, 3)), r"an array \(H, W, 3\) of type uint8, but has the shape \(8, 8, 3\) and type float64"),
         (np.zeros((8, 8), np.uint8), r"an array \(H, W, 3\)"),
@@ -87,16 +87,16 @@ def test_the_model_predicts_files_arrays_and_tensors_alike(run: Path, tmp_path: 
         ([[1, 2]], r"but is \[1, 2\]"),
     ],
 )
-def test_what_is_no_image_is_refused(run: Path, image: object, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
+def test_invalid_image_is_refused(run: Path, image: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         ltray.load(run).model("cpu").predict(image)
     with pytest.raises(UsageError, match="`top` is 0"):
         ltray.load(run).model("cpu").predict([], top=0)
 
 
-def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+def test_invalid_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for given, words in {
+    for given, message in {
         "": "is empty",
         "absent": "no such folder",
         ".": "holds no checkpoint",
@@ -104,7 +104,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         "s3://bucket/run": "is a URL",
         "a\0b": "NUL",
     }.items():
-        with pytest.raises(UsageError, match=words):
+        with pytest.raises(UsageError, match=message):
             ltray.load(tmp_path / given if given and ":" not in given and "\0" not in given else given)
     with pytest.raises(UsageError, match="`run` must be a path, but is None"):
         ltray.load(None)
@@ -124,20 +124,20 @@ def damage_evaluation(run: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"epoch": 99}))
 
 
-def become_newer(run: Path) -> None:
+def set_newer_format(run: Path) -> None:
     path = run / "best" / "evaluation.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps(seal(content) | {"format": 99}))
 
 
-@pytest.mark.parametrize("change", [damage_config, damage_history, damage_evaluation, become_newer])
-def test_a_damaged_run_is_refused(run: Path, change) -> None:
+@pytest.mark.parametrize("change", [damage_config, damage_history, damage_evaluation, set_newer_format])
+def test_damaged_run_is_refused(run: Path, change) -> None:
     change(run)
     with pytest.raises(UsageError, match=r"config\.yaml|history\.jsonl|evaluation\.json"):
         ltray.load(run)
 
 
-def test_damaged_weights_are_refused_when_they_are_read(run: Path) -> None:
+def test_damaged_weights_are_refused_when_read(run: Path) -> None:
     path = run / "best" / "checkpoint.pt"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -146,7 +146,7 @@ def test_damaged_weights_are_refused_when_they_are_read(run: Path) -> None:
         ltray.load(run).model()
 
 
-def test_a_search_without_a_model_says_so(run: Path) -> None:
+def test_search_without_a_model_is_reported(run: Path) -> None:
     config = {"settings": ltray.load(run).record.settings, "search": {"objectives": ["acc_all"]}}
     folder = run.parent / "search"
     RunFolder(folder).claim(config, {}, may_differ=())
@@ -157,12 +157,16 @@ def test_a_search_without_a_model_says_so(run: Path) -> None:
             use()
 
 
-def test_a_stranger_s_run_imports_nothing_from_the_current_folder(tmp_path: Path, monkeypatch) -> None:
+def test_foreign_run_imports_nothing_from_the_current_folder(tmp_path: Path, monkeypatch) -> None:
     from ltray.imported import check_not_from_current_folder as check
 
-    written(tmp_path, "strangers", smooth="raise RuntimeError('it ran')")
+    written(tmp_path, "foreignpackage", smooth="raise RuntimeError('it ran')")
     (tmp_path / "single.py").write_text("raise RuntimeError('it ran')\n")
-    named = [{"methods": ["strangers.smooth:METHOD"]}, {"dataset.source": "single:open"}, {"backbone": "strangers.x:y"}]
+    named = [
+        {"methods": ["foreignpackage.smooth:METHOD"]},
+        {"dataset.source": "single:open"},
+        {"backbone": "foreignpackage.x:y"},
+    ]
     monkeypatch.chdir(tmp_path)
     for place in ("", str(tmp_path)):  # an interactive session; `python -m`
         monkeypatch.setattr(sys, "path", [place, *[p for p in sys.path if p not in ("", str(tmp_path))]])
@@ -170,7 +174,7 @@ def test_a_stranger_s_run_imports_nothing_from_the_current_folder(tmp_path: Path
             with pytest.raises(UsageError, match="from the current folder.*export PYTHONPATH="):
                 check(settings, "run")
         check({"methods": ["bcl"], "dataset.source": "json:loads", "x": ["a:b c", ":", "absent_package:X"]}, "run")
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])  # as PYTHONPATH or an installation adds it
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])  # as with PYTHONPATH or an installed package
     for settings in named:
         check(settings, "run")
     monkeypatch.setattr(sys, "path", ["/nowhere", *sys.path[1:]])
@@ -186,22 +190,22 @@ def test_commands_refuse_code_in_the_current_folder(
     from ltray.run_folder import checkpoint_of
 
     saved = Checkpoint.load(checkpoint_of(short_run))
-    settings = dict(saved.settings) | {"methods": ["strangers.smooth:METHOD"]}
+    settings = dict(saved.settings) | {"methods": ["foreignpackage.smooth:METHOD"]}
     type(saved)(**{**saved.__dict__, "settings": settings}).save(tmp_path / "gift")
-    written(tmp_path, "strangers", smooth=METHOD + "\nopen('it_ran', 'w')\n")
+    written(tmp_path, "foreignpackage", smooth=METHOD + "\nopen('it_ran', 'w')\n")
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
-    words = ["gift", "a.png"] if command == "predict" else ["gift"]
-    with pytest.raises(UsageError, match="gift: its settings name 'strangers.smooth:METHOD'"):
-        getattr(ltray, command).main(words)
-    with pytest.raises(UsageError, match="gift: its settings name"):
+    arguments = ["gift", "a.png"] if command == "predict" else ["gift"]
+    with pytest.raises(UsageError, match="gift: its settings contain 'foreignpackage.smooth:METHOD'"):
+        getattr(ltray, command).main(arguments)
+    with pytest.raises(UsageError, match="gift: its settings contain"):
         ltray.load("gift").model()
-    assert not (tmp_path / "it_ran").exists() and "strangers" not in sys.modules
-    unload("strangers")
+    assert not (tmp_path / "it_ran").exists() and "foreignpackage" not in sys.modules
+    unload("foreignpackage")
 
 
-def test_import_ltray_stays_quick() -> None:
+def test_import_ltray_is_fast() -> None:
     program = (
         "import sys, time; t = time.perf_counter(); import ltray; ltray.UsageError; print(time.perf_counter() - t)"
     )

@@ -1,4 +1,4 @@
-"""The verdict on methods: ties, single runs, chance, no dependence on order; and what people and programs read."""
+"""The verdict on methods: ties, single runs, error rate, independence of the order, and its output."""
 
 import json
 import math
@@ -28,8 +28,8 @@ races = st.lists(st.tuples(st.sampled_from("abc"), values_of), min_size=1, max_s
 
 @settings(deadline=None, max_examples=60)
 @given(races, st.randoms(use_true_random=False), st.sampled_from([math.nan, 0.0, 0.02]))
-def test_the_order_of_settings_has_no_effect_and_the_answer_follows_from_the_verdicts(race, chance, error):
-    candidates = [candidate(method, trial, values, error) for trial, (method, values) in enumerate(race)]
+def test_verdict_does_not_depend_on_the_order_of_settings(entries, chance, error):
+    candidates = [candidate(method, trial, values, error) for trial, (method, values) in enumerate(entries)]
     found = judge(candidates)
     chance.shuffle(candidates)
     assert judge(candidates) == found
@@ -47,9 +47,9 @@ def test_the_order_of_settings_has_no_effect_and_the_answer_follows_from_the_ver
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=2, max_size=8, unique=True), st.data())
-def test_one_run_of_each_method_cannot_tell_whatever_the_lead(methods, data):
-    race = [candidate(m, i, [data.draw(st.floats(0, 1))], 0.001) for i, m in enumerate(methods)]
-    found = judge(race)
+def test_one_run_per_method_gives_no_verdict(methods, data):
+    entries = [candidate(m, i, [data.draw(st.floats(0, 1))], 0.001) for i, m in enumerate(methods)]
+    found = judge(entries)
     assert found.answer == ONE_RUN and {rival.verdict for rival in found.rivals} == {UNKNOWN}
 
 
@@ -62,13 +62,13 @@ def test_equal_methods_tie(values, count):
 
 @given(values=st.lists(st.floats(0.3, 0.5), min_size=2, max_size=5))
 @settings(deadline=None)
-def test_a_method_is_not_behind_while_one_of_its_settings_is_not(values):
+def test_method_is_not_behind_if_one_setting_is_not(values):
     near = [value - 0.0001 * (-1) ** place for place, value in enumerate(values)]
     found = judge([candidate("a", 0, values, 0.01), candidate("b", 1, near, 0.01), candidate("b", 2, [0.0] * 9, 0.01)])
     assert found.answer == TIE
 
 
-def test_a_clear_lead_is_found_and_few_images_take_it_back():
+def test_clear_lead_is_found_only_with_enough_images():
     good, bad = [0.80, 0.82, 0.81], [0.60, 0.61, 0.62]
     few, many = 0.1, 0.005
     assert judge([candidate("a", 0, good), candidate("b", 1, bad)]).answer == BEST
@@ -78,23 +78,23 @@ def test_a_clear_lead_is_found_and_few_images_take_it_back():
     assert lead.low < 0.2 < lead.high and 0 < lead.least < 0.2
 
 
-def test_no_candidates_or_none_that_is_finite():
+def test_no_finite_candidates_give_no_verdict():
     assert judge([]).answer == judge([candidate("a", 0, [math.nan])]).answer == NONE
 
 
-def test_the_best_of_many_equal_settings_is_rarely_called_better():
-    """All settings are equal: a false "best" over all methods at most about once in twenty searches."""
+def test_best_of_many_equal_settings_is_rarely_called_better():
+    """With equal settings, at most about one search in twenty gives the verdict "best"."""
     chance, wrong = random.Random(3), 0
     for _ in range(200):
-        race = [candidate("ab"[trial % 2], trial, [chance.gauss(0.5, 0.02) for _ in range(3)]) for trial in range(8)]
-        wrong += judge(race).answer == BEST
+        entries = [candidate("ab"[trial % 2], trial, [chance.gauss(0.5, 0.02) for _ in range(3)]) for trial in range(8)]
+        wrong += judge(entries).answer == BEST
     assert wrong <= 10
 
 
-WORDS = ["python", "-m", "ltray.tune", "which-method", "dataset=my pets.yaml", "search.trials=4"]
+COMMAND_LINE = ["python", "-m", "ltray.tune", "which-method", "dataset=my pets.yaml", "search.trials=4"]
 
 
-def record_of(tmp_path, rows, *, finalists=None, states=None, protocol="honest", command=WORDS):
+def record_of(tmp_path, rows, *, finalists=None, states=None, protocol="honest", command=COMMAND_LINE):
     """Return the record of a search; a row is a method and its values by seed."""
     trials = [
         {
@@ -123,15 +123,15 @@ def final(trial, method, seed, val, test):
 FOUR = [("a", [0.8, 0.82]), ("b", [0.6, 0.61]), ("a", [0.7, 0.7]), ("b, tau_norm", [0.5, 0.52])]
 
 
-def test_the_file_and_the_sentences_of_a_clear_lead(tmp_path):
+def test_verdict_file_and_sentences_of_a_clear_lead(tmp_path):
     verdict = verdict_of(record_of(tmp_path, FOUR))
     found = json.loads(json.dumps(verdict.as_dict(), allow_nan=False))
     assert found["answer"] == "best" and found["best"]["method"] == "a" and found["compared"] == "search"
     assert found["rivals"][0]["method"] == "b" and found["rivals"][0]["at_least"] > 0
     assert [m["method"] for m in found["methods"]] == ["a", "b", "b, tau_norm"] and found["metric"] == "val/acc_all"
-    words = " ".join(found["sentences"])
-    assert "Best method: a, 81.0 % accuracy on validation images." in words and "20.5 points ahead of b" in words
-    assert "Also behind: [b, tau_norm]" in words and "trained 2 times" in words
+    text = " ".join(found["sentences"])
+    assert "Best method: a, 81.0 % accuracy on validation images." in text and "20.5 points ahead of b" in text
+    assert "Also behind: [b, tau_norm]" in text and "trained 2 times" in text
     command = found["next"][0]["command"]
     assert command == (
         "python -m ltray.tune which-method 'dataset=my pets.yaml' search.trials=4 finalists.best=3 finalists.seeds=5"
@@ -141,13 +141,13 @@ def test_the_file_and_the_sentences_of_a_clear_lead(tmp_path):
 
 @given(st.permutations(range(4)))
 @settings(deadline=None)
-def test_the_order_of_rows_changes_no_word(order):
+def test_verdict_does_not_depend_on_the_order_of_rows(order):
     record = record_of("", FOUR)
     shuffled = RunRecord("", record.config, {}, record.trials.iloc[list(order)], pd.DataFrame(), None, None, None)
     assert verdict_of(shuffled).as_dict() == verdict_of(record).as_dict()
 
 
-def test_single_runs_say_that_one_run_cannot_tell(tmp_path):
+def test_sentences_of_single_runs_report_no_verdict(tmp_path):
     verdict = verdict_of(record_of(tmp_path, [("a", [0.9]), ("b", [0.2]), ("a", [0.3]), ("b", [0.1])]))
     assert verdict.as_dict()["answer"] == "one run cannot tell" and "one run cannot tell" in " ".join(verdict.sentences)
     assert "Best method" not in " ".join(verdict.sentences) and "finalists.best=3" in verdict.steps[0].command
@@ -160,12 +160,12 @@ def test_finalists_are_ranked_on_validation_images_and_compared_on_test_images(t
     verdict = verdict_of(record_of(tmp_path, FOUR, finalists=runs))
     found = verdict.as_dict()
     assert (found["compared"], found["metric"], found["answer"]) == ("new seeds", "test/acc_all", "tie")
-    assert found["best"]["method"] == "a", "the test images choose nothing"
+    assert found["best"]["method"] == "a", "test images must not select"
     assert "Tie: no significant difference between a and b." in verdict.sentences[0]
     assert "finalists.best=2 finalists.seeds=6" in verdict.steps[0].command
 
 
-def test_finalists_of_one_method_answer_nothing_about_methods(tmp_path):
+def test_finalists_of_one_method_give_no_method_verdict(tmp_path):
     runs = [final("0000", "a", s, 0.9, 0.7) for s in range(3)]
     assert verdict_of(record_of(tmp_path, FOUR, finalists=runs)).compared == "search"
 
@@ -177,19 +177,19 @@ def test_runs_on_the_same_data_seed_are_one_observation(tmp_path):
     assert verdict_of(record_of(tmp_path, FOUR, finalists=runs)).as_dict()["best"]["runs"] == 2
 
 
-def test_methods_without_a_result_are_named_and_an_open_search_is_continued(tmp_path):
+def test_methods_without_a_result_are_named_with_the_command_to_continue(tmp_path):
     rows = [("a", [0.8]), ("b", [0.6]), ("c", [0.5])]
     verdict = verdict_of(record_of(tmp_path, rows, states={1: "stopped early", 2: "interrupted"}))
-    words = " ".join(verdict.sentences)
-    assert verdict.judgement.answer == ONLY and "Only a finished" in words
+    text = " ".join(verdict.sentences)
+    assert verdict.judgement.answer == ONLY and "Only a finished" in text
     assert (
-        "Stopped early because other methods were ahead, so not compared: b." in words
-        and "Without a result: c" in words
+        "Stopped early because other methods were better, and therefore not compared: b." in text
+        and "Without a result: c" in text
     )
     assert verdict.steps[0].command == "python -m ltray.tune which-method 'dataset=my pets.yaml' search.trials=4"
 
 
-def test_values_that_test_images_chose_are_called_too_high(tmp_path):
+def test_values_selected_on_test_images_are_marked(tmp_path):
     record = record_of(tmp_path, FOUR, protocol="paper")
     record = RunRecord(
         tmp_path, record.config, {}, record.trials.rename(columns=lambda n: n.replace("val/", "test/")), pd.DataFrame(),
@@ -198,7 +198,7 @@ def test_values_that_test_images_chose_are_called_too_high(tmp_path):
     assert "chosen on test images" in verdict_of(record).sentences[-1]
 
 
-def test_the_terminal_and_the_report_have_the_sentences(tmp_path, capsys):
+def test_terminal_and_report_show_the_sentences(tmp_path, capsys):
     record = record_of(tmp_path, FOUR)
     verdict = verdict_of(record)
     print_verdict(verdict, new_console())
@@ -208,13 +208,13 @@ def test_the_terminal_and_the_report_have_the_sentences(tmp_path, capsys):
     assert verdict.steps[0].command in printed and "Which method" in page
 
 
-def test_a_search_of_one_method_has_no_verdict(tmp_path):
+def test_search_of_one_method_has_no_verdict(tmp_path):
     record = record_of(tmp_path, FOUR)
     config = {key: value for key, value in record.config.items() if key != "alternatives"}
     assert verdict_of(RunRecord(tmp_path, config, {}, record.trials, pd.DataFrame(), None, None, None)) is None
 
 
 @pytest.mark.parametrize("command", [None, "x"])
-def test_without_the_words_of_the_search_the_steps_name_the_settings(tmp_path, command):
+def test_steps_name_the_settings_without_a_recorded_command(tmp_path, command):
     step = verdict_of(record_of(tmp_path, FOUR, command=command)).steps[0]
     assert step.command == "" and "finalists.best=3, finalists.seeds=5" in step.why

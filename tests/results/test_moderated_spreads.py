@@ -1,4 +1,4 @@
-"""Variances that settings learn from each other: when they are shared, when not, and what must not matter."""
+"""Moderated variances: when settings share them, when not, and invariances."""
 
 import random
 
@@ -16,14 +16,14 @@ def moderated_of(own: list[float], freedom: float = 4.0, shared: float = 0.5) ->
     return value[0].tolist(), known[0].tolist()
 
 
-def test_alike_settings_share_one_variance_with_all_their_degrees_of_freedom() -> None:
+def test_similar_settings_share_one_variance_with_all_degrees_of_freedom() -> None:
     value, freedom = moderated_of([1.0, 1.1, 0.9, 1.2, 0.8])
     assert value == pytest.approx([1.0] * 5)
-    assert freedom == pytest.approx([20 / (1 + 4 * 0.25)] * 5)  # correlated variances say less than their number
+    assert freedom == pytest.approx([20 / (1 + 4 * 0.25)] * 5)  # correlated variances have fewer degrees of freedom
     assert moderated_of([1.0, 1.1, 0.9, 1.2, 0.8], shared=0.0)[1] == pytest.approx([20.0] * 5)
 
 
-def test_settings_that_surely_differ_keep_their_own_variance_down_to_a_share_of_the_pooled_one() -> None:
+def test_clearly_different_settings_keep_their_own_variance() -> None:
     own = [1.0, 900.0] * 5
     value, freedom = moderated_of(own)
     pooled = 450.5
@@ -32,11 +32,11 @@ def test_settings_that_surely_differ_keep_their_own_variance_down_to_a_share_of_
     assert max(freedom) < 5.0  # of 40
 
 
-def test_between_the_two_the_common_variance_counts_as_smyth_has_it() -> None:
+def test_intermediate_variances_are_moderated_as_by_smyth() -> None:
     own = np.array([1.0, 2.0, 4.0, 1.5, 3.0, 6.0, 2.5, 0.8, 5.0, 1.2])
     value, freedom = (np.array(part) for part in moderated_of(own.tolist(), 40.0))
     pooled = own.mean()
-    inside = (value > LEAST * pooled * 1.001) & ~np.isclose(value, own)  # neither at the floor nor kept as an outlier
+    inside = (value > LEAST * pooled * 1.001) & ~np.isclose(value, own)  # neither at the lower limit nor an outlier
     assert inside.sum() >= 2
     common = 40.0 * (own[inside] - value[inside]) / (value[inside] - pooled)
     assert common == pytest.approx(common[0])
@@ -46,12 +46,12 @@ def test_between_the_two_the_common_variance_counts_as_smyth_has_it() -> None:
     assert polygamma(1, common[0] / 2) > excess > 0
 
 
-def test_one_setting_that_spreads_far_more_keeps_its_own_variance() -> None:
+def test_setting_with_a_much_larger_variance_keeps_it() -> None:
     value, _ = moderated_of([1.0] * 19 + [9.0])
     assert value[-1] == 9.0 and max(value[:-1]) < 1.5
 
 
-def test_equal_runs_have_no_variance_of_their_own_and_take_the_others() -> None:
+def test_equal_runs_use_the_variance_of_the_others() -> None:
     value, freedom = moderated_of([0.0, 0.0, 0.0])
     assert value == [0.0, 0.0, 0.0] and freedom == pytest.approx([8.0] * 3)
     value, freedom = moderated_of([0.0, 2.0, 2.2])
@@ -66,7 +66,7 @@ VARIANCES = st.lists(
 
 @settings(max_examples=80, deadline=None)
 @given(own=VARIANCES, seed=st.integers(0, 99), scale=st.sampled_from([2.0**-20, 0.25, 8.0]))
-def test_neither_order_nor_unit_nor_other_searches_matter(own: list, seed: int, scale: float) -> None:
+def test_moderated_variance_does_not_depend_on_order_unit_or_other_searches(own: list, seed: int, scale: float) -> None:
     variances, freedom = np.array([v for v, _ in own]), np.array([float(d) for _, d in own])
     value, known = moderated(variances[None], freedom, 0.5)
     order = random.Random(seed).sample(range(len(own)), len(own))
@@ -80,5 +80,5 @@ def test_neither_order_nor_unit_nor_other_searches_matter(own: list, seed: int, 
 
 @settings(max_examples=60, deadline=None)
 @given(value=st.floats(1e-7, 1e4))
-def test_the_inverse_of_the_trigamma_function_is_one(value: float) -> None:
+def test_inverse_trigamma_inverts_trigamma(value: float) -> None:
     assert polygamma(1, _inverse_trigamma(np.array([value]))) == pytest.approx([value], rel=1e-5)

@@ -1,4 +1,4 @@
-"""Verdicts over several settings at once: error rates with known truth, and what must not matter."""
+"""Simultaneous verdicts on several settings: error rates with known truth, and invariances."""
 
 import math
 import random
@@ -18,19 +18,19 @@ METRIC = "val/acc_all"
 
 
 def by_name(runs: np.ndarray) -> dict[str, list[float]]:
-    """Columns by number."""
+    """Return the columns by number."""
     return {f"{place:02d}": column for place, column in enumerate(runs.T.tolist())}
 
 
 @pytest.mark.parametrize(("count", "freedom", "known"), [(2, 5, 2.44), (3, 10, 2.34), (5, 20, 2.39), (9, 10, 2.81)])
-def test_critical_values_are_dunnetts(count: int, freedom: int, known: float) -> None:
+def test_critical_values_equal_those_of_dunnett(count: int, freedom: int, known: float) -> None:
     # Dunnett, JASA 50 (1955), table 1a: one-sided, 5 %, correlation 1/2.
     assert critical_value(count, freedom, 0.5, 0.05) == pytest.approx(known, abs=0.006)
 
 
 @pytest.mark.parametrize("freedom", [1.0, 2.0, 3.9, 40.0, 1e4])
 @pytest.mark.parametrize("error", [0.05, 0.025, 1e-4])
-def test_more_settings_need_more_and_never_more_than_bonferroni_asks(freedom: float, error: float) -> None:
+def test_critical_value_grows_with_settings_up_to_bonferroni(freedom: float, error: float) -> None:
     from scipy.stats import t as student
 
     found = [critical_value(count, freedom, 1 / 3, error) for count in (1, 2, 5, 19, 100)]
@@ -39,7 +39,7 @@ def test_more_settings_need_more_and_never_more_than_bonferroni_asks(freedom: fl
         assert value <= student.ppf(1 - error / count, freedom) * 1.001
 
 
-def test_one_setting_alone_has_the_textbook_interval() -> None:
+def test_single_setting_has_the_textbook_interval() -> None:
     values = [0.70, 0.71, 0.69, 0.73]
     alone, known = mean_intervals({"a": values})["a"], mean_interval(values)
     assert (alone.mean, alone.low, alone.high) == pytest.approx((known.mean, known.low, known.high))
@@ -50,16 +50,16 @@ def test_one_setting_alone_has_the_textbook_interval() -> None:
 
 @pytest.mark.parametrize("every", [1.0, 3.0])
 @pytest.mark.parametrize("heavy", [False, True])
-def test_of_ten_equals_one_in_twenty_searches_calls_any_better(every: float, heavy: bool) -> None:
+def test_error_rate_with_ten_equal_settings_is_five_percent(every: float, heavy: bool) -> None:
     draws = np.random.default_rng(5)
     noise = draws.standard_t(3, (800, 5, 11)) if heavy else draws.standard_normal((800, 5, 11))
     runs = noise * np.array([1.0, every] * 5 + [1.0])
     verdicts = [{found.verdict for found in differences(by_name(own[:, 1:] - own[:, :1])).values()} for own in runs]
-    for words in (BETTER, WORSE):
-        assert np.mean([words in some for some in verdicts]) <= 0.065  # 5 % and two standard errors
+    for verdict in (BETTER, WORSE):
+        assert np.mean([verdict in some for some in verdicts]) <= 0.065  # 5 % and two standard errors
 
 
-def test_a_true_lead_of_two_points_is_found_with_five_seeds() -> None:
+def test_true_lead_of_two_points_is_found_with_five_seeds() -> None:
     runs = np.random.default_rng(6).standard_normal((400, 5, 4))
     runs[:, :, 3] += 2.0
     found = [differences(by_name(own[:, 1:] - own[:, :1]))["02"].verdict == BETTER for own in runs]
@@ -67,7 +67,7 @@ def test_a_true_lead_of_two_points_is_found_with_five_seeds() -> None:
 
 
 @pytest.mark.parametrize("shared", [0.0, 1.5])
-def test_the_interval_of_the_highest_of_ten_holds_its_true_value(shared: float) -> None:
+def test_interval_of_the_highest_of_ten_covers_its_true_value(shared: float) -> None:
     draws = np.random.default_rng(7)
     runs = draws.standard_normal((600, 5, 10)) + shared * draws.standard_normal((600, 5, 1))
     covered = 0
@@ -78,7 +78,7 @@ def test_the_interval_of_the_highest_of_ten_holds_its_true_value(shared: float) 
     assert covered / 600 >= 0.94
 
 
-def test_the_best_of_equals_is_dropped_in_one_search_of_twenty_at_most() -> None:
+def test_best_of_equal_settings_is_rarely_dropped() -> None:
     runs = np.random.default_rng(8).standard_normal((300, 8, 6))
     lost = 0
     for own in runs:
@@ -91,13 +91,13 @@ def test_the_best_of_equals_is_dropped_in_one_search_of_twenty_at_most() -> None
     assert lost / 300 <= 0.05
 
 
-def test_one_round_gives_no_verdict_whatever_the_others_have() -> None:
+def test_one_round_gives_no_verdict() -> None:
     found = differences({"a": [0.3], "b": [0.01, 0.02, 0.015], "c": []})
     assert found["a"].verdict == SAME and found["a"].interval.low == -math.inf
     assert found["b"].verdict == BETTER and found["c"].verdict == SAME and math.isnan(found["c"].interval.mean)
 
 
-def test_equal_runs_are_no_difference_and_an_exact_lead_is_one() -> None:
+def test_equal_runs_give_no_difference_and_an_exact_lead_gives_one() -> None:
     found = differences({"a": [0.0, 0.0, 0.0], "b": [0.125] * 3})
     assert (found["a"].verdict, found["b"].verdict) == (SAME, BETTER)
 
@@ -110,7 +110,7 @@ TABLES = st.integers(2, 6).flatmap(
 
 @settings(max_examples=60, deadline=None)
 @given(table=TABLES, seed=st.integers(0, 99))
-def test_no_order_of_settings_or_rounds_matters(table: list[list[float]], seed: int) -> None:
+def test_verdicts_do_not_depend_on_the_order_of_settings_or_rounds(table: list[list[float]], seed: int) -> None:
     values = {str(place): own for place, own in enumerate(table)}
     mixer = random.Random(seed)
     keys = mixer.sample(sorted(values), len(values))
@@ -122,7 +122,7 @@ def test_no_order_of_settings_or_rounds_matters(table: list[list[float]], seed: 
 
 @settings(max_examples=60, deadline=None)
 @given(table=TABLES, scale=st.sampled_from([0.25, 2.0, 64.0]), shift=st.sampled_from([-3.0, 0.5, 8.0]))
-def test_no_unit_and_no_common_shift_matters(table: list[list[float]], scale: float, shift: float) -> None:
+def test_verdicts_do_not_depend_on_unit_or_common_shift(table: list[list[float]], scale: float, shift: float) -> None:
     values = {str(place): own for place, own in enumerate(table)}
     scaled = differences({key: [scale * value for value in own] for key, own in values.items()})
     moved = mean_intervals({key: [value + shift for value in own] for key, own in values.items()})
@@ -135,7 +135,7 @@ def test_no_unit_and_no_common_shift_matters(table: list[list[float]], scale: fl
 
 @settings(max_examples=60, deadline=None)
 @given(table=TABLES)
-def test_a_verdict_never_contradicts_the_interval_beside_it(table: list[list[float]]) -> None:
+def test_verdict_never_contradicts_its_interval(table: list[list[float]]) -> None:
     for one in differences({str(place): own for place, own in enumerate(table)}).values():
         assert one.interval.low <= one.bounds.low and one.bounds.high <= one.interval.high
 
@@ -155,7 +155,7 @@ def finalists(count: int) -> list[Finalist]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_table_is_the_same_whatever_the_order_of_finalists_and_rounds(seed: int) -> None:
+def test_table_does_not_depend_on_the_order_of_finalists_and_rounds(seed: int) -> None:
     runs = np.random.default_rng(seed).normal(0.6, 0.01, (5, 5)).round(3)
     runs[:, 2] = runs[:, 1]  # a tie for the highest mean, perhaps
     found, order = evaluations(runs), [[(place, 0)] for place in range(5)]
@@ -167,7 +167,7 @@ def test_the_table_is_the_same_whatever_the_order_of_finalists_and_rounds(seed: 
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_who_is_dropped_depends_on_no_order(seed: int) -> None:
+def test_dropped_finalists_do_not_depend_on_the_order(seed: int) -> None:
     runs = np.random.default_rng(seed).normal(0.6, 0.01, (4, 6)) - 0.03 * np.arange(6)
     found, order = evaluations(runs), [[(place, 0)] for place in range(4)]
     known = clear_losers(found, order, metric=METRIC)
@@ -183,7 +183,7 @@ def row(lead: Sequence[float]) -> dict:
     return table.set_index("trial").loc["01"].to_dict() | {"trial": "01"}
 
 
-def test_a_difference_is_shown_with_what_its_verdict_rests_on() -> None:
+def test_difference_is_shown_with_the_bound_of_its_verdict() -> None:
     # mean 2 points, spread 1, three seeds: 2 - 2.92 / sqrt(3) = 0.31
     assert shift_of(row([0.01, 0.02, 0.03])) == "+2.0 (≥ +0.3)"
     assert shift_of(row([-0.01, -0.02, -0.03])) == "-2.0 (≤ -0.3)"

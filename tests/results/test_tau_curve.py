@@ -1,4 +1,4 @@
-"""The post-hoc curve of τ against a classifier that is adjusted and asked again."""
+"""The post-hoc curve of τ compared with an adjusted classifier that is evaluated again."""
 
 import torch
 from hypothesis import given
@@ -25,7 +25,7 @@ def again(known: Predictions, tau: float) -> Predictions:
 
 
 @given(seed=st.integers(0, 1000), images=st.integers(2, 60))
-def test_every_point_is_what_the_adjusted_classifier_scores(seed: int, images: int):
+def test_every_point_of_the_curve_equals_the_adjusted_classifier(seed: int, images: int):
     known = scores(seed, images, (500, 120, 60, 25, 10, 3))
     curve = adjustment_curve(known)
     for place in (0, 40, 97, 150):
@@ -39,14 +39,14 @@ def test_every_point_is_what_the_adjusted_classifier_scores(seed: int, images: i
     assert curve.plain == known.evaluation.metrics(known.tail, "val")["val/acc_all"]
 
 
-def test_a_group_without_images_has_no_line():
+def test_group_without_images_has_no_curve():
     known = scores(0, 40, (500, 120, 3))
     few = known.labels != 2
     curve = adjustment_curve(Predictions("val", known.logits[few], known.labels[few], known.tail))
     assert list(curve.lines) == ["all", "many"]
 
 
-def test_the_curve_of_normalisation_is_that_of_the_normalised_classifier():
+def test_normalisation_curve_equals_the_normalised_classifier():
     generator = torch.Generator().manual_seed(3)
     features, labels = torch.randn(300, 5, generator=generator).double(), torch.randint(4, (300,), generator=generator)
     weight = torch.randn(4, 5, generator=generator).double() * torch.tensor([3.0, 2.0, 1.0, 0.5])[:, None]

@@ -1,4 +1,4 @@
-"""The search spaces that ltray ships: one a method, legal on every small data set."""
+"""The shipped search spaces: one per method, valid on every small data set."""
 
 import optuna
 import pytest
@@ -10,14 +10,14 @@ from tests.paths import ROOT
 
 SPACES = ROOT / "search_spaces"
 FOUND = {path.stem: path for path in sorted(SPACES.glob("*.yaml"))}
-# Scores divided by T rank alike: no accuracy depends on it. Class means have no knobs.
+# Accuracy does not depend on a temperature. Class means have no knobs.
 NOTHING_TO_SEARCH = {"temperature", "nearest_class_mean"}
 SEVERAL = {"quickstart", "which-method", "which-method-pretrained"}
 CLASSES = {"cifar10-lt": 10, "cifar100-lt": 100, "digits-lt": 10}
 
 
 def read(name, **overrides):
-    """Read a shipped space; one that starts from a run gets a place that is looked at only when it trains."""
+    """Read a shipped space; one that starts from a run gets a path that is only read in training."""
     start = {"start": "runs/earlier"} if "--from" in FOUND[name].read_text() else {}
     return SearchSpace.read(FOUND[name], start | overrides)
 
@@ -28,7 +28,7 @@ def test_every_method_has_a_space():
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_the_first_line_runs_it(name):
+def test_first_line_of_a_space_is_its_command(name):
     first, second = FOUND[name].read_text().splitlines()[:2]
     assert first.startswith(f"# python -m ltray.tune search_spaces/{name}.yaml")
     assert second.startswith("# ") and second.rstrip(":").endswith(".")
@@ -39,7 +39,7 @@ def test_the_first_line_runs_it(name):
 
 @pytest.mark.parametrize("dataset", CLASSES)
 @pytest.mark.parametrize("name", sorted(FOUND.keys() - {"quickstart"}))
-def test_the_papers_point_and_random_draws_are_legal_experiments(name, dataset):
+def test_papers_setting_and_random_draws_are_valid_experiments(name, dataset):
     space = read(name, dataset=dataset).bind(CLASSES[dataset])
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     papers = space.first_trials()

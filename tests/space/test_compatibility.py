@@ -50,13 +50,13 @@ def read(tmp_path, text, **parts):
     return SearchSpace.read(path).bind(10)
 
 
-def test_the_table_is_about_what_there_is():
+def test_compatibility_table_has_every_sampler_and_rule():
     assert set(ALLOWED) == set(SAMPLERS) == set(Search.specs()["sampler"].choices)
     assert set.union(*ALLOWED.values()) == set(RULES)
 
 
 @pytest.mark.parametrize(("sampler", "rule", "two"), list(itertools.product(SAMPLERS, RULES, [False, True])))
-def test_every_pair_is_allowed_and_proposes_or_is_refused_with_line_and_reason(tmp_path, sampler, rule, two):
+def test_every_sampler_and_rule_proposes_or_is_refused_with_the_reason(tmp_path, sampler, rule, two):
     allowed = rule in ALLOWED[sampler] and not (two and (rule != "none" or sampler == "cmaes"))
     parts = {"SAMPLER": sampler, "RULE": rule, "OBJECTIVES": "[acc_all, acc_few]" if two else "[acc_all]"}
     text = VALUES if sampler == "grid" else RANGES
@@ -85,13 +85,13 @@ def optuna_study(space):
         ("cmaes", LISTED, "space.yaml:4: `search.sampler`: the space contains a list of values"),
     ],
 )
-def test_a_space_that_a_sampler_cannot_draw_is_refused_where_it_says_so(tmp_path, sampler, content, where):
+def test_space_that_a_sampler_cannot_draw_is_refused_with_its_line(tmp_path, sampler, content, where):
     with pytest.raises(UsageError, match=where):
         read(tmp_path, RANGES if content == CONTINUOUS else VALUES, SAMPLER=sampler)
 
 
 @pytest.mark.parametrize("sampler", ["qmc", "cmaes", "gp"])
-def test_a_choice_of_methods_is_no_fixed_space(tmp_path, sampler):
+def test_choice_of_methods_is_refused_by_samplers_of_fixed_spaces(tmp_path, sampler):
     text = RANGES.replace("methods: [rescom]", "methods: {among: [rescom, cross_entropy]}")
     with pytest.raises(UsageError, match=r"space.yaml:2: `search.sampler`: the space contains knobs that depend"):
         read(tmp_path, text, SAMPLER=sampler)
@@ -101,18 +101,18 @@ def test_a_choice_of_methods_is_no_fixed_space(tmp_path, sampler):
 @pytest.mark.parametrize(
     ("objectives", "sentence"),
     [
-        ("[acc_all, acc_all]", "must name different metrics"),
+        ("[acc_all, acc_all]", "must be different metrics"),
         ("[acc_al]", "Did you mean `acc_all`"),
         ("[seconds, acc_all]", "must begin with an accuracy"),
-        ("[]", "must name different metrics"),
+        ("[]", "must be different metrics"),
     ],
 )
-def test_objectives_that_mean_nothing_are_refused(tmp_path, objectives, sentence):
+def test_invalid_objectives_are_refused(tmp_path, objectives, sentence):
     with pytest.raises(UsageError, match=rf"space.yaml:\d+: .*{sentence}"):
         read(tmp_path, RANGES, OBJECTIVES=objectives)
 
 
-def test_an_objective_about_classes_that_the_data_lacks_is_refused():
+def test_objective_of_a_missing_group_is_refused():
     with pytest.raises(UsageError, match="`acc_few` does not exist: no class of this data is few-shot"):
         Search(objectives=("acc_all", "acc_few")).check_groups({"many": [0], "medium": [1]})
 
@@ -128,12 +128,12 @@ def test_an_objective_about_classes_that_the_data_lacks_is_refused():
         ("papers", "must be `paper`, `none` or a list"),
     ],
 )
-def test_a_first_try_that_cannot_be_tried_is_refused(tmp_path, tries, sentence):
+def test_invalid_first_try_is_refused(tmp_path, tries, sentence):
     with pytest.raises(UsageError, match=sentence):
         read(tmp_path, RANGES.replace("trials: 20", f"trials: 20\n  first_try: {tries}"))
 
 
-def test_first_tries_are_the_papers_setting_with_other_values(tmp_path):
+def test_first_tries_are_the_papers_setting_with_changes(tmp_path):
     space = read(tmp_path, RANGES.replace("trials: 20", "trials: 20\n  first_try: [{queue_size: 4}, paper]"))
     study = optuna_study(space)
     drawn = [ask(study, space)[1] for _ in range(2)]
@@ -141,18 +141,18 @@ def test_first_tries_are_the_papers_setting_with_other_values(tmp_path):
     assert {settings["rescom.temperature"] for settings in drawn} == {0.2}
 
 
-def test_a_grid_larger_than_the_search_is_refused(tmp_path):
+def test_grid_larger_than_the_search_is_refused(tmp_path):
     with pytest.raises(UsageError, match="the grid has 6 points, but search.trials is 5. Set search.trials=6"):
         read(tmp_path, VALUES.replace("trials: 20", "trials: 5"), SAMPLER="grid")
 
 
-def test_the_documents_table_says_what_the_program_does():
+def test_document_has_the_compatibility_table():
     lines = (ROOT / "docs" / "searching.md").read_text().splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("| | `asha`"))
     rules = [cell.strip(" `") for cell in lines[start].split("|")[2:7]]
     assert sorted(rules) == sorted(RULES)
     for sampler, line in zip(SAMPLERS, lines[start + 2 :], strict=False):
-        said = [cell.strip() for cell in line.split("|")[1:8]]
+        message = [cell.strip() for cell in line.split("|")[1:8]]
         does = [refusal(sampler, rule, objectives=1) is None for rule in rules]
         does.append(refusal(sampler, "none", objectives=2) is None)
-        assert said == [f"`{sampler}`", *("yes" if works else "no" for works in does)]
+        assert message == [f"`{sampler}`", *("yes" if works else "no" for works in does)]

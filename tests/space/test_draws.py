@@ -1,4 +1,4 @@
-"""What a space contains: the values of a list and no other, a range with its ends."""
+"""Values inside a space: the values of a list, and a range including its ends."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def taken(value: Any, distribution: Any) -> bool:
 
 
 @given(st.one_of(st.integers(0, 200), st.sampled_from(["64", "", 64.5, None, (64,)])))
-def test_a_value_that_is_not_listed_is_outside_the_space(value: Any):
+def test_unlisted_value_is_outside_the_space(value: Any):
     assert taken(value, WIDTHS) == (value in (32, 64, 128))
 
 
@@ -51,17 +51,17 @@ def test_a_value_that_is_not_listed_is_outside_the_space(value: Any):
         ("cos", CategoricalDistribution(["cosine", "step"]), False),
     ],
 )
-def test_a_range_holds_its_ends_and_a_list_its_values(value: Any, distribution: Any, inside: bool):
+def test_range_includes_its_ends_and_list_its_values(value: Any, distribution: Any, inside: bool):
     assert taken(value, distribution) == inside
 
 
-def test_a_setting_without_the_value_is_outside():
+def test_setting_without_the_value_is_outside_the_space():
     with pytest.raises(OutsideSpace, match="`b` is not set there"):
         of_settings({"a": 1})("b", WIDTHS)
 
 
 @given(st.sampled_from([32, 64, 128]))
-def test_a_share_stands_for_the_value_that_it_was_made_from(value: int):
+def test_share_is_converted_back_to_its_value(value: int):
     assert at_share(share_of(value, WIDTHS), WIDTHS) == value
     walk = FixedTrial(of_settings({"a": value}), {"a"})
     assert walk.suggest_categorical("a", [32, 64, 128]) == value
@@ -85,7 +85,7 @@ search: {trials: 4, first_try: TRY}
         ("paper", r"`rescom.projection_width` does not contain the papers' value 32"),
     ],
 )
-def test_a_first_try_and_the_papers_setting_must_be_among_the_listed(tmp_path: Any, tries: str, sentence: str):
+def test_first_try_and_papers_setting_must_be_listed_values(tmp_path: Any, tries: str, sentence: str):
     path = tmp_path / "space.yaml"
     path.write_text(SPACE.replace("TRY", tries))
     with pytest.raises(UsageError, match=sentence):
@@ -94,7 +94,7 @@ def test_a_first_try_and_the_papers_setting_must_be_among_the_listed(tmp_path: A
     SearchSpace.read(path).bind(10)
 
 
-def test_a_knob_contains_what_it_lists_and_its_range_with_the_ends():
+def test_dimension_contains_its_values_and_range_ends():
     method = find_method("rescom")
     listed = Dimension.read(method, "projection_width", [32, 64], where="")
     assert [value for value in (16, 32, 48, 64, 128) if listed.contains(value)] == [32, 64]

@@ -1,4 +1,4 @@
-"""Every draw of every space is a legal experiment, whether a bounding knob is explored, fixed or left alone."""
+"""Every draw of every space is a valid experiment, whether a bounding knob is explored, fixed or default."""
 
 import optuna
 import pytest
@@ -32,13 +32,13 @@ def check_draws(space: SearchSpace, tail: LongTail, draws: int = DRAWS) -> None:
     for number in range(draws):
         try:
             trial, found = ask(study, space)
-        except LookupError:  # the grid is through
+        except LookupError:  # the grid is exhausted
             return
         experiment = Experiment.from_settings(found)
         experiment.check_classes(tail.classes)
-        assert experiment.dataset in {one.dataset for one in space.experiments()}  # the search has pinned it
+        assert experiment.dataset in {one.dataset for one in space.experiments()}  # fixed by the search
         if space.followed or not space.rows:
-            # Everything that follows the data is in the settings: nothing is left to follow.
+            # The settings contain all values that follow the data, so a second adaptation changes nothing.
             assert experiment.following(TrainingSize.of(tail)) == experiment
         study.tell(trial, [0.1 * (number % 7)] * len(space.search.objectives))
 
@@ -54,22 +54,22 @@ def check_shipped(name: str, tail: LongTail, profile: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["rescom", "which-method", "quickstart"])
-def test_a_shipped_space_is_legal_on_two_classes(name):
+def test_shipped_space_is_valid_on_two_classes(name):
     check_shipped(name, TAILS[0], "imagenet_lt")
 
 
 @settings(max_examples=25, deadline=None)
 @given(tail=tails(), profile=st.sampled_from(EVERY_PROFILE))
-def test_the_quickstart_is_legal_on_any_data(tail, profile):
+def test_quickstart_is_valid_on_any_data(tail, profile):
     check_shipped("quickstart", tail, profile)
 
 
-def test_the_quickstart_keeps_its_ranges_on_the_digits():
+def test_quickstart_keeps_its_ranges_on_the_digits():
     space = SearchSpace.read(known()["quickstart"]).bind(10, LongTail((110, 78, 56, 40, 28, 20, 14, 10, 7, 5)))
     assert [d.describe() for d in space.dimensions if d.auto] == ["4 … 32 (log)", "1 … 8", "8 … 256 (log)"]
 
 
-def test_a_range_follows_the_data_where_it_says_so_and_only_there(tmp_path):
+def test_range_follows_the_data_only_with_follow(tmp_path):
     tail = LongTail((9, 9, 9))
     text = "explore: {{rescom.hard_negatives: {{from: 50, to: 100{}}}}}\nfix: {{rescom.queue_size: 10}}\n"
     follows = read(tmp_path, text.format(", follow: true")).bind(3, tail)
@@ -84,7 +84,7 @@ def test_a_range_follows_the_data_where_it_says_so_and_only_there(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("tail", TAILS, ids=lambda tail: str(tail.classes))
 @pytest.mark.parametrize("name", SHIPPED)
-def test_every_shipped_space_is_legal_on_any_data(name, tail):
+def test_every_shipped_space_is_valid_on_any_data(name, tail):
     for profile in ("cifar100_lt", "imagenet_lt"):
         check_shipped(name, tail, profile)
 
@@ -95,7 +95,7 @@ def read(tmp_path, text: str, **given) -> SearchSpace:
     return SearchSpace.read(path, given)
 
 
-def test_a_default_below_an_explored_bound_follows_each_draw(tmp_path):
+def test_default_below_an_explored_bound_follows_each_draw(tmp_path):
     space = read(tmp_path, "explore: {rescom.queue_size: {from: 1, to: 32}}\nfix: {rescom.hard_positives: 1}\n").bind(4)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(12):
@@ -104,13 +104,13 @@ def test_a_default_below_an_explored_bound_follows_each_draw(tmp_path):
         assert knobs.hard_negatives == min(64, 3 * knobs.queue_size)
 
 
-def test_a_fixed_knob_that_an_explored_one_would_rule_out_is_refused_with_its_line(tmp_path):
+def test_fixed_knob_that_conflicts_with_an_explored_one_is_refused(tmp_path):
     text = "explore:\n  rescom.queue_size: {from: 2, to: 32}\nfix: {rescom.hard_negatives: 50}\n"
     with pytest.raises(UsageError, match=r"space.yaml:4: `rescom.queue_size` starts at 2, where at most 18 is legal"):
         read(tmp_path, text).bind(10)
 
 
-def test_a_fixed_knob_is_left_out_of_draws_that_leave_it_without_effect(tmp_path):
+def test_fixed_knob_is_omitted_from_draws_without_effect(tmp_path):
     text = "explore: {rescom.hard_mining: auto}\nfix: {rescom.hard_negatives: 8}\n"
     space = read(tmp_path, text).bind(10)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -123,7 +123,7 @@ def test_a_fixed_knob_is_left_out_of_draws_that_leave_it_without_effect(tmp_path
 
 @st.composite
 def content(draw, knob_name, spec, kind):
-    """What a user writes for a knob: auto, a range or some values, all of them legal for the knob alone."""
+    """Draw a user's entry for a knob: auto, a range or values, each valid for the knob by itself."""
     usual = spec.search or spec.choices or ((False, True) if kind is bool else None)
     if usual is None or (spec.search and draw(st.booleans())):
         return "auto" if usual else None
@@ -137,7 +137,7 @@ def content(draw, knob_name, spec, kind):
 
 @st.composite
 def spaces(draw):
-    """A space of one method: some knobs explored, some fixed, the others left alone."""
+    """Draw a space of one method: some knobs explored, some fixed, the others default."""
     name = draw(st.sampled_from(TRAINED))
     knobs = METHODS[name].knobs
     bounds = [n for n, s in knobs.specs().items() if s.at_most or n in ("queue_size", "head_smoothing", "experts")]
@@ -178,5 +178,5 @@ def check_accepted(folder, written: dict, tail: LongTail, profile: str) -> None:
 @pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(written=spaces(), tail=st.sampled_from(TAILS[:4]), profile=st.sampled_from(PROFILES))
-def test_every_draw_of_a_space_that_is_accepted_is_legal(tmp_path_factory, written, tail, profile):
+def test_every_draw_of_an_accepted_space_is_valid(tmp_path_factory, written, tail, profile):
     check_accepted(tmp_path_factory.mktemp("space"), written, tail, profile)

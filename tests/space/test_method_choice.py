@@ -1,4 +1,4 @@
-"""Searches in which the method is a choice: only its own knobs are drawn, and trials can be compared."""
+"""Searches over methods: only knobs of the chosen method are drawn, and trials are comparable."""
 
 import json
 
@@ -33,7 +33,7 @@ def read(tmp_path, text=GOOD, **overrides):
     return SearchSpace.read(path, overrides)
 
 
-def test_only_the_chosen_methods_knobs_are_drawn(tmp_path):
+def test_only_knobs_of_the_chosen_method_are_drawn(tmp_path):
     space = read(tmp_path).bind(10)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     chosen = set()
@@ -49,7 +49,7 @@ def test_only_the_chosen_methods_knobs_are_drawn(tmp_path):
     assert chosen == {("ldam",), ("rescom",), ("rescom", "tau_norm")}
 
 
-def test_a_whole_method_is_its_declared_ranges_but_for_what_is_written_or_fixed(tmp_path):
+def test_unlisted_knobs_of_a_method_have_their_declared_ranges(tmp_path):
     dimensions = {d.key: d for d in read(tmp_path).dimensions}
     assert (dimensions["rescom.temperature"].low, dimensions["rescom.temperature"].high) == (0.1, 0.3)
     assert "rescom.batch_size" not in dimensions and "rescom.queue_size" in dimensions
@@ -59,7 +59,7 @@ def test_a_whole_method_is_its_declared_ranges_but_for_what_is_written_or_fixed(
     assert {"ldam.scale", "rescom.queue_size"} <= {d.key for d in read(tmp_path, everything).dimensions}
 
 
-def test_the_papers_setting_of_every_alternative_comes_first(tmp_path):
+def test_papers_settings_of_all_alternatives_are_first(tmp_path):
     space = read(tmp_path).bind(10)
     study = open_study(tmp_path, space)
     for _ in range(4):
@@ -71,18 +71,18 @@ def test_the_papers_setting_of_every_alternative_comes_first(tmp_path):
     assert len(papers) == 3 and not study.get_trials()[3].user_attrs.get(PAPER)
 
 
-def test_headings_name_the_method_where_two_have_the_same_symbol(tmp_path):
+def test_headings_name_the_method_for_equal_symbols(tmp_path):
     headings = read(tmp_path).headings()
     assert headings["methods"] == "methods" and headings["rescom.temperature"] == "τ"
     assert headings["ldam.learning_rate"] == "ldam lr" and headings["rescom.learning_rate"] == "rescom lr"
 
 
-def test_the_longest_alternative_counts_its_last_stage(tmp_path):
+def test_longest_alternative_includes_its_last_stage(tmp_path):
     space = read(tmp_path, methods={"among": ["ldam", ["ldam", "tau_norm"]]})
     assert space.planned_epochs(LongTail((5,) * 10)) == 10
 
 
-def test_the_command_line_narrows_the_choice(tmp_path):
+def test_command_line_restricts_the_choice(tmp_path):
     space = read(tmp_path, methods=["ldam"], **{"explore.ldam.scale": {"from": 20, "to": 40}})
     assert [d.key for d in space.dimensions] == ["ldam.margin", "ldam.learning_rate", "ldam.scale"]
     assert space.base.knobs[0].epochs == 9
@@ -111,7 +111,7 @@ def test_the_command_line_narrows_the_choice(tmp_path):
         ),
     ],
 )
-def test_a_mistake_names_file_line_and_cure(tmp_path, before, after, sentence):
+def test_mistake_is_reported_with_file_line_and_remedy(tmp_path, before, after, sentence):
     assert before in GOOD
     with pytest.raises(UsageError, match=sentence):
         read(tmp_path, GOOD.replace(before, after)).bind(10)
@@ -121,7 +121,7 @@ def test_alternatives_of_other_lengths_are_allowed_without_early_stopping(tmp_pa
     assert read(tmp_path, GOOD.replace("  epochs: 9", "  rescom.epochs: 9"), **{"stop.rule": "none"}).bind(10)
 
 
-def test_rungs_lie_within_the_shortest_alternative_whatever_follows_it(tmp_path):
+def test_rungs_are_within_the_shortest_alternative(tmp_path):
     space = read(tmp_path, **{"stop.first_rung": 3})
     plan = TrialPlan.of(space.stop, space.experiments(), LongTail((5,) * 10))
     assert plan.rungs == (3,) and plan.epochs == 10

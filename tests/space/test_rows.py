@@ -1,4 +1,4 @@
-"""Searches over given rows: checked like every setting, each run once and in order, labelled in tables."""
+"""Searches over given rows: checked like all settings, run once and in order, named in tables."""
 
 import json
 
@@ -38,7 +38,7 @@ def settings_of(study):
     return [json.loads(t.user_attrs[SETTINGS]) for t in study.get_trials() if SETTINGS in t.user_attrs]
 
 
-def test_every_trial_states_every_setting_in_which_rows_differ(tmp_path):
+def test_every_trial_has_every_setting_that_rows_vary(tmp_path):
     space = read(tmp_path).bind(classes=10)
     study = open_study(tmp_path, space)
     for _ in range(space.search.trials):
@@ -59,7 +59,7 @@ def test_a_resumed_search_runs_every_row_exactly_once(tmp_path):
     first, _ = ask(study, space)
     study.tell(first, 0.5)
     ask(study, space)
-    study.ask()  # the driver dies with the second row under way and before the third has its settings
+    study.ask()  # the driver dies while the second row runs, before the third has its settings
     study = open_study(tmp_path, space)
     assert [t.number for t in unfinished(study)] == [1]
     for frozen in undrawn(study):
@@ -71,13 +71,13 @@ def test_a_resumed_search_runs_every_row_exactly_once(tmp_path):
     assert not [t for t in open_study(tmp_path, space).get_trials() if t.state == TrialState.WAITING]
 
 
-def test_rows_run_to_their_end_unless_a_rule_is_stated(tmp_path):
+def test_rows_run_completely_without_an_explicit_rule(tmp_path):
     assert read(tmp_path).stop.rule == "none"
     assert read(tmp_path, GOOD + "stop: {rule: asha}\n").stop.rule == "asha"
     assert read(tmp_path, **{"stop.first_rung": 3}).stop.rule == "asha"
 
 
-def test_the_command_line_goes_before_rows(tmp_path):
+def test_command_line_has_precedence_over_rows(tmp_path):
     space = read(tmp_path, **{"rescom.epochs": 2, "temperature": 0.1})
     assert [(row.experiment.knobs[0].epochs, row.experiment.knobs[0].temperature) for row in space.rows] == [
         (2, 0.1)
@@ -86,7 +86,7 @@ def test_the_command_line_goes_before_rows(tmp_path):
         read(tmp_path, **{"rescom.hard_mining": True})
 
 
-def test_the_table_names_rows_and_shows_their_own_seed(tmp_path):
+def test_table_shows_row_names_and_seeds(tmp_path):
     space = read(tmp_path).bind(classes=10)
     study = open_study(tmp_path, space)
     epochs = []
@@ -105,7 +105,7 @@ def test_the_table_names_rows_and_shows_their_own_seed(tmp_path):
     console.print(render(table, space.headings(), selection="val", most=1))
     printed = console.export_text()
     assert "hard_mining" not in printed and "SPM" in printed and "imbalance_factor" in printed
-    assert "small queue" not in printed  # only the best is shown here
+    assert "small queue" not in printed  # this table shows only the best row
 
 
 @pytest.mark.parametrize(
@@ -120,19 +120,19 @@ def test_the_table_names_rows_and_shows_their_own_seed(tmp_path):
         (
             "name: without mining",
             "name: [a]",
-            r"space.yaml:6: a row must hold `key: value` lines and may have a `name`",
+            r"space.yaml:6: a row must contain `key: value` lines and may have a `name`",
         ),
         (
             "rescom.epochs: 4",
             "rescom.epochs: 4\n    rescom.epochs: 5",
             r"space.yaml:11: .*duplicate key `resc",
         ),
-        ("fix:", "explore: {rescom.temperature: auto}\nfix:", r"space.yaml:4: `rows` lists the settings"),
+        ("fix:", "explore: {rescom.temperature: auto}\nfix:", r"space.yaml:4: `rows` and `explore`"),
         ("fix:", "search: {first_try: paper}\nfix:", r"space.yaml:12: `search.first_try` has no effect with `rows`"),
         ("fix:", "search:\n  trials: 2\nfix:", r"space.yaml:13: `search.trials` has no effect with `rows`"),
     ],
 )
-def test_a_mistake_names_file_line_and_cure(tmp_path, before, after, sentence):
+def test_mistake_is_reported_with_file_line_and_remedy(tmp_path, before, after, sentence):
     assert before in GOOD
     with pytest.raises(UsageError, match=sentence):
         read(tmp_path, GOOD.replace(before, after))

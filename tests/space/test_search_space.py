@@ -1,4 +1,4 @@
-"""Search spaces: checked against the knobs, legal by construction."""
+"""Search spaces: checked with the knobs' declarations, valid by construction."""
 
 import optuna
 import pytest
@@ -30,7 +30,7 @@ def read(tmp_path, text=GOOD, **overrides):
     return SearchSpace.read(path, overrides)
 
 
-def test_draws_respect_the_moving_bounds(tmp_path):
+def test_draws_respect_dependent_bounds(tmp_path):
     space = read(tmp_path).bind(classes=10)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0, multivariate=True, group=True))
     for _ in range(40):
@@ -44,14 +44,14 @@ def test_draws_respect_the_moving_bounds(tmp_path):
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31 - 1))
-def test_any_random_draw_is_a_legal_experiment(seed):
+def test_any_random_draw_is_a_valid_experiment(seed):
     space = SearchSpace.read(SPACES / "rescom.yaml").bind(classes=100)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     experiment = Experiment.from_settings(space.suggest(study.ask()))
     experiment.knobs[0].check_classes(100)
 
 
-def test_overrides_reach_every_part(tmp_path):
+def test_overrides_apply_to_every_part(tmp_path):
     space = read(tmp_path, epochs=3, **{"search.trials": 2, "stop.rule": "none", "temperature": 0.1, "seed": 5})
     assert space.base.knobs[0].epochs == 3
     assert (space.search.trials, space.stop.rule, space.base.seed) == (2, "none", 5)
@@ -93,14 +93,14 @@ def test_auto_takes_the_range_of_the_declaration(tmp_path):
         ("rescom.queue_size: {", "rescom.epochs: {", r"changes a trial's length, but `stop.rule` compares"),
     ],
 )
-def test_a_mistake_names_file_line_and_cure(tmp_path, before, after, sentence):
+def test_mistake_is_reported_with_file_line_and_remedy(tmp_path, before, after, sentence):
     assert before in GOOD
     text = GOOD.replace(before, after).replace("fix: {rescom.epochs: 9}\n" if "changes" in sentence else "\0", "")
     with pytest.raises(UsageError, match=sentence):
         read(tmp_path, text)
 
 
-def test_a_range_that_other_knobs_rule_out_is_refused(tmp_path):
+def test_range_excluded_by_other_knobs_is_refused(tmp_path):
     space = read(tmp_path, GOOD.replace("hard_negatives: {from: 8", "hard_negatives: {from: 100"))
     with pytest.raises(UsageError, match="starts at 100, but other knobs of the space allow at most 18"):
         space.bind(classes=10)
@@ -122,7 +122,7 @@ explore:
 """
 
 
-def test_a_knob_is_drawn_only_where_it_has_an_effect(tmp_path):
+def test_knob_is_drawn_only_if_it_has_an_effect(tmp_path):
     space = read(tmp_path, CONDITIONAL).bind(classes=10)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [space.suggest(study.ask()) for _ in range(20)]
@@ -132,7 +132,7 @@ def test_a_knob_is_drawn_only_where_it_has_an_effect(tmp_path):
         read(tmp_path, CONDITIONAL, classifier="linear").bind(classes=10)
 
 
-def test_a_grid_holds_every_legal_point_once(tmp_path):
+def test_grid_has_every_valid_point_once(tmp_path):
     space = read(tmp_path, CONDITIONAL).bind(classes=10)
     points = [tuple(point.values()) for point in space.grid_points()]
     assert points == [("linear",), ("cosine", 20.0), ("cosine", 30.0)]
@@ -143,7 +143,7 @@ def test_a_grid_holds_every_legal_point_once(tmp_path):
         read(tmp_path).bind(classes=10).grid_points()
 
 
-def test_auto_of_declared_values_draws_these_values(tmp_path):
+def test_auto_draws_the_declared_values(tmp_path):
     text = GOOD.replace("rescom.temperature: {from: 0.05, to: 0.5, log: true}", "rescom.effective_number_beta: auto")
     (beta,) = [d for d in read(tmp_path, text).dimensions if d.name == "effective_number_beta"]
     assert beta.among is not None and 0.999999 in beta.among

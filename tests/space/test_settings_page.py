@@ -1,4 +1,4 @@
-"""The page of settings is what the declarations hold, with the field's word beside each of ltray's own."""
+"""The page of settings is generated from the declarations and has the standard term of each key."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_python_api_page_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> No
     )
 
 
-def test_every_section_and_setting_has_its_place() -> None:
+def test_settings_page_has_every_section_and_setting() -> None:
     assert [declared for _, declared, _ in SECTIONS] == [DatasetDefinition, RunSettings, *BLOCKS.values()]
     parts = markdown().split("\n## ")[1:]
     for part, (heading, declared, _) in zip(parts, SECTIONS, strict=True):
@@ -36,7 +36,7 @@ def test_every_section_and_setting_has_its_place() -> None:
 
 
 @pytest.mark.parametrize(("declared", "name"), WORDS, ids=lambda value: getattr(value, "__name__", value))
-def test_the_field_s_word_is_in_the_help_and_beside_the_key(declared: type[Search] | type[Stop], name: str) -> None:
+def test_standard_term_is_in_help_and_pages(declared: type[Search] | type[Stop], name: str) -> None:
     word = WORDS[declared, name]
     assert word in declared.specs()[name].help
     page = {Stop: "early-stopping.md", Search: "searching.md"}[declared]

@@ -1,4 +1,4 @@
-"""Every sampler's name builds one; what it proposes is tested with a study, in tests/study/test_samplers.py."""
+"""Every name builds a sampler; tests/study/test_samplers.py tests the proposals with a study."""
 
 import pytest
 from optuna.distributions import FloatDistribution
@@ -12,18 +12,18 @@ PROPOSAL = Proposal(number=3, sampled=2, ranges={"x": FloatDistribution(0.0, 1.0
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_every_sampler_of_a_search_is_built_but_the_grid_which_draws_nothing(name: str) -> None:
+def test_every_sampler_except_the_grid_is_built(name: str) -> None:
     assert Search(sampler=name).sampler == name
     assert isinstance(new_sampler(name, PROPOSAL), BaseSampler) == (name != "grid")
 
 
-def test_every_proposal_has_a_seed_of_its_own() -> None:
+def test_every_proposal_has_its_own_seed() -> None:
     seeds = {Proposal(number, 0, {}, [], seed).own_seed for number in range(50) for seed in range(20)}
     assert len(seeds) == 1000 and all(0 <= seed < 2**32 for seed in seeds)
 
 
 @pytest.mark.parametrize(("name", "hint"), [("tpee", "Did you mean `tpe`"), ("bohb", "Known: "), ("", "Known: ")])
-def test_an_unknown_sampler_is_refused(name: str, hint: str) -> None:
+def test_unknown_sampler_is_refused(name: str, hint: str) -> None:
     with pytest.raises(UsageError, match=f"`sampler` must be one of .* but got {name!r}.*{hint}"):
         Search(sampler=name)
     with pytest.raises(UsageError, match=f"{name!r} is not a sampler.*{hint}"):

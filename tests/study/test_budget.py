@@ -1,4 +1,4 @@
-"""Budgets: what they are written like, when they are spent, and that the record outlives its process."""
+"""Budgets: syntax, when they are spent, and the record that later commands continue."""
 
 import pytest
 from hypothesis import given
@@ -12,12 +12,12 @@ from ltray.study.budget import Budget, Spent
     ("text", "amount", "unit"),
     [("2h", 2, "h"), ("90min", 90, "min"), ("0.5 GPUh", 0.5, "gpuh"), ("8cpuh", 8, "cpuh"), ("40trials", 40, "trials")],
 )
-def test_a_budget_is_an_amount_and_a_unit(text, amount, unit):
+def test_budget_is_parsed_to_amount_and_unit(text, amount, unit):
     assert Budget.parse(text) == Budget(amount, unit)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("2", "must look like 2h"),
         ("-2h", "must look like 2h"),
@@ -27,13 +27,13 @@ def test_a_budget_is_an_amount_and_a_unit(text, amount, unit):
         ("2.5trials", "a whole number of trials"),
     ],
 )
-def test_anything_else_is_refused_with_the_reason(text, words):
-    with pytest.raises(UsageError, match=words):
+def test_invalid_budget_is_refused_with_the_reason(text, message):
+    with pytest.raises(UsageError, match=message):
         Budget.parse(text)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e4), st.integers(0, 64), st.integers(0, 8)), min_size=1, max_size=20))
-def test_time_is_summed_over_what_trials_hold(stretches):
+def test_budget_time_is_summed_over_the_trials_resources(stretches):
     spent = Spent()
     for seconds, cpus, gpus in stretches:
         spent.add(seconds, cpus=cpus, gpus=gpus)
@@ -47,7 +47,7 @@ def test_time_is_summed_over_what_trials_hold(stretches):
     assert not Budget(1, "trials").is_spent(spent)  # trials are counted in the study
 
 
-def test_the_record_goes_on_where_an_earlier_command_left_it(tmp_path):
+def test_spent_budget_is_continued_by_the_next_command(tmp_path):
     assert Spent.read(tmp_path) == Spent()
     spent = Spent.read(tmp_path)
     spent.add(90.0, cpus=4, gpus=0.5)
@@ -56,7 +56,7 @@ def test_the_record_goes_on_where_an_earlier_command_left_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds", "words"),
+    ("text", "seconds", "message"),
     [
         ("90min", 5400, "90 minutes"),
         ("2h", 7200, "2 hours"),
@@ -64,11 +64,11 @@ def test_the_record_goes_on_where_an_earlier_command_left_it(tmp_path):
         ("8cpuh", 7200, "8 CPU hours"),
     ],
 )
-def test_a_budget_is_spent_at_its_last_second_and_not_before(text, seconds, words):
+def test_budget_is_spent_exactly_at_its_limit(text, seconds, message):
     budget = Budget.parse(text)  # the trials hold four CPU cores and two GPUs
     for stretch, is_spent in ((seconds - 1, False), (seconds, True)):
         spent = Spent()
         spent.add(stretch, cpus=4, gpus=2)
         assert budget.is_spent(spent) == is_spent
-    assert budget.spent_message == f"the budget of {words} is used up" and budget.trials is None
+    assert budget.spent_message == f"the budget of {message} is used up" and budget.trials is None
     assert Budget.parse("40trials").trials == 40

@@ -1,4 +1,4 @@
-"""What a dry run says that a search takes: seconds, hours and disk, from measured stages that are made up here."""
+"""Cost estimates of a dry run: seconds, hours and disk space, from given stage measurements."""
 
 import io
 from pathlib import Path
@@ -28,7 +28,7 @@ SPACE: Any = SimpleNamespace(
 )
 
 
-def said(call: Any) -> str:
+def printed_by(call: Any) -> str:
     console = Console(file=io.StringIO(), width=200)
     call(console)
     return console.file.getvalue()
@@ -38,34 +38,34 @@ def plan(rule: Any = None, epochs: int = 11) -> Any:
     return SimpleNamespace(epochs=epochs, rungs=(1, 3), rule=rule, warning="", seeds=1, describe=lambda stop: "stops")
 
 
-def test_a_trial_takes_the_sum_of_its_stages_and_leaves_two_checkpoints():
+def test_trial_cost_is_the_sum_of_its_stages_and_two_checkpoints():
     assert (TRAINED.seconds, PREPARED.seconds) == (220.0, 2.0)
     assert COST.seconds == 222.0 and COST.epochs == 11
     assert COST.disk == 2 * 3_000_000 + 11 * LOG_BYTES
 
 
-def test_hours_are_of_all_trials_on_all_their_cores():
+def test_hours_are_summed_over_trials_and_cores():
     costed = [Costed("bcl", COST), Costed("ldam", TrialCost((TRAINED,), 1))]
-    one = said(lambda c: dry_run._print_totals(SPACE, costed[:1], c, plan=plan(), device=CPU))
+    one = printed_by(lambda c: dry_run._print_totals(SPACE, costed[:1], c, plan=plan(), device=CPU))
     # 100 · 222 s · 2 cores = 12.33 h
     assert one.startswith("100 trials of 11 epochs: about 12.3 CPU hours without early stopping\nstops\n")
-    both = said(lambda c: dry_run._print_totals(SPACE, costed, c, plan=plan(), device=CPU))
+    both = printed_by(lambda c: dry_run._print_totals(SPACE, costed, c, plan=plan(), device=CPU))
     assert "about 12.3 CPU hours" in both  # 221 s on the average
-    longer = said(lambda c: dry_run._print_totals(SPACE, costed[:1], c, plan=plan(epochs=22), device=CPU))
+    longer = printed_by(lambda c: dry_run._print_totals(SPACE, costed[:1], c, plan=plan(epochs=22), device=CPU))
     assert longer.startswith("100 trials of 22 epochs: about 24.7 CPU hours")
 
 
-def test_early_stopping_takes_its_share_of_the_hours():
+def test_early_stopping_reduces_the_hours():
     asha = plan(SuccessiveHalving((1, 3), 3))
-    printed = said(lambda c: dry_run._print_totals(SPACE, [Costed("bcl", COST)], c, plan=asha, device=CPU))
+    printed = printed_by(lambda c: dry_run._print_totals(SPACE, [Costed("bcl", COST)], c, plan=asha, device=CPU))
     # (1 + 2 / 3 + 8 / 9) / 11 of 12.33 h
-    assert "stops: about 2.87 CPU hours; more if good trials come late" in printed
+    assert "stops: about 2.87 CPU hours; more if good trials start late" in printed
 
 
-def test_the_table_of_costs_is_in_seconds_a_step_and_hours_a_stage():
+def test_cost_table_is_in_seconds_per_step_and_hours_per_stage():
     features = StageTime(epochs=5, steps=0, step=None, evaluation=36.0)
     cost = TrialCost((TRAINED, features, PREPARED), 1)
-    printed = said(lambda c: dry_run._print_costs(SPACE, [Costed("bcl, crt", cost)], c))
+    printed = printed_by(lambda c: dry_run._print_costs(SPACE, [Costed("bcl, crt", cost)], c))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if line[0] == "│"]
     assert rows == [
         ["bcl, crt", "1", "10", "40", "0.5", "2", "0.0611"],
@@ -74,13 +74,13 @@ def test_the_table_of_costs_is_in_seconds_a_step_and_hours_a_stage():
     ]
 
 
-def test_disk_is_what_all_trials_leave_and_the_best_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_disk_space_is_that_of_all_trials_and_the_best_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     wanted = 100 * COST.disk + COST.checkpoint
     monkeypatch.setattr(dry_run.shutil, "disk_usage", lambda place: SimpleNamespace(free=wanted))
     costed = [Costed("bcl", COST)]
-    printed = said(lambda c: dry_run._print_disk(SPACE, costed, tmp_path / "new", c))
+    printed = printed_by(lambda c: dry_run._print_disk(SPACE, costed, tmp_path / "new", c))
     assert "disk: about 577 MiB in " in printed and "(a checkpoint is 2.86 MiB;" in printed
     assert "577 MiB free" in printed
     monkeypatch.setattr(dry_run.shutil, "disk_usage", lambda place: SimpleNamespace(free=wanted - 1))
     with pytest.raises(UsageError, match="not enough disk space for this search"):
-        said(lambda c: dry_run._print_disk(SPACE, costed, tmp_path / "new", c))
+        printed_by(lambda c: dry_run._print_disk(SPACE, costed, tmp_path / "new", c))

@@ -1,4 +1,4 @@
-"""Population based training: who copies whom, and changes that are legal and leave checkpoints loadable."""
+"""Population based training: exploitation, and valid perturbations that keep checkpoints loadable."""
 
 import io
 import random
@@ -61,7 +61,7 @@ def point(space, seed):
     return space.suggest(Draw())
 
 
-def test_the_worst_quarter_copies_from_the_best_quarter(space):
+def test_worst_quarter_copies_from_the_best_quarter(space):
     population = Population(every=2, epochs=9, share=0.25, seed=0)
     values = {number: number / 10 for number in range(8)}
     settings = {number: point(space, number) for number in values}
@@ -73,7 +73,7 @@ def test_the_worst_quarter_copies_from_the_best_quarter(space):
 
 @settings(max_examples=60)
 @given(seed=st.integers(0, 10_000))
-def test_a_change_is_legal_and_keeps_what_must_not_change(space, seed):
+def test_perturbation_is_valid_and_keeps_fixed_settings(space, seed):
     before = point(space, seed)
     after = explore(before, space, random.Random(seed))
     Experiment.from_settings(after).knobs[0].check_classes(10)
@@ -84,14 +84,14 @@ def test_a_change_is_legal_and_keeps_what_must_not_change(space, seed):
     assert any(d.name == "learning_rate" for d in changed) or after["rescom.learning_rate"] in (0.01, 0.3)
 
 
-def test_a_dependent_bound_is_met_after_a_change(space):
+def test_dependent_bound_is_met_after_a_perturbation(space):
     tight = point(space, 0) | {"rescom.queue_size": 5, "rescom.hard_positives": 5, "rescom.hard_negatives": 45}
     for seed in range(30):
         after = explore(tight, space, random.Random(seed))
         assert after["rescom.hard_positives"] <= 5 and after["rescom.hard_negatives"] <= 45
 
 
-def test_a_space_without_anything_that_may_change_is_refused(tmp_path):
+def test_space_without_dynamic_knobs_is_refused(tmp_path):
     lines = "\n  rescom.queue_size: {from: 2, to: 32}\n"
     with pytest.raises(UsageError, match="changes settings during training, but no explored setting can change then"):
         check_population(space_of(tmp_path, lines))
@@ -100,7 +100,7 @@ def test_a_space_without_anything_that_may_change_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))
-def test_nothing_in_a_checkpoint_depends_on_a_knob_that_may_change(name):
+def test_checkpoint_does_not_depend_on_dynamic_knobs(name):
     knobs = METHODS[name].knobs
     methods = ["cross_entropy", name] if METHODS[name].needs_network else [name]
     base = Experiment.from_settings({"dataset": "digits-lt", "methods": methods})
@@ -118,7 +118,7 @@ def test_nothing_in_a_checkpoint_depends_on_a_knob_that_may_change(name):
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
-def test_a_member_that_gave_up_the_papers_setting_is_no_longer_the_papers_and_the_table_says_so():
+def test_member_that_left_the_papers_setting_is_marked_in_the_table():
     study, epochs = optuna.create_study(direction="maximize"), []
     for number, copies in enumerate([[[2, 1], [3, 1]], [], None]):
         attributes = {SETTINGS: '{"rescom.temperature": 0.1}', PAPER: number < 2} | ({COPIES: copies} if copies else {})
@@ -130,7 +130,7 @@ def test_a_member_that_gave_up_the_papers_setting_is_no_longer_the_papers_and_th
     assert table["paper"].to_dict() == {0: False, 1: True, 2: False}
     assert state_of(table.loc[0]) == "complete, papers' setting until epoch 2, copied trial 1 at epoch 2, 1 at 3"
     assert [state_of(table.loc[number]) for number in (1, 2)] == ["complete", "complete"]
-    assert table["best_epoch"].to_dict() == {0: 4, 1: 1, 2: 1}  # what was given up is not its own
+    assert table["best_epoch"].to_dict() == {0: 4, 1: 1, 2: 1}  # epochs before the copy do not count
     console = Console(file=io.StringIO(), width=160)
     console.print(render(table, {"rescom.temperature": "τ"}, selection="val", most=5))
     assert "papers' setting until epoch 2, copied trial 1 at epoch 2, 1 at 3" in console.file.getvalue()

@@ -1,4 +1,4 @@
-"""Every sampler: legal settings, a function of the record, whole after a kill."""
+"""Every sampler: valid settings, reproducible from the record, correct after a killed process."""
 
 import json
 import math
@@ -37,23 +37,25 @@ fix: {rescom.hard_negatives: 8}
 def new_space(folder: Path, sampler: str, **search) -> SearchSpace:
     path = folder / "space.yaml"
     path.write_text(VALUES if sampler == "grid" else RANGES)
-    words = {"search.sampler": sampler, "search.trials": 24, "stop.rule": "none"}
-    return SearchSpace.read(path, words | {f"search.{key}": value for key, value in search.items()}).bind(classes=10)
+    overrides = {"search.sampler": sampler, "search.trials": 24, "stop.rule": "none"}
+    return SearchSpace.read(path, overrides | {f"search.{key}": value for key, value in search.items()}).bind(
+        classes=10
+    )
 
 
 def reopened(study: optuna.Study, space: SearchSpace) -> optuna.Study:
-    """The study as a new process finds it."""
+    """Return the study as a new process loads it."""
     return optuna.load_study(study_name=study.study_name, storage=study._storage)
 
 
 def next_trial(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict]:
-    """What `StudySearch` takes next: a trial that was half drawn, or a new one."""
+    """Return the next trial of `StudySearch`: an incompletely drawn trial, or a new one."""
     left = undrawn(study)
     return redraw(study, space, left[0]) if left else ask(study, space)
 
 
 def new_study(space: SearchSpace) -> optuna.Study:
-    """A study in memory, its first tries in it."""
+    """Return a study in memory that has the first trials enqueued."""
     study = optuna.create_study(directions=space.search.directions())
     begin(study, space, [])
     return study
@@ -65,7 +67,7 @@ def value_of(settings: dict) -> float:
 
 
 def search(study: optuna.Study, space: SearchSpace, *, trials: int, restarts: bool = False) -> list[str]:
-    """Run trials one at a time; a restart finds nothing but the study."""
+    """Run trials one at a time; a restart only has the study."""
     for number in range(trials):
         if restarts:
             study = reopened(study, space)
@@ -82,16 +84,16 @@ def search(study: optuna.Study, space: SearchSpace, *, trials: int, restarts: bo
 
 
 @pytest.mark.parametrize("sampler", [pytest.param(s, marks=pytest.mark.slow) if s == "gp" else s for s in SAMPLERS])
-def test_a_search_restarted_before_every_trial_proposes_like_the_undisturbed_one(sampler, tmp_path):
+def test_search_restarted_before_every_trial_proposes_like_an_uninterrupted_one(sampler, tmp_path):
     space = new_space(tmp_path, sampler)
     trials = 15 if sampler == "gp" else 14 if sampler == "grid" else 24  # gp's first model proposes the fifteenth
-    undisturbed = search(new_study(space), space, trials=trials)
-    assert search(new_study(space), space, trials=trials, restarts=True) == undisturbed
-    assert len(set(undisturbed)) > trials // 2
+    uninterrupted = search(new_study(space), space, trials=trials)
+    assert search(new_study(space), space, trials=trials, restarts=True) == uninterrupted
+    assert len(set(uninterrupted)) > trials // 2
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_every_proposal_is_a_legal_experiment_and_the_papers_setting_comes_first(sampler, tmp_path):
+def test_every_proposal_is_valid_and_the_papers_setting_is_first(sampler, tmp_path):
     space = new_space(tmp_path, sampler)
     study = new_study(space)
     for number in range(8):
@@ -107,7 +109,7 @@ def test_every_proposal_is_a_legal_experiment_and_the_papers_setting_comes_first
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes", pytest.param("gp", marks=pytest.mark.slow)])
-def test_a_sampler_that_learns_finds_better_settings_than_chance(sampler, tmp_path):
+def test_adaptive_sampler_finds_better_settings_than_random(sampler, tmp_path):
     found = {}
     for name in ("random", sampler):
         folder = tmp_path / name
@@ -122,7 +124,7 @@ def test_a_sampler_that_learns_finds_better_settings_than_chance(sampler, tmp_pa
     assert found[sampler] > found["random"] + 0.2
 
 
-def test_cmaes_leaves_nothing_pickled_in_the_study_and_moves_on_by_generations(tmp_path):
+def test_cmaes_stores_no_pickle_and_advances_by_generations(tmp_path):
     space = new_space(tmp_path, "cmaes", first_try="none")
     study = new_study(space)
     search(study, space, trials=30)
@@ -131,23 +133,23 @@ def test_cmaes_leaves_nothing_pickled_in_the_study_and_moves_on_by_generations(t
     assert max(own.get("cma:generation", 0) for own in attributes) >= 2
 
 
-def test_quasi_random_points_are_one_sequence_whatever_happens_between_them(tmp_path):
+def test_quasi_random_points_are_one_sequence_over_interruptions(tmp_path):
     space = new_space(tmp_path, "qmc", first_try="none")
     study = new_study(space)
     for _ in range(16):
         trial, _ = next_trial(study, space)
         study.tell(trial, 0.5)
-        study.ask()  # a driver that dies before it has drawn the settings
+        study.ask()  # a driver that dies before the settings are drawn
     for name in ("rescom.hard_positives (share)", "rescom.hard_negatives (share)"):
         shares = sorted(int(16 * trial.params[name]) for trial in own_trials(study))
-        assert shares == list(range(16)), name  # each sixteenth holds one point: no random draw does that
+        assert shares == list(range(16)), name  # each sixteenth has one point, unlike in random draws
 
 
-def test_a_grid_visits_every_legal_combination_once_with_trials_in_parallel_and_kills(tmp_path):
+def test_grid_visits_every_valid_combination_once(tmp_path):
     space = new_space(tmp_path, "grid", first_try=[{"rescom.temperature": 0.1}])
     assert space.search.trials == 16  # two temperatures; for Q = 2, 4, 16 there are 2, 3, 3 numbers of positives
     study = new_study(space)
-    for number in range(8):  # pairs, the older of which ends first, some of them badly
+    for number in range(8):  # pairs; the older trial ends first, and some trials fail
         running = [next_trial(study, space)[0] for _ in range(2)]
         study.tell(running[0], 0.5)
         if number % 2:
@@ -163,7 +165,7 @@ def test_a_grid_visits_every_legal_combination_once_with_trials_in_parallel_and_
         ask(study, space)
 
 
-def test_a_moving_bound_never_shuts_out_what_the_first_trial_could_not_have(tmp_path):
+def test_dependent_bound_of_the_first_trial_does_not_limit_later_ones(tmp_path):
     first = [{"rescom.queue_size": 2, "rescom.hard_positives": 1, "rescom.hard_negatives": 8}]
     space = new_space(tmp_path, "tpe", first_try=first)
     study = new_study(space)
@@ -175,7 +177,7 @@ def test_a_moving_bound_never_shuts_out_what_the_first_trial_could_not_have(tmp_
     assert max(settings["rescom.hard_positives"] for settings in drawn[12:]) > 2
 
 
-def test_a_study_on_disk_gives_back_what_was_drawn(tmp_path):
+def test_reopened_study_returns_the_drawn_settings(tmp_path):
     space = new_space(tmp_path, "tpe")
     drawn = []
     for number in range(3):

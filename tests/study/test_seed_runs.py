@@ -1,4 +1,4 @@
-"""Trials of several seeds: whole runs, the mean as value, exact after an interruption, and where rules look."""
+"""Trials with several seeds: complete runs, their mean as value, exact resume, and the values that rules use."""
 
 import json
 import statistics
@@ -58,32 +58,34 @@ def run(session, count=3):
 
 
 @pytest.mark.slow
-def test_every_run_is_that_of_its_seed_and_an_interruption_after_any_epoch_changes_nothing(memory_data):
-    whole = MemorySession()
-    reports = run(whole)
+def test_runs_of_seeds_equal_single_runs_and_resume_exactly(memory_data):
+    uninterrupted = MemorySession()
+    reports = run(uninterrupted)
     assert [(r[RUN], r[RUN_SEED], r[RUN_EPOCH], r[EPOCHS]) for r in reports] == [
         (index, index, epoch, 2 * index + epoch) for index in range(3) for epoch in (1, 2)
     ]
     assert {r[PLANNED_EPOCHS] for r in reports} == {6}
     bests = []
     for seed in range(3):
-        alone = contract.run(contract.small_experiment(SETTINGS | {"seed": seed}), MemorySession())
+        single_run = contract.run(contract.small_experiment(SETTINGS | {"seed": seed}), MemorySession())
         own = [r for r in reports if r[RUN_SEED] == seed]
-        assert [r[METRIC] for r in own] == [r[METRIC] for r in alone.reports]
-        bests.append(alone.reports[-1][f"{METRIC}_best"])
+        assert [r[METRIC] for r in own] == [r[METRIC] for r in single_run.reports]
+        bests.append(single_run.reports[-1][f"{METRIC}_best"])
         assert own[-1][f"{METRIC}_best"] == pytest.approx(statistics.mean(bests))
-        assert own[-1][CHECKPOINT_SCORE] == alone.reports[-1][CHECKPOINT_SCORE]
+        assert own[-1][CHECKPOINT_SCORE] == single_run.reports[-1][CHECKPOINT_SCORE]
     for cut in (1, 2, 5):  # within a run, between two runs, within the last one
         session = contract.InterruptedSession(cut)
         with pytest.raises(contract.Interrupted):
             run(session)
         resumed = MemorySession(session.saved)
         assert run(resumed) == reports[cut:]
-        contract.assert_same_state(whole.resume().stages, resumed.resume().stages, f"after a cut at epoch {cut}")
+        contract.assert_same_state(
+            uninterrupted.resume().stages, resumed.resume().stages, f"after a cut at epoch {cut}"
+        )
 
 
 @given(st.integers(0, HIGHEST_SEED), st.integers(1, 9), st.integers(1, 9))
-def test_seeds_differ_and_finalists_use_none_of_them(first, used, fresh):
+def test_seeds_are_distinct_and_finalists_use_other_ones(first, used, fresh):
     searched = seeds_from(first, used)
     assert searched[0] == first and len({*searched}) == used and all(0 <= seed <= HIGHEST_SEED for seed in searched)
     finalists = rounds(Finalists(best=1, seeds=fresh + 1), seed=first, data_seed=0, used=used)
@@ -91,7 +93,7 @@ def test_seeds_differ_and_finalists_use_none_of_them(first, used, fresh):
 
 
 @given(st.permutations([0.5, 0.25, 0.7, 0.7]))
-def test_the_mean_and_its_error_are_those_of_the_values_in_any_order(values):
+def test_mean_and_error_do_not_depend_on_the_order(values):
     mean, error = mean_and_error(dict(enumerate(values)))
     assert mean == mean_and_error({0: 0.25, 1: 0.5, 2: 0.7, 3: 0.7})[0]
     assert error == pytest.approx(statistics.stdev(values) / 2)
@@ -139,14 +141,14 @@ def finished(tmp_path, again=None):
 
 
 @pytest.mark.parametrize("again", [None, *range(1, 6)])
-def test_the_value_of_a_trial_is_the_mean_of_its_runs_bests_and_a_restart_counts_nothing_twice(tmp_path, again):
+def test_trial_value_is_the_mean_of_its_runs_also_after_a_restart(tmp_path, again):
     study, _ = finished(tmp_path, again)
     complete, stopped = study.get_trials()
     assert [complete.state.name, stopped.state.name] == ["COMPLETE", "PRUNED"]
     assert complete.value == pytest.approx(0.6)
     progress = TrialProgress.read(complete.user_attrs["progress"])
     assert (progress.best_epoch, progress.seconds, len(progress.runs)) == (5, 6.0, 3)
-    assert complete.intermediate_values == {1: 0.2, 2: 0.5}, "rules compare the runs of the first seeds"
+    assert complete.intermediate_values == {1: 0.2, 2: 0.5}, "rules compare only the runs of the first seeds"
     assert recorded_values(study) == {0: {1: 0.2, 2: 0.5}, 1: {1: 0.9}}
 
 
@@ -167,7 +169,7 @@ def test_tables_show_the_mean_over_seeds_with_its_standard_error(tmp_path):
         once, {}, selection="val", most=12).caption)  # fmt: skip
 
 
-def test_the_report_shows_them(tmp_path):
+def test_report_shows_means_over_seeds(tmp_path):
     study, epochs = finished(tmp_path)
 
     class Record:
@@ -178,7 +180,7 @@ def test_the_report_shows_them(tmp_path):
     assert "± seeds" in page and "5.8" in page and "means over a trial" in page
 
 
-def test_a_rule_decides_in_the_run_of_the_first_seed_only():
+def test_rule_decides_only_in_the_run_of_the_first_seed():
     scheduler = RuleScheduler(
         MedianStopping(1), metric=METRIC, recorded={n: {1: 0.8, 2: 0.8, 3: 0.8, 4: 0.8} for n in range(1, 5)}
     )
@@ -190,7 +192,7 @@ def test_a_rule_decides_in_the_run_of_the_first_seed_only():
     assert scheduler.on_trial_result(None, trial, epoch_of(2, 0.1, 0)) == "STOP"
 
 
-def test_the_plan_counts_all_runs_and_its_rungs_are_in_the_first(tmp_path):
+def test_plan_counts_all_runs_and_has_rungs_in_the_first(tmp_path):
     space = space_of(tmp_path, **{"ldam.epochs": 9})
     once, thrice = (TrialPlan.of(space.stop, space.experiments(), TAIL, seeds=n) for n in (1, 3))
     assert thrice.epochs == 3 * once.epochs and thrice.rungs == once.rungs and max(thrice.rungs) < once.epochs
@@ -199,19 +201,19 @@ def test_the_plan_counts_all_runs_and_its_rungs_are_in_the_first(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stop", "words"),
+    ("stop", "message"),
     [
         ({"stop.rule": "pbt", "search.sampler": "random"}, "changes a trial's settings during its run"),
         ({"stop.fidelity": "short_runs"}, "either 3 complete runs on different seeds or several short runs"),
     ],
 )
-def test_several_seeds_are_refused_where_a_trial_is_not_one_setting_trained_once(tmp_path, stop, words):
-    with pytest.raises(UsageError, match=words):
+def test_several_seeds_are_refused_with_pbt_and_short_runs(tmp_path, stop, message):
+    with pytest.raises(UsageError, match=message):
         space_of(tmp_path, **stop)
     assert space_of(tmp_path, **stop, **{"trial.seeds": 1}).trial.seeds == 1
 
 
-def test_the_number_of_seeds_is_not_a_resource(tmp_path):
+def test_number_of_seeds_is_not_a_resource(tmp_path):
     trial = space_of(tmp_path).trial
     assert "seeds" not in trial.resources() and trial.resources().keys() | {"seeds"} == trial.as_dict().keys()
     assert json.dumps(trial.resources())

@@ -1,4 +1,4 @@
-"""Several objectives: one epoch has them all, the front is what nothing beats, and no rung compares them."""
+"""Several objectives: all values are of one epoch, the Pareto front, and no comparison at rungs."""
 
 import io
 
@@ -54,16 +54,16 @@ def searcher_of(study, space):
     return StudySearch(study, space, metric="val/acc_all", trials=5, stopper=GracefulStopper())
 
 
-def test_a_trials_objectives_are_metrics_of_one_epoch_also_over_a_restart(space):
+def test_objectives_of_a_trial_are_metrics_of_one_epoch_also_after_a_restart(space):
     study = optuna.create_study(directions=space.search.directions())
     begin(study, space, [])
     first = searcher_of(study, space)
     first.suggest("a")
-    first.on_trial_result("a", report(1, 0.4, 0.9, 2.0))  # few at its best, all not
+    first.on_trial_result("a", report(1, 0.4, 0.9, 2.0))  # best value of `few`, not of `all`
     first.on_trial_result("a", report(2, 0.7, 0.3, 2.0))
     again = searcher_of(study, space)  # the driver died
     assert again.suggest("b")[TASK].attempt == 1
-    again.on_trial_result("b", report(2, 0.7, 0.3, 2.0))  # reported once more, counted once
+    again.on_trial_result("b", report(2, 0.7, 0.3, 2.0))  # reported twice, counted once
     again.on_trial_complete("b", report(3, 0.6, 0.5, 4.0))
     (trial,) = [t for t in study.get_trials() if t.state.name == "COMPLETE"]
     assert trial.values == pytest.approx([0.7, 0.3, 8.0])
@@ -71,7 +71,7 @@ def test_a_trials_objectives_are_metrics_of_one_epoch_also_over_a_restart(space)
 
 
 @pytest.mark.parametrize("first", ["acc_all", "acc_few"])
-def test_every_trial_keeps_its_best_epoch_by_the_first_objective(tmp_path, first):
+def test_best_epoch_of_a_trial_is_by_the_first_objective(tmp_path, first):
     path = tmp_path / "space.yaml"
     path.write_text(SPACE.replace("[acc_all, acc_few, seconds]", f"[{first}, seconds]"))
     space = SearchSpace.read(path).bind(10)
@@ -83,14 +83,14 @@ def test_every_trial_keeps_its_best_epoch_by_the_first_objective(tmp_path, first
 
 
 @pytest.mark.parametrize("fix", [True, False])
-def test_a_search_is_told_its_objective_in_one_place(tmp_path, fix):
+def test_objective_is_set_in_one_place(tmp_path, fix):
     path = tmp_path / "space.yaml"
     path.write_text(SPACE + ("fix: {objective: acc_few}" if fix else ""))
     with pytest.raises(UsageError, match=r"set search.objectives=\[acc_few\]"):
         SearchSpace.read(path, {} if fix else {"objective": "acc_few"})
 
 
-def test_the_study_keeps_what_early_stopping_decided_with_the_value_it_decided_on(tmp_path):
+def test_study_records_early_stopping_decisions_with_their_values(tmp_path):
     path = tmp_path / "space.yaml"
     path.write_text(SPACE.replace("[acc_all, acc_few, seconds]", "[acc_all]"))
     space = SearchSpace.read(path).bind(10)
@@ -101,13 +101,13 @@ def test_the_study_keeps_what_early_stopping_decided_with_the_value_it_decided_o
     searcher.on_trial_result("a", report(1, 0.4, 0.2, 1.0))
     searcher.on_trial_result("a", report(2, 0.6, 0.3, 1.0))
     assert (progress_of(study)[0].continued, progress_of(study)[0].value) == (2, 0.6)
-    searcher._stopper.ended.add("a")  # interrupted: the trial stays open, and nothing was decided on this epoch
+    searcher._stopper.ended.add("a")  # interrupted: the trial is not finished, and this epoch has no decision
     searcher.on_trial_complete("a", report(2, 0.6, 0.3, 1.0) | {"total_epochs": 3, "val/acc_all": 0.5})
     known = progress_of(study)[0]
     assert (known.epoch, known.continued, known.stopped, known.value) == (3, 2, 0, 0.5)
 
 
-def test_a_value_that_only_the_progress_holds_counts(space):
+def test_value_in_the_progress_is_used(space):
     study = optuna.create_study()
     written = {SETTINGS: "{}", PROGRESS: TrialProgress(epoch=4, value=0.5).text()}
     study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=written))
@@ -118,14 +118,14 @@ points = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, m
 
 
 @given(points)
-def test_the_front_is_what_no_other_trial_beats(values):
+def test_pareto_front_equals_that_of_optuna(values):
     study = optuna.create_study(directions=["maximize", "minimize"])
     for pair in values:
         study.add_trial(optuna.trial.create_trial(values=pair, user_attrs={SETTINGS: "{}"}))
     assert sorted(front(study)) == sorted(trial.number for trial in study.best_trials)
 
 
-def test_the_table_marks_the_front_and_leads_with_the_first_objective(space):
+def test_table_marks_the_pareto_front_and_sorts_by_the_first_objective(space):
     study = optuna.create_study(directions=["maximize", "minimize"])
     study.set_metric_names(["acc_few", "seconds"])
     epochs = []
@@ -141,4 +141,4 @@ def test_the_table_marks_the_front_and_leads_with_the_first_objective(space):
     console = Console(file=io.StringIO(), width=160)
     console.print(render(table, space.headings(), selection="val", most=1))
     printed = console.file.getvalue()
-    assert printed.count("●") == 3 and "9.0" in printed  # the whole front, however few rows are asked for
+    assert printed.count("●") == 3 and "9.0" in printed  # the complete front, also with fewer rows requested

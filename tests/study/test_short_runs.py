@@ -1,4 +1,4 @@
-"""Trials of several runs: what each starts from, and that an interruption at any epoch changes nothing."""
+"""Trials of several short runs: their start weights, and exact resume at any epoch."""
 
 from functools import partial
 
@@ -31,9 +31,9 @@ def run(session, promotion, settings=SETTINGS):
 @pytest.mark.parametrize(
     ("promotion", "settings"), [("restart", SETTINGS), ("continue", SETTINGS | {"rescom.average_decay": 0.9})]
 )
-def test_a_trial_interrupted_after_any_epoch_ends_like_an_undisturbed_one(promotion, settings):
-    whole = MemorySession()
-    reports = run(whole, promotion, settings)
+def test_trial_interrupted_after_any_epoch_equals_an_uninterrupted_one(promotion, settings):
+    uninterrupted = MemorySession()
+    reports = run(uninterrupted, promotion, settings)
     assert [(r["run"], r["run_epoch"]) for r in reports] == [
         *((0, e) for e in (1, 2)),
         *((1, e) for e in (1, 2, 3)),
@@ -46,10 +46,12 @@ def test_a_trial_interrupted_after_any_epoch_ends_like_an_undisturbed_one(promot
             run(session, promotion, settings)
         resumed = MemorySession(session.saved)
         assert run(resumed, promotion, settings) == reports[cut:]
-        contract.assert_same_state(whole.resume().stages, resumed.resume().stages, f"after a cut at epoch {cut}")
+        contract.assert_same_state(
+            uninterrupted.resume().stages, resumed.resume().stages, f"after a cut at epoch {cut}"
+        )
 
 
-def test_a_restarted_last_run_is_the_whole_run_and_a_continued_one_is_not():
+def test_restarted_last_run_equals_a_complete_run_and_a_continued_one_does_not():
     plain = contract.run(contract.small_experiment(SETTINGS), MemorySession()).state
     ends = {}
     for promotion in ("restart", "continue"):
@@ -61,7 +63,7 @@ def test_a_restarted_last_run_is_the_whole_run_and_a_continued_one_is_not():
     assert not torch.equal(plain[weight], ends["continue"][weight])
 
 
-def test_a_continued_run_starts_from_what_the_one_before_ended_with(monkeypatch):
+def test_continued_run_starts_from_the_end_of_the_previous_run(monkeypatch):
     starts = []
     monkeypatch.setattr(
         ltray.experiment,
@@ -85,7 +87,7 @@ def test_a_continued_run_starts_from_what_the_one_before_ended_with(monkeypatch)
     assert not torch.equal(starts[0]["0.network.classifier.weight"], starts[1]["0.network.classifier.weight"])
 
 
-def test_the_value_and_the_best_checkpoint_are_the_last_runs():
+def test_value_and_best_checkpoint_are_those_of_the_last_run():
     session = MemorySession()
     reports = run(session, "restart")
     scores = [r[CHECKPOINT_SCORE] for r in reports]
@@ -93,7 +95,7 @@ def test_the_value_and_the_best_checkpoint_are_the_last_runs():
     assert reports[-1]["val/acc_all_best"] == max(r["val/acc_all"] for r in reports[4:])
 
 
-def test_every_run_has_a_schedule_of_its_own():
+def test_every_run_has_its_own_schedule():
     session = MemorySession()
     rates = [r["train/lr"] for r in run(session, "restart") if "train/lr" in r]
     assert rates == pytest.approx([0.05, 0.05, 0.005])

@@ -1,4 +1,4 @@
-"""The study's copy in memory: it says what the database holds, and a question costs the database nothing."""
+"""The study's copy in memory is equal to the database, and reads do not access the database."""
 
 import optuna
 import pytest
@@ -36,7 +36,7 @@ def record(trials):
     ]
 
 
-def test_memory_and_database_hold_the_same_also_after_a_restart(study, tmp_path):
+def test_memory_and_database_are_equal_also_after_a_restart(study, tmp_path):
     study.enqueue_trial({"temperature": 0.2, "queue": 8}, user_attrs={"paper": True})
     study.set_user_attr("note", 1)
     for number in range(6):
@@ -54,7 +54,7 @@ def test_memory_and_database_hold_the_same_also_after_a_restart(study, tmp_path)
         assert other.user_attrs == {"note": 1} and other.best_trial.number == study.best_trial.number
 
 
-def test_a_proposal_is_one_transaction_however_many_trials_run(study):
+def test_proposal_is_one_transaction_for_any_number_of_trials(study):
     counts = []
 
     def count(*_: object) -> None:
@@ -68,10 +68,10 @@ def test_a_proposal_is_one_transaction_however_many_trials_run(study):
     finally:
         sqlalchemy.event.remove(sqlalchemy.Engine, "commit", count)
     assert set(counts[1:]) == {counts[-1]}
-    assert counts[-1] <= 2, counts  # one that reads what the draw is written beside, one that writes
+    assert counts[-1] <= 2, counts  # one transaction reads, one writes
 
 
-def test_a_proposal_that_fails_leaves_the_search_usable(study):
+def test_failed_proposal_leaves_the_study_usable(study):
     with pytest.raises(ZeroDivisionError), one_transaction(study):
         study.ask()
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""The study's file: in any folder, under any name, and refused with a sentence where it cannot be used."""
+"""The study's file: in any folder, with any name, and refused with a sentence if it cannot be used."""
 
 import os
 import shutil
@@ -57,7 +57,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> SearchSpace:
 
 
 def searched(folder: Path, space: SearchSpace, trials: int = 3) -> optuna.Study:
-    """A study with ended trials, and one that is running."""
+    """Return a study with finished trials and a running one."""
     folder.mkdir(exist_ok=True)
     study = open_study(folder, space)
     for number in range(trials):
@@ -86,7 +86,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, space: SearchSpace) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_a_moved_search_goes_on_whatever_its_folder_is_called_and_the_printed_command_opens_it(
+def test_moved_search_resumes_with_any_folder_name(
     study: Path, tmp_path: Path, space: SearchSpace, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(study, tmp_path / name)
@@ -98,7 +98,7 @@ def test_a_moved_search_goes_on_whatever_its_folder_is_called_and_the_printed_co
     assert (tmp_path / name / "study.sqlite3").read_bytes() != (study / "study.sqlite3").read_bytes()
     monkeypatch.chdir(tmp_path)
     for folder in (Path(name), tmp_path / name):
-        url, place = pasted(dashboard_command(folder), tmp_path)
+        url, place = parsed_by_shell(dashboard_command(folder), tmp_path)
         monkeypatch.chdir(place)
         (known,) = get_storage(url).get_all_studies()
         assert content(optuna.load_study(storage=url, study_name=known.study_name)) == expected
@@ -106,14 +106,14 @@ def test_a_moved_search_goes_on_whatever_its_folder_is_called_and_the_printed_co
 
 
 @pytest.mark.parametrize("name", ["lr 10% [old] #1?x", os.fsdecode(b"latin1-\xe4")], ids=ascii)
-def test_a_new_search_has_its_study_in_its_folder(tmp_path: Path, space: SearchSpace, name: str) -> None:
+def test_new_search_has_its_study_in_its_folder(tmp_path: Path, space: SearchSpace, name: str) -> None:
     searched(tmp_path / name, space, trials=1)
     assert os.listdir(tmp_path) == [name] and os.listdir(tmp_path / name) == ["study.sqlite3"]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, derandomize=True)
 @given(damage=damages)
-def test_a_damaged_study_is_equal_or_named(study: Path, tmp_path: Path, space: SearchSpace, damage: Damage) -> None:
+def test_damaged_study_reads_equal_or_is_named(study: Path, tmp_path: Path, space: SearchSpace, damage: Damage) -> None:
     folder = tmp_path / "damaged"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(study, folder)
@@ -140,7 +140,7 @@ def test_a_damaged_study_is_equal_or_named(study: Path, tmp_path: Path, space: S
         "UPDATE study_directions SET direction = 'MINIMIZE'",
     ],
 )
-def test_a_changed_value_in_the_database_is_noticed(
+def test_changed_value_in_the_database_is_detected(
     study: Path, tmp_path: Path, space: SearchSpace, change: str
 ) -> None:
     shutil.copytree(study, tmp_path / "changed")
@@ -150,7 +150,7 @@ def test_a_changed_value_in_the_database_is_noticed(
         open_study(tmp_path / "changed", space)
 
 
-def test_what_a_viewer_adds_is_no_damage(study: Path, tmp_path: Path, space: SearchSpace) -> None:
+def test_attributes_added_by_a_viewer_are_accepted(study: Path, tmp_path: Path, space: SearchSpace) -> None:
     shutil.copytree(study, tmp_path / "viewed")
     with sqlite3.connect(tmp_path / "viewed" / "study.sqlite3") as database:
         for table, owner in (("trial", "trial_id"), ("study", "study_id")):
@@ -160,7 +160,7 @@ def test_what_a_viewer_adds_is_no_damage(study: Path, tmp_path: Path, space: Sea
     open_study(tmp_path / "viewed", space)
 
 
-def test_a_study_without_digests_is_read(study: Path, tmp_path: Path, space: SearchSpace) -> None:
+def test_study_without_digests_is_read(study: Path, tmp_path: Path, space: SearchSpace) -> None:
     shutil.copytree(study, tmp_path / "earlier")
     with sqlite3.connect(tmp_path / "earlier" / "study.sqlite3") as database:
         assert database.execute("DELETE FROM trial_user_attributes WHERE key = 'sha256'").rowcount > 0
@@ -213,9 +213,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("make", WRONG, ids=lambda make: make.__name__)
-def test_what_is_not_this_searchs_study_is_named_and_left_as_it_is(
-    study: Path, tmp_path: Path, space: SearchSpace, make
-) -> None:
+def test_foreign_study_file_is_named_and_not_changed(study: Path, tmp_path: Path, space: SearchSpace, make) -> None:
     shutil.copytree(study, tmp_path / "search")
     path = tmp_path / "search" / "study.sqlite3"
     make(path)
@@ -225,7 +223,7 @@ def test_what_is_not_this_searchs_study_is_named_and_left_as_it_is(
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
-def test_a_locked_study_is_named(
+def test_locked_study_is_named(
     study: Path, tmp_path: Path, space: SearchSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(study_file, "LOCKED_FOR", 0.1)
@@ -240,7 +238,7 @@ def test_a_locked_study_is_named(
             ask(running, space)
 
 
-def test_other_errors_pass(tmp_path: Path) -> None:
+def test_other_errors_are_not_changed(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), study_file.reporting_errors(tmp_path):
         raise ZeroDivisionError
     with pytest.raises(UsageError, match="cannot be written: the disk is full"), study_file.reporting_errors(tmp_path):
@@ -255,8 +253,8 @@ def test_other_errors_pass(tmp_path: Path) -> None:
         raise sqlalchemy.exc.OperationalError("x", {}, sqlite3.OperationalError("attempt to write a readonly database"))
 
 
-def pasted(command: str, place: Path) -> tuple[str, str]:
-    """Let a shell read a command; return the URL that optuna-dashboard would get, and the folder it would run in."""
+def parsed_by_shell(command: str, place: Path) -> tuple[str, str]:
+    """Run a command in a shell; return the URL that optuna-dashboard would get, and its working folder."""
     script = f'optuna-dashboard() {{ printf "%s\\n%s" "$1" "$PWD"; }}\n{command}'
     output = subprocess.run(["bash", "-c", script], cwd=place, capture_output=True, check=True).stdout
     url, _, folder = os.fsdecode(output).partition("\n")

@@ -1,4 +1,4 @@
-"""What trials run through and where they are compared; settings that would have no effect are refused."""
+"""Trial plans: lengths and rungs of trials; settings without effect are refused."""
 
 import pytest
 
@@ -29,24 +29,24 @@ def read(tmp_path, stop, **overrides):
     return SearchSpace.read(path, {f"stop.{key}": value for key, value in overrides.items()})
 
 
-def test_rungs_lie_eta_apart():
+def test_rungs_are_spaced_by_eta():
     assert plan().rungs == (2, 6, 18) and plan().epochs == 20
     assert plan(dict(first_rung=5, keep_one_in=2)).rungs == (5, 10)
     assert plan(dict(rungs=[4, 7])).rungs == (4, 7)
 
 
-def test_rungs_of_a_step_schedule_lie_right_after_its_decays():
+def test_rungs_of_a_step_schedule_follow_its_decays():
     stepped = plan(rescom__schedule="step", rescom__milestones=[8, 15])
     assert stepped.rungs == (9, 16) and not stepped.warning
 
 
 @pytest.mark.parametrize("stop", [dict(first_rung=4), dict(rungs=[8, 9])])
-def test_a_rung_before_the_first_decay_is_warned_about(stop):
+def test_rung_before_the_first_decay_gives_a_warning(stop):
     stepped = plan(stop, rescom__schedule="step", rescom__milestones=[8, 15])
     assert "is before the first learning-rate decay at epoch 8" in stepped.warning
 
 
-def test_short_runs_cost_their_sum_and_are_compared_at_their_ends():
+def test_short_runs_cost_their_sum_and_have_rungs_at_their_ends():
     short = plan(dict(fidelity="short_runs", rungs=[5, 10]))
     assert (short.lengths, short.rungs, short.epochs) == ((5, 10, 20), (5, 15), 35)
     assert "from scratch" in short.describe(Stop(fidelity="short_runs"))
@@ -55,7 +55,7 @@ def test_short_runs_cost_their_sum_and_are_compared_at_their_ends():
     )
 
 
-def test_short_runs_of_a_method_with_a_post_hoc_step_count_it():
+def test_short_runs_include_a_post_hoc_stage():
     short = plan(dict(fidelity="short_runs", rungs=[5]), methods=("rescom", "tau_norm"))
     assert (short.lengths, short.rungs, short.epochs) == ((5, 20), (6,), 27)
 
@@ -67,12 +67,12 @@ def test_short_runs_of_several_trained_stages_are_refused(methods):
 
 
 @pytest.mark.parametrize("rungs", [[20], [7, 4], [4, 4]])
-def test_rungs_that_do_not_ascend_within_the_run_are_refused(rungs):
+def test_rungs_must_ascend_within_the_run(rungs):
     with pytest.raises(UsageError, match="must ascend and end before the last epoch, 20"):
         plan(dict(rungs=rungs))
 
 
-def test_a_first_rung_beyond_the_run_is_refused():
+def test_first_rung_beyond_the_run_is_refused():
     with pytest.raises(UsageError, match=r"must be below the 20 epochs of a run, but got 20"):
         plan(dict(first_rung=20))
 
@@ -86,7 +86,7 @@ def test_every_rule_is_built(rule, kind):
 
 
 @pytest.mark.parametrize(
-    ("stop", "words"),
+    ("stop", "message"),
     [
         ("{rule: median, keep_one_in: 2}", r"`stop.keep_one_in` has no effect with stop.rule=median.*stop.rule=asha"),
         ("{rule: none, first_rung: 2}", r"`stop.first_rung` has no effect with stop.rule=none"),
@@ -101,8 +101,8 @@ def test_every_rule_is_built(rule, kind):
         ("{rungs: often}", "must be a list of integers"),
     ],
 )
-def test_a_setting_without_effect_is_an_error(tmp_path, stop, words):
-    with pytest.raises(UsageError, match=words) as error:
+def test_a_setting_without_effect_is_an_error(tmp_path, stop, message):
+    with pytest.raises(UsageError, match=message) as error:
         read(tmp_path, stop)
     assert str(error.value).startswith(str(tmp_path / "space.yaml") + ":5: ")
 
@@ -111,29 +111,29 @@ def test_rungs_may_be_auto(tmp_path):
     assert read(tmp_path, "{rungs: auto, first_rung: 2}").stop.rungs == ()
 
 
-def test_another_rule_on_the_command_line_leaves_the_files_settings_behind(tmp_path):
+def test_rule_of_the_command_line_discards_the_files_rule_settings(tmp_path):
     stop = read(tmp_path, "{rule: asha, keep_one_in: 2, first_rung: 2}", rule="median").stop
     assert (stop.rule, stop.first_rung, stop.keep_one_in) == ("median", 2, Stop.keep_one_in)
     with pytest.raises(UsageError, match="`stop.keep_one_in` has no effect with stop.rule=median"):
         read(tmp_path, "{rule: asha}", rule="median", keep_one_in=2)
 
 
-def test_trials_of_different_length_are_not_compared():
+def test_trials_of_different_length_are_refused():
     settings = {"dataset": "digits-lt", "methods": ["rescom"], "rescom.warmup_epochs": 0}
-    short, whole = (Experiment.from_settings(settings | {"rescom.epochs": epochs}) for epochs in (5, 20))
+    short, complete = (Experiment.from_settings(settings | {"rescom.epochs": epochs}) for epochs in (5, 20))
     post_hoc = Experiment.from_settings(settings | {"methods": ["rescom", "tau_norm"], "rescom.epochs": 20})
     with pytest.raises(UsageError, match="compares trials at equal epochs, but their epochs would be from 5 to 20"):
-        TrialPlan.of(Stop(), [short, whole], TAIL)
-    assert TrialPlan.of(Stop(rule="none"), [short, whole], TAIL).epochs == 20
-    assert TrialPlan.of(Stop(), [whole, post_hoc], TAIL).epochs == 21
+        TrialPlan.of(Stop(), [short, complete], TAIL)
+    assert TrialPlan.of(Stop(rule="none"), [short, complete], TAIL).epochs == 20
+    assert TrialPlan.of(Stop(), [complete, post_hoc], TAIL).epochs == 21
     with pytest.raises(UsageError, match="from 20 to 21"):
-        TrialPlan.of(Stop(rule="pbt"), [whole, post_hoc], TAIL)
+        TrialPlan.of(Stop(rule="pbt"), [complete, post_hoc], TAIL)
 
 
-def test_the_shipped_spaces_have_rungs_without_a_warning():
+def test_shipped_spaces_have_rungs_without_a_warning():
     for path in sorted((ROOT / "search_spaces").glob("*.yaml")):
         if "--from" in path.read_text():
-            continue  # its stages are built on a run's network
+            continue  # its stages need the network of a run
         space = SearchSpace.read(path)
         tail = LongTail((20,) * 100) if "cifar100" in path.read_text() else TAIL
         assert not TrialPlan.of(space.stop, space.experiments(), tail).warning, path

@@ -1,4 +1,4 @@
-"""A search warm start from earlier ones about the same thing, and only from those."""
+"""Warm start of a search from earlier searches with the same data and methods, and only from those."""
 
 import io
 import json
@@ -26,7 +26,7 @@ fix: {rescom.epochs: 9}
 
 
 def begun(folder, text=SPACE, *, digest="d1", **overrides):
-    """Begin a search as `ltray.tune` does; return its study, space and what it printed."""
+    """Begin a search like `ltray.tune`; return its study, space and output."""
     folder.mkdir()
     path = folder / "space.yaml"
     path.write_text(text)
@@ -68,7 +68,7 @@ def peaked(tmp_path_factory):
     return folder
 
 
-def test_complete_trials_are_learned_from_and_never_counted_as_own(earlier, tmp_path):
+def test_warm_start_trials_are_used_but_not_counted(earlier, tmp_path):
     study, space, printed = begun(tmp_path / "new", **{"search.warm_start": [str(earlier)]})
     assert f"warm start from 9 trials of {earlier}" in printed
     foreign = [trial for trial in study.get_trials() if ORIGIN in trial.user_attrs]
@@ -77,12 +77,12 @@ def test_complete_trials_are_learned_from_and_never_counted_as_own(earlier, tmp_
     assert (proposed(study), own_trials(study), unfinished(study), recorded_values(study)) == (0, [], [], {})
     assert leader(study) is None
     trial, settings = ask(study, space)
-    assert settings["rescom.temperature"] == 0.2  # the papers' setting is tried, though the earlier search did too
+    assert settings["rescom.temperature"] == 0.2  # the papers' setting is a trial, also if the earlier search had it
     study.tell(trial, 0.01)
     assert leader(study).number == trial.number
 
 
-def test_a_sampler_proposes_otherwise_for_what_it_learned(peaked, tmp_path):
+def test_warm_start_changes_the_proposals(peaked, tmp_path):
     drawn = {}
     for name, named in (("cold", []), ("warm", [str(peaked)])):
         new, space, _ = begun(tmp_path / name, **{"search.warm_start": named, "search.first_try": "none"})
@@ -94,13 +94,13 @@ def test_a_sampler_proposes_otherwise_for_what_it_learned(peaked, tmp_path):
     assert sum(drawn["warm"]) / 4 > 0.3 > sum(drawn["cold"]) / 4
 
 
-def test_reopening_learns_nothing_again_even_where_the_earlier_search_is_gone(earlier, tmp_path):
+def test_reopened_study_does_not_repeat_the_warm_start(earlier, tmp_path):
     study, space, _ = begun(tmp_path / "new", **{"search.warm_start": [str(earlier)]})
-    again = open_study(tmp_path / "new", space, lambda: pytest.fail("learned twice"))
+    again = open_study(tmp_path / "new", space, lambda: pytest.fail("read again"))
     assert len(again.get_trials()) == len(study.get_trials())
 
 
-def test_trials_outside_of_the_new_space_are_left_out_and_counted(earlier, tmp_path):
+def test_warm_start_trials_outside_the_new_space_are_excluded_and_counted(earlier, tmp_path):
     text = SPACE.replace("from: 0.05, to: 0.5", "from: 0.15, to: 0.5")
     study, _, printed = begun(tmp_path / "new", text, **{"search.warm_start": [str(earlier)]})
     inside = [t for t in study.get_trials() if ORIGIN in t.user_attrs]
@@ -108,7 +108,7 @@ def test_trials_outside_of_the_new_space_are_left_out_and_counted(earlier, tmp_p
     assert f"{9 - len(inside)} not used (" in printed and "is not in 0.15 … 0.5" in printed
 
 
-def test_a_knob_explored_there_and_fixed_here_must_have_that_value(earlier, tmp_path):
+def test_warm_start_trials_must_have_the_value_of_a_fixed_knob(earlier, tmp_path):
     text = SPACE.replace("  rescom.hard_positives: {from: 1, to: 8}\n", "")
     study, _, printed = begun(tmp_path / "new", text, **{"search.warm_start": [str(earlier)]})
     inside = [t for t in study.get_trials() if ORIGIN in t.user_attrs]
@@ -126,35 +126,35 @@ def test_a_knob_explored_there_and_fixed_here_must_have_that_value(earlier, tmp_
         ({"backbone": "resnet50"}, "d1", "`backbone` is 'resnet32' there and 'resnet50' here"),
     ],
 )
-def test_a_search_about_something_else_is_refused_with_the_difference(earlier, tmp_path, change, digest, sentence):
+def test_warm_start_from_a_different_search_is_refused(earlier, tmp_path, change, digest, sentence):
     with pytest.raises(UsageError, match=sentence):
         begun(tmp_path / "new", digest=digest, **{"search.warm_start": [str(earlier)]} | change)
 
 
-def test_another_training_seed_is_no_difference(earlier, tmp_path):
+def test_warm_start_accepts_another_training_seed(earlier, tmp_path):
     assert "warm start from 9" in begun(tmp_path / "new", **{"search.warm_start": [str(earlier)], "seed": 4})[2]
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc"])
-def test_a_sampler_that_looks_at_no_result_has_no_use_for_a_warm_start(earlier, tmp_path, sampler):
+def test_warm_start_is_refused_for_samplers_that_ignore_results(earlier, tmp_path, sampler):
     with pytest.raises(UsageError, match=f"`search.warm_start`: {sampler} does not use results"):
         begun(tmp_path / "new", **{"search.warm_start": [str(earlier)], "search.sampler": sampler})
 
 
-def test_what_is_no_search_or_named_twice_is_refused(earlier, tmp_path):
+def test_warm_start_from_no_search_or_a_duplicate_is_refused(earlier, tmp_path):
     with pytest.raises(UsageError, match="contains no search"):
         begun(tmp_path / "new", **{"search.warm_start": [str(tmp_path)]})
     with pytest.raises(UsageError, match="a duplicate"):
         begun(tmp_path / "twice", **{"search.warm_start": [str(earlier), str(earlier / ".")]})
 
 
-def test_cmaes_begins_where_the_best_earlier_trials_lie(peaked, tmp_path):
-    words = {"search.warm_start": [str(peaked)], "search.sampler": "cmaes", "search.first_try": "none"}
-    new, space, _ = begun(tmp_path / "new", **words)
+def test_cmaes_begins_near_the_best_warm_start_trials(peaked, tmp_path):
+    overrides = {"search.warm_start": [str(peaked)], "search.sampler": "cmaes", "search.first_try": "none"}
+    new, space, _ = begun(tmp_path / "new", **overrides)
     drawn = [ask(new, space)[1]["rescom.temperature"] for _ in range(6)]
     assert min(drawn) > 0.2, json.dumps(drawn)
 
 
-def test_cmaes_refuses_a_handful_of_earlier_trials(earlier, tmp_path):
+def test_cmaes_refuses_too_few_warm_start_trials(earlier, tmp_path):
     with pytest.raises(UsageError, match="needs 10 of them, but 9 are in this space"):
         begun(tmp_path / "new", **{"search.warm_start": [str(earlier)], "search.sampler": "cmaes"})

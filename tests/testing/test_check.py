@@ -1,4 +1,4 @@
-"""`check_method`: what breaks the contract is refused in a sentence that names the check."""
+"""`check_method`: a method that breaks the contract is refused with the name of the failed check."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,13 +18,13 @@ NETWORK = 'self.network = context.new_network("linear")'
 VIEWS = 'self.views = (View("image"),)'
 CLASS = "class Smooth(Stage):"
 
-# What is replaced by what in a sound method, and the beginning of the sentence that follows.
+# A part of a valid method, its replacement, and the expected beginning of the message.
 BROKEN = {
     "no stage": ("[Smooth(knobs, context)]", "[]", "settings: UsageError: `smooth`: .* returned no stage"),
     "no network": (NETWORK, "self.net = 1", "settings: AttributeError: .*network"),
     "a tensor instead of named terms": (FORWARD, "return loss", "first batch of stage 0: forward must return a dict"),
     "no term": (FORWARD, "return {}", "first batch of stage 0: forward must return a dictionary"),
-    "a term an image": (FORWARD, 'return {"x": loss.expand(4)}', r"'x' must be a scalar tensor, but is .* \(4,\)"),
+    "one term per image": (FORWARD, 'return {"x": loss.expand(4)}', r"'x' must be a scalar tensor, but is .* \(4,\)"),
     "a number": (FORWARD, 'return {"x": loss.item()}', "'x' must be a scalar tensor, but is [0-9.]+"),
     "a loss that is not a number": (FORWARD, 'return {"x": loss * float("nan")}', "the loss term 'x' is nan"),
     "a parameter without a gradient": (
@@ -81,8 +81,8 @@ BROKEN = {
 
 @pytest.fixture
 def method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], str]]:
-    """Write a method of somebody else's with a part replaced; its dotted path."""
-    package = f"package_{abs(hash(tmp_path))}"  # the workers keep what they have imported
+    """Write a method of another package with a part replaced, and return its dotted path."""
+    package = f"package_{abs(hash(tmp_path))}"  # the workers cache imported modules
 
     def write(part: str, other: str) -> str:
         assert part in METHOD
@@ -95,14 +95,14 @@ def method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_method_is_refused(
+def test_method_that_breaks_the_contract_is_refused(
     fault: str, method: Callable[[str, str], str], two_workers: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    part, other, words = BROKEN[fault]
-    if "knob" in fault:  # the others' values are found in test_every_knob
+    part, other, message = BROKEN[fault]
+    if "knob" in fault:  # test_every_knob checks the other knobs
         monkeypatch.setattr("ltray.testing.check.ignored_knobs", only_own)
     path = method(part, other)
-    with pytest.raises(AssertionError, match=words) as caught:
+    with pytest.raises(AssertionError, match=message) as caught:
         check_method(path, pool=two_workers)
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
 
@@ -113,43 +113,51 @@ def only_own(testbed):
     return ignored_knobs(testbed, only=["alpha"])
 
 
-def test_a_sound_method_passes(
+def test_valid_method_passes(
     method: Callable[[str, str], str], two_workers: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ltray.testing.check.ignored_knobs", only_own)
     check_method(method(FORWARD, FORWARD), pool=two_workers)
 
 
-# Settings that suit 24 images in 3 classes, of methods of every kind.
-OWN = {"cross_entropy": {}, "bcl": {}, "rescom": {"queue_size": 4, "hard_negatives": 4}, "crt": {}, "tau_norm": {}}
+# Settings for 24 images in 3 classes, for methods of every kind.
+SETTINGS_OF = {
+    "cross_entropy": {},
+    "bcl": {},
+    "rescom": {"queue_size": 4, "hard_negatives": 4},
+    "crt": {},
+    "tau_norm": {},
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OWN)
-def test_ltray_s_own_methods_pass(name: str, two_workers: WorkerPool) -> None:
+@pytest.mark.parametrize("name", SETTINGS_OF)
+def test_methods_of_ltray_pass(name: str, two_workers: WorkerPool) -> None:
     milestones = {"milestones": (1, 2)}
     steps = {"schedule": milestones, "decay": milestones, "milestones": milestones} if name == "crt" else {}
-    check_method(METHODS[name], settings=OWN[name], with_settings=steps, pool=two_workers)
+    check_method(METHODS[name], settings=SETTINGS_OF[name], with_settings=steps, pool=two_workers)
 
 
 @pytest.mark.slow
-def test_it_starts_processes_of_its_own(method: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_method_starts_its_own_processes(
+    method: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ltray.testing.check.ignored_knobs", only_own)
     with pytest.raises(AssertionError, match="two workers"):
         check_method(method(FORWARD, BROKEN["a draw that depends on the rank"][1]))
 
 
-LOCAL = Method("local", "nobody's paper", METHODS["focal"].knobs, METHODS["focal"].stages)
+LOCAL = Method("local", "no paper", METHODS["focal"].knobs, METHODS["focal"].stages)
 
 
-def test_a_method_has_a_name_that_workers_can_import() -> None:
+def test_reference_of_a_method_can_be_imported_by_workers() -> None:
     assert reference_of(METHODS["bcl"]) == "bcl"
     assert reference_of(replace(LOCAL, path="package.module:METHOD")) == "package.module:METHOD"
     assert reference_of(LOCAL).endswith("test_check:LOCAL")
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "message"),
     [
         (replace(LOCAL, name="hidden"), "`hidden` is not at the top level of an imported module.*METHOD = Method"),
         (METHODS["focal"].knobs, "is not a ltray.Method"),
@@ -158,11 +166,11 @@ def test_a_method_has_a_name_that_workers_can_import() -> None:
         ("no_package_of_this_name:METHOD", "Python finds no module"),
     ],
 )
-def test_what_cannot_be_found_is_refused(given: object, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
+def test_unknown_method_is_refused(given: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         check_method(given)
 
 
-def test_a_declaration_that_cannot_be_used_is_refused(method: Callable[[str, str], str]) -> None:
+def test_unusable_declaration_is_refused(method: Callable[[str, str], str]) -> None:
     with pytest.raises(UsageError, match="the method is named `bcl`, as one of ltray's own"):
         check_method(method('Method("smooth"', 'Method("bcl"'))

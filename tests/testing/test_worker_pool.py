@@ -1,4 +1,4 @@
-"""The pool of workers: each call gets its own answers, whatever became of the call before."""
+"""The pool of workers: each call gets its own answers, also after a failed call."""
 
 import os
 import time
@@ -22,7 +22,7 @@ def slow_on_one(rank: int, seconds: float, value: int) -> int:
 
 
 def total(value: float) -> float:
-    """A collective operation: workers out of step would add numbers of different calls."""
+    """A collective operation: unsynchronized workers would add numbers of different calls."""
     found = torch.tensor(value)
     dist.all_reduce(found)
     return found.item()
@@ -30,7 +30,7 @@ def total(value: float) -> float:
 
 def fails_on_one(value: float) -> float:
     if dist.get_rank() == 0:
-        raise ValueError("rank 0 never gets to the sum")
+        raise ValueError("rank 0 fails before the sum")
     return total(value)
 
 
@@ -43,11 +43,11 @@ def ends_on_one(value: int) -> int:
 @pytest.fixture(scope="module")
 def pool():
     with WorkerPool(2) as workers:
-        assert workers.run(answer, 0) == [0, 0]  # this file is loaded: calls are quick from here on
+        assert workers.run(answer, 0) == [0, 0]  # this module is imported: later calls are fast
         yield workers
 
 
-def test_a_late_answer_is_never_the_next_calls(pool, monkeypatch):
+def test_late_answer_is_not_returned_to_the_next_call(pool, monkeypatch):
     monkeypatch.setattr(pool, "timeout", 0.5)
     with pytest.raises(TimeoutError, match=r"Worker 1 gave no answer to slow_on_one in 0\.5 s\."):
         pool.run(slow_on_one, 1, 2.0, 111)
@@ -57,7 +57,7 @@ def test_a_late_answer_is_never_the_next_calls(pool, monkeypatch):
 
 
 @pytest.mark.slow
-def test_workers_out_of_step_are_replaced(pool, monkeypatch):
+def test_unsynchronized_workers_are_replaced(pool, monkeypatch):
     monkeypatch.setattr(pool, "timeout", 2.0)
     with pytest.raises((RuntimeError, TimeoutError)):
         pool.run(fails_on_one, 5.0)
@@ -66,16 +66,16 @@ def test_workers_out_of_step_are_replaced(pool, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_process_that_ends_is_named_and_replaced(pool):
+def test_dead_worker_is_named_and_replaced(pool):
     with pytest.raises(RuntimeError, match=r"The process of worker 1 ended in ends_on_one\."):
         pool.run(ends_on_one, 1)
     assert pool.run(answer, 6) == [6, 6]
 
 
 @pytest.mark.slow
-def test_an_interrupted_call_leaves_no_answer_behind(pool, monkeypatch):
+def test_interrupted_call_leaves_no_answer(pool, monkeypatch):
     def interrupted(*_):
-        time.sleep(0.2)  # both have answered by now
+        time.sleep(0.2)  # both workers have answered
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pool, "_answers", interrupted)
@@ -91,8 +91,8 @@ def warn(text: str) -> str:
 
 
 @pytest.mark.filterwarnings("error", "ignore:known to be harmless")
-def test_workers_treat_warnings_as_this_process_does():
+def test_workers_use_the_warning_filters_of_the_parent():
     with WorkerPool(1) as own:
-        assert own.run(warn, "known to be harmless, as said") == ["known to be harmless, as said"]
+        assert own.run(warn, "known to be harmless, as documented") == ["known to be harmless, as documented"]
         with pytest.raises(RuntimeError, match="FutureWarning: another"):
             own.run(warn, "another")

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 Special = Literal["fifo", "socket", "device", "folder", "loop", "dangling"]
-WORLD = "{world}"
-"""Stands in words and texts for the folder of the right inputs, see `tests.wrong_inputs.world`."""
+INPUTS = "{inputs}"
+"""Placeholder in arguments and texts for the folder of the valid inputs, see `tests.wrong_inputs.valid_inputs`."""
 
 
 @dataclass(frozen=True)
-class Odd:
-    """Something at a path that is no regular file."""
+class SpecialFile:
+    """A path that is not a regular file."""
 
     kind: Special
 
@@ -26,38 +26,38 @@ class Case:
     Attributes:
         area: What is wrong, for the table: "value of a setting", "YAML".
         command: "train", "tune", ….
-        words: Its command line; `WORLD` is replaced.
-        says: What the refusal must contain, in any case of letters: the key, file or option and, where it is short,
+        arguments: Its command line; `INPUTS` is replaced.
+        contains: Parts of the message, compared without regard to case: the key, file or option and, if it is short,
             the value.
-        files: What is made below the working folder first, in order: bytes, text with `WORLD`, or something special.
-        copied: Folders of the world copied below the working folder before that, by their new name.
-        row: Whether the command continues without it: the reason is in a row of the output, and the exit code is 1.
+        files: Files made in the working folder before the run, in order: bytes, text with `INPUTS`, or a special file.
+        copied: Folders of the valid inputs that are copied into the working folder before that, with their new names.
+        row: Whether the command continues without the input: a row of the output has the reason, the exit code is 1.
     """
 
     area: str
     command: str
-    words: tuple[str, ...]
-    says: tuple[str, ...]
-    files: tuple[tuple[str, bytes | str | Odd], ...] = ()
+    arguments: tuple[str, ...]
+    contains: tuple[str, ...]
+    files: tuple[tuple[str, bytes | str | SpecialFile], ...] = ()
     copied: tuple[tuple[str, str], ...] = ()
     row: bool = False
 
-    def set_up(self, here: Path, world: Path) -> list[str]:
-        """Make the files of the case; return its words."""
+    def set_up(self, here: Path, inputs: Path) -> list[str]:
+        """Make the files of the case; return its arguments."""
         for source, target in self.copied:
-            shutil.copytree(world / source, here / target)
+            shutil.copytree(inputs / source, here / target)
         for name, content in self.files:
-            _make(here / name, content, world)
-        return [word.replace(WORLD, str(world)) for word in self.words]
+            _make(here / name, content, inputs)
+        return [word.replace(INPUTS, str(inputs)) for word in self.arguments]
 
 
-def _make(path: Path, content: bytes | str | Odd, world: Path) -> None:
+def _make(path: Path, content: bytes | str | SpecialFile, inputs: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
     if isinstance(content, str):
-        path.write_text(content.replace(WORLD, str(world)), encoding="utf-8")
+        path.write_text(content.replace(INPUTS, str(inputs)), encoding="utf-8")
     elif isinstance(content, bytes):
         path.write_bytes(content)
     else:
@@ -70,7 +70,7 @@ def _make_special(path: Path, kind: Special) -> None:
     elif kind == "socket":
         own = socket.socket(socket.AF_UNIX)
         here = os.getcwd()
-        os.chdir(path.parent)  # the address of a socket is short
+        os.chdir(path.parent)  # the address of a socket must be short
         own.bind(path.name)
         os.chdir(here)
         own.close()

@@ -1,4 +1,4 @@
-"""Wrong files: YAML that is none or too much, places that are no files, contents that are damaged or foreign."""
+"""Wrong files: invalid or too large YAML, paths that are not files, damaged or foreign contents."""
 
 import io
 import json
@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import torch
 from hypothesis import strategies as st
 
-from tests.wrong_inputs.case import Case, Odd
-from tests.wrong_inputs.world import FOLDER, LISTS, PARQUET, picture, weights
+from tests.wrong_inputs.case import Case, SpecialFile
+from tests.wrong_inputs.valid_inputs import FOLDER, LISTS, PARQUET, image_bytes, weights
 
 YAML, PLACE, CONTENT = "YAML", "place of a file", "content of a file"
-LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+BILLION_LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{key}: &{key} [{', '.join([f'*{before}'] * 9)}]\n" for before, key in zip("abcdefgh", "bcdefghi", strict=True)
 )
 BROKEN_YAML: tuple[tuple[bytes | str, str], ...] = (
@@ -37,7 +37,7 @@ BROKEN_YAML: tuple[tuple[bytes | str, str], ...] = (
     ("name: a\n---\nname: b\n", "single document"),
     ("name: &a [*a]\n", "nested"),
     ("name: *a\n", "undefined alias"),
-    (LAUGHS, "50,000 values"),
+    (BILLION_LAUGHS, "50,000 values"),
     ("name: " + "[" * 50_000, "nested"),
     ("{" * 50_000, "nested"),
     ("name: " + "{a: " * 300 + "1" + "}" * 300, "nested"),
@@ -68,7 +68,7 @@ BROKEN_YAML: tuple[tuple[bytes | str, str], ...] = (
     ("`name`: a\n", "not valid YAML"),
     ("{'name': 'a', 'source'\n", "not valid YAML"),
     (json.dumps({"names": "a"}), "mine.yaml:1"),
-    (picture(0), "not UTF-8"),
+    (image_bytes(0), "not UTF-8"),
     (b"PK\x03\x04" + bytes(40), "#x"),
     ("<html><body>404</body></html>\n", "`key: value` lines"),
 )
@@ -82,9 +82,9 @@ READERS = (
 )
 KINDS = ("fifo", "socket", "device", "folder", "loop", "dangling")
 ADDRESSES = ("s3://bucket/x", "gs://bucket/x", "hdfs://host/x", "https://host/x", "file:///tmp/x", "S3://bucket/x")
-NO_PATHS = (*ADDRESSES, "", " ", "a" * 300, "a/" * 2100 + "a", "\x00", "a\x00b")
+INVALID_PATHS = (*ADDRESSES, "", " ", "a" * 300, "a/" * 2100 + "a", "\x00", "a\x00b")
 DIGITS = ("--methods", "bcl", "--dataset", "digits-lt")
-# Every option and argument that names a place, as ("{}" is the place).
+# Every option and argument that takes a path; "{}" stands for the path.
 PLACES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("train", ("--methods", "bcl", "--dataset", "{}"), False),
     ("train", (*DIGITS, "--output", "{}"), True),
@@ -96,7 +96,7 @@ PLACES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("tune", ("cp", "{}", "copy.yaml"), False),
     ("tune", ("cp", "ldam", "{}/copy.yaml"), False),
     ("convert", ("{}",), False),
-    ("convert", ("{world}/pets", "--output", "{}"), True),
+    ("convert", ("{inputs}/pets", "--output", "{}"), True),
     ("convert", ("mine.yaml", "folder={}"), False),
     ("convert", ("lists.yaml", "train_list={}"), False),
     ("convert", ("lists.yaml", "test_list={}", "test_per_class=0"), False),
@@ -106,49 +106,51 @@ PLACES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("views", ("digits-lt", "bcl", "--output", "{}"), True),
     ("evaluate", ("{}",), False),
     ("report", ("{}",), False),
-    ("report", ("{world}/run", "--output", "{}"), True),
-    ("predict", ("{}", "{world}/pets/cat/0.png"), False),
-    ("predict", ("{world}/run", "{world}/pets/cat/0.png", "--output", "{}"), True),
-    ("train", ("--methods", "bcl", "--dataset", "{world}/large.yaml", "weights={}"), False),
+    ("report", ("{inputs}/run", "--output", "{}"), True),
+    ("predict", ("{}", "{inputs}/pets/cat/0.png"), False),
+    ("predict", ("{inputs}/run", "{inputs}/pets/cat/0.png", "--output", "{}"), True),
+    ("train", ("--methods", "bcl", "--dataset", "{inputs}/large.yaml", "weights={}"), False),
 )
-BESIDES = (
+DATA_SET_FILES = (
     ("mine.yaml", FOLDER),
     ("lists.yaml", LISTS.replace("train.txt", "all.txt")),
-    ("parquet.yaml", PARQUET.replace("folder: .", "folder: '{world}'")),
+    ("parquet.yaml", PARQUET.replace("folder: .", "folder: '{inputs}'")),
 )
 
 
 def _yaml_case(broken: tuple[bytes | str, str], reader: tuple[str, tuple[str, ...]]) -> Case:
-    content, said = broken
-    command, words = reader
-    return Case(YAML, command, words, ("mine.yaml", said), (("mine.yaml", content),))
+    content, part = broken
+    command, arguments = reader
+    return Case(YAML, command, arguments, ("mine.yaml", part), (("mine.yaml", content),))
 
 
 def _missing(path: str, place: tuple[str, tuple[str, ...], bool]) -> Case:
-    """A place that can be none, or where nothing lies."""
-    command, words, _ = place
-    filled = tuple(word.replace("{}", path) for word in words)
-    says = (path,) if path.isprintable() and path.strip() and len(path) < 100 else ()
-    return Case(PLACE, command, filled, says, BESIDES)
+    """Return a case with an impossible or missing path."""
+    command, arguments, _ = place
+    filled = tuple(word.replace("{}", path) for word in arguments)
+    contains = (path,) if path.isprintable() and path.strip() and len(path) < 100 else ()
+    return Case(PLACE, command, filled, contains, DATA_SET_FILES)
 
 
 def _odd(kind: str, place: tuple[str, tuple[str, ...], bool]) -> Case:
-    """A pipe, a socket, a device, a folder or a broken link where a file is named."""
-    command, words, output = place
-    filled = tuple(word.replace("{}", "odd.yaml") for word in words)
-    return Case(PLACE, command, filled, ("odd.yaml",), (*BESIDES, ("odd.yaml", Odd(kind))))  # type: ignore[arg-type]
+    """Return a case with a pipe, socket, device, folder or broken link instead of a file."""
+    command, arguments, output = place
+    filled = tuple(word.replace("{}", "odd.yaml") for word in arguments)
+    return Case(PLACE, command, filled, ("odd.yaml",), (*DATA_SET_FILES, ("odd.yaml", SpecialFile(kind))))  # type: ignore[arg-type]
 
 
 def _allowed(kind: str, place: tuple[str, tuple[str, ...], bool]) -> bool:
-    """Whether something odd at a place is in order."""
-    command, words, output = place
+    """Return whether a special file is allowed at a path."""
+    command, arguments, output = place
     folders = output and command in ("train", "tune", "convert")
-    into = "{}/copy.yaml" in words
+    into = "{}/copy.yaml" in arguments
     return kind == "folder" and (folders or into)
 
 
-# An address is no path; of the others "" and " " before a name are part of one.
-MISSING = [(path, place) for path in NO_PATHS for place in PLACES if path.strip() or "{}/copy.yaml" not in place[1]]
+# An address is not a path; "" and " " before a name are part of a valid path.
+MISSING = [
+    (path, place) for path in INVALID_PATHS for place in PLACES if path.strip() or "{}/copy.yaml" not in place[1]
+]
 ODD_PLACES = [(kind, place) for kind in KINDS for place in PLACES if not _allowed(kind, place)]
 
 
@@ -159,7 +161,7 @@ def _table(**columns: object) -> bytes:
 
 
 def _good_rows(count: int = 8) -> list[dict[str, object]]:
-    return [{"bytes": picture(number), "path": None} for number in range(count)]
+    return [{"bytes": image_bytes(number), "path": None} for number in range(count)]
 
 
 PARQUETS: tuple[tuple[bytes, str], ...] = (
@@ -169,7 +171,7 @@ PARQUETS: tuple[tuple[bytes, str], ...] = (
     (b"PARE" + bytes(100) + b"PARE", "train.parquet"),
     (_table(image=_good_rows(), label=[0, 1] * 4)[:-40], "train.parquet"),
     (_table(image=_good_rows(), label=[0, 1] * 4)[40:], "train.parquet"),
-    (picture(0), "train.parquet"),
+    (image_bytes(0), "train.parquet"),
     (b"image,label\n1,2\n", "train.parquet"),
     (b"<html>", "train.parquet"),
     (_table(image=_good_rows(), label=[0.5] * 8), "label"),
@@ -204,7 +206,7 @@ LINES: tuple[tuple[bytes | str, str], ...] = (
     ("cat/0.png 0\ncat/1.png 0\n", "class"),
     (b"cat/\xff.png 0\ndog/0.png 1\n", "\\xff.png"),
     ("cat/0.png 0\n".encode("utf-16"), "train.txt"),
-    (picture(0), "train.txt"),
+    (image_bytes(0), "train.txt"),
     ("cat/\x000.png 0\ndog/0.png 1\n", "train.txt"),
     ("a" * 400 + ".png 0\ndog/0.png 1\n", "too long"),
     ("cat/0.png 0\n" * 3 + "x" * 100_000, "train.txt:4"),
@@ -248,7 +250,7 @@ JSONS: tuple[tuple[bytes | str, str], ...] = (
     (_json(categories=[{"id": 0}, {"id": 1}]), "train.json"),
     (json.dumps(GOOD_JSON)[:-30], "train.json"),
     (json.dumps(GOOD_JSON).encode("utf-16"), "train.json"),
-    (picture(0), "train.json"),
+    (image_bytes(0), "train.json"),
     (json.dumps({"annotations": [{"fpath": "cat/0.png", "category_id": 0.5}]}), "train.json"),
     (json.dumps({"annotations": [{"fpath": "cat/0.png", "category_id": True}]}), "train.json"),
     (json.dumps({"annotations": [{"fpath": "cat/0.png", "category_id": -1}]}), "train.json"),
@@ -299,7 +301,7 @@ WEIGHTS: tuple[bytes, ...] = (
     _saved({"a": 1}),
     _saved({1: torch.zeros(1)}),
     _saved({}),
-    picture(0),
+    image_bytes(0),
     bytes(1 << 20),
 )
 
@@ -307,17 +309,17 @@ WEIGHTS: tuple[bytes, ...] = (
 def _sequence(kind: str, broken: Sequence[object], index: int) -> Case:
     entry = broken[index % len(broken)]
     if kind == "weights":
-        words = ("--methods", "bcl", "--dataset", "{world}/large.yaml", "weights=own.pt")
-        return Case(CONTENT, "train", words, ("own.pt",), (("own.pt", entry),))  # type: ignore[arg-type]
-    content, said = entry  # type: ignore[misc]
+        arguments = ("--methods", "bcl", "--dataset", "{inputs}/large.yaml", "weights=own.pt")
+        return Case(CONTENT, "train", arguments, ("own.pt",), (("own.pt", entry),))  # type: ignore[arg-type]
+    content, part = entry  # type: ignore[misc]
     name = {"parquet": "train.parquet", "lines": "train.txt", "json": "train.json"}[kind]
     text = PARQUET if kind == "parquet" else LISTS.replace("train.txt", name)
-    command, words = (("convert", ("mine.yaml",)), ("views", ("mine.yaml", "bcl")))[index // len(broken) % 2]
-    return Case(CONTENT, command, words, (said,), (("mine.yaml", text), (name, content)))
+    command, arguments = (("convert", ("mine.yaml",)), ("views", ("mine.yaml", "bcl")))[index // len(broken) % 2]
+    return Case(CONTENT, command, arguments, (part,), (("mine.yaml", text), (name, content)))
 
 
 CONTENTS = {"weights": WEIGHTS, "parquet": PARQUETS, "lines": LINES, "json": JSONS}
-DAMAGES: tuple[bytes | Odd, ...] = (
+DAMAGES: tuple[bytes | SpecialFile, ...] = (
     b"",
     b"x",
     b"{",
@@ -329,15 +331,15 @@ DAMAGES: tuple[bytes | Odd, ...] = (
     b"PAR1" + bytes(60) + b"PAR1",
     b"PK\x03\x04" + bytes(60),
     pickle.dumps({"position": _Code()}),
-    Odd("fifo"),
-    Odd("folder"),
-    Odd("device"),
-    Odd("loop"),
+    SpecialFile("fifo"),
+    SpecialFile("folder"),
+    SpecialFile("device"),
+    SpecialFile("loop"),
 )
-# The files of a run that a command cannot do without, and the command; the others may be absent.
+# The files of a run that a command needs, with the command; the others may be absent.
 NEEDED = (
     ("evaluate", ("run",), "best/checkpoint.pt"),
-    ("predict", ("run", "{world}/pets/cat/0.png"), "best/checkpoint.pt"),
+    ("predict", ("run", "{inputs}/pets/cat/0.png"), "best/checkpoint.pt"),
     ("train", ("--methods", "crt", "--dataset", "digits-lt", "--from", "run"), "best/checkpoint.pt"),
     ("report", ("run",), "config.yaml"),
     ("report", ("run",), "history.parquet"),
@@ -347,43 +349,43 @@ NEEDED = (
     ("report", ("run",), "best/evaluation.json"),
     ("evaluate", ("run",), "best/evaluation.json"),
     ("train", (*DIGITS, "--output", "run"), "config.yaml"),
-    ("predict", ("run", "{world}/pets/cat/0.png"), "best/selection.npz"),
+    ("predict", ("run", "{inputs}/pets/cat/0.png"), "best/selection.npz"),
     ("tune", ("ldam", "dataset=digits-lt", "search.warm_start=[run]"), "config.yaml"),
 )
 
 
-def _damaged(damage: bytes | Odd, needed: tuple[str, tuple[str, ...], str]) -> Case:
-    command, words, name = needed
+def _damaged(damage: bytes | SpecialFile, needed: tuple[str, tuple[str, ...], str]) -> Case:
+    command, arguments, name = needed
     files = ((f"run/{name}", damage),)
-    return Case("file of a run", command, words, ("run",), files, (("run", "run"),))
+    return Case("file of a run", command, arguments, ("run",), files, (("run", "run"),))
 
 
-IMAGES: tuple[bytes | Odd, ...] = (
+IMAGES: tuple[bytes | SpecialFile, ...] = (
     b"",
     b"x",
     b"\x89PNG\r\n\x1a\n",
-    picture(0)[:60],
-    picture(0, "jpeg")[:60],
+    image_bytes(0)[:60],
+    image_bytes(0, "jpeg")[:60],
     b"GIF89a",
     b"<svg/>",
     bytes(1000),
-    Odd("fifo"),
-    Odd("device"),
-    Odd("socket"),
-    Odd("loop"),
-    Odd("folder"),
-    Odd("dangling"),
+    SpecialFile("fifo"),
+    SpecialFile("device"),
+    SpecialFile("socket"),
+    SpecialFile("loop"),
+    SpecialFile("folder"),
+    SpecialFile("dangling"),
 )
 
 
-def _image(content: bytes | Odd, form: str) -> Case:
-    """An image to predict that is none: an error in its row, and exit code 1."""
-    words = ("{world}/run", "odd.png", "--format", form)
-    return Case("image to predict", "predict", words, ("odd.png",), (("odd.png", content),), row=True)
+def _image(content: bytes | SpecialFile, form: str) -> Case:
+    """Return a case with an invalid image to predict: an error in its row, and exit code 1."""
+    arguments = ("{inputs}/run", "odd.png", "--format", form)
+    return Case("image to predict", "predict", arguments, ("odd.png",), (("odd.png", content),), row=True)
 
 
 def cases() -> st.SearchStrategy[Case]:
-    """All of them."""
+    """Return the strategy of all file cases."""
     return st.one_of(
         st.builds(_yaml_case, st.sampled_from(BROKEN_YAML), st.sampled_from(READERS)),
         st.builds(lambda pair: _missing(*pair), st.sampled_from(MISSING)),

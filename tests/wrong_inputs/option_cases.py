@@ -3,22 +3,22 @@
 from hypothesis import strategies as st
 
 from tests.wrong_inputs.case import Case
-from tests.wrong_inputs.settings_cases import NO_NUMBER
+from tests.wrong_inputs.settings_cases import INVALID_NUMBERS
 
 AREA = "option"
 DIGITS = ("--methods", "bcl", "--dataset", "digits-lt")
-RIGHT = {
+VALID = {
     "train": DIGITS,
     "tune": ("ldam", "dataset=digits-lt"),
-    "convert": ("{world}/pets",),
+    "convert": ("{inputs}/pets",),
     "views": ("digits-lt", "bcl"),
-    "evaluate": ("{world}/run",),
-    "report": ("{world}/run",),
-    "predict": ("{world}/run", "{world}/pets/cat/0.png"),
+    "evaluate": ("{inputs}/run",),
+    "report": ("{inputs}/run",),
+    "predict": ("{inputs}/run", "{inputs}/pets/cat/0.png"),
     "methods": ("bcl",),
 }
 NUMBERS = (("train", "--workers"), ("train", "--cpus-per-worker"), ("predict", "--top"))
-WRONG_NUMBERS = (*NO_NUMBER, "0", "-1", "1.5", str(10**30), "", "9" * 5000)
+WRONG_NUMBERS = (*INVALID_NUMBERS, "0", "-1", "1.5", str(10**30), "", "9" * 5000)
 BUDGETS = (
     "",
     "0h",
@@ -39,7 +39,7 @@ NAMED = {
     "--dataset": ("train", ("--methods", "bcl")),
     "--methods": ("train", ("--dataset", "digits-lt")),
 }
-ONCE = (
+SINGLE_USE = (
     ("train", "--output", "a"),
     ("train", "--workers", "1"),
     ("train", "--dataset", "digits-lt"),
@@ -69,52 +69,52 @@ WORDS = (
 
 def _options() -> list[Case]:
     found = [
-        Case(AREA, command, (*words, *extra), (extra[0],))
-        for command, words in RIGHT.items()
+        Case(AREA, command, (*arguments, *extra), (extra[0],))
+        for command, arguments in VALID.items()
         for extra in (("--nosuch",), ("--nosuch=3",), ("-z",), ("--outputs", "x"))
     ]
     found += [
-        Case(AREA, command, (*words, option), (option,))
-        for command, words in RIGHT.items()
+        Case(AREA, command, (*arguments, option), (option,))
+        for command, arguments in VALID.items()
         for option in ("--output", "--from", "--budget", "--top", "--format", "--on-error")
-        if (command, option) in {(c, o) for c, o, _ in ONCE} | {("train", "--from"), ("tune", "--from")}
+        if (command, option) in {(c, o) for c, o, _ in SINGLE_USE} | {("train", "--from"), ("tune", "--from")}
     ]
     found += [
-        Case(AREA, command, (*RIGHT[command], option, value), (option.lstrip("-").replace("cpus-per-worker", "cpus"),))
+        Case(AREA, command, (*VALID[command], option, value), (option.lstrip("-").replace("cpus-per-worker", "cpus"),))
         for command, option in NUMBERS
         for value in WRONG_NUMBERS
     ]
-    found += [Case(AREA, "tune", (*RIGHT["tune"], "--budget", value), ("--budget",)) for value in BUDGETS]
+    found += [Case(AREA, "tune", (*VALID["tune"], "--budget", value), ("--budget",)) for value in BUDGETS]
     found += [
-        Case(AREA, command, (*RIGHT[command], *2 * (option, value)), (option, "twice"))
-        for command, option, value in ONCE
+        Case(AREA, command, (*VALID[command], *2 * (option, value)), (option, "twice"))
+        for command, option, value in SINGLE_USE
     ]
-    found += [Case(AREA, command, words, (option,)) for option, (command, words) in NAMED.items()]
-    found += [Case(AREA, command, (), ()) for command in RIGHT if command != "methods"]
+    found += [Case(AREA, command, arguments, (option,)) for option, (command, arguments) in NAMED.items()]
+    found += [Case(AREA, command, (), ()) for command in VALID if command != "methods"]
     found += [
-        Case(AREA, command, (*RIGHT[command], word), (word.strip()[:10].split("=")[0].rpartition(".")[2],))
+        Case(AREA, command, (*VALID[command], word), (word.strip()[:10].split("=")[0].rpartition(".")[2],))
         for command in ("train", "tune", "views", "convert")
         for word in WORDS
         if not (command == "convert" and word in ("epochs=1 2",))
     ]
     found += [
-        Case(AREA, "predict", (*RIGHT["predict"], "--format", value), ("--format",))
+        Case(AREA, "predict", (*VALID["predict"], "--format", value), ("--format",))
         for value in ("xml", "", "CSV", "3")
     ]
     found += [
-        Case(AREA, "convert", (*RIGHT["convert"], "--on-error", value), ("--on-error",)) for value in ("go", "", "Skip")
+        Case(AREA, "convert", (*VALID["convert"], "--on-error", value), ("--on-error",)) for value in ("go", "", "Skip")
     ]
     for name in ("bcll", "BCL", "nosuch", "", "a" * 5000, "bcl,paco", "[bcl]", "*", "crt"):
-        says = (name[:20],)
-        found.append(Case(AREA, "train", ("--dataset", "digits-lt", "--methods", name), says))
+        contains = (name[:20],)
+        found.append(Case(AREA, "train", ("--dataset", "digits-lt", "--methods", name), contains))
         if name != "crt":
-            found.append(Case(AREA, "views", ("digits-lt", name), says))
-            found.append(Case(AREA, "methods", (name,), says))
-            found.append(Case(AREA, "tune", (*RIGHT["tune"], f"methods=['{name}']"), says))
-    found.append(Case(AREA, "tune", (*RIGHT["tune"], "--resume"), ("resume",)))
+            found.append(Case(AREA, "views", ("digits-lt", name), contains))
+            found.append(Case(AREA, "methods", (name,), contains))
+            found.append(Case(AREA, "tune", (*VALID["tune"], f"methods=['{name}']"), contains))
+    found.append(Case(AREA, "tune", (*VALID["tune"], "--resume"), ("resume",)))
     return found
 
 
 def cases() -> st.SearchStrategy[Case]:
-    """All of them."""
+    """Return the strategy of all option cases."""
     return st.sampled_from(_options())

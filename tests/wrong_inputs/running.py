@@ -1,4 +1,4 @@
-"""Runs wrong inputs in this process, as the commands' entry would, and says how each ended."""
+"""Runs wrong inputs in this process, like the commands' entry point, and returns how each ended."""
 
 import contextlib
 import io
@@ -37,25 +37,25 @@ REFUSED, VAGUE, ACCEPTED = "refused", "refused, place or value missing", "accept
 FAILED, TRACEBACK, HANG, MEMORY = "exit code 1", "traceback", "hang", "memory"
 OUTCOMES = (REFUSED, VAGUE, ACCEPTED, FAILED, TRACEBACK, HANG, MEMORY)
 SECONDS, MEBIBYTES = 30.0, 1024
-MOST = 3 << 30  # bytes of further address space, which no right refusal needs
+MEMORY_LIMIT = 3 << 30  # bytes of additional address space; a correct refusal needs less
 
 
-class Begun(BaseException):
-    """The command asked for its cluster: it took the input for right."""
+class ClusterRequested(BaseException):
+    """The command requested its cluster: it accepted the input."""
 
 
-class TimeIsUp(BaseException):
+class Timeout(BaseException):
     """The command ran for longer than `SECONDS`."""
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a case ended.
+class Result:
+    """Result of a case.
 
     Attributes:
         case: The case.
         outcome: One of `OUTCOMES`.
-        printed: What the command wrote, with its traceback where there is one.
+        printed: Output of the command, with its traceback if there is one.
     """
 
     case: Case
@@ -65,61 +65,61 @@ class Ended:
 
 @contextmanager
 def no_cluster() -> Iterator[None]:
-    """Let no command start a cluster: `Begun` is raised instead."""
+    """Raise `ClusterRequested` instead of starting a cluster."""
 
-    def begun() -> None:
-        raise Begun
+    def request() -> None:
+        raise ClusterRequested
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "connect", begun)
+        patch.setattr(cluster, "connect", request)
         for name in ("RAY_ADDRESS", "LTRAY_SHARED_DATA"):
             patch.delenv(name, raising=False)
         yield
 
 
-def run(case: Case, world: Path) -> Ended:
-    """Run one case in a working folder of its own; see `no_cluster`."""
+def run(case: Case, inputs: Path) -> Result:
+    """Run one case in a separate working folder; see `no_cluster`."""
     before = os.getcwd()
     here = Path(tempfile.mkdtemp(prefix="case-"))
     os.chdir(here)
     try:
-        outcome, printed = _outcome(case, case.set_up(here, world))
+        outcome, printed = _outcome(case, case.set_up(here, inputs))
     finally:
         os.chdir(before)
         shutil.rmtree(here, ignore_errors=True)
     if case.row and outcome == FAILED:
         outcome = REFUSED
-    if outcome == REFUSED and not all(said.casefold() in printed.casefold() for said in case.says):
+    if outcome == REFUSED and not all(part.casefold() in printed.casefold() for part in case.contains):
         outcome = VAGUE
-    return Ended(case, outcome, printed)
+    return Result(case, outcome, printed)
 
 
-def _outcome(case: Case, words: list[str]) -> tuple[str, str]:
-    """Call the command as `ltray.command.exit_with` is called by a shell."""
+def _outcome(case: Case, arguments: list[str]) -> tuple[str, str]:
+    """Call the command through `ltray.command.exit_with`, as from a shell."""
     printed = io.StringIO()
     _reset_peak()
-    begun = _resident()
+    start_memory = _resident()
     try:
         with _bounded(), _alarm(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            _as_a_shell(MAINS[case.command], words)
-    except Begun:
+            _as_a_shell(MAINS[case.command], arguments)
+    except ClusterRequested:
         return ACCEPTED, printed.getvalue()
-    except TimeIsUp:
+    except Timeout:
         return HANG, traceback.format_exc()
-    except SystemExit as ended:
-        outcome = {command.DONE: ACCEPTED, command.BAD_USAGE: REFUSED}.get(ended.code or 0, FAILED)
+    except SystemExit as exit_:
+        outcome = {command.DONE: ACCEPTED, command.BAD_USAGE: REFUSED}.get(exit_.code or 0, FAILED)
     except MemoryError:
         return MEMORY, traceback.format_exc()
     except BaseException:
         return TRACEBACK, printed.getvalue() + traceback.format_exc()
-    if _peak() - begun > MEBIBYTES:
+    if _peak() - start_memory > MEBIBYTES:
         return MEMORY, printed.getvalue()
     return outcome, printed.getvalue()
 
 
-def _as_a_shell(main: Callable[[list[str]], int], words: list[str]) -> None:
+def _as_a_shell(main: Callable[[list[str]], int], arguments: list[str]) -> None:
     argv, ending = sys.argv, signal.getsignal(signal.SIGTERM)
-    sys.argv = ["ltray", *words]
+    sys.argv = ["ltray", *arguments]
     try:
         command.exit_with(main)
     finally:
@@ -129,10 +129,10 @@ def _as_a_shell(main: Callable[[list[str]], int], words: list[str]) -> None:
 
 @contextmanager
 def _bounded() -> Iterator[None]:
-    """Let allocations fail before the machine does."""
+    """Limit the address space, so that allocations fail before memory is exhausted."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + MOST, before[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_LIMIT, before[1]))
     try:
         yield
     finally:
@@ -142,7 +142,7 @@ def _bounded() -> Iterator[None]:
 @contextmanager
 def _alarm() -> Iterator[None]:
     def up(number: int, frame: FrameType | None) -> None:
-        raise TimeIsUp
+        raise Timeout
 
     before = signal.signal(signal.SIGALRM, up)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)

@@ -9,17 +9,17 @@
 * `inventory`: the record of the originals.
 * `left_out`: images that were left out.
 * `manifest`: the JSON file of each .beton file.
-* `node_copy`: the copy of each machine.
+* `node_copy`: the local copy of each machine.
 * `ownership`: files that a conversion may replace.
 * `parent_watch`: processes that end with their parent.
 * `prepare`: parallel encoding.
-* `presence`: whether originals are here.
+* `presence`: whether originals are on this machine.
 * `progress`: progress bars.
 * `reader`: reads .beton files.
 * `report`: findings in the originals.
 * `spawning`: processes without the main module.
 * `store`: the converted files of a data set.
-* `survey`: what a conversion found, as lines.
+* `survey`: the summary of a conversion, as lines.
 * `verification`: comparison of converted images.
 * `writer`: writes .beton files.
 """

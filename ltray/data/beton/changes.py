@@ -1,4 +1,4 @@
-"""Comparison of the originals with those that were converted: first of the files' stamps, then of the contents."""
+"""Comparison of the originals with those that were converted: first the files' stamps, then the contents."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -118,7 +118,7 @@ def difference(before: Inventory, now: Inventory) -> str:
     gone, new = set(before.pools) - set(now.pools), set(now.pools) - set(before.pools)
     found += [_of_pools(gone, "gone"), _of_pools(new, "new")]
     found += [_of_images(_images(before, name), _images(now, name)) for name in before.pools if name in now.pools]
-    return "; ".join(filter(None, found)) or "images are in another order"
+    return "; ".join(filter(None, found)) or "the order of the images differs"
 
 
 def names_differ(before: Sequence[str], now: Sequence[str]) -> str:
@@ -127,9 +127,9 @@ def names_differ(before: Sequence[str], now: Sequence[str]) -> str:
         return ""
     gone, new = [n for n in before if n not in now], [n for n in now if n not in before]
     if not gone and not new:
-        return "classes are in another order"
+        return "the order of the classes differs"
     parts = [f"{what} {some(names, NAMED)}" for what, names in (("without", gone), ("with", new)) if names]
-    return f"classes are other ones, {' and '.join(parts)}"
+    return f"the classes differ, {' and '.join(parts)}"
 
 
 def _of_pools(names: set[str], what: str) -> str:
@@ -158,7 +158,7 @@ def _of_images(before: _Images, now: _Images) -> str:
 
 
 def fingerprint_of(class_names: tuple[str, ...], pools: Mapping[str, Originals]) -> str:
-    """Return the fingerprint that a record of these originals would have; this reads all of them."""
+    """Return the fingerprint that a record of these originals would have; this reads all originals."""
     digests = {
         name: np.array([digest_at(one, index) for index in range(len(one.labels))], dtype=DIGEST)
         for name, one in pools.items()

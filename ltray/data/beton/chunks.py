@@ -1,4 +1,4 @@
-"""Images prepared for a .beton, in small separate files from which a killed conversion resumes."""
+"""Images prepared for a .beton, in small separate files from which a killed conversion continues."""
 
 import functools
 import hashlib
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from ltray.files import atomic_write
 
-CHUNK = 256  # images a file
+CHUNK = 256  # images per file
 PARTS = ("bin", "json", "npy")  # files of a chunk: encodings, sentences, rows
 ROW = np.dtype(
     [
         ("width", "<i4"),  # 0: unusable
         ("height", "<i4"),
         ("mode", "<i4"),
-        ("offset", "<i8"),  # place of the encoded image in the chunk's file
+        ("offset", "<i8"),  # position of the encoded image in the chunk's file
         ("length", "<i8"),
-        ("total", "<f8", 3),  # sums over the stored pixels, of 1
+        ("total", "<f8", 3),  # sums over the stored pixels, on a scale of 0 to 1
         ("squares", "<f8", 3),
         ("digest", "V16"),  # of the stored pixels
-        ("original", "V16"),  # of the original as it was read; zeros where it could not be
+        ("original", "V16"),  # of the original; zeros if it could not be read
     ]
 )
 Rows = NDArray[np.void]
@@ -54,8 +54,8 @@ class Prepared:
     """The prepared images of one pool.
 
     Attributes:
-        folder: Where the chunk files lie.
-        count: Images, usable or not.
+        folder: The folder of the chunk files.
+        count: Number of images, usable or not.
     """
 
     folder: Path
@@ -100,7 +100,7 @@ class Prepared:
 
     @functools.cached_property
     def rows(self) -> Rows:
-        """One `ROW` an image (count,)."""
+        """One `ROW` per image (count,)."""
         parts = [np.load(self._path(chunk, "npy"), allow_pickle=False) for chunk in self.chunks()]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=ROW)
 
@@ -110,11 +110,11 @@ class Prepared:
         return np.flatnonzero(self.rows["width"] > 0)
 
     def bad(self) -> dict[int, str]:
-        """Return why each unusable image cannot be used, by index."""
+        """Return the reason why each unusable image cannot be used, by index."""
         return dict(self._all_messages("bad"))
 
     def notes(self) -> dict[int, str]:
-        """Return how images were changed, by index."""
+        """Return the changes of the images, by index."""
         return dict(self._all_messages("notes"))
 
     def _all_messages(self, kind: str) -> Iterator[tuple[int, str]]:
@@ -129,21 +129,21 @@ class Prepared:
         """Return one prepared image.
 
         Raises:
-            OSError: The chunk's file is shorter than it was.
+            OSError: The chunk's file was truncated.
         """
         row = self.rows[index]
         start, end = int(row["offset"]), int(row["offset"] + row["length"])
         file = self.folder / f"{index // CHUNK:06d}.bin"
         content = _bytes_of(file)[start:end]
         if len(content) != end - start:
-            raise OSError(f"{file} was cut short")
+            raise OSError(f"{file} was truncated")
         return Encoded(content, int(row["width"]), int(row["height"]), int(row["mode"]))
 
     def _path(self, chunk: range, suffix: str) -> Path:
         return self.folder / f"{chunk.start // CHUNK:06d}.{suffix}"
 
     def statistics(self) -> tuple[Three, Three]:
-        """Return mean and standard deviation of all stored pixels a channel, of 1."""
+        """Return mean and standard deviation of the stored pixels of each channel, on a scale of 0 to 1."""
         rows = self.rows[self.good]
         pixels = float((rows["width"].astype(np.float64) * rows["height"]).sum())
         mean = rows["total"].sum(axis=0) / pixels

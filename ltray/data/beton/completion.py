@@ -1,4 +1,4 @@
-"""The marker of a finished conversion, written last: which files it consists of, and the digests of their sidecars."""
+"""The marker of a finished conversion, written last: the files of the conversion and the digests of their sidecars."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ class Completion:
     """A finished conversion.
 
     Attributes:
-        folder: Where it is.
+        folder: Its folder.
         sidecars: SHA-256 of the sidecar of each pool.
     """
 
@@ -29,7 +29,7 @@ class Completion:
 
     @classmethod
     def of(cls, folder: Path, pools: Mapping[str, object]) -> "Completion":
-        """Describe the pools that lie in a folder, each with its sidecar."""
+        """Describe the pools in a folder, each with its sidecar."""
         return cls(folder, {pool: digest_of(sidecar_path(folder / f"{pool}.beton")) for pool in pools})
 
     def write(self) -> None:
@@ -39,7 +39,7 @@ class Completion:
 
     @classmethod
     def read(cls, folder: Path) -> "Completion | None":
-        """Return the marker of a folder; None where no conversion ended there, or one of an earlier version.
+        """Return the marker of a folder; None if no conversion was completed there, or only one of an earlier version.
 
         Raises:
             UsageError: It is damaged.
@@ -59,7 +59,7 @@ class Completion:
         """Return the sidecar of a pool.
 
         Raises:
-            UsageError: A file is missing, or the sidecar is not the one that was written.
+            UsageError: A file is missing, or the sidecar differs from the one that was written.
         """
         beton = self.folder / f"{pool}.beton"
         if not beton.is_file():

@@ -43,7 +43,7 @@ from ltray.data.sources.class_names import some
 from ltray.errors import UsageError
 from ltray.files import digest_of, locking
 
-IMAGES_A_PROCESS = 2_500  # fewer are not worth another process
+IMAGES_A_PROCESS = 2_500  # for fewer, the start of another process takes longer than it saves
 REPORT = "report.txt"
 
 
@@ -67,27 +67,27 @@ def convert(
     skip: bool = False,
     deep: bool = False,
 ) -> bool:
-    """Write a definition's pools, unless they are there already; continues a killed conversion.
+    """Write a definition's pools, unless they exist already; continues a killed conversion.
 
     Args:
-        definition: Whose originals.
-        progress: Shows how far it is.
-        root: Where to write; the data folder by default.
-        skip: Whether images that cannot be used are left out; else they end it, but for those
+        definition: The definition of the originals.
+        progress: Shows the progress.
+        root: The folder to write into; by default the data folder.
+        skip: Whether images that cannot be used are left out; else they are an error, except those
             that an earlier conversion left out.
-        deep: Whether to compare the contents of all originals, also of those that look as they
-            did, and all bytes of the files.
+        deep: Whether to compare the contents of all originals, also of files with unchanged size
+            and time, and all bytes of the converted files.
 
     Returns:
         Whether anything had to be written.
 
     Raises:
         UsageError: FFCV is missing, the originals cannot be found, an image cannot be used, the disk is full, a
-            file in the folder is somebody else's, a process was killed.
+            file in the folder was not written by ltray, or a process was killed.
         OSError: A file cannot be written.
         RuntimeError: FFCV's writer failed in another way.
     """
-    library()  # first, so that nothing is written where FFCV is missing
+    library()  # first, so that nothing is written if FFCV is missing
     folder = folder_of(definition, root)
     with _only_process(folder):
         source = registry.open_source(definition)
@@ -116,18 +116,18 @@ def convert(
 
 
 def _remove_unused(folder: Path, own: Ownership, *, work: Path, pools: Container[str]) -> None:
-    """Remove files of earlier conversions that this one does not use; files of others are kept."""
+    """Remove files of earlier conversions that this one does not use; files that ltray did not write are kept."""
     for unused in folder.glob(".work-*"):
         if unused != work and is_work_folder(unused):
             shutil.rmtree(unused)
     for beton in folder.glob("*.beton"):
-        if own.owns(beton.name) and beton.stem not in pools:  # a split that the source has no longer
+        if own.owns(beton.name) and beton.stem not in pools:  # a split that the source no longer has
             beton.unlink()
             sidecar_path(beton).unlink(missing_ok=True)
 
 
 def _sound_pools(folder: Path, known: Inventory, storage: Storage, *, deep: bool) -> set[str]:
-    """Return the pools whose files are what a conversion of the recorded originals wrote."""
+    """Return the pools whose files are unchanged since a conversion of the recorded originals wrote them."""
     try:
         completion = Completion.read(folder)
     except UsageError:
@@ -146,10 +146,10 @@ def _sound_pools(folder: Path, known: Inventory, storage: Storage, *, deep: bool
 
 @contextmanager
 def _only_process(folder: Path) -> Iterator[None]:
-    """Let one process at a time convert into a folder; the others wait and find it done.
+    """Allow one process at a time to convert into a folder; the others wait until the conversion is complete.
 
     Raises:
-        UsageError: The folder cannot be made or written to.
+        UsageError: The folder cannot be created or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -211,7 +211,7 @@ class _Conversion:
         inventory.write(self.folder)
 
     def _inventory(self, found: Mapping[str, tuple[Originals, Prepared]]) -> Inventory:
-        """Return the record of what was read, and of what is known of the pools that did not have to be."""
+        """Return the record of the originals: those that were read now, and the previous record of the other pools."""
         pools = {}
         for pool in self.source.pools:
             if pool in found:
@@ -224,7 +224,7 @@ class _Conversion:
         return Inventory(self.source.class_names, pools, self.state.recorded_stamps, self.state.recorded_digest)
 
     def _bad(self, pool: str, originals: Originals, prepared: Prepared) -> list[str]:
-        """Return the faults of the unusable images that the user has not agreed to leave out."""
+        """Return the errors of the unusable images that the user has not allowed to be left out."""
         agreed = self.agreed.get(pool, set())
         keys, digests = tuple(keys_of(originals, self.source.root)), prepared.rows["original"]
         return [text for i, text in prepared.bad().items() if (keys[i], digests[i].tobytes()) not in agreed]

@@ -9,7 +9,7 @@ from typing import Self
 
 from ltray.errors import UsageError
 
-IN_USE = ".in-use"  # a shared lock for readers of the files, an exclusive one for a conversion that replaces them
+IN_USE = ".in-use"  # readers of the files hold a shared lock, a conversion that replaces them an exclusive lock
 
 
 class Hold:
@@ -18,7 +18,7 @@ class Hold:
     Args:
         path: The file to lock.
         flags: How it is opened; see `os.open`.
-        lock: What is asked of `fcntl.flock`.
+        lock: The operation of `fcntl.flock`.
 
     Raises:
         OSError: The file cannot be opened or locked.
@@ -26,7 +26,7 @@ class Hold:
 
     def __init__(self, path: Path, flags: int, lock: int) -> None:
         descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
-        # Not an open file: Python warns of one that is closed with its last reference, which is meant here.
+        # A descriptor, not an open file: Python warns if a file is closed with its last reference, as is intended here.
         self.close = weakref.finalize(self, os.close, descriptor)
         fcntl.flock(descriptor, lock)
 
@@ -38,10 +38,10 @@ class Hold:
 
 
 def hold_for_reading(folder: Path) -> Hold | None:
-    """Keep conversions from replacing the files of a folder as long as the returned lock is referenced.
+    """Prevent conversions from replacing the files of a folder as long as the returned lock is referenced.
 
     Returns:
-        The lock; None where the file system has no locks.
+        The lock; None if the file system has no locks.
     """
     try:
         return Hold(folder / IN_USE, os.O_RDONLY, fcntl.LOCK_SH)
@@ -50,7 +50,7 @@ def hold_for_reading(folder: Path) -> Hold | None:
 
 
 def hold_for_replacing(folder: Path) -> Hold:
-    """Keep others from reading the files of a folder as long as the returned lock is referenced.
+    """Prevent other processes from reading the files of a folder as long as the returned lock is referenced.
 
     Raises:
         UsageError: Another process reads them.
@@ -59,6 +59,6 @@ def hold_for_replacing(folder: Path) -> Hold:
         return Hold(folder / IN_USE, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise UsageError(
-            f"{folder}: a running command reads these files, and its data would change under it. Wait for it or end "
-            "it, then convert again; or convert into another folder with --output."
+            f"{folder}: a running command reads these files, and a conversion would change its data. Wait until the "
+            "command ends, or end it, then convert again; or convert into another folder with --output."
         ) from error

@@ -20,7 +20,7 @@ FILE_NAME = "originals.record"
 FORMAT = 1
 DIGEST = np.dtype("V16")
 CURE = "convert the data set again"
-RECENT = 2_000_000_000  # nanoseconds: a file changed again this soon may keep its modification time
+RECENT = 2_000_000_000  # nanoseconds: a file that is changed again within this time may keep its modification time
 
 Stamp = tuple[int, int]
 """Size in bytes and modification time in nanoseconds; (-1, -1) for a file that cannot be accessed."""
@@ -136,7 +136,7 @@ def fingerprint(class_names: tuple[str, ...], pools: Mapping[str, tuple[NDArray[
 
 
 def digest_of_original(content: bytes | NDArray[np.uint8]) -> bytes:
-    """Return a digest of 16 bytes; all zeros, which stand for an unreadable original, do not occur."""
+    """Return a digest of 16 bytes; it is never all zeros, which is the mark of an unreadable original."""
     shape = b"" if isinstance(content, bytes) else repr(content.shape).encode()
     return hashlib.sha256(shape + (content if isinstance(content, bytes) else content.tobytes())).digest()[:16]
 

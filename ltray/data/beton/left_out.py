@@ -17,11 +17,11 @@ LeftOut = Mapping[str, set[tuple[str, bytes]]]
 
 
 def left_out_before(definition: DatasetDefinition, folder: Path) -> LeftOut:
-    """Return what conversions of the same originals left out, whatever size they stored.
+    """Return the images that conversions of the same originals left out, for any size of the stored images.
 
     Args:
         definition: The data set.
-        folder: Of its converted files.
+        folder: The folder of its converted files.
     """
     folders = [folder]
     if not Path(definition.store).is_absolute() and definition.source not in BUNDLED:
@@ -33,7 +33,7 @@ def left_out_before(definition: DatasetDefinition, folder: Path) -> LeftOut:
         try:
             known = Inventory.read(place)
         except UsageError:
-            continue  # no record, or a damaged one, which its own data set's commands will say
+            continue  # no record, or a damaged one, which the commands of that data set report
         for pool, one in known.pools.items():
             found.setdefault(pool, set()).update((one.keys[i], one.digests[i].tobytes()) for i in one.left_out)
     return found
@@ -45,7 +45,7 @@ def usable(definition: DatasetDefinition, source: Source, folder: Path) -> dict[
     Args:
         definition: The data set.
         source: Its originals.
-        folder: Of its converted files; there need be none.
+        folder: The folder of its converted files; it may be missing.
     """
     left_out = left_out_before(definition, folder)
     return {pool: _without(opener(), left_out.get(pool, set()), source.root) for pool, opener in source.pools.items()}

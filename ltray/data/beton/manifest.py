@@ -16,7 +16,7 @@ from ltray.errors import UsageError
 from ltray.files import atomic_write, digest_of
 
 FORMAT = 2
-ENDS = 1 << 16  # bytes at either end that the cheap check covers: header and allocation table
+ENDS = 1 << 16  # bytes at either end that the fast check reads: header and allocation table
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Sidecar:
     """The description of one .beton file.
 
     Attributes:
-        beton: The file; not part of the JSON, which lies beside it.
+        beton: The file; not part of the JSON, which is next to it.
         pool: "train", "test", ….
         class_names: Names in label order.
-        counts: Images a class.
+        counts: Images of each class.
         labels: Label of every image, in the file's order.
         image_sizes: Smallest and largest (width, height).
         mean: Pixel mean of each channel, on a scale of 0 to 1.
@@ -35,12 +35,12 @@ class Sidecar:
         origin: Where the originals came from, as text.
         fingerprint: Of the originals' names, labels and contents, all pools together; see `inventory`.
         options: How the images are stored.
-        skipped: Originals that could not be used.
+        skipped: Number of originals that could not be used.
         content: SHA-256 of all encoded images, in the file's order.
-        versions: Of what wrote the file.
+        versions: Versions of the libraries that wrote the file.
         bytes: Length of the file.
         ends: SHA-256 of the first and last 64 KiB.
-        sha256: SHA-256 of the whole file.
+        sha256: SHA-256 of the complete file.
     """
 
     beton: Path
@@ -62,7 +62,7 @@ class Sidecar:
     sha256: str
 
     def write(self) -> None:
-        """Write the JSON beside the .beton."""
+        """Write the JSON next to the .beton."""
         known = {"format": FORMAT} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del known["beton"]
         atomic_write(sidecar_path(self.beton), json.dumps(known) + "\n")
@@ -90,13 +90,13 @@ class Sidecar:
             raise UsageError(f"{path}: not a readable sidecar ({error}); {cure}.") from error
 
     def check(self, *, whole: bool = False) -> None:
-        """Compare the .beton with what was written.
+        """Compare the .beton with the file that was written.
 
         Args:
-            whole: Whether to read all of it; else size, header and allocation table only.
+            whole: Whether to read the complete file; else only size, header and allocation table.
 
         Raises:
-            UsageError: The file is absent, cut, damaged or another one.
+            UsageError: The file is missing, truncated, damaged or another file.
         """
         cure = "delete it and convert the data set again"
         try:
@@ -110,7 +110,7 @@ class Sidecar:
 
 
 def sidecar_path(beton: Path) -> Path:
-    """Return where the sidecar of a .beton file lies."""
+    """Return the path of the sidecar of a .beton file."""
     return beton.with_suffix(".json")
 
 

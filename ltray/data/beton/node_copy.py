@@ -46,7 +46,7 @@ def _check_once(sidecar: Sidecar) -> None:
 
 
 def _stamp(sidecar: Sidecar) -> Path | None:
-    """Return the file whose presence says that this machine has read the .beton in full."""
+    """Return the file that exists if this machine has read the complete .beton file."""
     folder = Path(tempfile.gettempdir()) / f"ltray-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -71,7 +71,7 @@ def _copied(sidecar: Sidecar, root: Path) -> Sidecar:
                 _check_once(mine)
                 return mine
         except UsageError:
-            pass  # absent, or of an earlier conversion: copied below
+            pass  # missing, or from an earlier conversion: copied below
         free = shutil.disk_usage(folder).free
         if free < sidecar.bytes:
             raise UsageError(

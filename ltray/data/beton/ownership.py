@@ -13,7 +13,7 @@ from ltray.errors import UsageError
 from ltray.files import atomic_write, read_json, reading
 from ltray.printable import printable
 
-MARK = ".ltray.json"  # in a folder of converted files: what it holds, and which of its files are a conversion's
+MARK = ".ltray.json"  # in a folder of converted files: its data set, and the files that a conversion wrote
 WORK_MARK = ".ltray-work"  # in a folder of prepared images
 _OTHER = "store this data set in another folder (`store`, LTRAY_DATA or --output)"
 
@@ -25,8 +25,8 @@ class Ownership:
     Attributes:
         folder: The folder.
         dataset: Name of the data set that is stored there.
-        holds: What the definition says of the originals and of their storage.
-        files: Digest of each file that a conversion has written or is about to, by name; "" where it may change.
+        holds: The definition's fields about the originals and their storage.
+        files: Digest of each file that a conversion has written or will write, by name; "" if it may change.
     """
 
     folder: Path
@@ -40,15 +40,15 @@ class Ownership:
 
         Args:
             folder: The folder; it exists.
-            definition: What is to be stored there.
+            definition: The data set to be stored there.
             names: Names of the files that a conversion writes.
 
         Raises:
-            UsageError: Another data set is stored there, or one of the files was not made by ltray.
+            UsageError: Another data set is stored there, or one of the files was not written by ltray.
         """
         known = cls._read(folder)
         holds = _holds(folder, definition)
-        if known and known.dataset != definition.name and not _alike(known.holds, holds):
+        if known and known.dataset != definition.name and not _same_data_set(known.holds, holds):
             raise UsageError(
                 f"{folder}: contains the converted files of the data set `{known.dataset}`, which differ from those "
                 f"of `{definition.name}`; {_OTHER}."
@@ -71,7 +71,7 @@ class Ownership:
         return name in self.files
 
     def wrote(self, file: Path) -> "Ownership":
-        """Remember the digest of a file that the user may edit, in this folder or elsewhere."""
+        """Record the digest of a file that the user may edit, in this folder or elsewhere."""
         written = Ownership(self.folder, self.dataset, self.holds, {**self.files, file.name: _digest(file)})
         written._write()
         return written
@@ -82,10 +82,10 @@ class Ownership:
 
     @classmethod
     def of(cls, folder: Path) -> "Ownership":
-        """Return what is known of a folder that was claimed.
+        """Return the record of a folder that was claimed.
 
         Raises:
-            UsageError: Its mark is missing or damaged.
+            UsageError: Its record is missing or damaged.
         """
         found = cls._read(folder)
         if found is None:
@@ -110,14 +110,14 @@ class Ownership:
 
 
 def _holds(folder: Path, definition: DatasetDefinition) -> dict[str, Any]:
-    """Return what tells a data set from others: its originals, by path from anywhere and from the folder."""
+    """Return the values that distinguish data sets: the originals, by full path and by path from the folder."""
     identity = definition.identity()
     from_here = [os.path.relpath(path, folder) if os.path.isabs(path) else path for path in identity]
     return {"storage": definition.storage.key, "originals": identity, "from_here": from_here}
 
 
-def _alike(known: Mapping[str, Any], holds: Mapping[str, Any]) -> bool:
-    """Tell whether two data sets are the same one, at its place or moved together with its converted files."""
+def _same_data_set(known: Mapping[str, Any], holds: Mapping[str, Any]) -> bool:
+    """Return whether two data sets are the same one, which may have been moved together with its converted files."""
     same = [key for key in ("originals", "from_here") if known.get(key) == holds[key]]
     return known.get("storage") == holds["storage"] and bool(same)
 
@@ -130,13 +130,13 @@ def _check_empty(folder: Path, own: Iterable[str]) -> None:
     others = sorted({path.name for path in folder.iterdir() if not path.name.startswith(".")} - set(own))
     if others:
         raise UsageError(
-            f"{printable(folder)}: is not empty and was not made by ltray.convert (it contains "
+            f"{printable(folder)}: is not empty and was not created by ltray.convert (it contains "
             f"{printable(others[0])}); empty it, or {_OTHER}."
         )
 
 
 def _of_earlier_versions(folder: Path) -> list[str]:
-    """Return the files of a conversion that an earlier version made, which left no mark: each sidecar says so."""
+    """Return the files of a conversion by an earlier version, which wrote no record, from their sidecars."""
     found = []
     for sidecar in folder.glob("*.json"):
         try:
@@ -149,10 +149,10 @@ def _of_earlier_versions(folder: Path) -> list[str]:
 
 
 def new_work_folder(path: Path) -> None:
-    """Make a folder of prepared images, or take up one that a killed conversion has left.
+    """Create a folder of prepared images, or continue with one that a killed conversion has left.
 
     Raises:
-        UsageError: A folder or file of this name exists that ltray did not make.
+        UsageError: A folder or file of this name exists that ltray did not create.
     """
     if is_work_folder(path):
         return

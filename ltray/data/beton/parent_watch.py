@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def follow(parent: int, end: Callable[[], None] = lambda: os._exit(1)) -> None:
-    """Call `end` within about a second after this process has lost its parent.
+    """Call `end` within about a second after the parent of this process has ended.
 
     Args:
         parent: The parent's process id, taken before this process began.

@@ -29,17 +29,17 @@ Opener = Callable[[], Originals]
 def prepare(
     opener: Opener, prepared: Prepared, *, storage: Storage, workers: int, advance: Callable[[int], None]
 ) -> None:
-    """Prepare what is missing; images that cannot be used are noted, not raised.
+    """Prepare the missing chunks; images that cannot be used are recorded and raise no exception.
 
     Args:
         opener: Opens the originals, once in each process; picklable.
-        prepared: Where to write.
+        prepared: The chunks to write.
         storage: How images are stored.
-        workers: Processes; 1 works in this one.
+        workers: Number of processes; 1: this process.
         advance: Called with the number of further images done.
 
     Raises:
-        UsageError: A process died while it read an image.
+        UsageError: A process crashed while it read an image.
     """
     chunks = prepared.missing()
     advance(prepared.count - sum(map(len, chunks)))
@@ -50,8 +50,8 @@ def prepare(
             advance(len(chunk))
         return
     context = multiprocessing.get_context("spawn")
-    # Not among the arguments: this process would wait for ever for a worker that is killed before it has read more than
-    # a pipe holds, which the names of some thousand images are. A queue has a thread that waits.
+    # Not passed as arguments: they may be larger than a pipe's buffer (the names of some thousand images), and this
+    # process would wait forever for a worker that is killed before it has read them. A queue waits in a thread.
     openers = context.Queue()
     for _ in range(workers):
         openers.put(opener)
@@ -94,7 +94,7 @@ def _submitted(pool: ProcessPoolExecutor, chunk: range) -> Future[None]:
     except OSError as error:
         if error.errno is not None:
             raise
-        # The pool broke, and closed its pipes, while this call started one more process.
+        # The pool failed and closed its pipes while this call started another process.
         raise BrokenProcessPool(str(error)) from error
 
 
@@ -102,7 +102,7 @@ _here: list["_Task"] = []  # the task of a worker process
 
 
 def _begin(openers: "Queue[Opener]", prepared: Prepared, storage: Storage, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, for all of them
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C for all processes
     follow(parent)
     _here.append(_Task(openers.get()(), prepared, storage))
 
@@ -155,7 +155,7 @@ def _row(stored: Stored, *, offset: int) -> tuple[object, ...]:
 
 
 def _sums(pixels: Pixels) -> tuple[list[float], list[float]]:
-    """Return the sums of values and of squared values a channel, of 1, from 256-bin histograms."""
+    """Return the sums of values and squared values of each channel, on a scale of 0 to 1, from histograms."""
     values = np.arange(256) / 255.0
     counts = [np.bincount(pixels[..., channel].ravel(), minlength=256) for channel in range(3)]
     return [float(count @ values) for count in counts], [float(count @ values**2) for count in counts]

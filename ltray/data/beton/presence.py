@@ -1,4 +1,4 @@
-"""Whether the originals of a data set are on this machine: possibly only the converted files were copied to it."""
+"""Whether the originals of a data set are on this machine; perhaps only the converted files were copied to it."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ def open_if_present(definition: DatasetDefinition) -> Source | None:
     """Describe a data set's originals without downloading any; None if none of them are on this machine.
 
     Raises:
-        UsageError: Some are on this machine, but they are not a data set.
+        UsageError: Some are on this machine, but they are not a valid data set.
     """
     if definition.source in _IS_PRESENT and not _IS_PRESENT[definition.source](definition):
         return None
@@ -64,7 +64,7 @@ _IS_PRESENT: Mapping[str, Callable[[DatasetDefinition], bool]] = {
     "cifar10": _cifar,
     "cifar100": _cifar,
 }
-"""Sources whose originals may be elsewhere, and whether there are any here."""
+"""For each source whose originals may be on another machine: whether any are on this machine."""
 
 
 def _list_file(definition: DatasetDefinition) -> Path:
@@ -72,6 +72,6 @@ def _list_file(definition: DatasetDefinition) -> Path:
 
 
 def _any_listed(definition: DatasetDefinition) -> bool:
-    """Tell whether any image that the training list names is here."""
+    """Return whether any image of the training list is on this machine."""
     listed = ListFile.read(_list_file(definition))
     return any(os.path.exists(definition.place / image) for image in listed.images)

@@ -1,4 +1,4 @@
-"""The progress of a long task: a bar in a terminal, elsewhere a line at intervals."""
+"""The progress of a long task: a bar in a terminal, else a line at intervals."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-EVERY = 10.0  # seconds between two lines where there is no terminal
+EVERY = 10.0  # seconds between two lines if there is no terminal
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Reading .beton files, FFCV's format, with FFCV's own decoder, image by image.
 
 FFCV's `Loader` is not used: in every process it compiles its pipeline with numba for seconds,
-hands out buffers that it overwrites, drops the last batch by default, leaves a thread and
-some 13 MB behind for each Loader, reads garbage for an index out of range, and ignores the
-decoder's errors. The parts below it have none of this: a format of four tables, a memory map,
-and a C++ library over libjpeg-turbo and OpenCV that starts at once and releases Python's lock
-while it works. `benchmarks/data.py` compares the two.
+returns buffers that it overwrites later, drops the last batch by default, does not release a
+thread and some 13 MB of each Loader, reads wrong pixels for an index out of range, and ignores
+the decoder's errors. The lower layers do not have these problems: a format of four tables, a
+memory map, and a C++ library that uses libjpeg-turbo and OpenCV, starts immediately and releases
+Python's global lock while it runs. `benchmarks/data.py` compares the two.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ from ltray.data.originals import Pixels
 from ltray.errors import UsageError
 
 VERSION = 2  # of the format; FFCV 1.0
-FIELDS = [2, 1]  # FFCV's numbers of an RGB image and an integer, what a file of ours has
+FIELDS = [2, 1]  # FFCV's type numbers of an RGB image and an integer, the fields of ltray's files
 HEADER = np.dtype(
     [("version", "<u2"), ("fields", "<u2"), ("page", "<u4"), ("samples", "<u8"), ("table", "<u8")], align=True
 )
@@ -40,7 +40,7 @@ REMEDY = (
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """Load FFCV's C++ library, without the Python package around it and what that imports.
+    """Load FFCV's C++ library without FFCV's Python package and the imports of that package.
 
     Raises:
         UsageError: FFCV is not installed, or a library that it was compiled with is missing.
@@ -50,10 +50,12 @@ def library() -> ctypes.CDLL:
     files = [file for place in places or () for file in Path(place).glob("_libffcv*")]
     if not files:
         raise UsageError(f"FFCV, which converts and reads images, is not installed. {REMEDY}")
-    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # images are spread over threads, not their rows
+    os.environ.setdefault(
+        "OPENCV_FOR_THREADS_NUM", "1"
+    )  # threads work on different images, not on the rows of one image
     try:
         loaded = ctypes.CDLL(str(files[0]))
-    except OSError as error:  # OpenCV was removed or replaced since FFCV was compiled
+    except OSError as error:  # OpenCV was removed or replaced after FFCV was compiled
         raise UsageError(f"FFCV, which converts and reads images, cannot be loaded: {error}. {REMEDY}") from error
     pointer, number, flag = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_bool
     loaded.imdecode.argtypes = [pointer, ctypes.c_uint64, number, number, pointer, *[number] * 6, flag, flag]
@@ -72,10 +74,10 @@ class BetonFile:
     """The images of a .beton file.
 
     Args:
-        sidecar: Of the file, which must have passed its check.
+        sidecar: The sidecar of the file, which must have passed its check.
 
     Raises:
-        RuntimeError: The file does not hold what the sidecar says.
+        RuntimeError: The file's content differs from the sidecar.
     """
 
     def __init__(self, sidecar: Sidecar) -> None:
@@ -109,12 +111,12 @@ class BetonFile:
         return np.memmap(self.path, dtype=np.uint8, mode="r")
 
     def encoded(self, index: int) -> NDArray[np.uint8]:
-        """Return an image as it is stored; a view of the file."""
+        """Return an image in its stored form, a view of the file."""
         start = self._starts[index]
         return self._memory[start : start + self._lengths[index]]
 
     def decode(self, index: int) -> Pixels:
-        """Decode an image (H, W, 3); a view of the file where it is stored raw.
+        """Decode an image (H, W, 3); the result is a view of the file if the image is stored raw.
 
         Raises:
             RuntimeError: It is damaged.

@@ -26,7 +26,7 @@ class Same:
     """Images with equal pixels.
 
     Attributes:
-        names: Of the images.
+        names: Names of the images.
         classes: Number of different classes among their labels.
     """
 
@@ -35,7 +35,7 @@ class Same:
 
 
 def duplicates(found: Found) -> dict[str, list[Same]]:
-    """Return groups of images with equal pixels, by where they were found: "train", "train and test", …."""
+    """Return groups of images with equal pixels, by the pools that contain them: "train", "train and test", …."""
     places: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
     for pool, (_, prepared) in found.items():
         digests = prepared.rows["digest"]
@@ -53,16 +53,16 @@ def duplicates(found: Found) -> dict[str, list[Same]]:
 def _of_duplicates(where: str, groups: Sequence[Same]) -> str:
     wrong = sum(group.classes > 1 for group in groups)
     more = f", {wrong:,} of them in different classes" if wrong else ""
-    leak = "; they are in training and evaluation" if where.startswith("train and ") else ""
-    return f"{where}: {plural(len(groups), 'picture')} found more than once{more}{leak}"
+    leak = "; they are used for training and evaluation" if where.startswith("train and ") else ""
+    return f"{where}: {plural(len(groups), 'image')} found more than once{more}{leak}"
 
 
 def report(found: Found, notes: Sequence[str] = ()) -> str:
-    """Return all that was found, in full.
+    """Return all findings.
 
     Args:
         found: The pools.
-        notes: What was found beside the images.
+        notes: Findings in addition to the images.
     """
     sections = [line for pool, (_, prepared) in found.items() for line in _of_pool(pool, found, prepared)]
     for where, groups in duplicates(found).items():

@@ -8,10 +8,10 @@ from typing import Any
 
 @contextmanager
 def without_main_module() -> Iterator[None]:
-    """Start processes inside that do not import the program's main module.
+    """Start processes inside this context without importing the program's main module.
 
-    By default each spawned process does, and a script that converts outside of `if __name__ == "__main__"` would begin
-    again in each of them. Nothing that ltray sends to its processes is defined there.
+    By default each spawned process imports it, and a script that converts outside of `if __name__ == "__main__"` would
+    start again in each process. ltray's processes need nothing that is defined in the main module.
     """
     main = vars(sys.modules["__main__"])
     known: dict[str, Any] = {name: main[name] for name in ("__file__", "__spec__") if name in main}

@@ -23,7 +23,7 @@ from ltray.data.definition import DatasetDefinition
 from ltray.data.originals import Source
 from ltray.errors import UsageError
 
-BAD_USAGE = 2  # exit code of a conversion that a user must correct
+BAD_USAGE = 2  # exit code of a conversion with an error that the user must correct
 
 Check = Literal["convert", "compare", "trust", "look"]
 """What to do with originals that may have changed since they were converted.
@@ -202,7 +202,7 @@ def _convert_elsewhere(definition: DatasetDefinition, progress: bool) -> None:
     """Convert in a separate process, because a training process has threads and a main module that workers do not need.
 
     Raises:
-        UsageError: The conversion refused the data set.
+        UsageError: The data set cannot be converted.
         RuntimeError: The conversion failed.
     """
     order = json.dumps({"definition": definition.explicit_values(), "progress": progress, "parent": os.getpid()})

@@ -11,7 +11,7 @@ LISTED = 24  # classes that are shown; of more, the head, the middle and the tai
 
 
 def survey(sidecars: Mapping[str, Sidecar]) -> Iterable[str]:
-    """Yield what was found in the converted pools."""
+    """Yield the summary of the converted pools."""
     train = sidecars["train"]
     for pool, sidecar in sidecars.items():
         smallest, largest = sidecar.image_sizes
@@ -31,7 +31,7 @@ def survey(sidecars: Mapping[str, Sidecar]) -> Iterable[str]:
 
 
 def bars(names: Sequence[str], counts: Sequence[int]) -> Iterable[str]:
-    """Yield a bar a class, the largest first; of many classes a selection."""
+    """Yield a bar for each class, the largest first; for many classes a selection."""
     order = sorted(range(len(names)), key=lambda label: -counts[label])
     third = LISTED // 3
     middle = len(order) // 2 - third // 2

@@ -1,4 +1,4 @@
-"""Reading every image of a .beton back."""
+"""Check of every image of a .beton."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from ltray.errors import UsageError
 
 
 def verify(sidecar: Sidecar, advance: Callable[[int], None]) -> None:
-    """Compare the whole file with its digest, then decode every image and compare what was encoded.
+    """Compare the complete file with its digest, then decode every image and compare the encoded bytes.
 
     Args:
-        sidecar: Of the file.
+        sidecar: The file's sidecar.
         advance: Called with the number of further images read.
 
     Raises:
-        UsageError: The file, or an image in it, is not what was written.
+        UsageError: The file, or an image in it, differs from what was written.
     """
     sidecar.check(whole=True)
     content = hashlib.sha256()

@@ -1,9 +1,9 @@
 """Writing of .beton files: the only module that uses FFCV's writer, in a separate process.
 
-FFCV's `DatasetWriter` waits forever when one of its workers fails or is killed, and leaves
-shared memory behind. Here it gets nothing but images that are encoded and checked already,
-and runs in a process group that is watched: silence has a limit, and the group is ended as a
-whole.
+FFCV's `DatasetWriter` waits forever when one of its workers fails or is killed, and does not
+release its shared memory. Here it gets only images that are already encoded and checked, and
+runs in a process group that is monitored: the time without progress is limited, and all
+processes of the group are ended together.
 """
 
 import multiprocessing
@@ -25,8 +25,8 @@ from ltray.errors import UsageError
 from ltray.printable import printable
 
 SMALLEST_PAGE, LARGEST_PAGE = 1 << 21, 1 << 31  # FFCV: 2 MiB <= page size < 4 GiB, a power of two
-SILENCE = 300.0  # seconds without a written image after which the writer counts as hung
-CHUNK = 64  # images a worker takes at a time; progress comes in these steps
+SILENCE = 300.0  # seconds without a written image after which the writer is considered as hung
+CHUNK = 64  # images that a worker takes at a time; the steps of the progress
 REMEDY = "Completed parts are kept; run the same command again to continue."
 
 
@@ -50,7 +50,7 @@ class Job:
 class BetonWriter:
     """A process that writes .beton files; a context manager.
 
-    It starts at once, so that its imports overlap with whatever comes before the first job.
+    It starts immediately, so that its imports run while the first job is prepared.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class BetonWriter:
             self._jobs.put(None)
             self._process.join(10.0)
         if error != (None, None, None) or self._process.is_alive():
-            _end(self._process)  # also where it is dead: its workers need not be
+            _end(self._process)  # also if it has ended: its workers may still be running
         if self._shared:
             _free(self._shared)
 
@@ -81,7 +81,7 @@ class BetonWriter:
             advance: Called with the number of further images written.
 
         Raises:
-            OSError: The file cannot be written, or an image not be read.
+            OSError: The file cannot be written, or an image cannot be read.
             UsageError: FFCV's writer was killed or hung.
             RuntimeError: FFCV's writer failed in another way.
         """
@@ -133,7 +133,7 @@ def _end(process: Any) -> None:
     for kill in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, kill)
-        except ProcessLookupError:  # it died, or has not made its process group yet
+        except ProcessLookupError:  # it has ended, or has not created its process group yet
             process.kill()
         process.join(5.0)
         if not process.is_alive():
@@ -141,7 +141,7 @@ def _end(process: Any) -> None:
 
 
 def _free(name: str) -> None:
-    """Free shared memory that its dead owner could not."""
+    """Free shared memory that was not freed because its owner was killed."""
     try:
         memory = shared_memory.SharedMemory(name)
     except FileNotFoundError:
@@ -151,10 +151,10 @@ def _free(name: str) -> None:
 
 
 def _serve(jobs: Any, messages: Any, parent: int) -> None:
-    """Write one job after the other; the body of the watched process."""
+    """Write one job after the other; the body of the monitored process."""
     os.setpgid(0, 0)
     follow(parent, lambda: os.killpg(0, signal.SIGKILL))
-    os.environ["NUMBA_DISABLE_JIT"] = "1"  # writing compiles nothing; importing FFCV would
+    os.environ["NUMBA_DISABLE_JIT"] = "1"  # writing needs no compiled code, but the import of FFCV would compile
     try:
         from ffcv import writer
 
@@ -164,11 +164,11 @@ def _serve(jobs: Any, messages: Any, parent: int) -> None:
             messages.put(("done", None))
     except BaseException as error:
         _announce(messages, error)
-        os._exit(1)  # the watching process reports it; Python would add its traceback
+        os._exit(1)  # the monitoring process reports it; Python would print a traceback too
 
 
 def _announce(messages: Any, error: BaseException) -> None:
-    """Send the watching process what was raised, and wait until it is sent."""
+    """Send an exception to the monitoring process, and wait until it is sent."""
     if isinstance(error, OSError):
         messages.put(("os error", (error.errno, error.strerror or str(error))))
     else:
@@ -190,13 +190,13 @@ def _write(job: Job, messages: Any) -> None:
             super()._write_common(count, content, partial(_work, work, messages), more)
 
     image = RGBImageField()
-    image.encode = _put_encoded  # an attribute, not a subclass: FFCV's own readers know the field by its class
+    image.encode = _put_encoded  # an attribute, not a subclass: FFCV's readers identify the field by its class
     rows = job.prepared.rows[list(job.indices)]
     page = SMALLEST_PAGE
     while page < min(int(rows["length"].max()), LARGEST_PAGE):
         page *= 2
     fields = {"image": image, "label": IntField()}
-    # One worker: several fill their pages in the order they come, and the file would differ from run to run.
+    # One worker: with several, the order of the pages, and so the file, would differ from run to run.
     writer = Announcing(str(job.target), fields, page_size=page, num_workers=1)
     writer.from_indexed_dataset(_Samples(job), chunksize=CHUNK)
 
@@ -207,11 +207,11 @@ def _work(work: Callable[..., None], messages: Any, *arguments: Any) -> None:
         work(*arguments)
     except Exception as error:
         _announce(messages, error)
-        os._exit(1)  # the watching process ends the others
+        os._exit(1)  # the monitoring process ends the others
 
 
 def _put_encoded(destination: Any, image: Encoded, malloc: Any) -> None:
-    """Do what `RGBImageField.encode` does, for an image that is encoded already."""
+    """Do what `RGBImageField.encode` does, for an image that is already encoded."""
     destination["mode"], destination["width"], destination["height"] = image.mode, image.width, image.height
     destination["data_ptr"], place = malloc(image.content.nbytes)
     place[:] = image.content
@@ -219,7 +219,7 @@ def _put_encoded(destination: Any, image: Encoded, malloc: Any) -> None:
 
 @dataclass(frozen=True)
 class _Samples:
-    """What FFCV's workers index."""
+    """The samples that FFCV's workers read by index."""
 
     job: Job
 
@@ -231,7 +231,7 @@ class _Samples:
 
 
 def _reporter(messages: Any) -> type:
-    """Return a stand-in for tqdm that sends progress to the watching process."""
+    """Return a replacement for tqdm that sends the progress to the monitoring process."""
 
     class Reporter:
         def __init__(self, total: int) -> None:

@@ -1,24 +1,25 @@
-"""Where images and labels come from: one module for each kind of source.
+"""The sources of images and labels: one module for each kind of source.
 
 * `archive`: zip files.
 * `cifar`: CIFAR-10 and CIFAR-100.
 * `class_names`: names of classes.
 * `digits`: scikit-learn's digits.
 * `folder`: a folder for each class.
-* `folder_layout`: which folder is a split or class.
-* `forms`: which form a user's images have.
+* `folder_layout`: the folders that are splits or classes.
+* `forms`: the form of a user's images.
 * `label_space`: the classes of a data set.
 * `list_file`: list files and JSON.
-* `listed_paths`: where listed images are.
-* `lists`: images that list files name.
+* `listed_paths`: the paths of listed images.
+* `lists`: the images of list files.
 * `named_classes`: a file of class names.
+* `new_pictures`: labelled pictures that a trained model is evaluated on.
 * `parquet`: images in Parquet files.
 * `parquet_labels`: labels in Parquet files.
 * `registry`: the sources by name.
 * `table`: CSV, TSV and JSON lines.
-* `table_columns`: which columns hold paths, labels and splits.
+* `table_columns`: the columns of paths, labels and splits.
 * `table_list`: images and labels in a table.
-* `table_paths`: where a table's images are.
+* `table_paths`: the paths of a table's images.
 """
 
 from typing import TYPE_CHECKING

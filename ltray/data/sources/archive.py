@@ -15,7 +15,7 @@ from ltray.printable import printable
 from ltray.quantities import file_size
 
 MOST_ENTRIES = 5_000_000
-LARGEST_RATIO = 20  # unpacked bytes / bytes of the archive; images and tables of text stay far below
+LARGEST_RATIO = 20  # unpacked bytes / bytes of the archive; images and tables of text have a much lower ratio
 ALLOWED = 1 << 28  # unpacked bytes for which the ratio is not checked
 _ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of an entry's flags
 _REMEDY = "get the archive again, or unpack it and give the folder"
@@ -24,15 +24,15 @@ _REMEDY = "get the archive again, or unpack it and give the folder"
 def unpacked(archive: Path) -> Path:
     """Return the folder of an archive's files; an archive that was unpacked before is not unpacked again.
 
-    The files that systems create (`__MACOSX`, `._a.png`) are left out. The folder's name has the archive's digest, so
-    that another archive has another folder.
+    The files that systems create (`__MACOSX`, `._a.png`) are left out. The folder's name contains the archive's digest,
+    so that each archive has its own folder.
 
     Args:
         archive: A zip file.
 
     Raises:
-        UsageError: It is no zip file, damaged, encrypted, or an entry is a link, would be outside the folder, would
-            be written twice, or grows more than images do.
+        UsageError: It is not a zip file, it is damaged or encrypted, an entry is a link or would be outside the folder,
+            two entries have the same path, or the unpacked files would be too large.
         CannotWrite: The disk is full.
     """
     check_regular(archive)
@@ -49,7 +49,7 @@ def unpacked(archive: Path) -> Path:
 
 
 def _unpack(opened: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], target: Path) -> None:
-    """Write the entries into a folder beside the target, then rename it."""
+    """Write the entries into a folder next to the target, then rename it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -64,7 +64,7 @@ def _unpack(opened: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], target
 
 
 def _checked(archive: Path, opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the files that are to be written, by their path below the folder."""
+    """Return the files to write, by their path below the folder."""
     infos = opened.infolist()
     if len(infos) > MOST_ENTRIES:
         raise UsageError(f"{printable(archive)}: has {len(infos):,} entries; at most {MOST_ENTRIES:,} are unpacked.")
@@ -86,7 +86,7 @@ def _checked(archive: Path, opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInf
 
 
 def _path(archive: Path, info: zipfile.ZipInfo) -> PurePosixPath:
-    r"""Return where an entry is to be written, from the folder; `\` of Windows separates folders."""
+    r"""Return the path of an entry relative to the folder; `\` separates folders, as on Windows."""
     name = info.filename
     if not info.flag_bits & _UTF8:  # macOS writes UTF-8 without the flag
         try:
@@ -121,7 +121,7 @@ def _check_size(archive: Path, size: int) -> None:
     if size > ALLOWED and size > LARGEST_RATIO * packed:
         raise UsageError(
             f"{printable(archive)}: has {file_size(packed)}, but {file_size(size)} unpacked, more than {LARGEST_RATIO} "
-            "times as much; images do not shrink so far. If you trust it, unpack it and give the folder."
+            "times as much, which is unusual for images. If you trust it, unpack it and give the folder."
         )
     there = next(place for place in (data_folder(), *data_folder().absolute().parents) if place.exists())
     free = shutil.disk_usage(there).free

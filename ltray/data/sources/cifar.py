@@ -1,9 +1,9 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009) from Parquet files, or from torchvision's download.
 
-Which images a long-tailed subset holds is stated as ranks within a class (see `splits`), in
-the order of the file that is read. The original release, which torchvision downloads, gives
-the official subsets image by image. Parquet files order the images of a class differently:
-the same counts and ranks, other images.
+A long-tailed subset is defined by ranks within each class (see `splits`), in the order of the
+file that is read. With the original release, which torchvision downloads, it contains exactly
+the images of the official subsets. In Parquet files the order of a class's images differs:
+counts and ranks are the same, but the images are others.
 """
 
 import os
@@ -26,7 +26,7 @@ def open_cifar(definition: DatasetDefinition) -> Source:
     """Describe CIFAR: Parquet in `folder` or $LTRAY_SHARED_DATA, else torchvision's download.
 
     Raises:
-        UsageError: `folder` is stated but holds no Parquet files of this set.
+        UsageError: `folder` is set but contains no Parquet files of this set.
     """
     kind = definition.source
     files = parquet_files(definition)
@@ -34,20 +34,20 @@ def open_cifar(definition: DatasetDefinition) -> Source:
         return parquet_source(files, image="img", label=LABEL[kind], folder=files["train"][0].parent)
     if definition.folder:
         raise UsageError(
-            f"`folder: {definition.folder}` must hold {kind}-train.parquet and {kind}-test.parquet; "
+            f"`folder: {definition.folder}` must contain {kind}-train.parquet and {kind}-test.parquet; "
             "remove `folder` to download CIFAR."
         )
     return _download_source(kind)
 
 
 def parquet_files(definition: DatasetDefinition) -> dict[str, list[Path]]:
-    """Return where the Parquet files of each split would be."""
+    """Return the paths at which the Parquet files of each split are searched."""
     folder = Path(definition.folder or os.environ.get("LTRAY_SHARED_DATA", "")).absolute()
     return {split: [folder / f"{definition.source}-{split}.parquet"] for split in ("train", "test")}
 
 
 def is_downloaded(kind: str) -> bool:
-    """Tell whether torchvision has downloaded a set already."""
+    """Return whether torchvision has already downloaded a set."""
     from torchvision import datasets as published
 
     folders = {"cifar10": published.CIFAR10.base_folder, "cifar100": published.CIFAR100.base_folder}

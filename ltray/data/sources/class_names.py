@@ -1,4 +1,4 @@
-"""Names of classes: how each is shown; no two classes of a data set are shown identically."""
+"""Names of classes as they are shown; no two classes of a data set are shown identically."""
 
 import unicodedata
 from collections import defaultdict
@@ -13,8 +13,9 @@ SHOWN = 10  # names that a message lists
 def shown(name: str) -> str:
     """Return a class's name as every table shows it.
 
-    Without spaces around it, in Unicode's composed form (macOS writes folders in the other one),
-    and with what cannot be shown escaped: two lists that spell it in either form mean one class.
+    The result has no spaces around it, has Unicode's composed form (macOS uses the decomposed form
+    for folders), and characters that cannot be shown are escaped. Two spellings of a name that give
+    the same result are one class.
     """
     return printable(unicodedata.normalize("NFC", name).strip())
 
@@ -29,7 +30,7 @@ def by_shown_name(names: Iterable[str], where: str) -> dict[str, str]:
 
     Args:
         names: Original names of different classes.
-        where: Their origin, for a message: a file, or a folder of class folders.
+        where: Their origin, for messages: a file, or a folder of class folders.
 
     Raises:
         UsageError: Two are shown identically, or one has no visible character.
@@ -75,7 +76,7 @@ def check_known(names: Sequence[str], others: Mapping[str, Iterable[str]], where
     """Check that every class with images elsewhere has training images.
 
     Args:
-        names: Shown names of the classes that train.
+        names: Shown names of the classes with training images.
         others: Shown names of the classes that have images, by pool.
         where: The data set, for the message.
 
@@ -88,7 +89,7 @@ def check_known(names: Sequence[str], others: Mapping[str, Iterable[str]], where
         if strangers:
             alike = {name.casefold(): name for name in names}
             near = next((alike[name.casefold()] for name in strangers if name.casefold() in alike), "")
-            hint = f" (train has `{near}`, in other case)" if near else ""
+            hint = f" (train has `{near}`, which differs in upper and lower case)" if near else ""
             raise UsageError(
                 f"{where}: {pool} has classes that train does not have: {some(strangers)}{hint}; add training images "
                 f"of these classes, or remove them from {pool}."

@@ -14,7 +14,7 @@ INK = 16  # the set's grey values run from 0 to 16
 def open_digits(definition: DatasetDefinition) -> Source:
     """Describe the digits, grey in all three channels.
 
-    They are a single pool; the definition's `test_per_class` cuts the test set from it.
+    They are a single pool; `test_per_class` of the definition takes the test set from it.
     """
     return Source(
         class_names=tuple(str(digit) for digit in range(10)),
@@ -26,7 +26,7 @@ def open_digits(definition: DatasetDefinition) -> Source:
 
 
 def _file() -> Path:
-    """Return where scikit-learn keeps the digits, found without importing it."""
+    """Return the path of scikit-learn's file of the digits, without importing scikit-learn."""
     package = importlib.util.find_spec("sklearn")
     return Path(str(package.origin if package else "")).parent / "datasets" / "data" / "digits.csv.gz"
 

@@ -22,7 +22,7 @@ def open_folder(definition: DatasetDefinition) -> Source:
     """Describe a folder of images.
 
     Raises:
-        UsageError: It holds no classes, its splits do not have the same ones, or two are shown identically.
+        UsageError: It contains no classes, its splits do not have the same classes, or two are shown identically.
     """
     if not definition.folder:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""How the folders of a data set are nested: which are splits, which are classes, and the assumptions that were made."""
+"""The nesting of a data set's folders: the splits, the classes, and the assumptions that were made."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,7 +30,7 @@ class Layout:
     Attributes:
         classes: Name and folder of every class, by pool.
         places: The parent of the class folders of each pool.
-        notes: What was assumed.
+        notes: The assumptions that were made.
     """
 
     classes: Mapping[str, tuple[tuple[str, Path], ...]]
@@ -39,26 +39,26 @@ class Layout:
 
     @classmethod
     def of_pools(cls, places: Mapping[str, Path], notes: Iterable[str] = ()) -> "Layout":
-        """Take every folder in a pool's folder for a class."""
+        """Use every folder in a pool's folder as a class."""
         classes = {pool: tuple((one.name, one) for one in folders_in(place)) for pool, place in places.items()}
         return cls(classes, places, tuple(notes))
 
 
 def split_of(name: str) -> str:
-    """Return the pool that a folder's name means, "train", "validation" or "test"; or nothing."""
+    """Return the pool of a folder's name: "train", "validation" or "test"; "" if it is not a split."""
     match = _SPLIT.fullmatch(name.strip().lower())
     return str(match.lastgroup) if match else ""
 
 
 def find_layout(root: Path) -> Layout:
-    """Find how a data set's folders are nested.
+    """Return the layout of a data set's folders.
 
     One folder per class, with or without folders of the splits above them or inside each of them. A
-    single folder next to train is the test set, whatever its name: as in ImageNet, whose "val" is
-    used for the papers' results. Validation images are then cut from train.
+    single folder next to train is the test set, also if its name is "val", as in ImageNet, where the
+    papers' results are on "val". Validation images are then taken from train.
 
     Raises:
-        UsageError: No folder, splits without a training part, or a nesting that may mean two things.
+        UsageError: There is no folder, the splits contain no training split, or the nesting is ambiguous.
     """
     if not root.is_dir():
         raise UsageError(
@@ -82,7 +82,7 @@ def find_layout(root: Path) -> Layout:
 
 
 def _inside_wrappers(root: Path) -> Path:
-    """Return the folder that holds the classes: the innermost of folders that hold only one, as photos/photos."""
+    """Return the folder of the classes: the innermost of folders with a single subfolder, as photos/photos."""
     while not holds_images(root, itself=True):
         filled = [folder for folder in folders_in(root) if holds_images(folder)]
         if len(filled) != 1 or split_of(filled[0].name) or holds_images(filled[0], itself=True):
@@ -92,14 +92,14 @@ def _inside_wrappers(root: Path) -> Path:
 
 
 def _by_split(root: Path, *, nested: list[Path], flat: list[Path], others: list[Path], notes: list[str]) -> Layout:
-    """Return the layout of split folders that hold class folders.
+    """Return the layout of split folders that contain class folders.
 
     Args:
         root: The parent of the splits.
         nested: Folders of splits with class folders.
         flat: Folders of splits with images only.
         others: Other folders with images.
-        notes: What was assumed so far.
+        notes: The assumptions so far.
     """
     if not nested:
         raise UsageError(
@@ -123,10 +123,10 @@ def _by_split(root: Path, *, nested: list[Path], flat: list[Path], others: list[
 
 
 def _splits_inside(root: Path, classes: list[Path]) -> Layout | None:
-    """Return the layout of a folder a class with the splits inside, such as cat/train; None if the layout is different.
+    """Return the layout of class folders that contain the splits, such as cat/train; None if the layout is different.
 
     Raises:
-        UsageError: Some classes have several splits inside, others have not.
+        UsageError: Some class folders contain several splits, others do not.
     """
     inside = {folder: _filled(folder) for folder in classes}
     split = [folder for folder, below in inside.items() if below and all(split_of(one.name) for one in below)]
@@ -135,8 +135,9 @@ def _splits_inside(root: Path, classes: list[Path]) -> Layout | None:
     others = [folder for folder in classes if folder not in split]
     if others:
         raise UsageError(
-            f"{root}: {_names(split)} {'holds' if len(split) == 1 else 'hold'} the splits inside, but not "
-            f"{_names(others)}; order them as train/{split[0].name}, test/{split[0].name}."
+            f"{root}: {_names(split)} {'contains' if len(split) == 1 else 'contain'} splits, but "
+            f"{_names(others)} {'does' if len(others) == 1 else 'do'} not; arrange them as train/{split[0].name}, "
+            f"test/{split[0].name}."
         )
     pools: dict[str, list[tuple[str, Path]]] = {}
     for folder in split:
@@ -154,15 +155,15 @@ def _splits_inside(root: Path, classes: list[Path]) -> Layout | None:
 
 
 def _filled(folder: Path) -> list[Path]:
-    """Return the folders in a folder that hold images; none where it holds some itself."""
+    """Return the folders in a folder that contain images; none if the folder itself contains images."""
     return [] if holds_images(folder, itself=True) else [below for below in folders_in(folder) if holds_images(below)]
 
 
 def _pools(folders: Iterable[Path], where: Path) -> dict[str, Path]:
-    """Return folders of splits by pool.
+    """Return the folders of splits by pool.
 
     Raises:
-        UsageError: Two folders mean one split.
+        UsageError: Two folders are the same split.
     """
     found: dict[str, Path] = {}
     for folder in folders:
@@ -190,7 +191,7 @@ def _are(folders: Iterable[Path]) -> str:
 
 
 def merged_subfolders(classes: Iterable[tuple[str, Path]]) -> Iterator[str]:
-    """Yield a note for classes whose images all lie in folders below the class's own.
+    """Yield a note for classes whose images are all in subfolders of the class folder.
 
     Args:
         classes: Name and folder of each class.

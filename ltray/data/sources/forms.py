@@ -1,4 +1,4 @@
-"""Which form the images of a user have: a table, an archive, Parquet files, or a folder for each class."""
+"""The form of a user's images: a table, an archive, Parquet files, or a folder for each class."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ ARCHIVES = (".zip",)
 LISTS = ("train_list", "validation_list", "test_list")
 _POOLS = dict(zip(("train", "validation", "test"), LISTS, strict=True))
 _WORDS = ("labels", "label", "annotations", "metadata", "list", "images", "set", "data", "split", "gt")
-_TEMPLATES = ("submission",)  # a table of a competition whose labels are not true
+_TEMPLATES = ("submission",)  # a table of a competition that contains example predictions, not labels
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Form:
 
     Attributes:
         fields: Fields of the data-set file that follow from it: `source`, `folder`, lists.
-        why: What it was taken for and why, as a sentence.
+        why: The form that was found and the reason, as a sentence.
     """
 
     fields: Mapping[str, str]
@@ -47,10 +47,10 @@ def find_form(path: Path, settings: Mapping[str, Any]) -> Form:
 
     Args:
         path: A folder, a zip file, a table, or a Parquet file.
-        settings: What the user states: `source`, `train_list`, … decide where several forms are possible.
+        settings: The user's settings; `source`, `train_list`, … decide if several forms are possible.
 
     Raises:
-        UsageError: It has none of the forms, or several; with the setting that decides.
+        UsageError: It has none of the forms, or several; the message contains the setting that decides.
     """
     if path.suffix.lower() in ARCHIVES and not path.is_dir():
         inside = unpacked(path)
@@ -78,7 +78,7 @@ def _of_folder(root: Path, settings: Mapping[str, Any]) -> Form:
         return folder
     place = _innermost(root)
     tables = _usable(_tables(place))
-    beside = "" if tables or _has_classes(place) else " beside the folder"
+    beside = "" if tables or _has_classes(place) else " next to the folder"
     if beside:
         tables = [path for path in _tables(place.parent) if _lists_images_in(path, place)]
     if not tables:
@@ -86,8 +86,8 @@ def _of_folder(root: Path, settings: Mapping[str, Any]) -> Form:
     fields = {"source": "lists", "folder": str(place), **_by_pool(tables)}
     first = Path(fields["train_list"])
     if _has_classes(place) and not (_of_splits(place) and first.parent != place):
-        if _says_the_same(first, place):
-            return Form(folder.fields, f"{folder.why[:-1]}; {first.name} says the same.")
+        if _same_labels(first, place):
+            return Form(folder.fields, f"{folder.why[:-1]}; {first.name} has the same labels.")
         raise UsageError(
             f"{printable(root)}: has a folder of images for each of several classes, and the table {first.name} with "
             "other labels; set `source=folder` to use the folders, or "
@@ -98,7 +98,7 @@ def _of_folder(root: Path, settings: Mapping[str, Any]) -> Form:
 
 
 def _innermost(root: Path) -> Path:
-    """Return the folder inside folders that hold nothing else, as photos/photos in archives."""
+    """Return the innermost of folders with a single subfolder, as photos/photos in archives."""
     while True:
         inside = [one for one in root.iterdir() if not is_left_behind(one.name)]
         if len(inside) != 1 or not inside[0].is_dir() or split_of(inside[0].name):
@@ -107,7 +107,7 @@ def _innermost(root: Path) -> Path:
 
 
 def _tables(folder: Path) -> list[Path]:
-    """Return the tables in a folder or, where there are none, in its folders of splits (Hugging Face)."""
+    """Return the tables in a folder or, if there are none, in its folders of splits (Hugging Face)."""
     here = _tables_in(folder)
     return here or [path for one in folders_in(folder) if split_of(one.name) for path in _tables_in(one)]
 
@@ -118,10 +118,10 @@ def _tables_in(folder: Path) -> list[Path]:
 
 
 def _usable(tables: Iterable[Path]) -> list[Path]:
-    """Return the tables that have a column of paths and one of labels; captions and boxes have other ones.
+    """Return the tables that have a column of paths and a column of labels, unlike tables of captions or boxes.
 
     Raises:
-        SeveralColumns: A table has several columns that may be them.
+        SeveralColumns: A table has several possible columns.
     """
     found: list[Path] = []
     for path in tables:
@@ -136,10 +136,10 @@ def _usable(tables: Iterable[Path]) -> list[Path]:
 
 
 def _by_pool(tables: Sequence[Path]) -> dict[str, str]:
-    """Return the field of each table: a single one is that of train, several are told by their names or folders.
+    """Return the field of each table: a single table is for train, several are distinguished by name or folder.
 
     Raises:
-        UsageError: Two mean one split, or none is of train.
+        UsageError: Two tables are for the same split, or none is for train.
     """
     if len(tables) == 1:
         return {"train_list": str(tables[0])}
@@ -154,24 +154,24 @@ def _by_pool(tables: Sequence[Path]) -> dict[str, str]:
         found[_POOLS[pool]] = str(path)
     _test_on_validation(found)
     if "train_list" not in found:
-        raise UsageError(f"{printable(tables[0].parent)}: no table is of train; set `train_list=` to one of them.")
+        raise UsageError(f"{printable(tables[0].parent)}: no table is for train; set `train_list=` to one of them.")
     return found
 
 
 def _test_on_validation(found: dict[str, str]) -> None:
-    """Make the validation list the test list where there is no other; validation images are then cut from train."""
+    """Use the validation list as the test list if there is none; validation images are then taken from train."""
     if "test_list" not in found and "validation_list" in found:
         found["test_list"] = found.pop("validation_list")
 
 
 def _split_named(stem: str) -> str:
-    """Return the pool that a table's name means, as in train_labels."""
+    """Return the pool of a table's name, such as train_labels."""
     parts = [word for word in stem.lower().replace("-", "_").replace(" ", "_").split("_") if word not in _WORDS]
     return split_of(parts[0]) if len(parts) == 1 else ""
 
 
 def _has_classes(folder: Path) -> bool:
-    """Return whether at least two folders hold images that may be classes, also below folders of splits."""
+    """Return whether at least two folders with images may be classes, also below folders of splits."""
     filled = [one for one in folders_in(folder) if holds_images(one)]
     splits = [one for one in filled if split_of(one.name)]
     inside = [below for one in splits for below in folders_in(one) if holds_images(below)]
@@ -182,7 +182,7 @@ def _of_splits(folder: Path) -> bool:
     return any(split_of(one.name) for one in folders_in(folder))
 
 
-def _says_the_same(table: Path, folder: Path) -> bool:
+def _same_labels(table: Path, folder: Path) -> bool:
     """Return whether the label of every image in a table is the name of the image's folder."""
     for listed in read_table(table).values():
         paths, _ = locate(listed, folder)
@@ -194,7 +194,7 @@ def _says_the_same(table: Path, folder: Path) -> bool:
 
 
 def _lists_images_in(table: Path, folder: Path) -> bool:
-    """Return whether a table beside a folder lists images in it."""
+    """Return whether a table next to a folder lists images in the folder."""
     try:
         for listed in read_table(table).values():
             paths, _ = locate(listed, folder)
@@ -221,6 +221,6 @@ def _of_parquet(folder: Path) -> Form | None:
         found = {"train_list": str(files[0].relative_to(folder))}
     if "train_list" not in found:
         raise UsageError(
-            f"{printable(folder)}: no Parquet file is of train; set `train_list=` to the pattern of its files."
+            f"{printable(folder)}: no Parquet file is for train; set `train_list=` to the pattern of its files."
         )
     return Form({"source": "parquet", "folder": str(folder), **found}, "taken as Parquet files of images.")

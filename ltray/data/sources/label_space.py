@@ -1,4 +1,4 @@
-"""The classes of a data set: a class is identified by name or number over all files, never by its place in one file."""
+"""The classes of a data set: a class is identified by its name or number over all files, not by its place in a file."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Labelled:
         where: The file, for messages.
         pool: "train", "validation" or "test".
         numbers: The number of each image's class in this file (n,), not negative.
-        names: Names by number, also of classes without images; empty where the file has numbers only.
-        common: Whether a number means the same class in every file, as category ids do; else it is only a place in
+        names: Names by number, also of classes without images; empty if the file has only numbers.
+        common: Whether a number is the same class in every file, as with category ids; else it is only an index of
             this file's names.
-        gaps: Whether numbers may leave gaps, as category ids do.
-        place: The name of an image's place: "line 3".
+        gaps: Whether numbers may have gaps, as with category ids.
+        place: Returns the place of an image in the file as text: "line 3".
     """
 
     where: str
@@ -51,7 +51,7 @@ class LabelSpace:
     Attributes:
         names: Shown names in label order.
         labels: Labels of the images of each file, in the order of the files.
-        notes: What was assumed.
+        notes: The assumptions that were made.
     """
 
     names: tuple[str, ...]
@@ -66,7 +66,7 @@ class _Classes:
     Attributes:
         order: Their shown names, in label order.
         known: The shown name of each number of each file.
-        notes: What was assumed.
+        notes: The assumptions that were made.
     """
 
     order: list[str]
@@ -77,7 +77,7 @@ class _Classes:
 def label_space(
     files: Sequence[Labelled], *, given: Sequence[str] = (), usual: Mapping[int, str] | None = None
 ) -> LabelSpace:
-    """Join the classes of all files of a data set.
+    """Combine the classes of all files of a data set.
 
     Args:
         files: Those of "train" first.
@@ -85,8 +85,8 @@ def label_space(
         usual: Names by number for files that have numbers only, such as their images' folders.
 
     Raises:
-        UsageError: Files contradict one another, a class has images but none that train, two classes are shown
-            alike, or numbers leave a gap that they must not.
+        UsageError: Files contradict each other, a class has no training images but other images, two classes are shown
+            identically, or numbers have a gap where none is allowed.
     """
     named = any(file.names for file in files)
     classes = _by_name(files) if named else _by_number(files, usual or {})
@@ -141,7 +141,7 @@ def _by_number(files: Sequence[Labelled], usual: Mapping[int, str]) -> _Classes:
 
 
 def _by_name(files: Sequence[Labelled]) -> _Classes:
-    """Join the names that files give their numbers.
+    """Combine the names of the numbers of all files.
 
     Raises:
         UsageError: A category has two names or two ids, a number has no name.
@@ -175,7 +175,7 @@ def _by_name(files: Sequence[Labelled]) -> _Classes:
 
 
 def _agree(known_name: tuple[str, str], known_id: tuple[int, str], *, number: int, name: str, where: str) -> None:
-    """Raise UsageError where a category id has another name elsewhere, or a name another id."""
+    """Raise UsageError if a category id has another name in another file, or a name another id."""
     if known_name[0] != name:
         raise UsageError(
             f"category {number} is `{known_name[0]}` in {known_name[1]}, but `{name}` in {where}; give both files the "
@@ -189,10 +189,10 @@ def _agree(known_name: tuple[str, str], known_id: tuple[int, str], *, number: in
 
 
 def _borrowed(files: Sequence[Labelled], file: Labelled, common: Mapping[int, str]) -> tuple[dict[int, str], str]:
-    """Return names for a file that has numbers only, and where they are from.
+    """Return names for a file that has only numbers, and the file that they are from.
 
     Raises:
-        UsageError: Other files do not agree on the names of numbers.
+        UsageError: Other files have different names for a number.
     """
     named = [one for one in files if one.names]
     names = dict(common) or {number: shown(name) for number, name in named[0].names.items()}
@@ -203,7 +203,7 @@ def _borrowed(files: Sequence[Labelled], file: Labelled, common: Mapping[int, st
                 f"{file.where}: has numbers without names, and class {wrong} is `{names[wrong]}` in {named[0].where}, "
                 f"but `{shown(one.names[wrong])}` in {one.where}; add the names."
             )
-    return names, f"{file.where}: has numbers without names; they are used as those of {named[0].where}"
+    return names, f"{file.where}: has numbers without names; the names of {named[0].where} are used"
 
 
 def _rename(classes: _Classes, given: Sequence[str], files: Sequence[Labelled]) -> None:

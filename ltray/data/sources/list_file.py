@@ -25,11 +25,11 @@ class ListFile:
         path: The file.
         images: Paths relative to the images' folder, in the file's order.
         labels: The number of each image's class in this file (n,).
-        places: Where each image is listed (n,): its line from 1, or its annotation from 0.
-        names: Names by number, or nothing where the file has none.
-        common: Whether a number means the same class in every list.
-        gaps: Whether numbers may leave gaps: category ids do, labels of lines do not.
-        notes: What was assumed.
+        places: The place of each image in the list (n,): its line, from 1, or its annotation, from 0.
+        names: Names by number; empty if the file has none.
+        common: Whether a number is the same class in every list.
+        gaps: Whether numbers may have gaps: category ids may, labels of lines may not.
+        notes: The assumptions that were made.
     """
 
     path: Path
@@ -46,7 +46,7 @@ class ListFile:
         """Read a list file; ".json" is JSON, anything else lines.
 
         Raises:
-            UsageError: The file is absent or not of a known format; with its line.
+            UsageError: The file is missing or has an unknown format; the message contains the line.
         """
         with reading(path, remedy="list files are searched here and below `folder`"):
             path.stat()
@@ -56,7 +56,7 @@ class ListFile:
         return listed
 
     def place(self, index: int) -> str:
-        """Return where an image is listed, and its path."""
+        """Return the place of an image in the list, and its path."""
         kind = "annotation" if self.path.suffix.lower() == ".json" else "line"
         return f"{kind} {self.places[index]}: {self.images[index]}"
 
@@ -71,13 +71,13 @@ def _from_lines(path: Path) -> ListFile:
     content = read_bytes(path, limit=LIMIT)
     if b"\0" in content:
         raise UsageError(f"{path}: is not a text file in UTF-8 (perhaps UTF-16); save it as UTF-8.")
-    # Bytes that are not UTF-8 are kept, so that they name the file with the same bytes in its name.
+    # Bytes that are not UTF-8 are kept, because the name of the file contains the same bytes.
     text = content.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
     images: list[str] = []
     labels: list[int] = []
     places: list[int] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        parts = line.strip().rsplit(None, 1)  # a path may hold spaces
+        parts = line.strip().rsplit(None, 1)  # a path may contain spaces
         if parts:
             labels.append(_label(parts, f"{path}:{number}", line))
             images.append(parts[0].removeprefix("./"))
@@ -124,7 +124,7 @@ def _from_json(path: Path) -> ListFile:
 
 
 def _images(path: Path, entries: Any, notes: list[Any]) -> tuple[list[str], int]:
-    """Return the image of each annotation, and how many images have none."""
+    """Return the image of each annotation, and the number of images without an annotation."""
     files: dict[Any, str] = {}
     for entry in entries:
         file = _text(entry["file_name"], "file_name", path, entry["id"])
@@ -137,10 +137,10 @@ def _images(path: Path, entries: Any, notes: list[Any]) -> tuple[list[str], int]
 
 
 def _joined(path: Path, images: list[str], notes: list[Any], categories: Any, unlabelled: int) -> ListFile:
-    """Join images and classes; an image with several annotations of one class counts once.
+    """Combine images and classes; an image with several annotations of one class counts once.
 
     Raises:
-        UsageError: A category is not declared, or is no id; an image is of two classes.
+        UsageError: A category is not declared or not an id, or an image has two classes.
     """
     ids: list[Any] = [_category(note["category_id"], path, index) for index, note in enumerate(notes)]
     declared = None if categories is None else _declared(path, categories)
@@ -209,7 +209,7 @@ def _category(value: Any, path: Path, index: int, kind: str = "annotation") -> i
     """Return a category id.
 
     Raises:
-        UsageError: It is neither a whole number from 0 on nor a word.
+        UsageError: It is neither a whole number of at least 0 nor a word.
     """
     if isinstance(value, str) and value.strip():
         return value

@@ -10,8 +10,8 @@ from ltray.errors import UsageError
 def paths_below(root: Path, images: Sequence[str]) -> tuple[str, ...]:
     r"""Return the path of each image.
 
-    A path is relative to the images' folder. One that begins with a slash stays as it is where its folder exists,
-    else the slash is left off (Places365); `\` separates folders where no file has it in its name (Windows).
+    A path is relative to the images' folder. A path that begins with a slash is not changed if its folder exists; else
+    the slash is removed (Places365). `\` separates folders if no file has it in its name (Windows).
     """
     place, folders = os.fspath(root), dict[str, bool]()
     return tuple(_path(place, image, folders) for image in images)
@@ -26,10 +26,10 @@ def check_present(where: str, root: Path, images: Sequence[str], paths: Sequence
     if any(map(os.path.isfile, paths[:5])):
         return
     if "://" in images[0]:
-        raise UsageError(f"{where} names {images[0]}, which is a URL; download the images and list their files.")
+        raise UsageError(f"{where} lists {images[0]}, which is a URL; download the images and list their files.")
     raise UsageError(
-        f"{where} names {images[0]}, but {paths[0]} does not exist; set `folder` to the folder that the list's paths "
-        f"are relative to (now {root})."
+        f"{where} lists {images[0]}, but {paths[0]} does not exist; set `folder` to the folder to which the "
+        f"list's paths are relative (now {root})."
     )
 
 

@@ -1,4 +1,4 @@
-"""Images that official list files name. The images are not moved."""
+"""The images of official list files. The images are not moved."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +24,10 @@ from ltray.errors import UsageError
 
 
 def open_lists(definition: DatasetDefinition) -> Source:
-    """Describe the images that list files name, below `folder`.
+    """Describe the images of list files, below `folder`.
 
     Raises:
-        UsageError: A list cannot be read, lists disagree in classes, or images are missing.
+        UsageError: A list cannot be read, lists have contradictory classes, or images are missing.
     """
     given = {"train": definition.train_list, "validation": definition.validation_list, "test": definition.test_list}
     if not given["train"]:
@@ -64,7 +64,7 @@ def _read(definition: DatasetDefinition, files: Mapping[str, Path]) -> dict[str,
     """Return the lists by pool; a single table may have the images of all of them.
 
     Raises:
-        UsageError: A list cannot be read, or a column is stated that no table has.
+        UsageError: A list cannot be read, or a column is set that the table does not have.
     """
     image, label, split = definition.image_column, definition.label_column, definition.split_column
     tables = {pool for pool, path in files.items() if is_table(path)}
@@ -86,12 +86,12 @@ def _read(definition: DatasetDefinition, files: Mapping[str, Path]) -> dict[str,
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the images of one list are.
+    """The places of the images of one list.
 
     Attributes:
         paths: The file of each image.
         where: List and line of each image of a table; empty for other lists.
-        notes: What was assumed.
+        notes: The assumptions that were made.
     """
 
     paths: tuple[str, ...]
@@ -115,7 +115,7 @@ class _Place:
 
 
 def _check_single(listed: ListFile) -> None:
-    """Raise UsageError where an image is listed with two labels."""
+    """Raise UsageError if an image is listed with two labels."""
     first: dict[str, int] = {}
     for index, image in enumerate(listed.images):
         known = first.setdefault(image, index)
@@ -127,13 +127,13 @@ def _check_single(listed: ListFile) -> None:
 
 
 def find_list(root: Path, name: str) -> Path:
-    """Return a list file: as named from here, or below the images' folder."""
+    """Return the path of a list file, relative to the working directory or to the images' folder."""
     here = Path(name).expanduser()
     return here if here.is_file() or here.is_absolute() else root / name
 
 
 def folder_names(listed: ListFile) -> dict[int, str]:
-    """Return the folder of each class's images by number; none where folders and classes are not one to one."""
+    """Return the folder of each class's images by number; none if folders and classes do not correspond one to one."""
     if listed.names:
         return {}
     for depth in (1, 2):  # Places365 has church/outdoor and cabin/outdoor
@@ -152,7 +152,7 @@ def _folder(image: str, depth: int) -> str:
 
 
 def _check_folders(train: ListFile, listed: ListFile, folders: dict[int, str]) -> None:
-    """Raise UsageError where a list gives the number of one class to images in the folder of another.
+    """Raise UsageError if a list has the number of one class for images in the folder of another class.
 
     Tools that number the classes of each list separately write such lists.
     """
@@ -172,7 +172,7 @@ def reference_counts(definition: DatasetDefinition, names: Sequence[str]) -> lis
     """Return the class counts of `reference_list`; none if the definition does not use it.
 
     Args:
-        definition: Whose list.
+        definition: The definition of the data set.
         names: Names of the data set's classes, in label order.
 
     Returns:
@@ -180,7 +180,7 @@ def reference_counts(definition: DatasetDefinition, names: Sequence[str]) -> lis
         class, else by their numbers.
 
     Raises:
-        UsageError: There is no list, or its classes are others.
+        UsageError: There is no list, or its classes differ.
     """
     if not KINDS[definition.imbalance_kind].needs_reference:
         return []

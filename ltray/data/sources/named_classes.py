@@ -1,4 +1,4 @@
-"""The file that `class_names` names: one class per line, in the forms that data sets use."""
+"""The file of the setting `class_names`: one class per line, in the forms that data sets use."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ def read_names(path: Path) -> tuple[str, ...]:
     """Return the names of a data set's classes, in the order of their numbers.
 
     A line is a name. If every line has a different number after or before the name, and the numbers
-    have no gap from 0 or 1, then the number is not part of the name and gives the order.
+    start at 0 or 1 and have no gap, the number is not part of the name and determines the order.
 
     Raises:
         UsageError: The file cannot be read, or two names are shown identically.
@@ -33,7 +33,7 @@ def read_names(path: Path) -> tuple[str, ...]:
 
 
 def _numbered(lines: list[str], form: re.Pattern[str]) -> list[str]:
-    """Return the names of numbered lines in the order of the numbers; nothing where the lines are of another form."""
+    """Return the names of numbered lines in the order of the numbers; empty if the lines have another form."""
     found = [form.fullmatch(line) for line in lines]
     numbers = sorted((int(one["number"]), one["name"]) for one in found if one)
     first = numbers[0][0] if numbers else 0

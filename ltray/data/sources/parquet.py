@@ -1,7 +1,7 @@
 """Images in Parquet files: bytes in a column, or paths to files."""
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,32 +24,25 @@ LABEL_COLUMNS = ("label", "fine_label", "labels", "class", "category", "target")
 
 
 def open_parquet(definition: DatasetDefinition) -> Source:
-    """Describe the Parquet files that `train_list`, `validation_list` and `test_list` name.
+    """Describe the Parquet files of `train_list`, `validation_list` and `test_list`.
 
-    Each is a file or a pattern ("data/train-*.parquet") below `folder`. The image column holds
+    Each is a file or a pattern ("data/train-*.parquet") below `folder`. The image column contains
     bytes, a struct with `bytes`, or paths below `folder`; the label column integers, or names.
 
     Raises:
-        UsageError: A file or column is missing, or labels cannot be understood.
+        UsageError: A file or column is missing, or labels are invalid.
     """
     listed = {"train": definition.train_list, "validation": definition.validation_list, "test": definition.test_list}
-    files = {pool: _files(definition.place, pattern) for pool, pattern in listed.items() if pattern}
+    files = {pool: parquet_files(definition.place, pattern) for pool, pattern in listed.items() if pattern}
     if "train" not in files:
         raise UsageError(f"{definition.name}: `train_list` must be the Parquet files of the training images.")
     return parquet_source(files, image=definition.image_column, label=definition.label_column, folder=definition.place)
 
 
 def parquet_source(files: dict[str, list[Path]], *, image: str, label: str, folder: Path) -> Source:
-    """Describe Parquet files by pool; empty column names are found by their usual names."""
-    schema = _schema(files["train"][0])
-    image = _column(schema.names, image, IMAGE_COLUMNS, f"{files['train'][0]}: `image_column`")
-    label = _column(schema.names, label, LABEL_COLUMNS, f"{files['train'][0]}: `label_column`")
+    """Describe Parquet files by pool; for an empty column name the usual names are searched."""
+    image, label = image_and_label_columns(files, image=image, label=label)
     every = [file for several in files.values() for file in several]
-    for file in every:
-        for column in (image, label):
-            _column(_schema(file).names, column, (), f"{file}")
-    for file in every:
-        _check_images(file, image)
     labelled = parquet_labels(files, label)
     space = label_space(labelled)
     labels = {
@@ -63,13 +56,40 @@ def parquet_source(files: dict[str, list[Path]], *, image: str, label: str, fold
             pool: partial(ParquetOriginals.open, tuple(several), image=image, labels=labels[pool], folder=folder)
             for pool, several in files.items()
         },
-        notes=(*_column_note(schema.names, label, files["train"][0]), *space.notes),
+        notes=(*_column_note(_schema(files["train"][0]).names, label, files["train"][0]), *space.notes),
         root=str(folder),
         watched=(*map(str, every), *(path for file in every for path in _paths(file, image, folder))),
     )
 
 
-def _files(folder: Path, pattern: str) -> list[Path]:
+def image_and_label_columns(files: Mapping[str, Sequence[Path]], *, image: str, label: str) -> tuple[str, str]:
+    """Return the columns of images and labels, which all files must have.
+
+    Args:
+        files: Files by pool; the first one decides where a column is not stated.
+        image: The image column; "": by the usual names.
+        label: The label column; "": by the usual names.
+
+    Raises:
+        UsageError: A column is missing, or images are of another type.
+    """
+    every = [file for several in files.values() for file in several]
+    names = _schema(every[0]).names
+    image = _column(names, image, IMAGE_COLUMNS, f"{every[0]}: `image_column`")
+    label = _column(names, label, LABEL_COLUMNS, f"{every[0]}: `label_column`")
+    for file in every:
+        for column in (image, label):
+            _column(_schema(file).names, column, (), f"{file}")
+        _check_images(file, image)
+    return image, label
+
+
+def parquet_files(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a pattern below a folder, sorted; an absolute path is one file.
+
+    Raises:
+        UsageError: There is none.
+    """
     found = sorted(folder.glob(pattern)) if not Path(pattern).is_absolute() else [Path(pattern)]
     if not found or not all(file.is_file() for file in found):
         raise UsageError(f"No file {pattern} in {folder.resolve()}; Parquet files are searched below `folder`.")
@@ -77,7 +97,7 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 
 
 def _paths(file: Path, image: str, folder: Path) -> list[str]:
-    """Return the file of every row's image where the column holds paths; nothing where it holds images."""
+    """Return the file of every row's image if the column contains paths; nothing if it contains images."""
     kind = _schema(file).field(image).type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return []
@@ -104,21 +124,21 @@ def _column(known: Sequence[str], given: str, usual: tuple[str, ...], what: str)
 
 
 def _column_note(known: Sequence[str], label: str, file: Path) -> list[str]:
-    """Return a note where another column may have been meant."""
+    """Return a note if another column may be the right one."""
     others = [f"`{name}`" for name in LABEL_COLUMNS if name in known and name != label]
     more = f"; it also has {', '.join(others)}; set `label_column` to use another column" if others else ""
     return [f"{file}: labels are read from `{label}`{more}"] if others else []
 
 
 def _check_images(file: Path, image: str) -> None:
-    """Raise UsageError where the image column can hold neither files nor paths."""
+    """Raise UsageError if the image column can contain neither files nor paths."""
     kind = _schema(file).field(image).type
     kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string, pa.types.is_large_string)
     fields = {field.name for field in kind} if pa.types.is_struct(kind) else set()
     if not any(one(kind) for one in kinds) and not fields & {"bytes", "path"}:
         raise UsageError(
-            f"{file}: column `{image}` must hold image files (bytes, or a struct with `bytes`) or paths, but holds "
-            f"{kind}; set `image_column`."
+            f"{file}: column `{image}` must contain image files (bytes, or a struct with `bytes`) or paths, but "
+            f"contains {kind}; set `image_column`."
         )
 
 
@@ -129,10 +149,10 @@ class ParquetOriginals:
     Attributes:
         files: The files, in order.
         image: The image column.
-        folder: What paths are relative to.
+        folder: The folder to which paths are relative.
         labels: Labels (n,).
         groups: (file, row group, first image) of each row group.
-        paths: The file of each image where the column holds paths, else nothing.
+        paths: The file of each image if the column contains paths, else nothing.
     """
 
     files: tuple[Path, ...]
@@ -147,7 +167,7 @@ class ParquetOriginals:
     def open(
         cls, files: tuple[Path, ...], *, image: str, labels: NDArray[np.int64], folder: Path
     ) -> "ParquetOriginals":
-        """Find where the row groups of each file begin; no image is read."""
+        """Find the first image of each row group; no image is read."""
         groups: list[tuple[Path, int, int]] = []
         first = 0
         for file in files:
@@ -169,7 +189,7 @@ class ParquetOriginals:
         return {file: first for file, _, first in reversed(self.groups)}
 
     def place(self, index: int) -> tuple[str, int]:
-        """Return file and row, from 0; the image's own file where the column holds paths."""
+        """Return file and row, from 0; the image's file if the column contains paths."""
         if self.paths:
             return self.paths[index], 0
         file = self.groups[self._place(index)[0]][0]

@@ -26,7 +26,7 @@ class _Column:
         file: The file.
         pool: "train", "validation" or "test".
         values: Whole numbers, or names.
-        names: What the file's metadata call the numbers, in their order.
+        names: The names of the numbers in the file's metadata, in their order.
     """
 
     file: Path
@@ -48,7 +48,7 @@ def parquet_labels(files: Mapping[str, Sequence[Path]], column: str) -> list[Lab
     columns = [_read(file, column, pool) for pool, several in files.items() for file in several]
     for pool, several in files.items():
         if not any(one.values for one in columns if one.pool == pool):
-            raise UsageError(f"{several[0]}: holds no images.")
+            raise UsageError(f"{several[0]}: contains no images.")
     text_labels = sorted({value for one in columns if _has_words(one) for value in one.values})
     if text_labels:
         plain = next((one for one in columns if one.values and not _has_words(one) and not one.names), None)
@@ -106,14 +106,14 @@ def _read(file: Path, title: str, pool: str) -> _Column:
 def _neither(file: Path, title: str, row: int, value: Any) -> UsageError:
     shown = repr(value)
     return UsageError(
-        f"{file}, row {row}: column `{title}` must hold whole numbers or names only, but has "
+        f"{file}, row {row}: column `{title}` must contain only whole numbers or only names, but has "
         f"{shown if len(shown) < 60 else shown[:60] + '…'}."
     )
 
 
 def _check_numbers(file: Path, title: str, numbers: Sequence[int], names: Sequence[str]) -> None:
     """Raise UsageError for numbers that are not class numbers."""
-    if numbers and max(numbers) == -1:  # as Hugging Face writes what has no label
+    if numbers and max(numbers) == -1:  # Hugging Face's value for images without a label
         raise UsageError(f"{file}, row 0: `{title}` is {numbers[0]}: the images have no labels.")
     last = len(names) if names else LARGEST
     wrong = next((row for row, number in enumerate(numbers) if not 0 <= number < last), None)

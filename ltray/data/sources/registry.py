@@ -14,7 +14,7 @@ def open_source(definition: DatasetDefinition) -> Source:
     """Describe the originals of a definition; reads no pixels.
 
     Raises:
-        UsageError: They cannot be used, or the dotted path of another package's source names no such function.
+        UsageError: They cannot be used, or the dotted path of another package's source is not such a function.
         FileNotFoundError: A source of another package finds nothing on this machine.
     """
     path = SOURCES.get(definition.source, definition.source)

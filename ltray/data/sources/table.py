@@ -1,4 +1,4 @@
-"""Tables of text: CSV and TSV with any usual delimiter, and JSON lines; each row knows its line."""
+"""Tables of text: CSV and TSV with any usual delimiter, and JSON lines; the line of each row is recorded."""
 
 import csv
 import io
@@ -22,11 +22,11 @@ _SAMPLE = 20  # records that decide the delimiter
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # Excel's "Unicode text"
 
 Record = tuple[int, list[str]]
-"""The line that a record begins in, from 1, and its cells."""
+"""The first line of a record, from 1, and its cells."""
 
 
 def is_table(path: Path) -> bool:
-    """Return whether the name of a file is that of a table."""
+    """Return whether a file is a table, by its name."""
     return path.suffix.lower() in SUFFIXES
 
 
@@ -36,7 +36,7 @@ class Table:
 
     Attributes:
         path: The file.
-        columns: The headings; "1", "2", … where the table has none.
+        columns: The headings; "1", "2", … if the table has none.
         rows: The cells of each row (n), one for each column.
         lines: The line of each row (n), from 1.
     """
@@ -48,10 +48,10 @@ class Table:
 
     @classmethod
     def read(cls, path: Path) -> "Table":
-        """Read a table; the suffix tells JSON lines from CSV.
+        """Read a table; the suffix distinguishes JSON lines and CSV.
 
         Raises:
-            UsageError: It cannot be read, or a row is not one of the table; with its line.
+            UsageError: It cannot be read, or a row has another number of cells; the message contains the line.
         """
         text = _text(path)
         records = _of_json(path, text) if path.suffix.lower() in _JSON else _of_csv(path, text)
@@ -82,7 +82,7 @@ def _text(path: Path) -> str:
             return content.decode(encoding)
     if b"\0" in content:
         raise UsageError(f"{printable(path)}: is not a text file (it contains NUL bytes); save it as CSV in UTF-8.")
-    # Bytes that are not UTF-8 are kept, so that they name the file with the same bytes in its name.
+    # Bytes that are not UTF-8 are kept, because the name of the file contains the same bytes.
     return content.decode("utf-8-sig", "surrogateescape")
 
 
@@ -111,7 +111,7 @@ def _records(text: str, delimiter: str) -> Iterator[Record]:
 
 
 def _delimiter(text: str) -> str:
-    """Return the delimiter that gives the first records the same number of cells, and most of them."""
+    """Return the delimiter with which the first records have the same number of cells, and the most cells."""
 
     def fit(delimiter: str) -> tuple[bool, int]:
         counts = []
@@ -128,7 +128,7 @@ def _delimiter(text: str) -> str:
 
 
 def _heading(path: Path, records: Sequence[Record]) -> tuple[tuple[str, ...], Sequence[Record]]:
-    """Return the columns, and the records below them; columns are numbered where the first row names an image."""
+    """Return the columns and the records below them; columns are numbered if the first row contains an image's path."""
     first = records[0][1]
     if any(is_image(cell) for cell in first):
         return tuple(str(number + 1) for number in range(len(first))), records

@@ -1,4 +1,4 @@
-"""Which columns of a table hold the paths, the labels and the splits: as stated, or by their usual names."""
+"""The columns of a table that contain paths, labels and splits: by the user's settings or by their usual names."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,11 @@ LABELS = (
 """Usual names of the column of labels, in the same form."""
 SPLITS = ("split", "subset", "partition", "set", "dataset", "fold", "usage")
 """Usual names of the column of splits, in the same form."""
-_LOOKED_AT = 50  # rows that tell whether a column holds paths of images
+_LOOKED_AT = 50  # rows that determine whether a column contains paths of images
 
 
 class SeveralColumns(UsageError):
-    """Several columns of a table may hold the paths or the labels; a setting decides."""
+    """Several columns of a table may contain the paths or the labels; a setting decides."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Columns:
 
     Attributes:
         image: The column of paths.
-        label: The column of labels; "" where each class has a column of 0 and 1 (`one_hot`).
-        split: The column of splits; "" where there is none.
-        one_hot: The columns of the classes where `label` is "".
-        note: What was assumed.
+        label: The column of labels; "" if each class has a column of 0 and 1 (`one_hot`).
+        split: The column of splits; "" if there is none.
+        one_hot: The columns of the classes if `label` is "".
+        note: The assumption that was made.
     """
 
     image: str
@@ -54,12 +54,12 @@ def find_columns(table: Table, *, image: str = "", label: str = "", split: str =
 
     Args:
         table: The table.
-        image: Name of the column of paths, as the user states it; "": by the usual names.
+        image: The user's setting for the column of paths; "": the usual names are searched.
         label: The same for labels.
         split: The same for splits.
 
     Raises:
-        UsageError: There is no such column, or several are possible; with the setting that decides.
+        UsageError: There is no such column, or several are possible; the message contains the setting that decides.
     """
     given = {"image_column": image, "label_column": label, "split_column": split}
     for key, name in given.items():
@@ -105,11 +105,11 @@ def _image(table: Table, columns: Sequence[str]) -> str:
             return known[0]
         if known:
             raise SeveralColumns(
-                f"{printable(table.path)}: several columns hold paths of images: {_named(known)}; set `image_column` "
-                "to one of them."
+                f"{printable(table.path)}: several columns contain paths of images: {_named(known)}; set "
+                "`image_column` to one of them."
             )
     raise UsageError(
-        f"{printable(table.path)}: none of its columns holds paths of images; set `image_column` to one of "
+        f"{printable(table.path)}: none of its columns contains paths of images; set `image_column` to one of "
         f"{_named(table.columns)}."
     )
 
@@ -120,7 +120,7 @@ def _holds_paths(table: Table, name: str) -> bool:
 
 
 def _split(table: Table, columns: Sequence[str]) -> str:
-    """Return the column whose usual name and whose every cell mean a split; "" if there is none."""
+    """Return the column with a usual name in which every cell is a split; "" if there is none."""
     for name in _usual(columns, SPLITS):
         if all(map(split_of, set(table.column(name)))):
             return name
@@ -134,8 +134,8 @@ def _label(table: Table, columns: Sequence[str]) -> str:
         if len(text_labels) == 1 and all(_one_to_one(table, text_labels[0], name) for name in usual):
             return text_labels[0]  # such as `class_id` and `class_name`
         raise SeveralColumns(
-            f"{printable(table.path)}: several columns may hold the labels: {_named(usual)}; set `label_column` to one "
-            "of them."
+            f"{printable(table.path)}: several columns may contain the labels: {_named(usual)}; set `label_column` to "
+            "one of them."
         )
     if usual:
         return usual[0]

@@ -1,4 +1,4 @@
-"""Images and labels that a table states: one list for each split, with the line of every image."""
+"""The images and labels of a table: one list for each split, with the line of every image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +16,9 @@ from ltray.printable import printable
 from ltray.quantities import plural
 
 
-def read_table(path: Path, *, image: str = "", label: str = "", split: str = "") -> dict[str, ListFile]:
+def read_table(
+    path: Path, *, image: str = "", label: str = "", split: str = "", training: bool = True
+) -> dict[str, ListFile]:
     """Return the images that a table lists: all as "train", or by the pools of its split column.
 
     Args:
@@ -24,6 +26,7 @@ def read_table(path: Path, *, image: str = "", label: str = "", split: str = "")
         image: Column of the paths; "": by the usual names.
         label: Column of the labels; "": by the usual names.
         split: Column of the splits; "": by the usual names.
+        training: Whether rows of train are needed.
 
     Raises:
         UsageError: It cannot be read, or its columns, splits or labels cannot be used.
@@ -32,7 +35,7 @@ def read_table(path: Path, *, image: str = "", label: str = "", split: str = "")
     columns = find_columns(table, image=image, label=label, split=split)
     labels = _labels(table, columns)
     images = table.column(columns.image)
-    pools = _pools(table, columns.split)
+    pools = _pools(table, columns.split, training=training)
     kept, notes = _kept(table, images, labels, pools)
     text_labels = sorted({labels[row] for row in kept}, key=natural)
     number = {word: place for place, word in enumerate(text_labels)}
@@ -73,11 +76,11 @@ def _labels(table: Table, columns: Columns) -> list[str]:
     ]
 
 
-def _pools(table: Table, column: str) -> list[str]:
+def _pools(table: Table, column: str, *, training: bool) -> list[str]:
     """Return the pool of each row: "train" for all without a column of splits.
 
     Raises:
-        UsageError: A cell is not a split, or no row is of train.
+        UsageError: A cell is not a split, or rows for train are needed and there are none.
     """
     if not column:
         return ["train"] * len(table.rows)
@@ -89,9 +92,11 @@ def _pools(table: Table, column: str) -> list[str]:
             f"{printable(table.path)}, line {table.lines[row]}: `{printable(column)}` is {cells[row]!r}, but must be "
             "train, validation or test."
         )
-    if "test" not in pools and "validation" in pools:  # as for folders: a single set beside train is the test set
+    if (
+        "test" not in pools and "validation" in pools
+    ):  # as for folders: a single set in addition to train is the test set
         pools = ["test" if pool == "validation" else pool for pool in pools]
-    if "train" not in pools:
+    if training and "train" not in pools:
         raise UsageError(f"{printable(table.path)}: no row of column `{printable(column)}` is train.")
     return pools
 

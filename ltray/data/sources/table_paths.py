@@ -1,4 +1,4 @@
-"""Where the images of a table are: at their paths, or found by their names below the folder."""
+"""The paths of a table's images: as in the table, or found by name below the folder."""
 
 import errno
 import os
@@ -30,7 +30,7 @@ class TableOriginals(FileOriginals):
         """Return the file.
 
         Raises:
-            FileNotFoundError: It is missing; with the line that lists it.
+            FileNotFoundError: It is missing; the message contains the line that lists it.
             OSError: It cannot be read.
         """
         try:
@@ -40,17 +40,17 @@ class TableOriginals(FileOriginals):
 
 
 def locate(listed: ListFile, root: Path) -> tuple[tuple[str, ...], list[str]]:
-    """Return the path of each image of a table, and what was assumed.
+    """Return the path of each image of a table, and the assumptions that were made.
 
-    Paths are relative to `root` or to the table's folder, whichever has more of the files. What is not there is
-    searched below both by its name: without regard to upper and lower case, and to the suffix if none is stated.
+    Paths are relative to `root` or to the table's folder, whichever contains more of the files. Other files are
+    searched by name below both; upper and lower case are not distinguished, and a missing suffix may be any suffix.
 
     Args:
         listed: The images of a table.
         root: The images' folder.
 
     Raises:
-        UsageError: No image is there, or a name is that of several.
+        UsageError: No image is found, or several files have the name of one image.
     """
     roots = list(dict.fromkeys((root.absolute(), listed.path.absolute().parent)))
     tried = [paths_below(one, listed.images) for one in roots]
@@ -97,7 +97,7 @@ class _Named:
         return cls(full, stem)
 
     def find(self, image: str, where: str) -> str:
-        """Return the file that a table means; "" if there is none.
+        """Return the file with the name of an image; "" if there is none.
 
         Raises:
             UsageError: Several files have the name.

@@ -1,8 +1,8 @@
-"""What Ray Tune calls while a search runs.
+"""The callbacks of Ray Tune during a search.
 
 * `budget`: measures the budget.
-* `forgive_failures`: lets long trials fail more often.
+* `forgive_failures`: resets the count of failures after progress.
 * `json_lines`: writes reports.
 * `progress`: shows the progress.
-* `release_resources`: frees what a dead trial held.
+* `release_resources`: frees the resources of a trial that has crashed.
 """

@@ -10,17 +10,17 @@ from ray.tune import Callback
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.study.budget import Budget, Spent
 
-WRITE_EVERY = 5.0  # seconds; after a kill the record may lack this much
+WRITE_EVERY = 5.0  # seconds; after a kill, at most this time is missing from the record
 
 
 class BudgetCallback(Callback):
-    """Counts wall clock, and CPU and GPU time summed over the trials that run.
+    """Counts wall-clock time, and CPU and GPU time summed over the running trials.
 
     Args:
         folder: The run folder, in which the record is stored.
         stopper: Called when the budget is used up.
         budget: The limit, or None.
-        each: What one trial reserves, for all its workers together: {"CPU": …, "GPU": …}.
+        each: The resources of one trial, of all its workers together: {"CPU": …, "GPU": …}.
         started: `time.monotonic()` when the command began to use the cluster.
     """
 

@@ -1,4 +1,4 @@
-"""Allows long trials any number of failures, as long as they make progress in between."""
+"""Allows long trials any number of failures if they make progress between the failures."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class ForgiveFailures(Callback):
         return {}
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial has failed and starts again from its last epoch, which it reports once more."""
+        """A trial has failed and restarts from its last epoch, which it reports again."""
         self._failed_at[trial.trial_id] = last_epoch(trial)
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **i: Any) -> None:

@@ -12,7 +12,7 @@ from ltray.seal import append_sealed
 
 
 class JsonLinesCallback(Callback):
-    """Adds every result as a JSON line to its trial's folder, at once.
+    """Adds every result as a JSON line to its trial's folder, immediately.
 
     Ray's own loggers write to a temporary folder that is copied to the run folder about every ten seconds: a killed
     driver would lose epochs.

@@ -1,4 +1,4 @@
-"""What a search shows while it runs: a live table, or a line per event, and its loggers."""
+"""The output of a running search: a live table, or a line per event, and its loggers."""
 
 import time
 from collections.abc import Mapping
@@ -27,15 +27,15 @@ REDRAW_EVERY = 0.5  # seconds
 
 
 class ProgressCallback(Callback):
-    """Follows the trials of a search from the driver.
+    """Shows the trials of a search in the driver's process.
 
     Args:
-        console: Where to write; a live table where it is a terminal.
+        console: The console; a live table is shown if it is a terminal.
         explored: Short names of the explored knobs, by their full names.
-        metric: The first objective, of the selecting images, such as "val/acc_few".
-        trials: Trials of the whole search.
+        metric: The first objective, on the images that select, such as "val/acc_few".
+        trials: Number of trials of the complete search.
         done: Trials that an earlier run of the search has finished.
-        best: The best value of these, and its trial; None where none is complete.
+        best: The best value of these, and its trial; None if none is complete.
         stopper: Has the reason why a search ends before its last trial.
         logger: Name or dotted path of the logger of each trial.
     """
@@ -72,7 +72,7 @@ class ProgressCallback(Callback):
             self._live.start()
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Print once why the search ends."""
+        """Print the reason why the search ends, once."""
         text = self._stopper.text()
         if text != self._told:
             self._told = text
@@ -91,7 +91,7 @@ class ProgressCallback(Callback):
         if EPOCHS not in result:
             return
         number = task_of(trial).number
-        if INTERRUPTED in result:  # what the trial's own workers survived
+        if INTERRUPTED in result:  # failures of the trial's workers after which the trial restarted
             self._print_line(f"trial {number}: {result[INTERRUPTED]}")
         self._running[number] = result
         self._loggers[trial.trial_id].epoch(result, int(result[EPOCHS]))
@@ -119,7 +119,7 @@ class ProgressCallback(Callback):
         self._running.pop(number, None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial has failed for good."""
+        """A trial has failed and is not retried."""
         number = task_of(trial).number
         self._end(trial, f"failed: {error_of(trial)} (complete message: {trial.error_file})")
         self._running.pop(number, None)
@@ -149,7 +149,7 @@ class ProgressCallback(Callback):
         return ", ".join(f"{self._explored[k]}={_short(v)}" for k, v in self._explored_of(trial).items())
 
     def _explored_of(self, trial: Any) -> dict[str, Any]:
-        """Return the explored settings that this trial has; a method's knobs are not another's."""
+        """Return the explored settings of this trial: those of its method."""
         settings = task_of(trial).settings
         return {key: settings[key] for key in self._explored if key in settings}
 
@@ -162,7 +162,7 @@ class ProgressCallback(Callback):
             self._live.update(self._view())
 
     def _view(self) -> Group:
-        """Return the state of the search over a table of the running trials, no larger than the terminal."""
+        """Return the state of the search above a table of the running trials, at most as high as the terminal."""
         best = f"best {100 * self._best[0]:.1f} % (trial {self._best[1]})" if self._best else "no result yet"
         minutes = (time.monotonic() - self._started) / 60
         state = f"{self._done} of {self._of} trials done · {best} · {minutes:.1f} min"
@@ -189,5 +189,5 @@ def _cells(number: int, result: Mapping[str, Any], metric: str) -> tuple[str, ..
 
 
 def _short(value: Any) -> str:
-    """Return four digits of a number that was drawn; one that a person wrote, such as 0.99999, is not rounded."""
+    """Return four digits of a drawn number; a number from the user's file, such as 0.99999, is not rounded."""
     return f"{value:.4g}" if isinstance(value, float) and len(str(value)) > 8 else str(value)

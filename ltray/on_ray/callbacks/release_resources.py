@@ -1,4 +1,4 @@
-"""Releases the resources of a trial's workers after the trial's own process died."""
+"""Releases the resources of a trial's workers after the trial's process has crashed."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from ltray.on_ray.workers import free
 
 
 class ReleaseResourcesCallback(ray.tune.Callback):
-    """Releases, from the driver, the resources of a trial with several workers whose own process died.
+    """Releases, from the driver, the resources of a trial with several workers whose process has crashed.
 
     Args:
         run: The run folder.
@@ -21,7 +21,7 @@ class ReleaseResourcesCallback(ray.tune.Callback):
         self._run = run
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Release them before the trial starts again and reserves new ones."""
+        """Release them before the trial restarts and reserves new ones."""
         free(workers_folder(self._run, task_of(trial).number))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

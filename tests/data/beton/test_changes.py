@@ -1,4 +1,4 @@
-"""Originals that change after their conversion: the first look misses nothing, the second one tells what changed."""
+"""Changes of originals: the stamps detect every change, and the inventories name it."""
 
 import os
 import shutil
@@ -22,8 +22,8 @@ CLASSES = ("cat", "dog", "owl")
 SOURCES = ("folder", "lists", "parquet")
 
 
-def made(root: Path, source: str) -> DatasetDefinition:
-    """Write twelve "images" of three classes, which nothing has to decode."""
+def written(root: Path, source: str) -> DatasetDefinition:
+    """Write twelve files of three classes, which are not decoded."""
     for number in range(12):
         file = root / "images" / CLASSES[number % 3] / f"{number:02}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -75,13 +75,13 @@ def recorded(definition: DatasetDefinition) -> Inventory:
     return current_inventory(nothing, source, originals_state(definition, source))
 
 
-def aged(root: Path) -> None:
-    """Let every file be old enough for its time to be trusted."""
+def with_old_times(root: Path) -> None:
+    """Set the times of all files far in the past, so that they are trusted."""
     for path in root.rglob("*"):
         os.utime(path, ns=(10**18, 10**18))
 
 
-# Edits, each of a data set at `root` with a number that says where.
+# Edits of a data set at `root`; the number determines the position.
 
 
 def add(root: Path, at: int) -> None:
@@ -105,7 +105,7 @@ def remove(root: Path, at: int) -> None:
 
 
 def replace(root: Path, at: int) -> None:
-    """Other bytes, the same number of them."""
+    """Replace a file by other bytes of the same length."""
     if (root / "train.parquet").is_file():
         rows = read_parquet(root)
         image, label = rows[at % len(rows)]
@@ -161,26 +161,26 @@ EDITS: tuple[Edit, ...] = (add, remove, replace, relabel, rename_class, touch, c
 @pytest.mark.parametrize("source", SOURCES)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=st.lists(st.tuples(st.sampled_from(EDITS), st.integers(0, 40)), max_size=4), settled=st.booleans())
-def test_after_any_edits_the_record_is_what_a_fresh_conversion_would_have(
+def test_record_after_any_edits_equals_that_of_a_new_conversion(
     source: str, tmp_path: Path, edits: list[tuple[Edit, int]], settled: bool
 ) -> None:
     root = tmp_path / "set"
     shutil.rmtree(root, ignore_errors=True)
-    definition = made(root, source)
+    definition = written(root, source)
     if settled:
-        aged(root)
+        with_old_times(root)
     before = recorded(definition)
     try:
         for edit, at in edits:
             edit(root, at)
         now = open_source(definition)
     except (UsageError, OSError):
-        return  # no data set any more, which every command says
+        return  # not a data set any more: every command refuses it
     state = originals_state(definition, now)
     later = current_inventory(before, now, state)
     fresh = recorded(definition)
     assert later.fingerprint == fresh.fingerprint
-    if state.stamps_digest == before.stamps_digest:  # then nobody reads the files
+    if state.stamps_digest == before.stamps_digest:  # then no command reads the files
         assert before.fingerprint == fresh.fingerprint
     assert bool(difference(before, later)) == (before.fingerprint != fresh.fingerprint)
     assert fresh.fingerprint == fingerprint_of(now.class_names, {pool: read() for pool, read in now.pools.items()})
@@ -188,9 +188,9 @@ def test_after_any_edits_the_record_is_what_a_fresh_conversion_would_have(
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("edit", [touch, copy])
-def test_other_times_and_the_same_contents_are_the_same_data(source: str, edit: Edit, tmp_path: Path) -> None:
-    definition = made(tmp_path, source)
-    aged(tmp_path)
+def test_changed_times_with_equal_contents_are_no_difference(source: str, edit: Edit, tmp_path: Path) -> None:
+    definition = written(tmp_path, source)
+    with_old_times(tmp_path)
     before = recorded(definition)
     edit(tmp_path, 1)
     now = open_source(definition)
@@ -199,7 +199,7 @@ def test_other_times_and_the_same_contents_are_the_same_data(source: str, edit: 
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "message"),
     [
         (add, "1 added (dog/new1.png)"),
         (remove, "1 removed (cat/03.png)"),
@@ -208,35 +208,35 @@ def test_other_times_and_the_same_contents_are_the_same_data(source: str, edit: 
         (rename_class, "without dog and with bird1"),
     ],
 )
-def test_what_changed_is_named(edit: Edit, said: str, tmp_path: Path) -> None:
-    definition = made(tmp_path, "folder")
+def test_difference_names_the_change(edit: Edit, message: str, tmp_path: Path) -> None:
+    definition = written(tmp_path, "folder")
     before = recorded(definition)
     edit(tmp_path, 1)
-    assert said in difference(before, recorded(definition))
+    assert message in difference(before, recorded(definition))
 
 
-def test_a_label_edited_in_a_list_is_named(tmp_path: Path) -> None:
-    definition = made(tmp_path, "lists")
+def test_difference_names_an_edited_label(tmp_path: Path) -> None:
+    definition = written(tmp_path, "lists")
     before = recorded(definition)
     relabel(tmp_path, 1)
     assert difference(before, recorded(definition)) == "1 of another class (dog/01.png)"
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_equal_size_and_time_are_seen_by_the_deep_look_alone(source: str, tmp_path: Path) -> None:
-    definition = made(tmp_path, source)
-    aged(tmp_path)
+def test_replacement_with_equal_size_and_time_is_detected_only_by_deep(source: str, tmp_path: Path) -> None:
+    definition = written(tmp_path, source)
+    with_old_times(tmp_path)
     before = recorded(definition)
     replace(tmp_path, 1)
-    aged(tmp_path)
+    with_old_times(tmp_path)
     now = open_source(definition)
     state = originals_state(definition, now)
     assert state.stamps_digest == before.stamps_digest
     assert "1 replaced" in difference(before, current_inventory(before, now, state, deep=True))
 
 
-def test_a_file_that_may_keep_its_time_is_read_again(tmp_path: Path) -> None:
-    definition = made(tmp_path, "folder")
+def test_recently_written_file_is_read_again(tmp_path: Path) -> None:
+    definition = written(tmp_path, "folder")
     before = recorded(definition)  # within two seconds of the files' times
     times = {path: path.stat().st_mtime_ns for path in files(tmp_path)}
     replace(tmp_path, 1)
@@ -252,7 +252,7 @@ NAMES = st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=5, unique
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=NAMES, place=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
-def test_a_record_is_read_as_written_and_a_changed_byte_is_refused(
+def test_record_is_read_as_written_and_a_changed_byte_is_refused(
     names: list[str], place: float, change: int, tmp_path: Path
 ) -> None:
     count = len(names)

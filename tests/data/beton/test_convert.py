@@ -1,4 +1,4 @@
-"""Conversion with the real FFCV: exact, idempotent, never half, and what fails names itself."""
+"""Conversion with the real FFCV: exact, idempotent, atomic, with named failures."""
 
 import dataclasses
 import hashlib
@@ -50,7 +50,7 @@ def encoded(seed: int) -> bytes:
 
 
 def cifar10_like(folder: Path, count: int, bad: dict[int, bytes] | None = None) -> DatasetDefinition:
-    """Write Parquet files in the layout of CIFAR-10, some rows of the training file being bad."""
+    """Write Parquet files in the layout of CIFAR-10; some rows of the training file are invalid."""
     names = json.dumps({"info": {"features": {"label": {"names": [f"class {k}" for k in range(10)]}}}})
     for split, rows in {"train": count, "test": 20}.items():
         images = [{"bytes": encoded(row), "path": f"{row}.png"} for row in range(rows)]
@@ -75,7 +75,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[DatasetDefinition,
 def digits_here(
     digits: tuple[DatasetDefinition, Path], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[DatasetDefinition, Path]:
-    """Let LTRAY_DATA be where the digits were converted to."""
+    """Set LTRAY_DATA to the folder of the converted digits."""
     monkeypatch.setenv("LTRAY_DATA", str(digits[1]))
     return digits
 
@@ -90,7 +90,7 @@ def test_ffcv_and_memory_give_the_same_pixels(digits_here: tuple[DatasetDefiniti
             assert torch.equal(pixels, expected) and torch.equal(labels, named)
 
 
-def test_a_second_conversion_writes_nothing(digits: tuple[DatasetDefinition, Path]) -> None:
+def test_second_conversion_writes_nothing(digits: tuple[DatasetDefinition, Path]) -> None:
     definition, root = digits
     beton = folder_of(definition, root) / "train.beton"
     before = beton.stat().st_mtime_ns
@@ -98,7 +98,7 @@ def test_a_second_conversion_writes_nothing(digits: tuple[DatasetDefinition, Pat
     assert beton.stat().st_mtime_ns == before
 
 
-def test_the_sidecar_says_what_is_in_the_file(digits_here: tuple[DatasetDefinition, Path]) -> None:
+def test_sidecar_describes_the_file(digits_here: tuple[DatasetDefinition, Path]) -> None:
     sidecar = converted(digits_here[0]).pools["train"]
     assert sum(sidecar.counts) == len(sidecar.labels) == 1797
     assert sidecar.class_names == tuple("0123456789")
@@ -110,7 +110,7 @@ def test_the_sidecar_says_what_is_in_the_file(digits_here: tuple[DatasetDefiniti
     np.testing.assert_allclose(sidecar.std, [grey.std()] * 3, atol=1e-6)
 
 
-def test_torch_keeps_its_threads(digits_here: tuple[DatasetDefinition, Path]) -> None:
+def test_opening_data_keeps_the_thread_count_of_torch(digits_here: tuple[DatasetDefinition, Path]) -> None:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
@@ -126,15 +126,15 @@ def test_indices_outside_the_file_are_refused(digits_here: tuple[DatasetDefiniti
         open_beton(converted(digits_here[0]).pools["train"], np.array(wrong), view=8, device=CPU)
 
 
-def test_a_repeated_index_is_read_twice(digits_here: tuple[DatasetDefinition, Path]) -> None:
+def test_repeated_index_is_read_twice(digits_here: tuple[DatasetDefinition, Path]) -> None:
     pool = open_beton(converted(digits_here[0]).pools["train"], np.array([7, 7, 3]), view=8, device=CPU)
     (images,) = pool.stream(torch.arange(3), 3)
     assert torch.equal(images[0], images[1]) and not torch.equal(images[0], images[2])
 
 
 @pytest.mark.slow
-def test_ffcvs_own_loader_reads_the_same(digits_here: tuple[DatasetDefinition, Path]) -> None:
-    """In a process of its own, with FFCV's compiled pipeline: the file is a .beton like any other."""
+def test_loader_of_ffcv_reads_the_same_images(digits_here: tuple[DatasetDefinition, Path]) -> None:
+    """In a separate process with FFCV's compiled pipeline: the file is a standard .beton file."""
     sidecar = converted(digits_here[0]).pools["train"]
     program = f"""
 from ffcv.fields.decoders import IntDecoder, SimpleRGBImageDecoder
@@ -145,14 +145,16 @@ loader = Loader({str(sidecar.beton)!r}, batch_size=1797, num_workers=1, order=Or
 for images, labels in loader:
     print(hashlib.sha256(images.tobytes()).hexdigest(), *labels.reshape(-1).tolist())
 """
-    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    output_text = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout.split()
     pool = open_beton(sidecar, np.arange(1797), view=8, device=CPU)
     (images,) = pool.stream(torch.arange(1797), 1797)
     mine = hashlib.sha256(images.permute(0, 2, 3, 1).contiguous().numpy().tobytes()).hexdigest()
-    assert told == [mine, *map(str, sidecar.labels)]
+    assert output_text == [mine, *map(str, sidecar.labels)]
 
 
-def test_a_damaged_file_is_refused_and_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_file_is_refused_and_converted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "betons"))
     (tmp_path / "parquet").mkdir()
     definition = cifar10_like(tmp_path / "parquet", 40)
@@ -165,7 +167,7 @@ def test_a_damaged_file_is_refused_and_written_anew(tmp_path: Path, monkeypatch:
     assert open_data(definition, device=CPU).tail.counts == (3,) * 10
 
 
-def test_unreadable_images_are_named_or_left_out(tmp_path: Path) -> None:
+def test_unreadable_images_are_named_or_skipped(tmp_path: Path) -> None:
     (tmp_path / "parquet").mkdir()
     definition = cifar10_like(tmp_path / "parquet", 40, {13: encoded(13)[:200], 31: b"no image"})
     root = tmp_path / "betons"
@@ -189,16 +191,16 @@ def job_of(folder: Path, count: int) -> Job:
     return Job(folder / "a.beton", prepared, tuple(range(count)), tuple(opener().labels.tolist()))
 
 
-def test_an_image_that_fails_while_writing_ends_the_writer(tmp_path: Path) -> None:
+def test_image_that_fails_during_writing_ends_the_writer(tmp_path: Path) -> None:
     used: set[str] = set()
     job = job_of(tmp_path, 600)
     (tmp_path / "work" / "000001.bin").write_bytes(b"cut")
-    with pytest.raises(OSError, match="000001.bin was cut short"), BetonWriter() as writer:
+    with pytest.raises(OSError, match="000001.bin was truncated"), BetonWriter() as writer:
         writer.write(job, lambda count: used.update(shared_memory(writer._process.pid)))
     assert_gone([writer._process.pid], used)
 
 
-def test_a_killed_worker_ends_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_worker_ends_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     used: set[str] = set()
 
     def kill_a_worker(count: int) -> None:
@@ -208,14 +210,14 @@ def test_a_killed_worker_ends_the_writer(tmp_path: Path, monkeypatch: pytest.Mon
             os.kill(worker, signal.SIGKILL)
 
     with pytest.raises(UsageError, match="a.beton: .* wrote nothing for 3 s.*same command"), BetonWriter() as writer:
-        job = job_of(tmp_path, 4000)  # ten times over: long enough to be caught at it
+        job = job_of(tmp_path, 4000)  # ten times the images: long enough to be interrupted
         writer.write(dataclasses.replace(job, indices=10 * job.indices, labels=10 * job.labels), kill_a_worker)
     assert used
     assert_gone([writer._process.pid], used)
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGRTMIN + 1])
-def test_a_killed_writer_is_a_sentence_that_names_the_file_and_the_signal(kill: int, tmp_path: Path) -> None:
+def test_killed_writer_is_reported_with_file_and_signal(kill: int, tmp_path: Path) -> None:
     name = "35" if kill == signal.SIGRTMIN + 1 else signal.Signals(kill).name
     with pytest.raises(UsageError, match=rf"a.beton: a process died .*signal {name}.*same command"):
         with BetonWriter() as writer:
@@ -224,26 +226,26 @@ def test_a_killed_writer_is_a_sentence_that_names_the_file_and_the_signal(kill: 
 
 
 @pytest.mark.slow
-def test_a_file_that_its_disk_refuses_in_a_worker_is_named_at_once(tmp_path: Path) -> None:
+def test_write_error_in_a_worker_names_the_file_immediately(tmp_path: Path) -> None:
     job = job_of(tmp_path, 2000)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     began = time.monotonic()
     with pytest.raises(OSError, match="File too large") as raised, BetonWriter() as writer:
-        resource.prlimit(writer._process.pid, resource.RLIMIT_FSIZE, (1 << 20, limits[1]))  # as a disk that is full
+        resource.prlimit(writer._process.pid, resource.RLIMIT_FSIZE, (1 << 20, limits[1]))  # as a full disk would
         writer.write(job, lambda count: None)
     assert raised.value.filename == str(job.target) and time.monotonic() - began < ffcv_writer.SILENCE / 3
     assert_gone([writer._process.pid], set())
 
 
 @pytest.mark.slow
-def test_a_killed_conversion_leaves_no_process_and_the_next_one_ends_it(tmp_path: Path) -> None:
+def test_killed_conversion_leaves_no_process_and_can_be_resumed(tmp_path: Path) -> None:
     (tmp_path / "parquet").mkdir()
     definition = cifar10_like(tmp_path / "parquet", 6000)
     file = tmp_path / "mine.yaml"
     file.write_text(f"name: t\nsource: cifar10\nfolder: {definition.folder}\nvalidation_per_class: 1\n")
-    words = [sys.executable, "-m", "ltray.convert", str(file), "--output", str(tmp_path / "betons")]
+    arguments = [sys.executable, "-m", "ltray.convert", str(file), "--output", str(tmp_path / "betons")]
     folder = folder_of(definition, tmp_path / "betons")
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: list(folder.glob(".work-*/train.beton")) != [], 120)
     started = descendants(process.pid)
     used = {name for pid in started for name in shared_memory(pid)}
@@ -251,7 +253,7 @@ def test_a_killed_conversion_leaves_no_process_and_the_next_one_ends_it(tmp_path
     process.wait()
     assert_gone(started, used)
     assert not (folder / "train.beton").exists()
-    resumed = subprocess.run(words, check=True, capture_output=True, text=True)
+    resumed = subprocess.run(arguments, check=True, capture_output=True, text=True)
     assert "train: reading 6,000 of 6,000 in 0." in resumed.stderr
     assert {path.name for path in folder.glob("*.beton*")} == {"train.beton", "test.beton"}
     assert not list(folder.glob(".work-*"))
@@ -270,7 +272,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; a zombie does not."""
+    """Return whether a process runs; a zombie does not run."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
@@ -286,7 +288,7 @@ def shared_memory(pid: int) -> set[str]:
 
 
 def assert_gone(pids: list[int], used: set[str]) -> None:
-    """Check that processes, what they started and their shared memory are gone."""
+    """Check that processes, their children and their shared memory no longer exist."""
     wait_for(lambda: not any(alive(pid) or children(pid) for pid in pids), 20)
     wait_for(lambda: not any((Path("/dev/shm") / name).exists() for name in used), 10)
 
@@ -295,5 +297,5 @@ def wait_for(true: Callable[[], bool], seconds: float) -> None:
     """Wait until `true()` holds."""
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timeout"
         time.sleep(0.1)

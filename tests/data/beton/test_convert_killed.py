@@ -1,4 +1,4 @@
-"""A conversion killed at random moments, again and again, ends with the very files of an undisturbed one."""
+"""A conversion killed repeatedly at random times gives the same files as an uninterrupted one."""
 
 import os
 import random
@@ -20,7 +20,7 @@ KILLS = 3
 
 
 def images(root: Path) -> None:
-    """Write 900 JPEGs of different sizes, a bad one among them, in two splits."""
+    """Write 900 JPEGs of different sizes in two splits; one is invalid."""
     draw = np.random.default_rng(0)
     for number in range(900):
         place = root / ("test" if number % 8 == 0 else "train") / f"class {number % 3}"
@@ -32,9 +32,9 @@ def images(root: Path) -> None:
 
 
 def convert(folder: Path, output: Path) -> "subprocess.Popen[str]":
-    words = [str(folder), "image_size=224", "--output", str(output), "--on-error", "skip", "--verify"]
+    arguments = [str(folder), "image_size=224", "--output", str(output), "--on-error", "skip", "--verify"]
     return subprocess.Popen(
-        [sys.executable, "-m", "ltray.convert", *words],
+        [sys.executable, "-m", "ltray.convert", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -48,12 +48,12 @@ def digests(output: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_conversion_killed_again_and_again_ends_with_the_same_files(seed: int, tmp_path: Path) -> None:
+def test_repeatedly_killed_conversion_gives_the_same_files(seed: int, tmp_path: Path) -> None:
     images(tmp_path / "pets")
     began = time.monotonic()
-    told, _ = convert(tmp_path / "pets", tmp_path / "undisturbed").communicate()
+    output_text, _ = convert(tmp_path / "pets", tmp_path / "uninterrupted").communicate()
     lasted = time.monotonic() - began
-    assert "verified: every converted image is equal to the one that was written" in told
+    assert "verified: every converted image is equal to the one that was written" in output_text
     chance = random.Random(seed)
     output = tmp_path / "killed"
     killed = 0
@@ -61,14 +61,14 @@ def test_a_conversion_killed_again_and_again_ends_with_the_same_files(seed: int,
         process = convert(tmp_path / "pets", output)
         try:
             process.wait(timeout=chance.uniform(0.1, 0.8) * lasted)
-            shutil.rmtree(output)  # it came to its end: from the beginning
+            shutil.rmtree(output)  # it finished: start again
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             killed += 1
-    told, _ = convert(tmp_path / "pets", output).communicate()
-    assert "verified: every converted image is equal to the one that was written" in told
-    assert digests(output) == digests(tmp_path / "undisturbed") != {}
+    output_text, _ = convert(tmp_path / "pets", output).communicate()
+    assert "verified: every converted image is equal to the one that was written" in output_text
+    assert digests(output) == digests(tmp_path / "uninterrupted") != {}
     reports = [place.read_text() for place in sorted(tmp_path.rglob("report.txt"))]
     assert len(reports) == 2 and reports[0] == reports[1]
     assert not list(output.rglob(".work-*"))

@@ -1,4 +1,4 @@
-"""Conversions that were cut, changed, exchanged or outgrown: refused before FFCV reads them, and mended."""
+"""Truncated, changed, exchanged or outdated conversions are refused before FFCV reads them, and can be repaired."""
 
 import re
 import shutil
@@ -13,20 +13,20 @@ from ltray.data.beton import convert as conversion
 from ltray.data.beton.progress import ProgressBars
 from ltray.data.dataset import open_data
 from ltray.data.definition import DatasetDefinition
-from tests.data.folders_and_commands import Told, fill
+from tests.data.folders_and_commands import RunCommand, fill
 
 pytestmark = pytest.mark.ffcv
 
 
-def read(words: list[str]) -> int:
+def read(arguments: list[str]) -> int:
     """Open a data set as train, tune and evaluate do."""
-    open_data(DatasetDefinition.read(words[0]), device=torch.device("cpu"))
+    open_data(DatasetDefinition.read(arguments[0]), device=torch.device("cpu"))
     return command.DONE
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A converted set of two pools beside its data-set file, all paths relative to where it lies."""
+    """A converted set of two pools with its data-set file; all paths are relative to its folder."""
     root = tmp_path_factory.mktemp("kept")
     for split in ("train", "test"):
         fill(root / "pets" / split, "cat", "dog")
@@ -89,24 +89,24 @@ DAMAGE = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "said"), DAMAGE)
-def test_a_damaged_conversion_is_refused_before_it_is_read(
-    spoil: Callable[[Path], None], said: list[str], pets: Path, told: Told
+@pytest.mark.parametrize(("spoil", "messages"), DAMAGE)
+def test_damaged_conversion_is_refused_before_it_is_read(
+    spoil: Callable[[Path], None], messages: list[str], pets: Path, run_command: RunCommand
 ) -> None:
-    assert told(read, "pets.yaml") == (0, "")
+    assert run_command(read, "pets.yaml") == (0, "")
     spoil(pets)
-    code, message = told(read, "pets.yaml")
+    code, message = run_command(read, "pets.yaml")
     assert code == command.BAD_USAGE and "Traceback" not in message
-    assert all(part in message for part in said), message
+    assert all(part in message for part in messages), message
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("spoil", "said"), DAMAGE)
-def test_what_the_message_says_mends_a_damaged_conversion(
-    spoil: Callable[[Path], None], said: list[str], pets: Path, told: Told
+@pytest.mark.parametrize(("spoil", "messages"), DAMAGE)
+def test_remedy_in_the_message_repairs_a_damaged_conversion(
+    spoil: Callable[[Path], None], messages: list[str], pets: Path, run_command: RunCommand
 ) -> None:
     spoil(pets)
-    if re.search("delete (it|the file)", told(read, "pets.yaml")[1]):
+    if re.search("delete (it|the file)", run_command(read, "pets.yaml")[1]):
         (pets / "train.beton").unlink()
-    assert told(convert.main, "pets.yaml")[0] == 0
-    assert told(read, "pets.yaml") == (0, "")
+    assert run_command(convert.main, "pets.yaml")[0] == 0
+    assert run_command(read, "pets.yaml") == (0, "")

@@ -39,13 +39,13 @@ def sidecar(tmp_path: Path) -> Sidecar:
     return made
 
 
-def test_what_is_written_is_read(sidecar: Sidecar) -> None:
+def test_sidecar_is_read_as_written(sidecar: Sidecar) -> None:
     assert Sidecar.read(sidecar.beton) == sidecar
     sidecar.check(whole=True)
 
 
 @pytest.mark.parametrize("place", [0, ENDS - 1, 2048 * 256 - 1])
-def test_damage_at_either_end_is_always_seen(sidecar: Sidecar, place: int) -> None:
+def test_damage_at_either_end_is_always_detected(sidecar: Sidecar, place: int) -> None:
     content = bytearray(sidecar.beton.read_bytes())
     content[place] ^= 1
     sidecar.beton.write_bytes(content)
@@ -53,7 +53,7 @@ def test_damage_at_either_end_is_always_seen(sidecar: Sidecar, place: int) -> No
         sidecar.check()
 
 
-def test_damage_in_the_middle_is_seen_by_the_whole_digest(sidecar: Sidecar) -> None:
+def test_damage_in_the_middle_is_detected_by_the_complete_digest(sidecar: Sidecar) -> None:
     content = bytearray(sidecar.beton.read_bytes())
     content[len(content) // 2] ^= 1
     sidecar.beton.write_bytes(content)
@@ -62,20 +62,20 @@ def test_damage_in_the_middle_is_seen_by_the_whole_digest(sidecar: Sidecar) -> N
         sidecar.check(whole=True)
 
 
-def test_a_cut_file_is_refused(sidecar: Sidecar) -> None:
+def test_truncated_file_is_refused(sidecar: Sidecar) -> None:
     sidecar.beton.write_bytes(sidecar.beton.read_bytes()[:-100])
     with pytest.raises(UsageError, match="has 524,188 bytes instead of 524,288"):
         sidecar.check()
 
 
-def test_a_missing_file_is_refused(sidecar: Sidecar) -> None:
+def test_missing_beton_is_refused(sidecar: Sidecar) -> None:
     sidecar.beton.unlink()
     with pytest.raises(UsageError, match="cannot be read"):
         sidecar.check()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1, "pool": "train"}', "{", '{"format": 0}'])
-def test_a_damaged_sidecar_is_refused(sidecar: Sidecar, text: str) -> None:
+def test_damaged_sidecar_is_refused(sidecar: Sidecar, text: str) -> None:
     sidecar_path(sidecar.beton).write_text(text)
     with pytest.raises(UsageError, match="convert the data set again"):
         Sidecar.read(sidecar.beton)
@@ -87,7 +87,7 @@ quickly = settings(max_examples=60, deadline=None, suppress_health_check=[Health
 
 @quickly
 @given(place=places, change=st.integers(1, 255))
-def test_a_changed_byte_is_seen_wherever_it_is(sidecar: Sidecar, place: float, change: int) -> None:
+def test_changed_byte_is_detected_at_any_position(sidecar: Sidecar, place: float, change: int) -> None:
     beton = sidecar.beton
     at = int(place * sidecar.bytes)
     with beton.open("r+b") as file:
@@ -107,25 +107,25 @@ def test_a_changed_byte_is_seen_wherever_it_is(sidecar: Sidecar, place: float, c
 
 @quickly
 @given(place=places)
-def test_a_file_cut_anywhere_is_refused_at_once(sidecar: Sidecar, place: float) -> None:
-    whole = sidecar.beton.read_bytes()
+def test_file_truncated_at_any_position_is_refused_immediately(sidecar: Sidecar, place: float) -> None:
+    original = sidecar.beton.read_bytes()
     try:
-        sidecar.beton.write_bytes(whole[: int(place * len(whole))])
+        sidecar.beton.write_bytes(original[: int(place * len(original))])
         with pytest.raises(UsageError, match="bytes instead of"):
             sidecar.check()
     finally:
-        sidecar.beton.write_bytes(whole)
+        sidecar.beton.write_bytes(original)
 
 
 @quickly
 @given(place=places, letters=st.text(min_size=1, max_size=8))
-def test_a_damaged_sidecar_is_told_in_a_sentence_if_at_all(sidecar: Sidecar, place: float, letters: str) -> None:
+def test_damaged_sidecar_raises_nothing_but_a_usage_error(sidecar: Sidecar, place: float, letters: str) -> None:
     path = sidecar.beton.with_suffix(".json")
-    whole = path.read_text(encoding="utf-8")
-    at = int(place * len(whole))
+    original = path.read_text(encoding="utf-8")
+    at = int(place * len(original))
     try:
-        path.write_text(whole[:at] + letters + whole[at + len(letters) :], encoding="utf-8")
+        path.write_text(original[:at] + letters + original[at + len(letters) :], encoding="utf-8")
         with suppress(UsageError):  # anything else would be a traceback for the user
             Sidecar.read(sidecar.beton).check(whole=True)
     finally:
-        path.write_text(whole, encoding="utf-8")
+        path.write_text(original, encoding="utf-8")

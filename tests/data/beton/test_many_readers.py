@@ -1,4 +1,4 @@
-"""One conversion read by many: several processes at once, two nodes with copies of their own, hundreds of loaders."""
+"""One conversion with many readers: concurrent processes, two nodes with own copies, hundreds of loaders."""
 
 import os
 import subprocess
@@ -37,50 +37,50 @@ print(converted(definition).pools["train"].beton, found.hexdigest())
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Convert the digits into a folder that all nodes see."""
+    """Convert the digits into a folder that is shared by all nodes."""
     root = tmp_path_factory.mktemp("shared")
     convert(DatasetDefinition.read("digits-lt"), progress=ProgressBars(shown=False), root=root)
     return root
 
 
 def readers(shared: Path, nodes: list[Path | None]) -> list[list[str]]:
-    """Read in a process for each entry, all at once; returns (file read, digest of what was seen) of each."""
+    """Read in one process per entry, concurrently; returns (file, digest of the images) of each."""
     processes = []
     for node in nodes:
         environment = os.environ | {"LTRAY_DATA": str(shared), "OMP_NUM_THREADS": "1"}
         environment |= {"LTRAY_LOCAL": str(node)} if node else {}
         command = [sys.executable, "-c", READS]
         processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
-    told = [process.communicate()[0].strip().rsplit(" ", 1) for process in processes]
+    results = [process.communicate()[0].strip().rsplit(" ", 1) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(nodes)
-    return told
+    return results
 
 
-def test_processes_that_read_one_file_at_once_see_the_same(shared: Path) -> None:
-    told = readers(shared, [None] * 4)
-    assert {file for file, _ in told} == {str(shared / "digits-8px" / "train.beton")}
-    assert len({digest for _, digest in told}) == 1
+def test_concurrent_processes_read_the_same_images(shared: Path) -> None:
+    results = readers(shared, [None] * 4)
+    assert {file for file, _ in results} == {str(shared / "digits-8px" / "train.beton")}
+    assert len({digest for _, digest in results}) == 1
 
 
-def test_every_node_reads_a_copy_of_its_own_and_mends_a_damaged_one(shared: Path, tmp_path: Path) -> None:
+def test_every_node_reads_its_own_copy_and_replaces_a_damaged_one(shared: Path, tmp_path: Path) -> None:
     nodes = [tmp_path / "node a", tmp_path / "node b"]
-    told = readers(shared, [*nodes, *nodes])  # two processes a node, at once
-    copies = {Path(file) for file, _ in told}
+    results = readers(shared, [*nodes, *nodes])  # two concurrent processes per node
+    copies = {Path(file) for file, _ in results}
     assert len(copies) == 2 and all(any(copy.is_relative_to(node) for copy in copies) for node in nodes)
     original = digest_of(shared / "digits-8px" / "train.beton")
     assert {digest_of(copy) for copy in copies} == {original}
-    assert {digest for _, digest in told} == {readers(shared, [None])[0][1]}
+    assert {digest for _, digest in results} == {readers(shared, [None])[0][1]}
     damaged = sorted(copies)[0]
     content = damaged.read_bytes()
     damaged.write_bytes(content[:-8] + b"damaged!")
     again = readers(shared, nodes)
-    assert {digest for _, digest in again} == {digest for _, digest in told}
+    assert {digest for _, digest in again} == {digest for _, digest in results}
     assert digest_of(damaged) == original
     assert not list(tmp_path.rglob("*.partial"))
 
 
 class OneView(Stage):
-    """A stage that sees an image once."""
+    """A stage with one view of each image."""
 
     def __init__(self) -> None:
         super().__init__(Recipe(batch_size=64))

@@ -1,4 +1,4 @@
-"""A folder with every odd image somebody may have, converted: each is stored as it looks, or named."""
+"""Conversion of unusual images: each is stored with the pixels that Pillow shows, or reported."""
 
 import os
 import struct
@@ -20,7 +20,7 @@ RGB = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dty
 GREY = RGB.convert("L")
 Pixels = np.ndarray
 Make = Callable[[Path], Pixels]
-"""Writes an image; returns how it looks, (H, W, 3)."""
+"""Writes an image; returns its expected pixels, (H, W, 3)."""
 
 
 def plain(kind: str, image: Image.Image = RGB, **options: object) -> Make:
@@ -71,7 +71,7 @@ def frames(kind: str) -> Make:
 def wide(path: Path) -> Pixels:
     image = Image.fromarray(np.random.default_rng(2).integers(0, 256, (3, 4000, 3), dtype=np.uint8))
     image.save(path, "png")
-    return np.asarray(image.resize((500, 1), Image.Resampling.BILINEAR))  # raw: it has few pixels
+    return np.asarray(image.resize((500, 1), Image.Resampling.BILINEAR))  # stored raw, because it has few pixels
 
 
 def in_a_folder_called_like_an_image(path: Path) -> Pixels:
@@ -139,7 +139,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Pixels], list[str]]:
-    """Convert them all; returns the folder of the conversion, how each looks by name, and what was printed."""
+    """Convert all images; returns the conversion's folder, the expected pixels by name, and the report."""
     root = tmp_path_factory.mktemp("odd")
     place = root / "My odd images" / "class ä"
     place.mkdir(parents=True)
@@ -165,7 +165,7 @@ def place_of(name: str) -> str:
     return "folder.jpg/inside.png" if name == "folder.jpg" else name
 
 
-def test_what_is_stored_looks_as_pillow_shows_it(
+def test_stored_images_equal_those_of_pillow(
     converted: tuple[Path, dict[str, Pixels], list[str]],
 ) -> None:
     folder, expected, _ = converted
@@ -179,7 +179,7 @@ def test_what_is_stored_looks_as_pillow_shows_it(
 
 
 @pytest.mark.parametrize("name", [name for name, (_, note) in HANDLED.items() if note])
-def test_what_was_changed_is_named(converted: tuple[Path, dict[str, Pixels], list[str]], name: str) -> None:
+def test_changed_image_is_reported(converted: tuple[Path, dict[str, Pixels], list[str]], name: str) -> None:
     report, note = converted[2], HANDLED[name][1]
     heading = next(number for number, line in enumerate(report) if name in line)
     while report[heading].startswith(" "):
@@ -188,14 +188,14 @@ def test_what_was_changed_is_named(converted: tuple[Path, dict[str, Pixels], lis
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_used_is_named_with_the_reason(
+def test_unusable_image_is_reported_with_the_reason(
     converted: tuple[Path, dict[str, Pixels], list[str]], name: str
 ) -> None:
     (line,) = (line for line in converted[2] if f"/{name}: " in line)
     assert REFUSED[name][1] in line
 
 
-def test_what_is_no_image_of_a_class_is_counted(converted: tuple[Path, dict[str, Pixels], list[str]]) -> None:
+def test_ignored_files_are_counted(converted: tuple[Path, dict[str, Pixels], list[str]]) -> None:
     report = converted[2]
     assert "train: 2 files of other types ignored: .txt 1, .heic 1" in report
     assert any(line.startswith("train: 1 image outside class folders ignored") for line in report)

@@ -1,4 +1,4 @@
-"""Worker processes that die while images are prepared end a conversion in a sentence, however early they die."""
+"""A worker process that dies during the preparation of images ends the conversion with a usage error."""
 
 from multiprocessing import resource_tracker, spawn
 from pathlib import Path
@@ -13,22 +13,22 @@ from ltray.errors import UsageError
 
 
 class LargeOpener:
-    """More bytes than a pipe holds, as the names of some thousand images are."""
+    """An opener with more bytes than a pipe buffer, like the names of thousands of images."""
 
     def __init__(self) -> None:
         self.names = "x" * (1 << 20)
 
     def __call__(self) -> Originals:
-        """Open nothing: no worker comes that far."""
+        """Not called: the workers die before."""
         raise NotImplementedError
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("program", ["/bin/false", "/bin/true"])
-def test_a_worker_that_dies_before_it_reads_anything_is_noticed(
+def test_worker_that_dies_at_its_start_is_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
-    resource_tracker.ensure_running()  # it starts by the same program
+    resource_tracker.ensure_running()  # it is started with the same executable
     monkeypatch.setattr(spawn, "get_executable", lambda: program.encode())
     prepared, storage = Prepared(tmp_path, 3 * CHUNK), DatasetDefinition.read("digits-lt").storage
     with pytest.raises(

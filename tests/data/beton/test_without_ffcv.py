@@ -1,4 +1,4 @@
-"""Where FFCV is missing or broken, every command that needs it ends in a sentence with the remedy."""
+"""If FFCV is missing or broken, every command that needs it fails with a remedy."""
 
 import ctypes
 import sys
@@ -24,7 +24,7 @@ IDS = ("convert", "train", "dry run", "search")
 
 @pytest.fixture(autouse=True)
 def nothing_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty folder and data folder, and a library that is looked for anew."""
+    """Empty working and data folders, and an empty cache of the library."""
     monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     library.cache_clear()
@@ -33,13 +33,13 @@ def nothing_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def absent(folder: Path, patch: pytest.MonkeyPatch) -> str:
-    """FFCV is not installed."""
+    """Simulate that FFCV is not installed."""
     patch.setitem(sys.modules, "ffcv", None)
     return "is not installed"
 
 
 def not_compiled(folder: Path, patch: pytest.MonkeyPatch) -> str:
-    """A folder of its name is there, its library is not."""
+    """Simulate a package folder without the compiled library."""
     patch.delitem(sys.modules, "ffcv", raising=False)
     (folder / "path" / "ffcv").mkdir(parents=True)
     (folder / "path" / "ffcv" / "__init__.py").touch()
@@ -48,7 +48,7 @@ def not_compiled(folder: Path, patch: pytest.MonkeyPatch) -> str:
 
 
 def without_opencv(folder: Path, patch: pytest.MonkeyPatch) -> str:
-    """The libraries that it was compiled with are gone."""
+    """Simulate missing shared libraries of the compiled library."""
 
     def load(name: str) -> None:
         raise OSError("libopencv_core.so.406: cannot open shared object file: No such file or directory")
@@ -58,31 +58,31 @@ def without_opencv(folder: Path, patch: pytest.MonkeyPatch) -> str:
 
 
 def damaged(folder: Path, patch: pytest.MonkeyPatch) -> str:
-    """The library is not one."""
+    """Simulate a damaged library file."""
     not_compiled(folder, patch)
     (folder / "path" / "ffcv" / "_libffcv.so").write_bytes(b"no library")
     return "cannot be loaded"
 
 
-@pytest.mark.parametrize(("main", "words"), NEEDS_IT, ids=IDS)
-@pytest.mark.parametrize("break_it", [absent, not_compiled, without_opencv, damaged])
-def test_a_command_that_needs_ffcv_names_the_remedy(
+@pytest.mark.parametrize(("main", "arguments"), NEEDS_IT, ids=IDS)
+@pytest.mark.parametrize("simulate", [absent, not_compiled, without_opencv, damaged])
+def test_command_that_needs_ffcv_names_the_remedy(
     main: Callable[[list[str]], int],
-    words: list[str],
-    break_it: Callable[[Path, pytest.MonkeyPatch], str],
+    arguments: list[str],
+    simulate: Callable[[Path, pytest.MonkeyPatch], str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said = break_it(tmp_path, monkeypatch)
+    message = simulate(tmp_path, monkeypatch)
     before = set(tmp_path.rglob("*"))
     with pytest.raises(UsageError) as raised:
-        main(words)
+        main(arguments)
     text = str(raised.value)
-    assert said in text and "pip install" in text and "libturbojpeg" in text and "make setup" in text
+    assert message in text and "pip install" in text and "libturbojpeg" in text and "make setup" in text
     assert set(tmp_path.rglob("*")) == before  # no run folder, no data folder
 
 
-def test_reading_originals_needs_no_ffcv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_originals_does_not_need_ffcv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     absent(tmp_path, monkeypatch)

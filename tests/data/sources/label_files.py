@@ -1,4 +1,4 @@
-"""Small lists and Parquet files with the labels that a test gives them."""
+"""Small lists and Parquet files with given labels."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ def text(root: Path, name: str, content: str, split: str, images: int) -> str:
 
 
 def parquet(root: Path, split: str, labels: object, names: object = None, **more: object) -> str:
-    """Write Parquet; `names` as Hugging Face's ClassLabel has them."""
+    """Write Parquet; `names` are stored as a ClassLabel of Hugging Face."""
     column = labels if isinstance(labels, pa.Array) else pa.array(labels)
     table = pa.table({"image": [b"x"] * len(column), "label": column, **more})
     if names is not None:

@@ -1,4 +1,4 @@
-"""Folders as people, tools and systems leave them: what counts, and what is said of the rest."""
+"""Folders as created by users, tools and operating systems: images that are used, and notes about the others."""
 
 import os
 import tempfile
@@ -51,7 +51,7 @@ LEFT = (
         st.tuples(st.sampled_from(("", "train/", "train/cat/", "train/cat/deep/", "test/dog/")), st.sampled_from(LEFT))
     )
 )
-def test_what_systems_and_tools_leave_is_neither_image_nor_class_at_any_depth(places: list[tuple[str, str]]) -> None:
+def test_files_of_systems_and_tools_are_ignored_at_any_depth(places: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         root = put(
             Path(name), *(f"{split}/{pet}" for split in ("train", "test") for pet in PETS), "train/cat/deep/3.png"
@@ -71,16 +71,16 @@ def test_what_systems_and_tools_leave_is_neither_image_nor_class_at_any_depth(pl
         )
 
 
-def test_folders_of_systems_are_named_where_they_might_have_been_classes(tmp_path: Path) -> None:
+def test_ignored_system_folders_are_reported(tmp_path: Path) -> None:
     put(tmp_path, *PETS, "lost+found/1.png", "cat/@eaDir/1.png", ".git/1.png")
     assert "train: ignored, because systems and tools create them: @eaDir, lost+found" in opened(tmp_path).notes
 
 
-def test_other_users_leftovers_are_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ignored_folders_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, *PETS, "lost+found/", "emu/1.png")
     looked = os.scandir
 
-    def scandir(place: str | Path):  # type: ignore[no-untyped-def]  # root may read what others may not
+    def scandir(place: str | Path):  # type: ignore[no-untyped-def]  # root may read every folder
         if os.path.basename(place) in locked:
             raise PermissionError(13, "Permission denied", os.fspath(place))
         return looked(place)
@@ -97,19 +97,19 @@ JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".jfi")
 OTHERS = (".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
 
 
-def test_no_suffix_is_forgotten() -> None:
+def test_suffixes_are_complete() -> None:
     assert {*JPEG, *OTHERS} <= set(image_files.SUFFIXES)
 
 
 @pytest.mark.parametrize("suffix", image_files.SUFFIXES)
-def test_every_suffix_counts_in_any_case_for_conversion_and_for_prediction(tmp_path: Path, suffix: str) -> None:
+def test_every_suffix_is_recognized_in_any_case(tmp_path: Path, suffix: str) -> None:
     put(tmp_path, f"cat/a{suffix}", f"dog/b.old{suffix.upper()}", f"dog/c{suffix}.txt", f"dog/d{suffix}~")
     assert images(opened(tmp_path), tmp_path) == [f"cat/a{suffix}", f"dog/b.old{suffix.upper()}"]
     assert image_files.image_files([tmp_path]) == [tmp_path / f"cat/a{suffix}", tmp_path / f"dog/b.old{suffix.upper()}"]
 
 
 LAYOUTS: dict[str, tuple[tuple[str, ...], dict[str, list[str]], tuple[str, ...]]] = {
-    "a class called train": (
+    "a class with the name train": (
         ("bus/1.png", "streetcar/1.png", "train/1.png"),
         {"train": ["bus/1.png", "streetcar/1.png", "train/1.png"]},
         ("`train` is used as a class, not as a split",),
@@ -157,7 +157,7 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], dict[str, list[str]], tuple[str, ...]]
         {"train": ["train/cat/1.png", "train/dog/1.png"], "test": ["val/cat/1.png"]},
         ("ignored, next to the splits: extra",),
     ),
-    "a class that vanishes": (
+    "a class without images": (
         ("cat/1.png", "dog/1.png", "emu/", "fox/1.heic", "fox/2.HEIC"),
         {"train": ["cat/1.png", "dog/1.png"]},
         ("train: 2 folders without an image, not used as classes: emu (empty), fox (.heic 2)",),
@@ -167,7 +167,7 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], dict[str, list[str]], tuple[str, ...]]
         {"train": ["train/cat/1.png", "train/dog/1.png"], "test": ["test/dog/4.png"]},
         ("train: 1 image outside class folders ignored",),
     ),
-    "classes of one name but for case": (
+    "classes that differ only in case": (
         ("Cat/1.png", "cat/1.png", "dog/1.png"),
         {"train": ["Cat/1.png", "cat/1.png", "dog/1.png"]},
         ("classes that differ only in upper and lower case: Cat, cat",),
@@ -176,19 +176,19 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], dict[str, list[str]], tuple[str, ...]]
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_a_layout_is_understood_and_what_was_assumed_is_said(tmp_path: Path, name: str) -> None:
-    files, pools, said = LAYOUTS[name]
+def test_layout_is_recognized_and_assumptions_are_reported(tmp_path: Path, name: str) -> None:
+    files, pools, messages = LAYOUTS[name]
     source = opened(put(tmp_path, *files))
     assert {pool: images(source, tmp_path, pool) for pool in source.pools} == pools
-    assert all(any(part in note for note in source.notes) for part in said), source.notes
+    assert all(any(part in note for note in source.notes) for part in messages), source.notes
 
 
-def test_a_tidy_folder_needs_no_words(tmp_path: Path) -> None:
+def test_folder_without_assumptions_has_no_notes(tmp_path: Path) -> None:
     assert opened(put(tmp_path, *PETS)).notes == ()
 
 
 UNCLEAR: dict[str, tuple[tuple[str, ...], str]] = {
-    "train beside classes": (
+    "train next to classes": (
         ("bus/1.png", "train/ice/1.png", "train/steam/1.png"),
         "`train` may be the training split, or a class as bus",
     ),
@@ -202,7 +202,7 @@ UNCLEAR: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "splits inside some classes": (
         ("cat/train/1.png", "cat/test/1.png", "dog/1.png"),
-        "cat holds the splits inside, but not dog; order them as train/cat",
+        "cat contains splits, but dog does not; arrange them as train/cat",
     ),
     "a class empty in train": (
         ("train/cat/1.png", "train/dog/1.png", "train/emu/", "test/emu/1.png"),
@@ -210,26 +210,26 @@ UNCLEAR: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "a class in other case": (
         ("train/cat/1.png", "train/dog/1.png", "test/Cat/1.png"),
-        r"test has classes that train does not have: Cat \(train has `cat`, in other case\)",
+        r"test has classes that train does not have: Cat \(train has `cat`, which differs in upper and lower case\)",
     ),
     "two spellings of one letter": (
         ("caf\u00e9/1.png", "cafe\u0301/1.png"),
         r"two class names look the same, `caf\u00e9`: 'caf(e\\u0301|\\xe9)' and",
     ),
     "a space behind a name": (("cat/1.png", "cat /1.png"), "two class names look the same, `cat`: 'cat' and 'cat '"),
-    "no width": (("cat/1.png", "c\u200bat/1.png"), "two class names look the same"),
+    "a zero-width character": (("cat/1.png", "c\u200bat/1.png"), "two class names look the same"),
     "a name of spaces": (("cat/1.png", " /1.png"), "the name ' ', which has no visible character"),
 }
 
 
 @pytest.mark.parametrize("name", UNCLEAR)
-def test_what_may_mean_two_things_is_refused(tmp_path: Path, name: str) -> None:
-    files, said = UNCLEAR[name]
-    with pytest.raises(UsageError, match=said):
+def test_ambiguous_layout_is_refused(tmp_path: Path, name: str) -> None:
+    files, messages = UNCLEAR[name]
+    with pytest.raises(UsageError, match=messages):
         opened(put(tmp_path, *files))
 
 
-def test_a_class_has_one_name_however_a_system_spells_it(tmp_path: Path) -> None:
+def test_class_names_are_normalized(tmp_path: Path) -> None:
     put(tmp_path, "train/caf\u00e9/1.png", "train/dog/1.png", "test/cafe\u0301/2.png", "test/dog /1.png")
     source = opened(tmp_path)
     assert source.class_names == ("caf\u00e9", "dog")
@@ -237,7 +237,7 @@ def test_a_class_has_one_name_however_a_system_spells_it(tmp_path: Path) -> None
     assert images(source, tmp_path, "test") == ["test/cafe\u0301/2.png", "test/dog /1.png"]
 
 
-def test_names_that_are_not_utf_8_are_shown_escaped(tmp_path: Path) -> None:
+def test_class_names_that_are_not_utf_8_are_escaped(tmp_path: Path) -> None:
     koenig = os.fsdecode(b"k\xf6nig")
     put(tmp_path, f"{koenig}/{os.fsdecode(b'gr' + bytes([0xFC]) + b'n')}.png", "dog\x1b[31m/1.png")
     source = opened(tmp_path)
@@ -248,7 +248,7 @@ def test_names_that_are_not_utf_8_are_shown_escaped(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
-def test_digits_that_int_does_not_take_are_names(tmp_path: Path) -> None:
+def test_non_decimal_digits_are_names(tmp_path: Path) -> None:
     put(tmp_path, *(f"{name}/1.png" for name in ("1", "2", "10", "²", "٣", "01")))
     assert opened(tmp_path).class_names == ("01", "1", "2", "10", "²", "٣")
 
@@ -256,11 +256,11 @@ def test_digits_that_int_does_not_take_are_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["trains", "trainer", "latest", "testament", "valley", "devil", "untrain", "", "images"]
 )
-def test_other_words_are_no_splits(name: str) -> None:
+def test_other_names_are_not_splits(name: str) -> None:
     assert split_of(name) == ""
 
 
-def test_linked_folders_are_followed_and_circles_left(tmp_path: Path) -> None:
+def test_symbolic_links_are_followed_and_cycles_ignored(tmp_path: Path) -> None:
     put(tmp_path, "real/1.png", "pets/dog/1.png", "pets/cat/2.png")
     (tmp_path / "pets/emu").symlink_to(tmp_path / "real")
     (tmp_path / "pets/cat/round").symlink_to(tmp_path / "pets")

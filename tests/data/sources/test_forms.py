@@ -1,4 +1,4 @@
-"""The form of a user's images is found, and several possible ones are an error that names what decides."""
+"""The form of a user's images is detected; an ambiguous form is refused with the setting that resolves it."""
 
 import zipfile
 from pathlib import Path
@@ -83,22 +83,22 @@ def test_each_form_is_found(tmp_path: Path, files: dict[str, str], given: str, f
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({"cat__a_png": "", "dog__b_png": "", "labels_csv": TABLE.replace("dog", "emu")}, "`source=folder`"),
         (FLAT | {"one_csv": TABLE, "two_csv": TABLE}, "one.csv, two.csv; set `train_list="),
         (FLAT | {"labels_csv": "image,label,class\na.png,cat,x\nb.png,dog,x\n"}, "set `label_column`"),
     ],
 )  # fmt: skip
-def test_several_possible_forms_are_an_error_that_names_what_decides(
-    tmp_path: Path, files: dict[str, str], said: str
+def test_ambiguous_form_is_refused_with_the_setting_that_resolves_it(
+    tmp_path: Path, files: dict[str, str], message: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
         find_form(put(tmp_path / "mine", **files), {})
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_what_decides_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setting_that_resolves_the_form_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     root = put(tmp_path / "mine", cat__a_png="", dog__b_png="", labels_csv=TABLE.replace("dog", "emu"))
     plain = {"image_size": 32}
@@ -109,7 +109,7 @@ def test_what_decides_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert open_source(definition).class_names == ("cat", "emu")
 
 
-def test_another_data_sets_file_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_of_another_data_set_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     root = put(tmp_path / "mine", a_png="", b_png="", labels_csv=TABLE)
     (tmp_path / "mine.yaml").write_text("name: mine\nsource: digits\n")
@@ -118,7 +118,7 @@ def test_another_data_sets_file_is_never_replaced(tmp_path: Path, monkeypatch: p
     assert draft(root, {"image_size": 32, "name": "other"}).file == tmp_path / "other.yaml"
 
 
-def test_parquet_files_of_a_hub_are_found(tmp_path: Path) -> None:
+def test_parquet_files_of_the_hub_are_found(tmp_path: Path) -> None:
     (tmp_path / "mine" / "data").mkdir(parents=True)
     for name in ("train-00000-of-00001", "test-00000-of-00001"):
         pq.write_table(
@@ -136,7 +136,7 @@ def entry(name: str, *, mode: int = 0, flag: int = 0) -> zipfile.ZipInfo:
 
 
 @pytest.mark.parametrize(
-    ("entries", "said"),
+    ("entries", "message"),
     [
         ([entry("../out.png")], "`../out.png` would be written outside"),
         ([entry("a/../../out.png")], "would be written outside"),
@@ -149,19 +149,19 @@ def entry(name: str, *, mode: int = 0, flag: int = 0) -> zipfile.ZipInfo:
     ],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_unsafe_archives_are_refused_and_leave_nothing(
-    tmp_path: Path, entries: list[zipfile.ZipInfo], said: str
+def test_unsafe_archive_is_refused_without_files_left(
+    tmp_path: Path, entries: list[zipfile.ZipInfo], message: str
 ) -> None:
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as zipped:
         for one in entries:
             zipped.writestr(one, b"x")
     with pytest.raises(UsageError) as caught:
         archive.unpacked(tmp_path / "bad.zip")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert [path.name for path in tmp_path.rglob("*")] == ["bad.zip"]
 
 
-def test_bombs_encrypted_and_damaged_archives_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zip_bombs_encrypted_and_damaged_archives_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = tmp_path / "bomb.zip"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as zipped:
         zipped.writestr("a.png", bytes(1 << 20))
@@ -171,23 +171,23 @@ def test_bombs_encrypted_and_damaged_archives_are_refused(tmp_path: Path, monkey
     small = tmp_path / "small.zip"
     with zipfile.ZipFile(small, "w") as zipped:
         zipped.writestr("a.png", b"some pixels")
-    whole = small.read_bytes()
-    for content, said in (
-        (whole.replace(b"some pixels", b"xxxx pixels"), "not a readable zip file: Bad CRC"),
-        (whole[:40], "not a readable zip file"),
+    complete = small.read_bytes()
+    for content, message in (
+        (complete.replace(b"some pixels", b"xxxx pixels"), "not a readable zip file: Bad CRC"),
+        (complete[:40], "not a readable zip file"),
         (b"", "not a readable zip file"),
     ):
         small.write_bytes(content)
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             archive.unpacked(small)
-    place = whole.index(b"PK\x01\x02") + 8  # the flags in the central directory
-    small.write_bytes(whole[:6] + b"\x01" + whole[7:place] + b"\x01" + whole[place + 1 :])
+    place = complete.index(b"PK\x01\x02") + 8  # the flags in the central directory
+    small.write_bytes(complete[:6] + b"\x01" + complete[7:place] + b"\x01" + complete[place + 1 :])
     with pytest.raises(UsageError, match="`a.png` is encrypted"):
         archive.unpacked(small)
     assert not list((tmp_path / "data").rglob("*.png"))
 
 
-def test_names_of_macos_are_utf8_without_a_flag(tmp_path: Path) -> None:
+def test_names_of_macos_archives_are_read_as_utf8(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "mac.zip", "w") as zipped:
         zipped.writestr(zipfile.ZipInfo("Kuche/a.png"), b"x")
     content = (tmp_path / "mac.zip").read_bytes().replace(b"Kuche", "Küe".encode() + b"x")

@@ -1,4 +1,4 @@
-"""A class is its name or id over all files of a data set; what contradicts that, or is no label, is refused."""
+"""A class is identified by name or id in all files of a data set; contradictions and invalid labels are refused."""
 
 import json
 import tempfile
@@ -22,7 +22,7 @@ animals = st.lists(st.sampled_from(ANIMALS), min_size=1, max_size=12)
 
 
 @given(train=st.permutations(ANIMALS * 2), test=animals, order=st.randoms(use_true_random=False), all_in=st.booleans())
-def test_a_json_list_with_fewer_categories_in_any_order_shifts_no_class(
+def test_json_list_with_fewer_categories_keeps_the_labels(
     train: Images, test: Images, order: Any, all_in: bool
 ) -> None:
     ids = dict(zip(ANIMALS, order.sample(range(100_000), len(ANIMALS)), strict=True))
@@ -38,7 +38,7 @@ def test_a_json_list_with_fewer_categories_in_any_order_shifts_no_class(
 @given(
     train=st.permutations(ANIMALS * 2), test=animals, order=st.randoms(use_true_random=False), form=st.integers(0, 2)
 )
-def test_a_parquet_pool_with_other_names_in_its_metadata_shifts_no_class(
+def test_parquet_pool_with_other_names_in_its_metadata_keeps_the_labels(
     train: Images, test: Images, order: Any, form: int
 ) -> None:
     known = list(ANIMALS)
@@ -58,7 +58,7 @@ def test_a_parquet_pool_with_other_names_in_its_metadata_shifts_no_class(
 
 
 @pytest.mark.parametrize(
-    ("ids", "listed", "said"),
+    ("ids", "listed", "message"),
     [
         ({"dog": 0, "emu": 1}, ("dog", "emu"), "category 0 is `cat` in .*train.json, but `dog` in .*test.json"),
         (
@@ -70,21 +70,21 @@ def test_a_parquet_pool_with_other_names_in_its_metadata_shifts_no_class(
         ({"dog": 1, "emu": 2, "fox": 3}, ("fox",), "test has classes that train does not have: fox"),
     ],
 )
-def test_json_lists_that_contradict_one_another_are_refused_by_class(
-    tmp_path: Path, ids: Mapping[str, int], listed: Images, said: str
+def test_contradicting_json_lists_are_refused(
+    tmp_path: Path, ids: Mapping[str, int], listed: Images, message: str
 ) -> None:
     train = coco(tmp_path, "train", PETS, IDS, ("cat", "dog", "emu"))
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         opened(tmp_path, train, coco(tmp_path, "test", listed, ids, listed))
 
 
-def test_category_ids_may_be_sparse_or_words_and_unused_ones_are_named(tmp_path: Path) -> None:
+def test_category_ids_may_be_sparse_or_text_and_unused_ones_are_reported(tmp_path: Path) -> None:
     train = coco(tmp_path, "train", PETS, IDS | {"gnu": 5}, ("gnu", "emu", "cat", "dog"))
     source = opened(tmp_path, train)
     assert source.class_names == ("cat", "dog", "emu") and classes(source, "train") == list(PETS)
     assert source.notes == (f"{tmp_path}/train.json: classes without images left out: gnu",)
-    words = {name: f"id-{name}" for name in IDS}
-    source = opened(tmp_path, train, coco(tmp_path, "test", ("emu", "dog"), words, ("dog", "emu")))
+    text_ids = {name: f"id-{name}" for name in IDS}
+    source = opened(tmp_path, train, coco(tmp_path, "test", ("emu", "dog"), text_ids, ("dog", "emu")))
     assert classes(source, "test") == ["emu", "dog"]
 
 
@@ -92,7 +92,7 @@ NO_IDS = (0.5, 1.0, True, None, [1], {"a": 1}, -1, -5, "", 10**30)
 
 
 @pytest.mark.parametrize("wrong", NO_IDS, ids=repr)
-def test_what_is_no_category_id_is_refused_with_its_place(tmp_path: Path, wrong: object) -> None:
+def test_invalid_category_id_is_refused_with_its_position(tmp_path: Path, wrong: object) -> None:
     content = json.loads((tmp_path / coco(tmp_path, "train", PETS, IDS, tuple(IDS))).read_text())
     content["annotations"][2]["category_id"] = wrong
     (tmp_path / "train.json").write_text(json.dumps(content))
@@ -104,8 +104,8 @@ def test_what_is_no_category_id_is_refused_with_its_place(tmp_path: Path, wrong:
 JSON: dict[str, tuple[Mapping[str, object], str]] = {
     "no annotations": ({"annotations": None}, "has no `annotations`: its images have no labels"),
     "annotations of another form": ({"annotations": {"a": 1}}, "`annotations` must be a list"),
-    "an image that is not there": ({"annotations": [{"image_id": 9, "category_id": 0}]}, "no image has the id 9"),
-    "a category that is not there": (
+    "an unknown image": ({"annotations": [{"image_id": 9, "category_id": 0}]}, "no image has the id 9"),
+    "an unknown category": (
         {"annotations": [{"image_id": 1, "category_id": 8}]},
         "annotation 0: category 8 is not one of `categories`",
     ),
@@ -136,20 +136,20 @@ JSON: dict[str, tuple[Mapping[str, object], str]] = {
 
 
 @pytest.mark.parametrize("name", JSON)
-def test_a_json_list_that_cannot_be_joined_is_refused(tmp_path: Path, name: str) -> None:
-    change, said = JSON[name]
+def test_inconsistent_json_list_is_refused(tmp_path: Path, name: str) -> None:
+    change, message = JSON[name]
     content: dict[str, object] = {
         "images": [{"id": 1, "file_name": "train/a.png"}, {"id": 2, "file_name": "train/b.png"}],
         "annotations": [{"image_id": 1, "category_id": 0}, {"image_id": 2, "category_id": 1}],
         "categories": [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}],
     } | dict(change)
     text(tmp_path, "train.json", json.dumps({key: one for key, one in content.items() if one is not None}), "train", 0)
-    with pytest.raises(UsageError, match=said) as caught:
+    with pytest.raises(UsageError, match=message) as caught:
         opened(tmp_path, "train.json")
     assert "train.json" in str(caught.value)
 
 
-def test_several_annotations_and_images_without_one_are_said(tmp_path: Path) -> None:
+def test_repeated_and_missing_annotations_are_reported(tmp_path: Path) -> None:
     content = json.loads((tmp_path / coco(tmp_path, "train", PETS, IDS, tuple(IDS))).read_text())
     content["annotations"] += content["annotations"][:2]
     content["images"].append({"id": "more", "file_name": "train/more.png"})
@@ -162,7 +162,7 @@ def test_several_annotations_and_images_without_one_are_said(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("source", ["lines", "parquet"])
 @pytest.mark.parametrize("label", [3, 3_000_000_000, 10**17])
-def test_a_label_far_out_is_refused_at_once_and_in_little_memory(tmp_path: Path, source: str, label: int) -> None:
+def test_huge_label_is_refused_immediately_with_little_memory(tmp_path: Path, source: str, label: int) -> None:
     train = lines(tmp_path, "train", [0, 1, label]) if source == "lines" else parquet(tmp_path, "train", [0, 1, label])
     tracemalloc.start()
     with pytest.raises(UsageError, match=rf"(line 3|row 2).* has label {label:,}, but 3 training images"):
@@ -172,7 +172,7 @@ def test_a_label_far_out_is_refused_at_once_and_in_little_memory(tmp_path: Path,
 
 
 @pytest.mark.parametrize("source", ["lines", "parquet"])
-def test_a_gap_and_a_class_only_of_the_test_set_are_refused(tmp_path: Path, source: str) -> None:
+def test_label_gap_and_class_only_in_the_test_set_are_refused(tmp_path: Path, source: str) -> None:
     write = lines if source == "lines" else parquet
     with pytest.raises(UsageError, match=r"1 of 3 classes have no training image: 1; labels start at 0"):
         opened(tmp_path, write(tmp_path, "train", [0, 2, 2]))
@@ -183,7 +183,7 @@ def test_a_gap_and_a_class_only_of_the_test_set_are_refused(tmp_path: Path, sour
     assert source_.notes == ("test: no image of 2 of 3 classes: 0, 1",)
 
 
-def test_names_for_json_lists_follow_the_ids(tmp_path: Path) -> None:
+def test_class_names_of_json_lists_are_in_the_order_of_the_ids(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("Felis\nCanis\nDromaius\n")
     train = coco(tmp_path, "train", PETS, IDS, ("emu", "dog", "cat"))
     test = coco(tmp_path, "test", ("emu",), IDS, ("emu",))
@@ -195,7 +195,7 @@ def test_names_for_json_lists_follow_the_ids(tmp_path: Path) -> None:
 
 
 def in_folders(root: Path, split: str, rows: Sequence[tuple[str, int]]) -> str:
-    """Write a list of images that lie in a folder a class."""
+    """Write a list of images with one folder per class."""
     for name, _ in rows:
         (root / split / name).mkdir(parents=True, exist_ok=True)
         (root / split / name / "1.png").touch()
@@ -203,7 +203,7 @@ def in_folders(root: Path, split: str, rows: Sequence[tuple[str, int]]) -> str:
     return f"{split}.txt"
 
 
-def test_a_list_that_numbers_its_classes_anew_is_refused_by_its_folders(tmp_path: Path) -> None:
+def test_list_with_other_class_numbers_is_refused_by_its_folders(tmp_path: Path) -> None:
     train = in_folders(tmp_path, "train", [("cat", 0), ("dog", 1), ("emu", 2)])
     assert opened(tmp_path, train, in_folders(tmp_path, "test", [("dog", 1), ("emu", 2)])).class_names[1] == "dog"
     with pytest.raises(
@@ -212,7 +212,7 @@ def test_a_list_that_numbers_its_classes_anew_is_refused_by_its_folders(tmp_path
         opened(tmp_path, train, in_folders(tmp_path, "test", [("dog", 0), ("emu", 1)]))
 
 
-def test_a_reference_list_is_joined_by_the_names_of_classes(tmp_path: Path) -> None:
+def test_reference_list_is_matched_by_class_names(tmp_path: Path) -> None:
     def counts(name: str, names: Sequence[str]) -> list[int]:
         fields = {"imbalance_kind": "power", "reference_list": name}
         return reference_counts(DatasetDefinition(name="t", source="folder", folder=str(tmp_path), **fields), names)
@@ -226,6 +226,6 @@ def test_a_reference_list_is_joined_by_the_names_of_classes(tmp_path: Path) -> N
     assert counts(name, ("dog", "cat")) == [2, 1]
     with pytest.raises(UsageError, match="`reference_list` has no class `emu`"):
         counts(name, ("emu", "dog"))
-    assert counts(name, ("Felis", "Canis")) == [1, 2]  # other names altogether: by their numbers
+    assert counts(name, ("Felis", "Canis")) == [1, 2]  # entirely different names: matched by numbers
     with pytest.raises(UsageError, match=r"3,000,000,000"):
         counts(lines(tmp_path, "far", [0, 1, 3_000_000_000]), ("cat", "dog"))

@@ -1,4 +1,4 @@
-"""Real images of CIFAR-10 in every layout a user may have: converted, verified, trained on."""
+"""Real images of CIFAR-10 in every supported layout: converted, verified, trained on."""
 
 import io
 import json
@@ -48,21 +48,21 @@ def write(root: Path, split: str, prefix: str = "") -> list[Item]:
 
 
 def bare_folder(root: Path) -> dict[str, object]:
-    """A folder a class; tests and validation images are cut from it, a bad file is left out."""
+    """One folder per class; test and validation images are cut from it, an invalid file is left out."""
     write(root, "train")
     (root / NAMES[0] / "bad.png").write_bytes(b"no image")
     return {"source": "folder", "test_per_class": 3, "validation_per_class": 2}
 
 
 def split_folders(root: Path) -> dict[str, object]:
-    """Train and test, a folder a class in each."""
+    """Train and test folders, each with one folder per class."""
     for split in COUNTS:
         write(root, split, f"{split}/")
     return {"source": "folder", "validation_per_class": 2}
 
 
 def lists(root: Path) -> dict[str, object]:
-    """Lines as ImageNet-LT's and Places-LT's lists have them."""
+    """Lists in the format of ImageNet-LT and Places-LT."""
     for split in COUNTS:
         lines = [f"{name} {label}" for name, label, _ in write(root, split, f"{split}/")]
         (root / f"{split}.txt").write_text("\n".join(lines) + "\n")
@@ -70,7 +70,7 @@ def lists(root: Path) -> dict[str, object]:
 
 
 def inaturalist(root: Path) -> dict[str, object]:
-    """JSON as iNaturalist 2018 has it."""
+    """JSON in the format of iNaturalist 2018."""
     for split in COUNTS:
         listed = write(root, split, f"{split}/")
         content = {
@@ -111,7 +111,7 @@ LAYOUTS = (bare_folder, split_folders, lists, inaturalist, parquet_bytes, parque
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda one: one.__name__)
 @pytest.mark.usefixtures("cifar_folder")
-def test_a_layout_is_converted_verified_and_trained_on(layout: Callable[[Path], dict], tmp_path: Path) -> None:
+def test_layout_is_converted_verified_and_trained_on(layout: Callable[[Path], dict], tmp_path: Path) -> None:
     fields = {"name": layout.__name__, "folder": str(tmp_path / "images"), "image_size": 32} | layout(
         tmp_path / "images"
     )
@@ -119,16 +119,16 @@ def test_a_layout_is_converted_verified_and_trained_on(layout: Callable[[Path], 
     file.write_text("".join(f"{key}: {value}\n" for key, value in fields.items()))
     environment = os.environ | {"LTRAY_DATA": str(tmp_path / "betons")}
 
-    def command(*words: str) -> str:
-        done = subprocess.run([sys.executable, "-m", *words], env=environment, capture_output=True, text=True)
+    def command(*arguments: str) -> str:
+        done = subprocess.run([sys.executable, "-m", *arguments], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    told = command("ltray.convert", str(file), "--verify", "--on-error", "skip")
-    assert "verified: every converted image is equal to the one that was written" in told
+    output_text = command("ltray.convert", str(file), "--verify", "--on-error", "skip")
+    assert "verified: every converted image is equal to the one that was written" in output_text
     if layout is bare_folder:
-        assert "1 left out" in told
+        assert "1 left out" in output_text
     run = tmp_path / "run"
-    words = ("--methods", "cross_entropy", "--dataset", str(file), "--output", str(run))
-    command("ltray.train", *words, "epochs=1", "batch_size=16")
+    arguments = ("--methods", "cross_entropy", "--dataset", str(file), "--output", str(run))
+    command("ltray.train", *arguments, "epochs=1", "batch_size=16")
     assert (run / "best").is_dir()

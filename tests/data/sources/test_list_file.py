@@ -1,4 +1,4 @@
-"""Lists of lines and of class names as people, tools and systems write them."""
+"""Text lists of images and of class names in the forms that users and tools write."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ NO_LABELS = ("²", "+1", "1_000", "٣", "1.0", "0.5", "true", "null", "cat", "a.
 
 
 @pytest.mark.parametrize("label", NO_LABELS, ids=lambda one: one[:9])
-def test_what_is_no_label_of_a_line_is_refused_with_its_line(tmp_path: Path, label: str) -> None:
+def test_invalid_label_is_refused_with_its_line(tmp_path: Path, label: str) -> None:
     with pytest.raises(UsageError, match="train.txt:3: ") as caught:
         opened(tmp_path, lines(tmp_path, "train", [0, 1, label]))
     assert label[:30] in str(caught.value)
 
 
 @pytest.mark.parametrize("head", ["path label\n", "# 2\n", "# images 2\n", "image,label\n", "1\n"])
-def test_a_heading_is_refused_with_its_line(tmp_path: Path, head: str) -> None:
+def test_heading_is_refused_with_its_line(tmp_path: Path, head: str) -> None:
     lines(tmp_path, "train", [0, 1])
     (tmp_path / "train.txt").write_text(head + (tmp_path / "train.txt").read_text())
     with pytest.raises(UsageError, match="train.txt:1: must be `path label`"):
@@ -33,7 +33,7 @@ def test_a_heading_is_refused_with_its_line(tmp_path: Path, head: str) -> None:
         b"/train/0.png 0\r/train/1.png 1",
     ],
 )
-def test_lists_of_other_systems_are_read(tmp_path: Path, content: bytes) -> None:
+def test_lists_of_other_operating_systems_are_read(tmp_path: Path, content: bytes) -> None:
     lines(tmp_path, "train", [0, 1])
     (tmp_path / "train.txt").write_bytes(content)
     originals = opened(tmp_path, "train.txt").pools["train"]()
@@ -41,7 +41,7 @@ def test_lists_of_other_systems_are_read(tmp_path: Path, content: bytes) -> None
     assert [Path(originals.name(index)).resolve() for index in (0, 1)] == [tmp_path / f"train/{n}.png" for n in (0, 1)]
 
 
-def test_absolute_paths_and_names_with_odd_bytes_are_found(tmp_path: Path) -> None:
+def test_absolute_paths_and_names_with_unusual_bytes_are_found(tmp_path: Path) -> None:
     lines(tmp_path, "train", [0, 1])
     odd = tmp_path / "train" / "gr\udcfcn\u0085a\\b.png"
     odd.touch()
@@ -52,7 +52,7 @@ def test_absolute_paths_and_names_with_odd_bytes_are_found(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("train/0.png 0\ntrain/1.png 1\n".encode("utf-16"), "is not a text file in UTF-8"),
         (
@@ -62,14 +62,14 @@ def test_absolute_paths_and_names_with_odd_bytes_are_found(tmp_path: Path) -> No
         (b"train/0.png 0\ntrain/1.png 1\n./train/0.png 1\n", r"line 3: train/0.png has label 1, but label 0 in line 1"),
     ],
 )
-def test_lists_that_cannot_be_used_are_refused_in_words(tmp_path: Path, content: bytes, said: str) -> None:
+def test_unusable_list_is_refused_with_the_reason(tmp_path: Path, content: bytes, message: str) -> None:
     lines(tmp_path, "train", [0, 1])
     (tmp_path / "train.txt").write_bytes(content)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         opened(tmp_path, "train.txt")
 
 
-def test_places365s_list_and_names_are_read_as_they_come(tmp_path: Path) -> None:
+def test_list_and_names_of_places365_are_read_unchanged(tmp_path: Path) -> None:
     for name in ("airfield", "church/outdoor"):
         (tmp_path / "a" / name).mkdir(parents=True)
         (tmp_path / "a" / name / "1.jpg").touch()
@@ -92,13 +92,13 @@ def test_places365s_list_and_names_are_read_as_they_come(tmp_path: Path) -> None
         ("0\n1\n", ("0", "1")),
     ],
 )
-def test_names_of_classes_come_in_several_forms(tmp_path: Path, content: str, names: tuple[str, str]) -> None:
+def test_class_names_are_read_in_several_forms(tmp_path: Path, content: str, names: tuple[str, str]) -> None:
     (tmp_path / "names.txt").write_bytes(content.encode())
     assert opened(tmp_path, lines(tmp_path, "train", [0, 1]), class_names="names.txt").class_names == names
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("cat\ncat \n", "two class names look the same, `cat`"),
         ("cat\n", r"train.txt, line 2: train/1.png has label 1, but of 1 classes the last is 0"),
@@ -106,7 +106,7 @@ def test_names_of_classes_come_in_several_forms(tmp_path: Path, content: str, na
         ("", "has no names"),
     ],
 )
-def test_names_that_do_not_fit_are_refused(tmp_path: Path, content: str, said: str) -> None:
+def test_class_names_that_do_not_fit_are_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "names.txt").write_text(content)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         opened(tmp_path, lines(tmp_path, "train", [0, 1]), class_names="names.txt")

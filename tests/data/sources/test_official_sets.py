@@ -1,4 +1,4 @@
-"""The shipped data-set files over lists in the official formats, and the official figures they lead to."""
+"""The shipped data-set files with lists in the official formats, and the resulting official figures."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def lines(prefix: str, counts: list[int]) -> str:
 
 @pytest.fixture(scope="module")
 def imagenet(tmp_path_factory: pytest.TempPathFactory, golden: Golden) -> Path:
-    """Lists as long as ImageNet-LT's own, with its class counts; of the images only those that are looked for."""
+    """Lists with the length and class counts of ImageNet-LT; only images that the code checks exist."""
     root = tmp_path_factory.mktemp("imagenet")
     counts = golden("datasets")["imagenet_lt"].tolist()
     listed = {"train": ("train", counts), "val": ("train", [20] * 1000), "test": ("val", [50] * 1000)}
@@ -51,7 +51,7 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory, golden: Golden) -> Path:
     return root
 
 
-def test_imagenet_lt_has_its_published_size_and_selects_on_its_official_validation_list(imagenet: Path) -> None:
+def test_imagenet_lt_has_its_published_size_and_uses_the_official_validation_list(imagenet: Path) -> None:
     definition = DatasetDefinition.read("imagenet-lt", {"folder": str(imagenet)})
     source = open_source(definition)
     splits = cut(definition, {name: read().labels for name, read in source.pools.items()}, len(source.class_names))
@@ -70,13 +70,13 @@ def test_imagenet_lt_has_its_published_size_and_selects_on_its_official_validati
         ("c", 115_000, 115, 115, [1000, 0, 0]),
     ],
 )
-def test_the_variants_of_imagenet_lt_have_their_published_counts(
+def test_variants_of_imagenet_lt_have_their_published_counts(
     imagenet: Path, variant: str, total: int, most: int, least: int, shots: list[int]
 ) -> None:
     definition = DatasetDefinition.read(f"imagenet-lt-{variant}", {"folder": str(imagenet)})
-    whole = np.repeat(np.arange(1000), 1300)  # ILSVRC 2012 at its fullest
+    complete = np.repeat(np.arange(1000), 1300)  # the largest class size of ILSVRC 2012
     reference = reference_counts(definition, [f"n{label:08}" for label in range(1000)])
-    splits = cut(definition, {"train": whole, "test": np.repeat(np.arange(1000), 50)}, 1000, reference)
+    splits = cut(definition, {"train": complete, "test": np.repeat(np.arange(1000), 50)}, 1000, reference)
     counts = np.bincount(splits.train.labels)
     assert [counts.sum(), counts.max(), counts.min()] == [total, most, least]
     assert groups(splits, 1000) == shots
@@ -84,7 +84,7 @@ def test_the_variants_of_imagenet_lt_have_their_published_counts(
     assert not set(splits.validation.indices.tolist()) & set(splits.train.indices.tolist())
 
 
-def picture(path: Path, number: int) -> None:
+def random_image(path: Path, number: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     coarse = np.random.default_rng(number).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     Image.fromarray(coarse).resize((120 + number % 40, 110), Image.Resampling.BICUBIC).save(path, "jpeg")
@@ -92,37 +92,37 @@ def picture(path: Path, number: int) -> None:
 
 COUNTS = {"train": (9, 6, 4), "val": (2, 2, 2), "test": (2, 2, 2)}
 NAMES = ("airfield", "alley", "bakery")
-CountRequest = dict[str, list[tuple[str, int]]]
+Listed = dict[str, list[tuple[str, int]]]
 
 
-def stand_ins(root: Path, places: dict[str, str]) -> CountRequest:
-    """Write pictures where the official lists have theirs; {c} is a class, {n} a number."""
-    listed: CountRequest = {}
+def placeholders(root: Path, places: dict[str, str]) -> Listed:
+    """Write images at the paths of the official lists; {c} is a class, {n} a number."""
+    listed: Listed = {}
     for split, place in places.items():
         listed[split] = []
         for label, count in enumerate(COUNTS[split]):
             for number in range(count):
                 name = place.format(c=NAMES[label], n=f"{split}{number:05}", label=label)
-                picture(root / name, len(listed[split]) + 50 * len(split))
+                random_image(root / name, len(listed[split]) + 50 * len(split))
                 listed[split].append((name, label))
     return listed
 
 
-def imagenet_lt(root: Path) -> CountRequest:
-    """Validation images lie below train/, test images below val/."""
+def imagenet_lt(root: Path) -> Listed:
+    """Validation images are below train/, test images below val/."""
     return as_lines(
         root, "ImageNet_LT", {"train": "train/{c}/{n}.JPEG", "val": "train/{c}/{n}.JPEG", "test": "val/{c}/{n}.JPEG"}
     )
 
 
-def places_lt(root: Path) -> CountRequest:
+def places_lt(root: Path) -> Listed:
     """The style of Kang et al."""
     return as_lines(
         root, "Places_LT", {"train": "train/{c}/{n}.jpg", "val": "train/{c}/{n}.jpg", "test": "val/{c}/{n}.jpg"}
     )
 
 
-def places_lt_256(root: Path) -> CountRequest:
+def places_lt_256(root: Path) -> Listed:
     """The style of PaCo and MiSLAS: test images without a class folder."""
     styles = {
         "train": "data_256/a/{c}/{n}.jpg",
@@ -132,16 +132,16 @@ def places_lt_256(root: Path) -> CountRequest:
     return as_lines(root, "Places_LT", styles)
 
 
-def as_lines(root: Path, title: str, places: dict[str, str]) -> CountRequest:
-    listed = stand_ins(root, places)
+def as_lines(root: Path, title: str, places: dict[str, str]) -> Listed:
+    listed = placeholders(root, places)
     for split, several in listed.items():
         (root / f"{title}_{split}.txt").write_text("".join(f"{name} {label}\n" for name, label in several))
     return listed
 
 
-def inat2018(root: Path) -> CountRequest:
-    """The competition's JSON; its validation set is what papers test on."""
-    listed = stand_ins(root, {split: "train_val2018/Plantae/{label}/{n}.jpg" for split in ("train", "val")})
+def inat2018(root: Path) -> Listed:
+    """The competition's JSON; papers use its validation set as test set."""
+    listed = placeholders(root, {split: "train_val2018/Plantae/{label}/{n}.jpg" for split in ("train", "val")})
     for split, several in listed.items():
         content = {
             "info": {"year": 2018},
@@ -166,7 +166,7 @@ def inat2018(root: Path) -> CountRequest:
     ("name", "layout"),
     [("imagenet-lt", imagenet_lt), ("places-lt", places_lt), ("places-lt", places_lt_256), ("inat2018", inat2018)],
 )
-def test_a_shipped_file_converts_official_lists_over_stand_ins(
+def test_shipped_definition_converts_official_lists(
     name: str, layout: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "betons"))

@@ -22,18 +22,18 @@ def squares(name: str = "open_squares", **fields: object) -> DatasetDefinition:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_name_has_its_source(name: str) -> None:
+def test_every_source_name_has_an_implementation(name: str) -> None:
     opener = imported(SOURCES[name], callable, "a function")
     assert opener.__module__.startswith("ltray.data.sources.") and opener.__name__.startswith("open_")
 
 
-def test_the_source_of_another_package_trains(other_package: str) -> None:
+def test_source_of_another_package_trains(other_package: str) -> None:
     data = open_data(squares(validation_per_class=1), device=CPU, source="memory")
     assert (data.class_names, data.tail.counts) == (("dark", "grey", "light"), (11, 5, 2))
     assert open_source(squares()).origin == "squares of noise"
 
 
-def test_the_source_of_another_package_is_converted(
+def test_source_of_another_package_is_converted(
     other_package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "data"))
@@ -45,7 +45,7 @@ def test_the_source_of_another_package_is_converted(
     assert data.tail.counts == (12, 6, 3)
 
 
-def test_its_converted_files_do_not_depend_on_the_working_directory(
+def test_key_of_a_dotted_source_does_not_depend_on_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = squares().key, squares().identity()
@@ -56,29 +56,29 @@ def test_its_converted_files_do_not_depend_on_the_working_directory(
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("open_nothing", r"squares: `source` 'otherpackage\.squares:open_nothing' must return .*Source, but .* None"),
         ("open_square", r"has no `open_square`\. Did you mean `open_squares`\?"),
     ],
 )
-def test_what_is_no_source_is_refused(other_package: str, name: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
+def test_invalid_source_object_is_refused(other_package: str, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         open_source(squares(name))
 
 
-def test_a_source_may_be_elsewhere(other_package: str) -> None:
+def test_source_may_be_absent_on_this_machine(other_package: str) -> None:
     assert open_if_present(squares("open_elsewhere")) is None
     with pytest.raises(FileNotFoundError, match="no squares here"):
         open_source(squares("open_elsewhere"))
 
 
 @pytest.mark.parametrize(("source", "hint"), [("foldr", "Did you mean `folder`"), ("a.b.c", "by its dotted path")])
-def test_a_wrong_name_is_explained(source: str, hint: str) -> None:
+def test_unknown_source_is_refused_with_a_suggestion(source: str, hint: str) -> None:
     with pytest.raises(UsageError, match=f"`source` must be one of .*{hint}"):
         DatasetDefinition(name="squares", source=source)
 
 
-def test_columns_have_no_effect_on_it() -> None:
+def test_columns_have_no_effect_with_a_dotted_source() -> None:
     with pytest.raises(UsageError, match="`image_column` has no effect with source=otherpackage"):
         squares(image_column="img")

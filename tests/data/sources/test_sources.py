@@ -1,4 +1,4 @@
-"""Folders, official list files and Parquet files in the layouts people have."""
+"""Folders, official list files and Parquet files in common layouts."""
 
 import io
 import json
@@ -22,8 +22,8 @@ CLASSES = ("airfield", "alley", "bakery")
 COUNTS = (12, 8, 6)
 
 
-def picture(number: int) -> bytes:
-    """Return a 32-pixel PNG that only this number has."""
+def random_image(number: int) -> bytes:
+    """Return a 32-pixel PNG that is unique to this number."""
     pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "png")
@@ -31,12 +31,12 @@ def picture(number: int) -> bytes:
 
 
 def fill(folder: Path, first: int = 0) -> list[tuple[str, int]]:
-    """Write images into a folder a class; returns (path below `folder`, label)."""
+    """Write images into one folder per class; returns (path below `folder`, label)."""
     listed = []
     for label, (name, count) in enumerate(zip(CLASSES, COUNTS, strict=True)):
         (folder / name).mkdir(parents=True)
         for number in range(count):
-            (folder / name / f"a {number:02}.png").write_bytes(picture(first + len(listed)))
+            (folder / name / f"a {number:02}.png").write_bytes(random_image(first + len(listed)))
             listed.append((f"{name}/a {number:02}.png", label))
     return listed
 
@@ -49,7 +49,7 @@ def lists(folder: Path, **fields: str) -> DatasetDefinition:
     return DatasetDefinition(name="t", source="lists", folder=str(folder), protocol="paper", **fields)  # type: ignore[arg-type]
 
 
-def test_a_folder_without_splits_is_one_pool(tmp_path: Path) -> None:
+def test_folder_without_splits_is_one_pool(tmp_path: Path) -> None:
     listed = fill(tmp_path)
     (tmp_path / "airfield" / "notes.txt").write_text("no image")
     source = open_source(DatasetDefinition(name="t", source="folder", folder=str(tmp_path)))
@@ -64,29 +64,29 @@ def test_a_folder_without_splits_is_one_pool(tmp_path: Path) -> None:
     ("made", "pools"),
     [(("train", "val", "test"), {"train", "validation", "test"}), (("Training", "valid"), {"train", "test"})],
 )
-def test_split_folders_are_recognised(tmp_path: Path, made: tuple[str, ...], pools: set[str]) -> None:
+def test_split_folders_are_recognized(tmp_path: Path, made: tuple[str, ...], pools: set[str]) -> None:
     for number, name in enumerate(made):
         fill(tmp_path / name, 100 * number)
     assert set(open_source(DatasetDefinition(name="t", source="folder", folder=str(tmp_path))).pools) == pools
 
 
-def test_numbered_classes_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_numbered_classes_are_in_numeric_order(tmp_path: Path) -> None:
     for name in ("10", "9", "1"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "a.png").write_bytes(picture(1))
+        (tmp_path / name / "a.png").write_bytes(random_image(1))
     source = open_source(DatasetDefinition(name="t", source="folder", folder=str(tmp_path)))
     assert source.class_names == ("1", "9", "10")
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [(("train/a", "train/b", "test/c"), "classes that train does not have: c"), (("test/a",), "but no train folder")],
 )
-def test_folders_that_are_no_data_set_are_refused(tmp_path: Path, names: tuple[str, ...], said: str) -> None:
+def test_folders_that_are_not_a_data_set_are_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
     for name in names:
         (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "a.png").write_bytes(picture(1))
-    with pytest.raises(UsageError, match=said):
+        (tmp_path / name / "a.png").write_bytes(random_image(1))
+    with pytest.raises(UsageError, match=message):
         open_source(DatasetDefinition(name="t", source="folder", folder=str(tmp_path)))
 
 
@@ -102,7 +102,7 @@ def test_lines_of_imagenet_lt_and_places_lt(tmp_path: Path, prefix: str) -> None
     assert read_all(originals) == [(tmp_path / prefix / path).read_bytes() for path, _ in listed]
 
 
-def test_inaturalists_json_joins_images_to_categories(tmp_path: Path) -> None:
+def test_inaturalist_json_joins_images_to_categories(tmp_path: Path) -> None:
     listed = fill(tmp_path / "train_val2018")
     order = list(range(len(listed)))[::-1]
     content = {
@@ -127,7 +127,7 @@ def test_json_with_paths_in_its_annotations(tmp_path: Path) -> None:
     assert np.bincount(read.labels).tolist() == list(COUNTS)
 
 
-def test_a_reference_list_gives_the_counts_of_a_power(tmp_path: Path) -> None:
+def test_reference_list_gives_the_counts_for_a_power(tmp_path: Path) -> None:
     (tmp_path / "ref.txt").write_text("".join(f"x{n}.jpg {label}\n" for label in range(3) for n in range(5 - label)))
     definition = DatasetDefinition(
         name="t", source="folder", folder=str(tmp_path), imbalance_kind="power", reference_list="ref.txt"
@@ -138,22 +138,22 @@ def test_a_reference_list_gives_the_counts_of_a_power(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("airfield/a 0.png 0\nairfield/a 1.png\n", r"train.txt:2: must be `path label`"),
         ("", "lists no images"),
-        ("nowhere/a.png 0\nnowhere/b.png 1\n", "set `folder` to the folder that the list's paths are relative to"),
+        ("nowhere/a.png 0\nnowhere/b.png 1\n", "set `folder` to the folder to which the list's paths are relative"),
     ],
 )
-def test_broken_lists_are_refused_with_their_line(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_lists_are_refused_with_their_line(tmp_path: Path, text: str, message: str) -> None:
     fill(tmp_path)
     (tmp_path / "train.txt").write_text(text)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         open_source(lists(tmp_path, train_list="train.txt"))
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"images": []}', '{"annotations": [{"x": 1}]}'])
-def test_broken_json_is_refused(tmp_path: Path, content: str) -> None:
+def test_invalid_json_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "train.json").write_text(content)
     with pytest.raises(UsageError, match="train.json: "):
         ListFile.read(tmp_path / "train.json")
@@ -182,7 +182,7 @@ def test_parquet_with_bytes_or_paths_and_numbers_or_names(tmp_path: Path, kind: 
     assert originals.name(12) == "train-1.parquet, row 1"
 
 
-def test_an_unknown_column_gets_the_nearest_name(tmp_path: Path) -> None:
+def test_unknown_column_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     pq.write_table(pa.table({"photo": [b""], "label": [0]}), tmp_path / "a.parquet")
     definition = DatasetDefinition(name="t", source="parquet", folder=str(tmp_path), train_list="a.parquet")
     with pytest.raises(UsageError, match="`image_column` must be set; columns: photo, label"):

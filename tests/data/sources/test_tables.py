@@ -1,4 +1,4 @@
-"""CSV, TSV and JSON lines as people, spreadsheets and tools write them."""
+"""CSV, TSV and JSON lines in the forms that users, spreadsheets and tools write."""
 
 import csv
 import io
@@ -56,7 +56,7 @@ def table(heading: str, delimiter: str = ",", end: str = "\n") -> str:
         ("metadata.jsonl", "".join(json.dumps({"file_name": k, "label": v}) + "\n" for k, v in PETS.items())),
     ],
 )  # fmt: skip
-def test_tables_of_many_tools_mean_the_same(tmp_path: Path, name: str, content: str | bytes) -> None:
+def test_tables_of_many_tools_are_read_equally(tmp_path: Path, name: str, content: str | bytes) -> None:
     fields = {"label_column": "what"} if "what" in str(content) else {}
     assert pairs(opened(tmp_path, content, name, **fields)) == PETS
 
@@ -68,7 +68,7 @@ CELLS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters
     rows=st.lists(st.tuples(CELLS.filter(bool), CELLS.filter(bool)), min_size=1, max_size=8),
     delimiter=st.sampled_from(",;\t|"),
 )
-def test_what_a_csv_writer_wrote_is_read_back(
+def test_table_reads_what_a_csv_writer_wrote(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], delimiter: str
 ) -> None:
     content = io.StringIO(newline="")
@@ -81,7 +81,7 @@ def test_what_a_csv_writer_wrote_is_read_back(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("image,label\na.png,cat\nb.png,dog\nc.png,cat,big\n", "line 4: has 3 cells, but the first row has 2"),
         ('image,label\na.png,"cat\nb.png,dog\n', "labels.csv: not a table of comma-separated values: "),
@@ -102,18 +102,18 @@ def test_what_a_csv_writer_wrote_is_read_back(
         ("image,label\0\na.png,cat\n", "contains NUL bytes"),
     ],
 )  # fmt: skip
-def test_tables_that_cannot_be_used_are_refused_with_the_line(tmp_path: Path, content: str, said: str) -> None:
-    if said == "a.png":  # a name that is found below the folder, and one that is not
+def test_unusable_table_is_refused_with_the_line(tmp_path: Path, content: str, message: str) -> None:
+    if message == "a.png":  # one name is found below the folder, the other is not
         source = opened(tmp_path, content)
         with pytest.raises(FileNotFoundError, match=r"no such file \(.*labels.csv, line 2\)"):
             source.pools["train"]().read(1)
         return
     with pytest.raises(UsageError) as caught:
         opened(tmp_path, content)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_stated_columns_are_used_and_a_wrong_one_is_named(tmp_path: Path) -> None:
+def test_explicit_columns_are_used_and_a_wrong_one_is_named(tmp_path: Path) -> None:
     rows = (f"{k},{k},{v},{'test' if k > 'c' else 'train'}\n" for k, v in PETS.items())
     content = "one,two,kind,set\n" + "".join(rows)
     source = opened(tmp_path, content, image_column="two", label_column="kind")
@@ -135,9 +135,9 @@ def test_rows_without_a_label_and_rows_listed_twice_are_reported(tmp_path: Path)
 
 
 def test_images_are_found_by_name_in_other_case_and_without_suffix(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "X1.JPG").touch()
-    (tmp_path / "deep" / "x2.Jpeg").touch()
+    (tmp_path / "nested").mkdir()
+    (tmp_path / "nested" / "X1.JPG").touch()
+    (tmp_path / "nested" / "x2.Jpeg").touch()
     source = opened(tmp_path, "image_id,label\nx1,cat\nx2,dog\n")
     assert pairs(source) == {"X1.JPG": "cat", "x2.Jpeg": "dog"}
     assert any("2 images found by name" in note for note in source.notes)
@@ -148,12 +148,12 @@ def test_images_are_found_by_name_in_other_case_and_without_suffix(tmp_path: Pat
         opened(tmp_path, "image_id,label\nx1,cat\nx2,dog\n")
 
 
-def test_numbered_classes_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_numbered_classes_are_in_numeric_order(tmp_path: Path) -> None:
     source = opened(tmp_path, "image,label\na.png,10\nb.png,2\nc.png,2\n")
     assert source.class_names == ("2", "10")
 
 
-def test_the_key_of_earlier_definitions_does_not_change() -> None:
+def test_key_of_earlier_definitions_does_not_change() -> None:
     fields = {"name": "t", "source": "parquet", "folder": "/nowhere", "train_list": "a.parquet", "label_column": "y"}
     plain = DatasetDefinition(**fields)
     assert plain.originals == ("parquet", "a.parquet", "", "", "", "", "y")

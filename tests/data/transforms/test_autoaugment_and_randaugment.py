@@ -1,4 +1,4 @@
-"""AutoAugment and RandAugment against the same operations done image by image with PIL."""
+"""AutoAugment and RandAugment compared with the same operations done per image with PIL."""
 
 import math
 from collections import Counter
@@ -34,7 +34,7 @@ NEAREST = Image.Resampling.NEAREST
 
 
 def in_pil(image: Image.Image, name: str, *, amount: float, resample: Image.Resampling, fill: tuple[int, ...]):
-    """Do one operation; `amount` is what PIL calls it: a factor, degrees, pixels, bits or a threshold."""
+    """Apply one operation; `amount` is in PIL's unit: a factor, degrees, pixels, bits or a threshold."""
     if name in ENHANCERS:
         return ENHANCERS[name](image).enhance(amount)
     if name in ("autocontrast", "equalize", "invert"):
@@ -67,7 +67,7 @@ def autoaugment_amount(name: str, magnitude: int, sign: int, size: int) -> float
     return amounts.get(name, 0.0)
 
 
-def test_the_sub_policies_are_torchvisions() -> None:
+def test_sub_policies_equal_those_of_torchvision() -> None:
     published = ReferenceAutoAugment(AutoAugmentPolicy.CIFAR10).policies
     assert len(published) == len(SUB_POLICIES)
     for ours, theirs in zip(SUB_POLICIES, published, strict=True):
@@ -78,8 +78,8 @@ def test_the_sub_policies_are_torchvisions() -> None:
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.uint8])
 @pytest.mark.parametrize("size", [32, 48])
-def test_autoaugment_equals_its_twin_in_pil(size: int, kind: torch.dtype, pictures, to_pil, from_pil) -> None:
-    images = pictures(400, size)
+def test_autoaugment_equals_the_pil_reference(size: int, kind: torch.dtype, make_images, to_pil, from_pil) -> None:
+    images = make_images(400, size)
     sample_keys = keys(0, positions=torch.arange(400))
     found = AutoAugment()(images.to(kind, copy=True), sample_keys, salt=2)
     draws = uniform(sample_keys, 5, salt=2).tolist()
@@ -99,8 +99,8 @@ def test_autoaugment_equals_its_twin_in_pil(size: int, kind: torch.dtype, pictur
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.uint8])
 @pytest.mark.parametrize("size", [32, 64])
-def test_randaugment_equals_its_twin_in_pil(size: int, kind: torch.dtype, pictures, to_pil, from_pil) -> None:
-    images = pictures(400, size)
+def test_randaugment_equals_the_pil_reference(size: int, kind: torch.dtype, make_images, to_pil, from_pil) -> None:
+    images = make_images(400, size)
     sample_keys = keys(1, positions=torch.arange(400))
     found = RandAugment(2, 10.0)(images.to(kind, copy=True), sample_keys, salt=4)
     draws = uniform(sample_keys, 10, salt=4).view(400, 2, 5).tolist()
@@ -125,7 +125,7 @@ def test_randaugment_equals_its_twin_in_pil(size: int, kind: torch.dtype, pictur
 
 
 def _nearly_all_equal(found: Tensor, expected: Tensor) -> None:
-    """Filters round a tie differently now and then, and a following equalize may widen it."""
+    """Filters sometimes round a tie differently, and a following equalize may increase the difference."""
     difference = (found - expected).abs()
     assert float((difference > 0).float().mean()) < 2e-3
     assert float(difference.mean()) < 5e-3
@@ -134,7 +134,7 @@ def _nearly_all_equal(found: Tensor, expected: Tensor) -> None:
 
 @pytest.fixture
 def count_operations(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Counter[str]]:
-    """Run an operation on blank images with a table that only counts what was drawn."""
+    """Run an operation on blank images with a table that only counts the drawn operations."""
 
     def run(module: object, operation: AutoAugment | RandAugment, samples: int) -> Counter[str]:
         counts: Counter[str] = Counter()
@@ -153,7 +153,7 @@ def count_operations(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Counter[s
     return run
 
 
-def test_autoaugment_draws_operations_as_often_as_published(count_operations) -> None:
+def test_autoaugment_draws_operations_with_the_published_frequencies(count_operations) -> None:
     samples = 50_000
     counts = count_operations(autoaugment, AutoAugment(), samples)
     expected: Counter[str] = Counter()
@@ -165,7 +165,7 @@ def test_autoaugment_draws_operations_as_often_as_published(count_operations) ->
     assert set(counts) == set(expected)
 
 
-def test_randaugment_draws_all_operations_alike(count_operations) -> None:
+def test_randaugment_draws_operations_uniformly(count_operations) -> None:
     samples = 60_000
     counts = count_operations(randaugment, RandAugment(2, 10.0), samples)
     expected = samples * 2 * 0.5 / 15
@@ -174,16 +174,16 @@ def test_randaugment_draws_all_operations_alike(count_operations) -> None:
         assert abs(count - expected) < 5 * math.sqrt(expected), name
 
 
-def test_autoaugment_changes_pictures_as_torchvisions_does(pictures, to_pil, from_pil) -> None:
-    """Mean and contrast of the augmented pictures over many draws, on the same pictures."""
-    repeats, images = 60, pictures(50, 32)
+def test_autoaugment_has_the_statistics_of_torchvision(make_images, to_pil, from_pil) -> None:
+    """Compare mean and contrast of the augmented images over many draws of the same images."""
+    repeats, images = 60, make_images(50, 32)
     ours = AutoAugment()(images.repeat(repeats, 1, 1, 1).float(), keys(2, positions=torch.arange(50 * repeats)), salt=2)
     torch.manual_seed(0)
     reference = ReferenceAutoAugment(AutoAugmentPolicy.CIFAR10, fill=[128.0] * 3)
     theirs = from_pil([reference(image) for _ in range(repeats) for image in to_pil(images)])
     for statistic in (lambda x: x.mean((1, 2, 3)), lambda x: x.std((2, 3)).mean(1)):
         a, b = statistic(ours), statistic(theirs)
-        # Independent draws on 3000 pictures each; 4 deviations, and 1 % for the other rendering.
+        # Independent draws on 3000 images each; 4 deviations, and 1 % for the different implementation.
         tolerance = 4 * float((a.var() / len(a) + b.var() / len(b)) ** 0.5) + 0.01 * float(b.mean())
         assert abs(float(a.mean() - b.mean())) < tolerance
         assert 0.9 < float(a.std() / b.std()) < 1.1

@@ -1,4 +1,4 @@
-"""Random numbers are a function of seed, stream and position, and look random."""
+"""Random numbers are a function of seed, stream and position, and pass statistical tests."""
 
 import pytest
 import torch
@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from ltray.data.transforms.counter_rng import child_keys, keys, uniform
 
-WORDS = st.integers(-(2**63), 2**63 - 1)
+INT64 = st.integers(-(2**63), 2**63 - 1)
 
 
 def unsigned_key(seed: int, stream: list[int], position: int) -> int:
-    """The same hash in unsigned Python integers."""
+    """Compute the same hash with unsigned Python integers."""
     mask, golden = 2**64 - 1, 0x9E3779B97F4A7C15
 
     def mix(z: int) -> int:
@@ -25,13 +25,13 @@ def unsigned_key(seed: int, stream: list[int], position: int) -> int:
     return mix((position * golden + state) & mask)
 
 
-@given(seed=WORDS, stream=st.lists(WORDS, max_size=4), position=st.integers(0, 2**40))
+@given(seed=INT64, stream=st.lists(INT64, max_size=4), position=st.integers(0, 2**40))
 def test_signed_tensors_hash_like_unsigned_integers(seed: int, stream: list[int], position: int) -> None:
     key = keys(seed, *stream, positions=torch.tensor([position]))
     assert int(key) % 2**64 == unsigned_key(seed, stream, position)
 
 
-def test_the_mixing_function_is_splitmix64() -> None:
+def test_mixing_function_is_splitmix64() -> None:
     # First outputs for the state 0, as published with the generator (Steele, Lea and Flood, 2014).
     published = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
     state_zero = -0x9E3779B97F4A7C15
@@ -40,22 +40,22 @@ def test_the_mixing_function_is_splitmix64() -> None:
 
 
 @given(order=st.permutations(range(12)), cut=st.integers(1, 11))
-def test_a_sample_draws_the_same_in_any_batch(order: list[int], cut: int) -> None:
+def test_draws_of_a_sample_do_not_depend_on_the_batch(order: list[int], cut: int) -> None:
     positions = torch.arange(100, 112)
-    whole = uniform(keys(3, 1, positions=positions), 5, salt=2)
+    complete = uniform(keys(3, 1, positions=positions), 5, salt=2)
     shuffled = positions[torch.tensor(order)]
     parts = torch.cat([uniform(keys(3, 1, positions=part), 5, salt=2) for part in (shuffled[:cut], shuffled[cut:])])
-    assert torch.equal(parts, whole[torch.tensor(order)])
+    assert torch.equal(parts, complete[torch.tensor(order)])
 
 
-def test_seed_stream_and_order_of_the_stream_tell_draws_apart() -> None:
+def test_draws_depend_on_seed_stream_and_order_of_the_stream() -> None:
     positions = torch.arange(1000)
     streams = [(0, ()), (1, ()), (0, (0,)), (0, (1,)), (0, (0, 0)), (0, (0, 1)), (0, (1, 0)), (1, (0, 0)), (-1, ())]
     drawn = torch.cat([keys(seed, *stream, positions=positions) for seed, stream in streams])
     assert len(drawn.unique()) == len(drawn)
 
 
-def test_uniform_numbers_fill_the_interval_evenly() -> None:
+def test_uniform_numbers_are_uniformly_distributed() -> None:
     numbers = uniform(keys(0, positions=torch.arange(20_000)), 10)
     assert numbers.dtype == torch.float32
     assert float(numbers.min()) >= 0.0 and float(numbers.max()) < 1.0
@@ -93,7 +93,7 @@ def test_children_are_distinct_and_in_sample_order() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_the_gpu_draws_the_same() -> None:
+def test_gpu_draws_the_same_numbers() -> None:
     positions = torch.arange(1000)
     here = uniform(keys(5, 2, 9, positions=positions), 7, salt=3)
     there = uniform(keys(5, 2, 9, positions=positions.cuda()), 7, salt=3)

@@ -1,4 +1,4 @@
-"""What samples draw: crops, flips, jitter, grayscale, blur and Cutout, against torchvision's distributions."""
+"""Random crops, flips, jitter, grayscale, blur and Cutout compared with torchvision's distributions."""
 
 import math
 from collections.abc import Callable
@@ -26,13 +26,13 @@ def sample_keys(count: int, seed: int = 0) -> Tensor:
 
 
 def chi_square_is_plausible(counts: Tensor) -> bool:
-    """Whether the counts could be uniform: within 5 deviations of the mean of chi-square."""
+    """Return whether the counts are plausibly uniform: chi-square is within 5 deviations of its mean."""
     expected = counts.sum() / counts.numel()
     freedom = counts.numel() - 1
     return abs(float(((counts - expected) ** 2 / expected).sum()) - freedom) < 5 * math.sqrt(2 * freedom)
 
 
-def test_padded_crops_lie_at_every_offset_alike_and_half_are_mirrored() -> None:
+def test_padded_crops_have_uniform_offsets_and_half_are_mirrored() -> None:
     n = 8100
     place = torch.arange(32, dtype=torch.uint8) + 1
     image = torch.stack([place[:, None].expand(32, 32), place.expand(32, 32), torch.full((32, 32), 9)]).to(torch.uint8)
@@ -50,7 +50,7 @@ def test_padded_crops_lie_at_every_offset_alike_and_half_are_mirrored() -> None:
 @pytest.mark.parametrize(
     ("height", "width", "scale"), [(32, 32, (0.2, 1.0)), (160, 224, (0.08, 1.0)), (60, 20, (0.5, 1.0))]
 )
-def test_boxes_are_distributed_like_torchvisions(height: int, width: int, scale: tuple[float, float]) -> None:
+def test_boxes_have_the_distribution_of_torchvision(height: int, width: int, scale: tuple[float, float]) -> None:
     n = 4000
     ours = random_boxes(sample_keys(n), limits=torch.tensor([width, height]), scale=scale).double()
     torch.manual_seed(0)
@@ -73,14 +73,14 @@ def test_boxes_are_distributed_like_torchvisions(height: int, width: int, scale:
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 300), (300, 30), (100, 120)])
-def test_an_impossible_scale_takes_the_largest_centred_box(height: int, width: int) -> None:
+def test_impossible_scale_gives_the_largest_centred_box(height: int, width: int) -> None:
     boxes = random_boxes(sample_keys(5), limits=torch.tensor([width, height]), scale=(4.0, 4.0))
     torch.manual_seed(0)
     top, left, tall, wide = RandomResizedCrop.get_params(torch.empty(3, height, width), [4.0, 4.0], [3 / 4, 4 / 3])
     assert (boxes == torch.tensor([left, top, left + wide, top + tall])).all()
 
 
-def test_boxes_of_images_of_several_sizes_are_those_of_each_alone() -> None:
+def test_boxes_of_mixed_image_sizes_equal_those_of_single_images() -> None:
     limits = torch.tensor([[32, 32], [100, 40], [20, 60]])
     boxes = random_boxes(sample_keys(3), limits=limits, scale=(0.2, 1.0))
     for i in range(3):
@@ -98,9 +98,9 @@ def test_half_of_the_resized_crops_are_mirrored() -> None:
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.uint8])
 @pytest.mark.parametrize("hue", [0.0, 0.1])
-def test_jitter_equals_its_twin_in_pil(hue: float, kind: torch.dtype, pictures, to_pil, from_pil) -> None:
+def test_jitter_equals_the_pil_reference(hue: float, kind: torch.dtype, make_images, to_pil, from_pil) -> None:
     n = 200
-    images, jitter = pictures(n, 32), ColourJitter(0.4, hue=hue, probability=0.8)
+    images, jitter = make_images(n, 32), ColourJitter(0.4, hue=hue, probability=0.8)
     found = jitter(images.to(kind, copy=True), sample_keys(n), salt=2)
     draws = uniform(sample_keys(n), 9, salt=2)
     factors = 0.6 + 0.8 * draws[:, 4:7]
@@ -125,7 +125,7 @@ def test_jitter_equals_its_twin_in_pil(hue: float, kind: torch.dtype, pictures, 
     assert abs(float(untouched.float().mean()) - 0.2) < 4 * math.sqrt(0.16 / n)
 
 
-def test_jitter_takes_every_order_alike() -> None:
+def test_jitter_orders_are_uniform() -> None:
     draws = uniform(sample_keys(24_000), 4, salt=2)
     code = (draws.argsort(dim=1) * torch.tensor([64, 16, 4, 1])).sum(1)
     counts = code.unique(return_counts=True)[1]
@@ -136,16 +136,16 @@ CHANCES: list[tuple[Operation, float]] = [(Grayscale(0.2), 0.2), (GaussianBlur((
 
 
 @pytest.mark.parametrize(("operation", "probability"), CHANCES)
-def test_the_share_of_changed_samples(operation: Operation, probability: float, pictures) -> None:
+def test_share_of_changed_samples(operation: Operation, probability: float, make_images) -> None:
     n = 3000
-    images = pictures(1, 16).float().expand(n, 3, 16, 16)
+    images = make_images(1, 16).float().expand(n, 3, 16, 16)
     changed = operation(images.clone(), sample_keys(n), salt=3)
     share = float((changed != images).flatten(1).any(1).float().mean())
-    # A blur of less than 0.25 pixels or so moves nothing by a level.
+    # A blur of less than about 0.25 pixels changes no level.
     assert probability * 0.9 - 4 * 0.5 / n**0.5 < share < probability + 4 * 0.5 / n**0.5
 
 
-def test_the_blur_draws_its_width_evenly(pictures) -> None:
+def test_blur_draws_its_width_uniformly(make_images) -> None:
     n = 4000
     edge = torch.zeros(n, 3, 16, 16)
     edge[..., 8:] = 255.0
@@ -167,7 +167,7 @@ def test_cutout_squares_equal_the_official_ones(golden: Callable[[str], dict[str
         assert np.array_equal(ours[0, 0].numpy(), mask)
 
 
-def test_cutout_centres_are_uniform_and_holes_black() -> None:
+def test_cutout_centres_are_uniform_and_holes_are_black() -> None:
     n = 4096
     cut = Cutout(share=0.5)(torch.full((n, 3, 32, 32), 200.0), sample_keys(n), salt=2)
     hole = cut[:, 0] == 0
@@ -182,7 +182,7 @@ def test_cutout_centres_are_uniform_and_holes_black() -> None:
         assert chi_square_is_plausible(torch.bincount(centre, minlength=32).float())
 
 
-def test_a_hole_is_minus_mean_over_std_after_normalisation() -> None:
+def test_cutout_hole_is_minus_mean_over_std_after_normalisation() -> None:
     made = policy("autoaugment_cutout", image_size=32, mean=MEAN, std=STD)
     white = torch.full((50, 3, 32, 32), 255, dtype=torch.uint8)
     views = made.photometric(white, sample_keys(50))

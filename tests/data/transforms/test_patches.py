@@ -1,4 +1,4 @@
-"""Patches of a view and their boxes: the distributions of DSCL's code and of its Algorithm 1."""
+"""Patches of a view and their boxes have the distributions of DSCL's code and of its Algorithm 1."""
 
 from collections.abc import Callable
 
@@ -55,8 +55,8 @@ def test_side_boxes_have_the_statistics_of_algorithm_1(golden: Callable[[str], d
 
 
 @pytest.mark.parametrize("kind", ["area", "side"])
-def test_patches_show_what_their_boxes_enclose(kind: str, pictures, to_pil) -> None:
-    images = pictures(6, 96)
+def test_patches_show_what_their_boxes_enclose(kind: str, make_images, to_pil) -> None:
+    images = make_images(6, 96)
     cut, boxes = patches(images, keys(3, positions=torch.arange(6)), count=4, size=40, scale=(0.05, 0.6), boxes=kind)
     assert cut.shape == (6, 4, 3, 40, 40) and boxes.shape == (6, 4, 4)
     assert cut.dtype == torch.uint8 and boxes.dtype == torch.float32
@@ -65,20 +65,20 @@ def test_patches_show_what_their_boxes_enclose(kind: str, pictures, to_pil) -> N
             x1, y1, x2, y2 = boxes[i, j].tolist()
             outer = (int(np.floor(x1)), int(np.floor(y1)), int(np.ceil(x2)), int(np.ceil(y2)))
             found = np.array(image.crop(outer).resize((40, 40), Image.Resampling.BILINEAR)).astype(int)
-            # One level: PIL may go along the columns first.
+            # A difference of one level: PIL may process the columns first.
             assert np.abs(cut[i, j].permute(1, 2, 0).numpy() - found).max() <= 1
 
 
-def test_the_whole_view_is_every_patch_at_scale_one(pictures) -> None:
-    images = pictures(3, 32)
+def test_every_patch_is_the_complete_view_at_scale_one(make_images) -> None:
+    images = make_images(3, 32)
     cut, boxes = patches(images, keys(0, positions=torch.arange(3)), count=2, size=32, scale=(1.0, 1.0))
     assert torch.equal(boxes, torch.tensor([0.0, 0.0, 32.0, 32.0]).expand(3, 2, 4))
     assert torch.equal(cut, images[:, None].expand(-1, 2, -1, -1, -1))
 
 
 @pytest.mark.parametrize("kind", ["area", "side"])
-def test_patches_do_not_depend_on_the_batch(kind: str, pictures) -> None:
-    images = pictures(10, 48)
+def test_patches_do_not_depend_on_the_batch(kind: str, make_images) -> None:
+    images = make_images(10, 48)
     sample_keys = keys(4, positions=torch.arange(10))
     arguments = dict(count=3, size=20, scale=(0.05, 0.6), boxes=kind)
     cut, boxes = patches(images, sample_keys, **arguments)
@@ -94,12 +94,12 @@ def test_patches_of_an_image_differ() -> None:
 
 
 @pytest.mark.parametrize("kind", BOXES)
-def test_every_way_of_drawing_boxes_draws_them_within_the_view(kind: str) -> None:
+def test_every_kind_of_boxes_is_within_the_view(kind: str) -> None:
     cut, boxes = patches(IMAGES, many_keys(3), count=4, size=8, scale=(0.1, 0.5), boxes=kind)
     assert cut.shape == (3, 4, 3, 8, 8) and boxes.dtype == torch.float32
     assert boxes.min() >= 0 and boxes.max() <= 32 and (boxes[..., 2:] > boxes[..., :2]).all()
 
 
-def test_an_unknown_way_of_drawing_boxes_is_refused() -> None:
+def test_unknown_kind_of_boxes_is_refused() -> None:
     with pytest.raises(UsageError, match="'sides' is not a way of drawing boxes. Did you mean `side`"):
         patches(IMAGES, many_keys(3), count=4, size=8, scale=(0.1, 0.5), boxes="sides")

@@ -1,6 +1,6 @@
-"""Each operation equals PIL's, or torchvision's on PIL images, at fixed parameters.
+"""Each operation with fixed parameters equals that of PIL, or of torchvision on PIL images.
 
-All are done twice: by tensor operations on float32 levels, and by the compiled loops on bytes.
+Each is tested twice: tensor operations on float32 levels, and compiled loops on bytes.
 """
 
 from collections.abc import Callable
@@ -34,11 +34,11 @@ KINDS = {"tensors": torch.float32, "loops": torch.uint8}
 
 
 @pytest.fixture(params=[(size, kind) for kind in KINDS for size in (32, 31)], ids=lambda p: f"{p[0]}-{p[1]}")
-def levels(pictures: Callable[[int, int], Tensor], request: pytest.FixtureRequest) -> Tensor:
+def levels(make_images: Callable[[int, int], Tensor], request: pytest.FixtureRequest) -> Tensor:
     size, kind = request.param
-    images = pictures(COUNT, size)
-    images[3] = 77  # one plain picture
-    images[4, 1] = 200  # and one plain channel
+    images = make_images(COUNT, size)
+    images[3] = 77  # one image of a single colour
+    images[4, 1] = 200  # and one constant channel
     return images.to(KINDS[kind])
 
 
@@ -48,7 +48,7 @@ def expected(
     to_pil: Callable[[Tensor], list[Image.Image]],
     from_pil: Callable[[list[Image.Image]], Tensor],
 ) -> Callable[[Callable[[Image.Image, int], Image.Image]], Tensor]:
-    """Apply change(image, its index) to the pictures with PIL."""
+    """Apply change(image, its index) to the images with PIL."""
     images = to_pil(levels.to(torch.uint8))
     return lambda change: from_pil([change(image, i) for i, image in enumerate(images)])
 
@@ -62,12 +62,12 @@ def test_adjustments_equal_pil(kind: int, levels, expected) -> None:
     assert torch.equal(changed.float(), expected(lambda image, i: ENHANCERS[kind](image).enhance(float(FACTORS[i]))))
 
 
-def test_a_batch_of_mixed_adjustments_equals_each_alone(levels) -> None:
+def test_mixed_adjustments_equal_single_ones(levels) -> None:
     kinds = torch.arange(COUNT) % 3
     mixed = tone.adjust(levels.clone(), kinds, FACTORS)
     for kind in range(3):
-        alone = tone.adjust(levels.clone(), torch.full((COUNT,), kind), FACTORS)
-        assert torch.equal(mixed[kinds == kind], alone[kinds == kind])
+        single = tone.adjust(levels.clone(), torch.full((COUNT,), kind), FACTORS)
+        assert torch.equal(mixed[kinds == kind], single[kinds == kind])
 
 
 def test_sharpness_equals_pil(levels, expected) -> None:
@@ -105,7 +105,7 @@ def test_fixed_operations_equal_pil(name: str, levels, expected) -> None:
 
 
 def test_equalize_and_autocontrast_over_all_gaps(to_pil, from_pil) -> None:
-    # Few levels far apart, many close together, a channel's last level in the majority.
+    # Few distant levels, many close levels, and a channel in which the last level is the most frequent.
     generator = torch.Generator().manual_seed(0)
     images = torch.stack([torch.randint(low, high, (3, 16, 16), generator=generator) for low in (0, 7, 250) for high in
                           (251, 256)]).to(torch.uint8)  # fmt: skip
@@ -123,7 +123,7 @@ def test_luminance_equals_pil(levels, expected) -> None:
 
 
 def test_hue_equals_torchvision_on_floats(levels) -> None:
-    """Up to rounding: torchvision's result in [0, 1] is not cut to whole levels."""
+    """Equal up to rounding: torchvision's result in [0, 1] is not rounded to integer levels."""
     turns = torch.linspace(-0.5, 0.5, COUNT)
     changed = turn_hue(levels.clone(), turns)
     found = torch.stack([reference_v2.adjust_hue(i / 255, float(t)) * 255 for i, t in zip(levels, turns, strict=True)])
@@ -131,7 +131,7 @@ def test_hue_equals_torchvision_on_floats(levels) -> None:
 
 
 def test_hue_is_near_pil(levels, expected) -> None:
-    """PIL rounds hue and saturation to 8 bits, which moves a level by 6 or so at most in small turns."""
+    """PIL rounds hue and saturation to 8 bits, which changes a level by about 6 at most for small hue changes."""
     turns = torch.linspace(-0.1, 0.1, COUNT)
     difference = turn_hue(levels.clone(), turns) - expected(
         lambda image, i: reference.adjust_hue(image, float(turns[i]))
@@ -140,7 +140,7 @@ def test_hue_is_near_pil(levels, expected) -> None:
     assert float(difference.abs().max()) <= 12
 
 
-def test_no_turn_of_the_hue_changes_nothing(levels) -> None:
+def test_hue_change_of_zero_changes_nothing(levels) -> None:
     assert torch.equal(turn_hue(levels.clone(), torch.zeros(COUNT)), levels)
     assert torch.equal(turn_hue(levels.clone(), torch.ones(COUNT)), levels)
 
@@ -149,7 +149,7 @@ def test_blur_equals_pil(levels, expected) -> None:
     sigma = torch.linspace(0.1, 2.0, COUNT)
     changed = blur(levels.clone(), sigma)
     difference = changed - expected(lambda image, i: image.filter(ImageFilter.GaussianBlur(float(sigma[i]))))
-    # PIL sums in 24-bit fixed point: a tie may round the other way.
+    # PIL uses 24-bit fixed point: a tie may be rounded differently.
     assert float(difference.abs().max()) <= 1
     assert float((difference != 0).float().mean()) < 5e-3
 
@@ -187,7 +187,7 @@ def test_rotation_equals_pil(sampling: Sampling, levels, expected) -> None:
 
 
 def _almost_equal(changed: Tensor, found: Tensor, *, nearest: bool) -> None:
-    """Filters may round a tie the other way; nearest may choose the other of two equally near pixels."""
+    """Filters may round a tie differently; nearest may choose the other of two equally near pixels."""
     difference = (changed - found).abs()
     if nearest:
         assert float((difference != 0).float().mean()) < 1e-3
@@ -213,15 +213,15 @@ def test_crop_and_resize_equal_pil(size: int, resizer: str, levels, expected) ->
         # Rows first: recent versions of PIL choose the order by the amount of work.
         cut = image.crop(tuple(boxes[i].tolist()))
         narrow = cut.resize((size, cut.height), Image.Resampling.BILINEAR)
-        whole = narrow.resize((size, size), Image.Resampling.BILINEAR)
-        return ImageOps.mirror(whole) if mirrored[i] else whole
+        complete = narrow.resize((size, size), Image.Resampling.BILINEAR)
+        return ImageOps.mirror(complete) if mirrored[i] else complete
 
     resize = RESIZERS[resizer]
     changed = resize(levels.to(torch.uint8), boxes, size, mirrored=mirrored, owners=torch.arange(COUNT)).float()
     found = expected(by_pil)
     if resizer != "each" or size > side:
         assert torch.equal(changed, found)
-    else:  # weights of 16 bits: a tie may round the other way
+    else:  # weights of 16 bits: a tie may be rounded differently
         assert float((changed - found).abs().max()) <= 1
         assert float((changed != found).float().mean()) < 0.02
 

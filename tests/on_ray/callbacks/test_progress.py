@@ -1,4 +1,4 @@
-"""What a search shows while it runs, drawn for a terminal and for a file."""
+"""Progress output of a running search, on a terminal and in a file."""
 
 import io
 from types import SimpleNamespace
@@ -33,12 +33,12 @@ def new_trial(number, tmp_path):
 
 def report(watch, trial, epoch):
     result = {EPOCHS: epoch, PLANNED_EPOCHS: 20, METRIC: 0.5, f"{METRIC}_best": 0.5}
-    result |= {"val/acc_all": 0.9, "loss/total": 1.25}  # not what this search follows
+    result |= {"val/acc_all": 0.9, "loss/total": 1.25}  # not the metric of this search
     trial.last_result = result
     watch.on_trial_result(0, [], trial, result)
 
 
-def test_a_file_gets_a_line_an_event_and_no_table(tmp_path):
+def test_output_to_a_file_has_a_line_per_event_without_table(tmp_path):
     console = Console(file=io.StringIO(), width=140)
     watch, trial = new_watch(console), new_trial(7, tmp_path)
     watch.setup()
@@ -53,7 +53,7 @@ def test_a_file_gets_a_line_an_event_and_no_table(tmp_path):
     ]
 
 
-def test_a_row_holds_percent_of_the_followed_metric_loss_and_images_a_second(tmp_path):
+def test_row_shows_metric_in_percent_loss_and_images_per_second(tmp_path):
     console = Console(file=io.StringIO(), force_terminal=True, width=140, height=20)
     watch, trial = new_watch(console), new_trial(7, tmp_path)
     watch.on_trial_start(0, [], trial)
@@ -64,7 +64,7 @@ def test_a_row_holds_percent_of_the_followed_metric_loss_and_images_a_second(tmp
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 10), (60, 12), (200, 50)])
-def test_the_live_table_is_never_larger_than_the_terminal(tmp_path, width, height):
+def test_live_table_fits_the_terminal(tmp_path, width, height):
     console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height)
     watch = new_watch(console)
     for number in range(30):
@@ -80,7 +80,7 @@ def test_the_live_table_is_never_larger_than_the_terminal(tmp_path, width, heigh
     assert len(rows) == 30 or shown[-1] == f"and {30 - len(rows)} more"
 
 
-def test_a_continued_search_shows_the_best_of_its_earlier_trials_until_one_beats_it(tmp_path):
+def test_continued_search_shows_the_best_of_earlier_trials(tmp_path):
     console = Console(file=io.StringIO(), force_terminal=True, width=140, height=20)
     for earlier, shown in ((0.6, "best 60.0 % (trial 1)"), (0.4, "best 50.0 % (trial 9)")):
         watch, trial = new_watch(console, best=(earlier, 1)), new_trial(9, tmp_path)
@@ -90,7 +90,7 @@ def test_a_continued_search_shows_the_best_of_its_earlier_trials_until_one_beats
         assert shown in console.file.getvalue()
 
 
-def test_a_trial_that_waits_for_free_space_is_paused_not_done(tmp_path):
+def test_trial_that_waits_for_free_space_is_paused(tmp_path):
     console = Console(file=io.StringIO(), width=140)
     watch, trial = new_watch(console), new_trial(7, tmp_path)
     watch.on_trial_start(0, [], trial)

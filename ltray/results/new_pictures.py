@@ -1,0 +1,173 @@
+"""A trained model on new labelled pictures, which are matched with its classes by name."""
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ltray.data.decoding import decode
+from ltray.data.image_file import fitted
+from ltray.data.originals import Originals
+from ltray.data.sources.class_names import some
+from ltray.data.sources.new_pictures import open_new_pictures
+from ltray.engine.evaluation import classify
+from ltray.errors import UsageError
+from ltray.long_tail import LongTail
+from ltray.printable import printable
+from ltray.quantities import plural
+from ltray.results.predictions import Predictions, TrainedModel
+
+SPLIT = "new"
+"""Prefix of the metrics of new pictures."""
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class PicturesEvaluated:
+    """What was evaluated on new pictures.
+
+    Attributes:
+        place: Where they are.
+        notes: What was assumed, and which classes have no picture, as sentences.
+        unusable: Name and reason of each picture that cannot be used; it is in no number.
+    """
+
+    place: Path
+    notes: tuple[str, ...]
+    unusable: tuple[str, ...]
+
+
+def evaluate_pictures(
+    trained: TrainedModel, place: Path, settings: Mapping[str, Any], *, tail: LongTail
+) -> tuple[Predictions, PicturesEvaluated]:
+    """Classify labelled pictures that are not part of the model's data set.
+
+    Args:
+        trained: The model.
+        place: A folder with a folder for each class, a table, a zip file or a Parquet file.
+        settings: Fields of a data-set file that decide which form it has; see `open_new_pictures`.
+        tail: The counts of the model's training set, for its groups.
+
+    Raises:
+        UsageError: A form that cannot be used, a class that the model does not have, or no usable picture.
+    """
+    classes = tuple(trained.checkpoint.context["class_names"])
+    found = open_new_pictures(place, settings, classes)
+    labels = _matched(found.names, classes, place)
+    images = _Images(trained, found.originals, labels)
+    try:
+        predictions = Predictions(SPLIT, *classify(trained.stage, images), tail)
+    except _NoPicture:
+        raise UsageError(
+            f"{printable(place)}: none of its {plural(len(labels), 'picture')} can be used; the first one: "
+            f"{images.unusable[0]}."
+        ) from None
+    notes = [*found.notes, *_without_pictures(found.names, classes), *_seen(found.originals, len(labels), trained)]
+    return predictions, PicturesEvaluated(place, tuple(notes), tuple(images.unusable))
+
+
+def _matched(names: Sequence[str], classes: Sequence[str], place: Path) -> list[int]:
+    """Return the label of each picture.
+
+    Raises:
+        UsageError: A class that the model does not have.
+    """
+    label = {name: number for number, name in enumerate(classes)}
+    strangers = sorted(set(names) - set(classes))
+    if strangers:
+        folded = {name.casefold(): name for name in classes}
+        near = [
+            folded.get(name.casefold()) or next(iter(get_close_matches(name, classes, n=1)), "") for name in strangers
+        ]
+        listed = [
+            f"`{name}`" + (f" (perhaps `{one}`)" if one else "") for name, one in zip(strangers, near, strict=True)
+        ]
+        pictures = plural(sum(name in strangers for name in names), "picture")
+        count = f"{len(strangers):,} {'class' if len(strangers) == 1 else 'classes'}"
+        raise UsageError(
+            f"{printable(place)}: {pictures} of {count} that the model does not have: {some(listed)}; rename or remove "
+            f"them. The model has: {some(list(classes))}."
+        )
+    return [label[name] for name in names]
+
+
+def _without_pictures(names: Collection[str], classes: Sequence[str]) -> Iterator[str]:
+    there = set(names)
+    missing = [name for name in classes if name not in there]
+    if missing:
+        yield (
+            f"no picture of {len(missing):,} of {len(classes):,} classes, which are in no mean over classes: "
+            f"{some(missing)}"
+        )
+
+
+def _seen(originals: Originals, count: int, trained: TrainedModel) -> Iterator[str]:
+    """Yield a note if pictures are in the folder of the model's own data set."""
+    own = trained.experiment.dataset.folder
+    if not own:
+        return
+    root = os.path.realpath(os.path.expanduser(own))
+    inside = sum(Path(os.path.realpath(originals.place(index)[0])).is_relative_to(root) for index in range(count))
+    if inside:
+        yield (
+            f"{plural(inside, 'picture')} in the folder of the data set that the model was trained on, "
+            f"{printable(root)}: the accuracy on training images is not that on new pictures"
+        )
+
+
+class _NoPicture(Exception):
+    """No picture can be used."""
+
+
+class _Images:
+    """Pictures in the form of an evaluation, in batches; those that cannot be used are left out and listed.
+
+    Args:
+        trained: The model.
+        originals: The pictures.
+        labels: Their labels.
+    """
+
+    def __init__(self, trained: TrainedModel, originals: Originals, labels: Sequence[int]) -> None:
+        self.unusable: list[str] = []
+        self._trained, self._originals, self._labels = trained, originals, labels
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images (B, 3, S, S) and labels (B,), at least one batch.
+
+        Raises:
+            _NoPicture: There is none.
+        """
+        kept: list[tuple[Tensor, int]] = []
+        some_kept = False
+        for index, label in enumerate(self._labels):
+            image = self._read(index)
+            if image is not None:
+                kept.append((image, label))
+                some_kept = True
+            if len(kept) == BATCH:
+                yield self._batch(kept)
+                kept = []
+        if kept:
+            yield self._batch(kept)
+        if not some_kept:
+            raise _NoPicture
+
+    def _read(self, index: int) -> Tensor | None:
+        dataset = self._trained.experiment.dataset
+        try:
+            decoded = decode(self._originals.read(index), longest=dataset.storage.cap)
+        except (OSError, ValueError) as error:
+            why = "no such file" if isinstance(error, FileNotFoundError) else str(error) or type(error).__name__
+            self.unusable.append(f"{printable(self._originals.name(index))} ({why})")
+            return None
+        return fitted(decoded.pixels, dataset)
+
+    def _batch(self, kept: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+        images = torch.stack([image for image, _ in kept]).to(self._trained.device)
+        return images, torch.tensor([label for _, label in kept], device=self._trained.device)
