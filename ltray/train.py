@@ -37,9 +37,9 @@ from ltray.parser import Parser
 from ltray.pretraining import announced, records, seen_before
 from ltray.provenance import environment
 from ltray.reporting import FAILURE
-from ltray.results.claimed import check_output
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
+from ltray.results.output_folder import check_output
 from ltray.results.paths import tensorboard_command
 from ltray.results.recorded_data import check_for
 from ltray.run_folder import RunFolder, checkpoint_of, start_setting
@@ -107,14 +107,14 @@ def run(
 
 def main(arguments: list[str]) -> int:
     """Train, evaluate the best epoch on the test set once, and print where the results are."""
-    from ltray.on_ray.forced_exit import exit_soon
+    from ltray.on_ray.exit_timeout import exit_after_timeout
 
     options = new_parser().parse(arguments)
     given = parse_assignments(options.settings)
     resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker, logger=options.logger)
     paths = {"start": options.start, "output": options.output}
     try:
-        _run(options.dataset, options.methods, given, resources, **paths, interrupted=exit_soon)
+        _run(options.dataset, options.methods, given, resources, **paths, interrupted=exit_after_timeout)
     except RunFailed as error:
         new_console().print(f"failed: {error}", style="red")
         return FAILED

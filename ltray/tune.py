@@ -24,10 +24,10 @@ from ltray.parser import Parser
 from ltray.pretraining import announced, records
 from ltray.program import called
 from ltray.provenance import environment
-from ltray.results.claimed import check_output
 from ltray.results.finalists import check_asked
 from ltray.results.loaded_run import LoadedRun, load
 from ltray.results.next_steps import COMMAND
+from ltray.results.output_folder import check_output
 from ltray.results.recorded_data import check_for
 from ltray.run_folder import RunFolder, start_setting
 from ltray.settings import parse_assignments, plain

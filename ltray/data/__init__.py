@@ -1,6 +1,5 @@
 """From a data-set definition to batches.
 
-* `at_rest`: the training set without augmentation.
 * `data_folder`: where converted data are.
 * `dataset`: `open_data`, and the data set as the engine sees it.
 * `decoding`: image files to 8-bit RGB.
@@ -21,6 +20,7 @@
 * `sampled`: a sample of the images, for measurements.
 * `sampling`: the order of an epoch.
 * `splits`: training, validation and test images.
+* `unaugmented`: the training set without augmentation.
 * `views`: the views of a batch.
 * `beton/`: FFCV's files: converting originals into them, the records next to them, and reading them.
 * `sources/`: Where images and labels come from: one module for each kind of source.

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltray.data.at_rest import TrainingSetAtRest
 from ltray.data.beton.changes import fingerprint_of
 from ltray.data.beton.in_use import Hold
 from ltray.data.beton.left_out import usable
@@ -29,6 +28,7 @@ from ltray.data.sampling import Sampling
 from ltray.data.sources.lists import reference_counts
 from ltray.data.sources.registry import open_source
 from ltray.data.splits import Indices, Split, Splits, cut
+from ltray.data.unaugmented import UnaugmentedTrainingSet
 from ltray.data.views import ViewMaker
 from ltray.errors import UsageError, chosen
 from ltray.long_tail import LongTail
@@ -179,13 +179,13 @@ class ImageData:
         return self._without_augmentation
 
     @cached_property
-    def _without_augmentation(self) -> TrainingSetAtRest:
+    def _without_augmentation(self) -> UnaugmentedTrainingSet:
         labels = self._labels.to(self.device)
 
         def images() -> EvaluationImages:
             return EvaluationImages(self._train_images, labels, self.definition)
 
-        return TrainingSetAtRest(
+        return UnaugmentedTrainingSet(
             labels, images=images, selection=self.selection, digest=self.digest, cache=self._opened.features
         )
 

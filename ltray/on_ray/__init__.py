@@ -8,7 +8,7 @@ printed as one line, and its complete text is in the trial's `error.txt`.
 * `final_evaluation`: the last evaluation of a run.
 * `finalists`: trains finalists.
 * `finish`: the end of a search.
-* `forced_exit`: ends a command that waits for Ray.
+* `exit_timeout`: ends a command that waits too long for Ray.
 * `cluster_query`: queries the state of a cluster.
 * `join_check`: checks whether a cluster can be joined.
 * `last_line`: an error in one line.
@@ -17,7 +17,7 @@ printed as one line, and its complete text is in the trial's `error.txt`.
 * `node_watch`: detects that Ray has ended.
 * `pbt`: population based training on Tune.
 * `pins`: the digests of the data of runs.
-* `running`: the user's clusters on this machine.
+* `running_clusters`: the user's clusters on this machine.
 * `scheduler`: early stopping on Tune.
 * `search`: a complete search.
 * `searcher`: Optuna's proposals for Tune.

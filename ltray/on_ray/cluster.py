@@ -16,7 +16,7 @@ from ltray.on_ray import local_cluster, token_file
 from ltray.on_ray._compat import print_errors, read_environment_again
 from ltray.on_ray.join_check import check_joinable
 from ltray.on_ray.node_watch import follow_node
-from ltray.on_ray.running import only_cluster, print_running, running_clusters
+from ltray.on_ray.running_clusters import only_cluster, print_running, running_clusters
 from ltray.ray_address import Address, named_cluster
 from ltray.space.search_settings import TrialResources
 from ltray.study.budget import Budget

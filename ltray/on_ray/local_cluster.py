@@ -14,7 +14,7 @@ from ltray.errors import UsageError
 from ltray.files import reason
 from ltray.on_ray import token_file
 from ltray.on_ray._compat import environment, patient_start
-from ltray.on_ray.running import own_folder_name
+from ltray.on_ray.running_clusters import own_folder_name
 from ltray.printable import printable
 
 START_WITHIN = 300.0  # seconds

@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune import Stopper
 
 from ltray.metrics import PLANNED_EPOCHS
-from ltray.on_ray.forced_exit import exit_soon
+from ltray.on_ray.exit_timeout import exit_after_timeout
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.signals import in_this_process
 
@@ -70,7 +70,7 @@ class GracefulStopper(Stopper):
         else:  # programs that send SIGTERM usually send SIGKILL some seconds later
             self.stop_now("interrupted")
             if self.final_steps and self._may_exit:
-                exit_soon(self.final_steps)
+                exit_after_timeout(self.final_steps)
         self.interrupted = True
 
     def text(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 
 from ltray.data.pin import Pins
-from ltray.on_ray.running import print_running
+from ltray.on_ray.running_clusters import print_running
 from ltray.on_ray.tasks import Placement
 from ltray.one_worker.parent import run_worker
 from ltray.ray_address import is_connected, named_cluster

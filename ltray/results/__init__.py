@@ -1,6 +1,5 @@
 """The results of runs and searches: folders, tables, finalists, hyperparameter importance.
 
-* `claimed`: folders that a command may use.
 * `classifier`: a trained model that classifies images.
 * `conformal`: prediction sets with a promised coverage.
 * `exported`: a trained model as a graph outside ltray.
@@ -22,6 +21,7 @@
 * `new_pictures`: the evaluation of a model on new labelled pictures.
 * `next_steps`: further commands after a search over methods.
 * `onnx_script`: a script that classifies images with an exported file.
+* `output_folder`: folders that a command may use.
 * `paths`: paths in shell commands.
 * `predictions`: logits on a split.
 * `range_edges`: best values at the end of a range.
@@ -38,7 +38,6 @@ from typing import TYPE_CHECKING
 from ltray.lazy_names import exports
 
 if TYPE_CHECKING:
-    from ltray.results.claimed import check_output as check_output
     from ltray.results.classifier import NOT_CALIBRATED as NOT_CALIBRATED
     from ltray.results.classifier import Classifier as Classifier
     from ltray.results.classifier import Prediction as Prediction
@@ -81,6 +80,7 @@ if TYPE_CHECKING:
     from ltray.results.ledger import run_of as run_of
     from ltray.results.loaded_run import LoadedRun as LoadedRun
     from ltray.results.loaded_run import load as load
+    from ltray.results.output_folder import check_output as check_output
     from ltray.results.paths import dashboard_command as dashboard_command
     from ltray.results.paths import tensorboard_command as tensorboard_command
     from ltray.results.predictions import Predictions as Predictions

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ltray.on_ray.running import running_clusters
+from ltray.on_ray.running_clusters import running_clusters
 from ltray.run_folder import RunFolder
 from tests.on_ray import commands
 

@@ -14,7 +14,8 @@ import ray._private.worker as ray_worker
 from ray._private.node import Node
 
 from ltray.errors import UsageError
-from ltray.on_ray import _compat, cluster, local_cluster, running
+from ltray.on_ray import _compat, cluster, local_cluster
+from ltray.on_ray import running_clusters as running
 from ltray.on_ray._compat import NotStarted, patient_start
 from ltray.one_worker.launcher import OneWorker
 from ltray.space.search_settings import TrialResources

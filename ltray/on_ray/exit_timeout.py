@@ -1,4 +1,4 @@
-"""Exits from a command that must end immediately, even if Ray is waiting."""
+"""Exits from an interrupted command after a time-out, even if it waits inside Ray."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from ltray.command import INTERRUPTED
 LEAVE_WITHIN = 8.0  # seconds; `docker stop` and similar commands kill after ten
 
 
-def exit_soon(final_steps: Iterable[Callable[[], object]] = ()) -> None:
+def exit_after_timeout(final_steps: Iterable[Callable[[], object]] = ()) -> None:
     """Wait some seconds for the end of the command, then call `final_steps` and exit with code 130.
 
     A signal to a process group also ends Ray's processes. A call of Ray then waits a minute for them and ends the

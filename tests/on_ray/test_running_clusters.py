@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from ltray.errors import UsageError
-from ltray.on_ray import running
-from ltray.on_ray.running import Running, only_cluster, own_folder_name, running_clusters
+from ltray.on_ray import running_clusters as running
+from ltray.on_ray.running_clusters import Running, only_cluster, own_folder_name, running_clusters
 from ltray.ray_address import Address
 
 FIRST, SECOND = Running(Address("192.0.2.7", 6379)), Running(Address("127.0.0.1", 26379))

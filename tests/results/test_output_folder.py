@@ -9,8 +9,8 @@ import yaml
 
 from ltray import train, tune
 from ltray.errors import UsageError
-from ltray.results.claimed import check_output
 from ltray.results.final_evaluation import keep_evaluated
+from ltray.results.output_folder import check_output
 from ltray.run_folder import RunFolder, checkpoint_of
 from ltray.testing import contract
 

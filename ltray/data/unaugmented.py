@@ -11,7 +11,7 @@ from ltray.data.loaders import EvaluationImages
 from ltray.distributed import from_first, gather, rank, world_size
 
 
-class TrainingSetAtRest:
+class UnaugmentedTrainingSet:
     """Labels and features of the training set in its order.
 
     Args:
