@@ -71,7 +71,7 @@ class WithMargins(Adjusted):
         return adjusted_cross_entropy(own, labels, torch.zeros_like(self.adjustment))
 
 
-class Focal(nn.Module):
+class FocalLoss(nn.Module):
     """Focal loss without class weights."""
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ def likelihood_ratio(scores: Tensor, labels: Tensor, log_prior: Tensor) -> Tenso
 LOSSES: Mapping[str, Callable[[LossSettings], nn.Module]] = {
     "logit_adjustment": lambda given: Adjusted(given.adjustment * log_prior(given.tail)),
     "cross_entropy": lambda given: Adjusted(torch.zeros(given.tail.classes)),
-    "focal": lambda given: Focal(),
+    "focal": lambda given: FocalLoss(),
     "ldam": lambda given: WithMargins(given.scale * ldam_margins(given.tail, MARGIN)),
     "class_balanced": lambda given: Weighted(class_balanced_weights(given.tail, BETA)),
     "inverse_frequency": lambda given: Weighted(class_balanced_weights(given.tail, 1.0)),
