@@ -54,7 +54,7 @@ class ClassCounts:
 
     def mean_f1(self) -> float:
         """Mean of the classes' F1 = 2 TP / (n + TP + FP)."""
-        return float((2 * self.correct / (self.seen + self.predicted)).double().mean())
+        return float((2 * self.correct.double() / (self.seen + self.predicted)).mean())
 
     def mean_f1_error(self) -> float:
         """Standard error of `mean_f1`."""

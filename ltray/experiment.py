@@ -286,6 +286,7 @@ class Experiment:
                 network,
                 self.dataset.image_size,
                 pretrained=self.network.weights != RANDOM,
+                text_rows=self.network.text_rows(),
             )
             built = method.stages(knobs, context)
             if not built:

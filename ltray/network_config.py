@@ -1,10 +1,12 @@
 """The network of a run: backbone, initial weights, and the trained part."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from ltray.arguments import check_place
 from ltray.data.definition import DatasetDefinition
@@ -13,7 +15,8 @@ from ltray.long_tail import LongTail
 from ltray.network import Network
 from ltray.network_input import adopted
 from ltray.parts.backbones import check_backbone, family_of, new_backbone
-from ltray.parts.fine_tuning import ALL, SHARES, TRAIN, tune
+from ltray.parts.blocks import transformer_blocks
+from ltray.parts.fine_tuning import ALL, HEAD, SHARES, TRAIN, TRANSFORMERS_ONLY, tune
 from ltray.parts.heads import new_classifier
 from ltray.parts.pretrained import (
     Origin,
@@ -26,6 +29,7 @@ from ltray.parts.pretrained import (
     origin_of,
     weights_digest,
 )
+from ltray.parts.text_rows import has_text_tower, text_rows
 from ltray.parts.torchvision_backbones import IMAGE_SIZES
 from ltray.run_settings import IMAGENET, RANDOM
 from ltray.stage import Method
@@ -85,7 +89,7 @@ class RunNetwork:
         else:
             explicit = family_of(backbone).weights_in_name(backbone)
             weights = explicit or (pretrained if pretrained != RANDOM and has_imagenet_weights(backbone) else RANDOM)
-        usual_part = builders[0].train.get(dataset.profile, ALL) if weights != RANDOM else ALL
+        usual_part = _usual_part(builders[0], dataset, backbone) if weights != RANDOM else ALL
         found = cls(backbone, weights, str(given.get("train", usual_part)), int(given.get("bottleneck", 0)))
         found._check()
         return found
@@ -143,6 +147,12 @@ class RunNetwork:
             load_weights(backbone, self.backbone, self.weights)
         tune(backbone, self.train, classes=tail.classes, size=self.bottleneck)
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
+
+    def text_rows(self) -> Callable[[Sequence[str]], Tensor] | None:
+        """Return what makes rows of a classifier of class names; None where the weights have no text tower."""
+        if self.weights == RANDOM or not has_text_tower(self.backbone):
+            return None
+        return partial(text_rows, self.backbone, self.weights)
 
     def check_file(self, image_size: int | None = None) -> str:
         """Read the weights before the start of a run; download published weights that are not in the cache.
@@ -212,3 +222,15 @@ class RunNetwork:
     def settings(self) -> dict[str, Any]:
         """Return the flat settings; `resolve` of them gives an equal one."""
         return {name: getattr(self, name) for name in NETWORK_SETTINGS}
+
+
+def _usual_part(method: Method, dataset: DatasetDefinition, backbone: str) -> str:
+    """Return what a paper trains of pretrained weights; the classifier alone where that is for transformers only."""
+    part = method.train.get(dataset.profile, ALL)
+    return HEAD if part in TRANSFORMERS_ONLY and not _is_transformer(backbone) else part
+
+
+@cache
+def _is_transformer(backbone: str) -> bool:
+    with torch.device("meta"):
+        return bool(transformer_blocks(new_backbone(backbone)))

@@ -24,10 +24,13 @@ class View:
     Attributes:
         name: Its key in the batch: `batch["query"]`.
         augmentation: A policy of `ltray.data.transforms.policies`, resolved per image size.
+        smallest_areas: The smallest crop of each epoch as a share of the image's area, in place of the policy's own;
+            later epochs have the last one. Empty: the policy's own.
     """
 
     name: str
     augmentation: str = "standard"
+    smallest_areas: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,8 @@ class BuildContext:
         start: The network from which to continue, for methods that continue from another.
         image_size: Side of a view in pixels.
         pretrained: Whether a new network starts from given weights.
+        text_rows: Returns a row of a classifier (K, d) for each class name, from the text tower that its weights
+            come with; None where they come with none.
     """
 
     tail: LongTail
@@ -169,6 +174,7 @@ class BuildContext:
     start: "Network | None" = None
     image_size: int = 32
     pretrained: bool = False
+    text_rows: Callable[[Sequence[str]], Tensor] | None = None
 
     def continued(self) -> "Network":
         """Return the network from which to continue.
@@ -193,7 +199,7 @@ class Method:
         needs_network: Whether it continues from `context.start`.
         distils: Whether `context.start` is only the teacher of a network that the method builds.
         train: The part of pretrained weights that the paper trains, by profile, instead of all; see
-            `ltray.parts.fine_tuning.TRAIN`.
+            `ltray.parts.fine_tuning.TRAIN`. Where that is for transformers only, it is `head` on other networks.
         path: Dotted path of a method from another package (`mypackage.gcl:METHOD`), set by `find_method`; "" for
             ltray's own.
     """
@@ -224,6 +230,11 @@ class TrainingData(Protocol):
     @property
     def labels(self) -> Tensor:
         """Labels of the training set in its order (N,), int64."""
+        ...
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the classes in label order (K)."""
         ...
 
     def features(self, network: nn.Module) -> Tensor:

@@ -130,11 +130,16 @@ def first_views(
         backbone = new_backbone("resnet32")
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
 
-    context = BuildContext(tail, new_network, new_network("linear"), definition.image_size)
+    # No classifier is started here, from text or otherwise.
+    context = BuildContext(tail, new_network, new_network("linear"), definition.image_size, text_rows=_unused)
     stage = method.stages(method.knobs.resolve(definition.profile, knobs), context)[0]
     if stage.source == "features":
         raise UsageError(f"`{method.name}` trains on features of a frozen network: it has no views of images.")
     return stage.views
+
+
+def _unused(names: Sequence[str]) -> Tensor:
+    raise TypeError("A contact sheet starts no classifier.")
 
 
 def contact_sheet(

@@ -186,7 +186,12 @@ class ImageData:
             return EvaluationImages(self._train_images, labels, self.definition)
 
         return UnaugmentedTrainingSet(
-            labels, images=images, selection=self.selection, digest=self.digest, cache=self._opened.features
+            labels,
+            class_names=self.class_names,
+            images=images,
+            selection=self.selection,
+            digest=self.digest,
+            cache=self._opened.features,
         )
 
     @cached_property

@@ -1,7 +1,7 @@
 """The training set without augmentation, and its features under a frozen network."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ class UnaugmentedTrainingSet:
 
     Args:
         labels: All training labels (N,), on the device.
+        class_names: Names of the classes in label order (K).
         images: Opens the training images; every worker reads its part.
         selection: Opens the images on which models are compared.
         digest: Of the data set.
@@ -26,12 +27,14 @@ class UnaugmentedTrainingSet:
         self,
         labels: Tensor,
         *,
+        class_names: Sequence[str],
         images: Callable[[], EvaluationImages],
         selection: Callable[[], EvaluationImages],
         digest: str,
         cache: FeatureCache | None,
     ) -> None:
         self._labels = labels
+        self.class_names = class_names
         self._data_digest = digest
         self._cache = cache
         self._open = {"train": images, "selection": selection}

@@ -1,7 +1,7 @@
 """The views of a stage, created from the images of a batch on their device."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -65,7 +65,9 @@ class ViewMaker:
         """
         keys = self._keys(position)
         whole = {
-            self.views[index].name: self._policies[index].geometric(images[:, self._which(index, images)], keys[index])
+            self.views[index].name: self._at(index, position.epoch).geometric(
+                images[:, self._which(index, images)], keys[index]
+            )
             for index in self._whole
         }
         return self._finished(whole, keys)
@@ -80,7 +82,8 @@ class ViewMaker:
         """
         keys = self._keys(position)
         boxes = [
-            self._cut(index).boxes(keys[index], sizes[:, self._which(index, sizes)].flip(1)) for index in self._whole
+            self._cut(index, position.epoch).boxes(keys[index], sizes[:, self._which(index, sizes)].flip(1))
+            for index in self._whole
         ]
         if positions.shape[1] == 1:
             return Cuts(positions[:, 0], torch.stack(boxes, dim=1))
@@ -93,7 +96,7 @@ class ViewMaker:
         whole = {}
         for number, index in enumerate(self._whole):
             part = parts[:, number].contiguous()
-            whole[self.views[index].name] = mirror(part, self._cut(index).mirrored(keys[index]))
+            whole[self.views[index].name] = mirror(part, self._cut(index, position.epoch).mirrored(keys[index]))
         return self._finished(whole, keys)
 
     def _keys(self, position: EpochPosition) -> list[Tensor]:
@@ -106,8 +109,15 @@ class ViewMaker:
     def _which(index: int, images: Tensor) -> int:
         return min(index, images.shape[1] - 1)
 
-    def _cut(self, index: int) -> ResizedCrop:
-        cut = self._policies[index].cut
+    def _at(self, index: int, epoch: int) -> policies.Policy:
+        """Return the policy of a view in an epoch."""
+        policy, areas = self._policies[index], self.views[index].smallest_areas
+        if not areas or not isinstance(policy.cut, ResizedCrop):
+            return policy
+        return replace(policy, cut=replace(policy.cut, scale=(areas[min(epoch, len(areas) - 1)], 1.0)))
+
+    def _cut(self, index: int, epoch: int) -> ResizedCrop:
+        cut = self._at(index, epoch).cut
         if not isinstance(cut, ResizedCrop):
             raise UsageError(f"`{self.views[index].augmentation}` cannot create views of images of different sizes.")
         return cut

@@ -15,6 +15,7 @@ A method of several files is a package; its name here must stay the package's, s
 * `gpaco`: GPaCo.
 * `las`: LAS.
 * `ldam`: LDAM-DRW.
+* `lift`: LIFT.
 * `linear_probe`: linear probe.
 * `logit_adjustment`: logit adjustment.
 * `los`: LOS.
@@ -61,6 +62,7 @@ from ltray.methods import (
 from ltray.methods.bcl.method import METHOD as BCL
 from ltray.methods.dlsa.method import METHOD as DLSA
 from ltray.methods.dscl.method import METHOD as DSCL
+from ltray.methods.lift.method import METHOD as LIFT
 from ltray.methods.proco.method import METHOD as PROCO
 from ltray.methods.rescom.method import METHOD as RESCOM
 from ltray.methods.ride.distilled import METHOD as RIDE_DISTILLED
@@ -84,6 +86,7 @@ METHODS: dict[str, Method] = {
     "class_balanced": class_balanced.METHOD,
     "ldam": ldam.METHOD,
     "mixup": mixup.METHOD,
+    "lift": LIFT,
     "linear_probe": linear_probe.METHOD,
     "nearest_class_mean": nearest_class_mean.METHOD,
     "crt": crt.METHOD,

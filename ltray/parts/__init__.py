@@ -27,6 +27,7 @@
 * `published`: weights that a library publishes.
 * `queues`: a queue for each class.
 * `resnet32`: ResNet-32.
+* `text_rows`: rows of a classifier from class names.
 * `timm_backbones`: timm's networks.
 * `torchvision_backbones`: torchvision's networks.
 * `weight_files`: the tensors in a file of weights.

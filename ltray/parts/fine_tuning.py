@@ -14,6 +14,7 @@ from ltray.parts.adapters import add_adapter, add_adaptformer, add_channel_adapt
 from ltray.parts.blocks import TransformerBlock, blocks_of, innermost, transformer_blocks
 
 ALL, HEAD = "all", "head"
+TRANSFORMERS_ONLY = {"adaptformer", "prompts"}
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
 PROBE = 64  # pixels of the image that measures the channels of a convolutional network's blocks
 
@@ -208,7 +209,7 @@ def _others(backbone: Backbone, what: str) -> str:
     """Return which ways to train work on a backbone, as text."""
     transformer = transformer_blocks(backbone)
     fixed = any(block.prefix is None for block in transformer)
-    never = {what} | (set() if transformer else {"adaptformer", "prompts"}) | ({"prompts"} if fixed else set())
+    never = {what} | (set() if transformer else TRANSFORMERS_ONLY) | ({"prompts"} if fixed else set())
     if not transformer and not blocks_of(backbone):
         never |= {"last_block", "norms_and_last_block", "lora", "adapter"}
     return f"here `train` can be {', '.join(name for name in TRAIN if name not in never)}."

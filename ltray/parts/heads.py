@@ -1,6 +1,7 @@
 """Classifiers and projectors on top of a backbone."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -32,8 +33,38 @@ class CosineClassifier(nn.Module):
         return self.scale * F.normalize(features, dim=1) @ F.normalize(self.weight, dim=1).T
 
 
-CLASSIFIERS: Mapping[str, Callable[[int, int], nn.Module]] = {"linear": nn.Linear, "cosine": CosineClassifier}
-"""Builders of a classifier from width and number of classes: linear with bias, or cosine with scale 30."""
+class UnitRowsClassifier(nn.Module):
+    """Classifier with the scores ⟨x, w_k/|w_k|⟩ and no bias.
+
+    Source: `L2NormedClassifier` and `LayerNormedClassifier` of LIFT. The weights are initialised as those of
+    `CosineClassifier`.
+
+    Args:
+        width: Feature width d.
+        classes: Number of classes K.
+        layer_norm: Whether features first have mean 0 and variance 1 over their d values (ε = 1e-12), without learned
+            scale or shift.
+    """
+
+    def __init__(self, width: int, classes: int, *, layer_norm: bool = False) -> None:
+        super().__init__()
+        self.layer_norm = layer_norm
+        self.weight = nn.Parameter(F.normalize(torch.empty(classes, width).uniform_(-1.0, 1.0), dim=1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, d) to scores (B, K)."""
+        rows = F.layer_norm(features, features.shape[1:], eps=1e-12) if self.layer_norm else features
+        return rows @ F.normalize(self.weight, dim=1).T
+
+
+CLASSIFIERS: Mapping[str, Callable[[int, int], nn.Module]] = {
+    "linear": nn.Linear,
+    "cosine": CosineClassifier,
+    "l2": UnitRowsClassifier,
+    "layer_norm": partial(UnitRowsClassifier, layer_norm=True),
+}
+"""Builders of a classifier from width and number of classes: linear with bias, cosine with scale 30, weights of unit
+length (`l2`), the same on normalised features (`layer_norm`)."""
 
 
 def new_classifier(kind: str, *, width: int, classes: int) -> nn.Module:

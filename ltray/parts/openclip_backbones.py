@@ -4,7 +4,7 @@ open_clip is an extra; it is imported when a tower is built.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,11 @@ def new(name: str, image_size: int | None) -> ImageTower:
     Raises:
         UsageError: OpenCLIP does not have it.
     """
+    return ImageTower(new_model(name, image_size).visual)
+
+
+def new_model(name: str, image_size: int | None) -> Any:
+    """Build a complete CLIP model, image and text tower, with random weights; see `new`."""
     check(name)
     library, (architecture, tag) = _library(name), _parts(name)
     from open_clip.pretrained import get_pretrained_cfg
@@ -105,7 +110,7 @@ def new(name: str, image_size: int | None) -> ImageTower:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it warns that no weights are loaded
     try:
-        model = library.create_model(
+        return library.create_model(
             architecture,
             load_weights=False,
             device=torch.get_default_device(),
@@ -114,7 +119,18 @@ def new(name: str, image_size: int | None) -> ImageTower:
         )
     finally:
         logging.disable(before)
-    return ImageTower(model.visual)
+
+
+def tokens(name: str, texts: Sequence[str], length: int) -> Tensor:
+    """Return the tokens of texts (N, length), int64, as a model's tokenizer makes them.
+
+    Args:
+        name: Of a tower.
+        texts: The texts.
+        length: Tokens of each, the rest of which is padding.
+    """
+    found: Tensor = _library(name).get_tokenizer(_parts(name)[0])(list(texts), context_length=length)
+    return found
 
 
 def weights_in_name(name: str) -> str:

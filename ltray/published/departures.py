@@ -98,10 +98,13 @@ def _images(claim: Claim, settings: Mapping[str, Any], subsets: int) -> Iterator
     if settings["dataset.data_seed"] != 0 and subsets == 1 and KINDS[settings["dataset.imbalance_kind"]].made:
         yield f"different training images: data_seed={settings['dataset.data_seed']}, the official draw is 0"
     try:
-        shipped = DatasetDefinition.read(find(settings["dataset"])).as_dict()
+        definition = DatasetDefinition.read(find(settings["dataset"]))
     except UsageError:
         yield "the data set is not one of those in ltray"
         return
+    shipped = (
+        _usual_network(claim, settings).suited(definition, ()).as_dict() if claim.network else definition.as_dict()
+    )
     for name in SAME_IMAGES:
         ours, theirs = settings[f"dataset.{name}"], shipped[name]
         if name in LISTS:  # the path of an official list depends on the user; its file name identifies it

@@ -12,6 +12,7 @@ FAMILIES = {
         "class_balanced",
         "ldam",
         "mixup",
+        "lift",
         "linear_probe",
         "nearest_class_mean",
     ),

@@ -117,6 +117,15 @@ class ResizedCrop:
 
 
 @dataclass(frozen=True)
+class SquareCrop(ResizedCrop):
+    """A square of random area, resized, without distortion: the crop of LIFT+."""
+
+    def boxes(self, keys: Tensor, limits: Tensor) -> Tensor:
+        """Return the squares to crop from images of these widths and heights (n, 2); see `square_boxes`."""
+        return square_boxes(uniform(keys, 3).to(torch.float64), limits=limits, scale=self.scale)
+
+
+@dataclass(frozen=True)
 class AsItIs:
     """The unchanged image, for patches, which `patches` has already cropped and resized."""
 
@@ -166,6 +175,28 @@ def random_boxes(
     chosen = torch.where(none, whole, chosen)
     corner = torch.where(none, (limits - whole) // 2, corner)
     return torch.cat([corner, corner + chosen], dim=1)
+
+
+def square_boxes(draws: Tensor, *, limits: Tensor, scale: tuple[float, float]) -> Tensor:
+    """Return squares whose area is uniform in a range, at uniform positions.
+
+    Args:
+        draws: Uniform in [0, 1), for the area, the left and the upper edge (m, 3), float64.
+        limits: Width and height of the images in pixels (2,) or (m, 2), int64.
+        scale: Range of the area as a fraction of the image's area; both ends are at most that of the largest square.
+
+    Returns:
+        x1, y1, x2, y2 in pixels, with x2 and y2 excluded (m, 4), int64.
+    """
+    limits = limits.expand(len(draws), 2)
+    shorter = limits.min(dim=1).values
+    area = limits.prod(dim=1).double()
+    largest = shorter.double() ** 2 / area
+    low, high = (torch.clamp(largest, max=end) for end in scale)
+    side = ((low + (high - low) * draws[:, 0]) * area).sqrt().round().long().clamp(min=1)
+    side = torch.minimum(side, shorter)[:, None]
+    corner = (draws[:, 1:] * (limits - side + 1)).long()
+    return torch.cat([corner, corner + side], dim=1)
 
 
 def _largest(limits: Tensor, ratio: tuple[float, float]) -> Tensor:

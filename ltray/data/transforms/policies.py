@@ -10,7 +10,7 @@ from ltray.data.transforms.autoaugment import AutoAugment
 from ltray.data.transforms.blur import GaussianBlur
 from ltray.data.transforms.colour import ColourJitter, Grayscale
 from ltray.data.transforms.cutout import Cutout
-from ltray.data.transforms.geometry import AsItIs, Cut, Mirror, PaddedCrop, ResizedCrop
+from ltray.data.transforms.geometry import AsItIs, Cut, Mirror, PaddedCrop, ResizedCrop, SquareCrop
 from ltray.data.transforms.patches import patches
 from ltray.data.transforms.pixels import LARGEST, Operation
 from ltray.data.transforms.randaugment import RandAugment
@@ -58,6 +58,8 @@ CIFAR = _padded()
 CIFAR_STRONG = _padded(AutoAugment(), Cutout(share=0.5))
 CIFAR_SIM = _resized(SIM_JITTER, GRAY, smallest=0.2)
 CIFAR_SIM_BLUR = _resized(SIM_JITTER, GRAY, BLUR, smallest=0.2)
+CROP_FLIP = _resized()
+MINIMALIST = PolicyTemplate(lambda size, flip: SquareCrop(size, scale=(0.08, 1.0), flip=False), ())
 PLAIN = _resized(JITTER)
 STRONG = _resized(JITTER, RandAugment())
 STACK = _resized(JITTER, GRAY, BLUR, RandAugment())
@@ -81,6 +83,8 @@ POLICIES: Mapping[str, tuple[PolicyTemplate, PolicyTemplate]] = {
     "gpaco_key": (_resized(SIM_JITTER, GRAY, RARE_BLUR, smallest=0.2), PACO_SIM),
     "gpaco_stack": (STACK, STACK),
     "bcl_classify": (CIFAR_STRONG, STRONG),
+    "crop_flip": (CROP_FLIP, CROP_FLIP),
+    "minimalist": (MINIMALIST, MINIMALIST),
     "dscl_query": (SIM_BLUR, SIM_BLUR),
     "dscl_key": (PLAIN, PLAIN),
     "dscl_patch": (_patch(Mirror(), SIM_JITTER, GRAY, BLUR), _patch(Mirror(), SIM_JITTER, GRAY, BLUR)),
