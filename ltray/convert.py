@@ -140,6 +140,7 @@ def main(arguments: list[str]) -> int:
         for why in following.reasons:
             print(f"  {why}")
         print(f"next: {following.line(done.data_set_file)}")
+        print(f"or compare methods: {following.comparison(done.data_set_file)}")
     elif given.output:
         print(f"to use it in later commands: export LTRAY_DATA={shlex.quote(str(given.output.resolve()))}")
     return DONE

@@ -22,6 +22,7 @@ CONTRASTIVE = 1_000  # training images from which the contrastive method is prop
 WITH_WEIGHTS = 128  # pixels: a third of the computation of 224 pixels
 WITHOUT_GPU = 64  # pixels of a network that is trained from random weights without a GPU
 LARGEST = 400_000_000  # bytes of the largest file of weights, with a GPU
+SPACE, PRETRAINED_SPACE = "which-method", "which-method-pretrained"
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ class NextCommand:
         methods: Names of methods, in order.
         settings: Settings of the run, `key=value`.
         reasons: The reasons, one phrase for each choice.
+        space: The search space in which methods are compared for such data.
     """
 
     methods: tuple[str, ...]
     settings: tuple[str, ...]
     reasons: tuple[str, ...]
+    space: str
 
     def words(self, file: Path) -> list[str]:
         """Return the arguments of `ltray train`.
@@ -49,6 +52,10 @@ class NextCommand:
     def line(self, file: Path) -> str:
         """Return the command for a shell."""
         return " ".join([called("train"), *map(shell_word, self.words(file))])
+
+    def comparison(self, file: Path) -> str:
+        """Return the command that compares methods and settings on the data, for a shell."""
+        return " ".join([called("tune"), self.space, *map(shell_word, (f"dataset={file}", *self.settings))])
 
 
 def next_command(dataset: DatasetDefinition, tail: LongTail, folder: Path) -> NextCommand:
@@ -87,7 +94,8 @@ def proposed(dataset: DatasetDefinition, tail: LongTail, weights: WeightsAtHand 
     network, side, reason = _with(weights, gpu=gpu) if weights else _without_weights(dataset, gpu=gpu)
     if (side > SMALL) != (dataset.image_size > SMALL):  # would need another conversion
         network = (*network, f"dataset.store={dataset.name}")
-    return NextCommand(methods, network, (why, reason))
+    space = PRETRAINED_SPACE if weights else SPACE
+    return NextCommand(methods, network, (why, reason), space)
 
 
 def _methods(tail: LongTail, *, pretrained: bool, gpu: bool) -> tuple[tuple[str, ...], str]:

@@ -18,6 +18,8 @@ from ltray.parts import weights_at_hand
 from ltray.parts.backbones import family_of, new_backbone
 from ltray.parts.weights_at_hand import WeightsAtHand, find_weights
 from ltray.settings import parse_assignments
+from ltray.space import catalog
+from ltray.space.search_space import SearchSpace
 from tests.data.folders_and_commands import fill
 
 LITE0 = "timm/tf_efficientnet_lite0.in1k"
@@ -155,6 +157,15 @@ def test_a_configuration_of_another_program_is_no_weights(caches: Path, content:
     (caches / "config.json").write_text(content)
     (caches / "model.bin").write_bytes(bytes(3))
     assert find_weights(caches) == []
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_the_proposed_comparison_is_a_search_with_the_same_network(tmp_path: Path, pretrained: bool) -> None:
+    made = proposed(dataset(64), TAIL, packaged() if pretrained else None, gpu=False)
+    name, *settings = shlex.split(made.comparison(Path("cifar10-lt")).partition("tune ")[2])
+    assert (name, settings[1:]) == ("which-method-pretrained" if pretrained else "which-method", list(made.settings))
+    space = SearchSpace.read(catalog.find(name), parse_assignments(settings) | {"stop.rule": "none"})
+    assert space.base.network.backbone == (LITE0 if pretrained else "resnet32")
 
 
 @pytest.mark.slow
