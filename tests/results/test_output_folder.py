@@ -9,12 +9,14 @@ import yaml
 
 from ltray import train, tune
 from ltray.errors import UsageError
+from ltray.experiment import Experiment
 from ltray.results.final_evaluation import keep_evaluated
 from ltray.results.output_folder import check_output
 from ltray.run_folder import RunFolder, checkpoint_of
 from ltray.testing import contract
 
-CONFIG = {"settings": {"dataset": "digits-lt", "methods": ["bcl"]}, "workers": {}}
+SETTINGS = Experiment.from_settings({"dataset": "digits-lt", "methods": ["bcl"]}).settings()
+CONFIG = {"settings": SETTINGS, "workers": {}}
 
 
 @pytest.fixture
