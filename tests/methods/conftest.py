@@ -1,4 +1,4 @@
-"""A world small enough to train in a test."""
+"""Small networks and data that can be trained in a test."""
 
 from collections.abc import Callable, Sequence
 
@@ -29,7 +29,7 @@ class SmallBackbone(Backbone):
 
 
 class GivenFeatures(Backbone):
-    """The features of a golden file instead of images: the identity on (B, d)."""
+    """Features of a golden file instead of images: the identity on (B, d)."""
 
     stride = 1
 

@@ -1,4 +1,4 @@
-"""The class-balanced loss: softmax, sigmoid and focal forms, and the start at the prior."""
+"""The class-balanced loss: softmax, sigmoid and focal forms, and initialization at the prior."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""cRT and LWS: what is trained, on which features, in which order."""
+"""cRT and LWS: trained parameters, features, order of images."""
 
 import numpy as np
 import pytest

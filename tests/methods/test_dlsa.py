@@ -18,13 +18,13 @@ COUNTS = (60, 24, 9, 5)
 
 
 class Features:
-    """Training data at rest whose images are their own features."""
+    """Training data without augmentation whose images are their own features."""
 
     def __init__(self, features, labels):
         self.known, self.labels = features, labels
 
     def features(self, network):
-        """Return them whatever the network."""
+        """Return the features for any network."""
         return self.known
 
 
@@ -51,7 +51,7 @@ def _official_names(flow):
 def test_five_training_steps_equal_the_authors_code(golden, new_context):
     z = golden("dlsa_train")
     width, clusters, rows = int(z["D"]), int(z["K"]), z["pos"].shape[1]
-    # One class an image of the batch, so that the golden file's weights can be the classes'.
+    # One class per image of the batch, so that the golden file's weights are class weights.
     knobs = DLSAKnobs(clusters=clusters, likelihood_weight=2.0, learning_rate=float(z["lr"]))
     stage = METHOD.stages(knobs, new_context([2] * rows, width=width, follow="linear"))[0]
     assert isinstance(stage, FlowFilter)

@@ -1,4 +1,4 @@
-"""Thresholds, priors and routes of a division against DLSA's code."""
+"""Thresholds, priors and routes of a division compared with DLSA's code."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ CASES = ["small", "k100", "half"]
 
 @dataclass
 class GivenDensity:
-    """Likelihood and cluster as the golden file has them."""
+    """Likelihood and cluster of the golden file."""
 
     log_likelihood: Tensor
     cluster: Tensor

@@ -1,4 +1,4 @@
-"""The losses of a Flow Filter against DLSA's code and against loops."""
+"""The losses of a Flow Filter compared with DLSA's code and with loops."""
 
 import math
 

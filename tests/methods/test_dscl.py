@@ -1,4 +1,4 @@
-"""DSCL and PBSD as double loops, their switches, and the two stages in a small world."""
+"""DSCL and PBSD compared with double loops, their options, and the two stages on small data."""
 
 import math
 from dataclasses import replace
@@ -259,7 +259,7 @@ def test_epochs_are_compared_by_class_means(new_context) -> None:
     stage = DecoupledContrast(DSCLKnobs(**SMALL), new_context(COUNTS))
     images = torch.randn(5, 3, 8, 8)
     stage.eval()
-    assert stage.logits(images).tolist() == [[0.0] * 3] * 5  # defined before the first step
+    assert stage.logits(images).tolist() == [[0.0] * 3] * 5  # defined also before the first step
     stage.train()
     for step in range(4):
         stage(batch_of(9, step))

@@ -1,4 +1,4 @@
-"""Running class means: the mean at first, then a moving average, the same for any workers."""
+"""Running class means: first the mean, then a moving average, equal for any number of workers."""
 
 import torch
 from torch import Tensor

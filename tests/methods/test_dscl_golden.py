@@ -1,4 +1,4 @@
-"""DSCL and PBSD against the authors' code: both losses, region pooling, two training steps."""
+"""DSCL and PBSD compared with the authors' code: both losses, region pooling, two training steps."""
 
 from collections.abc import Mapping
 
@@ -168,13 +168,13 @@ def test_two_training_steps_equal_the_official_code(golden) -> None:
 
 
 def pixels(coarse: np.ndarray) -> Tensor:
-    """Every value 16 x 16 times."""
+    """Repeat every value 16 x 16 times."""
     images = torch.tensor(coarse)
     return images.repeat_interleave(16, dim=-2).repeat_interleave(16, dim=-1)
 
 
 def translated(data: Mapping[str, np.ndarray], prefix: str, *, encoder: str = "") -> dict[str, Tensor]:
-    """The official state under our names; its queue is (d, K)."""
+    """Return the official state with ltray's names; its queue is (d, K)."""
     names = {
         "encoder_q.layer4": "network.backbone.layer4",
         "encoder_q.fc": "projector",

@@ -1,4 +1,4 @@
-"""Every knob of every method is followed: another value makes another run, or the declaration says why not."""
+"""Every knob of every method has an effect: another value changes the run, or the declaration states why not."""
 
 from dataclasses import replace
 
@@ -23,24 +23,24 @@ OWN = {
     "dscl": {"linear_epochs": 4, "linear_batch_size": 12, "linear_learning_rate": 0.5},
     "dlsa": {"clusters": 3, "min_size": 3, "max_size": 20, "classifier_epochs": 1, "classifier_batch_size": 8},
 }
-WITHIN = {"milestones": (1, 2)}  # the run; those of second stages would come after it
+WITHIN = {"milestones": (1, 2)}  # the run; second stages would follow it
 STEPS = {"schedule": WITHIN, "decay": WITHIN, "milestones": WITHIN}
-UNTRAINED = {"routing_positive_weight": {"learning_rate": 1e-3}}  # else no further expert is needed
+UNTRAINED = {"routing_positive_weight": {"learning_rate": 1e-3}}  # otherwise no further expert is used
 ONLY_WITH = {name: STEPS for name in ("crt", "lws", "las", "lift", "linear_probe")} | {
     "dlsa": STEPS | {"optimizer": {"weight_decay": 0.1}},  # as for los
-    "los": STEPS | {"optimizer": {"weight_decay": 0.1}},  # without, Adam and AdamW are the same
-    "temperature": {"highest": {"highest": 0.02}},  # below the best one of this network
+    "los": STEPS | {"optimizer": {"weight_decay": 0.1}},  # otherwise Adam and AdamW are equal
+    "temperature": {"highest": {"highest": 0.02}},  # below the best value of this network
     "dscl": STEPS | {"alone": {"batch_size": 4, "queue_start": "empty", "queue_size": 1}},  # a class with one image
     "ride": UNTRAINED,
     "ride_distilled": UNTRAINED,
 }
-# Runs of residual networks have the most knobs, too: by default only what is the method's own, in shorter runs.
+# Methods of residual networks have the most knobs: by default only their own knobs are tested, in shorter runs.
 DEAR = {
     "dscl": {"epochs": 1, "warmup_epochs": 0, "linear_epochs": 1},
     "ride": {"epochs": 2, "milestones": (1,)},
     "ride_distilled": {"epochs": 1, "warmup_epochs": 0, "milestones": (1,), "routing_epochs": 0},
 }
-# Why a knob makes no other run here, and what holds it instead.
+# Reasons why a knob does not change the run here, and the tests that cover it.
 ONE_WORKER = "alike with one worker; test_batch_norm_of_the_key_encoder_follows_its_knob"
 KEY_ENCODERS = ("paco", "moco", "dscl")
 EXCEPTIONS = {(name, "key_batch_norm"): ONE_WORKER for name in KEY_ENCODERS} | {
@@ -50,7 +50,7 @@ EXCEPTIONS = {(name, "key_batch_norm"): ONE_WORKER for name in KEY_ENCODERS} | {
 
 
 class ShallowResNet(ResNet32):
-    """A ResNet-32 with a block a stage, whose experts have a block a stage, too."""
+    """A ResNet-32 with one block per stage, also in its experts."""
 
     def __init__(self):
         super().__init__()
@@ -106,7 +106,7 @@ def test_batch_norm_of_the_key_encoder_follows_its_knob(name):
     assert shuffled == {"synchronised": [False], "shuffled": [True]}
 
 
-# A knob that its stage does not look at, in every method that has it.
+# A knob that its stage ignores, in every method that has it.
 DEAF = [("focal", "probability"), ("gpaco", "smoothing"), ("bcl", "averaging"), ("las", "shape"), ("crt", "momentum")]
 
 

@@ -1,4 +1,4 @@
-"""What every method owes, checked for each entry of METHODS."""
+"""The contract of methods, checked for each entry of METHODS."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def experiment(request):
 
 
 def test_interrupted_run_equals_an_uninterrupted_one(experiment):
-    trains = any(knobs.epochs for knobs in experiment.knobs)  # a run without epochs has no place to cut it
+    trains = any(knobs.epochs for knobs in experiment.knobs)  # a run without epochs cannot be interrupted
     assert contract.check_resume(experiment) >= trains
 
 
@@ -78,7 +78,7 @@ def test_two_workers_of_every_method_equal_one(experiment, two_workers):
     contract.check_workers(experiment, two_workers)
 
 
-# ResCom remembers a queue; DSCL a momentum copy and a queue, and has a second stage.
+# ResCom has a queue; DSCL has a momentum copy, a queue and a second stage.
 AVERAGED = ["rescom", "dscl"]
 
 

@@ -1,4 +1,4 @@
-"""Every method learns a handful of images by heart, whatever its views do to them."""
+"""Every method memorizes a few images, with any augmentation of its views."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from ltray.methods import METHODS
 from ltray.parts.resnet32 import ResNet32
 from ltray.testing.overfit import learned
 
-# Two steps an epoch, all at the same rate: what is asked is whether the losses lead there at all.
+# Two steps per epoch with a constant learning rate: the test is only whether the losses allow it.
 FAST = {"epochs": 15, "batch_size": 12, "learning_rate": 0.05, "warmup_epochs": 0, "schedule": "constant"}
 OWN = {
     "rescom": {"queue_size": 4, "hard_negatives": 4},
@@ -16,7 +16,7 @@ OWN = {
     "linear_probe": {"epochs": 100, "learning_rate": 1.0},  # on features of random weights
     "dlsa": {"epochs": 5, "batch_size": 12, "clusters": 3, "classifier_epochs": 8, "classifier_batch_size": 8},
 }
-EXPERTS = ("ride", "ride_distilled")  # their bodies are those of a ResNet-32: seconds instead of tenths
+EXPERTS = ("ride", "ride_distilled")  # their bodies are those of a ResNet-32, which takes seconds
 
 
 def ways_of_a_method(name):

@@ -58,12 +58,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
 
 def small(method: str, network: dict[str, Any], train: str) -> Experiment:
     own = {"dscl.zero_start": False} if method == "dscl" else {}
-    gentle = {f"{method}.learning_rate": 0.001}  # BatchNorm in evaluation mode has never seen an image
+    gentle = {f"{method}.learning_rate": 0.001}  # BatchNorm in evaluation mode has no statistics yet
     return contract.small_experiment(short_settings(METHODS[method]) | network | {"train": train} | own | gentle)
 
 
 def refusal(method: str, network: str, train: str) -> str:
-    """What the refusal says of a pair that cannot work; "" if it works."""
+    """Return the expected message for a pair that cannot work; "" if it works."""
     if train in ("adaptformer", "prompts") and network == "SmallResNet":
         return "here `train` can be all, head, last_block, norms, biases, norms_and_last_block, lora, adapter"
     if method in HEAD_ONLY and train not in ("all", "head"):

@@ -1,4 +1,4 @@
-"""Methods by name and by dotted path: what is found, what is refused, and that such a method runs as ltray's own do."""
+"""Methods by name and by dotted path: found or refused, and run like the methods of ltray."""
 
 from dataclasses import replace
 from pathlib import Path

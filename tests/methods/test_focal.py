@@ -1,4 +1,4 @@
-"""Focal loss against LDAM-DRW's code, a loop, and the stage that uses it."""
+"""Focal loss compared with LDAM-DRW's code and a loop, and the stage that uses it."""
 
 import math
 

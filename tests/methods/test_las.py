@@ -1,4 +1,4 @@
-"""Label-aware smoothing against MiSLAS's code, through the stage."""
+"""Label-aware smoothing of the stage compared with MiSLAS's code."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""LDAM and its deferred weights, through the stage, against the authors' code."""
+"""LDAM and its deferred weights in the stage compared with the authors' code."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ CASES = ["k3", "k10", "k100"]
 
 
 class Cosines(nn.Module):
-    """Gives the golden file's cosines, scaled, whatever the image."""
+    """Returns the scaled cosines of the golden file for any image."""
 
     def __init__(self, cosines, scale):
         super().__init__()
@@ -21,7 +21,7 @@ class Cosines(nn.Module):
         self.scale = scale
 
     def forward(self, images):
-        """Ignore the images."""
+        """Return the cosines; the images are ignored."""
         return self.scale * self.cosines
 
 

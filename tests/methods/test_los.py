@@ -1,4 +1,4 @@
-"""LOS against the authors' code: the loss, the second stage with its drifting BatchNorm, mirror images."""
+"""LOS compared with the authors' code: the loss, the second stage with changing BatchNorm, mirror images."""
 
 import math
 
@@ -67,7 +67,7 @@ def test_loss_and_gradient_equal_the_authors_code(golden, case):
 
 
 def golden_stage(z, **knobs):
-    """The stage on the network that the authors' first stage handed over."""
+    """Return the stage on the network of the authors' first stage."""
     classes, width = z["stage2/fc0.weight"].shape
     network = Network(Body(width), nn.Linear(width, classes)).double()
     state = {f"backbone.{key.removeprefix('stage2/body/')}": value for key, value in z.items() if "2/body/" in key}

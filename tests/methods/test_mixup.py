@@ -1,4 +1,4 @@
-"""Mixup against MiSLAS's code, and one blend for all workers."""
+"""Mixup compared with MiSLAS's code, and one mixture for all workers."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_same_seed_gives_the_same_mixture(new_context):
 
 
 def test_small_alpha_mixes_little(new_context):
-    # Its smallest legal value; below, torch's sampler underflows and returns 0.5.
+    # Its smallest valid value; below it, torch's sampler underflows and returns 0.5.
     (stage,) = METHOD.stages(MixupKnobs(alpha=0.01), new_context([8, 4]))
     torch.manual_seed(0)
     shares = torch.stack([stage.blend.sample() for _ in range(200)])

@@ -1,4 +1,4 @@
-"""PaCo's loss as a double loop, its switches, and what a step remembers."""
+"""PaCo's loss compared with a double loop, its options, and its queue."""
 
 import math
 from typing import Any
@@ -153,7 +153,7 @@ def test_any_batch_size_works_with_any_queue_size(new_context, name: str, rows: 
 @pytest.mark.parametrize("name", STAGES)
 def test_loss_uses_the_queue_before_its_update(new_context, name: str) -> None:
     stage_class, knobs = STAGES[name]
-    stage = stage_class(knobs(**SMALL), new_context([30, 9, 2])).eval()  # fixed statistics: the same keys again
+    stage = stage_class(knobs(**SMALL), new_context([30, 9, 2])).eval()  # with fixed statistics the keys are equal
     twin = stage_class(knobs(**SMALL), new_context([30, 9, 2])).eval()
     twin.load_state_dict(stage.state_dict())
     first = stage(batch_of(4))[name]

@@ -1,4 +1,4 @@
-"""PaCo, GPaCo and the multi-task baseline against the authors' code: losses and training steps."""
+"""PaCo, GPaCo and the multi-task baseline compared with the authors' code: losses and training steps."""
 
 from collections.abc import Mapping
 
@@ -31,7 +31,7 @@ def close(actual: Tensor, expected: np.ndarray, **tolerance: float) -> None:
 
 
 def official_batch(data: Mapping[str, np.ndarray], case: str, *, views: int, features: Tensor) -> ContrastBatch:
-    """The rows as the official code stacks them, queries, keys, queue; the first views are anchors."""
+    """Return the rows in the order of the official code: queries, keys, queue; the first views are anchors."""
     labels = torch.tensor(data[f"{case}/labels"])
     anchors = views * (len(labels) - int(data[f"{case}/queue_len"])) // 2
     return ContrastBatch(features[:anchors], labels[:anchors], features, labels, torch.arange(anchors))
@@ -71,7 +71,7 @@ def test_loss_equals_the_official_code(golden, case: str) -> None:
 
         features = torch.tensor(data[f"{case}/features"], requires_grad=True)
         scores = torch.tensor(data[f"{case}/sup_logits{'2' if views == 2 else ''}"], requires_grad=True)
-        # The official base temperature, equal to τ in every script, is a mere factor.
+        # The official base temperature, equal to τ in every script, is only a factor.
         loss = loss_of(features, scores) * (1.0 if base < 0 else temperature / base)
         close(loss, data[f"{case}/{variant}/loss"], **LOSS)
         loss.backward()
@@ -98,7 +98,7 @@ def test_multi_task_loss_equals_the_official_code(golden, variant: str, classifi
     knobs = MultiTaskKnobs(
         contrastive_weight=weight,
         temperature=temperature,
-        effective_number_beta=0.0,  # the released weights all come out as 1
+        effective_number_beta=0.0,  # the released weights are all 1
         classification=classification,
     )
     stage = MultiTaskStage(knobs, setting_of(counts))
@@ -171,7 +171,7 @@ def test_four_training_steps_equal_the_official_code(golden, kind: str) -> None:
 
 
 def translated(data: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """The official state under our names."""
+    """Return the official state with ltray's names."""
     names = {
         "encoder_q.stem": "network.backbone.stem",
         "encoder_q.fc": "projector",
@@ -192,7 +192,7 @@ def translated(data: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndar
 
 
 def ours(data: Mapping[str, np.ndarray], prefix: str, stage: nn.Module) -> dict[str, Tensor]:
-    """The stage's state with everything in it that the official state has."""
+    """Return the part of the stage's state that the official state has."""
     official = {name: torch.tensor(value) for name, value in translated(data, prefix).items()}
     own = stage.state_dict()
     missing = {name for name in own if name not in official}

@@ -19,13 +19,13 @@ CASES = ["k5", "k100"]
 
 
 class Validation:
-    """Training data at rest that holds validation features only."""
+    """Training data that have only validation features."""
 
     def __init__(self, features, labels):
         self.features_and_labels = features, labels
 
     def selection_features(self, network):
-        """Return them whatever the network."""
+        """Return the features for any network."""
         return self.features_and_labels
 
 

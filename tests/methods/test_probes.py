@@ -43,7 +43,7 @@ def test_parts_of_the_backbone_to_train_are_refused(new_context, method):
 
 
 class Plain:
-    """Training images as they are; their features are the images."""
+    """Training images without augmentation; their features are the images."""
 
     def __init__(self, images, labels):
         self.images, self.labels = images, labels

@@ -1,4 +1,4 @@
-"""ProCo against the authors' code and exact arithmetic: Bessel functions, estimators, the loss, steps of training."""
+"""ProCo compared with the authors' code and exact arithmetic: Bessel functions, estimators, loss, training steps."""
 
 import numpy as np
 import pytest
@@ -116,7 +116,7 @@ def test_estimators_are_swapped_at_the_start_of_every_epoch(golden, new_context)
         if int(stage.opened) != epoch:
             stage.begin_epoch(epoch)
             stage.fresh.mean.copy_(torch.from_numpy(z[f"epochs/epoch{epoch}/reset_Ave"]))
-        stage.begin_epoch(epoch)  # a run that continues within an epoch
+        stage.begin_epoch(epoch)  # a run that resumes within an epoch
         for estimator in (stage.estimate, stage.fresh):
             estimator.update(torch.from_numpy(z[f"{key}/features"]), torch.from_numpy(z[f"{key}/labels"]))
         check_state(stage.estimate, z, key, "old")
@@ -177,7 +177,7 @@ def test_two_workers_equal_the_authors_code(golden, two_workers):
 
 
 def load_model(stage, z, key):
-    """Put the authors' parameters of a moment into the stage; the cosine classifier's weight is stored (d, K) there."""
+    """Load the authors' parameters into the stage; their cosine classifier's weight is stored as (d, K)."""
     head = {name.rpartition("head.")[2]: value for name, value in z.items() if name.startswith(f"{key}/head.")}
     stage.head.load_state_dict({name: torch.from_numpy(value) for name, value in head.items()})
     weight = torch.from_numpy(z[f"{key}/fc.weight"])

@@ -54,7 +54,7 @@ class Small(Backbone):
 
 
 def batch_of(stage: Stage, generator: torch.Generator) -> Batch:
-    """This worker's rows of a random batch."""
+    """Return this worker's rows of a random batch."""
     share = ROWS // world_size()
     mine = slice(rank() * share, (rank() + 1) * share)
     views = {}
@@ -67,7 +67,7 @@ def batch_of(stage: Stage, generator: torch.Generator) -> Batch:
 
 
 def three_steps(name: str, index: int, values: dict[str, Any]) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
-    """Train as the engine does; the mean losses of each step and the final state."""
+    """Train like the engine; return the mean losses of each step and the final state."""
     torch.manual_seed(0)
     method = METHODS[name]
     context = BuildContext(TAIL, lambda kind: Network(Small(), new_classifier(kind, width=5, classes=4)), image_size=8)

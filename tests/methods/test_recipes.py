@@ -1,4 +1,4 @@
-"""How every method trains on every data set, held to numbers: `tests/golden/recipes.json` and the authors' schedules.
+"""Recipes of every method on every data set, compared with `tests/golden/recipes.json` and the authors' schedules.
 
 Independent of ltray are the schedules in OFFICIAL, which the authors' code printed, and the values in PUBLISHED, taken
 from papers and scripts. The entries of `recipes.json` were ltray's own values when it was written: it shows that a
@@ -26,8 +26,8 @@ from tests.paths import GOLDEN
 
 PROFILES = ("cifar10_lt", "cifar100_lt", "imagenet_lt", "places_lt", "inat18", "digits_lt")
 RECIPES = json.loads((GOLDEN / "recipes.json").read_text())
-CLASSES = 300  # enough for every published queue and router
-RESIDUAL = ("ride", "ride_distilled", "dscl")  # they change blocks of a residual network
+CLASSES = 300  # large enough for every published queue and router
+RESIDUAL = ("ride", "ride_distilled", "dscl")  # these methods change blocks of a residual network
 SHARES = (0.0, 0.25, 0.5, 0.6, 0.75, 0.8, 0.9, 1.0)
 
 
@@ -44,13 +44,13 @@ def stages_of(name, profile):
 
 
 def watched_epochs(epochs):
-    """The first epochs, the last, and those on both sides of where schedules bend."""
+    """Return the first epochs, the last, and the epochs around changes of schedules."""
     near = {round(share * epochs) + step for share in SHARES for step in (-1, 0, 1)} | {4, 5, 9, 10}
     return sorted(epoch for epoch in near if 0 <= epoch < epochs)
 
 
 def written_down(stage):
-    """What a stage trains with, as the file has it."""
+    """Return the recipe of a stage in the form of the file."""
     set_training_mode(stage)
     optimizer = new_optimizer(stage)
     if optimizer is None:

@@ -1,4 +1,4 @@
-"""ResCom: its loss as a double loop, its mining, its switches, its knobs."""
+"""ResCom: its loss compared with a double loop, its mining, options and knobs."""
 
 import math
 
@@ -21,7 +21,7 @@ COUNTS = (30, 12, 5, 2)
 
 
 def by_hand(first, second, labels, queue, slots, *, knobs: ResComKnobs, weights) -> float:
-    """The contrastive term with loops over anchors and keys; embeddings are lists."""
+    """Return the contrastive term with loops over anchors and keys; embeddings are lists."""
     blocks, start = [], 0
     for size in slots:
         blocks.append(queue[start : start + size])
@@ -107,7 +107,7 @@ def test_gradient_of_the_mined_keys_equals_autograd() -> None:
     labels = torch.tensor([0, 1, 2, 0])
     anchors = F.normalize(torch.randn(4, 5, dtype=torch.float64), dim=1).requires_grad_()
     mined, positive = mined_similarities(anchors, queue.keys, queue.slots_of(labels), positives=2, negatives=3)
-    assert torch.isneginf(mined).sum() == 1  # class 1 has one slot, two were asked for
+    assert torch.isneginf(mined).sum() == 1  # class 1 has one slot, two are requested
     assert not positive[torch.isneginf(mined)].any()
     weights = torch.randn_like(mined)
     (mined.exp() * weights).sum().backward()

@@ -1,4 +1,4 @@
-"""ResCom against the authors' code: loss, mining, queue and three training steps."""
+"""ResCom compared with the authors' code: loss, mining, queue and three training steps."""
 
 from collections.abc import Mapping
 
@@ -175,7 +175,7 @@ def official_name(name: str) -> str:
 
 
 def official_state(data: Mapping[str, np.ndarray], moment: str) -> dict[str, Tensor]:
-    """The official state under our names; the layout of the queue is (d, K·Q) there."""
+    """Return the official state with ltray's names; its queue has the layout (d, K·Q)."""
     state = {}
     for name, value in data.items():
         part, _, rest = name.partition("/")

@@ -1,4 +1,4 @@
-"""RIDE's losses against the authors' code, through the stages; routing and distillation."""
+"""RIDE's losses in the stages compared with the authors' code; routing and distillation."""
 
 import math
 
@@ -36,14 +36,14 @@ def _setting(counts, follow=False):
 
 
 class GivenExperts(ExpertClassifier):
-    """The golden file's expert scores, whatever the image."""
+    """Returns the expert scores of the golden file for any image."""
 
     def __init__(self, scores):
         super().__init__(len(scores), 1, scores.shape[2], scale=1.0)
         self.scores = nn.Parameter(torch.from_numpy(scores))
 
     def each(self, features):
-        """Ignore the features."""
+        """Return the scores; the features are ignored."""
         return self.scores
 
 

@@ -1,4 +1,4 @@
-"""The tables of methods and knobs say what the declarations say."""
+"""The tables of methods and knobs equal the declarations."""
 
 from ltray.methods import METHODS
 from ltray.methods.tables import KNOB_HEADINGS, knob_rows, markdown, method_rows

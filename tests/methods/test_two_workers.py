@@ -66,7 +66,7 @@ class Small(Backbone):
 
 
 def three_steps(name: str, values: dict) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
-    """Train as the engine does; the mean losses of each step and the final state."""
+    """Train like the engine; return the mean losses of each step and the final state."""
     torch.manual_seed(0)
     method = METHODS[name]
     context = BuildContext(TAIL, lambda kind: Network(Small(), new_classifier(kind, width=5, classes=4)), image_size=8)
@@ -101,7 +101,7 @@ def test_two_workers_equal_one(two_workers, name: str, values: dict) -> None:
 
 
 class Counting(nn.Module):
-    """A buffer of its own on every worker, and one parameter."""
+    """A module with a separate buffer on every worker, and one parameter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Counting(nn.Module):
 
 
 def buffers_and_gradient() -> tuple[float, float, float]:
-    """The buffer before and after two steps, and the gradient of one with the input rank + 1."""
+    """Return the buffer before and after two steps, and the gradient of one step with the input rank + 1."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         module = Counting()

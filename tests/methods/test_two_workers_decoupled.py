@@ -52,7 +52,7 @@ class Small(Backbone):
 
 
 def three_steps(name: str, index: int, values: dict) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
-    """Train a stage as the engine does; the mean losses of each step and the final state."""
+    """Train a stage like the engine; return the mean losses of each step and the final state."""
     torch.manual_seed(0)
 
     def network(kind: str) -> Network:

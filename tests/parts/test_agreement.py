@@ -1,4 +1,4 @@
-"""MCC and NMI, with accuracy by group, against DLSA's metrics."""
+"""MCC and NMI, with accuracy by group, compared with DLSA's metrics."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""ResNet-32 against the authors' code, torchvision's networks against torchvision."""
+"""ResNet-32 compared with the authors' code, torchvision's networks compared with torchvision."""
 
 import numpy as np
 import pytest
@@ -169,6 +169,6 @@ def test_backbone_of_another_package_is_built_by_its_dotted_path(other_package: 
 def test_invalid_backbone_is_refused(other_package: str, name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         new_backbone(name)
-    if "must return" not in message:  # found before anything is built
+    if "must return" not in message:  # detected before the backbone is built
         with pytest.raises(UsageError, match=message):
             small_experiment({"methods": ["cross_entropy"], "backbone": name})

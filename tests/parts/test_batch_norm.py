@@ -1,4 +1,4 @@
-"""BatchNorm over two workers computes what it computes in one process."""
+"""BatchNorm over two workers equals BatchNorm in one process."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def small_network(shape: tuple[int, ...]) -> nn.Sequential:
 
 
 def passes(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """Two training passes with gradients and one in evaluation; this worker's half of the rows."""
+    """Return two training passes with gradients and an evaluation pass, on this worker's half of the rows."""
     share = images.shape[0] // world_size()
     mine = images[rank() * share : (rank() + 1) * share].clone().requires_grad_()
     weights = torch.arange(images.numel(), dtype=torch.float64).sin().view_as(images)[rank() * share :][:share]
@@ -65,7 +65,7 @@ def test_two_workers_equal_one_process(two_workers, shape: tuple[int, ...]) -> N
 
 
 class Shared(nn.Module):
-    """A layer under two names, one that keeps to its worker, one below another module."""
+    """A layer with two names, a layer that is local to its worker, and a nested layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ def test_bfloat16_rows_get_float32_statistics(two_workers) -> None:
 
 
 def passes_of_timms_layers(shape: tuple[int, ...]) -> dict[str, Tensor]:
-    """As above, with layers that activate what they have normalised."""
+    """Return the passes of layers that apply an activation after the normalisation."""
     torch.manual_seed(0)
     network = nn.Sequential(BatchNormAct2d(3, inplace=False), BatchNormAct2d(3, apply_act=False)).double()
     for parameter in network.parameters():
@@ -160,7 +160,7 @@ def test_layers_of_timm_keep_their_activation_on_two_workers(two_workers) -> Non
 
 
 class Renormalised(nn.BatchNorm2d):
-    """A layer that does something that a replacement would not know."""
+    """A layer with behaviour that a replacement would lose."""
 
 
 def refused() -> str:

@@ -1,4 +1,4 @@
-"""Calibration and corruption errors against MiSLAS's code and the published definitions."""
+"""Calibration and corruption errors compared with MiSLAS's code and the published definitions."""
 
 import numpy as np
 import pytest

@@ -28,7 +28,7 @@ def test_positives_are_the_same_class_without_the_anchor() -> None:
 
 
 def loss_of(views: list[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
-    """Any mean over anchors."""
+    """Return an arbitrary mean over anchors."""
     batch = ContrastBatch.gathered([unit(view) for view in views], labels)
     scores = similarity(batch.anchors, batch.keys, temperature=0.3)
     return (scores.exp() * batch.positives()).sum(1).add(1).log().mean()

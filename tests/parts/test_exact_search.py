@@ -1,4 +1,4 @@
-"""The exact search against argmax on a fine grid."""
+"""The exact search compared with argmax on a fine grid."""
 
 import math
 

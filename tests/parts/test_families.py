@@ -1,4 +1,4 @@
-"""Backbones of timm and OpenCLIP: what they compute, what is refused, and what their weights are known to be."""
+"""Backbones of timm and OpenCLIP: their outputs, refused settings, and data about their weights."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ def evaluated(name: str, size: int) -> tuple[torch.nn.Module, Tensor]:
 def test_features_equal_those_of_timm_before_its_classifier(name: str) -> None:
     backbone, images = evaluated(f"timm/{name}", 64)
     own = timm.create_model(name, num_classes=7, **({"img_size": 64} if "vit" in name else {})).eval()
-    own.load_state_dict(backbone.loadable.state_dict(), strict=False)  # all but the classifier
+    own.load_state_dict(backbone.loadable.state_dict(), strict=False)  # all parameters except those of the classifier
     with torch.no_grad():
         expected = own.forward_head(own.forward_features(images), pre_logits=True)
         features = backbone(images)
@@ -94,7 +94,7 @@ def test_without_open_clip_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def tiny_clip(tmp_path: Path) -> Iterator[str]:
-    """The name of a small CLIP model that open_clip knows for a while."""
+    """The name of a small CLIP model that is registered temporarily in open_clip."""
     import open_clip
     from open_clip import factory
 

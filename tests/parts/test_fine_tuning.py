@@ -1,4 +1,4 @@
-"""What `train` puts into a network, and what trains: LIFT's and LIFT+'s golden vectors, and properties."""
+"""Modules that `train` inserts into a network, and trained parameters: golden vectors of LIFT and LIFT+, properties."""
 
 import copy
 import re
@@ -76,7 +76,7 @@ CASES = {
 
 
 def ours(theirs: str) -> tuple[str, ...]:
-    """The parts of our name of an inserted parameter, for the authors' in either repository, without its block."""
+    """Return the parts of ltray's name of an inserted parameter for the authors' name, without its block."""
     last = theirs.rpartition(".")
     if "lora" in theirs:
         down = theirs.endswith(("lora_A", "down"))

@@ -1,4 +1,4 @@
-"""The flow and its mixture against DLSA's code, autograd and their own inverse."""
+"""The flow and its mixture compared with DLSA's code, autograd and their inverse."""
 
 import math
 

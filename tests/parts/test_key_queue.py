@@ -1,4 +1,4 @@
-"""The key queue is a ring, whatever the batch; its state is all in buffers."""
+"""The key queue is a ring buffer for any batch size; its complete state is in buffers."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Class weights and margins against LDAM-DRW's code and against loops."""
+"""Class weights and margins compared with LDAM-DRW's code and with loops."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The key encoder follows slowly, keeps its own statistics, and is never trained."""
+"""The key encoder is a moving average, has its own statistics, and is never trained."""
 
 import copy
 from typing import Any
@@ -74,7 +74,7 @@ IMAGES = torch.randn(12, 4, generator=torch.Generator().manual_seed(3), dtype=to
 
 
 def encode_own_share(shuffled: bool, steps: int) -> dict[str, Any]:
-    """Follow and encode this worker's rows `steps` times; its keys, and what its BatchNorm saw."""
+    """Update and encode this worker's rows `steps` times; return its keys and the input of its BatchNorm."""
     chain = new_chain()
     stage = nn.ModuleDict({"encoder": MomentumCopy(chain, momentum=0.9, shuffled=shuffled)}).double()
     synchronise(stage)
@@ -101,9 +101,9 @@ def test_shuffled_keys_are_normalised_over_mixed_rows_and_returned_in_order(two_
     dealt = [torch.cat([result["seen"][step] for result in results]) for step in range(3)]
     for rows in dealt:  # every image once, over both workers
         assert {tuple(row) for row in rows.tolist()} == {tuple(row) for row in IMAGES.tolist()}
-    assert not torch.equal(dealt[0], dealt[1])  # anew in every step
+    assert not torch.equal(dealt[0], dealt[1])  # different in every step
     assert {tuple(row) for row in results[0]["seen"][0].tolist()} != {tuple(row) for row in IMAGES[:6].tolist()}
-    # Each key is what the encoder makes of its image within the rows it was normalised with.
+    # Each key equals the encoder's output of its image with the rows of its normalisation.
     encoder = copy.deepcopy(nn.Sequential(*new_chain())).double().train()
     expected = {}
     for result in results:

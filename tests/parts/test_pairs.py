@@ -24,7 +24,7 @@ CLASSES = 5
 
 @st.composite
 def contrasts(draw: st.DrawFn) -> ContrastBatch:
-    """Two views of a batch of 1 to 5, and 0 to 6 further keys, of some of the classes."""
+    """Draw two views of a batch of 1 to 5, and 0 to 6 further keys, of some of the classes."""
     rows, memory = draw(st.integers(1, 5)), draw(st.integers(0, 6))
     label = st.integers(0, draw(st.integers(0, CLASSES - 1)))
     labels = torch.tensor(draw(st.lists(label, min_size=rows, max_size=rows)))
@@ -35,7 +35,7 @@ def contrasts(draw: st.DrawFn) -> ContrastBatch:
 
 
 def looped(contrast: ContrastBatch, temperature: float) -> list[tuple[float, float, int]]:
-    """Log-sum-exp, positive sum and positive count of each anchor, pair by pair."""
+    """Return log-sum-exp, positive sum and positive count of each anchor, pair by pair."""
     found = []
     for anchor, label, own in zip(contrast.anchors, contrast.labels, contrast.own, strict=True):
         sum_exp, positive, count = 0.0, 0.0, 0
@@ -97,7 +97,7 @@ def test_sums_equal_double_loops(contrast: ContrastBatch, temperature: float) ->
 @settings(max_examples=30)
 @given(contrast=contrasts(), temperature=st.sampled_from([0.1, 1.0]))
 def test_supervised_contrast_equals_a_double_loop(contrast: ContrastBatch, temperature: float) -> None:
-    guard = EPSILON * math.exp(1.0 / temperature)  # an anchor meets itself at cosine 1
+    guard = EPSILON * math.exp(1.0 / temperature)  # an anchor has the cosine 1 with itself
     sums = [(math.log(math.exp(log_sum) + guard), *rest) for log_sum, *rest in looped(contrast, temperature)]
     losses = [log_sum - positive / count for log_sum, positive, count in sums]
     loss = supervised_contrast(contrast, temperature=temperature, classes=CLASSES)

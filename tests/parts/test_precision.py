@@ -1,4 +1,4 @@
-"""Losses leave autocast."""
+"""Losses are computed outside autocast."""
 
 import torch
 from torch import Tensor

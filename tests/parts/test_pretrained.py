@@ -74,7 +74,7 @@ def test_train_all_freezes_nothing_and_an_unknown_part_is_refused() -> None:
 
 
 class Code:
-    """What unpickling turns into a call: it makes a folder."""
+    """An object whose unpickling calls a function that makes a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

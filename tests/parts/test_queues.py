@@ -1,4 +1,4 @@
-"""The class queue is a ring a class, whatever the batch; the authors' code agrees."""
+"""The class queue is a ring buffer per class for any batch size, equal to the authors' code."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def push_own_share(data, steps: int):
 
 
 def queue_with(official: np.ndarray, size: int) -> ClassQueue:
-    """A queue with given keys, (d, K·Q) in the official layout."""
+    """Return a queue with given keys, (d, K·Q) in the official layout."""
     queue = ClassQueue([size] * (official.shape[1] // size), official.shape[0]).double()
     queue.keys.copy_(torch.tensor(official).T)
     return queue

@@ -1,4 +1,4 @@
-"""Files of weights as training scripts write them: which tensors of them a backbone gets, and which are left over."""
+"""Weight files of training scripts: tensors that a backbone loads, and tensors that are not loaded."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
