@@ -7,7 +7,7 @@ from typing import Any
 
 import shtab
 
-from ltray.arguments import name_or_path, path_argument
+from ltray.arguments import path_argument
 from ltray.data import definition
 from ltray.methods import METHODS
 from ltray.parser import Parser
@@ -43,5 +43,5 @@ def _complete(actions: Iterable[Any], names: Mapping[str, list[str]]) -> None:
     for action in actions:
         if action.dest in names:
             action.choices = names[action.dest]
-        elif action.type in (path_argument, name_or_path):
+        elif action.type is path_argument:
             action.complete = shtab.FILE

@@ -55,6 +55,16 @@ def test_folder_with_former_setting_names_continues(tmp_path):
         folder.claim(now | {"alternatives": {"bcl": {"train": "head", "bottleneck": 0}}}, {}, may_differ=())
 
 
+def test_only_the_named_parts_of_a_configuration_may_differ(tmp_path):
+    settings = {"settings": {"train": "head", "bottleneck": 0}}
+    folder = RunFolder(tmp_path / "run")
+    assert not folder.claim(settings | {"trials": 4, "trial": {"workers": 1}}, {}, may_differ=("trials",))
+    assert folder.claim(settings | {"trials": 9, "trial": {"workers": 1}}, {}, may_differ=("trials",))
+    assert folder.config()["trials"] == 9
+    with pytest.raises(UsageError, match="`trial` is .* there"):
+        folder.claim(settings | {"trials": 9, "trial": {"workers": 2}}, {}, may_differ=("trials",))
+
+
 def test_child_process_does_not_keep_the_lock(tmp_path):
     with RunFolder(tmp_path).locked():
         child = os.fork()

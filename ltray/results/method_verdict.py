@@ -11,7 +11,7 @@ the interval is then too wide.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ltray.results.multiple_comparisons import CAUTIOUS, ERROR, critical_value, differences, mean
@@ -89,9 +89,7 @@ def judge(candidates: Sequence[Candidate]) -> Judgement:
     Args:
         candidates: Every complete setting of every method.
     """
-    ranked = sorted(
-        (one for one in candidates if math.isfinite(one.score)), key=lambda one: (-one.score, one.method, one.trial)
-    )
+    ranked = in_order([one for one in candidates if math.isfinite(one.score)])
     if not ranked:
         return Judgement(NONE, None)
     leader, others = ranked[0], ranked[1:]
@@ -103,6 +101,11 @@ def judge(candidates: Sequence[Candidate]) -> Judgement:
     verdicts = {rival.verdict for rival in rivals}
     answer = TIE if TIED in verdicts else ONE_RUN if UNKNOWN in verdicts else BEST
     return Judgement(answer, leader, rivals)
+
+
+def in_order(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return settings by score; of equal ones the earlier trial is first, as for the search's best model."""
+    return sorted(candidates, key=lambda one: (-one.score, len(one.trial), one.trial))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The verdict on the methods of a search: what `verdict.json`, the terminal and the report contain."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ltray.metrics import standard_error_key
 from ltray.results.finalists import PAPERS
-from ltray.results.method_verdict import BEHIND, Candidate, Judgement, Rival, judge
+from ltray.results.method_verdict import BEHIND, Candidate, Judgement, Rival, in_order, judge
 from ltray.results.next_steps import Step, next_steps
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import BY_SEED
@@ -116,12 +116,8 @@ def verdict_of(record: RunRecord) -> Verdict | None:
         f"{split}/{record.objectives[0]}",
         record.protocol,
         len(judgement.leader.values) if judgement.leader else 0,
-        next_steps(judgement, record, ranking=[one.method for one in _ranked(_of_trials(table, record))]),
+        next_steps(judgement, record, ranking=[one.method for one in in_order(_of_trials(table, record))]),
     )
-
-
-def _ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
-    return sorted(candidates, key=lambda one: (-one.score, one.trial))
 
 
 def _of_trials(table: pd.DataFrame, record: RunRecord) -> list[Candidate]:

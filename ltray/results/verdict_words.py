@@ -54,10 +54,17 @@ def sentences(judgement: Judgement, *, metric: str, runs: int, compared: str, ho
 
 def _tied(rival: Rival) -> list[str]:
     interval = _interval(rival)
+    if _is_zero(rival.lead):
+        return [f"{rival.best.method} has the same value{interval}."]
     return [
         f"{rival.best.method} is {_points(abs(rival.lead))} {'behind' if rival.lead >= 0 else 'ahead'}, and a "
         f"difference of this size can occur by chance{interval}."
     ]
+
+
+def _is_zero(share: float) -> bool:
+    """Return whether `_points` shows no difference."""
+    return abs(share) < 0.0005
 
 
 def _interval(rival: Rival) -> str:
@@ -80,9 +87,11 @@ def _cheaper(leader: str, ties: Sequence[Rival], hours: Mapping[str, float]) -> 
 
 def _one_run(leader: str, unknown: Sequence[Rival]) -> str:
     nearest = unknown[0]
+    name = nearest.best.method
+    shown = f"has the same value as {name}" if _is_zero(nearest.lead) else f"is {_points(nearest.lead)} ahead of {name}"
     return (
-        f"{leader} is {_points(nearest.lead)} ahead of {nearest.best.method}, but there is only one run of each to "
-        "compare: the same training with other random numbers gives another value, and one run cannot tell by how much."
+        f"{leader} {shown}, but there is only one run of each to compare: the same training with other random numbers "
+        "gives another value, and one run does not show by how much."
     )
 
 

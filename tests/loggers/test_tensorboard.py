@@ -9,13 +9,13 @@ from ltray.loggers.tensorboard import TensorBoardLogger
 def test_tensorboard_hparams_use_the_tags_of_the_curves(tmp_path):
     board = TensorBoardLogger(tmp_path)
     for epoch in (1, 2):
-        metrics = {"val/acc_all": 0.25 * epoch, "loss/total": 1.0 / epoch, "time_this_iter_s": 3.0}
+        metrics = {"val/acc_all": 0.25 * epoch, "loss/total": 1.0 / epoch, "chosen/τ": 0.5, "time_this_iter_s": 3.0}
         board.epoch(metrics, epoch)
     board.finish({"rescom.temperature": 0.1, "rescom.milestones": (160, 180)}, metrics)
     board.close()
     (file,) = tmp_path.iterdir()
     events = EventAccumulator(str(file)).Reload()
-    assert set(events.Tags()["scalars"]) == {"val/acc_all", "loss/total"}
+    assert set(events.Tags()["scalars"]) == {"val/acc_all", "loss/total", "chosen/τ"}
     assert [(e.step, e.value) for e in events.Scalars("val/acc_all")] == [(1, 0.25), (2, 0.5)]
     content = [
         HParamsPluginData.FromString(metadata.plugin_data.content)

@@ -149,9 +149,23 @@ def test_verdict_does_not_depend_on_the_order_of_rows(order):
 
 def test_sentences_of_single_runs_report_no_verdict(tmp_path):
     verdict = verdict_of(record_of(tmp_path, [("a", [0.9]), ("b", [0.2]), ("a", [0.3]), ("b", [0.1])]))
-    assert verdict.as_dict()["answer"] == "one run cannot tell" and "one run cannot tell" in " ".join(verdict.sentences)
+    assert verdict.as_dict()["answer"] == "one run cannot tell" and "one run does not show" in " ".join(
+        verdict.sentences
+    )
     assert "Best method" not in " ".join(verdict.sentences) and "finalists.best=3" in verdict.steps[0].command
     assert verdict.as_dict()["rivals"][0]["low"] is None
+
+
+def test_of_equal_methods_the_one_with_the_earliest_trial_leads_as_in_the_search(tmp_path):
+    found = judge([candidate("a", 11, [0.9]), candidate("b", 2, [0.9]), candidate("c", 3, [0.9])])
+    assert [found.leader.method, *(rival.best.method for rival in found.rivals)] == ["b", "c", "a"]
+    verdict = verdict_of(record_of(tmp_path, [("b", [0.9]), ("a", [0.9])]))
+    assert "b has the same value as a, but there is only one run" in " ".join(verdict.sentences)
+
+
+def test_equal_means_of_several_runs_are_called_the_same_value(tmp_path):
+    verdict = verdict_of(record_of(tmp_path, [("b", [0.9, 0.8]), ("a", [0.8, 0.9])]))
+    assert "a has the same value (95 % interval" in " ".join(verdict.sentences)
 
 
 def test_finalists_are_ranked_on_validation_images_and_compared_on_test_images(tmp_path):
