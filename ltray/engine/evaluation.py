@@ -122,9 +122,19 @@ def classify(stage: Stage, images: EvaluationLoader) -> tuple[Tensor, Tensor]:
         images: At least one batch.
     """
     with _in_evaluation_mode(stage):
-        parts = [(stage.logits(views).float().cpu(), labels.cpu()) for views, labels in images]
+        parts = [(scores_of(stage, views).float().cpu(), labels.cpu()) for views, labels in images]
     logits, labels = zip(*parts, strict=True)
     return torch.cat(logits), torch.cat(labels)
+
+
+def scores_of(stage: Stage, views: Tensor) -> Tensor:
+    """Return the scores (B, K) of images (B, 3, H, W); of crops (B, C, 3, H, W) the mean of their scores.
+
+    The mean is over logits, before the softmax, as in LIFT's code.
+    """
+    if views.dim() == 4:
+        return stage.logits(views)
+    return stage.logits(views.flatten(0, 1)).view(*views.shape[:2], -1).mean(dim=1)
 
 
 @contextmanager
