@@ -1,5 +1,6 @@
 """The engine, which trains stages. It depends on no method and on no cluster.
 
+* `backbone_knobs`: learning rates by layer, stochastic depth.
 * `checkpoint`: what is saved after an epoch.
 * `ema`: moving average of the weights.
 * `evaluation`: metrics on a split.

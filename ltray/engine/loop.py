@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ltray.distributed import data_parallel, total, world_size
+from ltray.engine.backbone_knobs import apply_drop_path
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.ema import WeightAverage
 from ltray.engine.evaluation import evaluate
@@ -83,6 +84,7 @@ def _begin_stage(
         seed_step(run.seed, position.stage, 0, 0)
         set_training_mode(stage)
         stage.prepare(data.without_augmentation())
+    apply_drop_path(stage)
     set_training_mode(stage)
     optimization = Optimization.of(stage)
     if saved:

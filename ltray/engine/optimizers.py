@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ltray.engine.backbone_knobs import by_layer
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.ema import WeightAverage
 from ltray.errors import chosen
@@ -62,7 +63,7 @@ def new_optimizer(stage: Stage) -> Optimizer | None:
     if stage.recipe.epochs == 0:
         return None
     build = chosen(stage.optimizer, OPTIMIZERS, f"an optimizer (`optimizer` of {type(stage).__name__})")
-    groups = stage.parameter_groups()
+    groups = by_layer(stage, stage.parameter_groups())
     if not stage.recipe.decay_norms:
         groups = [part for group in groups for part in _without_decay_of_vectors(group)]
     return build(groups, stage.recipe)

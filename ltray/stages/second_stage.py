@@ -14,6 +14,7 @@ from ltray.network import Backbone, Network
 from ltray.recipe import Recipe
 from ltray.stage import Batch, BuildContext, Stage, View
 
+FROZEN = "this method trains no part of the backbone"
 FEATURES = ("shifting", "fixed", "cached")
 """Features that a second stage trains on; the help of its knob describes them."""
 
@@ -26,6 +27,8 @@ class FrozenBackboneKnobs(Recipe):
     warmup_epochs: int = Recipe.redeclared("warmup_epochs", 0)
     schedule: str = Recipe.redeclared("schedule", "cosine_annealing")
     milestones: tuple[int, ...] = Recipe.redeclared("milestones", (6, 8))
+    layer_decay: float = Recipe.redeclared("layer_decay", 1.0, refused=FROZEN)
+    drop_path: float = Recipe.redeclared("drop_path", 0.0, refused=FROZEN)
     features: str = knob(
         "shifting",
         "",

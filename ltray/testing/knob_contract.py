@@ -129,7 +129,7 @@ def ignored_knobs(testbed: KnobTestbed, only: Iterable[str] | None = None) -> di
 def _alike(testbed: KnobTestbed, name: str) -> tuple[Value, Value] | None:
     """Return two values that give the same run, or None if the method uses the knob."""
     spec, knobs = testbed.base.specs()[name], testbed.where(name)
-    if knobs is None or (spec.low is not None and spec.low == spec.high):
+    if knobs is None or spec.refused or (spec.low is not None and spec.low == spec.high):
         return None  # declared to have no effect with this method, or a constant
     own, others = getattr(knobs, name), list(testbed.other_values(knobs, name))
     assert others, f"found no other legal value of `{name}` with {knobs}"
