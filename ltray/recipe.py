@@ -13,6 +13,7 @@ from ltray.lr_schedule import SCHEDULES
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """Number format of the forward pass by name; weights and updates are always float32."""
 
+FROZEN = "this method trains no part of the backbone"
 NO_SOFT_LABELS = "the loss of this method takes no soft labels"
 STEPS: Needs = ("schedule", ("step",))
 

@@ -11,10 +11,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ltray.errors import UsageError
 from ltray.knobs import Value, knob
 from ltray.network import Backbone, Network
-from ltray.recipe import Recipe
+from ltray.recipe import FROZEN, Recipe
 from ltray.stage import Batch, BuildContext, Stage, View
 
-FROZEN = "this method trains no part of the backbone"
 FEATURES = ("shifting", "fixed", "cached")
 """Features that a second stage trains on; the help of its knob describes them."""
 
