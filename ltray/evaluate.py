@@ -295,7 +295,7 @@ def new_parser() -> Parser:
     """Return the command's argument parser."""
     parser = Parser(
         "evaluate",
-        description="Evaluate a checkpoint on the images that select, on the test set, or on new labelled pictures.",
+        description="Evaluate a checkpoint on the selection images, on the test set, or on new labelled pictures.",
     )
     parser.add_argument(
         "run", type=path_argument, metavar="RUN|CHECKPOINT", help="folder of a run, a search or a checkpoint"

@@ -53,7 +53,7 @@ class Evaluation:
         return found | {f"{prefix}/images": int(self.seen.sum())}
 
     def standard_error(self, key: str, tail: LongTail) -> float:
-        """Return the standard error of a metric that the finite number of images leaves, as a share of 1.
+        """Return the standard error of a metric due to the finite number of images, as a share of 1.
 
         Args:
             key: A key of `COUNTED` that `metrics` has.

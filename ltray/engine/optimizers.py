@@ -1,4 +1,4 @@
-"""The optimizers by name, and what updates the weights of a stage."""
+"""The optimizers by name, and the object that updates the weights of a stage."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def new_optimizer(stage: Stage) -> Optimizer | None:
 
 
 def _without_decay_of_vectors(group: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a group in two, of which the second, norms and biases, has no weight decay; no empty one."""
+    """Split a group in two; the second (norms and biases) has no weight decay. Empty groups are left out."""
     parameters = list(group["params"])
     matrices = group | {"params": [parameter for parameter in parameters if parameter.dim() > 1]}
     vectors = group | {"params": [parameter for parameter in parameters if parameter.dim() <= 1], "weight_decay": 0.0}

@@ -1,4 +1,4 @@
-"""Re-training of a classifier on a frozen backbone, which cRT, LWS, LAS and LOS share."""
+"""Re-training of a classifier on a frozen backbone, for cRT, LWS, LAS and LOS."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ class SecondStage(FrozenBackboneStage):
 
 
 def untrained_network(context: BuildContext, kind: str) -> Network:
-    """Return a new network for a method that leaves its backbone as the given weights have it.
+    """Return a new network for a method that does not change the given weights of the backbone.
 
     Args:
         context: Builds the network.
@@ -128,7 +128,7 @@ def frozen_features(backbone: Backbone, images: Tensor, *, shifting: bool) -> Te
         backbone: A frozen backbone, in evaluation mode.
         images: (B, 3, H, W).
         shifting: Whether BatchNorm normalises by the batch and updates its running statistics,
-            as where the official code leaves a frozen backbone in training mode.
+            as in official codes that leave a frozen backbone in training mode.
     """
     norms = [module for module in backbone.modules() if isinstance(module, _BatchNorm)]
     for norm in norms:

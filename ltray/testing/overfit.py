@@ -54,7 +54,7 @@ class TinyBackbone(Backbone):
 
 
 def textures() -> ImageData:
-    """Open 24 images of three textures; the images that select are the same ones.
+    """Open 24 images of three textures; the selection images are the same.
 
     Crops, flips and changes of colour do not change the class of rows, columns and plain grey.
     """
