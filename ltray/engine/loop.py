@@ -35,9 +35,8 @@ def train(
 ) -> Position:
     """Train the stages in order, from a checkpoint if there is one.
 
-    A stage without epochs is prepared and evaluated once. A stage with `average_decay` is
-    evaluated with its averaged weights; the next stage and predictions from the checkpoint
-    use them as well.
+    A stage without epochs is prepared and evaluated once. A stage with `average_decay` is evaluated with its averaged
+    weights; the next stage and predictions from the checkpoint use them as well.
 
     Args:
         stages: At least one; the last one's `logits` are the run's prediction.
@@ -149,9 +148,7 @@ def _evaluate(stage: Stage, data: Data, average: WeightAverage | None, run: Run)
         found = evaluate(stage, data.selection(), classes=data.tail.classes, device=run.device)
     metrics = found.metrics(data.tail, run.selection)
     if run.metric not in metrics:
-        raise UsageError(
-            f"The objective `{run.objective}` has no value: none of the selection images is of such a class."
-        )
+        raise UsageError(f"The objective `{run.objective}` has no value: no selection image is of such a class.")
     return metrics | {standard_error_key(run.metric): found.standard_error(run.objective, data.tail)}
 
 
