@@ -19,6 +19,7 @@ from ltray.model_folder import ModelFolder
 from ltray.parser import Parser
 from ltray.published.check import Comparison, compare
 from ltray.published.table import claim_table
+from ltray.quantities import plural
 from ltray.results.classifier import best_device
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.intervals import mean_interval
@@ -44,6 +45,7 @@ class Findings:
         look: Number of this look at the test images in the model's run or search, from 1; 0: no look.
         recorded: The evaluation on test images at the end of the run, if there is one.
         pictures: The new pictures that were evaluated; None for images of the data set.
+        five_crops: The logits of the same images as means over five crops; None where they were not asked for.
     """
 
     checkpoint: Path
@@ -52,6 +54,7 @@ class Findings:
     look: int
     recorded: Mapping[str, Any] | None
     pictures: PicturesEvaluated | None = None
+    five_crops: Predictions | None = None
 
     @property
     def comparisons(self) -> list[Comparison]:
@@ -67,6 +70,7 @@ def run(
     pictures: str | PathLike[str] | None = None,
     *,
     test: bool = False,
+    five_crops: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Findings:
     """Evaluate a checkpoint on the images on which epochs and trials are compared, the test set or new pictures.
@@ -76,6 +80,8 @@ def run(
         pictures: New labelled pictures in a form that `convert` takes: a folder with a folder for each class, a
             table, a zip or Parquet file. The model's data set is not needed, and its test images are not looked at.
         test: Whether to use the test images; each look at them is counted in the run folder.
+        five_crops: Whether to classify the images a second time, by the mean of the scores of five crops (test-time
+            ensembling). It is an option of the evaluation, not of the run: both results are of one checkpoint.
         settings: Fields of a data-set file that decide which form new pictures have, such as
             `{"label_column": "species"}`.
 
@@ -96,17 +102,27 @@ def run(
     recorded = ModelFolder(checkpoint).evaluation()
     if pictures is not None:
         place = path_value("pictures", pictures)
-        found, evaluated = evaluate_pictures(trained, place, given, tail=recorded_tail(trained, checkpoint))
-        return Findings(checkpoint, trained, found, 0, recorded, evaluated)
-    predictions = trained.on_test() if test else trained.on_selection()
+        tail = recorded_tail(trained, checkpoint)
+        found, evaluated = evaluate_pictures(trained, place, given, tail=tail)
+        cropped = evaluate_pictures(trained, place, given, tail=tail, five_crops=True)[0] if five_crops else None
+        return Findings(checkpoint, trained, found, 0, recorded, evaluated, cropped)
+    classify = trained.on_test if test else trained.on_selection
+    predictions = classify()
     look = _note(checkpoint) if predictions.split == "test" else 0
-    return Findings(checkpoint, trained, predictions, look, recorded)
+    cropped = classify(five_crops=True) if five_crops else None
+    return Findings(checkpoint, trained, predictions, look, recorded, None, cropped)
 
 
 def main(words: list[str]) -> int:
     """Evaluate and print; exit code 1 where a new picture cannot be used."""
     options = new_parser().parse(words)
-    findings = run(options.run, options.pictures, test=options.test, settings=parse_assignments(options.settings))
+    findings = run(
+        options.run,
+        options.pictures,
+        test=options.test,
+        five_crops=options.five_crops,
+        settings=parse_assignments(options.settings),
+    )
     if options.json:
         print(json.dumps(as_json(findings), indent=1))
     else:
@@ -132,6 +148,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "images": len(predictions.labels),
         "metrics": predictions.metrics(),
         "intervals": intervals(predictions),
+        "five_crops": _crops_as_json(findings),
         "chosen": trained.chosen(),
         "test_look": findings.look,
         "pictures": _pictures_as_json(findings.pictures),
@@ -161,6 +178,13 @@ def _pictures_as_json(pictures: PicturesEvaluated | None) -> dict[str, Any] | No
     return {"path": str(pictures.place), "notes": list(pictures.notes), "unusable": list(pictures.unusable)}
 
 
+def _crops_as_json(findings: Findings) -> dict[str, Any] | None:
+    cropped = findings.five_crops
+    if cropped is None:
+        return None
+    return {"margin": findings.trained.margin, "metrics": cropped.metrics(), "intervals": intervals(cropped)}
+
+
 def _print(findings: Findings, console: Console, *, classes: bool, shift: bool) -> None:
     trained, predictions = findings.trained, findings.predictions
     dataset = trained.experiment.dataset
@@ -180,6 +204,9 @@ def _print(findings: Findings, console: Console, *, classes: bool, shift: bool) 
     chosen = "  ".join(f"{symbol} = {value:.4g}" for symbol, value in trained.chosen().items())
     by_run = "chosen by the run" if findings.pictures else "chosen on these images"
     print_line(console, f"  {measures} (of 100; ECE over 15 bins){f'  {by_run}: {chosen}' if chosen else ''}")
+    if cropped := findings.five_crops:
+        line = accuracy_line(cropped.metrics(), cropped.split)
+        print_line(console, f"mean over five crops (margin {plural(findings.trained.margin, 'pixel')}): {line}")
     if findings.look:
         style = "yellow" if findings.look > 1 else None
         console.print(f"this is the {describe_look(findings.look)}", style=style)
@@ -268,7 +295,7 @@ def new_parser() -> Parser:
     """Return the command's argument parser."""
     parser = Parser(
         "evaluate",
-        description="Evaluate a checkpoint on the images that select, on the test set, or on new labelled pictures.",
+        description="Evaluate a checkpoint on the selection images, on the test set, or on new labelled pictures.",
     )
     parser.add_argument(
         "run", type=path_argument, metavar="RUN|CHECKPOINT", help="folder of a run, a search or a checkpoint"
@@ -283,6 +310,11 @@ def new_parser() -> Parser:
     parser.add_settings("fields of new pictures where convert needs them too: label_column=species")
     parser.add_argument(
         "--test", action="store_true", help="use the test images; each look at them is counted in the run folder"
+    )
+    parser.add_argument(
+        "--five-crops",
+        action="store_true",
+        help="also classify by the mean of the scores of five crops of each image (test-time ensembling)",
     )
     parser.add_argument(
         "--shift",

@@ -12,6 +12,7 @@ from ltray.data.beton.store import Check
 from ltray.data.dataset import ImageData, open_data
 from ltray.data.definition import DatasetDefinition
 from ltray.data.pin import Pin
+from ltray.engine.backbone_knobs import check_backbone_knobs
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.ema import check_average
 from ltray.engine.loop import planned_epochs, train
@@ -292,6 +293,7 @@ class Experiment:
             if not built:
                 raise UsageError(f"`{method.name}`: its function `stages` returned no stage.")
             check_average(method.name, built)
+            check_backbone_knobs(method.name, built)
             stages += built
             network = stages[-1].network
         return stages

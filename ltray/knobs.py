@@ -71,6 +71,7 @@ class Knob:
         changes_length: Whether it changes the number of epochs of a run; knobs with names that end
             in "epochs" always do.
         follows: How its value is adapted to the data if it is not set; see `ltray.following`.
+        refused: Why a class does not take another value than the default, as a clause; "" where it does.
         before: The value with which this version does what earlier versions did that did not have the knob: the value
             of a run that recorded none. Every knob that is added later has one; None for the others.
     """
@@ -91,6 +92,7 @@ class Knob:
     changes_length: bool = False
     follows: Follow | None = None
     before: Value | None = None
+    refused: str = ""
 
 
 def knob(default: Any, symbol: str, help: str, **declared: Any) -> Any:
@@ -329,6 +331,10 @@ class Knobs:
         """
         spec = cls.specs()[name]
         value: Value = as_type(name, cls.types()[name], given)
+        if spec.refused and value != getattr(cls, name):
+            raise UsageError(
+                f"`{name}` has no effect here: {spec.refused}, but got {name}={shown(value)}. Remove the setting."
+            )
         items = value if isinstance(value, tuple) else (value,)
         for item in items:
             if spec.choices is None or item in spec.choices or (spec.dotted and is_dotted_path(item)):

@@ -136,7 +136,7 @@ BALANCED, UNBALANCED = "acc_all", "balanced_accuracy"
 
 
 def default_objective(images: Collection[int]) -> str:
-    """Return the objective for the images that select: accuracy, or balanced accuracy if the classes are unbalanced.
+    """Return the objective for the selection images: accuracy, or balanced accuracy if the classes are unbalanced.
 
     On unbalanced images, a model that neglects rare classes has a high accuracy. On balanced images, both metrics
     are the same number.

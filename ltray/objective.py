@@ -16,7 +16,7 @@ def print_objective(experiment: Experiment, data: ImageData, console: Console) -
     With the `paper` protocol it is accuracy, as in the papers.
 
     Args:
-        experiment: The experiment; its protocol determines the images that select.
+        experiment: The experiment; its protocol determines the selection images.
         data: Its data set.
         console: The console.
     """

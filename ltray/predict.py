@@ -55,6 +55,7 @@ def run(
     *,
     top: int = 5,
     coverage: float | None = None,
+    five_crops: bool = False,
 ) -> Predicted:
     """Classify image files with a trained model; `ltray.load(run).model()` also takes arrays and tensors.
 
@@ -64,6 +65,7 @@ def run(
         top: Number of classes to list for each image, at least 1.
         coverage: Also predict the set of classes that contains an image's class with this probability, for each
             class, in (0, 1); see `ltray.results.conformal`. A set may be empty: no class is plausible.
+        five_crops: Whether the scores of an image are the mean of those of five crops of it (test-time ensembling).
 
     Returns:
         The predictions; for a file that cannot be read, the prediction contains an error.
@@ -81,7 +83,9 @@ def run(
     model = Classifier.open(folder, best_device())
     sets = None if coverage is None else model.conformal_sets(coverage)
     always = tuple(model.class_names[label] for label in sets.always) if sets else ()
-    return Predicted(folder, model.predict(files, top=top, sets=sets), *model.calibration, sets, always)
+    return Predicted(
+        folder, model.predict(files, top=top, sets=sets, five_crops=five_crops), *model.calibration, sets, always
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -92,7 +96,7 @@ def main(arguments: list[str]) -> int:
     checkpoint = checkpoint_of(options.checkpoint)
     if checkpoint != options.checkpoint:
         print(f"model: {printable(checkpoint)}", file=sys.stderr)
-    found = run(checkpoint, options.images, top=options.top, coverage=options.coverage)
+    found = run(checkpoint, options.images, top=options.top, coverage=options.coverage, five_crops=options.five_crops)
     stamps: dict[str, Any] = {"temperature": found.temperature, "temperature_from": found.temperature_from}
     if found.sets:
         stamps |= {"coverage": found.sets.coverage, "classes_in_every_set": list(found.always)}
@@ -198,6 +202,11 @@ def new_parser() -> Parser:
         metavar="SHARE",
         help="also predict the set of classes that contains an image's class with this probability, such as 0.9, for "
         "each class",
+    )
+    parser.add_argument(
+        "--five-crops",
+        action="store_true",
+        help="classify each image by the mean of the scores of five crops (test-time ensembling); five times the work",
     )
     parser.add_argument("--format", choices=tuple(FORMATS), default="table", help="(default: table)")
     parser.add_argument("--output", type=path_argument, metavar="FILE", help="output file (default: standard output)")

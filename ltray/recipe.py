@@ -13,6 +13,8 @@ from ltray.lr_schedule import SCHEDULES
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """Number format of the forward pass by name; weights and updates are always float32."""
 
+FROZEN = "this method trains no part of the backbone"
+NO_SOFT_LABELS = "the loss of this method takes no soft labels"
 STEPS: Needs = ("schedule", ("step",))
 
 
@@ -54,6 +56,52 @@ class Recipe(Knobs):
         before=True,
     )
     clip_norm: float = knob(0.0, "", "largest norm of all gradients of a step; 0: no limit", low=0.0, before=0.0)
+    layer_decay: float = knob(
+        1.0,
+        "",
+        "factor of the learning rate per block of the backbone from the last to the first; 1: equal rates",
+        low=0.01,
+        high=1.0,
+        before=1.0,
+    )
+    drop_path: float = knob(
+        0.0,
+        "",
+        "stochastic depth: share of images for which the last residual branch of the backbone is left out, falling "
+        "linearly to 0 at the first",
+        low=0.0,
+        high=0.95,
+        before=0.0,
+        refused="the stochastic depth of several views or parts of a network would differ with the number of workers",
+    )
+    label_smoothing: float = knob(
+        0.0,
+        "ε",
+        "share of the label that is spread evenly over all classes",
+        low=0.0,
+        high=0.99,
+        before=0.0,
+        refused=NO_SOFT_LABELS,
+    )
+    mixup: float = knob(
+        0.0,
+        "α",
+        "α of the weight λ ~ Beta(α, α) with which pairs of images are blended; 0: no mixup",
+        low=0.0,
+        high=10.0,
+        before=0.0,
+        refused=NO_SOFT_LABELS,
+    )
+    cutmix: float = knob(
+        0.0,
+        "α",
+        "α of the share λ ~ Beta(α, α) of an image that remains beside a rectangle of another; 0: no CutMix; with "
+        "mixup, each has half of the batches",
+        low=0.0,
+        high=10.0,
+        before=0.0,
+        refused=NO_SOFT_LABELS,
+    )
     momentum: float = knob(
         0.9, "μ", "momentum of SGD", low=0.0, high=0.9999, dynamic=True, needs=("optimizer", ("sgd",))
     )

@@ -82,7 +82,7 @@ class Stage(nn.Module):
         recipe: Epochs, batch size, learning rate.
         network: The network that `logits` evaluates and that a following method continues from; set by the
             subclass's `__init__`.
-        views: The views `forward` reads, and no others.
+        views: Exactly the views that `forward` reads.
         source: Its training input: "images", or "features" of the frozen network.
         sampling: The order of an epoch, a name of `ltray.data.sampling.SAMPLINGS`; with
             "pairs", labels and indices are those of the first image.
@@ -165,8 +165,8 @@ class BuildContext:
         start: The network from which to continue, for methods that continue from another.
         image_size: Side of a view in pixels.
         pretrained: Whether a new network starts from given weights.
-        text_rows: Returns a row of a classifier (K, d) for each class name, from the text tower that its weights
-            come with; None where they come with none.
+        text_rows: Returns a row of a classifier (K, d) for each class name, computed by the text
+            tower of its weights; None if they have none.
     """
 
     tail: LongTail

@@ -64,3 +64,16 @@ def test_evaluate_prints_accuracy_under_shifted_class_priors(finished_run, capsy
     assert main([str(finished_run), "--shift"]) == 0
     printed = capsys.readouterr().out
     assert "forward50" in printed and f"{100 * by_prior['backward50']:.1f}" in printed
+
+
+def test_evaluate_prints_both_results_of_one_checkpoint_with_five_crops(finished_run, capsys):
+    plain = as_json(finished_run, capsys)
+    both = as_json(finished_run, capsys, "--five-crops")
+    assert plain["five_crops"] is None and plain["metrics"] == both["metrics"]
+    cropped = both["five_crops"]
+    assert cropped["margin"] == 1 and cropped["metrics"].keys() == plain["metrics"].keys()
+    assert cropped["metrics"] != plain["metrics"] and cropped["metrics"]["val/images"] == 200
+    assert set(cropped["intervals"]) == set(both["intervals"])
+    main([str(finished_run), "--five-crops"])
+    printed = capsys.readouterr().out
+    assert f"mean over five crops (margin 1 pixel): all {100 * cropped['metrics']['val/acc_all']:.1f}" in printed

@@ -1,4 +1,4 @@
-"""The default objective depends on the images that select the model."""
+"""The default objective depends on the selection images."""
 
 import io
 from pathlib import Path

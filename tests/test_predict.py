@@ -45,10 +45,11 @@ def as_json(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple
     return code, json.loads(capsys.readouterr().out)
 
 
-def test_predict_gives_files_the_predictions_of_the_data_set(finished_run, images, capsys):
-    code, found = as_json(capsys, finished_run, images, "--top", "10")
+@pytest.mark.parametrize("crops", [(), ("--five-crops",)])
+def test_predict_gives_files_the_predictions_of_the_data_set(finished_run, images, capsys, crops):
+    code, found = as_json(capsys, finished_run, images, "--top", "10", *crops)
     trained = TrainedModel.open(finished_run / "best", torch.device("cpu"))
-    logits = trained.on_test().logits[:12]
+    logits = trained.on_test(five_crops=bool(crops)).logits[:12]
     rows = {Path(row["path"]).stem: row for row in found["predictions"]}
     assert code == 1 and rows["bad"] == {"path": str(images / "bad.png"), "error": "not an image of a supported format"}
     shares = torch.softmax(logits.double() / found["temperature"], dim=1)

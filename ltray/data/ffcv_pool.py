@@ -16,6 +16,7 @@ from ltray.data.beton.reader import BetonFile
 from ltray.data.originals import Pixels
 from ltray.data.pools import Cuts, ImagePool, MemoryPool, batches
 from ltray.data.splits import Indices
+from ltray.data.transforms.five_crops import five_crops
 from ltray.data.transforms.resize import CENTRE, resize_one
 
 RESIDENT = 2 << 30  # bytes of decoded images of one size up to which a split is kept in memory
@@ -106,6 +107,15 @@ class StreamedPool:
         for images in self.cut(wanted, self.view):
             yield images[:, 0]
 
+    def stream_crops(self, order: Tensor, batch_size: int, *, size: int, margin: int) -> Iterator[Tensor]:
+        """Yield five crops of each image of `order` (b, 5, 3, size, size), uint8 on the device."""
+
+        def crops(index: int) -> Tensor:
+            return five_crops(self._image(index), size, margin)
+
+        for positions in batches(order, batch_size):
+            yield torch.stack(list(self._threads.map(crops, self.indices[positions.numpy()].tolist()))).to(self.device)
+
     def cut(self, wanted: Iterable[Cuts], size: int) -> Iterator[Tensor]:
         """Yield the boxes of each request, resized to squares (b, V, 3, size, size), uint8 on the device.
 
@@ -143,11 +153,15 @@ class StreamedPool:
 
     def _decode(self, indices: list[int], boxes: list[list[tuple[int, int, int, int]]], targets: Tensor) -> None:
         for index, several, places in zip(indices, boxes, targets, strict=True):
-            # PyTorch warns about read-only arrays; an image that is stored raw is a read-only view of the file.
-            pixels = np.require(self.file.decode(index), requirements="W")
-            image = torch.from_numpy(pixels).permute(2, 0, 1)
+            image = self._image(index)
             for box, place in zip(several, places, strict=True):
                 place.copy_(resize_one(image, box, place.shape[1]))
+
+    def _image(self, index: int) -> Tensor:
+        """Decode an image of the file (3, H, W)."""
+        # PyTorch warns about read-only arrays; an image that is stored raw is a read-only view of the file.
+        pixels = np.require(self.file.decode(index), requirements="W")
+        return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 PART = 8  # images per task of a thread

@@ -14,6 +14,7 @@ from ltray.distributed import rank, world_size
 from ltray.stage import Batch, View
 
 EVALUATION_BATCH = 512
+CROPPED_BATCH = 64  # images; five crops of each
 
 
 class ImageLoader:
@@ -109,6 +110,10 @@ class EvaluationImages:
         self.labels = labels
         self.definition = definition
 
+    def five_crops(self, margin: int) -> "FiveCropImages":
+        """Return the same images as five crops each; see `ltray.data.transforms.five_crops`."""
+        return FiveCropImages(self, margin)
+
     def share_sizes(self) -> list[int]:
         """Return the number of images of each worker; they differ by at most one."""
         count, workers = len(self.pool), world_size()
@@ -129,3 +134,25 @@ class EvaluationImages:
                 pixels, image_size=self.definition.image_size, mean=self.definition.mean, std=self.definition.std
             )
             yield images, self.labels[positions.to(self.labels.device)]
+
+
+class FiveCropImages:
+    """Each image of a split once over all workers, as five crops.
+
+    Args:
+        images: The images.
+        margin: Pixels by which the shorter side exceeds a crop.
+    """
+
+    def __init__(self, images: EvaluationImages, margin: int) -> None:
+        self.images = images
+        self.margin = margin
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (crops (B, 5, 3, H, W), labels (B,)) of this worker's share."""
+        images, definition, share = self.images, self.images.definition, self.images.share()
+        size = definition.image_size
+        streamed = images.pool.stream_crops(share, CROPPED_BATCH, size=size, margin=self.margin)
+        for positions, pixels in zip(batches(share, CROPPED_BATCH), streamed, strict=True):
+            crops = policies.evaluation(pixels.flatten(0, 1), image_size=size, mean=definition.mean, std=definition.std)
+            yield crops.view(pixels.shape), images.labels[positions.to(images.labels.device)]

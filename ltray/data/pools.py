@@ -12,6 +12,7 @@ from ltray.data.decoding import decode
 from ltray.data.encoding import Storage
 from ltray.data.originals import Originals
 from ltray.data.splits import Indices
+from ltray.data.transforms.five_crops import five_crops
 from ltray.errors import UsageError
 from ltray.files import reason
 
@@ -28,6 +29,10 @@ class ImagePool(Protocol):
 
         The last batch contains the remaining images; a position may occur more than once.
         """
+        ...
+
+    def stream_crops(self, order: Tensor, batch_size: int, *, size: int, margin: int) -> Iterator[Tensor]:
+        """Yield five crops of each image of `order` (b, 5, 3, size, size), uint8; see `five_crops`."""
         ...
 
 
@@ -79,6 +84,12 @@ class MemoryPool:
         """Yield the images of `order` in batches."""
         for positions in batches(order.to(self.images.device), batch_size):
             yield self.images[positions]
+
+    def stream_crops(self, order: Tensor, batch_size: int, *, size: int, margin: int) -> Iterator[Tensor]:
+        """Yield five crops of each image of `order`, in batches."""
+        for positions in batches(order.to(self.images.device), batch_size):
+            crops = torch.stack([five_crops(image, size, margin) for image in self.images[positions]])
+            yield crops.to(self.images.device)
 
 
 def decode_originals(originals: Originals, indices: Indices, storage: Storage, device: torch.device) -> MemoryPool:

@@ -1,13 +1,14 @@
-"""The engine, which trains stages. It depends on no method and on no cluster.
+"""The engine, which trains stages. It does not depend on methods or on a cluster.
 
+* `backbone_knobs`: learning rates by layer, stochastic depth.
 * `checkpoint`: what is saved after an epoch.
 * `ema`: moving average of the weights.
 * `evaluation`: metrics on a split.
 * `loop`: `train`: stages, epochs, steps.
 * `memory_session`: a session that keeps reports in memory.
 * `optimizers`: optimizers by name.
-* `session`: `Session` and `Run`: what a run is given.
-* `single_values`: refusal of batches that BatchNorm cannot normalise.
+* `session`: `Session` and `Run`: the inputs of a run.
+* `single_values`: an error for batches that BatchNorm cannot normalise.
 * `timing`: measured duration of a stage.
 * `train_step`: one step of the optimizer.
 """

@@ -42,7 +42,7 @@ class Position:
     best_epoch: int = 0
 
     def at_stage(self, stage: int) -> "Position":
-        """Return the position at which a stage begins; this one if the stage has begun."""
+        """Return the position at which a stage begins; this position if the stage has begun."""
         return self if stage == self.stage else replace(self, stage=stage, epoch=0, best=-1.0)
 
     def after_epoch(self, value: float) -> "Position":
@@ -75,7 +75,7 @@ class Checkpoint:
         context: Further data for prediction: class names, counts.
         metrics: The metrics reported together with it.
         average: The moving average of the current stage's weights, under their names in
-            `stages`; empty where none is kept.
+            `stages`; empty if it is off.
     """
 
     position: Position
@@ -105,10 +105,10 @@ class Checkpoint:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> "Checkpoint":
-        """Read what `save` wrote; nothing but tensors and plain values is unpickled.
+        """Read what `save` wrote; only tensors and plain values are unpickled.
 
         Raises:
-            FileNotFoundError: `folder` holds no checkpoint.
+            FileNotFoundError: `folder` contains no checkpoint.
             UsageError: It is damaged, or not a checkpoint of ltray.
         """
         path = folder / FILE_NAME
@@ -151,8 +151,8 @@ _PLAIN = ("stages", "optimizer", "settings", "context", "metrics", "average")
 def metrics_of(folder: Path) -> dict[str, float] | None:
     """Return the metrics reported with a checkpoint, or None where it is not complete.
 
-    A process killed while it copies a checkpoint leaves a part of it, which the summary's byte count reveals. The
-    digest of the weights is compared when they are loaded.
+    A process that is killed while it copies a checkpoint leaves an incomplete file. The byte count in the summary
+    shows this. The digest of the weights is compared when they are loaded.
 
     Raises:
         UsageError: The summary is damaged.
@@ -166,7 +166,7 @@ def metrics_of(folder: Path) -> dict[str, float] | None:
 
 
 def check_weights_digest(folder: Path) -> None:
-    """Compare a checkpoint's file with its summary, where there is one; an earlier version wrote only a byte count.
+    """Compare a checkpoint's file with its summary, if there is one; an earlier version wrote only a byte count.
 
     Raises:
         UsageError: They differ.
@@ -194,5 +194,5 @@ def _summary(folder: Path) -> dict[str, Any] | None:
         content = json.loads(text)
     summary = unseal(content, path, remedy=REMEDY)
     if not isinstance(summary.get(BYTES), int) or not isinstance(summary.get(METRICS), dict):
-        raise UsageError(f"{printable(path)}: lacks `{BYTES}` or `{METRICS}`: it is damaged; {REMEDY}.")
+        raise UsageError(f"{printable(path)}: `{BYTES}` or `{METRICS}` is missing: the file is damaged; {REMEDY}.")
     return summary

@@ -1,4 +1,4 @@
-"""A moving average of the weights, with which a stage is evaluated and which it passes on, if enabled."""
+"""The moving average of a stage's weights; if enabled, it replaces them in evaluation and at the end of the stage."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ class WeightAverage:
 
     BatchNorm's running mean and variance are averaged with the same decay, not copied: a
     copy would describe the activations of the newest weights, not of the average, and a
-    pass over the training set to measure them anew would cost as much as an epoch. All
-    else (queues, prototypes, counters) is not a weight and is not averaged.
+    pass over the training set to measure them again would cost as much as an epoch. Other
+    state (queues, prototypes, counters) is not averaged.
 
     The decay of update t (from 0) is min(decay, (1 + t) / (10 + t)), so that a short run
-    soon discards its untrained weights. It depends only on the position: nothing but the
-    average itself needs saving. Averages of equal weights are equal on every worker.
+    soon discards its initial weights. It depends only on the position, so only the
+    average itself must be saved. Averages of equal weights are equal on every worker.
 
     Args:
         stage: In training mode, as `set_training_mode` leaves it.
@@ -98,7 +98,7 @@ def check_average(method: str, stages: Sequence[Stage]) -> None:
     """Check that `average_decay` applies to the stages of a method.
 
     Raises:
-        UsageError: None of them trains, or one that would be averaged chooses its weights itself.
+        UsageError: None of them is trained, or one with an average restores the weights of its best epoch.
     """
     asked = [stage for stage in stages if stage.recipe.average_decay]
     if asked and not any(stage.recipe.epochs for stage in asked):

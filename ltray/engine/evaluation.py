@@ -53,7 +53,7 @@ class Evaluation:
         return found | {f"{prefix}/images": int(self.seen.sum())}
 
     def standard_error(self, key: str, tail: LongTail) -> float:
-        """Return the standard error of a metric that the finite number of images leaves, as a share of 1.
+        """Return the standard error of a metric due to the finite number of images, as a share of 1.
 
         Args:
             key: A key of `COUNTED` that `metrics` has.
@@ -122,9 +122,19 @@ def classify(stage: Stage, images: EvaluationLoader) -> tuple[Tensor, Tensor]:
         images: At least one batch.
     """
     with _in_evaluation_mode(stage):
-        parts = [(stage.logits(views).float().cpu(), labels.cpu()) for views, labels in images]
+        parts = [(scores_of(stage, views).float().cpu(), labels.cpu()) for views, labels in images]
     logits, labels = zip(*parts, strict=True)
     return torch.cat(logits), torch.cat(labels)
+
+
+def scores_of(stage: Stage, views: Tensor) -> Tensor:
+    """Return the scores (B, K) of images (B, 3, H, W); of crops (B, C, 3, H, W) the mean of their scores.
+
+    The mean is over logits, before the softmax, as in LIFT's code.
+    """
+    if views.dim() == 4:
+        return stage.logits(views)
+    return stage.logits(views.flatten(0, 1)).view(*views.shape[:2], -1).mean(dim=1)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ltray.distributed import data_parallel, total, world_size
+from ltray.engine.backbone_knobs import apply_drop_path
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.ema import WeightAverage
 from ltray.engine.evaluation import evaluate
@@ -32,11 +33,10 @@ def planned_epochs(stages: Sequence[Stage]) -> int:
 def train(
     stages: Sequence[Stage], data: Data, session: Session, run: Run, *, saved: Checkpoint | None = None
 ) -> Position:
-    """Train the stages in turn, from a checkpoint where there is one.
+    """Train the stages in order, from a checkpoint if there is one.
 
-    A stage without epochs works only in `prepare` and is evaluated once. One with
-    `average_decay` is evaluated with its averaged weights, which also are what the next
-    stage, and whoever predicts from the checkpoint, gets.
+    A stage without epochs is prepared and evaluated once. A stage with `average_decay` is evaluated with its averaged
+    weights; the next stage and predictions from the checkpoint use them as well.
 
     Args:
         stages: At least one; the last one's `logits` are the run's prediction.
@@ -83,6 +83,7 @@ def _begin_stage(
         seed_step(run.seed, position.stage, 0, 0)
         set_training_mode(stage)
         stage.prepare(data.without_augmentation())
+    apply_drop_path(stage)
     set_training_mode(stage)
     optimization = Optimization.of(stage)
     if saved:
@@ -147,9 +148,7 @@ def _evaluate(stage: Stage, data: Data, average: WeightAverage | None, run: Run)
         found = evaluate(stage, data.selection(), classes=data.tail.classes, device=run.device)
     metrics = found.metrics(data.tail, run.selection)
     if run.metric not in metrics:
-        raise UsageError(
-            f"The objective `{run.objective}` has no value: none of the images that select has such a class."
-        )
+        raise UsageError(f"The objective `{run.objective}` has no value: no selection image is of such a class.")
     return metrics | {standard_error_key(run.metric): found.standard_error(run.objective, data.tail)}
 
 

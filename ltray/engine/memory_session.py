@@ -1,4 +1,4 @@
-"""A session without a cluster: reports stay in memory; for tests and machines without Ray."""
+"""A session without a cluster: reports are kept in memory; for tests and machines without Ray."""
 
 import io
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from ltray.engine.checkpoint import Checkpoint
 
 
 class MemorySession:
-    """Keeps every report, and the newest checkpoint as bytes, as a file would.
+    """Keeps every report, and the content of the newest checkpoint file.
 
     Args:
         start: Bytes of a checkpoint to resume from.

@@ -1,4 +1,4 @@
-"""The optimizers by name, and what updates the weights of a stage."""
+"""The optimizers by name, and the object that updates the weights of a stage."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ltray.engine.backbone_knobs import by_layer
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.ema import WeightAverage
 from ltray.errors import chosen
@@ -62,14 +63,14 @@ def new_optimizer(stage: Stage) -> Optimizer | None:
     if stage.recipe.epochs == 0:
         return None
     build = chosen(stage.optimizer, OPTIMIZERS, f"an optimizer (`optimizer` of {type(stage).__name__})")
-    groups = stage.parameter_groups()
+    groups = by_layer(stage, stage.parameter_groups())
     if not stage.recipe.decay_norms:
         groups = [part for group in groups for part in _without_decay_of_vectors(group)]
     return build(groups, stage.recipe)
 
 
 def _without_decay_of_vectors(group: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a group in two, of which the second, norms and biases, has no weight decay; no empty one."""
+    """Split a group in two; the second (norms and biases) has no weight decay. Empty groups are left out."""
     parameters = list(group["params"])
     matrices = group | {"params": [parameter for parameter in parameters if parameter.dim() > 1]}
     vectors = group | {"params": [parameter for parameter in parameters if parameter.dim() <= 1], "weight_decay": 0.0}

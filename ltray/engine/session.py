@@ -13,7 +13,7 @@ class Session(Protocol):
     """The receiver of a run's reports: Ray in production, memory in tests."""
 
     def resume(self) -> Checkpoint | None:
-        """Return the checkpoint to continue from, or None for a fresh run."""
+        """Return the checkpoint to continue from, or None for a new run."""
         ...
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:

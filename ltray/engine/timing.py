@@ -1,4 +1,4 @@
-"""How long a stage takes, measured on a few real steps."""
+"""Duration of a stage, measured on a few real steps."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from ltray.lr_schedule import learning_rate
 from ltray.stage import Data, EvaluationLoader, Stage
 
 WARM, STEPS = 1, 4  # the first step includes allocation, compilation of kernels and the first decoding
-LONGEST = 30.0  # seconds; slow steps are timed fewer times
+LONGEST = 30.0  # seconds; fewer steps are timed if they are slow
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class StageTime:
 def time_stage(stage: Stage, data: Data, device: torch.device, *, images: int) -> StageTime:
     """Train a stage for a few steps, as the loop does, and evaluate it; its weights change.
 
-    A stage that trains on features is not timed: they come from the network as it is
-    when its training is over, and its steps are small.
+    A stage that trains on features is not timed: they are computed by the
+    trained network, and its steps are short.
 
     Args:
         stage: The stage, on `device`.
         data: The data set.
-        device: Where to compute.
+        device: The device of the stage.
         images: Number of images in the evaluation of every epoch.
     """
     evaluation = images * _seconds_an_image(stage, data.selection(), device)

@@ -1,4 +1,4 @@
-"""One step: its random seed, its forward and backward pass, its update, and the check that its loss is finite."""
+"""One training step: random seed, forward and backward pass, update, and the check that the loss is finite."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class NotFinite(ArithmeticError):
 def train_step(
     model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer, *, rate: float, precision: str, clip: float = 0.0
 ) -> Mapping[str, Tensor]:
-    """Make one step of the optimizer.
+    """Take one step of the optimizer.
 
     Args:
         model: The stage, or the stage wrapped for several workers; in training mode.
@@ -62,7 +62,7 @@ def set_training_mode(stage: Stage) -> None:
 
 
 def _restrict(module: nn.Module, trained: Trained) -> None:
-    """Freeze what of a module does not train, and leave its modules in evaluation mode."""
+    """Freeze the parts of a module that are not trained, and put them into evaluation mode."""
     for name, parameter in module.named_parameters():
         if name not in trained.parameters:
             parameter.requires_grad_(False)
@@ -72,7 +72,7 @@ def _restrict(module: nn.Module, trained: Trained) -> None:
 
 
 def trained_parameters(stage: Stage) -> tuple[int, int]:
-    """Return how many parameters train, and how many there are, in a stage that `set_training_mode` has set."""
+    """Return the numbers of trained and of all parameters of a stage that `set_training_mode` has set."""
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in stage.parameters()]
     return sum(size for size, moves in sizes if moves), sum(size for size, _ in sizes)
 
@@ -103,7 +103,7 @@ def check_finite(sums: Mapping[str, Tensor], epoch: int, step: int) -> None:
         step: Step of the epoch, from 0.
 
     Raises:
-        NotFinite: A term of some worker is NaN or infinite.
+        NotFinite: A term is NaN or infinite on a worker.
     """
     for name, value in sums.items():
         if not torch.isfinite(total(value)):

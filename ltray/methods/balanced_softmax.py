@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from ltray.methods.cross_entropy import BaselineKnobs, OneView
+from ltray.methods.cross_entropy import OneView, SoftLabelKnobs
 from ltray.parts.losses import log_prior
 from ltray.stage import BuildContext, Method, Stage
 
 
-def _stages(knobs: BaselineKnobs, context: BuildContext) -> Sequence[Stage]:
+def _stages(knobs: SoftLabelKnobs, context: BuildContext) -> Sequence[Stage]:
     # log n_k of eq. 4 and log π_k differ by log N for every class, which softmax cancels.
     return [OneView(knobs, context, log_prior(context.tail))]
 
@@ -15,6 +15,6 @@ def _stages(knobs: BaselineKnobs, context: BuildContext) -> Sequence[Stage]:
 METHOD = Method(
     name="balanced_softmax",
     paper="Ren et al., Balanced Meta-Softmax for Long-Tailed Visual Recognition, NeurIPS 2020 (arXiv:2007.10740)",
-    knobs=BaselineKnobs,
+    knobs=SoftLabelKnobs,
     stages=_stages,
 )

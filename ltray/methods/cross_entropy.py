@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ltray.knobs import Value, knob
+from ltray.parts.blending import blend
 from ltray.parts.losses import adjusted_cross_entropy
 from ltray.recipe import DIGITS, Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
@@ -40,6 +41,8 @@ class BaselineKnobs(Recipe):
         dotted=True,
     )
 
+    drop_path: float = Recipe.redeclared("drop_path", 0.0, refused="")
+
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         "default": dict(),
         "cifar10_lt": dict(),
@@ -57,8 +60,17 @@ class BaselineKnobs(Recipe):
     }
 
 
+@dataclass(frozen=True)
+class SoftLabelKnobs(BaselineKnobs):
+    """The baselines' recipe for a loss that takes soft labels."""
+
+    label_smoothing: float = Recipe.redeclared("label_smoothing", 0.0, refused="")
+    mixup: float = Recipe.redeclared("mixup", 0.0, refused="")
+    cutmix: float = Recipe.redeclared("cutmix", 0.0, refused="")
+
+
 class OneView(Stage):
-    """Cross-entropy of scores + adjustment on one view of each image.
+    """Cross-entropy of scores + adjustment on one view of each image, blended with another one if the recipe says so.
 
     Args:
         knobs: How it trains.
@@ -76,7 +88,15 @@ class OneView(Stage):
 
     def forward(self, batch: Batch) -> Losses:
         """Return the classification term."""
-        return {"classification": adjusted_cross_entropy(self.network(batch["image"]), batch.labels, self.adjustment)}
+        images, recipe = batch["image"], self.recipe
+        if not (recipe.mixup or recipe.cutmix):
+            return {"classification": self._loss(self.network(images), batch.labels)}
+        blended = blend(images, batch.labels, mixup=recipe.mixup, cutmix=recipe.cutmix)
+        scores = self.network(blended.images)
+        return {"classification": blended.weighted(*(self._loss(scores, labels) for labels in blended.labels))}
+
+    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        return adjusted_cross_entropy(scores, labels, self.adjustment, smoothing=self.recipe.label_smoothing)
 
 
 def _stages(knobs: BaselineKnobs, context: BuildContext) -> Sequence[Stage]:
@@ -86,6 +106,6 @@ def _stages(knobs: BaselineKnobs, context: BuildContext) -> Sequence[Stage]:
 METHOD = Method(
     name="cross_entropy",
     paper="Baseline, trained as in Cao et al., NeurIPS 2019 (arXiv:1906.07413) and Kang et al., ICLR 2020 (1910.09217)",
-    knobs=BaselineKnobs,
+    knobs=SoftLabelKnobs,
     stages=_stages,
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ltray.knobs import Value
 from ltray.parts.precision import full_precision
@@ -22,6 +22,7 @@ class LinearProbeKnobs(FrozenBackboneKnobs):
     milestones: tuple[int, ...] = Recipe.redeclared("milestones", (30, 40))
     learning_rate: float = Recipe.redeclared("learning_rate", 0.1, search=(0.01, 10.0))
     weight_decay: float = Recipe.redeclared("weight_decay", 1e-5, search=(1e-6, 1e-2))
+    label_smoothing: float = Recipe.redeclared("label_smoothing", 0.0, refused="")
     features: str = FrozenBackboneKnobs.redeclared("features", "cached")
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
@@ -44,7 +45,11 @@ class LinearProbe(FrozenBackboneStage):
 
     def forward(self, batch: Batch) -> Losses:
         """Return the classification term."""
-        return {"classification": full_precision(F.cross_entropy)(self.scores(batch), batch.labels)}
+        return {"classification": self._loss(self.scores(batch), batch.labels)}
+
+    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        loss: Tensor = full_precision(F.cross_entropy)(scores, labels, label_smoothing=self.recipe.label_smoothing)
+        return loss
 
 
 def _stages(knobs: LinearProbeKnobs, context: BuildContext) -> Sequence[Stage]:

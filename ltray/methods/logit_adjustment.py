@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ltray.knobs import knob
-from ltray.methods.cross_entropy import BaselineKnobs, OneView
+from ltray.methods.cross_entropy import OneView, SoftLabelKnobs
 from ltray.parts.losses import log_prior
 from ltray.stage import BuildContext, Method, Stage
 
 
 @dataclass(frozen=True)
-class LogitAdjustmentKnobs(BaselineKnobs):
+class LogitAdjustmentKnobs(SoftLabelKnobs):
     """The baselines' recipe, and the strength τ of the adjustment."""
 
     adjustment: float = knob(

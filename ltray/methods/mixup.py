@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributions import Beta
 
-from ltray.distributed import from_first, gather, own_rows, world_size
 from ltray.knobs import Value, knob
 from ltray.methods.cross_entropy import BaselineKnobs, policy_of
+from ltray.parts.blending import blend
 from ltray.parts.precision import full_precision
+from ltray.recipe import Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 
@@ -32,6 +31,10 @@ class MixupKnobs(BaselineKnobs):
         dynamic=True,
     )
 
+    label_smoothing: float = Recipe.redeclared("label_smoothing", 0.0, refused="")
+    mixup: float = Recipe.redeclared("mixup", 0.0, refused="this method is mixup, with `alpha`")
+    cutmix: float = Recipe.redeclared("cutmix", 0.0, refused="this method is mixup, with `alpha`")
+
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         "default": dict(weight_decay=5e-4, decay=0.1),
         "cifar10_lt": dict(weight_decay=5e-4, decay=0.1),
@@ -49,20 +52,10 @@ class MixupKnobs(BaselineKnobs):
     }
 
 
-def mix(images: Tensor, partners: Tensor, share: Tensor) -> Tensor:
-    """λ·x + (1 − λ)·x', with one λ for the batch.
-
-    Args:
-        images: (B, 3, H, W).
-        partners: The images to blend in (B, 3, H, W).
-        share: λ in [0, 1], a scalar.
-    """
-    share = share.to(images.dtype)
-    return share * images + (1.0 - share) * partners
-
-
 @full_precision
-def mixed_cross_entropy(scores: Tensor, labels: Tensor, partner_labels: Tensor, share: Tensor) -> Tensor:
+def mixed_cross_entropy(
+    scores: Tensor, labels: Tensor, partner_labels: Tensor, share: Tensor, smoothing: float = 0.0
+) -> Tensor:
     """λ·CE(z, y) + (1 − λ)·CE(z, y'), averaged over the batch.
 
     Source: Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018
@@ -73,9 +66,11 @@ def mixed_cross_entropy(scores: Tensor, labels: Tensor, partner_labels: Tensor, 
         labels: Labels of the images (B,).
         partner_labels: Labels of those blended in (B,).
         share: λ in [0, 1], a scalar.
+        smoothing: Share of each label that is spread evenly over all classes.
     """
     share = share.to(scores.dtype)
-    return share * F.cross_entropy(scores, labels) + (1.0 - share) * F.cross_entropy(scores, partner_labels)
+    first, second = (F.cross_entropy(scores, each, label_smoothing=smoothing) for each in (labels, partner_labels))
+    return share * first + (1.0 - share) * second
 
 
 class Mixup(Stage):
@@ -85,18 +80,14 @@ class Mixup(Stage):
         super().__init__(knobs)
         self.views = (View("image", policy_of(knobs.augmentation)),)
         self.network = context.new_network("linear")
-        self.blend = Beta(
-            torch.tensor(knobs.alpha, dtype=torch.float64), torch.tensor(knobs.alpha, dtype=torch.float64)
-        )
+        self.alpha = knobs.alpha
 
     def forward(self, batch: Batch) -> Losses:
         """Return the classification term."""
-        images, labels = batch["image"], batch.labels
-        rows, device = len(labels), labels.device
-        share = from_first(self.blend.sample().to(device))
-        mine = own_rows(torch.randperm(rows * world_size()).to(device))
-        scores = self.network(mix(images, gather(images)[mine], share))
-        return {"classification": mixed_cross_entropy(scores, labels, gather(labels)[mine], share)}
+        blended = blend(batch["image"], batch.labels, mixup=self.alpha, cutmix=0.0)
+        scores = self.network(blended.images)
+        loss = mixed_cross_entropy(scores, *blended.labels, blended.share, self.recipe.label_smoothing)
+        return {"classification": loss}
 
 
 def _stages(knobs: MixupKnobs, context: BuildContext) -> Sequence[Stage]:

@@ -39,10 +39,12 @@ def method_rows() -> list[tuple[str, ...]]:
 
 
 def knob_rows(method: Method) -> list[tuple[str, ...]]:
-    """Return one row per knob, under `KNOB_HEADINGS`."""
+    """Return one row per knob that the method takes, under `KNOB_HEADINGS`."""
     rows: list[tuple[str, ...]] = []
     defaults = method.knobs.resolve("default", {}).as_dict()
     for name, spec in method.knobs.specs().items():
+        if spec.refused:
+            continue
         values = {
             profile: values[name]
             for profile, values in method.knobs.paper_values.items()

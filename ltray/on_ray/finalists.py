@@ -82,7 +82,7 @@ def run_finalists(space: SearchSpace, finalists: Sequence[Finalist], folder: Pat
             if not next(one for one in alive if one.key == key).paper:
                 alive = [one for one in alive if one.key != key]
                 console.print(
-                    f"finalist {key} is dropped after {done} of {len(order)} rounds: on the images that select it is "
+                    f"finalist {key} is dropped after {done} of {len(order)} rounds: on the selection images it is "
                     "significantly worse than the best finalist",
                     soft_wrap=True,
                 )

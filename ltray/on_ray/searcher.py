@@ -32,7 +32,7 @@ class StudySearch(Searcher):
     Args:
         study: The study.
         space: The search space.
-        metric: The first objective, on the images that select.
+        metric: The first objective, on the selection images.
         trials: Number of trials that the search proposes.
         stopper: Determines when no more trials start, and the trials that it ended, which remain open.
         errors: The reasons why trials crashed, by Tune's names, including trials that were retried.

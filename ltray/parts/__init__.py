@@ -5,16 +5,19 @@
 * `agreement`: MCC and NMI.
 * `backbones`: the families of backbones by the prefix of their names.
 * `batch_norm`: BatchNorm over all workers.
+* `blending`: mixup and CutMix.
 * `blocks`: the blocks of a backbone.
 * `calibration`: reliability and ECE.
 * `contrast`: anchors and keys over all workers.
 * `corruption_error`: errors on corrupted images.
 * `dotted_backbones`: backbones of other packages.
+* `drop_path`: stochastic depth.
 * `exact_search`: exact search of one parameter.
 * `fine_tuning`: which part of a pretrained backbone is trained.
 * `flows`: masked autoregressive flows.
 * `heads`: classifiers and projectors.
 * `key_queue`: queue of keys of MoCo, PaCo and DSCL.
+* `layer_scales`: learning rates by layer.
 * `losses`: cross-entropy with class frequencies.
 * `margin_losses`: margins and class weights.
 * `mean_features`: the mean feature of each class.

@@ -34,7 +34,7 @@ def effective_number_weights(tail: LongTail, beta: float) -> Tensor:
 
 @full_precision
 def adjusted_cross_entropy(
-    scores: Tensor, labels: Tensor, adjustment: Tensor, *, weight: Tensor | None = None
+    scores: Tensor, labels: Tensor, adjustment: Tensor, *, weight: Tensor | None = None, smoothing: float = 0.0
 ) -> Tensor:
     """Cross-entropy of scores + adjustment, in float32 at least.
 
@@ -47,13 +47,14 @@ def adjusted_cross_entropy(
         labels: Class indices (B,).
         adjustment: Added to each class's score (K,), any float type.
         weight: Class weights (K,); the mean is then weighted, over the samples of all workers.
+        smoothing: Share of each label that is spread evenly over all classes, in [0, 1).
 
     Returns:
         The mean over the batch, a scalar.
     """
     adjusted = scores + adjustment.to(scores.dtype)
     if weight is None:
-        return F.cross_entropy(adjusted, labels)
+        return F.cross_entropy(adjusted, labels, label_smoothing=smoothing)
     weights = weight.to(scores.dtype)[labels]
-    weighted = weights * F.cross_entropy(adjusted, labels, reduction="none")
+    weighted = weights * F.cross_entropy(adjusted, labels, reduction="none", label_smoothing=smoothing)
     return weighted.sum() * world_size() / total(weights.sum())

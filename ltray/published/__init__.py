@@ -2,8 +2,8 @@
 
 `contrastive.json` contains the tables of ResCom, PaCo and BCL, `decoupled.json` those of DSCL,
 DLSA and the baselines' repositories, `foundation.json` those of ProCo and LIFT: figures and what
-they were measured on, nothing else. A row of a method that ltray has states its settings, any
-other row states what is not in ltray.
+they were measured on, nothing else. A row of a method in ltray contains its settings; any
+other row lists what is not in ltray.
 
 * `check`: comparison with a published figure.
 * `departures`: differences from the published run.
@@ -25,19 +25,19 @@ class Claim:
     """One published figure.
 
     Attributes:
-        source: The paper or repository that prints it.
-        table: Where in it.
+        source: The paper or repository in which it is printed.
+        table: The table in the source.
         dataset: The data set, by ltray's name.
         imbalance_factor: Largest over smallest class.
         backbone: As printed.
         network: ltray's name of the backbone, or None if there is none.
-        epochs: Of the (first) training; None where the source does not say.
+        epochs: Of the (first) training; None if the source does not state them.
         method: As printed.
-        methods: The same as methods of ltray; empty if one is not in ltray, see `lacks`.
+        methods: The methods of ltray; empty if one is not in ltray, see `lacks`.
         settings: Knobs in which rows of the method differ, by full name: another value is another row.
         variant: How the row differs from every setting of ltray, as text.
         chosen_on: Images on which the reported epoch was chosen: "test", "validation", or
-            None where that is not known.
+            None if that is not known.
         all: Top-1 accuracy in percent, over images, or None.
         many: Over classes with more than 100 training images, or None.
         medium: With 20 to 100, or None.
@@ -45,10 +45,10 @@ class Claim:
         mcc: Matthews correlation of 100, or None.
         nmi: Normalised mutual information of 100, or None.
         ece: Expected calibration error of 100, or None.
-        note: What else matters for reading it.
+        note: Further information.
         recipe: Knobs that the row sets differently from the method's default, but equally in all rows.
         lacks: Parts of this row that are not in ltray; empty if ltray has its methods.
-        width: Features of the network before its classifier, or None where the source does not say;
+        width: Features of the network before its classifier, or None if the source does not state it;
             the usual network of the backbone's name is then assumed.
         parameters: Of the network without classifier, or None likewise.
         subset: The training images, as text; empty for the official list, or the official draw

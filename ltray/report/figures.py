@@ -102,7 +102,7 @@ def finalist_dots(finalists: pd.DataFrame, runs: pd.DataFrame, *, metric: str) -
     Args:
         finalists: The summary, best first.
         runs: One row per run.
-        metric: "selection" for the images that select, or "test/acc_all".
+        metric: "selection" for the selection images, or "test/acc_all".
     """
     known = finalists[finalists[f"{metric}_mean"].notna()]
     column = metric if metric != "selection" else _selection_column(finalists.iloc[0])

@@ -2,6 +2,7 @@
 
 * `classifier`: a trained model that classifies images.
 * `conformal`: prediction sets with a promised coverage.
+* `crop_margin`: the distance of the crops of test-time ensembling.
 * `exported`: a trained model as a graph outside ltray.
 * `final_evaluation`: the evaluation at the end of a run.
 * `finalist_table`: tables of finalists.

@@ -13,6 +13,7 @@ from torch import Tensor
 from ltray.data.beton.changes import names_differ
 from ltray.data.beton.presence import open_if_present
 from ltray.data.image_file import fitted, read_image
+from ltray.engine.evaluation import scores_of
 from ltray.errors import UsageError, shown
 from ltray.files import is_there
 from ltray.methods.temperature import best_temperature
@@ -106,7 +107,12 @@ class Classifier:
         return ConformalSets.of(torch.softmax(known.logits.double(), dim=1), known.labels, coverage)
 
     def predict(
-        self, images: Image | Sequence[Image], *, top: int = 5, sets: ConformalSets | None = None
+        self,
+        images: Image | Sequence[Image],
+        *,
+        top: int = 5,
+        sets: ConformalSets | None = None,
+        five_crops: bool = False,
     ) -> list[Prediction]:
         """Classify images, as `ltray.predict` does.
 
@@ -114,6 +120,8 @@ class Classifier:
             images: One image or a sequence of them; an array (N, H, W, 3) or a tensor (N, 3, H, W) is a sequence.
             top: Number of classes to list, at least 1.
             sets: What `conformal_sets` returned, to predict a set of classes for each image; None: no sets.
+            five_crops: Whether the scores of an image are the mean of those of five crops. Temperature and sets are
+                those of single images.
 
         Returns:
             A prediction for each image, in their order. For a file that is not an image, the prediction contains an
@@ -126,7 +134,11 @@ class Classifier:
             raise UsageError(f"`top` is {shown(top)}, but must be at least 1.")
         single = isinstance(images, str | Path) or (isinstance(images, np.ndarray | Tensor) and images.ndim == 3)
         given: Any = [images] if single else images
-        return list(predict(self.trained, list(given), temperature=self.calibration[0], top=top, sets=sets))
+        return list(
+            predict(
+                self.trained, list(given), temperature=self.calibration[0], top=top, sets=sets, five_crops=five_crops
+            )
+        )
 
 
 def best_device() -> torch.device:
@@ -176,6 +188,7 @@ def predict(
     temperature: float,
     top: int,
     sets: ConformalSets | None = None,
+    five_crops: bool = False,
 ) -> Iterator[Prediction]:
     """Classify images in the given order.
 
@@ -185,16 +198,18 @@ def predict(
         temperature: T of the softmax.
         top: Number of classes to list.
         sets: Which classes are in prediction sets, or None.
+        five_crops: Whether the scores of an image are the mean of those of five crops.
 
     Raises:
         UsageError: An array or tensor is not an image.
     """
     trained.stage.eval()
+    margin = trained.margin if five_crops else None
     for start in range(0, len(images), BATCH):
         given = images[start : start + BATCH]
-        read = [_read(image, trained) for image in given]
+        read = [_read(image, trained, margin) for image in given]
         found = [image for image in read if isinstance(image, Tensor)]
-        scores = trained.stage.logits(torch.stack(found).to(trained.device)).double().cpu() if found else None
+        scores = scores_of(trained.stage, torch.stack(found).to(trained.device)).double().cpu() if found else None
         rows = iter(scores if scores is not None else ())
         for one, image in zip(given, read, strict=True):
             path = Path(one) if isinstance(one, str | Path) else None
@@ -206,11 +221,11 @@ def predict(
             yield replace(best, kept=_kept(row, trained, sets)) if sets else best
 
 
-def _read(image: Image, trained: TrainedModel) -> Tensor | str:
+def _read(image: Image, trained: TrainedModel, margin: int | None) -> Tensor | str:
     if not isinstance(image, str | Path):
-        return fitted(_pixels(image), trained.experiment.dataset)
+        return fitted(_pixels(image), trained.experiment.dataset, margin=margin)
     try:
-        return read_image(Path(image), trained.experiment.dataset)
+        return read_image(Path(image), trained.experiment.dataset, margin=margin)
     except FileNotFoundError:
         return "no such file"
     except (OSError, ValueError) as error:

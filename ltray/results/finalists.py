@@ -185,7 +185,7 @@ def clear_losers(results: Results, order: Sequence[Sequence[Cell]], *, metric: s
 
     The leader has the highest mean. Over all decisions together, the truly best finalist is dropped in
     at most 5 % of searches: each decision has an equal share of this error, corrected for the number
-    of finalists that the best one may be compared with. The metric is that of the images that select;
+    of finalists that the best one may be compared with. The metric is that of the selection images;
     it is a test metric only if the protocol selects on the test set.
 
     Args:

@@ -30,7 +30,7 @@ class Candidate:
     Attributes:
         method: The methods, in order, as text.
         trial: Number or name of the trial.
-        score: The value by which it is ranked: the mean on the images that select, in [0, 1].
+        score: The value by which it is ranked: the mean on the selection images, in [0, 1].
         values: The compared values, in [0, 1], by seed or another name of a round.
         image_error: Standard error of a value over images; NaN if it is not known.
     """

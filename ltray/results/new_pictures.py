@@ -43,7 +43,7 @@ class PicturesEvaluated:
 
 
 def evaluate_pictures(
-    trained: TrainedModel, place: Path, settings: Mapping[str, Any], *, tail: LongTail
+    trained: TrainedModel, place: Path, settings: Mapping[str, Any], *, tail: LongTail, five_crops: bool = False
 ) -> tuple[Predictions, PicturesEvaluated]:
     """Classify labelled pictures that are not part of the model's data set.
 
@@ -52,6 +52,7 @@ def evaluate_pictures(
         place: A folder with a folder for each class, a table, a zip file or a Parquet file.
         settings: Fields of a data-set file that decide which form it has; see `open_new_pictures`.
         tail: The counts of the model's training set, for its groups.
+        five_crops: Whether the scores of a picture are the mean of those of five crops.
 
     Raises:
         UsageError: A form that cannot be used, a class that the model does not have, or no usable picture.
@@ -59,7 +60,7 @@ def evaluate_pictures(
     classes = tuple(trained.checkpoint.context["class_names"])
     found = open_new_pictures(place, settings, classes)
     labels = _matched(found.names, classes, place)
-    images = _Images(trained, found.originals, labels)
+    images = _Images(trained, found.originals, labels, margin=trained.margin if five_crops else None)
     try:
         predictions = Predictions(SPLIT, *classify(trained.stage, images), tail)
     except _NoPicture:
@@ -131,10 +132,14 @@ class _Images:
         trained: The model.
         originals: The pictures.
         labels: Their labels.
+        margin: Of the five crops of each; None: one image of each.
     """
 
-    def __init__(self, trained: TrainedModel, originals: Originals, labels: Sequence[int]) -> None:
+    def __init__(
+        self, trained: TrainedModel, originals: Originals, labels: Sequence[int], *, margin: int | None
+    ) -> None:
         self.unusable: list[str] = []
+        self._margin = margin
         self._trained, self._originals, self._labels = trained, originals, labels
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -166,7 +171,7 @@ class _Images:
             why = "no such file" if isinstance(error, FileNotFoundError) else str(error) or type(error).__name__
             self.unusable.append(f"{printable(self._originals.name(index))} ({why})")
             return None
-        return fitted(decoded.pixels, dataset)
+        return fitted(decoded.pixels, dataset, margin=self._margin)
 
     def _batch(self, kept: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
         images = torch.stack([image for image, _ in kept]).to(self._trained.device)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ltray.data.beton.store import Check
 from ltray.data.dataset import ImageData
+from ltray.data.loaders import EvaluationImages
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import Evaluation, classify
 from ltray.experiment import Experiment, restore
@@ -21,6 +22,7 @@ from ltray.long_tail import LongTail
 from ltray.model_folder import ModelFolder
 from ltray.parts.agreement import matthews_correlation, normalised_mutual_information
 from ltray.parts.calibration import reliability
+from ltray.results.crop_margin import crop_margin
 from ltray.seal import check_listed
 from ltray.stage import EvaluationLoader, Stage
 
@@ -141,15 +143,21 @@ class TrainedModel:
         digest = self.checkpoint.context.get("data_digest", "")
         return self.experiment.open_data(self.device, check=self.check, digest=digest)
 
-    def on_selection(self) -> Predictions:
+    @property
+    def margin(self) -> int:
+        """Pixels by which the shorter side of an image exceeds one of its five crops; see `crop_margin`."""
+        return crop_margin(self.stage.network.backbone, self.experiment.dataset.image_size)
+
+    def on_selection(self, *, five_crops: bool = False) -> Predictions:
         """Classify the images on which epochs and trials are compared: validation, or test with `paper`."""
-        return self._assess(self.experiment.selection, self.data.selection())
+        return self._assess(self.experiment.selection, self.data.selection(), five_crops)
 
-    def on_test(self) -> Predictions:
-        """Classify the test set."""
-        return self._assess("test", self.data.test())
+    def on_test(self, *, five_crops: bool = False) -> Predictions:
+        """Classify the test set; with `five_crops` by the mean of the scores of five crops of each image."""
+        return self._assess("test", self.data.test(), five_crops)
 
-    def _assess(self, split: str, images: EvaluationLoader) -> Predictions:
+    def _assess(self, split: str, whole: EvaluationImages, five_crops: bool) -> Predictions:
+        images: EvaluationLoader = whole.five_crops(self.margin) if five_crops else whole
         found, classifier = Predictions(split, *classify(self.stage, images), self.data.tail), None
         if type(self.stage).logits is Stage.logits:  # the network's own scores
             classifier = self.stage.network.classifier

@@ -28,7 +28,7 @@ class MethodSummary:
 
     Attributes:
         method: The methods, in order, as text.
-        best: The value of its best complete setting on the images that select, in [0, 1]; NaN if there is none.
+        best: The value of its best complete setting on the selection images, in [0, 1]; NaN if there is none.
         lowest: The value of its worst complete setting.
         complete: Number of complete settings.
         stopped: Number of settings that early stopping ended.
@@ -52,7 +52,7 @@ class Verdict:
     Attributes:
         judgement: The comparison.
         methods: Every method, the best first.
-        compared: "new seeds" if finalists were compared, on test images; "search" if trials, on the images that select.
+        compared: "new seeds" if finalists were compared, on test images; "search" if trials, on the selection images.
         metric: The compared metric, such as "val/acc_all".
         protocol: "honest", or "paper": the test images chose the settings.
         runs: Runs of the leader that were compared.
@@ -121,7 +121,7 @@ def verdict_of(record: RunRecord) -> Verdict | None:
 
 
 def _of_trials(table: pd.DataFrame, record: RunRecord) -> list[Candidate]:
-    """Return the complete trials, with the values of their seeds on the images that select."""
+    """Return the complete trials, with the values of their seeds on the selection images."""
     complete = table[(table["state"] == "complete") & table[record.metric].notna()]
     return [
         Candidate(
@@ -143,7 +143,7 @@ def _by_seed(row: pd.Series, metric: str) -> dict[str, float]:
 
 
 def _of_finalists(record: RunRecord) -> list[Candidate]:
-    """Return the finalists: ranked on the images that select, compared on test images, which selected nothing."""
+    """Return the finalists: ranked on the selection images, compared on test images, which selected nothing."""
     table, metric = record.finalist_runs, f"test/{record.objectives[0]}"
     if table is None or not {metric, record.metric, METHODS} <= set(table):
         return []

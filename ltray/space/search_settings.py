@@ -36,7 +36,7 @@ class Search(Knobs):
         (AUTO,),
         "",
         "metrics to maximise, the first one decides; `seconds` is minimised; auto: acc_all, or balanced_accuracy if "
-        "the images that select are not balanced",
+        "the selection images are not balanced",
         choices=(AUTO, *OBJECTIVES),
     )
     warm_start: tuple[str, ...] = knob((), "", "folders of earlier searches whose results the sampler uses")

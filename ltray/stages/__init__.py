@@ -2,7 +2,7 @@
 
 * `linear_classifier`: a new linear classifier.
 * `post_hoc`: stages without training.
-* `second_stage`: what cRT, LWS, LAS and LOS share.
+* `second_stage`: what cRT, LWS, LAS and LOS have in common.
 """
 
 from typing import TYPE_CHECKING

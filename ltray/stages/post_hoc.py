@@ -23,6 +23,9 @@ class PostHocKnobs(Recipe):
         "milestones", (), help="nothing is trained", needs=None, follows=None
     )
 
+    layer_decay: float = Recipe.redeclared("layer_decay", 1.0, refused="nothing is trained")
+    drop_path: float = Recipe.redeclared("drop_path", 0.0, refused="nothing is trained")
+
     @classmethod
     def specs(cls) -> dict[str, Knob]:
         """Return the declarations; those of every recipe have no effect."""

@@ -1,4 +1,4 @@
-"""Re-training of a classifier on a frozen backbone, which cRT, LWS, LAS and LOS share."""
+"""Re-training of a classifier on a frozen backbone, for cRT, LWS, LAS and LOS."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ltray.errors import UsageError
 from ltray.knobs import Value, knob
 from ltray.network import Backbone, Network
-from ltray.recipe import Recipe
+from ltray.recipe import FROZEN, Recipe
 from ltray.stage import Batch, BuildContext, Stage, View
 
 FEATURES = ("shifting", "fixed", "cached")
@@ -26,6 +26,8 @@ class FrozenBackboneKnobs(Recipe):
     warmup_epochs: int = Recipe.redeclared("warmup_epochs", 0)
     schedule: str = Recipe.redeclared("schedule", "cosine_annealing")
     milestones: tuple[int, ...] = Recipe.redeclared("milestones", (6, 8))
+    layer_decay: float = Recipe.redeclared("layer_decay", 1.0, refused=FROZEN)
+    drop_path: float = Recipe.redeclared("drop_path", 0.0, refused=FROZEN)
     features: str = knob(
         "shifting",
         "",
@@ -103,7 +105,7 @@ class SecondStage(FrozenBackboneStage):
 
 
 def untrained_network(context: BuildContext, kind: str) -> Network:
-    """Return a new network for a method that leaves its backbone as the given weights have it.
+    """Return a new network for a method that does not change the given weights of the backbone.
 
     Args:
         context: Builds the network.
@@ -126,7 +128,7 @@ def frozen_features(backbone: Backbone, images: Tensor, *, shifting: bool) -> Te
         backbone: A frozen backbone, in evaluation mode.
         images: (B, 3, H, W).
         shifting: Whether BatchNorm normalises by the batch and updates its running statistics,
-            as where the official code leaves a frozen backbone in training mode.
+            as in official codes that leave a frozen backbone in training mode.
     """
     norms = [module for module in backbone.modules() if isinstance(module, _BatchNorm)]
     for norm in norms:

@@ -20,9 +20,9 @@ from ltray.testing.overfit import TinyBackbone, learned
 from ltray.testing.worker_pool import WorkerPool
 
 WORKERS = 2
-LEARNED = 0.99  # share of the training images; a method that its task's images do not teach stays far below
+LEARNED = 0.99  # share of the training images; a method that does not learn from them has a much smaller share
 
-# Two or three steps an epoch on 24 images.
+# Two or three steps per epoch on 24 images.
 SHORT: Mapping[str, Value] = {
     "epochs": 3,
     "batch_size": 12,
@@ -60,7 +60,7 @@ def check_method(
         method: A `Method` at the top level of a module, a name in `METHODS`, or a dotted path.
         settings: Values of the method's knobs that suit 24 images of 8 pixels in 3 classes, such as a queue size.
         with_settings: By knob: values of other knobs with which it has an effect on these images.
-        without_effect: Knobs that cannot show an effect on one worker and these images; a test of your own must.
+        without_effect: Knobs that have no effect on one worker and these images; test them in a test of your own.
         new_backbone: Builds the network's body for these images; the default has two convolutions.
         pool: Processes to compute in; None: two are started, and ended after the check.
 
@@ -72,7 +72,7 @@ def check_method(
     own = dict(settings or {})
     with _check(found, "settings"):
         experiment = contract.small_experiment(short_settings(found))
-        assert Experiment.from_settings(experiment.settings()) == experiment, "settings() build another experiment"
+        assert Experiment.from_settings(experiment.settings()) == experiment, "settings() describes another experiment"
         count = len(_stages(experiment))
     for index in range(count):
         _check_stage(found, experiment, index)
@@ -102,7 +102,7 @@ def reference_of(method: Method) -> str:
         raise UsageError(f"{shown(method)} is not a ltray.Method.")
     if method.path or METHODS.get(method.name) is method:
         return method.reference
-    own = sys.modules.get(getattr(method.knobs, "__module__", ""))  # the likeliest one first
+    own = sys.modules.get(getattr(method.knobs, "__module__", ""))  # the most likely one first
     for module in filter(None, (own, *tuple(sys.modules.values()))):
         for name, value in tuple(getattr(module, "__dict__", {}).items()):
             if value is method and module.__name__ != "__main__":
@@ -114,7 +114,7 @@ def reference_of(method: Method) -> str:
 
 
 def short_settings(method: Method) -> dict[str, Any]:
-    """Return settings that train a method on the small digits in a second or two: two epochs of every stage.
+    """Return settings that train a method on the small digits in one or two seconds: two epochs of every stage.
 
     A method that continues from a network gets one from a short plain training.
     """

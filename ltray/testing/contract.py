@@ -21,7 +21,7 @@ from ltray.testing.worker_pool import WorkerPool
 
 CPU = torch.device("cpu")
 
-# scikit-learn's digits at their own 8 pixels: real images, a tenth of a second an epoch.
+# scikit-learn's digits at their own 8 pixels: real images, a tenth of a second per epoch.
 SMALL_DIGITS: Mapping[str, Any] = {
     "dataset": "digits-lt",
     "dataset.image_size": 8,
@@ -31,11 +31,11 @@ SMALL_DIGITS: Mapping[str, Any] = {
 
 
 class Interrupted(Exception):
-    """Raised by `InterruptedSession` in place of a kill of the process."""
+    """Raised by `InterruptedSession` instead of killing the process."""
 
 
 class InterruptedSession(MemorySession):
-    """A session whose process dies right after its `reports`-th report was saved.
+    """A session that ends the run after its `reports`-th report was saved.
 
     Args:
         reports: The number of reports before the interruption.
@@ -105,7 +105,7 @@ def run(experiment: Experiment, session: MemorySession, *, double: bool = False)
     Args:
         experiment: The experiment to train.
         session: Receives the reports, and has the checkpoint to resume from.
-        double: Compute in float64, where rounding cannot hide a difference.
+        double: Compute in float64, so that rounding does not hide a difference.
     """
     data = open_small(experiment)
     saved = session.resume()
@@ -113,7 +113,7 @@ def run(experiment: Experiment, session: MemorySession, *, double: bool = False)
     if double:
         for stage in stages:
             stage.double()
-            for module in stage.children():  # a stage itself takes batches, its parts take tensors
+            for module in stage.children():  # the inputs of a stage are batches, those of its parts are tensors
                 for part in module.modules():
                     part.register_forward_pre_hook(_to_double)
     train(stages, data, session, experiment.run(CPU, data, saved=saved), saved=saved)
@@ -127,8 +127,8 @@ def check_resume(experiment: Experiment) -> int:
     """Check that a run killed after any epoch continues, bit for bit, like an uninterrupted one.
 
     From each epoch's checkpoint, one more epoch must give the next checkpoint: state, average,
-    optimiser, position, metrics. Then every run that was killed ends like the uninterrupted
-    one, and the check costs two epochs per epoch instead of one run per interruption.
+    optimiser, position, metrics. It follows that every interrupted run ends like the
+    uninterrupted one. The check trains two epochs per epoch instead of one run per interruption.
 
     Returns:
         The number of interruptions that were tried.
@@ -144,7 +144,7 @@ def check_resume(experiment: Experiment) -> int:
             run(experiment, session)
         expected, got = MemorySession(after).resume(), session.resume()
         assert expected is not None and got is not None
-        assert_same_checkpoint(expected, got, f"one epoch after a cut at epoch {cut}")
+        assert_same_checkpoint(expected, got, f"one epoch after an interruption at epoch {cut}")
     return len(whole.kept) - 1
 
 
@@ -153,7 +153,7 @@ def _to_double(module: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, .
 
 
 def run_from_settings(settings: Mapping[str, Any]) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
-    """Train an experiment in float64; what each worker of `check_workers` calls.
+    """Train an experiment in float64; each worker of `check_workers` calls this function.
 
     Returns:
         The comparable metrics of every epoch, and the final state.
@@ -163,7 +163,7 @@ def run_from_settings(settings: Mapping[str, Any]) -> tuple[list[dict[str, float
 
 
 def check_workers(experiment: Experiment, pool: WorkerPool, *, tolerance: float = 1e-6) -> None:
-    """Check that N workers give the same result as one: every loss, every weight, every queue.
+    """Check that N workers give the same losses, weights and queues as one.
 
     Args:
         experiment: Its batch size must be a multiple of the number of workers.

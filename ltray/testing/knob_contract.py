@@ -30,11 +30,11 @@ class Fingerprints:
         self.seen: list[str] = []
 
     def resume(self) -> Checkpoint | None:
-        """Start from scratch."""
+        """Return None: every run is new."""
         return None
 
     def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Digest the metrics, except for clock readings, and the state of all stages."""
+        """Compute the digest of the metrics, except for clock readings, and of the state of all stages."""
         digest = hashlib.sha256()
         digest.update(repr(sorted((name, value) for name, value in metrics.items() if name not in CLOCKS)).encode())
         for tensors in (checkpoint.stages, checkpoint.average):
@@ -108,7 +108,7 @@ class KnobTestbed:
 def ignored_knobs(testbed: KnobTestbed, only: Iterable[str] | None = None) -> dict[str, str]:
     """Return the knobs that the method ignores, and the values that show it.
 
-    Two choices must give two different runs, and so must a number and at least one other number. A knob
+    Two choices must give two different runs; so must a number and at least one other number. A knob
     whose `needs` are not met must change nothing.
 
     Args:
@@ -122,14 +122,14 @@ def ignored_knobs(testbed: KnobTestbed, only: Iterable[str] | None = None) -> di
         if alike:
             found[name] = f"no run differs between {' and '.join(map(repr, alike))}"
         elif (value := _effect_without_needs(testbed, name)) is not None:
-            found[name] = f"`needs` is not met, but {value!r} makes another run"
+            found[name] = f"`needs` is not met, but {value!r} gives another run"
     return found
 
 
 def _alike(testbed: KnobTestbed, name: str) -> tuple[Value, Value] | None:
     """Return two values that give the same run, or None if the method uses the knob."""
     spec, knobs = testbed.base.specs()[name], testbed.where(name)
-    if knobs is None or (spec.low is not None and spec.low == spec.high):
+    if knobs is None or spec.refused or (spec.low is not None and spec.low == spec.high):
         return None  # declared to have no effect with this method, or a constant
     own, others = getattr(knobs, name), list(testbed.other_values(knobs, name))
     assert others, f"found no other legal value of `{name}` with {knobs}"
@@ -198,7 +198,7 @@ def _above(values: Above, knobs: Recipe, name: str) -> Iterable[Value]:
 
 
 def _candidates(knobs: Recipe, name: str) -> list[Value]:
-    """Return values to try, mild ones first: extreme ones of sizes and epochs would take the machine."""
+    """Return values to try, moderate ones first: extreme sizes and epochs need too much memory and time."""
     spec, kind, own = knobs.specs()[name], knobs.types()[name], getattr(knobs, name)
     ends = [end for end in (spec.low, knobs.upper_bound(name, len(COUNTS))) if end is not None]
     if kind is bool:
@@ -210,4 +210,4 @@ def _candidates(knobs: Recipe, name: str) -> list[Value]:
     if kind is int:
         return [own + 1, own - 1, own + 2, *(int(end) for end in ends if end < 10)]
     middle = [sum(ends) / 2, 0.1 * ends[0] + 0.9 * ends[1]] if len(ends) == 2 else [1.0]
-    return [own / 2, own * 2, *middle, *ends, *([] if own else [0.01])]  # where 0 is no limit, a small one matters
+    return [own / 2, own * 2, *middle, *ends, *([] if own else [0.01])]  # if 0 means no limit, try a small one

@@ -23,6 +23,20 @@ COUNTS = (12, 8, 4)
 NewBackbone = Callable[[], Backbone]
 
 
+class TinyBlock(nn.Module):
+    """A convolution with BatchNorm, which stochastic depth can leave out."""
+
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(width, 16, 3, stride, 1), nn.BatchNorm2d(16), nn.ReLU())
+        self.drop_path = nn.Identity()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, width, H, W) to (B, 16, H/stride, W/stride)."""
+        found: Tensor = self.drop_path(self.body(features))
+        return found
+
+
 class TinyBackbone(Backbone):
     """Two convolutions with BatchNorm: images (B, 3, 8, 8) to features (B, 16)."""
 
@@ -31,17 +45,16 @@ class TinyBackbone(Backbone):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1), nn.BatchNorm2d(16), nn.ReLU())
-        self.second = nn.Sequential(nn.Conv2d(16, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU())
+        self.blocks = nn.Sequential(TinyBlock(3, 1), TinyBlock(16, 2))
 
     def feature_map(self, images: Tensor) -> Tensor:
         """Map (B, 3, 8, 8) to (B, 16, 4, 4)."""
-        features: Tensor = self.second(self.first(images))
+        features: Tensor = self.blocks(images)
         return features
 
 
 def textures() -> ImageData:
-    """Open 24 images of three textures; the images that select are the same ones.
+    """Open 24 images of three textures; the selection images are the same.
 
     Crops, flips and changes of colour do not change the class of rows, columns and plain grey.
     """

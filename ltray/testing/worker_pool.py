@@ -21,7 +21,7 @@ import torch.distributed as dist
 
 Filter = tuple[Any, str, Any, str, int]  # arguments of `warnings.filterwarnings`
 
-START_LIMIT = 120.0  # seconds that processes may take to import torch and find one another
+START_LIMIT = 120.0  # seconds that processes may take to import torch and connect
 
 
 class WorkerPool:
@@ -66,7 +66,7 @@ class WorkerPool:
             if not self._processes:
                 self._start()
             return self._call(function, arguments)
-        except BaseException:  # an interrupted call, too, leaves its answers in the pipes
+        except BaseException:  # the answers to an interrupted call are still in the pipes
             self._stop(patience=0.0)
             raise
 
@@ -90,7 +90,7 @@ class WorkerPool:
         answers = []
         for rank, pipe in enumerate(self._pipes):
             if not pipe.poll(max(end - time.monotonic(), 0.0)):
-                raise TimeoutError(f"Worker {rank} gave no answer to {what} in {limit:g} s.")
+                raise TimeoutError(f"Worker {rank} did not answer {what} within {limit:g} s.")
             try:
                 answers.append(pipe.recv())
             except (EOFError, ConnectionResetError) as error:
@@ -105,7 +105,7 @@ class WorkerPool:
                 meeting = (str(Path(folder) / "store"), rank, self.workers, max(self.timeout, START_LIMIT), _filters())
                 process = context.Process(target=_serve, args=(theirs, *meeting), daemon=True)
                 process.start()
-                theirs.close()  # else the end of the process would not be seen
+                theirs.close()  # otherwise the end of the process is not noticed
                 self._pipes.append(ours)
                 self._processes.append(process)
             self._answers("the start", START_LIMIT)

@@ -52,7 +52,7 @@ def test_an_objective_without_classes_and_an_unknown_one_are_refused(digits_from
     experiment = contract.small_experiment({"methods": ["cross_entropy"], "objective": "acc_many"})
     with pytest.raises(UsageError, match=r"`acc_many` does not exist: no class of this data is many-shot"):
         experiment.open_data(contract.CPU)
-    with pytest.raises(UsageError, match="none of the images that select has such a class"):
+    with pytest.raises(UsageError, match="no selection image is of such a class"):
         contract.run(experiment, MemorySession())
 
 

@@ -80,7 +80,7 @@ def test_runs_of_seeds_equal_single_runs_and_resume_exactly(memory_data):
         resumed = MemorySession(session.saved)
         assert run(resumed) == reports[cut:]
         contract.assert_same_state(
-            uninterrupted.resume().stages, resumed.resume().stages, f"after a cut at epoch {cut}"
+            uninterrupted.resume().stages, resumed.resume().stages, f"after an interruption at epoch {cut}"
         )
 
 

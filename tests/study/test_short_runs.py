@@ -47,7 +47,7 @@ def test_trial_interrupted_after_any_epoch_equals_an_uninterrupted_one(promotion
         resumed = MemorySession(session.saved)
         assert run(resumed, promotion, settings) == reports[cut:]
         contract.assert_same_state(
-            uninterrupted.resume().stages, resumed.resume().stages, f"after a cut at epoch {cut}"
+            uninterrupted.resume().stages, resumed.resume().stages, f"after an interruption at epoch {cut}"
         )
 
 

@@ -63,7 +63,7 @@ BROKEN = {
     "a counter outside the state": (
         FORWARD,
         'self.seen = getattr(self, "seen", 0) + 1\n        return {"x": loss * (1 + 0.01 * self.seen)}',
-        "resume: .* differ one epoch after a cut at epoch 1",
+        "resume: .* differ one epoch after an interruption at epoch 1",
     ),
     "a draw that depends on the rank": (
         FORWARD,

@@ -49,7 +49,7 @@ def pool():
 
 def test_late_answer_is_not_returned_to_the_next_call(pool, monkeypatch):
     monkeypatch.setattr(pool, "timeout", 0.5)
-    with pytest.raises(TimeoutError, match=r"Worker 1 gave no answer to slow_on_one in 0\.5 s\."):
+    with pytest.raises(TimeoutError, match=r"Worker 1 did not answer slow_on_one within 0\.5 s\."):
         pool.run(slow_on_one, 1, 2.0, 111)
     monkeypatch.undo()
     for value in (1.0, 2.0, 3.0):

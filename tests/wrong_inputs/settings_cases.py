@@ -187,6 +187,7 @@ VALID |= {
     "weight_decay": "0.1",
     "optimizer": "adam",
     "decay_norms": "false",
+    **{name: "0" for name in ("drop_path", "label_smoothing", "mixup", "cutmix")},
 }
 
 

@@ -6,6 +6,7 @@
 * `colour`: colour jitter and grayscale.
 * `counter_rng`: random numbers computed from a sample's position.
 * `cutout`: Cutout.
+* `five_crops`: the crops of test-time ensembling.
 * `geometry`: crops and flips.
 * `patches`: small crops of a view.
 * `per_sample`: a different operation for each sample.

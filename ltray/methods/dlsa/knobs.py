@@ -16,7 +16,7 @@ from ltray.following import (
     scaled_with,
 )
 from ltray.knobs import Value, knob
-from ltray.recipe import Recipe
+from ltray.recipe import FROZEN, Recipe
 
 SMALLEST_PART = 10
 IMAGES_A_CLUSTER = 20
@@ -51,6 +51,8 @@ class DLSAKnobs(Recipe):
     the knobs that start with `classifier_` train each classifier.
     """
 
+    layer_decay: float = Recipe.redeclared("layer_decay", 1.0, refused=FROZEN)
+    drop_path: float = Recipe.redeclared("drop_path", 0.0, refused=FROZEN)
     epochs: int = Recipe.redeclared("epochs", 50, help="passes over the open images for each Flow Filter", low=1)
     batch_size: int = Recipe.redeclared(
         "batch_size",

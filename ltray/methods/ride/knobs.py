@@ -22,6 +22,10 @@ class RIDEKnobs(BaselineKnobs):
     """The experts, their diversity, and the routing stage."""
 
     weight_decay: float = Recipe.redeclared("weight_decay", 5e-4)
+    drop_path: float = Recipe.redeclared("drop_path", 0.0)
+    layer_decay: float = Recipe.redeclared(
+        "layer_decay", 1.0, refused="the experts are parallel, so that their blocks have no single order"
+    )
     nesterov: bool = Recipe.redeclared("nesterov", True)
     experts: int = knob(
         3,

@@ -32,7 +32,7 @@ class ProgressCallback(Callback):
     Args:
         console: The console; a live table is shown if it is a terminal.
         explored: Short names of the explored knobs, by their full names.
-        metric: The first objective, on the images that select, such as "val/acc_few".
+        metric: The first objective, on the selection images, such as "val/acc_few".
         trials: Number of trials of the complete search.
         done: Trials that an earlier run of the search has finished.
         best: The best value of these, and its trial; None if none is complete.
