@@ -61,7 +61,7 @@ def test_only_the_named_parts_of_a_configuration_may_differ(tmp_path):
     assert not folder.claim(settings | {"trials": 4, "trial": {"workers": 1}}, {}, may_differ=("trials",))
     assert folder.claim(settings | {"trials": 9, "trial": {"workers": 1}}, {}, may_differ=("trials",))
     assert folder.config()["trials"] == 9
-    with pytest.raises(UsageError, match="`trial` is .* there"):
+    with pytest.raises(UsageError, match="`workers` is 1 there and 2 now"):
         folder.claim(settings | {"trials": 9, "trial": {"workers": 2}}, {}, may_differ=("trials",))
 
 

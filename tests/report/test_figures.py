@@ -43,7 +43,13 @@ def test_class_table_shows_percent_ordered_by_frequency():
         chosen=dict,
     )
     findings: Any = SimpleNamespace(
-        checkpoint=Path(), trained=trained, predictions=predictions(), look=0, recorded=None, comparisons=[]
+        checkpoint=Path(),
+        trained=trained,
+        predictions=predictions(),
+        look=0,
+        recorded=None,
+        comparisons=[],
+        five_crops=False,
     )
     shown = _class_table(findings)
     assert str(shown.columns[4].header) == "accuracy, %"
