@@ -1,7 +1,7 @@
 """`python -m ltray.evaluate RUN [PICTURES]`: evaluate a checkpoint on validation, test or new labelled images."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -9,10 +9,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from ltray.arguments import path_argument, path_value, settings_value
 from ltray.command import DONE, FAILED, exit_with
 from ltray.console import new_console
+from ltray.engine.evaluation import Evaluation
 from ltray.errors import UsageError
 from ltray.metrics import BALANCED, METRICS, UNBALANCED, counted, heading, shown_keys, title
 from ltray.model_folder import ModelFolder
@@ -20,10 +22,11 @@ from ltray.parser import Parser
 from ltray.published.check import Comparison, compare
 from ltray.published.table import claim_table
 from ltray.quantities import plural
-from ltray.results.classifier import best_device
+from ltray.results.class_prior import ClassPrior, read_prior
+from ltray.results.classifier import Classifier, best_device
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.intervals import mean_interval
-from ltray.results.label_shift import shifted_accuracies
+from ltray.results.label_shift import ShiftedAccuracy, shifted_accuracies
 from ltray.results.ledger import describe_look, note_look, run_of
 from ltray.results.new_pictures import PicturesEvaluated, evaluate_pictures
 from ltray.results.predictions import Predictions, TrainedModel, recorded_tail
@@ -63,6 +66,27 @@ class Findings:
             return []
         accuracy = mean_interval([self.predictions.metrics()["test/acc_all"]])
         return compare(self.trained.experiment.settings(), accuracy)
+
+    def shifted(self, prior: ClassPrior | None = None, *, adapt: bool = False) -> list[ShiftedAccuracy]:
+        """Return the accuracy if the classes had other shares, by exact reweighting.
+
+        Args:
+            prior: Shares of the classes, in addition to the long-tailed ones of LADE.
+            adapt: Whether to also compute the accuracy of predictions that are adapted to each prior.
+
+        Raises:
+            UsageError: The scores of the model cannot be adapted, or no image is of a class with a share above 0.
+        """
+        predictions = self.predictions
+        stated = {prior.source: prior.shares} if prior else {}
+        adapted: Callable[[Tensor], Evaluation] | None = None
+        if adapt:
+            adaptation = Classifier(self.trained, self.checkpoint).adaptation
+
+            def adapted(shares: Tensor) -> Evaluation:
+                return Evaluation.of(adaptation.scores(predictions.logits, shares), predictions.labels)
+
+        return shifted_accuracies(predictions.evaluation, predictions.tail.counts, stated=stated, adapted=adapted)
 
 
 def run(
@@ -116,6 +140,7 @@ def run(
 def main(words: list[str]) -> int:
     """Evaluate and print; exit code 1 where a new picture cannot be used."""
     options = new_parser().parse(words)
+    prior = _checked_prior(options.run, options.prior, adapt=options.adapt)
     findings = run(
         options.run,
         options.pictures,
@@ -123,15 +148,37 @@ def main(words: list[str]) -> int:
         five_crops=options.five_crops,
         settings=parse_assignments(options.settings),
     )
+    shifts = options.shift or prior is not None or options.adapt
+    shifted = findings.shifted(prior, adapt=options.adapt) if shifts else []
     if options.json:
-        print(json.dumps(as_json(findings), indent=1))
+        print(json.dumps(as_json(findings, shifted), indent=1))
     else:
-        _print(findings, new_console(), classes=options.classes, shift=options.shift)
+        _print(findings, new_console(), classes=options.classes, shifted=shifted)
     return FAILED if findings.pictures and findings.pictures.unusable else DONE
 
 
-def as_json(findings: Findings) -> dict[str, Any]:
-    """Return all results of an evaluation as plain values; fractions of 1."""
+def _checked_prior(model: Path, file: Path | None, *, adapt: bool) -> ClassPrior | None:
+    """Return the prior in a file, if there is one; called before test images are looked at.
+
+    Raises:
+        UsageError: The file cannot be used, or the scores of the model cannot be adapted.
+    """
+    if file is None and not adapt:
+        return None
+    checkpoint = checkpoint_of(path_value("model", model))
+    classifier = Classifier(TrainedModel.open(checkpoint, best_device()), checkpoint)
+    if adapt:
+        _ = classifier.adaptation
+    return None if file is None else read_prior(file, classifier.class_names)
+
+
+def as_json(findings: Findings, shifted: Sequence[ShiftedAccuracy] = ()) -> dict[str, Any]:
+    """Return all results of an evaluation as plain values; fractions of 1.
+
+    Args:
+        findings: What was found.
+        shifted: The accuracies under other class priors; none: those that `Findings.shifted` returns by default.
+    """
     trained, predictions = findings.trained, findings.predictions
     names, tail = trained.checkpoint.context["class_names"], predictions.tail
     groups, counts = tail.group_of(), tail.counts
@@ -153,10 +200,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "test_look": findings.look,
         "pictures": _pictures_as_json(findings.pictures),
         "classes": rows,
-        "label_shift": [
-            {"prior": one.name, "accuracy": one.accuracy, "standard_error": one.standard_error}
-            for one in shifted_accuracies(predictions.evaluation, counts)
-        ],
+        "label_shift": [_shift_as_json(one) for one in shifted or findings.shifted()],
         "claims": [
             {"claim": one.claim.where, "all": one.claim.all, "difference": one.difference, "verdict": one.text}
             for one in findings.comparisons
@@ -172,6 +216,13 @@ def intervals(predictions: Predictions) -> dict[str, tuple[float, float]]:
     }
 
 
+def _shift_as_json(one: ShiftedAccuracy) -> dict[str, Any]:
+    found: dict[str, Any] = {"prior": one.name, "accuracy": one.accuracy, "standard_error": one.standard_error}
+    if one.adapted is not None:
+        found |= {"adapted_accuracy": one.adapted, "adapted_standard_error": one.adapted_error}
+    return found
+
+
 def _pictures_as_json(pictures: PicturesEvaluated | None) -> dict[str, Any] | None:
     if pictures is None:
         return None
@@ -185,7 +236,7 @@ def _crops_as_json(findings: Findings) -> dict[str, Any] | None:
     return {"margin": findings.trained.margin, "metrics": cropped.metrics(), "intervals": intervals(cropped)}
 
 
-def _print(findings: Findings, console: Console, *, classes: bool, shift: bool) -> None:
+def _print(findings: Findings, console: Console, *, classes: bool, shifted: Sequence[ShiftedAccuracy]) -> None:
     trained, predictions = findings.trained, findings.predictions
     dataset = trained.experiment.dataset
     methods = " + ".join(method.name for method in trained.experiment.methods)
@@ -215,8 +266,8 @@ def _print(findings: Findings, console: Console, *, classes: bool, shift: bool) 
         print_line(console, f"test images, evaluated at the end of the run: {known}")
     if findings.comparisons:
         console.print(claim_table({"this model": findings.comparisons}))
-    if shift:
-        console.print(_shift_table(findings))
+    if shifted:
+        console.print(_shift_table(shifted))
     if classes:
         console.print(_class_table(findings))
 
@@ -271,16 +322,19 @@ def _class_table(findings: Findings) -> Table:
     return shown
 
 
-def _shift_table(findings: Findings) -> Table:
-    predictions = findings.predictions
+def _shift_table(shifted: Sequence[ShiftedAccuracy]) -> Table:
     shown = Table(
         title="accuracy if the classes had other shares (label shift)",
         caption="forward50: the most frequent training class is 50 times as frequent as the rarest; backward: reversed",
     )
-    for column in ("class prior", "accuracy, %", "standard error"):
+    adapted = any(one.adapted is not None for one in shifted)
+    for column in ("class prior", "accuracy, %", "standard error", *(("adapted, %", "± adapted") if adapted else ())):
         shown.add_column(column, justify="left" if column == "class prior" else "right")
-    for one in shifted_accuracies(predictions.evaluation, predictions.tail.counts):
-        shown.add_row(one.name, f"{100 * one.accuracy:.1f}", f"± {100 * one.standard_error:.1f}")
+    for one in shifted:
+        cells = [one.name, f"{100 * one.accuracy:.1f}", f"± {100 * one.standard_error:.1f}"]
+        if one.adapted is not None and one.adapted_error is not None:
+            cells += [f"{100 * one.adapted:.1f}", f"± {100 * one.adapted_error:.1f}"]
+        shown.add_row(*cells)
     return shown
 
 
@@ -320,6 +374,17 @@ def new_parser() -> Parser:
         "--shift",
         action="store_true",
         help="print the accuracy under the forward and backward long-tailed class priors, imbalance factors 50 to 2",
+    )
+    parser.add_argument(
+        "--prior",
+        type=path_argument,
+        metavar="FILE",
+        help="as --shift, with the shares of the classes in a file first: JSON or a table with class and share",
+    )
+    parser.add_argument(
+        "--adapt",
+        action="store_true",
+        help="as --shift, also with predictions that are adapted to each class prior",
     )
     parser.add_argument("--classes", action="store_true", help="print the accuracy of each class")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -14,14 +15,16 @@ from typing import Any, TextIO
 from rich.table import Table
 from rich.text import Text
 
-from ltray.arguments import check_writable, count_argument, path_argument, path_value
+from ltray.arguments import check_writable, count_argument, name_or_path, path_argument, path_value
 from ltray.command import DONE, FAILED, exit_with
 from ltray.console import new_console
 from ltray.csv_cell import csv_cell
 from ltray.data.image_files import SUFFIXES, image_files
+from ltray.data.sources.class_names import some
 from ltray.errors import UsageError, shown
 from ltray.parser import Parser
 from ltray.printable import printable
+from ltray.results.class_prior import ESTIMATE, ClassPrior, read_prior, stated_prior
 from ltray.results.classifier import NOT_CALIBRATED, Classifier, Prediction, best_device
 from ltray.results.conformal import ConformalSets
 from ltray.run_folder import checkpoint_of
@@ -39,6 +42,8 @@ class Predicted:
         temperature_from: Its source, as text.
         sets: The calibration of the sets of classes; None without a coverage.
         always: Names of the classes with too few validation images, which are in every set.
+        prior: The class shares to which the probabilities are adapted; None: they are not adapted.
+        class_names: Names of all classes, in the order of `prior.shares`; () without it.
     """
 
     checkpoint: Path
@@ -47,6 +52,8 @@ class Predicted:
     temperature_from: str
     sets: ConformalSets | None = None
     always: tuple[str, ...] = ()
+    prior: ClassPrior | None = None
+    class_names: tuple[str, ...] = ()
 
 
 def run(
@@ -56,6 +63,7 @@ def run(
     top: int = 5,
     coverage: float | None = None,
     five_crops: bool = False,
+    prior: str | PathLike[str] | Mapping[str, float] | None = None,
 ) -> Predicted:
     """Classify image files with a trained model; `ltray.load(run).model()` also takes arrays and tensors.
 
@@ -66,6 +74,8 @@ def run(
         coverage: Also predict the set of classes that contains an image's class with this probability, for each
             class, in (0, 1); see `ltray.results.conformal`. A set may be empty: no class is plausible.
         five_crops: Whether the scores of an image are the mean of those of five crops of it (test-time ensembling).
+        prior: Shares of the classes among these images, to which the probabilities are adapted: a mapping, a file
+            (JSON, or a table with the columns `class` and `share`), or "estimate" to estimate them from the images.
 
     Returns:
         The predictions; for a file that cannot be read, the prediction contains an error.
@@ -83,9 +93,22 @@ def run(
     model = Classifier.open(folder, best_device())
     sets = None if coverage is None else model.conformal_sets(coverage)
     always = tuple(model.class_names[label] for label in sets.always) if sets else ()
-    return Predicted(
-        folder, model.predict(files, top=top, sets=sets, five_crops=five_crops), *model.calibration, sets, always
-    )
+    if prior is None:
+        predictions = model.predict(files, top=top, sets=sets, five_crops=five_crops)
+        return Predicted(folder, predictions, *model.calibration, sets, always)
+    names, adaptation = model.class_names, model.adaptation
+    shares = _prior(prior, names)
+    predictions, used = model.predict_adapted(files, shares, top=top, sets=sets, five_crops=five_crops)
+    return Predicted(folder, predictions, adaptation.temperature, adaptation.source, sets, always, used, names)
+
+
+def _prior(prior: str | PathLike[str] | Mapping[str, float], classes: Sequence[str]) -> ClassPrior | None:
+    """Return stated shares of the classes; None: they are to be estimated."""
+    if isinstance(prior, Mapping):
+        return stated_prior(prior, classes)
+    if os.fspath(prior) == ESTIMATE:
+        return None
+    return read_prior(path_value("prior", prior), classes)
 
 
 def main(arguments: list[str]) -> int:
@@ -96,7 +119,14 @@ def main(arguments: list[str]) -> int:
     checkpoint = checkpoint_of(options.checkpoint)
     if checkpoint != options.checkpoint:
         print(f"model: {printable(checkpoint)}", file=sys.stderr)
-    found = run(checkpoint, options.images, top=options.top, coverage=options.coverage, five_crops=options.five_crops)
+    found = run(
+        checkpoint,
+        options.images,
+        top=options.top,
+        coverage=options.coverage,
+        five_crops=options.five_crops,
+        prior=options.prior,
+    )
     stamps: dict[str, Any] = {"temperature": found.temperature, "temperature_from": found.temperature_from}
     if found.sets:
         stamps |= {"coverage": found.sets.coverage, "classes_in_every_set": list(found.always)}
@@ -106,9 +136,25 @@ def main(arguments: list[str]) -> int:
                 f"of a class: {', '.join(map(printable, found.always))}",
                 file=sys.stderr,
             )
+    if found.prior:
+        stamps |= _prior_stamps(found.prior, found.class_names)
+        for line in (_shares_line(stamps), *found.prior.notes):
+            print(line, file=sys.stderr)
     with options.output.open("w", encoding="utf-8", newline="") if options.output else nullcontext(sys.stdout) as file:
         FORMATS[options.format](found.predictions, file, stamps)
     return FAILED if any(one.error for one in found.predictions) else DONE
+
+
+def _prior_stamps(prior: ClassPrior, names: Sequence[str]) -> dict[str, Any]:
+    shares = {name: round(share, 6) for name, share in zip(names, prior.shares.tolist(), strict=True)}
+    return {"prior": shares, "prior_from": prior.source, "prior_notes": list(prior.notes)}
+
+
+def _shares_line(stamps: Mapping[str, Any]) -> str:
+    """Return the largest shares, and their source."""
+    ordered = sorted(stamps["prior"].items(), key=lambda pair: -pair[1])
+    shown_shares = [f"{printable(name)} {100 * share:.1f} %" for name, share in ordered]
+    return f"class shares ({stamps['prior_from']}): {some(shown_shares)}"
 
 
 def _write_json(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str, Any]) -> None:
@@ -207,6 +253,13 @@ def new_parser() -> Parser:
         "--five-crops",
         action="store_true",
         help="classify each image by the mean of the scores of five crops (test-time ensembling); five times the work",
+    )
+    parser.add_argument(
+        "--prior",
+        type=name_or_path,
+        metavar="FILE|estimate",
+        help="adapt the probabilities to the shares of the classes in a file (JSON, or a table with class and share), "
+        "or to shares that are estimated from the images themselves; ./estimate is a file",
     )
     parser.add_argument("--format", choices=tuple(FORMATS), default="table", help="(default: table)")
     parser.add_argument("--output", type=path_argument, metavar="FILE", help="output file (default: standard output)")

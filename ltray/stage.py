@@ -72,6 +72,19 @@ class Batch:
         return self.views[view]
 
 
+@dataclass(frozen=True)
+class ScorePrior:
+    """The class prior of scores z: softmax((z − added) / T) are posteriors under it, with the calibrating T.
+
+    Attributes:
+        log_prior: Of each class (K,), up to a constant.
+        added: What was added to each class's score after training (K,), such as −τ·log π, or 0.
+    """
+
+    log_prior: Tensor
+    added: Tensor | float = 0.0
+
+
 class Stage(nn.Module):
     """A part of the training with one objective.
 
@@ -118,6 +131,21 @@ class Stage(nn.Module):
         """
         scores: Tensor = self.network(images)
         return scores
+
+    def score_prior(self, tail: LongTail, before: "ScorePrior | None") -> "ScorePrior | None":
+        """Return the class prior under which `logits` are log posteriors.
+
+        Predictions can be adapted to other class shares if it is known. The scores of plain cross-entropy on the
+        training images have the prior of the training set; those of Balanced Softmax have the uniform one.
+
+        Args:
+            tail: Class counts of the training set.
+            before: That of the preceding stage's scores; None: there is no such stage, or it is not known.
+
+        Returns:
+            The prior; None (the default): the loss does not give posteriors, or those of no known prior.
+        """
+        return None
 
     def prepare(self, data: "TrainingData") -> None:
         """Compute what is needed once before the first epoch; results are stored in buffers."""

@@ -133,7 +133,7 @@ def model(logits: torch.Tensor, *, chosen: dict[str, float] | None = None) -> An
 
 
 def predicted(monkeypatch: pytest.MonkeyPatch, logits: torch.Tensor, *, temperature: float, top: int) -> list:
-    monkeypatch.setattr(classifier, "_read", lambda path, trained: torch.full((1, 2, 2), float(path.stem)))
+    monkeypatch.setattr(classifier, "_read", lambda path, trained, margin: torch.full((1, 2, 2), float(path.stem)))
     files = [Path(f"{index}.png") for index in range(len(logits))]
     return list(predict(model(logits), files, temperature=temperature, top=top))
 

@@ -8,10 +8,12 @@ from torch import Tensor
 
 from ltray.following import HALF_THE_IMAGES
 from ltray.knobs import Value, knob
+from ltray.long_tail import LongTail
 from ltray.parts.contrast import ContrastBatch
 from ltray.parts.key_queue import STARTS
 from ltray.parts.pairs import EPSILON, log_sum_exp_of, positive_similarity
 from ltray.recipe import DIGITS, Recipe
+from ltray.stage import ScorePrior
 
 LARGE: dict[str, Value] = dict(
     temperature=0.2, queue_size=8192, projection_width=128, learning_rate=0.02, schedule="cosine"
@@ -125,6 +127,22 @@ def centre_contrast(
         smoothing=smoothing,
         divided=knobs.divided,
     )
+
+
+def centre_prior(knobs: CentreKnobs, log_prior: Tensor, tail: LongTail) -> ScorePrior | None:
+    """Return the class prior of the classifier's scores; None: it is not known.
+
+    The scores are those of the centres among all samples of the loss, so that this holds approximately; a temperature
+    of the centres other than 1 also scales the scores.
+
+    Args:
+        knobs: Weights and temperatures.
+        log_prior: log π (K,), of the loss.
+        tail: Class counts of the training set.
+    """
+    if knobs.centre_temperature != 1.0:
+        return None
+    return ScorePrior(tail.prior().log() - log_prior if knobs.prior else tail.prior().log())
 
 
 def parametric_contrast(

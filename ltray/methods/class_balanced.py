@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from ltray.errors import UsageError
 from ltray.knobs import knob
+from ltray.long_tail import LongTail
 from ltray.methods.cross_entropy import BaselineKnobs, policy_of
 from ltray.parts.margin_losses import class_balanced_weights, weighted_cross_entropy
 from ltray.parts.precision import full_precision
-from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,10 @@ class ClassBalanced(Stage):
             return {"classification": weighted_cross_entropy(scores, batch.labels, self.weight)}
         gamma = self.knobs.gamma if self.knobs.loss == "focal" else 0.0
         return {"classification": one_versus_all(scores, batch.labels, self.weight, gamma=gamma)}
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return that of the training set times the weights; one-versus-all losses give no posteriors."""
+        return ScorePrior(tail.prior().log() + self.weight.cpu().log()) if self.knobs.loss == "softmax" else None
 
 
 def _start_at_the_prior(classifier: nn.Module, classes: int) -> None:

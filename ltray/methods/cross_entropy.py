@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ltray.knobs import Value, knob
+from ltray.long_tail import LongTail
 from ltray.parts.blending import blend
 from ltray.parts.losses import adjusted_cross_entropy
 from ltray.recipe import DIGITS, Recipe
-from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
 
 POLICIES = {"standard": "standard", "strong": "bcl_classify"}
 
@@ -97,6 +98,10 @@ class OneView(Stage):
 
     def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
         return adjusted_cross_entropy(scores, labels, self.adjustment, smoothing=self.recipe.label_smoothing)
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return log π without the adjustment that the training scores have."""
+        return ScorePrior(tail.prior().log() - self.adjustment.cpu())
 
 
 def _stages(knobs: BaselineKnobs, context: BuildContext) -> Sequence[Stage]:

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from ltray.knobs import Value, knob
-from ltray.methods.centres import LARGE, QUEUE_DIGITS, CentreKnobs, QueueKnobs, centre_contrast
+from ltray.long_tail import LongTail
+from ltray.methods.centres import LARGE, QUEUE_DIGITS, CentreKnobs, QueueKnobs, centre_contrast, centre_prior
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import mlp
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import log_prior
 from ltray.parts.pairs import extended
 from ltray.recipe import Recipe
-from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
 
 VIEWS = {
     "strong_sim": ("paco_query", "gpaco_key"),
@@ -104,6 +105,10 @@ class GPaCoStage(TwoAnchorStage):
         """Return the one term of the loss."""
         knobs = self.knobs
         return {"gpaco": centre_contrast(knobs, contrast, scores, log_prior=self.log_prior, smoothing=knobs.smoothing)}
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return that of the scores of the centres."""
+        return centre_prior(self.knobs, self.log_prior.cpu(), tail)
 
 
 def _stages(knobs: GPaCoKnobs, context: BuildContext) -> Sequence[Stage]:

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltray.knobs import Value
+from ltray.long_tail import LongTail
 from ltray.parts.precision import full_precision
 from ltray.recipe import Recipe
-from ltray.stage import Batch, BuildContext, Losses, Method, Stage
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage
 from ltray.stages.second_stage import FrozenBackboneKnobs, FrozenBackboneStage, untrained_network
 
 
@@ -50,6 +51,10 @@ class LinearProbe(FrozenBackboneStage):
     def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
         loss: Tensor = full_precision(F.cross_entropy)(scores, labels, label_smoothing=self.recipe.label_smoothing)
         return loss
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return that of the training set."""
+        return ScorePrior(tail.prior().log())
 
 
 def _stages(knobs: LinearProbeKnobs, context: BuildContext) -> Sequence[Stage]:

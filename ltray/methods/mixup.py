@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ltray.knobs import Value, knob
+from ltray.long_tail import LongTail
 from ltray.methods.cross_entropy import BaselineKnobs, policy_of
 from ltray.parts.blending import blend
 from ltray.parts.precision import full_precision
 from ltray.recipe import Recipe
-from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,10 @@ class Mixup(Stage):
         scores = self.network(blended.images)
         loss = mixed_cross_entropy(scores, *blended.labels, blended.share, self.recipe.label_smoothing)
         return {"classification": loss}
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return that of the training set."""
+        return ScorePrior(tail.prior().log())
 
 
 def _stages(knobs: MixupKnobs, context: BuildContext) -> Sequence[Stage]:

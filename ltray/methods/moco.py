@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ltray.following import HALF_THE_IMAGES
 from ltray.knobs import Value, knob
+from ltray.long_tail import LongTail
 from ltray.methods.supcon import LARGE, ContrastiveBaselineKnobs
 from ltray.parts.contrast import similarity, unit
 from ltray.parts.heads import projector
@@ -16,7 +17,7 @@ from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.parts.momentum import MomentumCopy, MomentumKnobs
 from ltray.recipe import DIGITS
-from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,10 @@ class MoCoStage(Stage):
             "classification": adjusted_cross_entropy(self.network.classifier(features), batch.labels, self.log_prior),
             "contrastive": self.knobs.contrastive_weight * loss,
         }
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return log π without the adjustment that the training scores have."""
+        return ScorePrior(tail.prior().log() - self.log_prior.cpu())
 
 
 def _stages(knobs: MoCoKnobs, context: BuildContext) -> Sequence[Stage]:

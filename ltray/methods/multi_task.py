@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from ltray.knobs import Value, knob
+from ltray.long_tail import LongTail
 from ltray.methods.centres import LARGE, QUEUE_DIGITS, QueueKnobs
 from ltray.methods.gpaco import VIEWS, GPaCoKnobs, TwoAnchorStage
 from ltray.parts.contrast import ContrastBatch
 from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights
 from ltray.parts.pairs import supervised_contrast
-from ltray.stage import BuildContext, Losses, Method, Stage
+from ltray.stage import BuildContext, Losses, Method, ScorePrior, Stage
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,10 @@ class MultiTaskStage(TwoAnchorStage):
             "classification": adjusted_cross_entropy(scores, contrast.labels, self.log_prior),
             "contrastive": self.knobs.contrastive_weight * contrastive,
         }
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return log π without the adjustment that the training scores have."""
+        return ScorePrior(tail.prior().log() - self.log_prior.cpu())
 
 
 def _stages(knobs: MultiTaskKnobs, context: BuildContext) -> Sequence[Stage]:

@@ -7,9 +7,10 @@ from typing import ClassVar
 import torch
 
 from ltray.knobs import Value
+from ltray.long_tail import LongTail
 from ltray.parts.heads import CosineClassifier
 from ltray.parts.mean_features import class_means
-from ltray.stage import BuildContext, Method, Stage, TrainingData
+from ltray.stage import BuildContext, Method, ScorePrior, Stage, TrainingData
 from ltray.stages.post_hoc import PostHoc, PostHocKnobs
 from ltray.stages.second_stage import untrained_network
 
@@ -37,6 +38,10 @@ class NearestClassMean(PostHoc):
         features = data.features(self.network.backbone)
         labels = data.labels.to(features.device)
         classifier.weight.copy_(class_means(features, labels, classes=len(classifier.weight)))
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return the uniform one: class sizes have no effect."""
+        return ScorePrior(torch.zeros(tail.classes, dtype=torch.float64))
 
 
 def _stages(knobs: NearestClassMeanKnobs, context: BuildContext) -> Sequence[Stage]:

@@ -8,14 +8,15 @@ from torch import Tensor
 
 from ltray.distributed import gather
 from ltray.knobs import Value, knob
-from ltray.methods.centres import LARGE, QUEUE_DIGITS, CentreKnobs, centre_contrast
+from ltray.long_tail import LongTail
+from ltray.methods.centres import LARGE, QUEUE_DIGITS, CentreKnobs, centre_contrast, centre_prior
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import projector
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import log_prior
 from ltray.parts.momentum import MomentumCopy, MomentumKnobs
 from ltray.parts.pairs import extended
-from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
 
 VIEWS = {"strong_sim": ("paco_query", "paco_key"), "sim_sim": ("paco_key", "paco_key")}
 
@@ -81,6 +82,10 @@ class PaCoStage(Stage):
         loss = centre_contrast(self.knobs, contrast, scores, log_prior=self.log_prior)
         self.queue.push(keys, batch.labels)
         return {"paco": loss}
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return that of the scores of the centres."""
+        return centre_prior(self.knobs, self.log_prior.cpu(), tail)
 
 
 def _stages(knobs: PaCoKnobs, context: BuildContext) -> Sequence[Stage]:

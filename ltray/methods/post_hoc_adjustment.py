@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from ltray.knobs import knob
+from ltray.long_tail import LongTail
 from ltray.parts.adjusted_classifiers import ShiftedClassifier
 from ltray.parts.exact_search import correct_range, most_correct
 from ltray.parts.losses import log_prior
-from ltray.stage import BuildContext, Method, Stage, TrainingData
+from ltray.stage import BuildContext, Method, ScorePrior, Stage, TrainingData
 from ltray.stages.post_hoc import ROWS, PostHoc, PostHocKnobs
 
 
@@ -53,6 +54,12 @@ class PostHocAdjustment(PostHoc):
     def chosen(self) -> dict[str, float]:
         """Return τ."""
         return {"τ": float(self.tau)}
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return that of the preceding scores, with −τ·log π added."""
+        if before is None:
+            return None
+        return ScorePrior(before.log_prior, before.added - self.tau.cpu() * self.log_prior.cpu())
 
 
 def _stages(knobs: PostHocAdjustmentKnobs, context: BuildContext) -> Sequence[Stage]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ltray.following import HALF_THE_IMAGES
 from ltray.knobs import Value, knob
+from ltray.long_tail import LongTail
 from ltray.methods.rescom.method import ResComKnobs
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import projector
@@ -16,7 +17,7 @@ from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.parts.pairs import extended, supervised_contrast
 from ltray.recipe import DIGITS, Recipe
-from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
 
 LARGE: dict[str, Value] = dict(
     batch_size=256, learning_rate=0.06, schedule="cosine_to_floor", queue_size=4096, projection_width=128
@@ -111,6 +112,10 @@ class SupConStage(Stage):
             "classification": adjusted_cross_entropy(scores, labels, self.log_prior),
             "contrastive": self.knobs.contrastive_weight * loss,
         }
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return log π without the adjustment that the training scores have."""
+        return ScorePrior(tail.prior().log() - self.log_prior.cpu())
 
 
 def _stages(knobs: SupConKnobs, context: BuildContext) -> Sequence[Stage]:

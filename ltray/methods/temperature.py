@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ltray.knobs import knob
+from ltray.long_tail import LongTail
 from ltray.parts.adjusted_classifiers import ShiftedClassifier
-from ltray.stage import BuildContext, Method, Stage, TrainingData
+from ltray.stage import BuildContext, Method, ScorePrior, Stage, TrainingData
 from ltray.stages.post_hoc import ROWS, PostHoc, PostHocKnobs
 
 HALVINGS = 60  # of the logarithm's range: the digits of a float64
@@ -22,8 +23,10 @@ class TemperatureKnobs(PostHocKnobs):
     highest: float = knob(100.0, "T", "largest temperature allowed", low=1e-4, high=1e4, log=True)
 
 
-def best_temperature(scores: Tensor, labels: Tensor, *, lowest: float, highest: float) -> float:
-    """Return the T in [lowest, highest] with the smallest mean cross-entropy of scores / T.
+def best_temperature(
+    scores: Tensor, labels: Tensor, *, lowest: float, highest: float, shift: Tensor | None = None
+) -> float:
+    """Return the T in [lowest, highest] with the smallest mean cross-entropy of scores / T + shift.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017
     (arXiv:1706.04599), sec. 4.2. Cross-entropy is convex in 1/T, so that the sign of its
@@ -34,21 +37,23 @@ def best_temperature(scores: Tensor, labels: Tensor, *, lowest: float, highest: 
         labels: Class indices (M,).
         lowest: Smallest T, above 0; returned if the loss has no minimum above it.
         highest: Largest T.
+        shift: Added to each class's score (K,), such as the log prior of the images minus that of the scores; None: 0.
     """
     ends = torch.tensor([lowest, highest], dtype=torch.float64).log()
     for _ in range(HALVINGS):
         middle = ends.mean()
-        too_cold = _slope(scores, labels, 1.0 / middle.exp()) > 0
+        too_cold = _slope(scores, labels, 1.0 / middle.exp(), shift) > 0
         ends[0 if too_cold else 1] = middle
     return float(ends.mean().exp())
 
 
-def _slope(scores: Tensor, labels: Tensor, inverse: Tensor) -> Tensor:
+def _slope(scores: Tensor, labels: Tensor, inverse: Tensor, shift: Tensor | None) -> Tensor:
     """Derivative of the summed cross-entropy by 1/T: expected score minus the label's."""
     slope = torch.zeros((), dtype=torch.float64, device=scores.device)
     for rows, own in zip(torch.split(scores, ROWS), torch.split(labels, ROWS), strict=True):
         wide = rows.double()
-        expected = (torch.softmax(wide * inverse.to(wide.device), dim=1) * wide).sum(dim=1)
+        shifted = wide * inverse.to(wide.device) + (0.0 if shift is None else shift.to(wide))
+        expected = (torch.softmax(shifted, dim=1) * wide).sum(dim=1)
         slope += (expected - wide.gather(1, own.unsqueeze(1)).squeeze(1)).sum()
     return slope
 
@@ -74,6 +79,10 @@ class Temperature(PostHoc):
         """Return T."""
         assert isinstance(self.network.classifier, ShiftedClassifier)
         return {"T": float(self.network.classifier.temperature)}
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return that of the preceding scores, whose added part is also divided by T."""
+        return None if before is None else ScorePrior(before.log_prior, before.added / self.chosen()["T"])
 
 
 def _stages(knobs: TemperatureKnobs, context: BuildContext) -> Sequence[Stage]:

@@ -1,5 +1,6 @@
 """The results of runs and searches: folders, tables, finalists, hyperparameter importance.
 
+* `class_prior`: class shares, and scores adapted to them.
 * `classifier`: a trained model that classifies images.
 * `conformal`: prediction sets with a promised coverage.
 * `crop_margin`: the distance of the crops of test-time ensembling.

@@ -16,10 +16,13 @@ from ltray.data.image_file import fitted, read_image
 from ltray.engine.evaluation import scores_of
 from ltray.errors import UsageError, shown
 from ltray.files import is_there
+from ltray.long_tail import LongTail
 from ltray.methods.temperature import best_temperature
 from ltray.model_folder import ModelFolder
+from ltray.results.class_prior import Adaptation, ClassPrior, estimated_prior, score_prior
 from ltray.results.conformal import ConformalSets
 from ltray.results.predictions import Predictions, TrainedModel
+from ltray.stage import ScorePrior
 
 BATCH = 64
 NOT_CALIBRATED = "not calibrated"
@@ -81,6 +84,23 @@ class Classifier:
         """The temperature of the softmax, and its source as text; see `temperature_of`."""
         return temperature_of(self.trained, self.checkpoint)
 
+    @cached_property
+    def adaptation(self) -> Adaptation:
+        """What adapts the scores to other class shares.
+
+        Raises:
+            UsageError: The scores are not posteriors of a known class prior.
+        """
+        trained = self.trained
+        prior = score_prior(trained.stages, LongTail(tuple(trained.checkpoint.context["counts"])))
+        if prior is None:
+            methods = " + ".join(method.name for method in trained.experiment.methods)
+            raise UsageError(
+                f"The scores of {methods} cannot be adapted to other class shares: the class prior under which they "
+                "are posteriors is not known (see docs/protocol.md)."
+            )
+        return Adaptation(*temperature_of(trained, self.checkpoint, prior), prior)
+
     def conformal_sets(self, coverage: float) -> ConformalSets:
         """Calibrate prediction sets on the validation images, by their saved logits where there are any.
 
@@ -130,15 +150,66 @@ class Classifier:
         Raises:
             UsageError: An array or tensor has another shape or type, or `top` is less than 1.
         """
-        if top < 1:
-            raise UsageError(f"`top` is {shown(top)}, but must be at least 1.")
-        single = isinstance(images, str | Path) or (isinstance(images, np.ndarray | Tensor) and images.ndim == 3)
-        given: Any = [images] if single else images
-        return list(
-            predict(
-                self.trained, list(given), temperature=self.calibration[0], top=top, sets=sets, five_crops=five_crops
-            )
-        )
+        given = _given(images, top)
+        temperature = self.calibration[0]
+        return list(predict(self.trained, given, temperature=temperature, top=top, sets=sets, five_crops=five_crops))
+
+    def predict_adapted(
+        self,
+        images: Image | Sequence[Image],
+        prior: ClassPrior | None = None,
+        *,
+        top: int = 5,
+        sets: ConformalSets | None = None,
+        five_crops: bool = False,
+    ) -> tuple[list[Prediction], ClassPrior]:
+        """Classify images whose classes have other shares than the training images.
+
+        Args:
+            images: As for `predict`.
+            prior: The shares; None: they are estimated from these images.
+            top: Number of classes to list, at least 1.
+            sets: As for `predict`; they hold for any shares of the classes and are not adapted.
+            five_crops: As for `predict`.
+
+        Returns:
+            The predictions, and the shares.
+
+        Raises:
+            UsageError: See `adaptation` and `predict`; or there are too few images for an estimate.
+        """
+        adaptation, given = self.adaptation, _given(images, top)
+        rows = list(scored(self.trained, given, five_crops=five_crops))
+        logits = [row for row in rows if isinstance(row, Tensor)]
+        if prior is None:
+            there = torch.stack(logits) if logits else torch.empty(0, len(self.class_names))
+            prior = estimated_prior(there, adaptation)
+        found = []
+        for image, row in zip(given, rows, strict=True):
+            if not isinstance(row, Tensor):
+                found.append(Prediction(_path_of(image), error=row))
+                continue
+            shares = torch.softmax(adaptation.scores(row, prior.shares), dim=0)
+            best = _best(_path_of(image), shares, self.trained, top)
+            found.append(replace(best, kept=_kept(row, self.trained, sets)) if sets else best)
+        return found, prior
+
+
+def _given(images: Image | Sequence[Image], top: int) -> list[Image]:
+    """Return images as a list.
+
+    Raises:
+        UsageError: `top` is less than 1.
+    """
+    if top < 1:
+        raise UsageError(f"`top` is {shown(top)}, but must be at least 1.")
+    single = isinstance(images, str | Path) or (isinstance(images, np.ndarray | Tensor) and images.ndim == 3)
+    given: Any = [images] if single else images
+    return list(given)
+
+
+def _path_of(image: Image) -> Path | None:
+    return Path(image) if isinstance(image, str | Path) else None
 
 
 def best_device() -> torch.device:
@@ -164,23 +235,34 @@ def check_class_names(trained: TrainedModel) -> None:
         )
 
 
-def temperature_of(trained: TrainedModel, checkpoint: Path) -> tuple[float, str]:
+def temperature_of(trained: TrainedModel, checkpoint: Path, prior: ScorePrior | None = None) -> tuple[float, str]:
     """Return the temperature by which scores are divided before the softmax, and its source.
 
     The scores of a model that ends with the method `temperature` are already divided by it. For other models
     it is the best temperature on the validation logits in the checkpoint. The order of classes does not change.
+
+    Args:
+        trained: The model.
+        checkpoint: Its folder.
+        prior: Of its scores; the temperature is then the best one for scores that are adapted to the class shares of
+            the validation images. None: they are not adapted.
     """
-    if "T" in trained.stage.chosen():
-        return 1.0, "the model's own temperature"
-    scores = ModelFolder(checkpoint).scores_file
-    if is_there(scores):
-        known = Predictions.load(scores)
-        if known.split == "val":
-            return best_temperature(known.logits, known.labels, lowest=COLDEST, highest=HOTTEST), "validation images"
-    return 1.0, NOT_CALIBRATED
+    own = "T" in trained.stage.chosen()
+    file = ModelFolder(checkpoint).scores_file
+    known = Predictions.load(file) if is_there(file) and (prior or not own) else None
+    if known is None or known.split != "val":
+        return 1.0, "the model's own temperature" if own else NOT_CALIBRATED
+    scores, shift = known.logits, None
+    if prior is not None:
+        scores, shift = scores.double() - prior.added, _log_shares(known) - prior.log_prior
+    return best_temperature(scores, known.labels, lowest=COLDEST, highest=HOTTEST, shift=shift), "validation images"
 
 
-@torch.no_grad()
+def _log_shares(known: Predictions) -> Tensor:
+    """Return the log shares of the classes among labelled images (K,); −inf for a class without images."""
+    return (torch.bincount(known.labels, minlength=known.logits.shape[1]) / len(known.labels)).double().log()
+
+
 def predict(
     trained: TrainedModel,
     images: Sequence[Image],
@@ -203,22 +285,35 @@ def predict(
     Raises:
         UsageError: An array or tensor is not an image.
     """
+    for image, row in zip(images, scored(trained, images, five_crops=five_crops), strict=True):
+        if isinstance(row, str):
+            yield Prediction(_path_of(image), error=row)
+            continue
+        best = _best(_path_of(image), torch.softmax(row / temperature, dim=0), trained, top)
+        yield replace(best, kept=_kept(row, trained, sets)) if sets else best
+
+
+@torch.no_grad()
+def scored(trained: TrainedModel, images: Sequence[Image], *, five_crops: bool = False) -> Iterator[Tensor | str]:
+    """Yield the scores (K,), float64, of each image in the given order; of a file that is not one, the error.
+
+    Args:
+        trained: The model.
+        images: The images.
+        five_crops: Whether the scores of an image are the mean of those of five crops.
+
+    Raises:
+        UsageError: An array or tensor is not an image.
+    """
     trained.stage.eval()
     margin = trained.margin if five_crops else None
     for start in range(0, len(images), BATCH):
-        given = images[start : start + BATCH]
-        read = [_read(image, trained, margin) for image in given]
+        read = [_read(image, trained, margin) for image in images[start : start + BATCH]]
         found = [image for image in read if isinstance(image, Tensor)]
         scores = scores_of(trained.stage, torch.stack(found).to(trained.device)).double().cpu() if found else None
         rows = iter(scores if scores is not None else ())
-        for one, image in zip(given, read, strict=True):
-            path = Path(one) if isinstance(one, str | Path) else None
-            if isinstance(image, str):
-                yield Prediction(path, error=image)
-                continue
-            row = next(rows)
-            best = _best(path, torch.softmax(row / temperature, dim=0), trained, top)
-            yield replace(best, kept=_kept(row, trained, sets)) if sets else best
+        for image in read:
+            yield image if isinstance(image, str) else next(rows)
 
 
 def _read(image: Image, trained: TrainedModel, margin: int | None) -> Tensor | str:

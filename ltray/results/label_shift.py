@@ -6,14 +6,15 @@ classes in the test set.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ltray.class_counts import ClassCounts
 from ltray.engine.evaluation import Evaluation
+from ltray.errors import UsageError
 
 FACTORS = (50, 25, 10, 5, 2)
 UNIFORM = "uniform"
@@ -30,11 +31,15 @@ class ShiftedAccuracy:
         name: One of `SHIFTS`.
         accuracy: The accuracy, as a fraction of 1.
         standard_error: Its standard error, from the number of images of each class, as a fraction of 1.
+        adapted: With predictions that are adapted to the prior; None: not computed.
+        adapted_error: Its standard error.
     """
 
     name: str
     accuracy: float
     standard_error: float
+    adapted: float | None = None
+    adapted_error: float | None = None
 
 
 def shifted_prior(counts: Sequence[int], name: str) -> Tensor:
@@ -58,20 +63,43 @@ def shifted_prior(counts: Sequence[int], name: str) -> Tensor:
     return prior / prior.sum()
 
 
-def shifted_accuracies(evaluation: Evaluation, counts: Sequence[int]) -> list[ShiftedAccuracy]:
-    """Return the accuracy under every prior of `SHIFTS`; classes without an evaluated image are left out.
+def shifted_accuracies(
+    evaluation: Evaluation,
+    counts: Sequence[int],
+    *,
+    stated: Mapping[str, Tensor] | None = None,
+    adapted: Callable[[Tensor], Evaluation] | None = None,
+) -> list[ShiftedAccuracy]:
+    """Return the accuracy under stated priors and those of `SHIFTS`; classes without an evaluated image are left out.
 
     Args:
         evaluation: Correct and seen images of each class (K).
         counts: Training images of each class (K).
+        stated: Further priors (K,) by name.
+        adapted: Returns the evaluation of the predictions that are adapted to a prior (K,), in which classes without
+            an evaluated image have the share 0; None: this accuracy is not computed.
+
+    Raises:
+        UsageError: A stated prior has no share for any class with an evaluated image.
     """
     known = evaluation.seen > 0
-    counted = ClassCounts(evaluation.correct[known], evaluation.seen[known], evaluation.predicted[known])
-    recall, variance = counted.recall(), counted.recall_variance()
     found = []
-    for name in SHIFTS:
-        prior = shifted_prior(counts, name)[known]
+    for name, full in {**(stated or {}), **{name: shifted_prior(counts, name) for name in SHIFTS}}.items():
+        prior = torch.where(known, full, 0.0)
+        if not float(prior.sum()) > 0:
+            raise UsageError(f"{name}: no evaluated image is of a class with a share above 0.")
         prior = prior / prior.sum()
-        error = float((prior**2 * variance).sum().sqrt())
-        found.append(ShiftedAccuracy(name, float((prior * recall).sum()), error))
+        one = ShiftedAccuracy(name, *_under(prior, evaluation))
+        if adapted:
+            accuracy, error = _under(prior, adapted(prior))
+            one = replace(one, adapted=accuracy, adapted_error=error)
+        found.append(one)
     return found
+
+
+def _under(prior: Tensor, evaluation: Evaluation) -> tuple[float, float]:
+    """Return the accuracy under a class prior that is 0 for classes without images, and its standard error."""
+    known = evaluation.seen > 0
+    counted = ClassCounts(evaluation.correct[known], evaluation.seen[known], evaluation.predicted[known])
+    prior, recall, variance = prior[known], counted.recall(), counted.recall_variance()
+    return float((prior * recall).sum()), float((prior**2 * variance).sum().sqrt())

@@ -10,9 +10,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ltray.errors import UsageError
 from ltray.knobs import Value, knob
+from ltray.long_tail import LongTail
 from ltray.network import Backbone, Network
 from ltray.recipe import FROZEN, Recipe
-from ltray.stage import Batch, BuildContext, Stage, View
+from ltray.stage import Batch, BuildContext, ScorePrior, Stage, View
 
 FEATURES = ("shifting", "fixed", "cached")
 """Features that a second stage trains on; the help of its knob describes them."""
@@ -102,6 +103,10 @@ class SecondStage(FrozenBackboneStage):
         super().__init__(knobs, context, classifier)
         self.class_run = knobs.class_run
         self.long_epoch = knobs.long_epoch
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return the uniform one, by the order of the images (approximately so with smoothed labels)."""
+        return ScorePrior(torch.zeros(tail.classes, dtype=torch.float64))
 
 
 def untrained_network(context: BuildContext, kind: str) -> Network:

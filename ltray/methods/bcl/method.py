@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from ltray.knobs import Value, knob
+from ltray.long_tail import LongTail
 from ltray.methods.bcl.losses import contrast
 from ltray.methods.bcl.prototypes import Prototypes, new_prototypes
 from ltray.parts.contrast import ContrastBatch, unit
 from ltray.parts.heads import CosineClassifier, projector
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.recipe import DIGITS, Recipe
-from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
 
 LARGE: dict[str, Value] = dict(
     schedule="cosine",
@@ -193,6 +194,10 @@ class BCL(Stage):
 
     def _classify(self, scores: Tensor, labels: Tensor) -> Tensor:
         return self.knobs.classification_weight * adjusted_cross_entropy(scores, labels, self.log_prior)
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return log π without the adjustment that the training scores have."""
+        return ScorePrior(tail.prior().log() - self.log_prior.cpu())
 
     def _contrast(self, batch: ContrastBatch) -> Tensor:
         rows = None if self.prototypes is None else self.prototypes(self.network.classifier.weight)

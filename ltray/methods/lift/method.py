@@ -9,12 +9,13 @@ from torch import Tensor
 
 from ltray.errors import UsageError
 from ltray.knobs import Value, knob
+from ltray.long_tail import LongTail
 from ltray.methods.lift.crops import CROP_SCHEDULES, smallest_areas
-from ltray.methods.lift.losses import LOSSES, LossSettings
+from ltray.methods.lift.losses import LOSSES, Adjusted, LossSettings, Weighted, WithMargins
 from ltray.parts.heads import CLASSIFIERS, CosineClassifier
 from ltray.parts.mean_features import class_means
 from ltray.recipe import DIGITS, Recipe
-from ltray.stage import Batch, BuildContext, Losses, Method, Stage, TrainingData, View
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, TrainingData, View
 
 MINIMALIST = "minimalist"
 
@@ -120,6 +121,15 @@ class LIFT(Stage):
         """Return the classification term."""
         loss: Tensor = self.loss(self.network(batch["image"]), batch.labels)
         return {"classification": loss}
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return log π without the adjustment, or with the weights, of the loss; the others give no posteriors."""
+        natural = tail.prior().log()
+        if isinstance(self.loss, Weighted):
+            return ScorePrior(natural + self.loss.weight.cpu().log())
+        if isinstance(self.loss, Adjusted) and not isinstance(self.loss, WithMargins):
+            return ScorePrior(natural - self.loss.adjustment.cpu())
+        return None
 
     @torch.no_grad()
     def prepare(self, data: TrainingData) -> None:

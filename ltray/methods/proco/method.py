@@ -10,6 +10,7 @@ from torch import Tensor
 from ltray.distributed import gather
 from ltray.errors import UsageError
 from ltray.knobs import Value, knob
+from ltray.long_tail import LongTail
 from ltray.methods.bcl.method import BCLKnobs
 from ltray.methods.proco.bessel import BESSEL
 from ltray.methods.proco.estimator import ClassEstimator
@@ -18,7 +19,7 @@ from ltray.parts.contrast import unit
 from ltray.parts.heads import CosineClassifier, projector
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.recipe import DIGITS, Recipe
-from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
 
 LARGE: dict[str, Value] = dict(
     schedule="cosine", temperature=0.07, hidden_width=2048, projection_width=1024, classifier="cosine"
@@ -122,6 +123,10 @@ class ProCo(Stage):
         knobs = self.knobs
         scores = class_contrast(rows, self.estimate, temperature=knobs.temperature, bessel=knobs.bessel)
         return adjusted_cross_entropy(scores, labels, self.log_prior)
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return log π without the adjustment that the training scores have."""
+        return ScorePrior(tail.prior().log() - self.log_prior.cpu())
 
 
 METHOD = Method(

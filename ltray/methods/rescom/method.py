@@ -9,13 +9,14 @@ from torch import Tensor
 
 from ltray.following import at_most_classes
 from ltray.knobs import Value, knob
+from ltray.long_tail import LongTail
 from ltray.methods.rescom.losses import EPSILON, class_balanced_contrast, mined_similarities
 from ltray.parts.contrast import ContrastBatch, similarity, unit
 from ltray.parts.heads import projector
 from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights, log_prior
 from ltray.parts.queues import SLOTS, ClassQueue
 from ltray.recipe import DIGITS, Recipe
-from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
 
 LARGEST_QUEUE = 131_072
 
@@ -181,6 +182,10 @@ class ResCom(Stage):
         if self.knobs.siamese_balanced_softmax:
             return adjusted_cross_entropy(scores, labels.repeat(2), self.log_prior)
         return adjusted_cross_entropy(scores[: labels.shape[0]], labels, self.log_prior)
+
+    def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
+        """Return log π without the adjustment that the training scores have."""
+        return ScorePrior(tail.prior().log() - self.log_prior.cpu())
 
     def _contrast(self, first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
         if self.knobs.anchors == "first_view":
