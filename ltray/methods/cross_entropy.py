@@ -44,6 +44,7 @@ class BaselineKnobs(Recipe):
     )
 
     drop_path: float = Recipe.redeclared("drop_path", 0.0, refused="")
+    feature_passes: int = Recipe.redeclared("feature_passes", 0, refused="")
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         "default": dict(),

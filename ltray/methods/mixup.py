@@ -34,6 +34,7 @@ class MixupKnobs(OneViewKnobs):
     )
 
     label_smoothing: float = Recipe.redeclared("label_smoothing", 0.0, refused="")
+    feature_passes: int = Recipe.redeclared("feature_passes", 0, refused="this method blends images")
     mixup: float = Recipe.redeclared("mixup", 0.0, refused="this method is mixup, with `alpha`")
     cutmix: float = Recipe.redeclared("cutmix", 0.0, refused="this method is mixup, with `alpha`")
 
