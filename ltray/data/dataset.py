@@ -165,7 +165,11 @@ class ImageData:
         @cache
         def of_pass(number: int) -> Tensor:
             training_set = self._without_augmentation
-            return training_set.features(network) if passes == 1 else training_set.augmented_features(network, view, number)
+            return (
+                training_set.features(network)
+                if passes == 1
+                else training_set.augmented_features(network, view, number)
+            )
 
         return FeatureLoader(
             lambda epoch: of_pass(epoch % passes), self._labels.to(self.device), plan=plan, views=stage.views
