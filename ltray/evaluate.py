@@ -1,4 +1,4 @@
-"""`python -m ltray.evaluate RUN [PICTURES]`: evaluate a checkpoint on validation, test or new labelled images."""
+"""`python -m ltray.evaluate RUN [IMAGES]`: evaluate a checkpoint on validation, test or new labelled images."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -28,12 +28,12 @@ from ltray.results.final_evaluation import accuracy_line
 from ltray.results.intervals import mean_interval
 from ltray.results.label_shift import ShiftedAccuracy, shifted_accuracies
 from ltray.results.ledger import describe_look, note_look, run_of
-from ltray.results.new_pictures import PicturesEvaluated, evaluate_pictures
+from ltray.results.new_images import NewImagesEvaluated, evaluate_new_images
 from ltray.results.predictions import Predictions, TrainedModel, recorded_tail
 from ltray.run_folder import checkpoint_of
 from ltray.settings import parse_assignments
 
-LISTED = 10  # pictures that cannot be used
+LISTED = 10  # images that cannot be used
 MEASURES = {key: one.title for key, one in METRICS.items() if not key.startswith("acc_")}
 
 
@@ -47,8 +47,8 @@ class Findings:
         predictions: Its logits on the evaluated split.
         look: Number of this look at the test images in the model's run or search, from 1; 0: no look.
         recorded: The evaluation on test images at the end of the run, if there is one.
-        pictures: The new pictures that were evaluated; None for images of the data set.
-        five_crops: The logits of the same images as means over five crops; None where they were not asked for.
+        new_images: The new images that were evaluated; None for images of the data set.
+        five_crops: The logits of the same images as means over five crops; None if not requested.
     """
 
     checkpoint: Path
@@ -56,7 +56,7 @@ class Findings:
     predictions: Predictions
     look: int
     recorded: Mapping[str, Any] | None
-    pictures: PicturesEvaluated | None = None
+    new_images: NewImagesEvaluated | None = None
     five_crops: Predictions | None = None
 
     @property
@@ -91,44 +91,44 @@ class Findings:
 
 def run(
     model: str | PathLike[str],
-    pictures: str | PathLike[str] | None = None,
+    images: str | PathLike[str] | None = None,
     *,
     test: bool = False,
     five_crops: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Findings:
-    """Evaluate a checkpoint on the images on which epochs and trials are compared, the test set or new pictures.
+    """Evaluate a checkpoint on the images on which epochs and trials are compared, the test set or new images.
 
     Args:
         model: Folder of a run, a search or a checkpoint.
-        pictures: New labelled pictures in a form that `convert` takes: a folder with a folder for each class, a
+        images: New labelled images in a form that `convert` takes: a folder with a folder for each class, a
             table, a zip or Parquet file. The model's data set is not needed, and its test images are not looked at.
         test: Whether to use the test images; each look at them is counted in the run folder.
         five_crops: Whether to classify the images a second time, by the mean of the scores of five crops (test-time
             ensembling). It is an option of the evaluation, not of the run: both results are of one checkpoint.
-        settings: Fields of a data-set file that decide which form new pictures have, such as
+        settings: Fields of a data-set file that decide which form new images have, such as
             `{"label_column": "species"}`.
 
     Returns:
         The results: `.predictions.metrics()` are fractions of 1, `.predictions.logits` the scores (N, K).
 
     Raises:
-        UsageError: There is no checkpoint, it is damaged, or its data are missing or have changed; new pictures
-            cannot be used, or are of a class that the model does not have.
+        UsageError: There is no checkpoint, it is damaged, or its data are missing or have changed; new images
+            cannot be used, or a class of them is not one of the model's.
     """
     given = settings_value(settings)
     checkpoint = checkpoint_of(path_value("model", model))
-    if pictures is None and given:
-        raise UsageError(f"`{next(iter(given))}` has no effect: it is about new pictures, and none are given.")
-    if pictures is not None and test:
-        raise UsageError("`test` has no effect with new pictures: remove one of them.")
+    if images is None and given:
+        raise UsageError(f"`{next(iter(given))}` has no effect: it applies to new images, and none are given.")
+    if images is not None and test:
+        raise UsageError("`test` has no effect with new images: remove one of them.")
     trained = TrainedModel.open(checkpoint, best_device(), check="compare")
     recorded = ModelFolder(checkpoint).evaluation()
-    if pictures is not None:
-        place = path_value("pictures", pictures)
+    if images is not None:
+        place = path_value("images", images)
         tail = recorded_tail(trained, checkpoint)
-        found, evaluated = evaluate_pictures(trained, place, given, tail=tail)
-        cropped = evaluate_pictures(trained, place, given, tail=tail, five_crops=True)[0] if five_crops else None
+        found, evaluated = evaluate_new_images(trained, place, given, tail=tail)
+        cropped = evaluate_new_images(trained, place, given, tail=tail, five_crops=True)[0] if five_crops else None
         return Findings(checkpoint, trained, found, 0, recorded, evaluated, cropped)
     classify = trained.on_test if test else trained.on_selection
     predictions = classify()
@@ -138,12 +138,12 @@ def run(
 
 
 def main(words: list[str]) -> int:
-    """Evaluate and print; exit code 1 where a new picture cannot be used."""
+    """Evaluate and print; exit code 1 if a new image cannot be used."""
     options = new_parser().parse(words)
     prior = _checked_prior(options.run, options.prior, adapt=options.adapt)
     findings = run(
         options.run,
-        options.pictures,
+        options.images,
         test=options.test,
         five_crops=options.five_crops,
         settings=parse_assignments(options.settings),
@@ -154,7 +154,7 @@ def main(words: list[str]) -> int:
         print(json.dumps(as_json(findings, shifted), indent=1))
     else:
         _print(findings, new_console(), classes=options.classes, shifted=shifted)
-    return FAILED if findings.pictures and findings.pictures.unusable else DONE
+    return FAILED if findings.new_images and findings.new_images.unusable else DONE
 
 
 def _checked_prior(model: Path, file: Path | None, *, adapt: bool) -> ClassPrior | None:
@@ -198,7 +198,7 @@ def as_json(findings: Findings, shifted: Sequence[ShiftedAccuracy] = ()) -> dict
         "five_crops": _crops_as_json(findings),
         "chosen": trained.chosen(),
         "test_look": findings.look,
-        "pictures": _pictures_as_json(findings.pictures),
+        "new_images": _new_images_as_json(findings.new_images),
         "classes": rows,
         "label_shift": [_shift_as_json(one) for one in shifted or findings.shifted()],
         "claims": [
@@ -223,10 +223,10 @@ def _shift_as_json(one: ShiftedAccuracy) -> dict[str, Any]:
     return found
 
 
-def _pictures_as_json(pictures: PicturesEvaluated | None) -> dict[str, Any] | None:
-    if pictures is None:
+def _new_images_as_json(images: NewImagesEvaluated | None) -> dict[str, Any] | None:
+    if images is None:
         return None
-    return {"path": str(pictures.place), "notes": list(pictures.notes), "unusable": list(pictures.unusable)}
+    return {"path": str(images.place), "notes": list(images.notes), "unusable": list(images.unusable)}
 
 
 def _crops_as_json(findings: Findings) -> dict[str, Any] | None:
@@ -242,18 +242,18 @@ def _print(findings: Findings, console: Console, *, classes: bool, shifted: Sequ
     methods = " + ".join(method.name for method in trained.experiment.methods)
     epoch = trained.checkpoint.position.total_epochs
     print_line(console, f"{methods} on {dataset.name}, epoch {epoch}: {findings.checkpoint}")
-    for note in findings.pictures.notes if findings.pictures else trained.data.notes:
+    for note in findings.new_images.notes if findings.new_images else trained.data.notes:
         print_line(console, note)
     metrics = predictions.metrics()
     print_line(console, f"{_where(findings)}: {accuracy_line(metrics, predictions.split)}")
-    if findings.pictures:
-        _print_pictures(findings, findings.pictures, console)
+    if findings.new_images:
+        _print_new_images(findings, findings.new_images, console)
     objective = _objective(findings)
     error = predictions.evaluation.standard_error(objective, predictions.tail)
     print_line(console, f"  standard error of {title(objective)} from the number of images: ± {100 * error:.1f} points")
     measures = "  ".join(f"{word} {100 * metrics[f'{predictions.split}/{key}']:.1f}" for key, word in MEASURES.items())
     chosen = "  ".join(f"{symbol} = {value:.4g}" for symbol, value in trained.chosen().items())
-    by_run = "chosen by the run" if findings.pictures else "chosen on these images"
+    by_run = "chosen by the run" if findings.new_images else "chosen on these images"
     print_line(console, f"  {measures} (of 100; ECE over 15 bins){f'  {by_run}: {chosen}' if chosen else ''}")
     if cropped := findings.five_crops:
         line = accuracy_line(cropped.metrics(), cropped.split)
@@ -273,12 +273,12 @@ def _print(findings: Findings, console: Console, *, classes: bool, shifted: Sequ
 
 
 def _objective(findings: Findings) -> str:
-    """Return the run's objective; where new pictures have no class of its group, the accuracy."""
+    """Return the run's objective; or the accuracy if new images have no class of its group."""
     objective, split = findings.trained.experiment.objective, findings.predictions.split
     return objective if f"{split}/{objective}" in findings.predictions.metrics() else BALANCED
 
 
-def _print_pictures(findings: Findings, pictures: PicturesEvaluated, console: Console) -> None:
+def _print_new_images(findings: Findings, images: NewImagesEvaluated, console: Console) -> None:
     split = findings.predictions.split
     shown = {key.removeprefix(f"{split}/"): ends for key, ends in intervals(findings.predictions).items()}
     ends = "  ".join(
@@ -287,9 +287,9 @@ def _print_pictures(findings: Findings, pictures: PicturesEvaluated, console: Co
         if key in shown
     )
     print_line(console, f"  95 % intervals: {ends}")
-    for one in pictures.unusable[:LISTED]:
+    for one in images.unusable[:LISTED]:
         console.print(f"  not used: {one}", style="red", soft_wrap=True)
-    if more := len(pictures.unusable[LISTED:]):
+    if more := len(images.unusable[LISTED:]):
         console.print(f"  not used: {more:,} more", style="red")
 
 
@@ -300,8 +300,8 @@ def print_line(console: Console, line: str) -> None:
 
 def _where(findings: Findings) -> str:
     count = f"{len(findings.predictions.labels):,}"
-    if findings.pictures:
-        return f"new pictures: {count}"
+    if findings.new_images:
+        return f"new images: {count}"
     if findings.predictions.split == "val":
         return f"{count} validation images"
     selected = findings.trained.experiment.dataset.protocol == "paper"
@@ -349,19 +349,19 @@ def new_parser() -> Parser:
     """Return the command's argument parser."""
     parser = Parser(
         "evaluate",
-        description="Evaluate a checkpoint on the selection images, on the test set, or on new labelled pictures.",
+        description="Evaluate a checkpoint on the selection images, on the test set, or on new labelled images.",
     )
     parser.add_argument(
         "run", type=path_argument, metavar="RUN|CHECKPOINT", help="folder of a run, a search or a checkpoint"
     )
     parser.add_argument(
-        "pictures",
+        "images",
         type=path_argument,
         nargs="?",
-        metavar="PICTURES",
-        help="new labelled pictures: a folder with a folder for each class, a table, a zip or Parquet file",
+        metavar="IMAGES",
+        help="new labelled images: a folder with a folder for each class, a table, a zip or Parquet file",
     )
-    parser.add_settings("fields of new pictures where convert needs them too: label_column=species")
+    parser.add_settings("fields of new images where convert needs them too: label_column=species")
     parser.add_argument(
         "--test", action="store_true", help="use the test images; each look at them is counted in the run folder"
     )

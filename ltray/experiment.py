@@ -15,6 +15,7 @@ from ltray.data.pin import Pin
 from ltray.engine.backbone_knobs import check_backbone_knobs
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.ema import check_average
+from ltray.engine.features import read_features
 from ltray.engine.loop import planned_epochs, train
 from ltray.engine.session import Run, Session
 from ltray.errors import UsageError, did_you_mean
@@ -294,6 +295,7 @@ class Experiment:
                 raise UsageError(f"`{method.name}`: its function `stages` returned no stage.")
             check_average(method.name, built)
             check_backbone_knobs(method.name, built)
+            read_features(method.name, built)
             stages += built
             network = stages[-1].network
         return stages

@@ -48,6 +48,7 @@ class Network(nn.Module):
         self.classifier = classifier
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (B, 3, H, W) to scores (B, K)."""
-        scores: Tensor = self.classifier(self.backbone(images))
+        """Map images (B, 3, H, W), or features (B, d) of the backbone, to scores (B, K)."""
+        features = images if images.dim() == 2 else self.backbone(images)
+        scores: Tensor = self.classifier(features)
         return scores

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ltray.data.dataset import ImageData
 from ltray.data.definition import DatasetDefinition
 from ltray.engine.train_step import set_training_mode, trained_parameters
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.network_config import WEIGHTS, RunNetwork
+from ltray.printable import printable
 
 IMAGENET_PROFILE = "imagenet_lt"
 DATA_PATH = "bilinear"  # interpolation of stored images and views
@@ -41,6 +43,32 @@ def seen_before(profile: str, record: Mapping[str, str]) -> str:
         "The data on which the weights were pretrained are not known. If ImageNet-1k's labels were used, this result "
         "must not be compared with those of networks trained on ImageNet-LT alone."
     )
+
+
+def features_line(experiment: Experiment, data: ImageData) -> str:
+    """Return what a command prints of the features that the first stage trains on; "" where it trains on images.
+
+    Args:
+        experiment: Its first method builds the network; the weights are read.
+        data: Its data set.
+
+    Raises:
+        UsageError: The file of its weights is not here, or does not fit.
+    """
+    if not any(knobs.feature_passes and knobs.has_effect("feature_passes") for knobs in experiment.knobs[:1]):
+        return ""
+    stage = experiment.stages(data.tail)[0]
+    if stage.source != "features":
+        return ""
+    passes = stage.feature_passes
+    what = "of the images without augmentation" if passes == 1 else f"of {passes} augmented passes"
+    files = data.feature_files(stage)
+    if not files:
+        return f"features: {what}, computed once for this run and not cached"
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    there = sum(file.is_file() for file in files)
+    done = "read from" if there == len(files) else "computed once and cached in"
+    return f"features: {what}, {done} {printable(files[0])}{more}"
 
 
 def announced(experiment: Experiment, left_over: str, tail: LongTail) -> list[str]:

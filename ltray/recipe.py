@@ -102,6 +102,16 @@ class Recipe(Knobs):
         before=0.0,
         refused=NO_SOFT_LABELS,
     )
+    feature_passes: int = knob(
+        0,
+        "",
+        "passes of a frozen backbone over the training set, whose features are kept and trained on; 1: without "
+        "augmentation; n: augmented, epoch e uses pass e mod n; 0: it sees the images of every epoch",
+        low=0,
+        high=1000,
+        before=0,
+        refused="this method needs the images in every epoch",
+    )
     momentum: float = knob(
         0.9, "μ", "momentum of SGD", low=0.0, high=0.9999, dynamic=True, needs=("optimizer", ("sgd",))
     )

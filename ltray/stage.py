@@ -97,6 +97,8 @@ class Stage(nn.Module):
             subclass's `__init__`.
         views: Exactly the views that `forward` reads.
         source: Its training input: "images", or "features" of the frozen network.
+        feature_passes: Passes over the training set whose features it reads: 1 without augmentation, or n augmented
+            ones, of which epoch e has pass e mod n.
         sampling: The order of an epoch, a name of `ltray.data.sampling.SAMPLINGS`; with
             "pairs", labels and indices are those of the first image.
         class_run: Number of consecutive images of a class under "class_aware".
@@ -107,6 +109,7 @@ class Stage(nn.Module):
     network: "Network"
     views: Sequence[View] = (View("image"),)
     source: str = "images"
+    feature_passes: int = 1
     sampling: str = "natural"
     class_run: int = 4
     long_epoch: bool = False
@@ -155,8 +158,8 @@ class Stage(nn.Module):
         return None
 
     def feature_network(self) -> nn.Module:
-        """Return the frozen module, images to features (B, d), that `source = "features"` reads."""
-        raise TypeError(f"{type(self).__name__} must define feature_network() to train on features.")
+        """Return the frozen module, images to features (B, d), that `source = "features"` reads: the backbone."""
+        return self.network.backbone
 
     def trained(self) -> Sequence[nn.Module]:
         """Return the modules to train; the rest is frozen and in evaluation mode.
@@ -309,6 +312,10 @@ class Data(Protocol):
 
     def training(self, stage: Stage, selected: Tensor | None, *, seed: int) -> Loader:
         """Return the loader of a stage's views, shuffled by `seed`."""
+        ...
+
+    def selection_features(self, stage: Stage) -> EvaluationLoader:
+        """The features, under `stage.feature_network()`, of the images that `selection` yields."""
         ...
 
     def selection(self) -> EvaluationLoader:

@@ -34,7 +34,7 @@ from ltray.loggers import LOGGERS, check_logger, new_logger
 from ltray.network_config import WEIGHTS
 from ltray.objective import print_objective, recorded_objective
 from ltray.parser import Parser
-from ltray.pretraining import announced, records, seen_before
+from ltray.pretraining import announced, features_line, records, seen_before
 from ltray.provenance import environment
 from ltray.reporting import FAILURE
 from ltray.results.final_evaluation import accuracy_line
@@ -164,6 +164,8 @@ def _run(
         objective = recorded_objective(known) if known else print_objective(experiment, data, console)
         experiment = replace(experiment, objective=objective)
     experiment = _suited(experiment, data, resources, known, console)
+    if line := features_line(experiment, data):
+        console.print(line, soft_wrap=True)
     train(experiment, data, resources, folder, console, interrupted=interrupted)
     return folder
 

@@ -21,7 +21,7 @@ from ltray.loggers import check_logger
 from ltray.network_config import WEIGHTS
 from ltray.objective import print_objective, recorded_objective
 from ltray.parser import Parser
-from ltray.pretraining import announced, records
+from ltray.pretraining import announced, features_line, records
 from ltray.program import called
 from ltray.provenance import environment
 from ltray.results.finalists import check_asked
@@ -233,7 +233,7 @@ def _checked(
         if dry and experiment.network.downloads_weights:
             continue  # nothing is downloaded for a dry run
         left_over = experiment.network.check_file(experiment.dataset.image_size)
-        lines += announced(experiment, left_over, data.tail)
+        lines += [*announced(experiment, left_over, data.tail), *filter(None, [features_line(experiment, data)])]
     for line in dict.fromkeys(lines):
         console.print(line, soft_wrap=True)
     return plan, earlier_searches(space, folder, digest=data.digest if space.search.warm_start else "")

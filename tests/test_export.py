@@ -87,16 +87,16 @@ def test_documented_script_predicts_with_only_the_file(finished_run, tmp_path, c
 
     from ltray import predict
 
-    picture = tmp_path / "a.png"
+    image = tmp_path / "a.png"
     levels = np.random.default_rng(0).integers(0, 256, (13, 10, 3), dtype=np.uint8)
-    Image.fromarray(levels).save(picture)
+    Image.fromarray(levels).save(image)
     assert export.main([str(finished_run), str(tmp_path / "model.onnx")]) == 0
     assert re.search(r"largest difference from the trained model on 16 images: \S*e-", capsys.readouterr().out)
     script = re.search(r"```python\n(.*?)```", (ROOT / "docs/export.md").read_text(), re.S)[1]
     assert script == Path(onnx_script.__file__).read_text()
-    arguments = [sys.executable, "-I", onnx_script.__file__, str(tmp_path / "model.onnx"), str(picture)]
+    arguments = [sys.executable, "-I", onnx_script.__file__, str(tmp_path / "model.onnx"), str(image)]
     shown = json.loads(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
-    expected = predict.run(finished_run, picture, top=10).predictions[0]
+    expected = predict.run(finished_run, image, top=10).predictions[0]
     assert shown == pytest.approx(dict(zip(expected.classes, expected.probabilities, strict=True)), abs=1e-4)
 
 

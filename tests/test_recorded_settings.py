@@ -119,13 +119,13 @@ def as_earlier(folder: Path) -> None:
 def test_an_earlier_run_is_evaluated_predicted_from_and_continued_from(
     finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    picture = tmp_path / "picture.png"
-    Image.new("RGB", (8, 8), (200, 20, 90)).save(picture)
+    image = tmp_path / "image.png"
+    Image.new("RGB", (8, 8), (200, 20, 90)).save(image)
 
     def results() -> tuple[str, Any]:
         assert evaluate.main([str(finished_run)]) == 0
         evaluated = capsys.readouterr().out
-        assert predict.main([str(finished_run), str(picture), "--format", "json"]) == 0
+        assert predict.main([str(finished_run), str(image), "--format", "json"]) == 0
         return evaluated, json.loads(capsys.readouterr().out)["predictions"]
 
     before = results()

@@ -38,8 +38,8 @@ def fill(folder: Path) -> None:
             (folder / part / name).mkdir(parents=True)
             for index, levels in enumerate(chosen):
                 size = tuple(int(side) for side in generator.integers(40, 90, size=2))
-                picture = Image.fromarray((levels * 15.9).astype(np.uint8)).resize(size).convert("RGB")
-                picture.save(folder / part / name / f"{index}.{('png', 'jpg', 'webp')[index % 3]}")
+                image = Image.fromarray((levels * 15.9).astype(np.uint8)).resize(size).convert("RGB")
+                image.save(folder / part / name / f"{index}.{('png', 'jpg', 'webp')[index % 3]}")
 
 
 def test_the_page_has_a_command_for_each_step() -> None:
@@ -58,7 +58,7 @@ def test_the_commands_of_the_tutorial_end_in_a_model_that_is_used_without_ltray(
         done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     assert (tmp_path / "runs/which-method-pretrained-mine/verdict.json").is_file()
-    picture = next((tmp_path / "new" / "cat").iterdir())
-    script = [sys.executable, "-I", "model/predict.py", "model/model.onnx", str(picture)]
+    image = next((tmp_path / "new" / "cat").iterdir())
+    script = [sys.executable, "-I", "model/predict.py", "model/model.onnx", str(image)]
     shown = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert all(f'"{name}"' in shown for name in NAMES)

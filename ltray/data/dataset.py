@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from ltray.data.beton.store import Check, Converted, converted, converted_alread
 from ltray.data.data_folder import data_folder
 from ltray.data.definition import DatasetDefinition
 from ltray.data.feature_cache import FeatureCache
-from ltray.data.loaders import EvaluationImages, FeatureLoader, ImageLoader
+from ltray.data.loaders import AugmentedPass, EvaluationFeatures, EvaluationImages, FeatureLoader, ImageLoader
 from ltray.data.memory import keep_freed_memory
 from ltray.data.pin import Pin
 from ltray.data.plan import Plan
@@ -33,7 +34,9 @@ from ltray.data.views import ViewMaker
 from ltray.errors import UsageError, chosen
 from ltray.long_tail import LongTail
 from ltray.program import called
-from ltray.stage import Loader, Stage, TrainingData
+from ltray.stage import Loader, Stage, TrainingData, View
+
+PASS_SEED = 0  # of the augmentation of kept features, which runs of all seeds share
 
 
 @dataclass(frozen=True)
@@ -157,8 +160,33 @@ class ImageData:
         return ImageLoader(self._train_images, labels, plan=plan, views=views)
 
     def _of_features(self, stage: Stage, plan: Plan, seed: int) -> Loader:
-        features = self.without_augmentation().features(stage.feature_network())
-        return FeatureLoader(features, self._labels.to(self.device), plan=plan, views=stage.views)
+        network, passes, view = stage.feature_network(), stage.feature_passes, stage.views[0]
+
+        @cache
+        def of_pass(number: int) -> Tensor:
+            training_set = self._without_augmentation
+            return (
+                training_set.features(network)
+                if passes == 1
+                else training_set.augmented_features(network, view, number)
+            )
+
+        return FeatureLoader(
+            lambda epoch: of_pass(epoch % passes), self._labels.to(self.device), plan=plan, views=stage.views
+        )
+
+    def selection_features(self, stage: Stage) -> EvaluationFeatures:
+        """The features, under the stage's frozen network, of the images that models are compared on."""
+        features, _ = self._without_augmentation.selection_features(stage.feature_network())
+        return EvaluationFeatures(features, self.selection())
+
+    def feature_files(self, stage: Stage) -> list[Path]:
+        """Return the files that keep the training features of a stage with its weights; [] where none are kept."""
+        if stage.source != "features":
+            return []
+        training_set, network, passes = self._without_augmentation, stage.feature_network(), stage.feature_passes
+        views = [None] if passes == 1 else [(stage.views[0], number) for number in range(passes)]
+        return [path for view in views if (path := training_set.file(network, view))]
 
     @property
     def selection_counts(self) -> tuple[int, ...]:
@@ -185,11 +213,18 @@ class ImageData:
         def images() -> EvaluationImages:
             return EvaluationImages(self._train_images, labels, self.definition)
 
+        def augmented(view: View, number: int) -> AugmentedPass:
+            return AugmentedPass(
+                self._train_images, labels, views=ViewMaker((view,), self.definition, PASS_SEED), number=number
+            )
+
         return UnaugmentedTrainingSet(
             labels,
             class_names=self.class_names,
+            definition=self.definition,
             images=images,
             selection=self.selection,
+            augmented=augmented,
             digest=self.digest,
             cache=self._opened.features,
         )

@@ -1,9 +1,11 @@
 """Features of frozen networks on disk, so that the trials of a second stage compute them once."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +36,7 @@ class FeatureCache:
 
     def load(self, key: str) -> Tensor | None:
         """Return the features (N, d) of a key, float32, or None."""
-        path = self._path(key)
+        path = self.path(key)
         try:
             _check(path, key)
             found = torch.from_numpy(np.load(path, allow_pickle=False))
@@ -48,7 +50,7 @@ class FeatureCache:
 
     def keep(self, key: str, features: Tensor) -> None:
         """Store features (N, d); a folder that cannot be written to is not an error."""
-        path = self._path(key)
+        path = self.path(key)
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +66,21 @@ class FeatureCache:
                 partial.unlink()
             warnings.warn(f"{path}: features are not cached for other runs: {error}.", stacklevel=2)
 
-    def _path(self, key: str) -> Path:
+    @contextlib.contextmanager
+    def computing(self, key: str) -> Iterator[None]:
+        """Hold the lock of a key, so that of several processes one computes and the others read what it keeps.
+
+        Where files cannot be locked, each process computes for itself.
+        """
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context(self.path(key).with_suffix(".lock").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def path(self, key: str) -> Path:
+        """Return the file of a key."""
         return self.folder / f"{key}.npy"
 
     def _drop_oldest(self) -> None:
@@ -74,6 +90,7 @@ class FeatureCache:
             if total <= self.limit:
                 break
             path.unlink(missing_ok=True)
+            path.with_suffix(".lock").unlink(missing_ok=True)
             total -= stat.st_size
 
 

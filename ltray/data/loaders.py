@@ -1,12 +1,12 @@
 """Batches: this worker's part of every epoch; the views are created on the device."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from ltray.data.definition import DatasetDefinition
-from ltray.data.plan import Plan
+from ltray.data.plan import InOrder, Plan
 from ltray.data.pools import CuttingPool, ImagePool, batches
 from ltray.data.transforms import policies
 from ltray.data.views import EpochPosition, Made, ViewMaker
@@ -66,17 +66,40 @@ class ImageLoader:
             yield self.views.of_cuts(cut, position)
 
 
+class AugmentedPass:
+    """Each training image once over all workers, in the order of the training set, augmented.
+
+    Args:
+        pool: The training images.
+        labels: Their labels (N,), on the device.
+        views: One view.
+        number: Number of the pass, from 0: which draws the augmentation uses.
+    """
+
+    def __init__(self, pool: ImagePool, labels: Tensor, *, views: ViewMaker, number: int) -> None:
+        (self._view,) = views.views
+        share = min(EVALUATION_BATCH, -(-len(labels) // world_size()))
+        plan = InOrder.of_all(len(labels), share * world_size())
+        self._loader = ImageLoader(pool, labels, plan=plan, views=views)
+        self._number = number
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield this worker's images (b, 3, H, W) of each step; all workers' steps are the set and its first images."""
+        for batch in self._loader.epoch(self._number):
+            yield batch[self._view.name]
+
+
 class FeatureLoader:
     """The training batches of a stage that trains on features of a frozen network.
 
     Args:
-        features: Features of the training set (N, d), on the device.
+        features: Returns the features of the training set (N, d), on the device, that an epoch has.
         labels: Their labels (N,), on the device.
         plan: Steps and slices.
         views: The stage's names for them: one view, or two with "pairs".
     """
 
-    def __init__(self, features: Tensor, labels: Tensor, *, plan: Plan, views: Sequence[View]) -> None:
+    def __init__(self, features: Callable[[int], Tensor], labels: Tensor, *, plan: Plan, views: Sequence[View]) -> None:
         self.features = features
         self.labels = labels
         self.plan = plan
@@ -90,9 +113,10 @@ class FeatureLoader:
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """Yield this worker's batches of `epoch` from `first_step` on."""
         order = self.plan.order(epoch)[self.plan.epoch_positions(first_step)].to(self.labels.device)
+        features = self.features(epoch)
         for rows in order:
             each = rows.unbind(dim=1)
-            views = {view.name: self.features[indices] for view, indices in zip(self.views, each, strict=True)}
+            views = {view.name: features[indices] for view, indices in zip(self.views, each, strict=True)}
             yield Batch(views, self.labels[each[0]], each[0])
 
 
@@ -156,3 +180,22 @@ class FiveCropImages:
         for positions, pixels in zip(batches(share, CROPPED_BATCH), streamed, strict=True):
             crops = policies.evaluation(pixels.flatten(0, 1), image_size=size, mean=definition.mean, std=definition.std)
             yield crops.view(pixels.shape), images.labels[positions.to(images.labels.device)]
+
+
+class EvaluationFeatures:
+    """The features of each image of a split once over all workers.
+
+    Args:
+        features: Of all images (n, d), on the device.
+        images: The images, with their labels.
+    """
+
+    def __init__(self, features: Tensor, images: EvaluationImages) -> None:
+        self._features = features
+        self._images = images
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (features (B, d), labels (B,)) of this worker's share."""
+        for positions in batches(self._images.share(), EVALUATION_BATCH):
+            here = positions.to(self._features.device)
+            yield self._features[here], self._images.labels[here]

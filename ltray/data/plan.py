@@ -67,3 +67,22 @@ class Plan:
     def order(self, epoch: int) -> Tensor:
         """Return the training positions of an epoch over all workers, (draws, 1 or 2)."""
         return self.positions[epoch_order(self.sampling, self.labels, seed=self.seed, epoch=epoch)]
+
+
+class InOrder(Plan):
+    """A plan whose epochs are the training set in its order, followed by its first images up to a full batch."""
+
+    @classmethod
+    def of_all(cls, images: int, batch: int) -> "InOrder":
+        """Plan passes over a training set.
+
+        Args:
+            images: Its number of images.
+            batch: Images per step over all workers, a multiple of their number.
+        """
+        positions = torch.arange(images)
+        return cls(positions, positions, Sampling(), 0, batch, -(-images // batch))
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the training positions of a pass, (draws, 1)."""
+        return (torch.arange(self.steps * self.batch) % len(self.positions))[:, None]

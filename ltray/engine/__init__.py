@@ -4,6 +4,7 @@
 * `checkpoint`: what is saved after an epoch.
 * `ema`: moving average of the weights.
 * `evaluation`: metrics on a split.
+* `features`: stages that train on features of a frozen backbone.
 * `loop`: `train`: stages, epochs, steps.
 * `memory_session`: a session that keeps reports in memory.
 * `optimizers`: optimizers by name.

@@ -12,6 +12,7 @@ from ltray.engine.backbone_knobs import apply_drop_path
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.ema import WeightAverage
 from ltray.engine.evaluation import evaluate
+from ltray.engine.features import evaluates_features
 from ltray.engine.optimizers import Optimization
 from ltray.engine.session import Run, Session
 from ltray.engine.single_values import refusing_single_values
@@ -145,7 +146,8 @@ def _train_epoch(
 def _evaluate(stage: Stage, data: Data, average: WeightAverage | None, run: Run) -> dict[str, float]:
     """Return the metrics of a stage, evaluated with its averaged weights if it has them."""
     with average.in_place() if average else nullcontext():
-        found = evaluate(stage, data.selection(), classes=data.tail.classes, device=run.device)
+        images = data.selection_features(stage) if evaluates_features(stage) else data.selection()
+        found = evaluate(stage, images, classes=data.tail.classes, device=run.device)
     metrics = found.metrics(data.tail, run.selection)
     if run.metric not in metrics:
         raise UsageError(f"The objective `{run.objective}` has no value: no selection image is of such a class.")

@@ -6,6 +6,7 @@ A method of several files is a package; its name here must stay the package's, s
 * `bcl`: BCL.
 * `centres`: class centres.
 * `class_balanced`: class-balanced loss.
+* `classifiers`: the choice of a classifier.
 * `cross_entropy`: the baseline.
 * `crt`: cRT.
 * `dlsa`: DLSA.

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from ltray.errors import UsageError
 from ltray.knobs import knob
 from ltray.long_tail import LongTail
-from ltray.methods.cross_entropy import BaselineKnobs, policy_of
+from ltray.methods.classifiers import classified_network
+from ltray.methods.cross_entropy import OneViewKnobs, policy_of
 from ltray.parts.margin_losses import class_balanced_weights, weighted_cross_entropy
 from ltray.parts.precision import full_precision
 from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
 
 
 @dataclass(frozen=True)
-class ClassBalancedKnobs(BaselineKnobs):
+class ClassBalancedKnobs(OneViewKnobs):
     """The baselines' recipe, β, and which loss is weighted."""
 
     beta: float = knob(
@@ -77,7 +78,7 @@ class ClassBalanced(Stage):
         super().__init__(knobs)
         self.knobs = knobs
         self.views = (View("image", policy_of(knobs.augmentation)),)
-        self.network = context.new_network("linear")
+        self.network = classified_network(knobs, context)
         self.register_buffer("weight", class_balanced_weights(context.tail, knobs.beta), persistent=False)
         if knobs.loss != "softmax":
             _start_at_the_prior(self.network.classifier, context.tail.classes)

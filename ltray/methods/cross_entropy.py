@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
+from ltray.methods.classifiers import ClassifierKnobs, classified_network
 from ltray.parts.blending import blend
 from ltray.parts.losses import adjusted_cross_entropy
 from ltray.recipe import DIGITS, Recipe
@@ -43,6 +44,7 @@ class BaselineKnobs(Recipe):
     )
 
     drop_path: float = Recipe.redeclared("drop_path", 0.0, refused="")
+    feature_passes: int = Recipe.redeclared("feature_passes", 0, refused="")
 
     paper_values: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         "default": dict(),
@@ -62,8 +64,13 @@ class BaselineKnobs(Recipe):
 
 
 @dataclass(frozen=True)
-class SoftLabelKnobs(BaselineKnobs):
-    """The baselines' recipe for a loss that takes soft labels."""
+class OneViewKnobs(ClassifierKnobs, BaselineKnobs):
+    """The baselines' recipe and the classifier."""
+
+
+@dataclass(frozen=True)
+class SoftLabelKnobs(OneViewKnobs):
+    """The recipe and the classifier, for a loss that takes soft labels."""
 
     label_smoothing: float = Recipe.redeclared("label_smoothing", 0.0, refused="")
     mixup: float = Recipe.redeclared("mixup", 0.0, refused="")
@@ -74,17 +81,17 @@ class OneView(Stage):
     """Cross-entropy of scores + adjustment on one view of each image, blended with another one if the recipe says so.
 
     Args:
-        knobs: How it trains.
+        knobs: How it trains, and its classifier.
         context: The data and the network.
         adjustment: What is added to each class's score in training only (K,).
     """
 
     adjustment: Tensor
 
-    def __init__(self, knobs: BaselineKnobs, context: BuildContext, adjustment: Tensor) -> None:
+    def __init__(self, knobs: OneViewKnobs, context: BuildContext, adjustment: Tensor) -> None:
         super().__init__(knobs)
         self.views = (View("image", policy_of(knobs.augmentation)),)
-        self.network = context.new_network("linear")
+        self.network = classified_network(knobs, context)
         self.register_buffer("adjustment", adjustment, persistent=False)
 
     def forward(self, batch: Batch) -> Losses:
@@ -104,7 +111,7 @@ class OneView(Stage):
         return ScorePrior(tail.prior().log() - self.adjustment.cpu())
 
 
-def _stages(knobs: BaselineKnobs, context: BuildContext) -> Sequence[Stage]:
+def _stages(knobs: SoftLabelKnobs, context: BuildContext) -> Sequence[Stage]:
     return [OneView(knobs, context, torch.zeros(context.tail.classes))]
 
 

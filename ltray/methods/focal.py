@@ -9,14 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ltray.knobs import Above, knob
-from ltray.methods.cross_entropy import BaselineKnobs, policy_of
+from ltray.methods.classifiers import classified_network
+from ltray.methods.cross_entropy import OneViewKnobs, policy_of
 from ltray.parts.margin_losses import class_balanced_weights
 from ltray.parts.precision import full_precision
 from ltray.stage import Batch, BuildContext, Losses, Method, Stage, View
 
 
 @dataclass(frozen=True)
-class FocalKnobs(BaselineKnobs):
+class FocalKnobs(OneViewKnobs):
     """The baselines' recipe, γ, and class weights by effective number."""
 
     gamma: float = knob(
@@ -79,7 +80,7 @@ class Focal(Stage):
         super().__init__(knobs)
         self.knobs = knobs
         self.views = (View("image", policy_of(knobs.augmentation)),)
-        self.network = context.new_network("linear")
+        self.network = classified_network(knobs, context)
         self.register_buffer("weight", class_balanced_weights(context.tail, knobs.beta), persistent=False)
 
     def forward(self, batch: Batch) -> Losses:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
-from ltray.methods.cross_entropy import BaselineKnobs, policy_of
+from ltray.methods.classifiers import classified_network
+from ltray.methods.cross_entropy import OneViewKnobs, policy_of
 from ltray.parts.blending import blend
 from ltray.parts.precision import full_precision
 from ltray.recipe import Recipe
@@ -17,7 +18,7 @@ from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, 
 
 
 @dataclass(frozen=True)
-class MixupKnobs(BaselineKnobs):
+class MixupKnobs(OneViewKnobs):
     """The recipe of MiSLAS's first stage and the blend's distribution."""
 
     alpha: float = knob(
@@ -33,6 +34,7 @@ class MixupKnobs(BaselineKnobs):
     )
 
     label_smoothing: float = Recipe.redeclared("label_smoothing", 0.0, refused="")
+    feature_passes: int = Recipe.redeclared("feature_passes", 0, refused="this method blends images")
     mixup: float = Recipe.redeclared("mixup", 0.0, refused="this method is mixup, with `alpha`")
     cutmix: float = Recipe.redeclared("cutmix", 0.0, refused="this method is mixup, with `alpha`")
 
@@ -49,7 +51,7 @@ class MixupKnobs(BaselineKnobs):
         "inat18": dict(
             alpha=0.2, epochs=200, batch_size=256, weight_decay=1e-4, warmup_epochs=0, schedule="cosine_annealing"
         ),
-        "digits_lt": dict(BaselineKnobs.paper_values["digits_lt"]),
+        "digits_lt": dict(OneViewKnobs.paper_values["digits_lt"]),
     }
 
 
@@ -80,7 +82,7 @@ class Mixup(Stage):
     def __init__(self, knobs: MixupKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
         self.views = (View("image", policy_of(knobs.augmentation)),)
-        self.network = context.new_network("linear")
+        self.network = classified_network(knobs, context)
         self.alpha = knobs.alpha
 
     def forward(self, batch: Batch) -> Losses:

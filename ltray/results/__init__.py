@@ -20,7 +20,7 @@
 * `model_card`: what a model was trained on, how good it is, and its limits.
 * `moderated_spreads`: variances by empirical Bayes.
 * `multiple_comparisons`: simultaneous comparisons.
-* `new_pictures`: the evaluation of a model on new labelled pictures.
+* `new_images`: the evaluation of a model on new labelled images.
 * `next_steps`: further commands after a search over methods.
 * `onnx_script`: a script that classifies images with an exported file.
 * `output_folder`: folders that a command may use.

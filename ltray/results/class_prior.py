@@ -1,4 +1,4 @@
-"""Class priors: stated in a file, implied by a model's scores, estimated from pictures; and scores adapted to them.
+"""Class priors: stated in a file, implied by a model's scores, estimated from images; and scores adapted to them.
 
 Under label shift the images of a class stay alike, and only the shares q of the classes differ from the shares p under
 which scores are posteriors: P_q(k | x) ∝ P_p(k | x) q_k / p_k (Saerens et al., Neural Computation 2002, eq. 2.4).
@@ -23,16 +23,16 @@ from ltray.printable import printable
 from ltray.stage import ScorePrior, Stage
 
 ESTIMATE = "estimate"
-"""The word for a prior that is estimated from the pictures themselves."""
+"""The word for a prior that is estimated from the images themselves."""
 CLOSE = 1e-6  # change of the shares, summed over classes, at which the estimate has converged
 MOST_ITERATIONS = 1_000
-LEAST, FEW = 2, 10  # pictures a class: needed for an estimate; below it the estimate is called uncertain
+LEAST, FEW = 2, 10  # images per class: the minimum for an estimate, and for one that is not called uncertain
 COLUMNS = ("class", "share")
 
 
 @dataclass(frozen=True)
 class ClassPrior:
-    """Shares of the classes among the pictures that a model is used on.
+    """Shares of the classes among the images that a model is used on.
 
     Attributes:
         shares: Of each class (K,), float64, sum 1.
@@ -169,22 +169,22 @@ class Adaptation:
 
 
 def estimated_prior(logits: Tensor, adaptation: Adaptation) -> ClassPrior:
-    """Estimate the shares of the classes among pictures without labels, by maximum likelihood (EM).
+    """Estimate the shares of the classes among images without labels, by maximum likelihood (EM).
 
     Source: Saerens, Latinne and Decaestecker, Adjusting the Outputs of a Classifier to New a Priori Probabilities,
     Neural Computation 14 (2002), eq. 2.9. The likelihood is concave in the shares, so that EM finds its maximum.
 
     Args:
-        logits: Scores of the pictures (N, K).
+        logits: Scores of the images (N, K).
         adaptation: Of the model.
 
     Raises:
-        UsageError: There are fewer than `LEAST` pictures a class.
+        UsageError: There are fewer than `LEAST` images per class.
     """
     count, classes = logits.shape
     if count < LEAST * classes:
         raise UsageError(
-            f"`prior` is {ESTIMATE!r}, which needs at least {LEAST * classes:,} pictures ({LEAST} for each of "
+            f"`prior` is {ESTIMATE!r}, which needs at least {LEAST * classes:,} images ({LEAST} for each of "
             f"{classes:,} classes), but there are {count:,}; state the shares in a file."
         )
     likelihood = adaptation.likelihoods(logits)
@@ -202,10 +202,10 @@ def estimated_prior(logits: Tensor, adaptation: Adaptation) -> ClassPrior:
 
 
 def _estimated(count: int, iterations: int) -> str:
-    return f"estimated from {count:,} pictures in {iterations:,} iterations"
+    return f"estimated from {count:,} images in {iterations:,} iterations"
 
 
 def _uncertain(count: int, classes: int) -> tuple[str, ...]:
     if count >= FEW * classes:
         return ()
-    return (f"the class shares are uncertain: {count:,} pictures for {classes:,} classes (fewer than {FEW} a class)",)
+    return (f"the class shares are uncertain: {count:,} images for {classes:,} classes (fewer than {FEW} per class)",)

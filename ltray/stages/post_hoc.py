@@ -25,6 +25,7 @@ class PostHocKnobs(Recipe):
 
     layer_decay: float = Recipe.redeclared("layer_decay", 1.0, refused="nothing is trained")
     drop_path: float = Recipe.redeclared("drop_path", 0.0, refused="nothing is trained")
+    feature_passes: int = Recipe.redeclared("feature_passes", 0, refused="nothing is trained")
 
     @classmethod
     def specs(cls) -> dict[str, Knob]:

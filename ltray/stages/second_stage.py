@@ -36,6 +36,16 @@ class FrozenBackboneKnobs(Recipe):
         "fixed BatchNorm statistics; cached: of images without augmentation, computed once: a trial takes seconds",
         choices=FEATURES,
     )
+    feature_passes: int = Recipe.redeclared(
+        "feature_passes",
+        1,
+        help="passes of the backbone over the training set; 1: without augmentation; n: augmented, epoch e uses pass e "
+        "mod n",
+        low=1,
+        needs=("features", ("cached",)),
+        before=1,
+        refused="",
+    )
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,7 @@ class FrozenBackboneStage(Stage):
         self.features = knobs.features
         if knobs.features == "cached":
             self.source = "features"
+            self.feature_passes = knobs.feature_passes
             self.views = (View("features"),)
 
     def scores(self, batch: Batch) -> Tensor:
@@ -82,10 +93,6 @@ class FrozenBackboneStage(Stage):
             features = frozen_features(self.network.backbone, batch["image"], shifting=shifting)
         scores: Tensor = self.network.classifier(features)
         return scores
-
-    def feature_network(self) -> nn.Module:
-        """Return the frozen backbone."""
-        return self.network.backbone
 
 
 class SecondStage(FrozenBackboneStage):

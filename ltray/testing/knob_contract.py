@@ -20,6 +20,7 @@ from ltray.stage import BuildContext, Method
 from ltray.testing.overfit import COUNTS, SIZE, TinyBackbone, textures
 
 CLOCKS = ("train/seconds", "train/images_per_second")
+NEED_FROZEN = ("feature_passes",)  # have an effect with pretrained weights only, which a run of the testbed has not
 START_SEED = 1  # of the network to continue from; the runs' own is 0
 
 
@@ -118,6 +119,8 @@ def ignored_knobs(testbed: KnobTestbed, only: Iterable[str] | None = None) -> di
     assert testbed.run(testbed.base) == testbed.outcome(testbed.base), "two equal runs differ: nothing can be concluded"
     found = {}
     for name in testbed.base.specs() if only is None else only:
+        if name in NEED_FROZEN and testbed.base.has_effect(name) and not testbed.base.specs()[name].needs:
+            continue
         alike = _alike(testbed, name)
         if alike:
             found[name] = f"no run differs between {' and '.join(map(repr, alike))}"

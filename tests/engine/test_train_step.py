@@ -13,7 +13,7 @@ from ltray.engine.session import Run
 from ltray.engine.train_step import set_training_mode, train_step
 from ltray.errors import UsageError
 from ltray.lr_schedule import learning_rate
-from ltray.methods.cross_entropy import BaselineKnobs, OneView
+from ltray.methods.cross_entropy import OneView, OneViewKnobs
 from ltray.network import Network
 from ltray.recipe import PRECISIONS, Recipe
 from ltray.stage import Batch, BuildContext, Stage
@@ -118,7 +118,7 @@ class CallRecorder(OneView):
 
 def test_begin_epoch_is_called_before_the_steps_and_every_step_has_its_rate(monkeypatch):
     data = textures()
-    knobs = BaselineKnobs(epochs=3, batch_size=8, warmup_epochs=1, schedule="cosine_per_step", learning_rate=0.04)
+    knobs = OneViewKnobs(epochs=3, batch_size=8, warmup_epochs=1, schedule="cosine_per_step", learning_rate=0.04)
     context = BuildContext(data.tail, lambda kind: Network(TinyBackbone(), nn.Linear(TinyBackbone.width, 3)))
     stage, rates = CallRecorder(knobs, context, torch.zeros(3)), []
 

@@ -25,6 +25,7 @@ from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.lr_schedule import learning_rate
+from ltray.methods import METHODS
 from ltray.methods.lift.crops import CROP_SCHEDULES, smallest_areas
 from ltray.methods.lift.losses import LOSSES, LossSettings, likelihood_ratio
 from ltray.methods.lift.method import LIFT, METHOD, LIFTKnobs
@@ -312,3 +313,27 @@ def test_minimalist_views_grow_to_the_complete_image_and_are_not_flipped() -> No
         torch.arange(16)[:, None], torch.tensor([30, 50]).expand(16, 1, 2), EpochPosition(2, torch.arange(16))
     )
     assert (cuts.boxes[..., 2] - cuts.boxes[..., 0] == 30).all() and (cuts.boxes[..., 3] <= 30).all()
+
+
+ONE_VIEW = ("cross_entropy", "balanced_softmax", "logit_adjustment", "focal", "class_balanced", "mixup", "bcl", "proco")
+
+
+@pytest.mark.parametrize("method", ONE_VIEW)
+@pytest.mark.parametrize("kind", CLASSIFIERS)
+def test_methods_with_a_choice_of_classifier_build_it_on_every_network(new_context, method: str, kind: str) -> None:
+    scale = {"classifier_scale": 17.0} if kind == "cosine" else {}
+    knobs = METHODS[method].knobs.resolve("cifar10_lt", {"classifier": kind, **scale})
+    (stage,) = METHODS[method].stages(knobs, new_context([9, 3, 2]))
+    plain = new_classifier(kind, width=6, classes=3)
+    plain.load_state_dict(stage.network.classifier.state_dict())
+    features = torch.randn(4, 6)
+    if kind == "cosine":
+        plain.scale = 17.0
+    assert torch.equal(stage.network.classifier(features), plain(features))
+
+
+@pytest.mark.parametrize("kind", ["cosine", "l2", "layer_norm"])
+def test_one_versus_all_losses_refuse_a_classifier_without_bias(new_context, kind: str) -> None:
+    knobs = METHODS["class_balanced"].knobs(loss="focal", classifier=kind)
+    with pytest.raises(UsageError, match="need a classifier with bias"):
+        METHODS["class_balanced"].stages(knobs, new_context([3, 2]))

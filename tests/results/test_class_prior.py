@@ -194,21 +194,21 @@ def test_the_temperature_of_shifted_scores_is_the_best_one(shift: Tensor) -> Non
 
 @settings(deadline=None, max_examples=10)
 @given(now=shares, before=shares)
-def test_estimated_shares_are_those_of_the_pictures(now: Tensor, before: Tensor) -> None:
+def test_estimated_shares_are_those_of_the_images(now: Tensor, before: Tensor) -> None:
     kinds, labels = counted(now.log())
     adaptation = Adaptation(1.5, "", ScorePrior(before.log()))
     found = estimated_prior(1.5 * posterior(before.log()).log()[kinds], adaptation)
     true = torch.bincount(labels, minlength=3) / len(labels)
     assert torch.allclose(found.shares, true.double(), atol=2e-3) and found.notes == ()
-    assert f"{len(kinds):,} pictures in" in found.source
+    assert f"{len(kinds):,} images in" in found.source
 
 
 def test_an_estimate_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     adaptation = Adaptation(1.0, "", ScorePrior(torch.log_softmax(UNIFORM, dim=0)))
     scores = posterior(UNIFORM).log()
     (note,) = estimated_prior(scores, adaptation).notes
-    assert note == "the class shares are uncertain: 6 pictures for 3 classes (fewer than 10 a class)"
-    with pytest.raises(UsageError, match=r"at least 6 pictures \(2 for each of 3 classes\), but there are 5"):
+    assert note == "the class shares are uncertain: 6 images for 3 classes (fewer than 10 per class)"
+    with pytest.raises(UsageError, match=r"at least 6 images \(2 for each of 3 classes\), but there are 5"):
         estimated_prior(scores[:5], adaptation)
     monkeypatch.setattr(class_prior, "MOST_ITERATIONS", 2)
     note, _ = estimated_prior(scores, adaptation).notes
@@ -272,19 +272,19 @@ def test_the_commands(finished_run: Path, tmp_path: Path, capsys: pytest.Capture
 
 
 def test_predictions_are_adapted(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tests.results.test_new_pictures import digits
+    from tests.results.test_new_images import digits
 
-    pictures = digits(tmp_path / "new", *range(10), count=4)
+    images = digits(tmp_path / "new", *range(10), count=4)
     only = {str(digit): float(digit == 7) for digit in range(10)}
-    found = predict.run(finished_run, pictures, prior=only)
+    found = predict.run(finished_run, images, prior=only)
     assert {one.classes[0] for one in found.predictions} == {"7"} and found.prior and found.class_names[7] == "7"
-    plain = predict.run(finished_run, pictures)
+    plain = predict.run(finished_run, images)
     assert plain.prior is None
-    (pictures / "0" / "broken.png").write_bytes(b"nothing")
-    assert predict.main([str(finished_run), str(pictures), "--prior", "estimate", "--format", "json"]) == 1
+    (images / "0" / "broken.png").write_bytes(b"nothing")
+    assert predict.main([str(finished_run), str(images), "--prior", "estimate", "--format", "json"]) == 1
     printed = capsys.readouterr()
     told = json.loads(printed.out)
-    assert "estimated from 40 pictures in" in told["prior_from"] and sum(told["prior"].values()) == pytest.approx(1)
-    assert "class shares (estimated from 40 pictures" in printed.err and "the class shares are uncertain" in printed.err
-    with pytest.raises(UsageError, match="needs at least 20 pictures"):
-        predict.run(finished_run, pictures / "0" / "0.png", prior="estimate")
+    assert "estimated from 40 images in" in told["prior_from"] and sum(told["prior"].values()) == pytest.approx(1)
+    assert "class shares (estimated from 40 images" in printed.err and "the class shares are uncertain" in printed.err
+    with pytest.raises(UsageError, match="needs at least 20 images"):
+        predict.run(finished_run, images / "0" / "0.png", prior="estimate")

@@ -12,7 +12,7 @@
 * `listed_paths`: the paths of listed images.
 * `lists`: the images of list files.
 * `named_classes`: a file of class names.
-* `new_pictures`: labelled pictures that a trained model is evaluated on.
+* `new_images`: labelled images that a trained model is evaluated on.
 * `parquet`: images in Parquet files.
 * `parquet_labels`: labels in Parquet files.
 * `registry`: the sources by name.

@@ -11,8 +11,9 @@ from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
 from ltray.methods.bcl.losses import contrast
 from ltray.methods.bcl.prototypes import Prototypes, new_prototypes
+from ltray.methods.classifiers import ClassifierKnobs, classified_network
 from ltray.parts.contrast import ContrastBatch, unit
-from ltray.parts.heads import CosineClassifier, projector
+from ltray.parts.heads import projector
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.recipe import DIGITS, Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
@@ -77,17 +78,8 @@ class BCLKnobs(Recipe):
     projection_width: int = knob(
         128, "F", "width of the embedding, preferably K − 1 or more", low=2, high=8192, log=True, search=(32, 1024)
     )
-    classifier: str = knob("linear", "", "linear with bias, or cosine", choices=("linear", "cosine"))
-    classifier_scale: float = knob(
-        30.0,
-        "s",
-        "factor of the cosine classifier",
-        low=0.1,
-        high=1000.0,
-        log=True,
-        search=(10.0, 40.0),
-        needs=("classifier", ("cosine",)),
-    )
+    classifier: str = ClassifierKnobs.redeclared("classifier", "linear", before=None)
+    classifier_scale: float = ClassifierKnobs.redeclared("classifier_scale", 30.0, before=None)
     views: str = knob(
         "sim-sim",
         "",
@@ -159,9 +151,7 @@ class BCL(Stage):
         self.knobs = knobs
         first, second = knobs.views.split("-")
         self.views = (View("classify", "bcl_classify"),)
-        self.network = context.new_network(knobs.classifier)
-        if isinstance(self.network.classifier, CosineClassifier):
-            self.network.classifier.scale = knobs.classifier_scale
+        self.network = classified_network(knobs, context)
         self.register_buffer("log_prior", log_prior(context.tail), persistent=False)
         if knobs.contrastive_weight == 0.0:
             return

@@ -32,10 +32,6 @@ class DivisionStage(Stage):
         assert isinstance(tree, DivisionTree)
         return tree
 
-    def feature_network(self) -> nn.Module:
-        """Return the frozen backbone."""
-        return self.network.backbone
-
     def members(self, part: int) -> Tensor:
         """Return the training positions that level `part` keeps, or those that no level keeps."""
         return (self.tree.settled == part).nonzero().squeeze(1)

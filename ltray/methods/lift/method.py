@@ -10,9 +10,9 @@ from torch import Tensor
 from ltray.errors import UsageError
 from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
+from ltray.methods.classifiers import ClassifierKnobs, classified_network
 from ltray.methods.lift.crops import CROP_SCHEDULES, smallest_areas
 from ltray.methods.lift.losses import LOSSES, Adjusted, LossSettings, Weighted, WithMargins
-from ltray.parts.heads import CLASSIFIERS, CosineClassifier
 from ltray.parts.mean_features import class_means
 from ltray.recipe import DIGITS, Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, TrainingData, View
@@ -44,21 +44,9 @@ class LIFTKnobs(Recipe):
         search=(0.5, 1.5),
         needs=("loss", ("logit_adjustment",)),
     )
-    classifier: str = knob(
-        "cosine",
-        "",
-        "cosine; linear with bias; l2: weights of unit length; layer_norm: these on normalised features",
-        choices=tuple(CLASSIFIERS),
-    )
-    classifier_scale: float = knob(
-        25.0,
-        "s",
-        "factor of the cosines",
-        low=1.0,
-        high=200.0,
-        search=(10.0, 40.0),
-        tried=(15.0, 20.0, 25.0, 30.0, 35.0),
-        needs=("classifier", ("cosine",)),
+    classifier: str = ClassifierKnobs.redeclared("classifier", "cosine", before=None)
+    classifier_scale: float = ClassifierKnobs.redeclared(
+        "classifier_scale", 25.0, tried=(15.0, 20.0, 25.0, 30.0, 35.0), before=None
     )
     classifier_start: str = knob(
         "class_mean",
@@ -111,10 +99,8 @@ class LIFT(Stage):
         minimalist = knobs.augmentation == MINIMALIST
         areas = smallest_areas(knobs.crop_schedule, knobs.epochs) if minimalist else ()
         self.views = (View("image", knobs.augmentation, smallest_areas=areas),)
-        self.network = context.new_network(knobs.classifier)
-        scale = 1.0
-        if isinstance(self.network.classifier, CosineClassifier):
-            scale = self.network.classifier.scale = knobs.classifier_scale
+        self.network = classified_network(knobs, context)
+        scale = knobs.classifier_scale if knobs.classifier == "cosine" else 1.0
         self.loss = LOSSES[knobs.loss](LossSettings(context.tail, knobs.adjustment, scale))
 
     def forward(self, batch: Batch) -> Losses:

@@ -12,11 +12,12 @@ from ltray.errors import UsageError
 from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
 from ltray.methods.bcl.method import BCLKnobs
+from ltray.methods.classifiers import classified_network
 from ltray.methods.proco.bessel import BESSEL
 from ltray.methods.proco.estimator import ClassEstimator
 from ltray.methods.proco.losses import class_contrast
 from ltray.parts.contrast import unit
-from ltray.parts.heads import CosineClassifier, projector
+from ltray.parts.heads import projector
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.recipe import DIGITS, Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
@@ -85,9 +86,7 @@ class ProCo(Stage):
             )
         self.knobs = knobs
         self.views = (View("classify", "bcl_classify"), View("first", "sim_wide"), View("second", "sim_wide"))
-        self.network = context.new_network(knobs.classifier)
-        if isinstance(self.network.classifier, CosineClassifier):
-            self.network.classifier.scale = knobs.classifier_scale
+        self.network = classified_network(knobs, context)
         self.head = projector(self.network.backbone.width, knobs.hidden_width, knobs.projection_width)
         self.estimate = ClassEstimator(context.tail.classes, knobs.projection_width)
         self.fresh = ClassEstimator(context.tail.classes, knobs.projection_width)

@@ -23,6 +23,7 @@ class RIDEKnobs(BaselineKnobs):
 
     weight_decay: float = Recipe.redeclared("weight_decay", 5e-4)
     drop_path: float = Recipe.redeclared("drop_path", 0.0)
+    feature_passes: int = Recipe.redeclared("feature_passes", 0)
     layer_decay: float = Recipe.redeclared(
         "layer_decay", 1.0, refused="the experts are parallel, so that their blocks have no single order"
     )

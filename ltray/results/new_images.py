@@ -1,4 +1,4 @@
-"""A trained model on new labelled pictures, which are matched with its classes by name."""
+"""Evaluation of a trained model on new labelled images, matched with its classes by name."""
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from ltray.data.decoding import decode
 from ltray.data.image_file import fitted
 from ltray.data.originals import Originals
 from ltray.data.sources.class_names import some
-from ltray.data.sources.new_pictures import open_new_pictures
+from ltray.data.sources.new_images import open_new_images
 from ltray.engine.evaluation import classify
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
@@ -23,18 +23,18 @@ from ltray.quantities import plural
 from ltray.results.predictions import Predictions, TrainedModel
 
 SPLIT = "new"
-"""Prefix of the metrics of new pictures."""
+"""Prefix of the metrics of new images."""
 BATCH = 64
 
 
 @dataclass(frozen=True)
-class PicturesEvaluated:
-    """What was evaluated on new pictures.
+class NewImagesEvaluated:
+    """The new images of an evaluation.
 
     Attributes:
-        place: Where they are.
-        notes: What was assumed, and which classes have no picture, as sentences.
-        unusable: Name and reason of each picture that cannot be used; it is in no number.
+        place: The folder or file.
+        notes: The assumed form and the classes without images, as sentences.
+        unusable: Name and reason of each image that cannot be used; it is not counted.
     """
 
     place: Path
@@ -42,41 +42,42 @@ class PicturesEvaluated:
     unusable: tuple[str, ...]
 
 
-def evaluate_pictures(
+def evaluate_new_images(
     trained: TrainedModel, place: Path, settings: Mapping[str, Any], *, tail: LongTail, five_crops: bool = False
-) -> tuple[Predictions, PicturesEvaluated]:
-    """Classify labelled pictures that are not part of the model's data set.
+) -> tuple[Predictions, NewImagesEvaluated]:
+    """Classify labelled images that are not part of the model's data set.
 
     Args:
         trained: The model.
         place: A folder with a folder for each class, a table, a zip file or a Parquet file.
-        settings: Fields of a data-set file that decide which form it has; see `open_new_pictures`.
+        settings: Fields of a data-set file that decide which form it has; see `open_new_images`.
         tail: The counts of the model's training set, for its groups.
-        five_crops: Whether the scores of a picture are the mean of those of five crops.
+        five_crops: Whether the scores of an image are the mean of those of five crops.
 
     Raises:
-        UsageError: A form that cannot be used, a class that the model does not have, or no usable picture.
+        UsageError: The form cannot be used, a class is not one of the model's, or no image can be used.
     """
     classes = tuple(trained.checkpoint.context["class_names"])
-    found = open_new_pictures(place, settings, classes)
+    found = open_new_images(place, settings, classes)
     labels = _matched(found.names, classes, place)
     images = _Images(trained, found.originals, labels, margin=trained.margin if five_crops else None)
     try:
         predictions = Predictions(SPLIT, *classify(trained.stage, images), tail)
-    except _NoPicture:
+    except _NoUsableImage:
         raise UsageError(
-            f"{printable(place)}: none of its {plural(len(labels), 'picture')} can be used; the first one: "
+            f"{printable(place)}: none of its {plural(len(labels), 'image')} can be used; the first one: "
             f"{images.unusable[0]}."
         ) from None
-    notes = [*found.notes, *_without_pictures(found.names, classes), *_seen(found.originals, len(labels), trained)]
-    return predictions, PicturesEvaluated(place, tuple(notes), tuple(images.unusable))
+    notes = [*found.notes, *_classes_without_images(found.names, classes)]
+    notes += _in_own_folder(found.originals, len(labels), trained)
+    return predictions, NewImagesEvaluated(place, tuple(notes), tuple(images.unusable))
 
 
 def _matched(names: Sequence[str], classes: Sequence[str], place: Path) -> list[int]:
-    """Return the label of each picture.
+    """Return the label of each image.
 
     Raises:
-        UsageError: A class that the model does not have.
+        UsageError: A class is not one of the model's.
     """
     label = {name: number for number, name in enumerate(classes)}
     strangers = sorted(set(names) - set(classes))
@@ -88,27 +89,27 @@ def _matched(names: Sequence[str], classes: Sequence[str], place: Path) -> list[
         listed = [
             f"`{name}`" + (f" (perhaps `{one}`)" if one else "") for name, one in zip(strangers, near, strict=True)
         ]
-        pictures = plural(sum(name in strangers for name in names), "picture")
+        images = plural(sum(name in strangers for name in names), "image")
         count = f"{len(strangers):,} {'class' if len(strangers) == 1 else 'classes'}"
         raise UsageError(
-            f"{printable(place)}: {pictures} of {count} that the model does not have: {some(listed)}; rename or remove "
+            f"{printable(place)}: {images} of {count} that the model does not have: {some(listed)}; rename or remove "
             f"them. The model has: {some(list(classes))}."
         )
     return [label[name] for name in names]
 
 
-def _without_pictures(names: Collection[str], classes: Sequence[str]) -> Iterator[str]:
+def _classes_without_images(names: Collection[str], classes: Sequence[str]) -> Iterator[str]:
     there = set(names)
     missing = [name for name in classes if name not in there]
     if missing:
         yield (
-            f"no picture of {len(missing):,} of {len(classes):,} classes, which are in no mean over classes: "
+            f"no image of {len(missing):,} of {len(classes):,} classes, which are left out of means over classes: "
             f"{some(missing)}"
         )
 
 
-def _seen(originals: Originals, count: int, trained: TrainedModel) -> Iterator[str]:
-    """Yield a note if pictures are in the folder of the model's own data set."""
+def _in_own_folder(originals: Originals, count: int, trained: TrainedModel) -> Iterator[str]:
+    """Yield a note if images are in the folder of the model's own data set."""
     own = trained.experiment.dataset.folder
     if not own:
         return
@@ -116,23 +117,23 @@ def _seen(originals: Originals, count: int, trained: TrainedModel) -> Iterator[s
     inside = sum(Path(os.path.realpath(originals.place(index)[0])).is_relative_to(root) for index in range(count))
     if inside:
         yield (
-            f"{plural(inside, 'picture')} in the folder of the data set that the model was trained on, "
-            f"{printable(root)}: the accuracy on training images is not that on new pictures"
+            f"{plural(inside, 'image')} in the folder of the data set that the model was trained on, "
+            f"{printable(root)}: the accuracy on training images is not that on new images"
         )
 
 
-class _NoPicture(Exception):
-    """No picture can be used."""
+class _NoUsableImage(Exception):
+    """No image can be used."""
 
 
 class _Images:
-    """Pictures in the form of an evaluation, in batches; those that cannot be used are left out and listed.
+    """Images in batches, prepared for an evaluation; those that cannot be used are left out and listed.
 
     Args:
         trained: The model.
-        originals: The pictures.
+        originals: The images.
         labels: Their labels.
-        margin: Of the five crops of each; None: one image of each.
+        margin: Of the five crops of each image; None: no crops.
     """
 
     def __init__(
@@ -146,7 +147,7 @@ class _Images:
         """Yield images (B, 3, S, S) and labels (B,), at least one batch.
 
         Raises:
-            _NoPicture: There is none.
+            _NoUsableImage: There is none.
         """
         kept: list[tuple[Tensor, int]] = []
         some_kept = False
@@ -161,7 +162,7 @@ class _Images:
         if kept:
             yield self._batch(kept)
         if not some_kept:
-            raise _NoPicture
+            raise _NoUsableImage
 
     def _read(self, index: int) -> Tensor | None:
         dataset = self._trained.experiment.dataset

@@ -1,4 +1,4 @@
-"""Labelled pictures that a trained model is evaluated on: any form of a user's images, also of a few classes only."""
+"""New labelled images for the evaluation of a trained model, in any form that `convert` takes; some classes suffice."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ from ltray.printable import printable
 FIELDS: Mapping[str, str] = {"train": "train_list", "validation": "validation_list", "test": "test_list"}
 """The field of the list of each split."""
 SETTINGS = ("source", *FIELDS.values(), "image_column", "label_column", "split_column")
-"""Fields of a data-set file that decide which form pictures have and where their labels are."""
+"""Fields of a data-set file that determine the form of the images and the place of their labels."""
 
 
 @dataclass(frozen=True)
-class NewPictures:
-    """Labelled pictures.
+class NewImages:
+    """Labelled images.
 
     Attributes:
-        originals: The pictures.
-        names: Shown name of the class of each one (n,).
-        notes: What was assumed, as sentences.
+        originals: The images.
+        names: Displayed class name of each image (n,).
+        notes: The assumed form, as sentences.
     """
 
     originals: Originals
@@ -43,27 +43,27 @@ class NewPictures:
     notes: tuple[str, ...]
 
 
-def open_new_pictures(place: Path, settings: Mapping[str, Any], known: Collection[str]) -> NewPictures:
-    """Describe labelled pictures; reads no pixels.
+def open_new_images(place: Path, settings: Mapping[str, Any], known: Collection[str]) -> NewImages:
+    """Open labelled images without decoding them.
 
     If they are in several splits, those of test are used, or else those of validation.
 
     Args:
         place: A folder, table, zip or Parquet file.
         settings: Any of `SETTINGS`.
-        known: Shown names of the model's classes; a folder with such a name is no split.
+        known: Displayed names of the model's classes; a folder with such a name is not a split.
 
     Raises:
-        UsageError: They have no labels, or a form that cannot be used; with what decides.
+        UsageError: They have no labels, or their form cannot be used.
     """
     for key in settings:
         if key not in SETTINGS:
-            raise UsageError(f"`{key}` is not a setting of new pictures.{did_you_mean(key, SETTINGS)}")
+            raise UsageError(f"`{key}` is not a setting of new images.{did_you_mean(key, SETTINGS)}")
     if not place.exists():
         raise UsageError(f"{printable(place)}: no such file or folder.")
     if not is_form(place):
         raise UsageError(
-            f"{printable(place)}: must be a folder of pictures with a folder for each class, a table of paths and "
+            f"{printable(place)}: must be a folder of images with a folder for each class, a table of paths and "
             "labels (CSV, TSV, JSON lines), a zip file or a Parquet file."
         )
     form = find_form(place, settings)
@@ -75,13 +75,13 @@ def open_new_pictures(place: Path, settings: Mapping[str, Any], known: Collectio
     found = reader(fields, known)
     if not found.names:
         raise UsageError(
-            f"{printable(place)}: contains no folder with the name of a class and pictures in it; give the folder "
+            f"{printable(place)}: contains no folder with the name of a class and images in it; give the folder "
             "above the class folders. Supported file types: " + " ".join(SUFFIXES)
         )
-    return NewPictures(found.originals, found.names, (form.why, *found.notes))
+    return NewImages(found.originals, found.names, (form.why, *found.notes))
 
 
-def _from_folder(fields: Mapping[str, Any], known: Collection[str]) -> NewPictures:
+def _from_folder(fields: Mapping[str, Any], known: Collection[str]) -> NewImages:
     layout, notes = _layout(Path(fields["folder"]), known)
     pool, more = _choice(layout.classes)
     paths: list[str] = []
@@ -90,7 +90,7 @@ def _from_folder(fields: Mapping[str, Any], known: Collection[str]) -> NewPictur
         images = Contents.of(folder).images
         paths += images
         names += [shown(folder_name)] * len(images)
-    return NewPictures(FileOriginals(tuple(paths), _unnumbered(names)), tuple(names), (*notes, *more))
+    return NewImages(FileOriginals(tuple(paths), _unnumbered(names)), tuple(names), (*notes, *more))
 
 
 def _layout(root: Path, known: Collection[str]) -> tuple[Layout, list[str]]:
@@ -117,7 +117,7 @@ def _layout(root: Path, known: Collection[str]) -> tuple[Layout, list[str]]:
     return layout, list(layout.notes)
 
 
-def _from_lists(fields: Mapping[str, Any], known: Collection[str]) -> NewPictures:
+def _from_lists(fields: Mapping[str, Any], known: Collection[str]) -> NewImages:
     folder = Path(fields["folder"])
     pool, more = _choice({pool: fields[key] for pool, key in FIELDS.items() if fields.get(key)})
     columns = {key: str(fields.get(f"{key}_column", "")) for key in ("image", "label", "split")}
@@ -128,10 +128,10 @@ def _from_lists(fields: Mapping[str, Any], known: Collection[str]) -> NewPicture
     where = tuple(f"{listed.path}, line {line}" for line in listed.places.tolist())
     names = tuple(shown(listed.names[number]) for number in listed.labels.tolist())
     notes += [note for one in lists.values() for note in one.notes if note]
-    return NewPictures(TableOriginals(paths, _unnumbered(names), where), names, (*notes, *more, *of_column))
+    return NewImages(TableOriginals(paths, _unnumbered(names), where), names, (*notes, *more, *of_column))
 
 
-def _from_parquet(fields: Mapping[str, Any], known: Collection[str]) -> NewPictures:
+def _from_parquet(fields: Mapping[str, Any], known: Collection[str]) -> NewImages:
     folder = Path(fields["folder"])
     pool, notes = _choice({pool: fields[key] for pool, key in FIELDS.items() if fields.get(key)})
     files = parquet_files(folder, str(fields[FIELDS[pool]]))
@@ -143,11 +143,11 @@ def _from_parquet(fields: Mapping[str, Any], known: Collection[str]) -> NewPictu
         for number in one.numbers.tolist()
     )
     originals = ParquetOriginals.open(tuple(files), image=image, labels=_unnumbered(names), folder=folder)
-    return NewPictures(originals, names, notes)
+    return NewImages(originals, names, notes)
 
 
 def _choice(splits: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the split whose pictures are used, and a note if there are several."""
+    """Return the split whose images are used, and a note if there are several."""
     there = list(splits)
     pool = next(pool for pool in ("test", "validation", "train") if pool in there)
     others = [one for one in there if one != pool]
@@ -155,14 +155,14 @@ def _choice(splits: Iterable[str]) -> tuple[str, tuple[str, ...]]:
 
 
 def _unnumbered(names: Sequence[str]) -> NDArray[np.int64]:
-    """Return labels that mean nothing: only the model has numbers of the classes."""
+    """Return placeholder labels: only the model numbers the classes."""
     return np.zeros(len(names), dtype=np.int64)
 
 
-Reader = Callable[[Mapping[str, Any], Collection[str]], NewPictures]
+Reader = Callable[[Mapping[str, Any], Collection[str]], NewImages]
 READERS: Mapping[str, tuple[Reader, tuple[str, ...]]] = {
     "folder": (_from_folder, ()),
     "lists": (_from_lists, ("image_column", "label_column", "split_column")),
     "parquet": (_from_parquet, ("image_column", "label_column")),
 }
-"""What reads pictures, and the columns that can be stated, by the source that their form has."""
+"""The function that reads the images and the columns that can be stated, by source."""

