@@ -41,6 +41,7 @@ def test_class_table_shows_percent_ordered_by_frequency():
         ),
         experiment=SimpleNamespace(dataset=SimpleNamespace(protocol="honest")),
         chosen=dict,
+        margin=0,
     )
     findings: Any = SimpleNamespace(
         checkpoint=Path(),
