@@ -50,7 +50,7 @@ def test_class_table_shows_percent_ordered_by_frequency():
         look=0,
         recorded=None,
         comparisons=[],
-        five_crops=False,
+        five_crops=None,
     )
     shown = _class_table(findings)
     assert str(shown.columns[4].header) == "accuracy, %"
