@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ltray.evaluate import _class_table
+from ltray.evaluate import Findings, _class_table
 from ltray.long_tail import LongTail
 from ltray.report import figures, model, search, summary
 from ltray.results.predictions import Predictions
@@ -35,7 +35,7 @@ def predictions() -> Predictions:
 
 
 def test_class_table_shows_percent_ordered_by_frequency():
-    trained = SimpleNamespace(
+    trained: Any = SimpleNamespace(
         checkpoint=SimpleNamespace(
             context={"class_names": ("rare", "common", "usual", "unseen")}, position=SimpleNamespace(total_epochs=3)
         ),
@@ -43,15 +43,7 @@ def test_class_table_shows_percent_ordered_by_frequency():
         chosen=dict,
         margin=0,
     )
-    findings: Any = SimpleNamespace(
-        checkpoint=Path(),
-        trained=trained,
-        predictions=predictions(),
-        look=0,
-        recorded=None,
-        comparisons=[],
-        five_crops=None,
-    )
+    findings = Findings(Path(), trained, predictions(), look=0, recorded=None)
     shown = _class_table(findings)
     assert str(shown.columns[4].header) == "accuracy, %"
     assert list(zip(*(column.cells for column in shown.columns), strict=True)) == [
