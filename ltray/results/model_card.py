@@ -12,7 +12,6 @@ from ltray.long_tail import FEW_BELOW, LongTail
 from ltray.metrics import COUNTED
 from ltray.results.predictions import TrainedModel
 
-NORMAL = 1.96  # quantile of the normal distribution for 95 %
 FEW_IMAGES = 20  # evaluated images below which a class's own accuracy says little
 SHOWN_CLASSES = 5
 INTRODUCTION = """
@@ -78,7 +77,7 @@ def _front_matter(metadata: Mapping[str, Any], found: Evaluated, tail: LongTail)
     task = {"type": "image-classification", "name": "image classification"}
     metrics = [
         {"type": key, "name": f"{COUNTED[key].title} ({found.images})", "value": round(value, 6)}
-        for key, value, _ in _values(found, tail)
+        for key, value in _values(found, tail)
     ]
     data = {"type": metadata["data_set"], "name": metadata["data_set"]}
     fields = {
@@ -136,17 +135,16 @@ def _weights(trained: TrainedModel) -> str:
     return ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in record.items() if value)
 
 
-def _values(found: Evaluated, tail: LongTail) -> list[tuple[str, float, float]]:
-    """Return key, value and standard error of every metric that the evaluation has."""
+def _values(found: Evaluated, tail: LongTail) -> list[tuple[str, float]]:
+    """Return key and value of every metric that the evaluation has."""
     metrics = found.counts.metrics(tail, "at")
-    known = [(key, metrics[f"at/{key}"]) for key in COUNTED if f"at/{key}" in metrics]
-    return [(key, value, found.counts.standard_error(key, tail)) for key, value in known]
+    return [(key, metrics[f"at/{key}"]) for key in COUNTED if f"at/{key}" in metrics]
 
 
 def _results(found: Evaluated, tail: LongTail) -> str:
     rows = []
-    for key, value, error in _values(found, tail):
-        low, high = max(0.0, value - NORMAL * error), min(1.0, value + NORMAL * error)
+    for key, value in _values(found, tail):
+        low, high = found.counts.interval(key, tail)
         rows.append((COUNTED[key].title, f"{100 * value:.1f} %", f"{100 * low:.1f} to {100 * high:.1f} %"))
     count = int(found.counts.seen.sum())
     selected = ", on which the epoch was also selected: expect less on new images" if found.selected else ""
