@@ -55,7 +55,7 @@ class Exported:
 
 
 def run(checkpoint: str | PathLike[str], file: str | PathLike[str]) -> Exported:
-    """Write a trained model as uint8 images in, logits and probabilities out; see docs/export.md.
+    """Write a trained model with uint8 images as input, and logits and probabilities as outputs; see docs/export.md.
 
     Args:
         checkpoint: Folder of a checkpoint, run or search.
@@ -148,7 +148,7 @@ def new_parser() -> Parser:
         "file",
         type=path_argument,
         metavar="TARGET",
-        help="what to write: model.onnx, model.pt2 of torch.export, or a folder for weights, model.onnx and model card",
+        help="the target: model.onnx, model.pt2 of torch.export, or a folder for weights, model.onnx and model card",
     )
     return parser
 

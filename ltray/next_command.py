@@ -19,7 +19,7 @@ from ltray.results.paths import shell_word
 
 BALANCED = 2.0  # imbalance factor below which the methods for long-tailed data have nothing to correct
 CONTRASTIVE = 1_000  # training images from which the contrastive method is proposed, with a GPU
-WITH_WEIGHTS = 128  # pixels: a third of the computation of 224 pixels
+WITH_WEIGHTS = 128  # pixels: a third of the computation at 224 pixels
 WITHOUT_GPU = 64  # pixels of a network that is trained from random weights without a GPU
 LARGEST = 400_000_000  # bytes of the largest file of weights, with a GPU
 SPACE, PRETRAINED_SPACE = "which-method", "which-method-pretrained"
@@ -92,7 +92,7 @@ def proposed(dataset: DatasetDefinition, tail: LongTail, weights: WeightsAtHand 
     """
     methods, why = _methods(tail, pretrained=weights is not None, gpu=gpu)
     network, side, reason = _with(weights, gpu=gpu) if weights else _without_weights(dataset, gpu=gpu)
-    if (side > SMALL) != (dataset.image_size > SMALL):  # would need another conversion
+    if (side > SMALL) != (dataset.image_size > SMALL):  # needs another conversion
         network = (*network, f"dataset.store={dataset.name}")
     space = PRETRAINED_SPACE if weights else SPACE
     return NextCommand(methods, network, (why, reason), space)
@@ -107,8 +107,8 @@ def _methods(tail: LongTail, *, pretrained: bool, gpu: bool) -> tuple[tuple[str,
         return ("linear_probe", "post_hoc_adjustment"), f"{factor}: scores are adjusted by the class prior"
     if gpu and tail.total >= CONTRASTIVE:
         return ("bcl",), f"{factor}, {tail.total:,} images and a GPU: contrastive method"
-    lacking = f"fewer than {CONTRASTIVE:,} images" if gpu else "no GPU"
-    return ("balanced_softmax",), f"{factor}, {lacking}: one view of each image"
+    reason = f"fewer than {CONTRASTIVE:,} images" if gpu else "no GPU"
+    return ("balanced_softmax",), f"{factor}, {reason}: one view of each image"
 
 
 def _with(weights: WeightsAtHand, *, gpu: bool) -> tuple[tuple[str, ...], int, str]:

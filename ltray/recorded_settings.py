@@ -1,4 +1,4 @@
-"""The settings of a run of any version, as this version would have recorded them."""
+"""The settings of a run of any version, in the form of this version."""
 
 import sys
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from ltray.settings import method_names, plain, present_settings
 def recorded_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that a run has recorded, under their present names and completed.
 
-    A setting that did not exist when the run began gets the value with which this version does what that version did:
-    `Knob.before`. Nothing is imported: of a method of another package that has not been imported, the knobs that every
-    method has are completed.
+    A setting that did not exist when the run began gets the value that means the behaviour of that time:
+    `Knob.before`. Nothing is imported: for a method of another package that has not been imported, only the knobs of
+    every method are completed.
 
     Args:
-        settings: Complete flat settings of the version that recorded them; without `methods`, they are not complete,
-            and none is added.
+        settings: Complete flat settings of the version that recorded them; without `methods`, they are not complete
+            and are not changed.
 
     Raises:
         UsageError: See `present_settings`.
@@ -40,13 +40,13 @@ def recorded_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _knobs(reference: str) -> type[Recipe]:
-    """Return the knobs of a method as far as they are known without an import."""
+    """Return the knobs of a method that are known without an import."""
     known = reference in METHODS or (is_dotted_path(reference) and reference.partition(COLON)[0] in sys.modules)
     return find_method(reference).knobs if known else Recipe
 
 
 def _before(owners: Mapping[str, type[Knobs]]) -> dict[str, Any]:
-    """Return the value that stands for the absence of each setting that has one, by full name."""
+    """Return the value that an absent setting means, by full name, for each setting that has one."""
     return {
         f"{owner}.{name}" if owner else name: plain(spec.before)
         for owner, knobs in owners.items()

@@ -50,7 +50,7 @@ def checkpoint_of(path: Path) -> Path:
             return folder
     found = complete_best(path, complete_checkpoints(path), run.history())
     if found is None:
-        raise UsageError(f"{printable(path)}: {'holds no checkpoint' if path.is_dir() else 'no such folder'}.")
+        raise UsageError(f"{printable(path)}: {'contains no checkpoint' if path.is_dir() else 'no such folder'}.")
     return found
 
 

@@ -24,6 +24,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")
 RUN_BY = {
     "convert": "tests/test_convert.py",
     "evaluate": "tests/test_evaluate.py",
+    "export": "tests/test_export.py",
     "methods": "tests/methods/test_find.py",
     "predict": "tests/test_predict.py",
     "report": "tests/report/test_report.py",

@@ -53,7 +53,7 @@ def test_evaluate_prints_measures_classes_and_the_runs_test_figures(finished_run
 
 
 def test_evaluate_refuses_a_folder_without_checkpoint(tmp_path):
-    with pytest.raises(UsageError, match="holds no checkpoint"):
+    with pytest.raises(UsageError, match="contains no checkpoint"):
         main([str(tmp_path)])
 
 

@@ -171,7 +171,7 @@ def test_predict_refuses_a_top_below_one(top: str, tmp_path: Path, capsys):
     with pytest.raises(SystemExit) as ended:
         main([str(tmp_path), str(tmp_path), "--top", top])
     assert ended.value.code == 2 and f"argument --top: '{top}' is not from 1 to" in capsys.readouterr().err
-    with pytest.raises(UsageError, match="holds no checkpoint"):
+    with pytest.raises(UsageError, match="contains no checkpoint"):
         main([str(tmp_path), str(tmp_path), "--top", "1"])
 
 

@@ -56,7 +56,7 @@ def command_for(manager: str) -> str:
 def advice(lacking: list[str]) -> str:
     """Return the message about missing tools, with the exact command for each package manager."""
     root = "" if os.geteuid() == 0 else "sudo "
-    lines = [f"Set-up compiles FFCV, but this machine lacks: {', '.join(lacking)}. Install with:"]
+    lines = [f"Set-up compiles FFCV, but these are missing on this machine: {', '.join(lacking)}. Install with:"]
     for manager in COMMANDS:
         prefix = root if manager in ("apt", "dnf") else ""
         lines.append(f"  {manager + ':':<7}{prefix}{command_for(manager)}")

@@ -71,7 +71,7 @@ def clean_environment() -> dict[str, str]:
     kept["PIP_USER"] = "0"  # `user = true` in a pip.conf would refuse to install into an environment
     compiler = build_tools.compiler()
     if compiler and "CXX" not in kept and compiler != sysconfig.get_config_var("CXX"):
-        kept.update(CC="cc", CXX=compiler)  # this machine lacks the compiler that built this Python
+        kept.update(CC="cc", CXX=compiler)  # the compiler that built this Python is not on this machine
     return kept
 
 

@@ -115,9 +115,8 @@ def _train_epoch(
     model: nn.Module, stage: Stage, loader: Loader, optimization: Optimization, *, at: tuple[int, int], run: Run
 ) -> dict[str, float]:
     """Train one epoch; `at` is the index of the stage and the epoch of that stage."""
-    started, recipe, epoch = time.perf_counter(), stage.recipe, at[1]
+    started, recipe, epoch, rate = time.perf_counter(), stage.recipe, at[1], 0.0
     sums: dict[str, Tensor] = {}
-    rate = 0.0
     assert optimization.optimizer is not None
     for step, batch in enumerate(loader.epoch(epoch)):
         rate = learning_rate(recipe, epoch=epoch, step=step, steps=loader.steps)

@@ -34,7 +34,7 @@ class StageTime:
 
     @property
     def seconds(self) -> float:
-        """Seconds of the whole stage, as far as measured."""
+        """Seconds of the complete stage, as far as measured."""
         return self.epochs * self.steps * (self.step or 0.0) + max(self.epochs, 1) * self.evaluation
 
 

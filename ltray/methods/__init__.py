@@ -1,6 +1,6 @@
 """All methods by name.
 
-A method of several files is a package; its name here must stay the package's, so that only its `METHOD` is imported.
+A method of several files is a package. Its name here must be the package's, so that only its `METHOD` is imported.
 
 * `balanced_softmax`: Balanced Softmax.
 * `bcl`: BCL.

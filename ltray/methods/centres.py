@@ -1,4 +1,4 @@
-"""The knobs and the loss with class centres that PaCo, GPaCo and their multi-task baseline share."""
+"""The knobs and the loss with class centres, for PaCo, GPaCo and their multi-task baseline."""
 
 import math
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ QUEUE_DIGITS: dict[str, Value] = dict(DIGITS, temperature=0.2, queue_size=128)
 class QueueKnobs(Recipe):
     """Recipe, temperature, queue and embedding.
 
-    Sources: the scripts of the official code. It lists no CIFAR-10-LT script; CIFAR-100-LT's
+    Sources: the scripts of the official code. It has no CIFAR-10-LT script; CIFAR-100-LT's
     values are used. Its CIFAR code runs epoch 10 at 1.1·lr; here the warm-up ends before.
     """
 
@@ -72,7 +72,7 @@ class QueueKnobs(Recipe):
 
 @dataclass(frozen=True)
 class CentreKnobs(QueueKnobs):
-    """The weights of class centres and samples; the authors state β = γ = 1 for all they ran."""
+    """The weights of class centres and samples; the authors state β = γ = 1 for all their runs."""
 
     alpha: float = knob(
         0.01,

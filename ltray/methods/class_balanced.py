@@ -20,7 +20,7 @@ from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, 
 
 @dataclass(frozen=True)
 class ClassBalancedKnobs(OneViewKnobs):
-    """The baselines' recipe, β, and which loss is weighted."""
+    """The baselines' recipe, β, and the weighted loss."""
 
     beta: float = knob(
         0.9999,
@@ -54,7 +54,7 @@ def one_versus_all(scores: Tensor, labels: Tensor, weight: Tensor, *, gamma: flo
     """Weighted sigmoid focal loss, summed over classes, mean over images; γ = 0 is cross-entropy.
 
     Source: official TensorFlow code of Cui et al., CVPR 2019 (sum over everything divided by
-    the number of positives, which is B with one label an image).
+    the number of positives, which is B with one label per image).
 
     Args:
         scores: Logits (B, K).

@@ -1,4 +1,4 @@
-"""A method by its name, or by the dotted path under which another package holds it."""
+"""A method by its name, or by its dotted path in another package."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,7 +19,7 @@ def find_method(reference: Any) -> Method:
 
     Args:
         reference: Its name in `METHODS`, or its dotted path in another package: "mypackage.gcl:METHOD". Keys and
-            results call it by its `name` in both cases: `gcl.temperature=0.1`.
+            results contain its `name` in both cases: `gcl.temperature=0.1`.
 
     Raises:
         UsageError: No method has this name, or the path cannot be imported, names no `Method`, or names one that
@@ -37,7 +37,7 @@ def find_methods(references: Iterable[Any]) -> tuple[Method, ...]:
     """Return methods in the order of their names or dotted paths.
 
     Raises:
-        UsageError: One cannot be found, or two have one name, by which keys and results call them.
+        UsageError: One cannot be found, or two have the same name, which keys and results would share.
     """
     methods = tuple(map(find_method, references))
     found: dict[str, Method] = {}

@@ -54,7 +54,7 @@ def focal_loss(
     """Mean of w_y·(1 − p_y)^γ·(−log p_y) over the batch.
 
     Source: Lin et al., Focal Loss for Dense Object Detection, ICCV 2017 (arXiv:1708.02002),
-    eq. 5, on softmax probabilities; weights and their quirk from LDAM-DRW's official code.
+    eq. 5, on softmax probabilities; weights, and their use in the probability, as in LDAM-DRW's official code.
 
     Args:
         scores: Logits (B, K).

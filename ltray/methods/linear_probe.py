@@ -38,7 +38,7 @@ class LinearProbeKnobs(FrozenBackboneKnobs):
 
 
 class LinearProbe(FrozenBackboneStage):
-    """Cross-entropy on a linear classifier; images are drawn as they are."""
+    """Cross-entropy on a linear classifier; classes are not balanced."""
 
     def trained(self) -> Sequence[nn.Module]:
         """Train the classifier."""

@@ -67,7 +67,7 @@ def smoothed_cross_entropy(scores: Tensor, labels: Tensor, *, smoothing: float) 
 
 
 class LabelOverSmoothing(FrozenBackboneStage):
-    """Over-smoothed cross-entropy on the preceding network's own classifier, images drawn as they are."""
+    """Over-smoothed cross-entropy on the preceding network's own classifier; classes are not balanced."""
 
     def __init__(self, knobs: LOSKnobs, context: BuildContext) -> None:
         super().__init__(knobs, context, context.continued().classifier)

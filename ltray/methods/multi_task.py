@@ -21,9 +21,9 @@ from ltray.stage import BuildContext, Losses, Method, ScorePrior, Stage
 class MultiTaskKnobs(QueueKnobs):
     """The weights of the two tasks and of the rare classes.
 
-    Sources: `MultiTaskLoss` of the official GPaCo code and its scripts; they hold none for
-    long-tailed CIFAR; those of its balanced CIFAR-100 are used instead. The code's class
-    weights all come out as 1 by mistake; the default is what the paper says it did.
+    Sources: `MultiTaskLoss` of the official GPaCo code and its scripts; there is none for
+    long-tailed CIFAR; that of its balanced CIFAR-100 is used instead. By mistake, all class
+    weights of the code are 1; the default is the paper's description.
     """
 
     temperature: float = knob(
@@ -77,7 +77,7 @@ class MultiTaskKnobs(QueueKnobs):
 
 
 class MultiTaskStage(TwoAnchorStage):
-    """A classification term and a contrastive one, both on all 2b rows."""
+    """A classification term and a contrastive term, both on all 2b rows."""
 
     class_weight: Tensor
 

@@ -26,7 +26,7 @@ LARGE: dict[str, Value] = dict(
 
 @dataclass(frozen=True)
 class ContrastiveBaselineKnobs(Recipe):
-    """The knobs that the SupCon and MoCo baselines share.
+    """The common knobs of the SupCon and MoCo baselines.
 
     Sources: ResCom's Tables 3 and 6 and its Section 4.3.4, which run both in ResCom's recipe;
     the large sets' queue is one of the sizes of its Figure 4.

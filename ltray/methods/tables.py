@@ -82,9 +82,9 @@ def markdown() -> str:
         "",
         "Written by `python -m ltray.methods --markdown` from the declarations in `ltray/methods/`.",
         "",
-        "The papers' values are for the papers' data sets. On other data a value that nobody states follows the data",
-        "by the rule in the last column; training and the dry run of a search print what that changed. A value that is",
-        "stated is never changed: one that is illegal is an error.",
+        "The papers' values are for the papers' data sets. On other data, a value that is not stated follows the data",
+        "by the rule in the last column; training and the dry run of a search print the changes. A value that is",
+        "stated is never changed; if it is not legal, it is an error.",
         "",
         *markdown_table(METHOD_HEADINGS, method_rows()),
     ]

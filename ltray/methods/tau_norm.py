@@ -93,7 +93,7 @@ class TauNorm(PostHoc):
         weight = getattr(self.original, "weight", None)
         if not isinstance(weight, Tensor) or weight.dim() != 2:
             kind = type(self.original).__name__
-            raise UsageError(f"`tau_norm` needs one weight vector a class, but the network's classifier is {kind}.")
+            raise UsageError(f"`tau_norm` needs one weight vector per class, but the network's classifier is {kind}.")
         return weight.detach()
 
 

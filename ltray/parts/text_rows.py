@@ -19,7 +19,7 @@ AT_ONCE = 256  # texts
 
 
 def has_text_tower(backbone: str) -> bool:
-    """Return whether a backbone is the image tower of a CLIP model, whose weights can come with a text tower."""
+    """Return whether a backbone is the image tower of a CLIP model, whose weights can include a text tower."""
     return backbone.startswith(openclip_backbones.PREFIX)
 
 
@@ -31,16 +31,16 @@ def text_rows(backbone: str, weights: str, class_names: Sequence[str]) -> Tensor
     ICML 2024 (arXiv:2309.10019).
 
     Args:
-        backbone: A name of OpenCLIP's.
-        weights: Its weights, which hold the complete model.
+        backbone: A name of OpenCLIP.
+        weights: Its weights, of the complete model.
         class_names: Names in label order (K); underscores are read as blanks.
 
     Returns:
         (K, d), float32.
 
     Raises:
-        UsageError: The classes have numbers for names, the weights hold no text tower, or the image tower has another
-            projection than a linear one.
+        UsageError: The classes have numbers for names, the weights contain no text tower, or the image tower's
+            projection is not linear.
     """
     check_names(class_names)
     model = openclip_backbones.new_model(backbone, None)
@@ -70,7 +70,7 @@ def towards_images(features: Tensor, projection: Tensor | None) -> Tensor:
 
     Args:
         features: (K, e), of any length.
-        projection: The image tower's (d, e); None where it has none and d = e.
+        projection: The image tower's (d, e); None if it has none and d = e.
     """
     unit = F.normalize(features, dim=1)
     return unit if projection is None else F.normalize(unit @ projection.T, dim=1)
@@ -81,8 +81,8 @@ def _load(model: nn.Module, backbone: str, weights: str) -> None:
     missing = [name for name in found.missing if _of_text(name)]
     if missing:
         raise UsageError(
-            f"`classifier_start` is text, but `weights` {printable(weights)!r} holds no text tower that fits "
-            f"{backbone} (missing: {', '.join(missing[:3])}): bring the file of the complete CLIP model, or use "
+            f"`classifier_start` is text, but `weights` {printable(weights)!r} contains no text tower that fits "
+            f"{backbone} (missing: {', '.join(missing[:3])}): give the file of the complete CLIP model, or use "
             "class_mean."
         )
     model.load_state_dict(dict(found.state), strict=False)

@@ -87,7 +87,7 @@ def published(name: str) -> Any:
 
 
 def resnext101_32x4d() -> Any:
-    """Build PaCo's ResNeXt-101 32x4d, which torchvision lacks."""
+    """Build PaCo's ResNeXt-101 32x4d, which is not in torchvision."""
     from torchvision import models
     from torchvision.models.resnet import Bottleneck
 

@@ -31,7 +31,7 @@ class WeightsAtHand:
         backbone: The value of `backbone`.
         weights: The value of `weights`; "" if the name of the backbone contains them.
         file: The file.
-        source: Where it was found, in words.
+        source: The place where it was found, as text.
     """
 
     backbone: str
@@ -55,10 +55,10 @@ def find_weights(folder: Path) -> list[WeightsAtHand]:
     """Return the pretrained weights on this machine, the smallest file first.
 
     Searched are torch.hub's cache and that of the Hugging Face hub (networks of torchvision and timm), Python packages
-    that contain weights (`PACKAGES`), and a folder (files beside a `config.json` of timm).
+    that contain weights (`PACKAGES`), and a folder (files with a `config.json` of timm).
 
     Args:
-        folder: The folder, without those below it.
+        folder: The folder, without its subfolders.
     """
     found = [*_in_packages(), *_beside_configuration(folder), *_of_torchvision(), *_of_timm()]
     return sorted(found, key=lambda one: (one.size, one.backbone, one.weights))

@@ -104,7 +104,7 @@ class Classifier:
     def conformal_sets(self, coverage: float) -> ConformalSets:
         """Calibrate prediction sets on the validation images, by their saved logits where there are any.
 
-        The temperature is not used: it is chosen on the same images, so that the promise would not hold exactly.
+        The temperature is not used: it is chosen on the same images, so that the coverage would not be exact.
 
         Args:
             coverage: In (0, 1).

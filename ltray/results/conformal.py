@@ -4,8 +4,8 @@ Mondrian conformal prediction (Vovk, Gammerman, Shafer: Algorithmic Learning in 
 nonconformity 1 - p_y of Sadinle, Lei and Wasserman (Least ambiguous set-valued classifiers with bounded error levels,
 JASA 2019). For exchangeable images, the set contains the true class of an image of class k with probability of at
 least the coverage, for every k. A class with too few validation images for a finite quantile is in every set: its
-coverage holds, its presence is uninformative (Ding et al., Class-conditional conformal prediction with many classes,
-NeurIPS 2023, who pool such classes instead; pooling gives up the promise).
+coverage is reached, but its presence is uninformative (Ding et al., Class-conditional conformal prediction with many
+classes, NeurIPS 2023, who pool such classes instead; with pooling, the coverage of each class is not guaranteed).
 """
 
 import math
@@ -19,11 +19,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ConformalSets:
-    """Which classes to keep in a prediction set.
+    """The rule by which classes are in a prediction set.
 
     Attributes:
-        coverage: Promised probability that the set of an image contains its class, in (0, 1).
-        thresholds: Least probability (K,), float64, with which a class is kept; 0: always.
+        coverage: Guaranteed probability that the set of an image contains its class, in (0, 1).
+        thresholds: Least probability (K,), float64, with which a class is in the set; 0: always.
         images: Validation images of each class (K,), int64.
     """
 

@@ -24,7 +24,7 @@ class ExportedGraph(nn.Module):
     Args:
         stage: The stage that predicts.
         dataset: The data set it was trained on: mean and standard deviation of the input.
-        temperature: What logits are divided by before the softmax; the logits are returned undivided.
+        temperature: The divisor of the logits before the softmax; the returned logits are not divided.
     """
 
     centre: Tensor
@@ -57,7 +57,7 @@ def export_onnx(graph: ExportedGraph, images: Tensor, file: Path, metadata: Mapp
 
     Raises:
         UsageError: A package is not installed.
-        RunFailed: onnxruntime does not compute what torch computes; no file is written.
+        RunFailed: The results of onnxruntime and torch differ; no file is written.
     """
     onnxruntime = _onnxruntime()
     program = torch.onnx.export(
@@ -97,11 +97,11 @@ def _difference(graph: ExportedGraph, images: Tensor, found: list[Tensor]) -> fl
 
 
 def check_equal(expected: Sequence[Tensor], found: Sequence[Tensor], count: int) -> float:
-    """Return the largest difference between what a file and the trained model compute.
+    """Return the largest difference between the outputs of a file and of the trained model.
 
     Args:
-        expected: The trained model's logits, and what else is compared.
-        found: The file's.
+        expected: The trained model's logits, and other outputs to compare.
+        found: The file's outputs.
         count: Number of images, for the message.
 
     Raises:

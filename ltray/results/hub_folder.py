@@ -29,13 +29,13 @@ ONNX, SCRIPT = "model.onnx", "predict.py"
 
 
 def export_folder(graph: ExportedGraph, images: Tensor, folder: Path, metadata: Mapping[str, Any], card: str) -> float:
-    """Write the folder; it appears complete or not at all.
+    """Write the folder, complete or not at all.
 
     Args:
         graph: The model, in evaluation mode on the CPU.
         images: At least 2 images (N, 3, S, S), uint8, on which the files are compared with the trained model.
         folder: The folder to write; it must not exist, or be empty.
-        metadata: What `ltray.export.describe` returns.
+        metadata: The result of `ltray.export.describe`.
         card: The text of the model card.
 
     Returns:
@@ -43,7 +43,7 @@ def export_folder(graph: ExportedGraph, images: Tensor, folder: Path, metadata: 
 
     Raises:
         UsageError: The folder contains files, or a package is not installed.
-        RunFailed: A file does not compute what the trained model computes; no folder is written.
+        RunFailed: The outputs of a file and of the trained model differ; no folder is written.
     """
     from safetensors.torch import save_file
 
@@ -74,7 +74,7 @@ def timm_form(stage: Stage, metadata: Mapping[str, Any]) -> tuple[dict[str, Any]
 
     Args:
         stage: The stage that predicts.
-        metadata: What `ltray.export.describe` returns.
+        metadata: The result of `ltray.export.describe`.
     """
     network, classifier = stage.network, stage.network.classifier
     own_scores = type(stage).logits is Stage.logits and type(network) is Network
@@ -150,9 +150,9 @@ def _write_json(file: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _complete(folder: Path) -> Iterator[Path]:
-    """Let the block fill a temporary folder, then rename it to `folder`; remove it if the block fails."""
+    """Yield a temporary folder, and rename it to `folder` after the block; remove it if the block fails."""
     if is_there(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{printable(folder)} exists and is not an empty folder; name another one.")
+        raise UsageError(f"{printable(folder)} exists and is not an empty folder; choose another name.")
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
     try:

@@ -1,4 +1,4 @@
-"""The model card: what a model was trained on, how good it is with intervals, and its limits, as Markdown."""
+"""The model card: training data, accuracy with intervals, and limits of a model, as Markdown."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from ltray.long_tail import FEW_BELOW, LongTail
 from ltray.metrics import COUNTED
 from ltray.results.predictions import TrainedModel
 
-FEW_IMAGES = 20  # evaluated images below which a class's own accuracy says little
+FEW_IMAGES = 20  # evaluated images below which the accuracy of a class is uncertain
 SHOWN_CLASSES = 5
 INTRODUCTION = """
 An image classifier for {classes} classes, trained with ltray {version} on
@@ -54,7 +54,7 @@ def model_card(trained: TrainedModel, metadata: Mapping[str, Any], recorded: Map
 
     Args:
         trained: The model; its data set must be on this machine.
-        metadata: What `ltray.export.describe` returns.
+        metadata: The result of `ltray.export.describe`.
         recorded: The content of `evaluation.json`, or None.
     """
     tail, found = trained.data.tail, Evaluated.of(trained, recorded)
@@ -195,7 +195,7 @@ def _listed(names: Sequence[str], most: int = 20) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a name as Markdown text that keeps a table's row in one line."""
+    """Return a name as Markdown text for a table's cell, in one line."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 

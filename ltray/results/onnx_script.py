@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 def main(model: str, files: list[str]) -> None:
     """Print the probability of each class for each image, as one JSON object per line."""
-    import onnxruntime  # here: an extra of ltray, which is imported only where a file is used
+    import onnxruntime  # here: an extra of ltray, imported only when a file is used
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     about = json.loads(session.get_modelmeta().custom_metadata_map["ltray"])
@@ -27,7 +27,7 @@ def main(model: str, files: list[str]) -> None:
 
 
 def fitted(image: Image.Image, form: dict[str, Any]) -> Image.Image:
-    """Resize and crop an image as the images were on which the model was evaluated."""
+    """Resize and crop an image, as for the evaluation of the model."""
     side, square = form["image_size"], form["resize_shorter_side"]
     if square:
         return centre(image if image.size == (square, square) else resized(image, square / min(image.size)), square)

@@ -150,10 +150,10 @@ def _check_end(path: Path, epochs: Sequence[Mapping[str, Any]], evaluation: Mapp
 def _check_settings(path: Path, config: Mapping[str, Any]) -> None:
     settings = config.get("settings")
     if not isinstance(settings, dict):
-        raise UsageError(f"{path}: lacks `settings`. {FOREIGN}")
+        raise UsageError(f"{path}: `settings` is missing. {FOREIGN}")
     for name in ("dataset", "methods", "dataset.protocol"):
         if name not in settings:
-            raise UsageError(f"{path}: lacks `{name}` among its `settings`. {FOREIGN}")
+            raise UsageError(f"{path}: `{name}` is missing in `settings`. {FOREIGN}")
 
 
 def _table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame | None:
@@ -171,5 +171,5 @@ def _table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame | None:
         found = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     missing = [name for name in columns if name not in found] if len(found) else []
     if missing:
-        raise UsageError(f"{path}: lacks the column `{missing[0]}`. {FOREIGN}")
+        raise UsageError(f"{path}: the column `{missing[0]}` is missing. {FOREIGN}")
     return found

@@ -7,7 +7,7 @@ from ltray.metrics import METRICS
 from ltray.results.method_verdict import BEHIND, BEST, NONE, ONE_RUN, ONLY, TIED, UNKNOWN, Judgement, Rival
 
 LEAST_SAVED = 1.5
-"""The cost is mentioned if the leader trained at least this many times as long as a method that ties with it."""
+"""The cost is stated if the leader's training was at least this many times as long as that of a tied method."""
 
 
 def sentences(judgement: Judgement, *, metric: str, runs: int, compared: str, hours: Mapping[str, float]) -> list[str]:

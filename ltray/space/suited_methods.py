@@ -1,6 +1,6 @@
-"""Which methods of a choice make sense on a data set: `methods: {among: […], only: suited}`.
+"""The methods of a choice that suit a data set: `methods: {among: […], only: suited}`.
 
-The rules leave out what cannot win or cannot be afforded, and give the reason; docs/searching.md lists them.
+The rules leave out methods that cannot be the best or cost too much, and give the reason; docs/searching.md lists them.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ ADJUSTED = ("balanced_softmax", "logit_adjustment", "class_balanced", "post_hoc_
 
 @dataclass(frozen=True)
 class Situation:
-    """What the rules look at.
+    """The inputs of the rules.
 
     Attributes:
         tail: Class counts of the training set.
@@ -53,7 +53,7 @@ def suited(alternatives: Sequence[Alternative], situation: Situation) -> tuple[t
 
     Args:
         alternatives: The choice.
-        situation: What the rules look at.
+        situation: The inputs of the rules.
 
     Raises:
         UsageError: None is suited.

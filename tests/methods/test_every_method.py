@@ -44,7 +44,7 @@ def test_interrupted_sequence_equals_an_uninterrupted_one(methods):
 
 
 REFUSED = {
-    ("tau_norm", "one weight vector a class"): {"ride", "ride_distilled", "lws", "las", "dlsa", "post_hoc_adjustment"}
+    ("tau_norm", "one weight vector per class"): {"ride", "ride_distilled", "lws", "las", "dlsa", "post_hoc_adjustment"}
     | {"temperature"},
 }
 

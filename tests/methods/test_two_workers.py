@@ -23,6 +23,9 @@ RUNS = {
     "cross_entropy": ("cross_entropy", {}),
     "balanced_softmax": ("balanced_softmax", {}),
     "logit_adjustment": ("logit_adjustment", {"adjustment": 1.5}),
+    "lift": ("lift", {}),
+    "lift with LADE": ("lift", {"loss": "lade", "classifier": "l2"}),
+    "lift with class weights": ("lift", {"loss": "class_balanced"}),
     "rescom": ("rescom", RESCOM),
     "rescom of the paper": ("rescom", RESCOM | {"anchors": "first_view"}),
     "rescom without its modules": (

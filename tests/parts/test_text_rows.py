@@ -105,7 +105,7 @@ def test_a_run_starts_from_its_class_names(small_clip: dict[str, Any]) -> None:
 def test_a_file_without_text_tower_is_refused_with_what_to_bring(small_clip: dict[str, Any], tmp_path: Path) -> None:
     state = small_clip["model"].visual.state_dict()
     torch.save(state, tmp_path / "tower.pt")
-    with pytest.raises(UsageError, match="holds no text tower .* bring the file of the complete CLIP model"):
+    with pytest.raises(UsageError, match="contains no text tower .* give the file of the complete CLIP model"):
         text_rows(small_clip["backbone"], str(tmp_path / "tower.pt"), NAMES)
     whole = {name: value for name, value in small_clip["model"].state_dict().items() if name != "visual.proj"}
     torch.save(whole, tmp_path / "unprojected.pt")

@@ -229,8 +229,8 @@ def test_folder_that_is_not_a_run_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("trainer: foreign\n", "lacks `settings`. It was not written by this version"),
-        ("settings: {dataset: digits-lt, methods: [bcl]}\n", "lacks `dataset.protocol` among its `settings`"),
+        ("trainer: foreign\n", "`settings` is missing. It was not written by this version"),
+        ("settings: {dataset: digits-lt, methods: [bcl]}\n", "`dataset.protocol` is missing in `settings`"),
         ("- a list\n", "has no `key: value` settings"),
         ("{", "not valid YAML"),
     ],
@@ -247,7 +247,7 @@ def test_foreign_or_other_version_folder_is_refused(search, capsys, monkeypatch,
 
 def test_foreign_tables_are_refused(search):
     pd.DataFrame({"trial": [1]}).to_parquet(search / "results.parquet")
-    with pytest.raises(UsageError, match="results.parquet: lacks the column `name`"):
+    with pytest.raises(UsageError, match="results.parquet: the column `name` is missing"):
         RunRecord.read(search)
     (search / "results.parquet").write_bytes(b"PAR0")
     with pytest.raises(UsageError, match="results.parquet: cannot be read"):

@@ -57,7 +57,7 @@ def test_earliest_epoch_of_equal_scores_is_the_best():
 
 
 def test_folder_without_a_checkpoint_is_refused(tmp_path: Path):
-    with pytest.raises(UsageError, match="holds no checkpoint"):
+    with pytest.raises(UsageError, match="contains no checkpoint"):
         checkpoint_of(tmp_path)
     with pytest.raises(UsageError, match="no such folder"):
         checkpoint_of(tmp_path / "absent")

@@ -99,7 +99,7 @@ def test_invalid_run_is_refused(tmp_path: Path) -> None:
     for given, message in {
         "": "is empty",
         "absent": "no such folder",
-        ".": "holds no checkpoint",
+        ".": "contains no checkpoint",
         "file": "no such folder",
         "s3://bucket/run": "is a URL",
         "a\0b": "NUL",
@@ -153,7 +153,7 @@ def test_search_without_a_model_is_reported(run: Path) -> None:
     loaded = ltray.load(folder)
     assert len(loaded.history) == 0 and len(loaded.results) == 0 and loaded.metrics == {}
     for use in (lambda: loaded.best, loaded.model):
-        with pytest.raises(UsageError, match="holds no checkpoint"):
+        with pytest.raises(UsageError, match="contains no checkpoint"):
             use()
 
 

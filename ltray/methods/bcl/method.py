@@ -139,9 +139,9 @@ class BCLKnobs(Recipe):
 class BCL(Stage):
     """One stage: logit compensation on one view, balanced contrast on two others.
 
-    One forward pass over all three views, so that BatchNorm sees them together. Source: the
+    One forward pass over all three views, so that BatchNorm normalises them together. Source: the
     official code (FlamieZhu/Balanced-Contrastive-Learning); its in-batch keys are those of
-    a single process on the whole batch, and so are ours.
+    a single process on the complete batch, as are ours.
     """
 
     log_prior: Tensor

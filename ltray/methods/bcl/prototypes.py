@@ -1,4 +1,4 @@
-"""BCL's class prototypes: unit vectors (K, F) that complete every batch to all classes."""
+"""BCL's class prototypes: unit vectors (K, F) that are added to every batch, so that it contains all classes."""
 
 from collections.abc import Callable
 
@@ -24,8 +24,8 @@ class Prototypes(nn.Module):
 class WeightPrototypes(Prototypes):
     """An MLP of the classifier's weights; gradients reach the classifier through it.
 
-    Its BatchNorm sees K rows that are the same on every worker, so its statistics are
-    those of one process without being synchronised.
+    The input of its BatchNorm is K rows that are the same on every worker, so its statistics
+    need no synchronisation.
 
     Args:
         width: Feature width d.

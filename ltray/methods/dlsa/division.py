@@ -132,7 +132,7 @@ class DivisionTree(nn.Module):
 
         Args:
             depth: The level, from 0.
-            features: Features of the whole training set (N, d).
+            features: Features of the complete training set (N, d).
             labels: Their labels (N,).
             proportion: Share of the open images to keep.
         """

@@ -41,10 +41,10 @@ def likelihood_loss(log_likelihood: Tensor, weights: Tensor) -> Tensor:
 def purity_loss(positive: Tensor, negative: Tensor, *, hard: bool = False, fixed_target: bool = True) -> Tensor:
     """L_pure: mean of Σ_k P(k|x⁺)·log P(k|x⁻), negative and unbounded below.
 
-    Minimising it drives an image of another class out of the clusters of x⁺.
+    Minimising it moves an image of another class out of the clusters of x⁺.
 
     Args:
-        positive: Cluster scores of x⁺ (B, K), up to a constant a row.
+        positive: Cluster scores of x⁺ (B, K), up to a constant per row.
         negative: Cluster scores of x⁻ (B, K).
         hard: Whether only the most probable cluster of x⁺ counts.
         fixed_target: Whether no gradient flows to x⁺.

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ltray.distributed import gather
 
-MEMORY = 0.9  # share of the old mean kept when a step brings images of the class
+MEMORY = 0.9  # share of the old mean that is kept in a step with images of the class
 
 
 class ClassMeans(nn.Module):

@@ -18,7 +18,7 @@ class AnchorSums:
         own: Similarity to the anchor's own key, the other view of its image, over τ (B,).
         others: Sum of the similarities to P, the contrast set's other rows of its class (B,).
         count: |P| (B,).
-        log_z: Logarithm of the sum of exponentials over the whole contrast set (B,).
+        log_z: Logarithm of the sum of exponentials over the complete contrast set (B,).
     """
 
     own: Tensor
@@ -81,8 +81,8 @@ def decoupled_loss(
 
     Args:
         sums: See `AnchorSums`.
-        alpha: α in (0, 1], one for all or one an anchor (B,).
-        alone: Where P is empty: "own_key" gives the own key the whole target (the code),
+        alpha: α in (0, 1], one for all or one per anchor (B,).
+        alone: Where P is empty: "own_key" gives the own key the complete target (the code),
             "alpha" leaves it at α and assigns the rest of the target to no key (the paper's formula,
             whose weights multiply the similarities, taken literally).
         weight: Weight of each anchor (B,), None for 1.
@@ -110,7 +110,7 @@ def region_features(feature_map: Tensor, boxes: Tensor, *, stride: int) -> Tenso
     Args:
         feature_map: Feature maps of the views (B, d, H/stride, W/stride).
         boxes: Boxes (B, L, 4) in pixels of the views, x1 y1 x2 y2.
-        stride: Pixels a cell.
+        stride: Pixels per cell.
 
     Returns:
         Features (B, L, d).
@@ -125,7 +125,7 @@ def region_features(feature_map: Tensor, boxes: Tensor, *, stride: int) -> Tenso
 def self_distillation_loss(
     teacher: Tensor, student: Tensor, keys: Tensor, *, memory: Tensor, temperature: float
 ) -> Tensor:
-    """PBSD: a patch shall have the same similarities to the bank as its region of the view.
+    """PBSD: trains a patch to have the same similarities to the bank as its region of the view.
 
     The mean over patches of −Σ_t P_t(teacher) log P_t(student), P the softmax of the
     similarities over τ to the image's own key and the queue; labels are not used. As

@@ -35,8 +35,8 @@ class DecoupledContrast(Stage):
     """Stage 1: queries against momentum keys and a queue, patches against their regions.
 
     No classifier is trained; epochs are compared by the cosine of an image's key to the running
-    mean key of each class. The key encoder sees whole views alone, so that its BatchNorm
-    statistics suit whole images; those of the query encoder are mostly of patches.
+    mean key of each class. The inputs of the key encoder are complete views only, so that its BatchNorm
+    statistics suit complete images; those of the query encoder are mostly of patches.
 
     Args:
         knobs: Hyperparameters.
@@ -57,7 +57,7 @@ class DecoupledContrast(Stage):
         if knobs.distillation_weight > 0.0 and not (backbone.any_size and backbone.averages):
             raise UsageError(
                 "The distillation of patches needs a backbone that takes images of every size and averages its feature "
-                "map; a transformer, and this one, takes no patches: set `distillation_weight` to 0."
+                "map; this one does not, and no transformer does: set `distillation_weight` to 0."
             )
         self.views = _views(knobs, context.image_size, stride=backbone.stride)
         self.projector = mlp(width, width, knobs.projection_width)

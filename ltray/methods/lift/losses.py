@@ -21,12 +21,12 @@ LADE_WEIGHT, LADE_PENALTY = 0.1, 0.1
 
 @dataclass(frozen=True)
 class LossSettings:
-    """What a loss is built from.
+    """The inputs from which a loss is built.
 
     Attributes:
         tail: Class counts.
         adjustment: τ of the logit adjustment.
-        scale: s of the scores s·cos; 1 where they are not cosines.
+        scale: s of the scores s·cos; 1 if they are not cosines.
     """
 
     tail: LongTail
@@ -63,7 +63,7 @@ class Weighted(nn.Module):
 
 
 class WithMargins(Adjusted):
-    """Cross-entropy of scores of which the own class's margin is subtracted; `adjustment` holds the margins (K,)."""
+    """Cross-entropy of scores minus the margin of the image's class; `adjustment` contains the margins (K,)."""
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss of scores (B, K) and labels (B,)."""
@@ -80,10 +80,10 @@ class FocalLoss(nn.Module):
 
 
 class LADE(Adjusted):
-    """Logit adjustment and LADE's estimate of the classes' likelihood ratios; `adjustment` holds log π (K,).
+    """Logit adjustment and LADE's estimate of the classes' likelihood ratios; `adjustment` is log π (K,).
 
     Source: Hong et al., Disentangling Label Distribution for Long-Tailed Visual Recognition, CVPR 2021
-    (arXiv:2012.00321), as LIFT's code has it. The estimate is computed from the batches of all workers.
+    (arXiv:2012.00321), as in LIFT's code. The estimate is computed from the batches of all workers.
     """
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:

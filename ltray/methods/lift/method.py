@@ -1,4 +1,4 @@
-"""LIFT: a frozen pretrained network, few parameters put into it, a cosine classifier that starts from class means."""
+"""LIFT: few trained parameters in a frozen pretrained network; its cosine classifier starts from class means."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MINIMALIST = "minimalist"
 
 @dataclass(frozen=True)
 class LIFTKnobs(Recipe):
-    """The configurations of LIFT's code; what trains is the run's `train` and `bottleneck`.
+    """The configurations of LIFT's code; the trained part is set by `train` and `bottleneck`.
 
     Its runs start from class means, those of CLIP from text (`classifier_start=text`). LIFT+ has `epochs=5` (15 on
     iNaturalist), `learning_rate=0.02` and `augmentation=minimalist`.
@@ -85,7 +85,7 @@ class LIFTKnobs(Recipe):
 
 
 class LIFT(Stage):
-    """One view of each image; the backbone's `train` decides what of it trains beside the classifier."""
+    """One view of each image; `train` determines the part of the backbone that is trained with the classifier."""
 
     def __init__(self, knobs: LIFTKnobs, context: BuildContext) -> None:
         super().__init__(knobs)
@@ -131,7 +131,7 @@ class LIFT(Stage):
 
 
 def _class_mean_rows(stage: LIFT, data: TrainingData) -> Tensor:
-    """Return the class means; of what `train` puts into the backbone, only prompts change its features at first."""
+    """Return the class means; of the inserted modules, only prompts change the initial features of the backbone."""
     features, classifier = data.features(stage.network.backbone), stage.network.classifier
     assert isinstance(classifier.weight, Tensor)
     return class_means(features, data.labels.to(features.device), classes=len(classifier.weight))
@@ -147,7 +147,7 @@ STARTS: Mapping[str, Callable[[LIFT, TrainingData], Tensor] | None] = {
     "text": _text_rows,
     "random": None,
 }
-"""What computes the rows (K, d) that the classifier starts from, by name; None leaves them random."""
+"""The function that computes the initial rows (K, d) of the classifier, by name; None: random rows."""
 
 METHOD = Method(
     name="lift",

@@ -67,8 +67,8 @@ def exact(q: Tensor, order: float) -> tuple[Tensor, Tensor]:
 def recurrence(q: Tensor, order: float) -> tuple[Tensor, Tensor]:
     """Return g and ρ_ν as the official code computes them: backward from I_{2ν} = 1 and I_{2ν+1} = 0, scaled by I_0.
 
-    It starts too low for κ above (2ν)²/28: g is then off by up to 7 at κ = 1e5, and so are both sides of a
-    difference of two. The derivative I_{ν+1}/I_ν is cut at 1.
+    It starts too low for κ above (2ν)²/28: the error of g is then up to 7 at κ = 1e5, also in both
+    terms of a difference. The derivative I_{ν+1}/I_ν is limited to 1.
 
     Args:
         q: κ², 0 or more, float64.

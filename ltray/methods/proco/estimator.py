@@ -11,7 +11,7 @@ HIGHEST = 1e5  # of a concentration
 class ClassEstimator(nn.Module):
     """The mean of each class's unit embeddings and their number, in float64.
 
-    Source: `EstimatorCV` of ProCo's official code. A class that was not seen has a random direction of length 0.9.
+    Source: `EstimatorCV` of ProCo's official code. A class without rows has a random direction of length 0.9.
 
     Args:
         classes: K.
@@ -28,7 +28,7 @@ class ClassEstimator(nn.Module):
 
     @torch.no_grad()
     def reset(self, seed: int) -> None:
-        """Forget everything; the random directions are a function of the seed."""
+        """Remove all rows; the random directions are a function of the seed."""
         generator = torch.Generator().manual_seed(seed)
         rows = torch.randn(self.mean.shape, dtype=self.mean.dtype, generator=generator)
         self.mean.copy_(START_LENGTH * F.normalize(rows, dim=1))
@@ -36,7 +36,7 @@ class ClassEstimator(nn.Module):
 
     @torch.no_grad()
     def copy(self, other: "ClassEstimator") -> None:
-        """Take over the state of another estimator."""
+        """Copy the state of another estimator."""
         self.mean.copy_(other.mean)
         self.amount.copy_(other.amount)
 

@@ -69,9 +69,9 @@ class ProCoKnobs(Recipe):
 class ProCo(Stage):
     """Logit adjustment on one view, contrast of two others with the estimated classes.
 
-    One forward pass over all three views, so that BatchNorm sees them together. Two estimators: the loss reads
-    `estimate`, which holds the epoch before and what has come since; `fresh` holds this epoch alone and takes its place
-    at the start of the next one. Both see a view before the loss of that view is computed (official code).
+    One forward pass over all three views, so that BatchNorm normalises them together. There are two
+    estimators: the loss uses `estimate`, of the previous and the current epoch; `fresh` is of the current epoch only
+    and replaces it at the start of the next one. Both include a view before its loss is computed (official code).
     """
 
     log_prior: Tensor
@@ -96,7 +96,7 @@ class ProCo(Stage):
         self.fresh.reset(int(self.seed))
 
     def begin_epoch(self, epoch: int) -> None:
-        """Let this epoch's loss start from the epoch before; once an epoch, also where a run continues within one."""
+        """Set the loss's estimator to that of the previous epoch; once per epoch, also if a run continues within it."""
         if int(self.opened) == epoch:
             return
         self.estimate.copy(self.fresh)

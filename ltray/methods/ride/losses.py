@@ -69,7 +69,7 @@ def distillation(scores: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 def routing_target(scores: Tensor, labels: Tensor) -> Tensor:
-    """Return whether a further expert should be asked after each but the last, bool (E−1, B).
+    """Return whether a further expert should be evaluated after each expert but the last, bool (E−1, B).
 
     True where the sum of the experts so far is wrong and the sum up to some later expert is right.
 
@@ -88,8 +88,8 @@ def routing_loss(logits: Tensor, target: Tensor, positive_weight: float) -> Tens
 
     Args:
         logits: The routers' logits for using one more expert (E−1, B).
-        target: Whether to ask (E−1, B), bool.
-        positive_weight: Weight of "yes".
+        target: Whether to use one more expert (E−1, B), bool.
+        positive_weight: Weight of the positive targets.
     """
     weight = logits.new_tensor(positive_weight)
     return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), pos_weight=weight)

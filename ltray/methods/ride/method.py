@@ -1,4 +1,4 @@
-"""RIDE: diverse experts on a shared stem; a router evaluates only as many as an image needs."""
+"""RIDE: diverse experts on a shared stem; a router decides how many are evaluated for each image."""
 
 from collections.abc import Sequence
 

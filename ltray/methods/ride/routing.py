@@ -67,7 +67,7 @@ class RoutedClassifier(nn.Module):
         """Evaluate each expert only on the images that need it.
 
         Args:
-            features_of: Gives an expert's features of the rows named, (index, rows) to (n, d).
+            features_of: Returns an expert's features of the given rows, (index, rows) to (n, d).
             rows: All rows, 0 … B−1, int64.
 
         Returns:
