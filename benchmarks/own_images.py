@@ -106,6 +106,7 @@ def main() -> None:
         "balanced_softmax",
         "dataset.image_size=64",
         "dataset.store=mine64",
+        "epochs=30",
     )
     steps.run("from scratch", "train", *scratch, "--output", "runs/scratch")
     random = json.loads(steps.run("evaluate", "evaluate", "runs/scratch", "new", "--json"))
