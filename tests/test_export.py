@@ -54,9 +54,7 @@ def exported_randomly(name: str, folder: Path) -> Path:
 
 def check_without_ltray(names: list[str], folder: Path) -> None:
     files = [str(exported_randomly(name, folder)) for name in names]
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", SCRIPT, *files], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-I", "-c", SCRIPT, *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,7 +1,8 @@
 """Class priors: stated in a file, implied by a model's scores, estimated from images; and scores adapted to them.
 
 Under label shift, the distribution of the images of a class does not change; only the shares q of the classes differ
-from the shares p under which scores are posteriors: P_q(k | x) ∝ P_p(k | x) q_k / p_k (Saerens et al., Neural Computation 2002, eq. 2.4).
+from the shares p under which scores are posteriors: P_q(k | x) ∝ P_p(k | x) q_k / p_k (Saerens et al., Neural
+Computation 2002, eq. 2.4).
 """
 
 import math

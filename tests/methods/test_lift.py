@@ -235,9 +235,7 @@ def test_default_trained_part_works_on_every_network(weights: dict[str, Any], na
 
 
 @pytest.mark.parametrize("train", ["adaptformer", "prompts"])
-def test_parts_of_transformers_are_an_error_elsewhere(
-    weights: dict[str, Any], train: str
-) -> None:
+def test_parts_of_transformers_are_an_error_elsewhere(weights: dict[str, Any], train: str) -> None:
     with pytest.raises(UsageError, match="here `train` can be all, head, last_block, norms, biases"):
         small(weights["SmallResNet"], train=train).stages(LongTail((3, 2)))
 
