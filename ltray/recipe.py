@@ -95,7 +95,7 @@ class Recipe(Knobs):
     cutmix: float = knob(
         0.0,
         "α",
-        "α of the share λ ~ Beta(α, α) of an image that remains beside a rectangle of another; 0: no CutMix; with "
+        "α of the share λ ~ Beta(α, α) of an image that is not replaced by a rectangle of another; 0: no CutMix; with "
         "mixup, each has half of the batches",
         low=0.0,
         high=10.0,

@@ -23,7 +23,7 @@ from ltray.run_folder import checkpoint_of
 from ltray.testing import contract
 from tests.paths import ROOT
 
-FOREIGN = """
+SCRIPT = """
 import sys, numpy, onnxruntime
 for file in sys.argv[1:]:
     session = onnxruntime.InferenceSession(file + ".onnx", providers=["CPUExecutionProvider"])
@@ -54,7 +54,7 @@ def exported_randomly(name: str, folder: Path) -> Path:
 
 def check_without_ltray(names: list[str], folder: Path) -> None:
     files = [str(exported_randomly(name, folder)) for name in names]
-    done = subprocess.run([sys.executable, "-I", "-c", FOREIGN, *files], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-I", "-c", SCRIPT, *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

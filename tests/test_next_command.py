@@ -1,4 +1,4 @@
-"""The training command that `convert` proposes: its rules, and that it runs."""
+"""The training command that `convert` proposes: its rules, and a run of it."""
 
 import json
 import os
@@ -70,14 +70,14 @@ def test_with_weights(side: int, gpu: bool, settings: list[str]) -> None:
     assert proposed(dataset(side), BALANCED, weights, gpu=gpu).methods == ("linear_probe",)
 
 
-def test_a_network_for_one_size_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_network_with_one_image_size_uses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WeightsAtHand, "size", 1)
     weights = WeightsAtHand("timm/vit_tiny_patch16_224.augreg_in21k", "", tmp_path / "w.bin", "a test")
     assert proposed(dataset(64), TAIL, weights, gpu=False).settings[1:] == ("dataset.store=pets",)
     assert proposed(dataset(224), TAIL, weights, gpu=False).settings[1:] == ()
 
 
-def test_the_command_is_parsed_as_one_run(tmp_path: Path) -> None:
+def test_command_is_parsed_as_one_run(tmp_path: Path) -> None:
     file = tmp_path / "My: pets #1.yaml"
     store = "2024"  # a name that looks like a number
     file.write_text(f"name: '{store}'\nsource: folder\nfolder: {tmp_path}\nimage_size: 32\n")
@@ -105,11 +105,11 @@ class Sized(WeightsAtHand):
 
     @property
     def fit(self) -> bool:
-        """What is stated."""
+        """The stated value."""
         return self.fits
 
 
-def test_a_gpu_takes_the_largest_weights_that_fit_a_processor_the_smallest() -> None:
+def test_largest_usable_weights_with_a_gpu_and_smallest_without() -> None:
     found = [
         Sized(name, "", Path(name), "", size, fits)
         for name, size, fits in (
@@ -133,7 +133,7 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_weights_are_found_in_caches_and_beside_a_configuration(caches: Path) -> None:
+def test_weights_are_found_in_caches_and_next_to_a_configuration(caches: Path) -> None:
     assert find_weights(caches) == []
     (vision,) = (one for one in family_of("resnet50").published("resnet50").values() if one.name.endswith("V1"))
     hub = caches / "hub" / "models--timm--resnet18.a1_in1k"
@@ -146,21 +146,21 @@ def test_weights_are_found_in_caches_and_beside_a_configuration(caches: Path) ->
     (caches / "config.json").write_text(json.dumps({"architecture": "test_resnet"}))
     found = {(one.backbone, one.weights): one.fit for one in find_weights(caches)}
     assert found == {
-        ("timm/resnet18.a1_in1k", ""): False,  # neither file has the network's tensors
+        ("timm/resnet18.a1_in1k", ""): False,  # no file has the network's tensors
         ("resnet50", "IMAGENET1K_V1"): False,
         ("timm/test_resnet", str(caches / "mine.pth")): True,
     }
 
 
 @pytest.mark.parametrize("content", ["[1]", "no JSON", '{"architecture": "somebodys_own"}', '{"architecture": 3}'])
-def test_a_configuration_of_another_program_is_no_weights(caches: Path, content: str) -> None:
+def test_configuration_of_another_program_is_ignored(caches: Path, content: str) -> None:
     (caches / "config.json").write_text(content)
     (caches / "model.bin").write_bytes(bytes(3))
     assert find_weights(caches) == []
 
 
 @pytest.mark.parametrize("pretrained", [False, True])
-def test_the_proposed_comparison_is_a_search_with_the_same_network(tmp_path: Path, pretrained: bool) -> None:
+def test_proposed_comparison_is_a_search_with_the_same_network(tmp_path: Path, pretrained: bool) -> None:
     made = proposed(dataset(64), TAIL, packaged() if pretrained else None, gpu=False)
     name, *settings = shlex.split(made.comparison(Path("cifar10-lt")).partition("tune ")[2])
     assert (name, settings[1:]) == ("which-method-pretrained" if pretrained else "which-method", list(made.settings))
@@ -170,8 +170,8 @@ def test_the_proposed_comparison_is_a_search_with_the_same_network(tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.ffcv
-def test_the_proposed_command_trains(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `ltray train` begins: the data set is opened and converted as the command needs it, and the stages built."""
+def test_proposed_command_trains(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open and convert the data set and build the stages, as at the start of `ltray train`."""
     monkeypatch.setenv("LTRAY_DATA", str(caches / "data"))
     monkeypatch.chdir(caches)
     fill(caches / "pets", "cat", "dog")

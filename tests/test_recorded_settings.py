@@ -1,4 +1,4 @@
-"""Runs of earlier versions open: a setting that they did not have stands for what they did."""
+"""Runs of earlier versions open: an absent setting has the value that means the behaviour of that time."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ SEQUENCES = [(name,) for name, method in METHODS.items() if not method.needs_net
 
 
 def added(of: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that some earlier version did not have, with what they mean for it."""
+    """The settings that an earlier version did not have, with the values that mean its behaviour."""
     owners = {"": RunSettings, "dataset": DatasetDefinition} | {name: METHODS[name].knobs for name in METHODS}
     specs = {key: owners[key.rpartition(".")[0]].specs().get(key.rpartition(".")[2]) for key in of}
     return {key: spec.before for key, spec in specs.items() if spec and spec.before is not None}
@@ -73,7 +73,7 @@ def test_absent_settings_have_the_values_of_their_time(methods: tuple[str, ...],
 
 @dataclass(frozen=True)
 class LaterKnobs(Recipe):
-    """Knobs whose defaults are no longer what earlier versions did."""
+    """Knobs whose defaults differ from the behaviour of earlier versions."""
 
     clip_norm: float = Recipe.redeclared("clip_norm", 1.0)
     decay_norms: bool = Recipe.redeclared("decay_norms", False)
@@ -96,13 +96,13 @@ def test_a_method_of_another_package_is_completed_without_an_import() -> None:
 
 
 @pytest.mark.parametrize("methods", [None, 3, [3], "bcl"])
-def test_settings_without_methods_are_left_as_they_are(methods: Any) -> None:
+def test_settings_without_methods_are_unchanged(methods: Any) -> None:
     before = {"seed": 1} | ({} if methods is None else {"methods": methods})
     assert recorded_settings(before) == before
 
 
 def as_earlier(folder: Path) -> None:
-    """Rewrite a run folder as a version without the later settings would have left it."""
+    """Rewrite a run folder in the form of a version without the later settings."""
     run = RunFolder(folder)
     for checkpoint, _ in [*complete_checkpoints(folder), (run.best.path, {})]:
         if (checkpoint / "checkpoint.pt").is_file():
@@ -146,7 +146,7 @@ class ThisProcess:
         self, settings: Mapping[str, Any], pins: object, *, folder: Path, notify: Callable[[str], object]
     ) -> Generator[dict[str, Any], None, None]:
         """Train to the end, and yield the metrics of every epoch."""
-        session = Noting(folder)
+        session = Recording(folder)
         Experiment.from_settings(settings, complete=True).train(session, contract.CPU)
         yield from session.metrics
 
@@ -155,7 +155,7 @@ class ThisProcess:
         return keep_evaluated(folder, checkpoint, contract.CPU, stamps=stamps)
 
 
-class Noting(FolderSession):
+class Recording(FolderSession):
     """A session of a folder that also keeps the metrics."""
 
     def __init__(self, folder: Path) -> None:

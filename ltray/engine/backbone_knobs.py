@@ -71,12 +71,12 @@ def check_backbone_knobs(method: str, stages: Sequence[Stage]) -> None:
 
 @dataclass(frozen=True)
 class _Check:
-    """What a knob acts on in a backbone.
+    """The parts of a backbone to which a knob applies.
 
     Attributes:
         name: The knob.
-        what: What it acts on, in words.
-        places: Returns it.
+        what: The parts, as text.
+        places: Returns the parts.
         trains: Whether any of it trains.
     """
 

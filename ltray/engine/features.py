@@ -10,12 +10,12 @@ from ltray.stage import Stage
 
 
 def is_frozen(backbone: Backbone) -> bool:
-    """Return whether nothing of a backbone changes in training: no parameter, and no statistics of its norms."""
+    """Return whether a backbone does not change in training: neither its parameters nor the statistics of its norms."""
     return getattr(backbone, "tuned", None) == Trained()
 
 
 def read_features(method: str, stages: Sequence[Stage]) -> None:
-    """Make the stages whose recipe states `feature_passes` train on features instead of images.
+    """Set the stages whose recipe states `feature_passes` to train on features instead of images.
 
     Args:
         method: Their method, for messages.
@@ -23,7 +23,7 @@ def read_features(method: str, stages: Sequence[Stage]) -> None:
             features in place of images.
 
     Raises:
-        UsageError: The features would not be those of every epoch.
+        UsageError: The features are not the same in every epoch.
     """
     for stage in stages:
         recipe = stage.recipe
@@ -50,7 +50,7 @@ def _check(method: str, recipe: Recipe, backbone: Backbone) -> None:
 
 
 def evaluates_features(stage: Stage) -> bool:
-    """Return whether a stage's evaluation during training can read the features of the images that select."""
+    """Return whether a stage's evaluation during training can read the features of the selection images."""
     return (
         stage.source == "features"
         and type(stage).logits is Stage.logits

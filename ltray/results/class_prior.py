@@ -1,7 +1,8 @@
 """Class priors: stated in a file, implied by a model's scores, estimated from images; and scores adapted to them.
 
-Under label shift the images of a class stay alike, and only the shares q of the classes differ from the shares p under
-which scores are posteriors: P_q(k | x) ∝ P_p(k | x) q_k / p_k (Saerens et al., Neural Computation 2002, eq. 2.4).
+Under label shift, the distribution of the images of a class does not change; only the shares q of the classes differ
+from the shares p under which scores are posteriors: P_q(k | x) ∝ P_p(k | x) q_k / p_k (Saerens et al., Neural
+Computation 2002, eq. 2.4).
 """
 
 import math
@@ -23,7 +24,7 @@ from ltray.printable import printable
 from ltray.stage import ScorePrior, Stage
 
 ESTIMATE = "estimate"
-"""The word for a prior that is estimated from the images themselves."""
+"""The value of `prior` for an estimate from the images to classify."""
 CLOSE = 1e-6  # change of the shares, summed over classes, at which the estimate has converged
 MOST_ITERATIONS = 1_000
 LEAST, FEW = 2, 10  # images per class: the minimum for an estimate, and for one that is not called uncertain
@@ -36,8 +37,8 @@ class ClassPrior:
 
     Attributes:
         shares: Of each class (K,), float64, sum 1.
-        source: Where they are from, in words.
-        notes: What a user should know of an estimate, as sentences.
+        source: Their source, as text.
+        notes: Remarks on an estimate, as sentences.
     """
 
     shares: Tensor
@@ -54,7 +55,7 @@ def read_prior(place: Path, classes: Sequence[str]) -> ClassPrior:
         classes: Names of the model's classes.
 
     Raises:
-        UsageError: It cannot be read, a class is missing or unknown, or a share is no number of at least 0.
+        UsageError: It cannot be read, a class is missing or unknown, or a share is not a number of at least 0.
     """
     if is_table(place):
         rows = _from_table(Table.read(place), place)
@@ -142,11 +143,11 @@ def score_prior(stages: Sequence[Stage], tail: LongTail) -> ScorePrior | None:
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What adapts a model's scores to other class shares.
+    """Adapts a model's scores to other class shares.
 
     Attributes:
         temperature: T of `ScorePrior`.
-        source: Where T is from, in words.
+        source: The source of T, as text.
         prior: The class prior of the scores.
     """
 

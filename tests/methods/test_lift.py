@@ -1,4 +1,4 @@
-"""LIFT against the authors' code: losses, steps of training, metrics; the start of its classifier, what it trains."""
+"""LIFT compared with the authors' code: losses, training steps, metrics, initial classifier, trained parameters."""
 
 import math
 from pathlib import Path
@@ -79,7 +79,7 @@ def official_transformer(z: Any) -> TimmBackbone:
 
 
 def ours(theirs: str) -> str:
-    """Our name of a parameter that trains, for the authors'."""
+    """Return our name of a trained parameter, from the authors' name."""
     if theirs == "head/weight":
         return "classifier.weight"
     block, part = theirs.removeprefix("tuner/adaptformer_list.").split(".", 1)
@@ -150,7 +150,7 @@ def test_metrics_equal_the_authors(golden) -> None:
 
 
 class Plain:
-    """Training images as they are; their features are the images."""
+    """Training images without augmentation; their features are the images."""
 
     class_names = ("cat", "dog", "elk")
 
@@ -185,7 +185,7 @@ def test_every_classifier_starts_from_every_start(new_context, kind: str, start:
         torch.testing.assert_close(stage.logits(images), 25.0 * cosines)
 
 
-def test_text_without_a_text_tower_is_refused_with_what_to_bring(new_context) -> None:
+def test_text_without_a_text_tower_is_an_error_with_the_remedy(new_context) -> None:
     with pytest.raises(UsageError, match=r"needs a CLIP model .*`openclip/ViT-B-16`"):
         METHOD.stages(LIFTKnobs(classifier_start="text"), new_context([3, 2]))
 
@@ -221,7 +221,7 @@ def small(network: dict[str, Any], **settings: Any) -> Experiment:
 
 
 @pytest.mark.parametrize(("name", "train"), [("small_transformer", "adaptformer"), ("SmallResNet", "head")])
-def test_what_trains_by_default_works_on_every_network(weights: dict[str, Any], name: str, train: str) -> None:
+def test_default_trained_part_works_on_every_network(weights: dict[str, Any], name: str, train: str) -> None:
     run = small(weights[name])
     assert run.network.train == train and small({}).network.train == "all"
     tail = LongTail((8, 7, 6, 6, 5, 4, 4, 3, 3, 2))
@@ -235,12 +235,12 @@ def test_what_trains_by_default_works_on_every_network(weights: dict[str, Any], 
 
 
 @pytest.mark.parametrize("train", ["adaptformer", "prompts"])
-def test_parts_of_transformers_are_refused_elsewhere_with_what_works(weights: dict[str, Any], train: str) -> None:
+def test_parts_of_transformers_are_an_error_elsewhere(weights: dict[str, Any], train: str) -> None:
     with pytest.raises(UsageError, match="here `train` can be all, head, last_block, norms, biases"):
         small(weights["SmallResNet"], train=train).stages(LongTail((3, 2)))
 
 
-def test_a_frozen_transformer_is_exact_under_resume_and_stays(weights: dict[str, Any]) -> None:
+def test_frozen_transformer_resumes_exactly_and_does_not_change(weights: dict[str, Any]) -> None:
     run = small(weights["small_transformer"])
     assert contract.check_resume(run) >= 1
     whole = contract.run(run, MemorySession())
@@ -308,7 +308,7 @@ def test_minimalist_views_grow_to_the_complete_image_and_are_not_flipped() -> No
     torch.testing.assert_close(last["image"], whole)
     first, _ = maker.of_images(image, EpochPosition(0, torch.arange(16)))
     assert not torch.equal(first["image"], whole)
-    assert (first["image"][..., -1] >= first["image"][..., 0]).all()  # left stays left
+    assert (first["image"][..., -1] >= first["image"][..., 0]).all()  # not mirrored
     cuts = maker.cuts(
         torch.arange(16)[:, None], torch.tensor([30, 50]).expand(16, 1, 2), EpochPosition(2, torch.arange(16))
     )

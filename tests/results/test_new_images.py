@@ -1,4 +1,4 @@
-"""New labelled images: every form, matched with the model's classes by name, scored as the engine scores."""
+"""New labelled images: every form, class names matched with the model's, the same scores as in the engine."""
 
 import io
 import json
@@ -122,7 +122,7 @@ def test_zip_and_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (lambda root: table(root / "t", "n.csv", "image,label", "a.png,"), {}, "no row has a label"),
     ],
 )
-def test_what_cannot_be_used_is_an_error(tmp_path: Path, make, settings: dict, message: str) -> None:
+def test_unusable_form_or_setting_is_an_error(tmp_path: Path, make, settings: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         open_new_images(make(tmp_path), settings, ANIMALS)
 
