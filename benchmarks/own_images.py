@@ -92,7 +92,13 @@ def main() -> None:
     network = (f"backbone={BACKBONE}", f"weights={weights}", "dataset.image_size=128")
     steps = Steps(folder)
     steps.run("convert", "convert", "mine", "image_size=128")
-    search = ("which-method-pretrained", "dataset=mine.yaml", *network, f"search.trials={options.trials}")
+    search = (
+        "which-method-pretrained",
+        "dataset=mine.yaml",
+        *network,
+        "lift.feature_passes=4",
+        f"search.trials={options.trials}",
+    )
     steps.run("which method", "tune", *search, "--output", "runs/which")
     pretrained = json.loads(steps.run("evaluate", "evaluate", "runs/which", "new", "--json"))
     steps.run("export", "export", "runs/which", "model")
@@ -106,7 +112,7 @@ def main() -> None:
         "balanced_softmax",
         "dataset.image_size=64",
         "dataset.store=mine64",
-        "epochs=30",
+        "epochs=20",
     )
     steps.run("from scratch", "train", *scratch, "--output", "runs/scratch")
     random = json.loads(steps.run("evaluate", "evaluate", "runs/scratch", "new", "--json"))
