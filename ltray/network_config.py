@@ -227,10 +227,11 @@ class RunNetwork:
 def _usual_part(method: Method, dataset: DatasetDefinition, backbone: str) -> str:
     """Return what a paper trains of pretrained weights; the classifier alone where that is for transformers only."""
     part = method.train.get(dataset.profile, ALL)
-    return HEAD if part in TRANSFORMERS_ONLY and not _is_transformer(backbone) else part
+    return HEAD if part in TRANSFORMERS_ONLY and not is_transformer(backbone) else part
 
 
 @cache
-def _is_transformer(backbone: str) -> bool:
+def is_transformer(backbone: str) -> bool:
+    """Return whether a backbone has the blocks of a transformer, into which adapters and prompts are put."""
     with torch.device("meta"):
         return bool(transformer_blocks(new_backbone(backbone)))

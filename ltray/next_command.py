@@ -12,6 +12,7 @@ import torch
 from ltray.data.definition import DatasetDefinition
 from ltray.data.encoding import SMALL
 from ltray.long_tail import LongTail
+from ltray.network_config import is_transformer
 from ltray.parts.pretrained import origin_of
 from ltray.parts.weights_at_hand import WeightsAtHand, find_weights
 from ltray.program import called
@@ -22,6 +23,9 @@ CONTRASTIVE = 1_000  # training images from which the contrastive method is prop
 WITH_WEIGHTS = 128  # pixels: a third of the computation at 224 pixels
 WITHOUT_GPU = 64  # pixels of a network that is trained from random weights without a GPU
 LARGEST = 400_000_000  # bytes of the largest file of weights, with a GPU
+PASSES = (
+    "lift.feature_passes=4",
+)  # where LIFT trains the classifier alone: its features are computed once for all trials
 SPACE, PRETRAINED_SPACE = "which-method", "which-method-pretrained"
 
 
@@ -34,12 +38,14 @@ class NextCommand:
         settings: Settings of the run, `key=value`.
         reasons: The reasons, one phrase for each choice.
         space: The search space in which methods are compared for such data.
+        of_search: Settings of the search in addition to `settings`.
     """
 
     methods: tuple[str, ...]
     settings: tuple[str, ...]
     reasons: tuple[str, ...]
     space: str
+    of_search: tuple[str, ...] = ()
 
     def words(self, file: Path) -> list[str]:
         """Return the arguments of `ltray train`.
@@ -55,7 +61,9 @@ class NextCommand:
 
     def comparison(self, file: Path) -> str:
         """Return the command that compares methods and settings on the data, for a shell."""
-        return " ".join([called("tune"), self.space, *map(shell_word, (f"dataset={file}", *self.settings))])
+        return " ".join(
+            [called("tune"), self.space, *map(shell_word, (f"dataset={file}", *self.settings, *self.of_search))]
+        )
 
 
 def next_command(dataset: DatasetDefinition, tail: LongTail, folder: Path) -> NextCommand:
@@ -95,7 +103,8 @@ def proposed(dataset: DatasetDefinition, tail: LongTail, weights: WeightsAtHand 
     if (side > SMALL) != (dataset.image_size > SMALL):  # needs another conversion
         network = (*network, f"dataset.store={dataset.name}")
     space = PRETRAINED_SPACE if weights else SPACE
-    return NextCommand(methods, network, (why, reason), space)
+    fixed = weights is not None and not is_transformer(weights.backbone)
+    return NextCommand(methods, network, (why, reason), space, PASSES if fixed else ())
 
 
 def _methods(tail: LongTail, *, pretrained: bool, gpu: bool) -> tuple[tuple[str, ...], str]:

@@ -163,7 +163,11 @@ def test_configuration_of_another_program_is_ignored(caches: Path, content: str)
 def test_proposed_comparison_is_a_search_with_the_same_network(tmp_path: Path, pretrained: bool) -> None:
     made = proposed(dataset(64), TAIL, packaged() if pretrained else None, gpu=False)
     name, *settings = shlex.split(made.comparison(Path("cifar10-lt")).partition("tune ")[2])
-    assert (name, settings[1:]) == ("which-method-pretrained" if pretrained else "which-method", list(made.settings))
+    assert (name, settings[1:]) == (
+        "which-method-pretrained" if pretrained else "which-method",
+        [*made.settings, *made.of_search],
+    )
+    assert made.of_search == (("lift.feature_passes=4",) if pretrained else ())
     space = SearchSpace.read(catalog.find(name), parse_assignments(settings) | {"stop.rule": "none"})
     assert space.base.network.backbone == (LITE0 if pretrained else "resnet32")
 

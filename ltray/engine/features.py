@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from ltray.errors import UsageError
 from ltray.network import Backbone, Network
 from ltray.parts.fine_tuning import Trained
-from ltray.recipe import Recipe
 from ltray.stage import Stage
 
 
@@ -28,11 +27,12 @@ def read_features(method: str, stages: Sequence[Stage]) -> None:
     for stage in stages:
         recipe = stage.recipe
         if stage.source == "images" and recipe.feature_passes and recipe.has_effect("feature_passes"):
-            _check(method, recipe, stage.network.backbone)
+            _check(method, stage)
             stage.source, stage.feature_passes = "features", recipe.feature_passes
 
 
-def _check(method: str, recipe: Recipe, backbone: Backbone) -> None:
+def _check(method: str, stage: Stage) -> None:
+    recipe, backbone = stage.recipe, stage.network.backbone
     refused = f"`{method}.feature_passes` must be 0, but got {recipe.feature_passes}"
     if not is_frozen(backbone):
         raise UsageError(
@@ -41,6 +41,8 @@ def _check(method: str, recipe: Recipe, backbone: Backbone) -> None:
     for name in ("mixup", "cutmix"):
         if getattr(recipe, name):
             raise UsageError(f"{refused}: {name} blends images; set {name}=0 to train on features.")
+    if any(view.smallest_areas for view in stage.views):
+        raise UsageError(f"{refused}: the crops change from epoch to epoch; set another augmentation.")
     augmentation = getattr(recipe, "augmentation", "")
     if recipe.feature_passes == 1 and augmentation != getattr(type(recipe), "augmentation", ""):
         raise UsageError(

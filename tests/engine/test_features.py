@@ -23,7 +23,7 @@ from ltray.pretraining import features_line
 from ltray.testing import contract
 from ltray.testing.overfit import TinyBackbone
 
-ONE_VIEW = ("cross_entropy", "balanced_softmax", "logit_adjustment", "focal", "ldam", "class_balanced")
+ONE_VIEW = ("cross_entropy", "balanced_softmax", "logit_adjustment", "focal", "ldam", "class_balanced", "lift")
 
 
 class Counting(TinyBackbone):
@@ -181,6 +181,12 @@ def test_features_of_other_passes_weights_or_views_are_other_files(
 def test_what_needs_images_is_refused(settings: dict[str, Any], reason: str, weights: str) -> None:
     experiment = run_of(weights, **{"feature_passes": 1} | settings)
     with pytest.raises(UsageError, match=reason):
+        experiment.stages(contract.open_small(experiment).tail)
+
+
+def test_crops_that_change_from_epoch_to_epoch_are_refused(weights: str) -> None:
+    experiment = run_of(weights, "lift", feature_passes=2, augmentation="minimalist")
+    with pytest.raises(UsageError, match=r"`lift.feature_passes` must be 0, .* crops change from epoch to epoch"):
         experiment.stages(contract.open_small(experiment).tail)
 
 

@@ -34,6 +34,7 @@ class LIFTKnobs(Recipe):
     milestones: tuple[int, ...] = Recipe.redeclared("milestones", (6, 8))
     learning_rate: float = Recipe.redeclared("learning_rate", 0.01, search=(1e-3, 1e-1))
     weight_decay: float = Recipe.redeclared("weight_decay", 5e-4, search=(1e-5, 1e-3))
+    feature_passes: int = Recipe.redeclared("feature_passes", 0, refused="")
     loss: str = knob("logit_adjustment", "", "loss of the scores", choices=tuple(LOSSES))
     adjustment: float = knob(
         1.0,
