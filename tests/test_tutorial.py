@@ -23,7 +23,8 @@ NAMES, COUNTS = ("cat", "dog", "owl"), (24, 12, 6)
 
 def commands() -> list[list[str]]:
     """Return the arguments of every command of the page, in order."""
-    blocks = re.findall(r"^```\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.S | re.M)
+    found = re.findall(r"^```(\w*)\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.S | re.M)
+    blocks = [block for language, block in found if not language]
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("ltray ")]
     return [[word for part in shlex.split(line)[1:] for word in SHORTER.get(part, [part])] for line in lines]
 
