@@ -52,7 +52,7 @@ def test_convert_a_users_folder(folder: Path, capsys: pytest.CaptureFixture[str]
     assert "verified: every converted image is equal to the one that was written" in output
     report = Path(output.partition("details for each image: ")[2].partition("\n")[0]).read_text()
     assert "/My: Pets \\xdf/cat/00.png = " in report and "/dog/s\\xe4me.png" in report
-    file = Path(output.rpartition("--dataset ")[2].strip())
+    file = Path(output.rpartition("--dataset ")[2].partition("\n")[0])
     definition = DatasetDefinition.read(file)
     assert definition.image_size == 32 and definition.name == "my-pets"
     data = open_data(definition, device=torch.device("cpu"))

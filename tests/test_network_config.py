@@ -67,7 +67,7 @@ def test_method_that_distils_from_its_start_builds_a_network() -> None:
 @pytest.mark.parametrize(
     ("method", "settings", "message"),
     [
-        ("dscl", {"dscl.zero_start": False}, "no patches"),
+        ("dscl", {"dscl.zero_start": False}, "distillation of patches"),
         ("dscl", {"dscl.distillation_weight": 0.0, "dscl.zero_start": True}, "`zero_start` has no effect"),
         ("ride", {}, "need a residual network"),
     ],

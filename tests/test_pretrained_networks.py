@@ -50,7 +50,7 @@ def test_image_settings_follow_the_weights_by_default() -> None:
         (dict(dataset__std=[0.2, 0.2, 0.2]), [r"\[0.2, 0.2, 0.2\]", r"\[0.5, 0.5, 0.5\]", "remove `dataset.std`"]),
         (
             dict(backbone="timm/vit_tiny_patch16_224", weights="augreg_in21k", dataset__image_size=96),
-            ["`dataset.image_size` is 96", "224 pixels alone", "vit_tiny_patch16_224.augreg_in21k"],
+            ["`dataset.image_size` is 96", "only for images of 224 pixels", "vit_tiny_patch16_224.augreg_in21k"],
         ),
         (dict(backbone="resnet50", weights="imagenet", dataset__mean=[0.5, 0.5, 0.5]), ["IMAGENET1K_V1", "0.485"]),
     ],
@@ -146,7 +146,7 @@ def test_record_names_the_weights_their_digest_and_their_data() -> None:
 def test_imagenet_lt_results_report_that_the_labels_were_seen() -> None:
     record = experiment().network.record()
     assert "trained with ImageNet-1k's labels" in seen_before("imagenet_lt", record)
-    assert "Nothing states" in seen_before("imagenet_lt", record | {"imagenet_1k_labels": "not stated"})
+    assert "are not known" in seen_before("imagenet_lt", record | {"imagenet_1k_labels": "not stated"})
     assert seen_before("imagenet_lt", record | {"imagenet_1k_labels": "no"}) == ""
     assert seen_before("cifar10_lt", record) == seen_before("imagenet_lt", {}) == ""
 

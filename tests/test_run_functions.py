@@ -20,7 +20,7 @@ from tests.paths import ROOT
 
 # Arguments with another name in the function, and options that concern only the printed output.
 RENAMED = {"--from": "start", "--on-error": "on_error"}
-PRINTING = {"--help", "--shift", "--format", "--output", "--json", "--classes", "--dry-run"}
+PRINTING = {"--help", "--shift", "--prior", "--adapt", "--format", "--output", "--json", "--classes", "--dry-run"}
 
 
 @pytest.mark.parametrize("name", ["train", "tune", "convert", "evaluate", "predict"])

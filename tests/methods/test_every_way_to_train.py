@@ -70,7 +70,7 @@ def refusal(method: str, network: str, train: str) -> str:
         return "trains no part of the backbone"
     if method == "ride":
         return "need a residual network" if train == "all" and network != "SmallResNet" else "set `train` to all"
-    return "no patches" if method == "dscl" and network == "small_transformer" else ""
+    return "distillation of patches" if method == "dscl" and network == "small_transformer" else ""
 
 
 QUICK = {"cross_entropy", "paco", "ride"}
@@ -163,5 +163,5 @@ def test_settings_of_earlier_versions_still_load(weights: dict[str, dict[str, An
     assert Experiment.from_settings(old, complete=True).settings() == now
     with pytest.raises(UsageError, match="`frozen` is now called `train`"):
         Experiment.from_settings(old | {"frozen": "backbones"}, complete=True)
-    with pytest.raises(UsageError, match="beside `train`"):
+    with pytest.raises(UsageError, match="in addition to `train`"):
         Experiment.from_settings(now | {"frozen": "backbone"}, complete=True)

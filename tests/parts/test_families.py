@@ -166,7 +166,7 @@ def test_every_published_weight_declares_its_images_and_file() -> None:
 def test_methods_that_need_convolutional_internals_refuse_a_transformer(method: str) -> None:
     zero = {"dscl.zero_start": False} if method == "dscl" else {}
     settings = {"methods": [method], "backbone": "timm/test_vit", "dataset.image_size": 32} | zero
-    with pytest.raises(UsageError, match="need a residual network|no patches"):
+    with pytest.raises(UsageError, match="need a residual network|distillation of patches"):
         contract.small_experiment(settings).planned_epochs(LongTail((20, 10)))
 
 
@@ -200,7 +200,7 @@ def test_every_method_builds_on_a_timm_network_or_is_refused(method: str, backbo
     experiment = contract.small_experiment(settings)
     refused = {"ride"} | ({"dscl"} if "vit" in backbone else set())
     if method in refused:
-        with pytest.raises(UsageError, match="need a residual network|takes no patches"):
+        with pytest.raises(UsageError, match="need a residual network|distillation of patches"):
             experiment.stages(TEN)
     else:
         stages = experiment.stages(TEN)

@@ -103,7 +103,7 @@ def test_command_line_restricts_the_choice(tmp_path):
         ("  schedule: cosine", "  ldam.schedule: cosine", r"`schedule` is cosine in ldam, step in rescom"),
         ("ldam.margin", "ladm.margin", r"space.yaml:7: `ladm.margin` is not a setting. Did you mean `ldam.margin`"),
         ("rescom: auto", "rescom: 7", r"space.yaml:5: to explore a method, write `rescom: auto`"),
-        ("ldam.margin: auto", "tau_norm.weight_decay: auto", r"space.yaml:7: `tau_norm` does not train"),
+        ("ldam.margin: auto", "tau_norm.weight_decay: auto", r"space.yaml:7: `tau_norm` has no training"),
         (
             "rescom.batch_size: 32",
             "rescom.hard_mining: false",

@@ -118,7 +118,7 @@ dataset: digits-lt
 methods: [bcl]
 explore:
   bcl.classifier_scale: {among: [20, 30]}
-  bcl.classifier: auto
+  bcl.classifier: [linear, cosine]
 """
 
 
