@@ -34,7 +34,6 @@ for file in sys.argv[1:]:
             numpy.testing.assert_allclose(one, given[name][:count], rtol=1e-4, atol=1e-4, err_msg=file)
 assert "torch" not in sys.modules and "ltray" not in sys.modules
 """
-SMALL = ["cross_entropy", "ride"]
 
 
 def exported_randomly(name: str, folder: Path) -> Path:
@@ -58,13 +57,9 @@ def check_without_ltray(names: list[str], folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_exported_files_compute_the_same_without_ltray(tmp_path):
-    check_without_ltray(SMALL, tmp_path)
-
-
 @pytest.mark.slow
 def test_exported_files_of_every_method_compute_the_same_without_ltray(tmp_path):
-    check_without_ltray(sorted(set(METHODS) - set(SMALL)), tmp_path)
+    check_without_ltray(sorted(METHODS), tmp_path)
 
 
 def test_graph_routes_images_like_the_trained_model(tmp_path):
