@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from timm.models.vision_transformer import VisionTransformer
 
 from ltray.engine.memory_session import MemorySession
 from ltray.engine.train_step import set_training_mode, trained_parameters
@@ -14,10 +13,9 @@ from ltray.experiment import Experiment, restore
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.parts.fine_tuning import TRAIN
-from ltray.parts.resnet32 import ResNet32
-from ltray.parts.timm_backbones import TimmBackbone
 from ltray.testing import contract
 from ltray.testing.check import short_settings
+from tests.methods.small_backbones import NETWORKS, saved_in
 
 BUILDERS = sorted(
     name
@@ -27,33 +25,13 @@ BUILDERS = sorted(
 HEAD_ONLY = {"linear_probe"}
 
 
-def small_transformer() -> TimmBackbone:
-    body = VisionTransformer(img_size=8, patch_size=4, embed_dim=16, depth=2, num_heads=2, num_classes=0)
-    body.pretrained_cfg = {"fixed_input_size": True, "architecture": "small"}
-    return TimmBackbone(body)
-
-
-class SmallResNet(ResNet32):
-    """ResNet-32 with four channels."""
-
-    def __init__(self) -> None:
-        super().__init__(4)
-
-
 TAIL = LongTail((40, 30, 24, 20, 16, 12, 10, 8, 6, 5))
-NETWORKS = {"small_transformer": small_transformer, "SmallResNet": SmallResNet}
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The settings of two small networks with weights from a file."""
-    torch.manual_seed(3)
-    found = {}
-    for name, build in NETWORKS.items():
-        file = tmp_path_factory.mktemp("weights") / f"{name}.pt"
-        torch.save(build().loadable.state_dict(), file)
-        found[name] = {"backbone": f"{__name__}:{name}", "weights": str(file)}
-    return found
+    return saved_in(tmp_path_factory.mktemp("weights"))
 
 
 def small(method: str, network: dict[str, Any], train: str) -> Experiment:

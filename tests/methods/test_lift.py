@@ -1,7 +1,6 @@
 """LIFT compared with the authors' code: losses, training steps, metrics, initial classifier, trained parameters."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,11 +32,11 @@ from ltray.network import Network
 from ltray.parts.fine_tuning import tune
 from ltray.parts.heads import CLASSIFIERS, new_classifier
 from ltray.parts.mean_features import class_means
-from ltray.parts.resnet32 import ResNet32
 from ltray.parts.timm_backbones import TimmBackbone
 from ltray.pretraining import announced
 from ltray.stage import Batch, BuildContext
 from ltray.testing import contract
+from tests.methods.small_backbones import SmallResNet, saved_in
 
 THEIRS = {
     "cross_entropy": "CE", "focal": "Focal", "ldam": "LDAM", "class_balanced": "CB", "inverse_frequency": "GRW",
@@ -190,28 +189,9 @@ def test_text_without_a_text_tower_is_an_error_with_the_remedy(new_context) -> N
         METHOD.stages(LIFTKnobs(classifier_start="text"), new_context([3, 2]))
 
 
-def small_transformer() -> TimmBackbone:
-    body = VisionTransformer(img_size=8, patch_size=4, embed_dim=16, depth=2, num_heads=2, num_classes=0)
-    body.pretrained_cfg = {"fixed_input_size": True, "architecture": "small"}
-    return TimmBackbone(body)
-
-
-class SmallResNet(ResNet32):
-    """ResNet-32 with four channels."""
-
-    def __init__(self) -> None:
-        super().__init__(4)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    torch.manual_seed(3)
-    found = {}
-    for name, build in {"small_transformer": small_transformer, "SmallResNet": SmallResNet}.items():
-        file: Path = tmp_path_factory.mktemp("weights") / f"{name}.pt"
-        torch.save(build().loadable.state_dict(), file)
-        found[name] = {"backbone": f"{__name__}:{name}", "weights": str(file)}
-    return found
+    return saved_in(tmp_path_factory.mktemp("weights"))
 
 
 def small(network: dict[str, Any], **settings: Any) -> Experiment:
