@@ -17,15 +17,14 @@ from ltray.parts.pretrained import origin_of
 from ltray.parts.weights_at_hand import WeightsAtHand, find_weights
 from ltray.program import called
 from ltray.results.paths import shell_word
+from ltray.space.suited_methods import BALANCED
 
-BALANCED = 2.0  # imbalance factor below which the methods for long-tailed data have nothing to correct
 CONTRASTIVE = 1_000  # training images from which the contrastive method is proposed, with a GPU
 WITH_WEIGHTS = 128  # pixels: a third of the computation at 224 pixels
 WITHOUT_GPU = 64  # pixels of a network that is trained from random weights without a GPU
 LARGEST = 400_000_000  # bytes of the largest file of weights, with a GPU
-PASSES = (
-    "lift.feature_passes=4",
-)  # where LIFT trains the classifier alone: its features are computed once for all trials
+# Where LIFT trains the classifier alone, its features are computed once for all trials.
+PASSES = ("lift.feature_passes=4",)
 SPACE, PRETRAINED_SPACE = "which-method", "which-method-pretrained"
 
 

@@ -11,7 +11,7 @@ from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
 from ltray.methods.classifiers import classified_network
 from ltray.methods.cross_entropy import OneViewKnobs, policy_of
-from ltray.parts.blending import blend
+from ltray.parts.blending import blend, mix
 from ltray.parts.precision import full_precision
 from ltray.recipe import Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
@@ -71,9 +71,8 @@ def mixed_cross_entropy(
         share: λ in [0, 1], a scalar.
         smoothing: Share of each label that is spread evenly over all classes.
     """
-    share = share.to(scores.dtype)
     first, second = (F.cross_entropy(scores, each, label_smoothing=smoothing) for each in (labels, partner_labels))
-    return share * first + (1.0 - share) * second
+    return mix(first, second, share)
 
 
 class Mixup(Stage):

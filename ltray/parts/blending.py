@@ -25,8 +25,7 @@ class Blended:
 
     def weighted(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the weighted sum of the losses under the two labels."""
-        share = self.share.to(first.dtype)
-        return share * first + (1.0 - share) * second
+        return mix(first, second, self.share)
 
 
 def blend(images: Tensor, labels: Tensor, *, mixup: float, cutmix: float) -> Blended:
@@ -63,13 +62,13 @@ def share_of(alpha: float) -> Tensor:
 
 
 def mix(images: Tensor, partners: Tensor, share: Tensor) -> Tensor:
-    """λ·x + (1 − λ)·x', with one λ for the batch.
+    """λ·x + (1 − λ)·x', with one λ for the batch: of images, or of their losses.
 
     Source: Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018 (arXiv:1710.09412).
 
     Args:
-        images: (B, 3, H, W).
-        partners: The images to blend in (B, 3, H, W).
+        images: (B, 3, H, W), or of any shape.
+        partners: What is blended in, of the same shape.
         share: λ in [0, 1], a scalar.
     """
     share = share.to(images.dtype)

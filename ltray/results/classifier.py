@@ -1,8 +1,8 @@
 """A trained model that classifies images: files, arrays or tensors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -184,15 +184,8 @@ class Classifier:
         if prior is None:
             there = torch.stack(logits) if logits else torch.empty(0, len(self.class_names))
             prior = estimated_prior(there, adaptation)
-        found = []
-        for image, row in zip(given, rows, strict=True):
-            if not isinstance(row, Tensor):
-                found.append(Prediction(_path_of(image), error=row))
-                continue
-            shares = torch.softmax(adaptation.scores(row, prior.shares), dim=0)
-            best = _best(_path_of(image), shares, self.trained, top)
-            found.append(replace(best, kept=_kept(row, self.trained, sets)) if sets else best)
-        return found, prior
+        adapted = partial(adaptation.scores, shares=prior.shares)
+        return list(_predictions(self.trained, given, rows, adapted, top=top, sets=sets)), prior
 
 
 def _given(images: Image | Sequence[Image], top: int) -> list[Image]:
@@ -285,11 +278,25 @@ def predict(
     Raises:
         UsageError: An array or tensor is not an image.
     """
-    for image, row in zip(images, scored(trained, images, five_crops=five_crops), strict=True):
+    rows = scored(trained, images, five_crops=five_crops)
+    return _predictions(trained, images, rows, lambda row: row / temperature, top=top, sets=sets)
+
+
+def _predictions(
+    trained: TrainedModel,
+    images: Sequence[Image],
+    rows: Iterable[Tensor | str],
+    logits_of: Callable[[Tensor], Tensor],
+    *,
+    top: int,
+    sets: ConformalSets | None,
+) -> Iterator[Prediction]:
+    """Yield the prediction for each image from its scores, or its error; sets are those of the scores themselves."""
+    for image, row in zip(images, rows, strict=True):
         if isinstance(row, str):
             yield Prediction(_path_of(image), error=row)
             continue
-        best = _best(_path_of(image), torch.softmax(row / temperature, dim=0), trained, top)
+        best = _best(_path_of(image), torch.softmax(logits_of(row), dim=0), trained, top)
         yield replace(best, kept=_kept(row, trained, sets)) if sets else best
 
 

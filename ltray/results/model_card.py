@@ -10,6 +10,7 @@ import torch
 from ltray.engine.evaluation import Evaluation
 from ltray.long_tail import FEW_BELOW, LongTail
 from ltray.metrics import COUNTED
+from ltray.network_config import WEIGHTS
 from ltray.results.predictions import TrainedModel
 
 FEW_IMAGES = 20  # evaluated images below which the accuracy of a class is uncertain
@@ -129,7 +130,7 @@ def _training(trained: TrainedModel, metadata: Mapping[str, Any], tail: LongTail
 
 
 def _weights(trained: TrainedModel) -> str:
-    record = trained.checkpoint.context.get("weights")
+    record = trained.checkpoint.context.get(WEIGHTS)
     if not isinstance(record, Mapping):
         return "random"
     return ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in record.items() if value)

@@ -58,7 +58,7 @@ def find_layout(root: Path) -> Layout:
     papers' results are on "val". Validation images are then taken from train.
 
     Raises:
-        UsageError: There is no folder, the splits contain no training split, or the nesting is ambiguous.
+        UsageError: The folder or its training split is missing, or the nesting is ambiguous.
     """
     if not root.is_dir():
         raise UsageError(
