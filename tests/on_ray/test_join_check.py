@@ -2,10 +2,11 @@
 
 import re
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -20,23 +21,23 @@ JOINABLE = {"cluster": VERSIONS, "here": VERSIONS, "local": True}
 
 @contextmanager
 def server(answer: bytes) -> Iterator[Address]:
-    """A server that accepts connections, sends a fixed answer and keeps the connection open."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        kept = []
+    """A server that sends a fixed answer to every client and keeps the connection open until the client closes it."""
 
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return
-                connection.sendall(answer)
-                kept.append(connection)
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):  # the client may have closed the connection
+                self.request.sendall(answer)
+                while self.request.recv(1024):
+                    pass
 
-        threading.Thread(target=serve, daemon=True).start()
-        yield Address("127.0.0.1", listening.getsockname()[1])
-        for connection in kept:
-            connection.close()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield Address("127.0.0.1", listening.server_address[1])
+        finally:
+            listening.shutdown()
+            thread.join()
 
 
 def refusal(address: Address) -> str:
