@@ -20,6 +20,7 @@ from ltray.engine.loop import planned_epochs, train
 from ltray.engine.session import Run, Session
 from ltray.errors import UsageError, did_you_mean
 from ltray.following import TrainingSize
+from ltray.hardware import BFLOAT16, automatic, check_bfloat16, way_of_bfloat16
 from ltray.imported import check_code
 from ltray.long_tail import LongTail
 from ltray.methods.find import find_methods
@@ -51,6 +52,7 @@ class Experiment:
         objective: The metric by which epochs and trials are compared; the best epoch by it is
             kept. In a search it is the first objective.
         explicit: The knobs, `<method>.<knob>`, whose values were given; the others have the papers' values.
+        automatic: The values that the hardware has determined, by the names of knobs.
     """
 
     dataset: DatasetDefinition
@@ -61,6 +63,7 @@ class Experiment:
     start: str
     objective: str = BALANCED
     explicit: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    automatic: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, complete: bool = False) -> "Experiment":
@@ -123,6 +126,14 @@ class Experiment:
         runs = zip(self.methods, self.knobs, before.knobs, papers, strict=True)
         return [f"{m.name}.{line}" for m, now, old, paper in runs for line in now.described_changes(old, size, paper)]
 
+    def undetermined(self) -> set[str]:
+        """Return the names of the knobs that are `auto`: the hardware determines them before the run begins."""
+        return {name for knobs in self.knobs for name in knobs.undetermined()}
+
+    def determined(self, values: Mapping[str, str]) -> "Experiment":
+        """Return the run with these values for the knobs that are `auto`."""
+        return replace(self, knobs=tuple(knobs.determined(values) for knobs in self.knobs), automatic=values)
+
     def settings(self) -> dict[str, Any]:
         """Return the complete flat settings; `from_settings` of them gives an equal experiment.
 
@@ -135,9 +146,7 @@ class Experiment:
             **self.network.settings(),
             "start": self.start,
         }
-        if (
-            self.objective != type(self).objective
-        ):  # not for the default: folders and checkpoints may be older than this setting
+        if self.objective != type(self).objective:  # folders and checkpoints may be older than this setting
             flat[OBJECTIVE] = self.objective
         flat |= {f"dataset.{name}": plain(v) for name, v in self.dataset.as_dict().items()}
         for method, knobs in zip(self.methods, self.knobs, strict=True):
@@ -245,9 +254,16 @@ class Experiment:
             UsageError: The data differ from those of the command or of the checkpoint; see `open_data`.
         """
         saved = session.resume()
+        if names := self.undetermined():  # a command determines them before it starts a worker
+            known = saved.settings if saved else {}
+            known = {name: known[key] for name in names if (key := f"{self.methods[-1].name}.{name}") in known}
+            return self.determined(automatic(names, device, known=known)).train(session, device, start=start, pin=pin)
         data = self.open_data(device)
         if pin:
             data.check_pin(pin)
+        if self._in_bfloat16():
+            recorded = saved.context.get(BFLOAT16, "") if saved else ""
+            check_bfloat16(device, recorded=recorded, **({"command": pin.bfloat16, "node": pin.node} if pin else {}))
         data.check_digest(saved.context.get("data_digest", "") if saved else "")
         stages = self.stages(data.tail, saved=saved or start)
         if start and not saved:
@@ -261,10 +277,15 @@ class Experiment:
             "counts": list(data.tail.counts),
             "data_digest": data.digest,
         }
+        if self._in_bfloat16():
+            context[BFLOAT16] = way_of_bfloat16(device)
         if self.start:
             context["start"] = saved.context["start"] if saved else self._origin()
         context |= self.network.context(saved.context if saved else None)
         return Run(self.seed, device, self.selection, self.objective, self.settings(), context)
+
+    def _in_bfloat16(self) -> bool:
+        return any(knobs.precision == BFLOAT16 for knobs in self.knobs)
 
     def _origin(self) -> dict[str, Any] | None:
         """Return the data needed to build the network of `start` again, without its weights."""

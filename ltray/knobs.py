@@ -17,6 +17,7 @@ from ltray.typed import as_type
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 HIGHEST_SEED = 2**32 - 1  # the largest seed of NumPy's legacy generator
+AUTO = "auto"  # value of a knob that the hardware determines
 Bound = str | Callable[[Any, int], int]
 
 
@@ -57,6 +58,7 @@ class Knob:
         log: Whether a search should draw it on a logarithmic scale.
         choices: The legal values of a categorical knob.
         dotted: Whether a dotted path (`mypackage.mymodule:NAME`) may be given instead of one of the choices.
+        by_device: Whether `auto` may be given: the device then determines the choice, once per run or search.
         at_most: A further upper bound: the name of another knob of the same class, or a
             function of (knobs, number of classes).
         search: The range (low, high) to explore, or the values of a grid, which `auto` uses in a search
@@ -83,6 +85,7 @@ class Knob:
     log: bool = False
     choices: tuple[Value, ...] | None = None
     dotted: bool = False
+    by_device: bool = False
     at_most: Bound | None = None
     search: tuple[Value, ...] | None = None
     tried: tuple[Value, ...] = ()
@@ -339,9 +342,11 @@ class Knobs:
         for item in items:
             if spec.choices is None or item in spec.choices or (spec.dotted and is_dotted_path(item)):
                 continue
-            names = list(map(str, spec.choices))
+            if spec.by_device and item == AUTO:
+                continue
+            names = [*map(str, spec.choices), *([AUTO] if spec.by_device else [])]
             hint = nearest_or_dotted_path(item, names, "One") if spec.dotted else did_you_mean(str(item), names)
-            raise UsageError(f"`{name}` must be one of {list(spec.choices)}, but got {shown(item)}.{hint}")
+            raise UsageError(f"`{name}` must be one of {names}, but got {shown(item)}.{hint}")
         for number in items:
             if isinstance(number, str):
                 continue

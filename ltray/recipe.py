@@ -7,10 +7,11 @@ from typing import Any, Self
 import torch
 
 from ltray.following import BATCH, EPOCHS, MILESTONES, Facts, TrainingSize
-from ltray.knobs import Above, Knobs, Needs, Value, knob
+from ltray.hardware import BFLOAT16, FLOAT32
+from ltray.knobs import AUTO, Above, Knobs, Needs, Value, knob
 from ltray.lr_schedule import SCHEDULES
 
-PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS: Mapping[str, torch.dtype] = {FLOAT32: torch.float32, BFLOAT16: torch.bfloat16}
 """Number format of the forward pass by name; weights and updates are always float32."""
 
 FROZEN = "this method trains no part of the backbone"
@@ -134,7 +135,13 @@ class Recipe(Knobs):
         low=0.0,
         high=0.99999,
     )
-    precision: str = knob("float32", "", "number format of the forward pass", choices=tuple(PRECISIONS))
+    precision: str = knob(
+        FLOAT32,
+        "",
+        "number format of the forward pass; auto: bfloat16 where the device computes it natively, else float32",
+        choices=tuple(PRECISIONS),
+        by_device=True,
+    )
 
     @classmethod
     def resolve(cls, profile: str, given: Mapping[str, Any], *, complete: bool = False) -> Self:
@@ -189,6 +196,14 @@ class Recipe(Knobs):
         epochs = EPOCHS.rule(self.epochs, Facts(size, values, values))
         shorter = self if epochs == self.epochs else self.shortened(epochs)
         return super(Recipe, shorter).following(size, explicit)
+
+    def undetermined(self) -> list[str]:
+        """Return the names of the knobs that are `auto`; see `ltray.hardware`."""
+        return [name for name, spec in self.specs().items() if spec.by_device and getattr(self, name) == AUTO]
+
+    def determined(self, values: Mapping[str, str]) -> Self:
+        """Return the recipe with the values of the knobs that are `auto`, by name."""
+        return self.replace(**{name: values[name] for name in self.undetermined() if name in values})
 
     def shortened(self, epochs: int) -> Self:
         """Return the recipe of a run of `epochs` epochs whose schedule keeps its shares of the run.

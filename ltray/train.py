@@ -20,6 +20,7 @@ from ltray.arguments import (
     path_value,
     settings_value,
 )
+from ltray.auto_settings import AUTO_SETTINGS, print_determined
 from ltray.checkpoints import check_newest, complete_checkpoints
 from ltray.command import DONE, FAILED, INTERRUPTED, exit_with
 from ltray.console import new_console
@@ -155,6 +156,8 @@ def _run(
     left_over = experiment.network.check_file(experiment.dataset.image_size) if known is None else ""
     console = new_console()
     check, digest = check_for(folder)
+    gpu = resources.has_gpu()
+    experiment = experiment.determined(print_determined([experiment], gpu=gpu, config=known, console=console))
     data = experiment.opened(torch.device("cpu"), check=check, digest=digest)
     console.print(data.describe())
     if known is None:
@@ -197,6 +200,8 @@ def train(
     place = RunFolder(folder)
     config = {"settings": experiment.settings(), "workers": resources.as_dict()}
     config |= recorded_files(config["settings"])
+    if experiment.automatic:
+        config[AUTO_SETTINGS] = dict(experiment.automatic)
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
     if place.config() is None and (weights := records([experiment])):
         stamps[WEIGHTS] = weights
@@ -208,7 +213,7 @@ def train(
         launcher = stack.enter_context(_launcher(resources))
         if not begun:
             stack.enter_context(place.locked())  # not earlier, so that no folder remains after an error
-        if place.claim(config, stamps, may_differ=("workers",)):
+        if place.claim(config, stamps, may_differ=("workers", AUTO_SETTINGS)):
             console.print(f"continues the run in {folder}")
         try:
             failure = _follow(experiment, data, launcher, resources.logger, folder, console, planned)

@@ -11,6 +11,7 @@ import yaml
 from rich.console import Console
 
 from ltray.arguments import check_writable, name_or_path, path_argument, path_value, settings_value
+from ltray.auto_settings import AUTO_SETTINGS, print_determined
 from ltray.command import DONE, INTERRUPTED, exit_with
 from ltray.console import new_console
 from ltray.data.dataset import ImageData
@@ -40,7 +41,7 @@ from ltray.study.trial_plan import TrialPlan
 from ltray.study.warm_start import Earlier, earlier_searches
 
 # Settings that a continued search may change: more trials, other resources, finalists.
-MAY_DIFFER = ("trials", "trial", "finalists", COMMAND)
+MAY_DIFFER = ("trials", "trial", "finalists", COMMAND, AUTO_SETTINGS)
 
 
 def main(arguments: list[str]) -> int:
@@ -147,6 +148,9 @@ def _run(
         objective = recorded_objective(known) if known else print_objective(space.base, data, console)
         space = SearchSpace.read(path, overrides | {"search.objectives": [objective]})
     space.search.check_groups(data.tail.groups())
+    gpu, known = space.trial.has_gpu(), RunFolder(folder).config()
+    automatic = print_determined([space.base, *space.experiments()], gpu=gpu, config=known, console=console)
+    space = space.determined(automatic)
     space = _bound(space, data, RunFolder(folder).config(), console)
     plan, earlier = _checked(space, data, folder, console, dry=dry)
     if dry:
@@ -167,6 +171,7 @@ def _run(
         pins = Pins({one.definition: one.pin for one in opened})
         command = _command(name, given, start=start, output=output)
         how: dict[str, Any] = {"plan": plan, "pins": pins, "budget": limit, "may_exit": may_exit, "command": command}
+        how["automatic"] = automatic
         return _search(space, data, folder, console, **how), folder
 
 
@@ -250,6 +255,7 @@ def _search(
     budget: Budget | None,
     may_exit: bool,
     command: list[str],
+    automatic: Mapping[str, str],
 ) -> int:
     config = {
         **space.as_dict(),
@@ -261,6 +267,8 @@ def _search(
     }
     if space.trial.seeds > 1:  # folders with one seed per trial may be older than this setting
         config["trial.seeds"] = space.trial.seeds
+    if automatic:
+        config[AUTO_SETTINGS] = dict(automatic)
     if len(space.alternatives) > 1:
         config[COMMAND] = command
     config |= recorded_files(config["settings"])

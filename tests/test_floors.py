@@ -14,7 +14,7 @@ PACKAGE = ROOT / "ltray"
 # Lowest first. Modules of one floor do not import one another.
 FLOORS = (
     "class_counts errors lazy_names printable program quantities distributed provenance network signals",
-    "captions console csv_cell files long_tail metrics parser ray_address typed",
+    "captions console csv_cell files hardware long_tail metrics parser ray_address typed",
     "arguments command following imported seal yaml_text",
     "knobs loggers lr_schedule settings settings_file",
     "recipe run_settings strategies",
@@ -26,7 +26,7 @@ FLOORS = (
     "recorded_settings",
     "run_folder setting_names",
     "experiment",
-    "objective pretraining space",
+    "auto_settings objective pretraining space",
     "study",
     "reporting results",
     "next_command published",

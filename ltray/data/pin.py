@@ -4,8 +4,11 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
+
 from ltray.data.definition import DatasetDefinition
 from ltray.errors import UsageError
+from ltray.hardware import way_of_bfloat16
 
 SHOWN = 12  # characters of a digest
 
@@ -18,11 +21,13 @@ class Pin:
         originals: Digest of the originals' names, labels and contents and of the splits; see `ImageData.digest`.
         stored: Digest of the converted images of all pools; "" if none were converted.
         node: Host name of the process's machine.
+        bfloat16: How its processor computes bfloat16; see `way_of_bfloat16`.
     """
 
     originals: str
     stored: str
     node: str = field(default_factory=socket.gethostname)
+    bfloat16: str = field(default_factory=lambda: way_of_bfloat16(torch.device("cpu")))
 
     def check(self, own: "Pin", *, name: str, place: str) -> None:
         """Compare a worker's data with those of the command.

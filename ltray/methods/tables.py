@@ -3,7 +3,7 @@
 from typing import Any
 
 from ltray.following import TrainingSize
-from ltray.knobs import Above, Knob, Knobs, Needs, OrDotted
+from ltray.knobs import AUTO, Above, Knob, Knobs, Needs, OrDotted
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.network import Network
@@ -110,7 +110,8 @@ def _sees_images(stage: Stage) -> bool:
 
 def _legal(spec: Knob) -> str:
     if spec.choices is not None:
-        return _list(spec.choices) + (", or a dotted path" if spec.dotted else "")
+        others = [*["a dotted path"] * spec.dotted, *[f"`{AUTO}`"] * spec.by_device]
+        return ", or ".join([_list(spec.choices), *others])
     upper = spec.at_most if isinstance(spec.at_most, str) else "a bound by other knobs" if spec.at_most else None
     ends = [f"≥ {spec.low:.10g}"] if spec.low is not None else []
     ends += [f"≤ {spec.high:.10g}"] if spec.high is not None else []

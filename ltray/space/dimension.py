@@ -6,13 +6,12 @@ from typing import Any, Self
 
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.following import Facts
-from ltray.knobs import Above, Knob, NeededValues
+from ltray.knobs import AUTO, Above, Knob, NeededValues
 from ltray.recipe import Recipe
 from ltray.stage import Method
 from ltray.typed import as_type
 
 KEYS = ("from", "to", "log", "among", "follow")
-AUTO = "auto"
 LAST = 100  # more than any chain of conditions
 
 
@@ -256,6 +255,10 @@ def _ends(low: Any, high: Any, kind: Any, where: str) -> list[Any]:
 
 def _legal(method: Method, name: str, value: Any, where: str) -> Any:
     """Return `value` in the knob's type, and check it against the knob's own range."""
+    if value == AUTO and method.knobs.specs()[name].by_device:
+        raise UsageError(
+            f"{where}`{name}: {AUTO}` is determined once for all trials and cannot be explored; write it in `fix`."
+        )
     try:
         return method.knobs.check_value(name, value)
     except UsageError as error:

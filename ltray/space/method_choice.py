@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from ltray.errors import UsageError
 from ltray.experiment import Experiment, explicit_knobs
 from ltray.following import Facts, TrainingSize
-from ltray.knobs import Needs
+from ltray.knobs import AUTO, Needs
 from ltray.recipe import Recipe
 from ltray.settings import plain
 from ltray.space.dimension import Dimension
@@ -77,6 +77,10 @@ class Alternative:
             )
             suited = replace(suited, dimensions=(*suited.dimensions[:index], own, *suited.dimensions[index + 1 :]))
         return suited
+
+    def determined(self, values: Mapping[str, str]) -> Self:
+        """Return the alternative with these values for the knobs that are `auto`; see `Experiment.determined`."""
+        return replace(self, base=self.base.determined(values), fixed=determined_settings(self.fixed, values))
 
     def _fixed_with(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fixed settings without the knobs that have no effect with the drawn values."""
@@ -182,3 +186,15 @@ class Alternative:
     def knobs(self, method: str) -> Recipe:
         """Return the knobs of one of the methods in `base`."""
         return next(k for m, k in zip(self.base.methods, self.base.knobs, strict=True) if m.name == method)
+
+
+def determined_settings(settings: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """Return flat settings with values for the knobs that are `auto`.
+
+    Args:
+        settings: Values by full name, `<method>.<knob>`.
+        values: Values by the name of a knob.
+    """
+    return {
+        key: values.get(key.partition(".")[2], value) if value == AUTO else value for key, value in settings.items()
+    }

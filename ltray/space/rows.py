@@ -37,6 +37,10 @@ class Row:
         before, after = self.experiment.settings(), now.settings()
         return replace(self, experiment=now, followed={k: v for k, v in after.items() if v != before[k]})
 
+    def determined(self, values: Mapping[str, str]) -> Self:
+        """Return the row with these values for the knobs that are `auto`; see `Experiment.determined`."""
+        return replace(self, experiment=self.experiment.determined(values))
+
     def resolved(self, keys: Sequence[str]) -> dict[str, Any]:
         """Return this row's value of every key, including keys that are not in the row."""
         settings = self.experiment.settings()

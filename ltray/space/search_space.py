@@ -174,6 +174,14 @@ class SearchSpace:
         bound_space._check_first_trials()
         return bound_space._with_whole_grid() if SAMPLERS[self.search.sampler] is None else bound_space
 
+    def determined(self, values: Mapping[str, str]) -> Self:
+        """Return the space with these values for the knobs that are `auto`, in every trial; see `ltray.hardware`."""
+        return replace(
+            self,
+            alternatives=tuple(alternative.determined(values) for alternative in self.alternatives),
+            rows=tuple(row.determined(values) for row in self.rows),
+        )
+
     def check_builds(self, tail: LongTail) -> None:
         """Check that the methods can be built with every explored choice; see `legality`.
 

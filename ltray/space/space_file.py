@@ -6,13 +6,13 @@ from typing import Any, cast
 
 from ltray.errors import UsageError, did_you_mean, shown
 from ltray.experiment import OBJECTIVE, Experiment
-from ltray.knobs import Knobs
+from ltray.knobs import AUTO, Knobs
 from ltray.methods.find import find_method, methods_by_name
 from ltray.recipe import Recipe
 from ltray.setting_names import DATASET, METHOD_LIST, setting_names, typed_setting
 from ltray.settings import full_key, note_once
 from ltray.settings_file import SettingsFile
-from ltray.space.dimension import AUTO, Dimension, in_order, worth_exploring
+from ltray.space.dimension import Dimension, in_order, worth_exploring
 from ltray.space.method_choice import Alternative
 from ltray.space.rows import NAME, SHARED, Row, check_distinct
 from ltray.space.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
