@@ -15,6 +15,7 @@ SHELLS = ("bash", "fish", "zsh")  # with completion
 COMMANDS = {
     "train": ("ltray.train", "train a method, or several methods in sequence"),
     "tune": ("ltray.tune", "search the settings of a method; `ls` lists and `cp` copies search spaces"),
+    "reproduce": ("ltray.reproduce", "train rows of the papers' tables, and judge the results"),
     "convert": ("ltray.convert", "write a data set's images as .beton files for FFCV"),
     "views": ("ltray.views", "draw a contact sheet of a method's training views"),
     "evaluate": ("ltray.evaluate", "evaluate a checkpoint on validation images, or on the test set"),

@@ -12,6 +12,7 @@ from ltray.data import definition
 from ltray.methods import METHODS
 from ltray.parser import Parser
 from ltray.program import PROGRAM
+from ltray.published.row_names import named_rows
 from ltray.space import catalog
 
 
@@ -27,6 +28,7 @@ def script(shell: str, options: Parser, commands: Mapping[str, tuple[str, str]])
         "dataset": [file.stem for file in sorted(definition.SHIPPED.glob("*.yaml"))],
         "method": list(METHODS),
         "methods": list(METHODS),
+        "rows": list(named_rows()),
         "space": list(catalog.known()),
     }
     program = argparse.ArgumentParser(PROGRAM, parents=[options], add_help=False)

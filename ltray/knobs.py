@@ -7,6 +7,7 @@ the command line, the tables of `python -m ltray.methods`.
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, ClassVar, Self, cast, get_type_hints
 
@@ -142,7 +143,8 @@ class Knobs:
         return field(default=default, metadata={"knob": dataclasses.replace(cls.specs()[name], **changed)})
 
     @classmethod
-    def types(cls) -> dict[str, Any]:
+    @cache  # evaluating the annotations of a class takes a millisecond
+    def types(cls) -> Mapping[str, Any]:
         """Return each knob's annotated type by name."""
         hints = get_type_hints(cls)
         return {name: hints[name] for name in cls.specs()}

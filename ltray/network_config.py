@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -27,6 +28,7 @@ from ltray.parts.pretrained import (
     is_file,
     load_weights,
     origin_of,
+    published,
     weights_digest,
 )
 from ltray.parts.text_rows import has_text_tower, text_rows
@@ -183,6 +185,13 @@ class RunNetwork:
     def downloads_weights(self) -> bool:
         """Whether the weights are published by a library and are downloaded if they are missing."""
         return self.weights not in ("", RANDOM) and not is_file(self.weights)
+
+    @property
+    def weights_are_here(self) -> bool:
+        """Whether the run needs no download of weights."""
+        if self.downloads_weights:
+            return published(self.backbone, self.weights).is_here
+        return self.weights in ("", RANDOM) or Path(self.weights).is_file()
 
     def origin(self) -> Origin:
         """Return the origin of the weights.

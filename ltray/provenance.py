@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+CPU_INFO = Path("/proc/cpuinfo")
 PACKAGES = ("ltray", "torch", "torchvision", "ray", "optuna", "ffcv", "numpy")
 
 
@@ -24,6 +25,7 @@ def environment(*, data_digest: str, protocol: str) -> dict[str, Any]:
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": processor(),
         "cpus": os.cpu_count(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "versions": {name: _version(name) for name in PACKAGES},
@@ -31,6 +33,16 @@ def environment(*, data_digest: str, protocol: str) -> dict[str, Any]:
         "data_digest": data_digest,
         "protocol": protocol,
     }
+
+
+def processor() -> str:
+    """Return the name of the processor, "AMD EPYC 9B14"; its architecture if the system does not state a name."""
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(filter(None, names), platform.machine())
 
 
 def commit() -> str | None:

@@ -1,5 +1,6 @@
 """The folder of a run or a search: the names of its files, reading and writing."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -199,6 +200,18 @@ class RunFolder:
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
             yield
+
+    @property
+    def in_use(self) -> bool:
+        """Whether another process has locked the folder."""
+        if not self.lock_file.is_file():
+            return False
+        with self.lock_file.open("rb") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                return error.errno in (errno.EACCES, errno.EAGAIN)
+        return False
 
     def claim(self, config: Mapping[str, Any], environment: Mapping[str, Any], *, may_differ: tuple[str, ...]) -> bool:
         """Reserve the folder for a run, or find the same run there; create the folder if it is missing.

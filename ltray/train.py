@@ -103,7 +103,9 @@ def run(
     names = [methods] if isinstance(methods, str) else list(methods)
     resources = TrialResources(workers=workers, cpus_per_worker=cpus_per_worker, logger=logger)
     with ray_failures():
-        return load(_run(str(dataset), names, given, resources, start=paths["start"], output=paths["output"]))
+        return load(
+            begin_or_continue(str(dataset), names, given, resources, start=paths["start"], output=paths["output"])
+        )
 
 
 def main(arguments: list[str]) -> int:
@@ -115,7 +117,7 @@ def main(arguments: list[str]) -> int:
     resources = TrialResources(workers=options.workers, cpus_per_worker=options.cpus_per_worker, logger=options.logger)
     paths = {"start": options.start, "output": options.output}
     try:
-        _run(options.dataset, options.methods, given, resources, **paths, interrupted=exit_after_timeout)
+        begin_or_continue(options.dataset, options.methods, given, resources, **paths, interrupted=exit_after_timeout)
     except RunFailed as error:
         new_console().print(f"failed: {error}", style="red")
         return FAILED
@@ -128,7 +130,7 @@ class RunInterrupted(KeyboardInterrupt):
     """The run was interrupted after it began; the way to continue it is printed."""
 
 
-def _run(
+def begin_or_continue(
     dataset: str,
     methods: Sequence[str],
     settings: Mapping[str, Any],
@@ -138,7 +140,25 @@ def _run(
     output: Path | None,
     interrupted: Callable[[], object] = lambda: None,
 ) -> Path:
-    """Check everything, then train; return the run folder. See `train` for the exceptions."""
+    """Check everything, then train.
+
+    Args:
+        dataset: The name of a data set, or a data-set file.
+        methods: Names or dotted paths of methods, in order.
+        settings: Knobs and data-set fields.
+        resources: The number of workers, and the resources of each.
+        start: Run or checkpoint from which to continue, or None.
+        output: Run folder; None: `runs/<methods>-<dataset>`.
+        interrupted: See `train`.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        UsageError: See `train`; or a setting or value is wrong, or the data set cannot be used.
+        RunFailed: See `train`.
+        RunInterrupted: See `train`.
+    """
     given = complete_keys(settings, methods)
     for key, flag in (("dataset", "--dataset"), ("methods", "--methods"), ("start", "--from")):
         if key in given:

@@ -28,6 +28,7 @@ RUN_BY = {
     "methods": "tests/methods/test_find.py",
     "predict": "tests/test_predict.py",
     "report": "tests/report/test_report.py",
+    "reproduce": "tests/test_reproduce.py",
     "space": "tests/space/test_settings_page.py",
     "train": "tests/on_ray/test_train_command.py",
     "tune": "tests/on_ray/test_tune_command.py",

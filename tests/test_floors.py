@@ -30,10 +30,11 @@ FLOORS = (
     "study",
     "reporting results",
     "next_command published",
-    "report",
+    "report reproduction",
     "on_ray testing",
     "one_worker",
     "convert evaluate export predict train tune views",
+    "reproduce",
     "completion",
     "__main__",
 )

@@ -45,6 +45,8 @@ class Published:
         keeps: The folder in which the library stores it.
         fetch: Returns the file's path; downloads the file if it is missing.
         digest: First hexadecimal digits of the file's SHA-256 according to the library; "" if it publishes none.
+        repository: Of the Hugging Face hub, if the file is one of several of it, else "".
+        alternatives: The names of these files.
     """
 
     name: str
@@ -56,6 +58,15 @@ class Published:
     keeps: Path
     fetch: Callable[[], Path]
     digest: str = ""
+    repository: str = ""
+    alternatives: tuple[str, ...] = ()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the file is on this machine; nothing is downloaded."""
+        if self.repository:
+            return hub_file_at_hand(self.repository, self.alternatives) is not None
+        return (self.keeps / self.file).is_file()
 
     def local(self) -> Path:
         """Return the path of the file, downloaded if it is not there yet.
@@ -150,6 +161,8 @@ def of_hub(
         at=f"the Hugging Face repository {repository}",
         keeps=hub_folder(repository),
         fetch=partial(from_hub, repository, files),
+        repository=repository,
+        alternatives=files,
     )
 
 

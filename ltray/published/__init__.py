@@ -8,6 +8,7 @@ other row lists what is not in ltray.
 * `check`: comparison with a published figure.
 * `departures`: differences from the published run.
 * `of_run`: figures for a run folder.
+* `row_names`: names of rows.
 * `spreads`: spread of runs over seeds.
 * `table`: tables of figures.
 """

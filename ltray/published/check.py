@@ -109,19 +109,37 @@ def compare(settings: Mapping[str, Any], accuracy: Interval, *, subsets: int = 1
     for claim in published():
         same = claim.dataset == settings["dataset"] and claim.methods == tuple(settings["methods"])
         if same and claim.all is not None and (not cut or claim.imbalance_factor == factor):
-            found.append(_against(claim, settings, accuracy, subsets))
+            found.append(compare_with(claim, settings, accuracy, subsets=subsets))
     return sorted(found, key=lambda one: (one.verdict == NOT, len(one.reasons), one.claim.where))
 
 
-def _against(claim: Claim, settings: Mapping[str, Any], accuracy: Interval, subsets: int) -> Comparison:
+def compare_with(claim: Claim, settings: Mapping[str, Any], accuracy: Interval, *, subsets: int = 1) -> Comparison:
+    """Return the comparison with one claim on the same methods and data set; see `compare`.
+
+    Args:
+        claim: The published figure, with an accuracy over all images.
+        settings: Complete flat settings of the runs.
+        accuracy: As for `compare`.
+        subsets: As for `compare`.
+    """
     assert claim.all is not None
     share = claim.all / 100.0
     difference = 100.0 * accuracy.mean - claim.all
     expected = agreement(accuracy, listed_spread(claim.dataset, claim.methods, accuracy.mean))
-    reasons = tuple(other_row(claim, settings, subsets=subsets))
+    reasons = (*_other_factor(claim, settings), *other_row(claim, settings, subsets=subsets))
     if reasons:
         return Comparison(claim, NOT, reasons, difference, expected.interval)
     low, high = expected.interval.low, expected.interval.high
     verdict = BELOW if high < share else ABOVE if low > share else WITHIN
     recipe = tuple(other_recipe(claim, settings))
     return Comparison(claim, verdict, (), difference, expected.interval, recipe, expected.basis)
+
+
+def _other_factor(claim: Claim, settings: Mapping[str, Any]) -> list[str]:
+    factor = settings["dataset.imbalance_factor"]
+    cut = KINDS[settings["dataset.imbalance_kind"]].by_factor
+    return (
+        [f"their imbalance factor: {claim.imbalance_factor:g}, ours: {factor:g}"]
+        if (cut and factor != claim.imbalance_factor)
+        else []
+    )
