@@ -1,4 +1,4 @@
-"""Names with any characters are shown unchanged in the shell, the terminal and the report page."""
+"""Names with any characters are shown unchanged in the shell and the terminal; the page: tests/report."""
 
 import os
 import subprocess
@@ -6,7 +6,6 @@ import subprocess
 import pytest
 
 from ltray.console import new_console
-from ltray.report import page
 from ltray.results.paths import shell_word
 
 NAMES = ["plain", "it's", "a b", "$(touch x)", "*", "", "l\nb'c", "\x1b'\\", os.fsdecode(b"\xe4'\\n\"$x"), "~", "-n"]
@@ -26,18 +25,3 @@ def test_console_does_not_interpret_markup_or_emoji(terminal: str, monkeypatch: 
     with console.capture() as printed:
         console.print("[bold]x[/bold] [/red] :smile:")
     assert printed.get() == "[bold]x[/bold] [/red] :smile:\n"
-
-
-def test_every_part_of_a_page_escapes_its_text() -> None:
-    name = "<em>&\x1b"
-    for part in (
-        page.section(name, "x"),
-        page.paragraph(name),
-        page.folded(name, "x"),
-        page.tiles([(name, name)]),
-        page.key([("better", name)]),
-        page.table([name], [[name]]),
-    ):
-        assert "&lt;em&gt;&amp;" in part and "<em>" not in part
-    html = page.page(name, [page.paragraph(name)])
-    assert html.count("&lt;em&gt;&amp;\\x1b") == 2 and "\x1b" not in html

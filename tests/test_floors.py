@@ -166,7 +166,7 @@ def test_every_restricted_package_is_imported() -> None:
         ("engine/loop.py", "def f():\n    import ltray.data.splits"),
         ("engine/loop.py", "from ltray.stages.post_hoc import PostHoc"),
         ("space/draws.py", "from ltray.objective import print_objective"),
-        ("report/page.py", "from ltray.report.__main__ import main\nfrom ltray.on_ray import cluster"),
+        ("report/plot.py", "from ltray.report.__main__ import main\nfrom ltray.on_ray import cluster"),
         ("experiment.py", "from ltray.on_ray import cluster"),
         ("experiment.py", "import ray.train"),
         ("data/splits.py", "from ffcv.loader import Loader"),

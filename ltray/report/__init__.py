@@ -1,13 +1,16 @@
 """The report of runs and searches as one HTML page without external resources.
 
-* `chart`: charts as SVG.
-* `figures`: the charts of a report.
-* `findings`: Pareto front and hyperparameter importance.
-* `formatting`: values as text.
 * `__main__`: the command `ltray report`.
-* `model`: the model in `best/`.
-* `page`: the parts of a page.
+* `best_model`: the model in `best/`, from its saved files.
+* `facts`: facts about a run in a line.
+* `formatting`: values as text.
+* `order`: the order of the sections.
+* `plot`: a figure with its text alternative.
 * `render`: the report as a file.
-* `search`: the trials of a search.
-* `summary`: the first part of the page.
+* `script`: JSON and plotly.js inside the page.
+* `section`: a template with its values.
+* `sections`: the sections, a module and a template each.
+* `table`: a table with a caption.
+* `templating`: the templates.
+* `theme`: colours for light and dark.
 """

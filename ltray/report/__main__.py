@@ -10,8 +10,8 @@ from ltray.console import new_console
 from ltray.parser import Parser
 from ltray.published.of_run import claims_of
 from ltray.published.table import claim_table
+from ltray.report.facts import headline
 from ltray.report.render import write_report
-from ltray.report.summary import headline
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.finalist_table import render_finalists
 from ltray.results.ledger import describe_look, number_of

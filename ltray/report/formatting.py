@@ -36,3 +36,16 @@ def cell(value: Any) -> str:
 def plain(value: Any) -> str:
     """Return a value of env.json as one line."""
     return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that people use: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
+
+
+def hours(seconds: float) -> str:
+    """Return hours with the digits that matter: `0.026`, `3.5`, `1,160`."""
+    value = seconds / 3600
+    return f"{value:.3f}" if value < 1 else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"

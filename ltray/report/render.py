@@ -1,12 +1,19 @@
-"""The report: settings, results and their uncertainty, of one or several runs."""
+"""The report: settings, results and their uncertainty, of one or several runs, as one HTML file."""
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ltray.files import atomic_write
-from ltray.report import findings, model, search, summary
-from ltray.report.page import page, table, tiles
+from ltray.report.best_model import BestModel
+from ltray.report.facts import headline
+from ltray.report.order import OF_MODEL, OF_RECORD, OF_RECORD_LAST
+from ltray.report.script import json_for_script, plotly_bundle
+from ltray.report.section import Section
+from ltray.report.sections.glossary import glossary
+from ltray.report.sections.overview import overview
+from ltray.report.templating import rendered
+from ltray.report.theme import DARK, LIGHT, css_variables
 from ltray.results.run_record import RunRecord
 
 
@@ -17,46 +24,38 @@ def write_report(records: Sequence[RunRecord], path: Path) -> Path:
         records: At least one.
         path: The file.
     """
-    title = records[0].folder.name if len(records) == 1 else f"{len(records)} runs"
-    body = [f"<h1>{escape(title)}</h1>"]
-    if len(records) > 1:
-        body += [overview(records), _links(records)]
-    for place, record in enumerate(records):
-        if len(records) > 1:
-            body.append(f'<h1 id="run{place}">{escape(record.folder.name)}</h1>')
-        body += of_run(record)
-    atomic_write(path, page(f"{title} · ltray", body))
+    atomic_write(path, page_of(records))
     return path
 
 
-def of_run(record: RunRecord) -> list[str]:
-    """Return the sections of one run or search, without the empty ones."""
-    parts = [
-        f'<p class="soft">{escape(summary.headline(record))}</p>',
-        tiles(summary.key_figures(record)),
-        summary.which_method(record),
-        summary.finalists(record),
-        findings.front(record),
-        summary.claims(record),
-        search.explored(record),
-        findings.importance(record),
-        search.slices(record),
-        search.curves(record),
-        search.trials(record),
-        model.classes(record),
-        model.post_hoc(record),
-        model.provenance(record),
+def page_of(records: Sequence[RunRecord]) -> str:
+    """Return the page of one or several runs."""
+    several = len(records) > 1
+    runs = [_run(record, f"run{place}", several) for place, record in enumerate(records)]
+    values = {
+        "title": f"{len(records)} runs" if several else records[0].folder.name,
+        "general": [overview(records)] if several else [],
+        "runs": runs,
+        "last": glossary(),
+        "light": css_variables(LIGHT),
+        "dark": css_variables(DARK),
+        "palettes": json_for_script({"light": LIGHT, "dark": DARK}),
+        "plotly": plotly_bundle(),
+    }
+    return rendered("page.html", values)
+
+
+def _run(record: RunRecord, anchor: str, several: bool) -> Mapping[str, Any]:
+    sections = sections_of(record)
+    return {"name": record.folder.name, "headline": headline(record), "anchor": anchor, "sections": sections}
+
+
+def sections_of(record: RunRecord) -> list[Section]:
+    """Return the sections of one run or search, without those for which it has no content."""
+    model = BestModel.of(record)
+    found = [
+        *(make(record) for make in OF_RECORD),
+        *(make(model) for make in OF_MODEL if model is not None),
+        *(make(record) for make in OF_RECORD_LAST),
     ]
-    return [part for part in parts if part]
-
-
-def overview(records: Sequence[RunRecord]) -> str:
-    """Return a table that compares the runs."""
-    headings = ("run", "methods", "data", "protocol", "selected on, %", "test all, %", "many", "medium", "few")
-    rows = [summary.overview_row(record) for record in records]
-    return f"<section>{table(headings, rows, text_columns=(0, 1, 2, 3))}</section>"
-
-
-def _links(records: Sequence[RunRecord]) -> str:
-    links = "".join(f'<a href="#run{i}">{escape(record.folder.name)}</a>' for i, record in enumerate(records))
-    return f"<nav>{links}</nav>"
+    return [section for section in found if section is not None]

@@ -17,7 +17,8 @@ from ltray.data.draft_definition import training_line
 from ltray.data.splits import cut
 from ltray.evaluate import Findings, _class_table, as_json
 from ltray.long_tail import LongTail
-from ltray.report.model import classes
+from ltray.report.best_model import BestModel
+from ltray.report.sections.classes import classes
 from ltray.results.predictions import Predictions
 from ltray.run_folder import RunFolder
 
@@ -75,7 +76,9 @@ def test_all_outputs_put_a_class_into_the_same_group(data: ImageData, tmp_path: 
     )
 
     evaluation = {"correct": [1] * 5, "seen": [1] * 5, "metrics": {}, "epoch": 1}
-    page = classes(SimpleNamespace(evaluation=evaluation, folder=tmp_path))  # type: ignore[arg-type]
+    model = BestModel.of(SimpleNamespace(evaluation=evaluation, folder=tmp_path))  # type: ignore[arg-type]
+    assert model is not None
+    page = classes(model).html()
     assert f"Groups: {GROUP_SIZES}." in page
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from html import unescape
 
 import pandas as pd
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltray.console import new_console
-from ltray.report.summary import which_method
+from ltray.report.sections.answer import answer
+from ltray.report.sections.methods import methods
 from ltray.results.method_verdict import BEHIND, BEST, NONE, ONE_RUN, ONLY, TIE, TIED, UNKNOWN, Candidate, judge
 from ltray.results.next_steps import COMMAND
 from ltray.results.run_record import RunRecord
@@ -216,10 +218,11 @@ def test_terminal_and_report_show_the_sentences(tmp_path, capsys):
     record = record_of(tmp_path, FOUR)
     verdict = verdict_of(record)
     print_verdict(verdict, new_console())
-    printed, page = capsys.readouterr().out, which_method(record)
+    printed, page = capsys.readouterr().out, unescape(answer(record).html())
     for sentence in verdict.sentences:
         assert sentence in printed and sentence in page
-    assert verdict.steps[0].command in printed and "Which method" in page
+    assert verdict.steps[0].command in printed and verdict.steps[0].command in page
+    assert verdict.methods[0].method in methods(record).html()
 
 
 def test_search_of_one_method_has_no_verdict(tmp_path):

@@ -20,7 +20,7 @@ from ltray.on_ray.scheduler import EPOCHS, RuleScheduler
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import TASK, TrialTask
-from ltray.report.search import trials as report_trials
+from ltray.report.sections.trials import trials as report_trials
 from ltray.results.finalists import rounds
 from ltray.results.tables import render, trial_table
 from ltray.space.search_settings import Finalists
@@ -176,7 +176,7 @@ def test_report_shows_means_over_seeds(tmp_path):
         trials = trial_table(study, epochs, {"seed": 0}, selection="val")
         objectives, selection, protocol, metric, varied = ["acc_all"], "val", "honest", METRIC, []
 
-    page = report_trials(Record())
+    page = report_trials(Record()).html()
     assert "± seeds" in page and "5.8" in page and "means over a trial" in page
 
 
