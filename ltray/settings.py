@@ -5,7 +5,7 @@ from typing import Any
 
 from ltray.errors import SHOWN, UsageError, did_you_mean, shown
 from ltray.imported import is_dotted_path
-from ltray.yaml_text import NotPlainYaml, parse, scalar
+from ltray.yaml_scalars import NotPlainYaml, scalar
 
 FORMER: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "frozen": (
@@ -42,6 +42,8 @@ def _value(argument: str, text: str) -> Any:
     if not text.lstrip().startswith(_STRUCTURED):
         meant = scalar(text.strip())
         return text if isinstance(meant, str) else meant
+    from ltray.yaml_text import parse  # imported here: training does not need PyYAML
+
     try:
         return parse(text).value
     except NotPlainYaml as error:

@@ -8,7 +8,7 @@ from ltray.errors import UsageError
 from ltray.files import read_text
 from ltray.printable import printable
 from ltray.typed import kind_of
-from ltray.yaml_text import LONGEST, NotPlainYaml, parse
+from ltray.yaml_scalars import LONGEST, NotPlainYaml
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class SettingsFile:
         Raises:
             UsageError: The file is missing, not valid YAML, not a mapping, or contains a duplicate key.
         """
+        from ltray.yaml_text import parse  # imported here: training does not need PyYAML
+
         path = Path(path)
         text = read_text(path, limit=4 * LONGEST)
         try:

@@ -1,13 +1,8 @@
 """The YAML of settings: plain values with the line of every key, in bounded time and memory.
 
-Only decimal numbers, true, false and null are converted; everything else is text. `no`, `010`, `1_000`, `1:30`,
-`.inf` and dates are text until a setting's declared type converts them (`ltray.typed`); if that type is text, a
-number is text, too (`1e3`).
+Values are those of `ltray.yaml_scalars`. This module needs PyYAML, and is imported where a text is read.
 """
 
-import math
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,27 +14,12 @@ from yaml.reader import Reader
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
-from ltray.typed import NUMBER, Written
+from ltray.yaml_scalars import LONGEST, NotPlainYaml, scalar
 
-LONGEST = 1 << 20  # characters
 DEEPEST = 24  # levels
 MOST = 50_000  # values, those of aliases counted at each use
 MERGE = "<<"
 _TEXT, _PLAIN = "tag:yaml.org,2002:str", "plain"
-_SCALARS: Mapping[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,4000}")
-
-
-class NotPlainYaml(ValueError):
-    """Text that is not YAML, or more than settings need.
-
-    Attributes:
-        line: The line, from 1; 0 if the problem has no line.
-    """
-
-    def __init__(self, problem: str, line: int = 0) -> None:
-        super().__init__(problem)
-        self.line = line
 
 
 @dataclass
@@ -80,17 +60,6 @@ def parse(text: str) -> Parsed:
         _check_size(node, 0, {})
         found.value = _value(node, "", found.lines)
     return found
-
-
-def scalar(text: str) -> Any:
-    """Return the value of a plain word: a number, a boolean, None, or the text."""
-    if text in _SCALARS:
-        return _SCALARS[text]
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
-        return number if repr(number) == text else Written(text)
-    return text
 
 
 class _BoundedComposer(Reader, Scanner, Parser, Composer, BaseResolver):

@@ -10,7 +10,8 @@ from ltray.errors import UsageError
 from ltray.settings import full_key, full_keys, parse_assignments
 from ltray.settings_file import SettingsFile
 from ltray.typed import as_type
-from ltray.yaml_text import NotPlainYaml, parse
+from ltray.yaml_scalars import NotPlainYaml
+from ltray.yaml_text import parse
 
 OWNERS = {"": ["seed", "dataset"], "bcl": ["temperature", "epochs"], "rescom": ["temperature", "queue_size"]}
 
