@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--methods", nargs="+", default=METHODS, help="in the order of training")
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--steps", type=int, default=50, help="timed steps of each method")
-    parser.add_argument("--images", type=int, help="number of training and of test images (default: all)")
+    parser.add_argument("--images", type=int, help="about as many training and test images (default: all)")
     parser.add_argument("--packed", type=int, nargs="+", default=PACKED, help="numbers of trials at once, 1 first")
     return parser
 

@@ -95,7 +95,7 @@ def read(file: Path, device: torch.device, *, images: int | None = None) -> Imag
     Args:
         file: The file that `write` has written.
         device: The device of the images and of the views.
-        images: Number of training and of test images to use; None: all.
+        images: Approximate number of training and of test images to use; None: all.
 
     Raises:
         UsageError: It is missing, damaged, or not such a file.
@@ -138,10 +138,12 @@ def _split(columns: Mapping[str, list[Any]], name: str) -> StoredImages:
 
 
 def _first(one: StoredImages, count: int | None) -> StoredImages:
-    """Return `count` images of a split, spread evenly over it, which is ordered by class."""
+    """Return about `count` images of a split: an equal share of each class, at least one image."""
     if count is None or count >= len(one.labels):
         return one
-    chosen = np.linspace(0, len(one.labels) - 1, count).astype(int)
+    share = count / len(one.labels)
+    rows = [np.flatnonzero(one.labels == label) for label in np.unique(one.labels)]
+    chosen = np.concatenate([own[: max(1, round(share * len(own)))] for own in rows])
     return StoredImages(one.pixels[chosen], one.labels[chosen])
 
 

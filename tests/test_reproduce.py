@@ -168,12 +168,13 @@ def test_hours_are_measured_once_for_each_kind_of_step(without_data: Path, monke
 
     from ltray.engine.timing import StageTime
     from ltray.long_tail import LongTail
+    from ltray.study.cost import TrialCost
 
     timed: list[str] = []
 
-    def measure(experiment: Any, data: Any, device: object) -> SimpleNamespace:
+    def measure(experiment: Any, data: Any, device: object) -> TrialCost:
         timed.append(experiment.methods[0].name)
-        return SimpleNamespace(stages=(StageTime(200, 85, 0.36, 7.2),))
+        return TrialCost((StageTime(200, 85, 0.36, 7.2),), 1)
 
     def open_data(experiment: Any, device: object) -> SimpleNamespace:
         images = {100.0: 108, 50.0: 126, 10.0: 199}[experiment.dataset.imbalance_factor]

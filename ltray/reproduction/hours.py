@@ -16,7 +16,7 @@ from ltray.experiment import Experiment
 from ltray.files import atomic_write, read_json, reading
 from ltray.provenance import commit, processor
 from ltray.reproduction.row import PublishedRow
-from ltray.study.cost import measure
+from ltray.study.cost import TrialCost, measure
 
 FILE = "row_hours.json"
 NO_INFLUENCE = (
@@ -64,7 +64,7 @@ class RowHours:
         self._file = data_folder() / FILE
         self._known = _read(self._file)
         self._opened: dict[str, ImageData] = {}
-        self._timed: dict[str, tuple[tuple[StageTime, ...], ImageData]] = {}
+        self._timed: dict[str, tuple[TrialCost, ImageData]] = {}
 
     def known(self, row: PublishedRow) -> KnownHours | None:
         """Return the hours that were measured on this machine; None if there are none."""
@@ -86,11 +86,11 @@ class RowHours:
         experiment, data = row.experiment, self._open(row.experiment)
         key = _digest(_work(experiment))
         if key not in self._timed:
-            self._timed[key] = measure(experiment, data, self._device).stages, data
-        times, timed_on = self._timed[key]
+            self._timed[key] = measure(experiment, data, self._device), data
+        cost, timed_on = self._timed[key]
         epochs = experiment.stage_epochs(data.tail)
-        stages = [_of_other_size(*one, timed_on=timed_on, data=data) for one in zip(times, epochs, strict=True)]
-        seconds = sum(stage.seconds for stage in stages)
+        stages = [_of_other_size(*one, timed_on=timed_on, data=data) for one in zip(cost.stages, epochs, strict=True)]
+        seconds = replace(cost, stages=tuple(stages)).command_seconds
         self._known[self._key(row)] = {"row": row.name, "seconds": seconds, "commit": self._commit}
         self._file.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(self._file, json.dumps(self._known, indent=1))

@@ -1,20 +1,26 @@
 """The expected cost of a search, from measured steps: hours, with early stopping, and disk space."""
 
+import hashlib
 import io
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ltray.data.dataset import ImageData
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.optimizers import new_optimizer
-from ltray.engine.timing import StageTime, time_stage
+from ltray.engine.timing import StageTime, clock, time_stage
 from ltray.experiment import Experiment
 from ltray.stage import Stage
 
 KEPT = 2  # checkpoints of a trial: its best and its newest
 LOG_BYTES = 2_000  # per epoch in result.json and TensorBoard's events, measured in real searches
+LONGEST_START = 30.0  # seconds; a program that has computed for longer before this import is not a command
+IMPORTED = min(time.process_time(), LONGEST_START)
+"""CPU seconds of this process for its imports, which those of every process of a run are similar to."""
+PROCESSES = 2  # of a training command with one worker
 
 
 @dataclass(frozen=True)
@@ -24,15 +30,24 @@ class TrialCost:
     Attributes:
         stages: The measured stages, in order.
         checkpoint: Bytes of its largest checkpoint.
+        start: Seconds of a process before the first step.
+        ending: Seconds of the evaluation on the test images at the end of a training command.
     """
 
     stages: tuple[StageTime, ...]
     checkpoint: int
+    start: float = 0.0
+    ending: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """Seconds from the first to the last epoch."""
-        return sum(stage.seconds for stage in self.stages)
+        """Seconds of a trial of a search, from the start of its process to the last epoch."""
+        return self.start + sum(stage.seconds for stage in self.stages)
+
+    @property
+    def command_seconds(self) -> float:
+        """Seconds of a training command: the trial, the start of the command's process, and the evaluation."""
+        return self.seconds + (PROCESSES - 1) * self.start + self.ending
 
     @property
     def epochs(self) -> int:
@@ -56,15 +71,27 @@ def measure(experiment: Experiment, data: ImageData, device: torch.device) -> Tr
     Raises:
         UsageError: The stages cannot be built.
     """
+    now = clock(device)
+    started = now()
     stages = experiment.stages(data.tail, load=False)
     everything = torch.nn.ModuleList(stages).to(device).to(memory_format=torch.channels_last)
     images = sum(data.selection().share_sizes())
+    start = IMPORTED + now() - started
     times = tuple(time_stage(stage, data, device, images=images) for stage in stages)
     saved = Checkpoint(Position(), everything.state_dict(), {}, experiment.settings())
-    written = io.BytesIO()
+    written, started = io.BytesIO(), now()
     torch.save(saved.plain(), written)
+    hashlib.sha256(written.getbuffer()).digest()
     size = written.getbuffer().nbytes
-    return TrialCost(times, size + max(_followers(stage) for stage in stages))
+    followers = max(_followers(stage) for stage in stages)
+    saving = (now() - started) * (1 + followers / size)
+    tested = len(data.splits.test.indices) + (images if data.splits.validation else 0)  # both are evaluated at the end
+    return TrialCost(
+        tuple(replace(one, saving=saving) for one in times),
+        size + followers,
+        start=start,
+        ending=times[-1].evaluation * tested / images,
+    )
 
 
 def _followers(stage: Stage) -> int:

@@ -175,8 +175,9 @@ def _print_totals(
         share = expected_share(plan.rungs, plan.epochs, keep_one_in=space.stop.keep_one_in)
         lines[1] += f": about {hours(share * whole, kind)}; more if good trials start late"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{cores} core(s) of {platform.machine()}"
+    load = "under its current load" if device.type == "cuda" else "in CPU time, which other programs do not change"
     lines.append(
-        f"These are estimates from a few timed steps on {name} under its current load. Other settings of a knob, other "
+        f"These are estimates from a few timed steps on {name}, {load}. Other settings of a knob, other "
         f"machines{', other rows' if space.rows else ''} and several workers change the times."
     )
     for line in lines:

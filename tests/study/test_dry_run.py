@@ -44,6 +44,14 @@ def test_trial_cost_is_the_sum_of_its_stages_and_two_checkpoints():
     assert COST.disk == 2 * 3_000_000 + 11 * LOG_BYTES
 
 
+def test_cost_of_a_command_includes_its_start_preparation_checkpoints_and_last_evaluation():
+    stage = StageTime(epochs=10, steps=40, step=0.5, evaluation=2.0, saving=0.1, preparation=3.0)
+    assert stage.seconds == pytest.approx(3 + 10 * (40 * 0.5 + 2 + 0.1))
+    cost = TrialCost((stage, PREPARED), 1, start=5.0, ending=7.0)
+    assert cost.seconds == pytest.approx(5 + 224 + 2)  # a trial of a search: one process, no evaluation on test images
+    assert cost.command_seconds == pytest.approx(2 * 5 + 224 + 2 + 7)
+
+
 def test_hours_are_summed_over_trials_and_cores():
     costed = [Costed("bcl", COST), Costed("ldam", TrialCost((TRAINED,), 1))]
     one = printed_by(lambda c: dry_run._print_totals(SPACE, costed[:1], c, plan=plan(), device=CPU))
