@@ -264,13 +264,12 @@ def _search(
         "trials": space.search.trials,
         "trial": space.trial.resources(),
         "finalists": space.finalists.as_dict(),
+        COMMAND: command,
     }
     if space.trial.seeds > 1:  # folders with one seed per trial may be older than this setting
         config["trial.seeds"] = space.trial.seeds
     if automatic:
         config[AUTO_SETTINGS] = dict(automatic)
-    if len(space.alternatives) > 1:
-        config[COMMAND] = command
     config |= recorded_files(config["settings"])
     stamps = environment(data_digest=data.digest, protocol=space.base.dataset.protocol)
     if RunFolder(folder).config() is None and (weights := records(space.experiments())):

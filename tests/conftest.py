@@ -60,10 +60,15 @@ def two_workers() -> Iterator[WorkerPool]:
         yield pool
 
 
+def from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let experiments read their images into memory, without a conversion."""
+    monkeypatch.setattr("ltray.experiment.open_data", partial(open_data, source="memory"))
+
+
 @pytest.fixture
 def digits_from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The digits read from memory, without a conversion."""
-    monkeypatch.setattr("ltray.experiment.open_data", partial(open_data, source="memory"))
+    from_memory(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ FLOORS = (
     "experiment",
     "auto_settings objective pretraining space",
     "study",
-    "reporting results",
+    "example_views reporting results",
     "next_command published",
     "report reproduction",
     "on_ray testing",

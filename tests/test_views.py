@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltray import views
+from ltray import example_views, views
 from ltray.data.definition import DatasetDefinition
 from ltray.errors import UsageError
 
@@ -68,4 +68,4 @@ def test_mistake_is_reported(arguments: list[str], message: str) -> None:
 def test_unreadable_image_is_named_with_the_reason() -> None:
     gone = SimpleNamespace(name=str, read=lambda index: open(f"/nowhere/{index}.png", "rb"))
     with pytest.raises(UsageError, match=r"the last error is: 7: No such file or directory\.$"):
-        views._first_readable(gone, np.array([3, 7]), DatasetDefinition.read("digits-lt").storage)
+        example_views._first_readable(gone, np.array([3, 7]), DatasetDefinition.read("digits-lt").storage)

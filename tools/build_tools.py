@@ -66,7 +66,12 @@ def advice(lacking: list[str]) -> str:
 
 
 def install() -> bool:
-    """Install with apt-get on Debian or Ubuntu if no password is needed.
+    """Install everything with apt-get; see `apt_install`."""
+    return apt_install(command_for("apt"))
+
+
+def apt_install(command: str) -> bool:
+    """Run a command of apt-get on Debian or Ubuntu if no password is needed.
 
     Returns:
         Whether apt-get was allowed to run and succeeded.
@@ -76,8 +81,8 @@ def install() -> bool:
     root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if root and (shutil.which("sudo") is None or subprocess.run([*root, "true"], capture_output=True).returncode):
         return False
-    print(f"ltray: {command_for('apt')}", flush=True)
-    for arguments in (["apt-get", "update"], command_for("apt").split()):
+    print(f"ltray: {command}", flush=True)
+    for arguments in (["apt-get", "update"], command.split()):
         done = subprocess.run(
             [*root, "env", "DEBIAN_FRONTEND=noninteractive", *arguments],
             stdout=subprocess.PIPE,

@@ -5,8 +5,10 @@
 * `facts`: facts about a run in a line.
 * `formatting`: values as text.
 * `order`: the order of the sections.
+* `pictures`: images as data URIs.
 * `plot`: a figure with its text alternative.
 * `render`: the report as a file.
+* `run_images`: the original images of a run.
 * `script`: JSON and plotly.js inside the page.
 * `section`: a template with its values.
 * `sections`: the sections, a module and a template each.

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,21 @@ HEIGHT = 300  # pixels
 MARKUP = ("hovertemplate", "bdata")
 """Keys whose strings are code of this package; plotly reads all others as a subset of HTML, so they are escaped."""
 LONGEST = 24  # characters of a name on an axis or in a legend
+
+_AXIS = {"gridcolor": colour("line"), "linecolor": colour("grey"), "zeroline": False, "automargin": True}
+STYLE: Mapping[str, Any] = {
+    "font": {"family": "system-ui, sans-serif", "size": 12, "color": colour("soft")},
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "margin": {"l": 56, "r": 12, "t": 10, "b": 40},
+    "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"},
+    "hoverlabel": {"bgcolor": colour("card"), "bordercolor": colour("grey"), "font": {"color": colour("ink")}},
+    "hovermode": "closest",
+    "dragmode": False,
+    "xaxis": {**_AXIS, "title": {"standoff": 8}, "showgrid": False, "showline": True},
+    "yaxis": {**_AXIS, "title": {"standoff": 8}},
+}
+"""The layout of every figure; it is added to the JSON, because plotly's objects would check it again for each."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +56,8 @@ class Plot:
     def json(self) -> Markup:
         """Return traces and layout as JSON that can be the content of a script element."""
         content = json.loads(self.figure.to_json(validate=False))
-        content["layout"].pop("template", None)
-        return json_for_script(_escaped({"data": content["data"], "layout": content["layout"]}))
+        content["layout"].pop("template", None)  # plotly's own style
+        return json_for_script(_escaped({"data": content["data"], "layout": _merged(STYLE, content["layout"])}))
 
 
 def new_figure(x: str = "", y: str = "", *, legend: bool = False, left: int = 56) -> "Figure":
@@ -56,19 +72,11 @@ def new_figure(x: str = "", y: str = "", *, legend: bool = False, left: int = 56
     from plotly.graph_objects import Figure  # imported here: only a report needs it
 
     figure = Figure()
-    axis = {"gridcolor": colour("line"), "linecolor": colour("grey"), "zeroline": False, "automargin": True}
     figure.update_layout(
-        font={"family": "system-ui, sans-serif", "size": 12, "color": colour("soft")},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": left, "r": 12, "t": 34 if legend else 10, "b": 40},
+        margin={"l": left, "t": 34 if legend else 10},
         showlegend=legend,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"},
-        hoverlabel={"bgcolor": colour("card"), "bordercolor": colour("grey"), "font": {"color": colour("ink")}},
-        hovermode="closest",
-        dragmode=False,
-        xaxis={**axis, "title": {"text": x, "standoff": 8}, "showgrid": False, "showline": True},
-        yaxis={**axis, "title": {"text": y, "standoff": 8}},
+        xaxis={"title": {"text": x}},
+        yaxis={"title": {"text": y}},
     )
     return figure
 
@@ -92,9 +100,21 @@ def short(name: str, longest: int = LONGEST) -> str:
     return f"{shown[: (kept + 1) // 2]}…{shown[len(shown) - kept // 2 :]}"
 
 
+def _merged(style: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a layout with the values of the style that it does not have."""
+    nested = {
+        name: _merged(value, own[name])
+        for name, value in style.items()
+        if isinstance(value, Mapping) and isinstance(own.get(name), Mapping)
+    }
+    return {**style, **own, **nested}
+
+
 def _escaped(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         return {name: _escaped(each, name) for name, each in value.items()}
     if isinstance(value, list):
         return [_escaped(each, key) for each in value]
-    return escape(printable(value), quote=False) if isinstance(value, str) and key not in MARKUP else value
+    if not isinstance(value, str) or key in MARKUP:
+        return value
+    return escape(printable(value), quote=False).replace("$", "&#36;")  # plotly reads text between two $ as TeX

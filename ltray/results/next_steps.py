@@ -38,23 +38,23 @@ def next_steps(judgement: Judgement, record: RunRecord, *, ranking: Sequence[str
     steps = []
     is_open = trials is not None and (had < planned or bool((trials["state"] == "interrupted").any()))
     if is_open:
-        steps.append(_step(record, "the search is not finished; continue it", {}))
+        steps.append(further_step(record, "the search is not finished; continue it", {}))
     if judgement.answer in (NONE, ONLY):
         if not is_open:
-            steps.append(_step(record, "try more settings", {"search.trials": 2 * max(planned, had)}))
+            steps.append(further_step(record, "try more settings", {"search.trials": 2 * max(planned, had)}))
         return tuple(steps)
     seeds = int(dict(record.config.get("finalists", {})).get("seeds", 5))
     if record.finalist_runs is None and not is_open:
         count = _finalists(judgement, ranking)
         why = f"train the {count} best settings again on 5 new random numbers, and compare them on test images"
-        steps.append(_step(record, why, {"finalists.best": count, "finalists.seeds": 5}))
+        steps.append(further_step(record, why, {"finalists.best": count, "finalists.seeds": 5}))
     elif record.finalist_runs is not None and judgement.answer != BEST:
         why = f"train the same finalists on {2 * seeds} random numbers instead of {seeds}, to detect smaller leads"
         best = int(dict(record.config["finalists"])["best"])
-        steps.append(_step(record, why, {"finalists.best": best, "finalists.seeds": 2 * seeds}))
+        steps.append(further_step(record, why, {"finalists.best": best, "finalists.seeds": 2 * seeds}))
     if not is_open:
         why = "try more settings of all methods; the search continues with its previous trials"
-        steps.append(_step(record, why, {"search.trials": 2 * max(planned, had)}))
+        steps.append(further_step(record, why, {"search.trials": 2 * max(planned, had)}))
     return tuple(steps)
 
 
@@ -68,7 +68,8 @@ def _finalists(judgement: Judgement, ranking: Sequence[str]) -> int:
     return max(near, default=2)
 
 
-def _step(record: RunRecord, why: str, settings: dict[str, int]) -> Step:
+def further_step(record: RunRecord, why: str, settings: dict[str, int]) -> Step:
+    """Return the command of a search with further settings."""
     arguments = record.config.get(COMMAND)
     if not isinstance(arguments, list):
         return Step(why + (f": {', '.join(f'{k}={v}' for k, v in settings.items())}" if settings else ""), "")

@@ -3,68 +3,26 @@
 import json
 import math
 import re
+import shlex
 import shutil
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from ltray.command import exit_with
 from ltray.errors import UsageError
+from ltray.experiment import Experiment
 from ltray.report.__main__ import main
 from ltray.report.render import write_report
-from ltray.results.finalist_table import run_table, summary
-from ltray.results.finalists import Finalist
 from ltray.results.run_record import RunRecord
 from ltray.run_folder import RunFolder
-
-EXPLORED = {"cross_entropy.learning_rate": "0.01 … 1 (log)", "cross_entropy.schedule": "cosine, step"}
-
-
-@pytest.fixture
-def search(finished_run: Path, tmp_path: Path) -> Path:
-    """The folder of a search with a real model; trials and finalists are synthetic."""
-    folder = tmp_path / "a<b>search"
-    folder.mkdir()
-    evaluation = RunFolder(finished_run).best.evaluation()
-    blocks = {"search": {"sampler": "tpe"}, "stop": {"rule": "asha"}, "trials": 30, "explore": EXPLORED}
-    (folder / "config.yaml").write_text(yaml.safe_dump({"settings": evaluation["settings"]} | blocks))
-    (folder / "env.json").write_text(json.dumps({"commit": "abc123", "versions": {"torch": "2.0"}}))
-    draws = np.random.default_rng(0)
-    rows, epochs = [], []
-    for trial in range(30):
-        length = 3 if trial % 2 else 9
-        reason = "loss <b>is</b> NaN" if trial == 7 else ""
-        state = "failed" if reason else "complete" if length == 9 else "stopped early"
-        row = {"trial": trial, "name": "", "paper": trial == 0, "state": state, "reason": reason, "epochs": length}
-        row |= {f"val/acc_{g}": draws.uniform(0.3, 0.7) for g in ("all", "many", "few")}
-        rows.append(
-            row | {"cross_entropy.learning_rate": 10 ** draws.uniform(-2, 0), "cross_entropy.schedule": "cosine"}
-        )
-        epochs += [{"trial": trial, "epoch": e, "val/acc_all": draws.uniform(0.1, 0.7)} for e in range(1, length + 1)]
-    pd.DataFrame(rows).to_parquet(folder / "results.parquet")
-    pd.DataFrame(epochs).to_parquet(folder / "history.parquet")
-    finalists = [Finalist("0003", {}, False), Finalist("0000", {}, True)]
-    order = [[(seed, 0)] for seed in (1, 2, 3)]
-    results = {one.key: {cells[0]: evaluation for cells in order} for one in finalists}
-    summary(finalists, results, order, protocol="honest").to_parquet(folder / "finalists.parquet")
-    run_table(finalists, results).to_parquet(folder / "finalist_runs.parquet")
-    for one in finalists:
-        shutil.copytree(finished_run / "best", one.folder(folder, (1, 0)) / "best")
-    shutil.copytree(finished_run / "best", folder / "best")
-    shares = [("all", 0.9, True), ("many", 0.5, False), ("few", 0.7, True)]
-    knobs = [("cross_entropy.learning_rate", 1.0), ("cross_entropy.schedule", 0.1)]
-    moved = [
-        {"group": group, "knob": knob, "share": share * part, "beyond_chance": beyond, "variance": None}
-        for group, share, beyond in shares
-        for knob, part in knobs
-    ]
-    pd.DataFrame(moved).to_csv(folder / "importance.csv", index=False)
-    return folder
+from ltray.settings import parse_assignments
+from tests.report.conftest import EXPLORED
 
 
 def section_of(text: str, heading: str) -> str:
@@ -88,7 +46,7 @@ class Checker(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Record a tag."""
-        self.open += [tag] if tag not in ("meta", "img") else []
+        self.open += [tag] if tag not in ("meta", "img", "br") else []
         loaded = [v for k, v in attrs if v and k in ("src", "href", "data", "srcset", "poster", "style")]
         self.loading += [v for v in loaded if not v.startswith(("#", "data:image/", "height:"))]
 
@@ -120,7 +78,9 @@ def test_report_of_a_search_has_every_section(search):
         "Course of the search",
         "Explored knobs",
         "Hyperparameter importance",
+        "Settings of each trial",
         "Accuracy over each knob",
+        "Two knobs together",
         "Many against Few",
         "Early stopping",
         "Finalists",
@@ -128,9 +88,12 @@ def test_report_of_a_search_has_every_section(search):
         "Groups and classes",
         "Confusion",
         "Calibration",
+        "Mistakes and correct predictions",
+        "Views of the training data",
         "Effect of τ",
         "Learning curves",
         "Provenance",
+        "Reproduce",
         "Glossary",
     ]
     assert "a&lt;b&gt;search" in text and "loss &lt;b&gt;is&lt;/b&gt; NaN" in text
@@ -205,8 +168,26 @@ def test_report_of_a_single_run_is_written(finished_run):
     settings = RunFolder(finished_run).best.evaluation()["settings"]
     (finished_run / "config.yaml").write_text(yaml.safe_dump({"settings": settings}))
     checker, text = checked(write_report([RunRecord.read(finished_run)], finished_run / "report.html"))
-    of_model = ["Groups and classes", "Confusion", "Calibration", "Effect of τ"]
-    assert checker.headings == ["Answer", *of_model, "Learning curves", "Cost", "Provenance", "Glossary"]
+    assert checker.headings == [
+        "Answer",
+        "Groups and classes",
+        "Confusion",
+        "Calibration",
+        "Mistakes and correct predictions",
+        "Views of the training data",
+        "Effect of τ",
+        "Learning curves",
+        "Cost",
+        "Provenance",
+        "Reproduce",
+        "Glossary",
+    ]
+    command = re.search(r"ltray.train (--methods cross_entropy --dataset digits-lt .*?)</code>", text)
+    assert command is not None
+    given = parse_assignments(shlex.split(unescape(command[1]))[4:])
+    assert (
+        Experiment.from_settings({"dataset": "digits-lt", "methods": ["cross_entropy"], **given}).settings() == settings
+    )
     assert "training run: cross_entropy on digits-lt" in text
 
 
@@ -232,7 +213,7 @@ def test_report_of_a_search_without_a_result_is_written(search, left):
     shutil.rmtree(search / "best")
     checker, _ = checked(write_report([RunRecord.read(search)], search / "report.html"))
     of_trials = ["Explored knobs", "Hyperparameter importance", "Trials"] if left else []
-    assert checker.headings == ["Answer", *of_trials, "Provenance", "Glossary"]
+    assert checker.headings == ["Answer", *of_trials, "Provenance", "Reproduce", "Glossary"]
 
 
 def test_folder_that_is_not_a_run_is_refused(tmp_path):

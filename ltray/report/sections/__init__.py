@@ -7,6 +7,7 @@
 * `contour`: two knobs together.
 * `cost`: hours used.
 * `curves`: learning curves.
+* `examples`: predictions with pictures.
 * `explored`: the explored knobs.
 * `finalists`: settings trained again on new seeds.
 * `fronts`: Pareto fronts.
@@ -18,8 +19,10 @@
 * `progress`: the course of a search.
 * `provenance`: versions, data, seeds, configuration.
 * `published`: published figures.
+* `reproduce`: the commands that repeat the run.
 * `slices`: accuracy over each knob.
 * `stopping`: early stopping.
 * `tau`: the effect of τ.
+* `training_views`: what the method sees.
 * `trials`: the table of trials.
 """

@@ -12,7 +12,7 @@ from ltray.report.section import Section
 from ltray.results.finalist_table import name_of, shift_of, spread
 from ltray.results.intervals import MEANING
 from ltray.results.ledger import describe_look, number_of
-from ltray.results.next_steps import Step
+from ltray.results.next_steps import Step, further_step
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import precision_of_best, trial_label
 from ltray.results.verdict import verdict_of
@@ -83,7 +83,7 @@ def _of_trials(record: RunRecord) -> Answer:
     ]
     sentences += _against_papers(best, complete, metric)
     sentences += _test(record)
-    return Answer(sentences, [_finalists(record)])
+    return Answer(sentences, _steps(record))
 
 
 def _against_papers(best: pd.Series, complete: pd.DataFrame, metric: str) -> list[str]:
@@ -99,9 +99,9 @@ def _against_papers(best: pd.Series, complete: pd.DataFrame, metric: str) -> lis
     ]
 
 
-def _finalists(record: RunRecord) -> Step:
+def _steps(record: RunRecord) -> list[Step]:
     why = "train the three best settings and the papers' setting again on new seeds, and compare them on test images"
-    return Step(f"{why}: repeat the command of this search with finalists.best=3", "")
+    return [further_step(record, why, {"finalists.best": 3})]
 
 
 def _of_run(record: RunRecord) -> list[str]:

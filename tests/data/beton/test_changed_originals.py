@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ltray import command, convert, tune, views
+from ltray import command, convert, tune
 from ltray.data.beton import convert as conversion
 from ltray.data.beton.in_use import hold_for_reading, hold_for_replacing
 from ltray.data.beton.ownership import WORK_MARK
@@ -18,7 +18,9 @@ from ltray.data.beton.progress import ProgressBars
 from ltray.data.beton.store import Check, folder_of
 from ltray.data.dataset import ImageData, open_data
 from ltray.data.definition import DatasetDefinition
+from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
+from ltray.example_views import OriginalImages
 from tests.data.folders_and_commands import RunCommand, fill
 
 pytestmark = pytest.mark.ffcv
@@ -113,7 +115,8 @@ def test_every_command_uses_the_images_of_the_conversion(pets: Path, run_command
     (pets / "complete").unlink()
     definition = DatasetDefinition.read("pets.yaml")
     assert open_data(definition, device=torch.device("cpu"), check="look").tail.counts == (3, 3)
-    assert views.examples(definition)[2].counts == (3, 3)
+    originals = OriginalImages.of(definition, open_source(definition))
+    assert originals.splits.tail.counts == (3, 3)
 
 
 def test_check_look_writes_nothing(pets: Path) -> None:
