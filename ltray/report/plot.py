@@ -86,9 +86,9 @@ def log_ticks(low: float, high: float) -> dict[str, Any]:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if high / low < 300 else (1,)
     places = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
-    if not places:
-        places = [low, high]
-    return {"tickvals": places, "ticktext": [f"{place:.4g}" for place in places]}
+    if len(places) < 2:
+        places = sorted({low, high})
+    return {"tickvals": places, "ticktext": [f"{place:.2g}" for place in places]}
 
 
 def short(name: str, longest: int = LONGEST) -> str:

@@ -141,6 +141,7 @@ def test_keyboard_reaches_the_content_and_opens_details(page: Page) -> None:
 def test_printed_page_has_open_details_and_light_figures(page: Page, log: list[str]) -> None:
     page.set_viewport_size({"width": 1200, "height": 900})
     page.emulate_media(color_scheme="dark")
+    settle(page)
     closed = page.evaluate("document.querySelectorAll('details:not([open])').length")
     assert closed > 1
     page.evaluate("dispatchEvent(new Event('beforeprint'))")

@@ -65,12 +65,18 @@ def _bars(found: pd.DataFrame) -> Plot:
         parts.append(f"{group}: {listed or 'nothing significant'}")
     figure.update_yaxes(
         tickvals=list(range(len(knobs))),
-        ticktext=[short(knob_label(symbol(knob), knob)) for knob in knobs],
+        ticktext=_names(knobs),
         range=[len(knobs) - 0.5, -0.5],
         showgrid=False,
     )
     label = f"Importance of each knob, pale bars are not significant. {'; '.join(parts)}."
     return Plot(figure, label, height=80 + ROW * len(knobs))
+
+
+def _names(knobs: list[str]) -> list[str]:
+    """Return the symbols of the knobs, or their full names where two have the same symbol."""
+    symbols = [knob_label(symbol(knob), knob) for knob in knobs]
+    return [short(name, 34) for name in (symbols if len(set(symbols)) == len(symbols) else knobs)]
 
 
 def _table(found: pd.DataFrame) -> PageTable:
