@@ -8,6 +8,7 @@
 * `loop`: `train`: stages, epochs, steps.
 * `memory_session`: a session that keeps reports in memory.
 * `optimizers`: optimizers by name.
+* `out_of_memory`: an error that names a batch that fits.
 * `session`: `Session` and `Run`: the inputs of a run.
 * `single_values`: an error for batches that BatchNorm cannot normalise.
 * `timing`: measured duration of a stage.

@@ -14,6 +14,7 @@ from ltray.engine.ema import WeightAverage
 from ltray.engine.evaluation import evaluate
 from ltray.engine.features import evaluates_features
 from ltray.engine.optimizers import Optimization
+from ltray.engine.out_of_memory import out_of_memory_explained
 from ltray.engine.session import Run, Session
 from ltray.engine.single_values import refusing_single_values
 from ltray.engine.train_step import check_finite, derived_seed, seed_step, set_training_mode, train_step, trained_share
@@ -106,7 +107,8 @@ def _epochs(
     model = data_parallel(stage)
     for epoch in range(position.epoch, stage.recipe.epochs):
         stage.begin_epoch(epoch)
-        metrics = _train_epoch(model, stage, loader, optimization, at=(position.stage, epoch), run=run)
+        with out_of_memory_explained(stage, data, run.device):
+            metrics = _train_epoch(model, stage, loader, optimization, at=(position.stage, epoch), run=run)
         stage.end_epoch(data.without_augmentation())
         yield metrics
 

@@ -15,11 +15,18 @@ from ltray.errors import chosen
 from ltray.recipe import Recipe
 from ltray.stage import Stage
 
+FUSED_ON = ("cpu", "cuda")  # kinds of devices on which torch updates all weights in one kernel
+
+
+def _can_fuse(groups: list[dict[str, Any]]) -> bool:
+    return all(parameter.device.type in FUSED_ON for group in groups for parameter in group["params"])
+
 
 def sgd(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
     """Build SGD with momentum, which every paper here uses."""
     return torch.optim.SGD(
         groups,
+        fused=_can_fuse(groups),
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
@@ -29,12 +36,12 @@ def sgd(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
 
 def adam(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
     """Build Adam; weight decay is added to the gradient."""
-    return torch.optim.Adam(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    return torch.optim.Adam(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=_can_fuse(groups))
 
 
 def adamw(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
     """Build AdamW; weight decay, times the learning rate, is subtracted from the weights."""
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=_can_fuse(groups))
 
 
 def lamb(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
@@ -63,7 +70,7 @@ def new_optimizer(stage: Stage) -> Optimizer | None:
     if stage.recipe.epochs == 0:
         return None
     build = chosen(stage.optimizer, OPTIMIZERS, f"an optimizer (`optimizer` of {type(stage).__name__})")
-    groups = by_layer(stage, stage.parameter_groups())
+    groups = [group | {"params": list(group["params"])} for group in by_layer(stage, stage.parameter_groups())]
     if not stage.recipe.decay_norms:
         groups = [part for group in groups for part in _without_decay_of_vectors(group)]
     return build(groups, stage.recipe)
@@ -85,9 +92,8 @@ def _load(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
         saved: The `state_dict` of one that was built over the same parameters.
     """
     own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
-    optimizer.load_state_dict(dict(saved))
-    for group, settings in zip(optimizer.param_groups, own, strict=True):
-        group.update(settings)
+    groups = [group | settings for group, settings in zip(saved["param_groups"], own, strict=True)]
+    optimizer.load_state_dict({**saved, "param_groups": groups})
 
 
 @dataclass(frozen=True)

@@ -36,15 +36,21 @@ def train_step(
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("lr_scale", 1.0)
     optimizer.zero_grad(set_to_none=True)
-    dtype = chosen(precision, PRECISIONS, "a precision")
-    low = dtype is not torch.float32
-    with torch.autocast(batch.labels.device.type, dtype=dtype if low else None, enabled=low):
-        terms: Mapping[str, Tensor] = model(batch)
-    torch.stack([value.float() if low else value for value in terms.values()]).sum().backward()  # type: ignore[no-untyped-call]
+    terms, loss = loss_of(model, batch, precision)
+    loss.backward()  # type: ignore[no-untyped-call]
     if clip:
         nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip)
     optimizer.step()
     return terms
+
+
+def loss_of(model: nn.Module, batch: Batch, precision: str) -> tuple[Mapping[str, Tensor], Tensor]:
+    """Return the loss terms of a batch by name, and their sum; see `train_step`."""
+    dtype = chosen(precision, PRECISIONS, "a precision")
+    low = dtype is not torch.float32
+    with torch.autocast(batch.labels.device.type, dtype=dtype if low else None, enabled=low):
+        terms: Mapping[str, Tensor] = model(batch)
+    return terms, torch.stack([value.float() if low else value for value in terms.values()]).sum()
 
 
 def set_training_mode(stage: Stage) -> None:

@@ -84,7 +84,7 @@ class TwoAnchorStage(Stage):
         # Two passes, not one on both: each view has its own BatchNorm statistics.
         features = [self.network.backbone(batch[view.name]) for view in self.views]
         queries, keys = (unit(self.projector(rows)) for rows in features)
-        contrast = extended(ContrastBatch.gathered([queries, keys], batch.labels), *self.queue.contents())
+        contrast = extended(ContrastBatch.gathered([queries, keys], batch.labels), *self.queue.stored())
         terms = self.terms(contrast, self.network.classifier(torch.cat(features)))
         self.queue.push(keys, batch.labels)
         return terms

@@ -77,7 +77,7 @@ class PaCoStage(Stage):
         keys = unit(self.key_encoder(batch["key"]))
         contrast = ContrastBatch.gathered([queries], batch.labels)
         contrast = extended(contrast, gather(keys), gather(batch.labels))
-        contrast = extended(contrast, *self.queue.contents())
+        contrast = extended(contrast, *self.queue.stored())
         scores = self.network.classifier(features)
         loss = centre_contrast(self.knobs, contrast, scores, log_prior=self.log_prior)
         self.queue.push(keys, batch.labels)

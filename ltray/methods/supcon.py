@@ -102,7 +102,7 @@ class SupConStage(Stage):
         """Return the classification and the contrastive term; then enqueue the first views."""
         features = self.network.backbone(torch.cat([batch["first"], batch["second"]]))
         first, second = unit(self.projector(features)).chunk(2)
-        contrast = extended(ContrastBatch.gathered([first, second], batch.labels), *self.queue.contents())
+        contrast = extended(ContrastBatch.gathered([first, second], batch.labels), *self.queue.stored())
         loss = supervised_contrast(contrast, temperature=self.knobs.temperature, classes=self.classes)
         self.queue.push(first, batch.labels)
         classified = 2 if self.knobs.siamese_balanced_softmax else 1

@@ -10,6 +10,7 @@
 * `calibration`: reliability and ECE.
 * `contrast`: anchors and keys over all workers.
 * `corruption_error`: errors on corrupted images.
+* `counts`: numbers of rows of each class.
 * `dotted_backbones`: backbones of other packages.
 * `drop_path`: stochastic depth.
 * `exact_search`: exact search of one parameter.

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltray.distributed import sum_with_gradient, total
+from ltray.distributed import sum_with_gradient, total, world_size
 
 
 class MaskedLinear(nn.Linear):
@@ -110,7 +110,7 @@ class FlowBatchNorm(nn.Module):
         return normal * (self.running_var + self.epsilon).sqrt() + self.running_mean
 
     def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        rows = float(total(x.new_tensor(float(len(x)))))
+        rows = float(len(x) if world_size() == 1 else total(x.new_tensor(float(len(x)))))
         if rows < 2:
             raise ValueError(f"Flow BatchNorm needs at least 2 rows in training, but got {rows:.0f}.")
         mean = sum_with_gradient(x.sum(dim=0)) / rows

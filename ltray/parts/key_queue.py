@@ -59,10 +59,15 @@ class KeyQueue(nn.Module):
 
         The backward pass reads them after the next `push`, which is why they are copies.
         """
+        keys, labels = self.stored()
+        return keys.clone(), labels.clone()
+
+    def stored(self) -> tuple[Tensor, Tensor]:
+        """Return the keys (m, d) and their labels (m,) themselves, for callers that copy them at once (`extended`)."""
         if self.always_full:
-            return self.keys.clone(), self.labels.clone()
+            return self.keys, self.labels
         filled = int(self.filled)
-        return self.keys[:filled].clone(), self.labels[:filled].clone()
+        return self.keys[:filled], self.labels[:filled]
 
     @torch.no_grad()
     def push(self, keys: Tensor, labels: Tensor) -> None:

@@ -66,8 +66,8 @@ class MomentumCopy(nn.Module):
     def follow(self, sources: Sequence[nn.Module]) -> None:
         """Update every parameter: θ_k ← m·θ_k + (1−m)·θ_q, with θ_q the current parameters of the sources."""
         current = chain.from_iterable(source.parameters() for source in sources)
-        for averaged, new in zip(self.copy.parameters(), current, strict=True):
-            averaged.lerp_(new, 1.0 - self.momentum)
+        pairs = list(zip(self.copy.parameters(), current, strict=True))
+        torch._foreach_lerp_([averaged for averaged, _ in pairs], [new for _, new in pairs], 1.0 - self.momentum)
         self.updates += 1
 
     @torch.no_grad()

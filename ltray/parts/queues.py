@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ltray.distributed import gather
 from ltray.long_tail import LongTail
+from ltray.parts.counts import class_counts
 
 
 class ClassQueue(nn.Module):
@@ -55,13 +56,12 @@ class ClassQueue(nn.Module):
             labels: Their classes (b,).
         """
         keys, labels = gather(keys).to(self.keys.dtype), gather(labels)
-        counts = torch.bincount(labels, minlength=self.slots.shape[0])
-        turn = _turn_within_class(labels, counts)
-        slots = self.slots[labels]
-        where = self.first[labels] + (self.pointers[labels] + turn) % slots
-        # Each slot is written once: the order of two writes to it is undefined on a GPU.
-        lasting = turn >= counts[labels] - slots
-        self.keys[where[lasting]] = keys[lasting]
+        counts = class_counts(labels, self.slots.shape[0])
+        where = self.first[labels] + (self.pointers[labels] + _turn_within_class(labels, counts)) % self.slots[labels]
+        # The order of two writes to a slot is undefined on a GPU: each of them writes the last key of the slot.
+        rows = torch.arange(len(labels), device=labels.device)
+        last = torch.zeros_like(self.labels).scatter_reduce_(0, where, rows, "amax")
+        self.keys[where] = keys[last[where]]
         self.pointers.copy_((self.pointers + counts) % self.slots)
 
     def contents(self) -> tuple[Tensor, Tensor]:

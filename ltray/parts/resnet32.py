@@ -31,8 +31,9 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, H, W) to (B, planes, H/stride, W/stride)."""
-        out = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
+        # In place: the gradients of BatchNorm need its input, not its output.
+        out = F.relu_(self.bn1(self.conv1(x)))
+        return F.relu_(self.bn2(self.conv2(out)).add_(self.shortcut(x)))
 
 
 class ResNet32(Backbone):
@@ -62,7 +63,7 @@ class ResNet32(Backbone):
 
     def feature_map(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to (B, width, H/4, W/4)."""
-        x = F.relu(self.bn1(self.conv1(images)))
+        x = F.relu_(self.bn1(self.conv1(images)))
         x = self.layer3(self.layer2(self.layer1(x)))
         assert isinstance(x, torch.Tensor)
         return x

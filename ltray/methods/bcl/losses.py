@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ltray.parts.contrast import ContrastBatch, similarity
+from ltray.parts.counts import class_counts
 
 
 def contrast(batch: ContrastBatch, prototypes: Tensor | None, *, temperature: float, averaging: str) -> Tensor:
@@ -52,7 +53,7 @@ def averaged_outside(
     """
     anchors, labels = batch.anchors, batch.labels
     classes = int(batch.key_labels.max()) + 1 if prototypes is None else prototypes.shape[0]
-    members = torch.bincount(batch.key_labels, minlength=classes) + (prototypes is not None)
+    members = class_counts(batch.key_labels, classes) + (prototypes is not None)
     log_count = members.to(anchors.dtype).log() if averaged else anchors.new_zeros(classes)
     log_own = (members - 1).to(anchors.dtype).log()[labels] if averaged else anchors.new_zeros(len(labels))
 
@@ -84,7 +85,7 @@ def averaged_inside(batch: ContrastBatch, prototypes: Tensor | None, *, temperat
     """
     own = batch.labels[:, None]
     classes = int(batch.key_labels.max()) + 1 if prototypes is None else prototypes.shape[0]
-    members = torch.bincount(batch.key_labels, minlength=classes) + (prototypes is not None)
+    members = class_counts(batch.key_labels, classes) + (prototypes is not None)
     pairs = similarity(batch.anchors, batch.keys, temperature=temperature).scatter(1, batch.own[:, None], 0.0)
     sums = pairs.new_zeros(pairs.shape[0], classes).index_add(1, batch.key_labels, pairs)
     if prototypes is not None:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltray.parts.contrast import unit
+from ltray.parts.counts import class_counts
 from ltray.parts.heads import projector
 
 
@@ -80,7 +81,7 @@ class AveragePrototypes(Prototypes):
     def update(self, keys: Tensor, labels: Tensor) -> None:
         """Update the averages of the classes in the batch."""
         sums = torch.zeros_like(self.rows).index_add_(0, labels, keys.to(self.rows.dtype))
-        met = torch.bincount(labels, minlength=sums.shape[0])[:, None] > 0
+        met = class_counts(labels, sums.shape[0])[:, None] > 0
         moved = F.normalize(self.momentum * self.rows + (1 - self.momentum) * F.normalize(sums, dim=1), dim=1)
         self.rows.copy_(torch.where(met, moved, self.rows))
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ltray.distributed import gather, gather_with_gradient
 from ltray.long_tail import LongTail
 from ltray.methods.focal import focal_loss
+from ltray.parts.counts import class_counts
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
 from ltray.parts.margin_losses import class_balanced_weights, ldam_margins, subtract_margins, weighted_cross_entropy
 from ltray.parts.precision import full_precision
@@ -107,7 +108,7 @@ def likelihood_ratio(scores: Tensor, labels: Tensor, log_prior: Tensor) -> Tenso
     prior = log_prior.to(scores.dtype)
     images, classes = scores.shape
     own = scores.gather(1, labels[:, None]).squeeze(1)
-    counts = torch.bincount(labels, minlength=classes).to(scores.dtype)
+    counts = class_counts(labels, classes).to(scores.dtype)
     first = scores.new_zeros(classes).index_add(0, labels, own) / (counts + 1e-8)
     spread = torch.logsumexp(scores - prior, dim=0)
     second = (

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ltray.parts.counts import class_counts
+
 START_LENGTH = 0.9
 HIGHEST = 1e5  # of a concentration
 
@@ -48,7 +50,7 @@ class ClassEstimator(nn.Module):
             rows: Unit embeddings (M, p) of all workers.
             labels: Their classes (M,).
         """
-        count = torch.bincount(labels, minlength=len(self.amount)).to(self.amount.dtype)
+        count = class_counts(labels, len(self.amount)).to(self.amount.dtype)
         total = torch.zeros_like(self.mean).index_add_(0, labels, rows.to(self.mean.dtype))
         share = (count / (count + self.amount).clamp(min=1.0))[:, None]
         self.mean.copy_((1.0 - share) * self.mean + share * total / count.clamp(min=1.0)[:, None])
