@@ -14,7 +14,7 @@ from ltray.engine.ema import WeightAverage
 from ltray.engine.evaluation import evaluate
 from ltray.engine.features import evaluates_features
 from ltray.engine.optimizers import Optimization
-from ltray.engine.out_of_memory import out_of_memory_explained
+from ltray.engine.out_of_memory import memory_explained
 from ltray.engine.session import Run, Session
 from ltray.engine.single_values import refusing_single_values
 from ltray.engine.train_step import check_finite, derived_seed, seed_step, set_training_mode, train_step, trained_share
@@ -64,7 +64,7 @@ def train(
         stage, resumed = stages[index], saved if saved and saved.position.stage == index else None
         position = position.at_stage(index)
         optimization = _begin_stage(stage, data, resumed, everything=everything, position=position, run=run)
-        for metrics in _epochs(stage, data, optimization, position, run):
+        for metrics in memory_explained(_epochs(stage, data, optimization, position, run), stage, data, run.device):
             metrics |= _evaluate(stage, data, optimization.average, run)
             value = metrics[run.metric]
             position = position.after_epoch(value)
@@ -107,8 +107,7 @@ def _epochs(
     model = data_parallel(stage)
     for epoch in range(position.epoch, stage.recipe.epochs):
         stage.begin_epoch(epoch)
-        with out_of_memory_explained(stage, data, run.device):
-            metrics = _train_epoch(model, stage, loader, optimization, at=(position.stage, epoch), run=run)
+        metrics = _train_epoch(model, stage, loader, optimization, at=(position.stage, epoch), run=run)
         stage.end_epoch(data.without_augmentation())
         yield metrics
 
@@ -129,8 +128,7 @@ def _train_epoch(
             )
         if optimization.average:
             optimization.average.update(epoch * loader.steps + step)
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + value.detach()
+        sums |= {name: sums.get(name, 0.0) + value.detach() for name, value in terms.items()}
         if (step + 1) % FINITE_CHECK_EVERY == 0 or step + 1 == loader.steps:
             check_finite(sums, epoch, step)
     means = {name: float(total(value)) / (loader.steps * world_size()) for name, value in sums.items()}

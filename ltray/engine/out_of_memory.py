@@ -3,7 +3,6 @@
 import resource
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -31,12 +30,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError | OSError) and any(text in str(error) for text in MESSAGES)
 
 
-@contextmanager
-def out_of_memory_explained(stage: Stage, data: Data, device: torch.device) -> Iterator[None]:
-    """Turn an error of memory during the steps of a stage into one that names a batch that fits.
+def memory_explained(
+    epochs: Iterator[dict[str, float]], stage: Stage, data: Data, device: torch.device
+) -> Iterator[dict[str, float]]:
+    """Yield the reports of a stage's epochs; turn an error of memory into one that names a batch that fits.
 
     Args:
-        stage: The stage that is trained inside.
+        epochs: Trains an epoch for each report.
+        stage: The stage that is trained.
         data: The data of its batches.
         device: The device of the stage.
 
@@ -44,7 +45,7 @@ def out_of_memory_explained(stage: Stage, data: Data, device: torch.device) -> I
         UsageError: Memory could not be allocated.
     """
     try:
-        yield
+        yield from epochs
     except (RuntimeError, MemoryError, OSError) as error:
         if not is_out_of_memory(error):
             raise
