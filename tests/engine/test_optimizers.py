@@ -106,3 +106,19 @@ def test_settings_of_another_optimizer_have_no_effect():
         Recipe.resolve("default", {"optimizer": "adamw", "momentum": 0.5})
     with pytest.raises(UsageError, match="`decay_norms` has no effect"):
         Recipe.resolve("default", {"weight_decay": 0.0, "decay_norms": False})
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_weights_on_a_cpu_are_not_updated_in_one_kernel(name, monkeypatch):
+    """The numbers of earlier versions stay the same; on a GPU, one kernel updates all weights."""
+    stage = stage_of(optimizer=name) if name != "sgd" else stage_of()
+    assert not any(group["fused"] for group in new_optimizer(stage).param_groups)
+    monkeypatch.setattr("ltray.engine.optimizers.FUSED_ON", ("cpu",))
+    fused = Optimization.of(stage)
+    assert all(group["fused"] for group in fused.optimizer.param_groups)
+    trained(stage, fused.optimizer)
+    saved, average = fused.state(stage)
+    saved["param_groups"][0]["fused"] = None  # of a version without it
+    fused.load(type("Saved", (), {"optimizer": saved, "average": average}), stage)
+    assert fused.optimizer.param_groups[0]["fused"] is True
+    assert trained(stage, fused.optimizer) < 1.0
