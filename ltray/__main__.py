@@ -19,6 +19,7 @@ COMMANDS = {
     "convert": ("ltray.convert", "write a data set's images as .beton files for FFCV"),
     "views": ("ltray.views", "draw a contact sheet of a method's training views"),
     "evaluate": ("ltray.evaluate", "evaluate a checkpoint on validation images, or on the test set"),
+    "status": ("ltray.status", "show how far a run or a search is, and its best result"),
     "report": ("ltray.report.__main__", "write an HTML page of runs and searches"),
     "predict": ("ltray.predict", "classify image files with a trained model"),
     "export": ("ltray.export", "write a trained model as an ONNX or torch.export file"),

@@ -9,16 +9,22 @@ from rich.text import Text
 from ltray.printable import printable_lines
 
 PIPE_WIDTH = 140  # rich uses 80 columns if there is no terminal
+WIDE = 1000  # columns, if tables are to be printed whole
 
 
-def new_console(*, stderr: bool = False) -> Console:
+def new_console(*, stderr: bool = False, wide: bool = False) -> Console:
     """Return a console for standard output, or for standard error.
 
     Text is printed unchanged: `[old]` in a path is not markup; coloured text is a `rich.text.Text`.
+
+    Args:
+        stderr: For standard error.
+        wide: Print tables with all their columns, however wide the terminal is.
     """
     console = _PlainConsole(highlight=False, markup=False, emoji=False, stderr=stderr)
-    if not console.is_terminal:
-        console = _PlainConsole(highlight=False, markup=False, emoji=False, stderr=stderr, width=PIPE_WIDTH)
+    if wide or not console.is_terminal:
+        width = WIDE if wide else PIPE_WIDTH
+        console = _PlainConsole(highlight=False, markup=False, emoji=False, stderr=stderr, width=width)
     return console
 
 

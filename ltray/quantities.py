@@ -1,4 +1,4 @@
-"""Sizes, hours and counts as text, in the units that people use."""
+"""Sizes, times and counts as text, in the units that people use."""
 
 import math
 
@@ -30,6 +30,24 @@ def hours(count: float, device: str) -> str:
     if 60 * count < 1:
         value, unit = 3600 * count, "seconds"
     return f"{number(value)} {device} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in two units: "45 s", "12 min", "1 h 5 min", "3 d 4 h".
+
+    Args:
+        seconds: At least 0.
+    """
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    whole_hours, minutes = divmod(minutes, 60)
+    if whole_hours < 24:
+        return f"{whole_hours} h {minutes} min"
+    days, whole_hours = divmod(whole_hours, 24)
+    return f"{days} d {whole_hours} h"
 
 
 def number(value: float) -> str:

@@ -78,7 +78,7 @@ def _check(rows: Sequence[PublishedRow], options: Namespace) -> None:
         for folder in _folders(row, options).values():
             check_writable(folder, "--output", folder=True)
             check_output(folder)
-            if RunFolder(folder).in_use:
+            if RunFolder(folder).holder():
                 raise UsageError(
                     f"{folder}: in use by another process; wait until it ends, or end it. See --list for its state."
                 )

@@ -1,6 +1,5 @@
 """The folder of a run or a search: the names of its files, reading and writing."""
 
-import errno
 import fcntl
 import os
 import shutil
@@ -201,17 +200,20 @@ class RunFolder:
             file.flush()
             yield
 
-    @property
-    def in_use(self) -> bool:
-        """Whether another process has locked the folder."""
-        if not self.lock_file.is_file():
-            return False
-        with self.lock_file.open("rb") as file:
+    def holder(self) -> str:
+        """Return the process that has locked the folder, such as "process 7 on host"; "" if none has.
+
+        Not for the process that has locked it: closing the file there would end the lock.
+        """
+        if not is_there(self.lock_file):
+            return ""
+        with self.lock_file.open(encoding="utf-8") as file:
             try:
-                fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError as error:
-                return error.errno in (errno.EACCES, errno.EAGAIN)
-        return False
+                with locking(self.lock_file):
+                    fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return file.read().strip() or "another process"
+        return ""
 
     def claim(self, config: Mapping[str, Any], environment: Mapping[str, Any], *, may_differ: tuple[str, ...]) -> bool:
         """Reserve the folder for a run, or find the same run there; create the folder if it is missing.

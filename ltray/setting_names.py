@@ -52,3 +52,13 @@ def complete_keys(given: Mapping[str, Any], methods: Sequence[str]) -> dict[str,
     known = methods_by_name(methods)
     found = full_keys(given, setting_names(known.values()))
     return {key: value if key == METHOD_LIST else typed_setting(key, value, known) for key, value in found.items()}
+
+
+def distinct_headings(names: Mapping[str, str]) -> dict[str, str]:
+    """Return a column heading for each setting, by its full name; a method's name distinguishes equal headings.
+
+    Args:
+        names: A short name or symbol of each setting, by its full name.
+    """
+    given = list(names.values())
+    return {key: f"{key.partition('.')[0]} {name}" if given.count(name) > 1 else name for key, name in names.items()}

@@ -1,5 +1,7 @@
 """`python -m ltray.tune SPACE`: search a method's settings with Ray and Optuna; `ls` lists and `cp` copies spaces."""
 
+import os
+from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import ExitStack
 from os import PathLike
@@ -17,6 +19,7 @@ from ltray.console import new_console
 from ltray.data.dataset import ImageData
 from ltray.data.pin import Pins
 from ltray.errors import RunFailed, UsageError, ray_failures, shown
+from ltray.files import reading
 from ltray.given_files import recorded_files
 from ltray.loggers import check_logger
 from ltray.network_config import WEIGHTS
@@ -41,7 +44,8 @@ from ltray.study.trial_plan import TrialPlan
 from ltray.study.warm_start import Earlier, earlier_searches
 
 # Settings that a continued search may change: more trials, other resources, finalists.
-MAY_DIFFER = ("trials", "trial", "finalists", COMMAND, AUTO_SETTINGS)
+DIRECTORY = "directory"  # the working directory of the command
+MAY_DIFFER = ("trials", "trial", "finalists", COMMAND, DIRECTORY, AUTO_SETTINGS)
 
 
 def main(arguments: list[str]) -> int:
@@ -52,10 +56,40 @@ def main(arguments: list[str]) -> int:
         return _copy(arguments[1:])
     options = new_parser().parse(arguments)
     given = parse_assignments(options.settings)
+    if Path(options.space).is_dir() and options.space not in catalog.known():
+        options, given = _as_begun(Path(options.space), options, given)
     paths = {"start": options.start, "output": options.output}
     how = {"budget": options.budget, "resume": options.resume, "dry": options.dry_run, "may_exit": True}
     code, _ = _run(options.space, given, **paths, **how)
     return code
+
+
+def _as_begun(folder: Path, options: Namespace, given: Mapping[str, Any]) -> tuple[Namespace, dict[str, Any]]:
+    """Return the options and settings of the command that began the search in a run folder, with those given now.
+
+    The working directory becomes that of the command, because its paths may be relative.
+
+    Raises:
+        UsageError: The folder contains no search, or a search of a version that did not record its command.
+    """
+    for option, value in (("--output", options.output), ("--from", options.start)):
+        if value:
+            raise UsageError(f"{option}: not with the folder of a search, which is continued as it began.")
+    config = RunFolder(folder).config()
+    if config is None or "search" not in config:
+        raise UsageError(f"{folder}: not the folder of a search; give a search-space file, or a name of `tune ls`.")
+    if DIRECTORY not in config:
+        raise UsageError(
+            f"{folder}: was begun by an earlier version of ltray, which did not record the command; run that command "
+            "again to continue."
+        )
+    words = config[COMMAND]
+    begun = new_parser().parse(words[1 + next(i for i, word in enumerate(words) if word in ("tune", "ltray.tune")) :])
+    begun.output, begun.resume = folder.resolve(), True
+    begun.budget, begun.dry_run = options.budget, options.dry_run
+    with reading(Path(config[DIRECTORY]), "is the directory in which the search was begun, and cannot be used"):
+        os.chdir(config[DIRECTORY])
+    return begun, parse_assignments(begun.settings) | dict(given)
 
 
 def run(
@@ -265,6 +299,7 @@ def _search(
         "trial": space.trial.resources(),
         "finalists": space.finalists.as_dict(),
         COMMAND: command,
+        DIRECTORY: os.getcwd(),
     }
     if space.trial.seeds > 1:  # folders with one seed per trial may be older than this setting
         config["trial.seeds"] = space.trial.seeds
@@ -309,7 +344,8 @@ def new_parser() -> Parser:
         "`ls` lists the search spaces of ltray, `cp NAME [TARGET]` copies one for editing.",
         epilog="example: python -m ltray.tune rescom search.trials=16 epochs=20",
     )
-    parser.add_argument("space", type=name_or_path, metavar="SPACE", help=f"a file, or a name of `{called('tune ls')}`")
+    what = f"a file, a name of `{called('tune ls')}`, or the folder of a search, which is continued"
+    parser.add_argument("space", type=name_or_path, metavar="SPACE", help=what)
     parser.add_settings("such as epochs=20 or search.trials=8")
     parser.add_argument(
         "--from", dest="start", type=path_argument, metavar="RUN", help="run or checkpoint from which to continue"

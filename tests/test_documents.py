@@ -30,6 +30,7 @@ RUN_BY = {
     "report": "tests/report/test_report.py",
     "reproduce": "tests/test_reproduce.py",
     "space": "tests/space/test_settings_page.py",
+    "status": "tests/test_status.py",
     "train": "tests/on_ray/test_train_command.py",
     "tune": "tests/on_ray/test_tune_command.py",
     "views": "tests/test_views.py",

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from ltray.errors import UsageError
 from ltray.metrics import COUNTED, METRICS, OBJECTIVES, as_markdown, check_objective, default_objective, shown_keys
-from ltray.results.tables import precision_of_best, render
+from ltray.results.printed_trials import render
+from ltray.results.tables import precision_of_best
 from ltray.tune import main as tune
 from tests.paths import ROOT
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from ltray.engine.memory_session import MemorySession
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
+from ltray.run_folder import RunFolder
+from ltray.seal import write_listed
 from ltray.space import catalog
 from ltray.space.search_space import SearchSpace
 from ltray.study.cost import expected_share
@@ -153,3 +156,47 @@ def test_second_stage_starts_from_a_run(here, tmp_path, capsys):
 def test_expected_share_of_successive_halving():
     assert expected_share([], 9, keep_one_in=3) == 1.0
     assert expected_share([1, 3], 9, keep_one_in=3) == pytest.approx((1 + 2 / 3 + 6 / 9) / 9)
+
+
+@pytest.fixture
+def begun(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a search that was begun in `here` with relative paths, and ended before its first trial."""
+    shutil.copy(catalog.SHIPPED / "quickstart.yaml", "mine.yaml")
+    monkeypatch.setattr("ltray.on_ray.search.join_cluster", lambda space, budget: None)
+    monkeypatch.setattr("ltray.on_ray.search.search", lambda *arguments, **options: 130)
+    assert (
+        main(["mine.yaml", "--output", "run", "search.trials=3", *SMALL, "explore.temperature={from: 0.1, to: 0.3}"])
+        == 130
+    )
+    return (here / "run").resolve()
+
+
+def test_folder_alone_continues_its_search_from_any_directory(
+    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = RunFolder(begun).config()
+    monkeypatch.chdir(tmp_path)
+    assert main([str(begun)]) == 130
+    assert f"continues the search in {begun}" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert main([str(begun), "search.trials=5"]) == 130  # settings that may change can be given
+    config = RunFolder(begun).config()
+    assert config["trials"] == 5 and config["settings"] == before["settings"] and config["explore"] == before["explore"]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="different settings: .*learning_rate"):
+        main([str(begun), "rescom.learning_rate=0.3"])
+
+
+def test_folder_that_cannot_be_continued_alone_is_reported(begun: Path, tmp_path: Path) -> None:
+    for option in ("--output", "--from"):
+        with pytest.raises(UsageError, match=f"{option}: not with the folder of a search"):
+            main([str(begun), option, str(tmp_path / "other")])
+    with pytest.raises(UsageError, match="not the folder of a search"):
+        main([str(tmp_path)])
+    (begun.parent / "mine.yaml").unlink()
+    with pytest.raises(UsageError, match="mine.yaml: no such file"):
+        main([str(begun)])
+    config = RunFolder(begun).config()
+    write_listed(RunFolder(begun).config_file, yaml.safe_dump({k: v for k, v in config.items() if k != "directory"}))
+    with pytest.raises(UsageError, match="earlier version of ltray, which did not record the command"):
+        main([str(begun)])

@@ -23,9 +23,10 @@ from ltray.results.finalist_table import render_finalists, write_finalists
 from ltray.results.finalists import choose
 from ltray.results.importance_table import print_importance
 from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
-from ltray.results.paths import dashboard_command, tensorboard_command
+from ltray.results.paths import dashboard_command, report_command, tensorboard_command
+from ltray.results.printed_trials import BEST_SHOWN, render
 from ltray.results.run_record import RunRecord
-from ltray.results.tables import BEST_SHOWN, history, render, trial_table, write_table
+from ltray.results.tables import history, trial_table, write_table
 from ltray.results.verdict import print_verdict, write_verdict
 from ltray.run_folder import RunFolder, trial_name
 from ltray.space.search_space import SearchSpace
@@ -89,7 +90,9 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
     write_table(table, run.results_table.with_suffix(".csv"))
     if f"{selection}/acc_all" in table:
         most = len(space.rows) or BEST_SHOWN
-        console.print(render(table, space.headings(), selection=selection, most=most, objective=space.base.objective))
+        how: dict[str, Any] = {"selection": selection, "most": most, "objective": space.base.objective}
+        remedy = f"`{report_command(folder)} --wide` shows all"
+        console.print(render(table, space.headings(), **how, remedy=remedy))
         if space.dimensions:
             print_importance(table, space, folder, console)
     record = RunRecord.read(folder)
@@ -142,6 +145,6 @@ def _compare_finalists(space: SearchSpace, study: optuna.Study, folder: Path, co
     if table is None:
         console.print("no finalist finished with a valid result", style="red")
         return FAILED
-    console.print(render_finalists(table))
+    console.print(render_finalists(table, remedy=f"`{report_command(folder)} --wide` shows all"))
     console.print(f"test accuracies of all finalists together: {describe_look(look)}", soft_wrap=True)
     return FAILED if crashed else DONE

@@ -45,7 +45,7 @@ class RowProgress:
         """
         run = RunFolder(folder)
         if run.config() is None:
-            return cls(folder, running=run.in_use)
+            return cls(folder, running=bool(run.holder()))
         last = (run.history() or [{}])[-1]
         return cls(
             folder,
@@ -53,7 +53,7 @@ class RowProgress:
             int(last.get(PLANNED_EPOCHS, 0)),
             True,
             run.best.evaluation() is not None,
-            run.in_use,
+            bool(run.holder()),
         )
 
     @property

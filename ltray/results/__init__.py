@@ -27,8 +27,10 @@
 * `paths`: paths in shell commands.
 * `predictions`: logits on a split.
 * `range_edges`: best values at the end of a range.
+* `printed_trials`: the trials of a search on the terminal.
 * `recorded_data`: the data that a run recorded.
 * `run_record`: the content of a run folder.
+* `run_status`: the state of a run that may be running.
 * `tables`: the tables of a search.
 * `tau_curve`: accuracy over τ.
 * `verdict`: `verdict.json`.
@@ -87,13 +89,13 @@ if TYPE_CHECKING:
     from ltray.results.paths import tensorboard_command as tensorboard_command
     from ltray.results.predictions import Predictions as Predictions
     from ltray.results.predictions import TrainedModel as TrainedModel
+    from ltray.results.printed_trials import BEST_SHOWN as BEST_SHOWN
+    from ltray.results.printed_trials import render as render
     from ltray.results.recorded_data import check_for as check_for
     from ltray.results.run_record import RunRecord as RunRecord
-    from ltray.results.tables import BEST_SHOWN as BEST_SHOWN
     from ltray.results.tables import FRONT as FRONT
     from ltray.results.tables import history as history
     from ltray.results.tables import precision_of_best as precision_of_best
-    from ltray.results.tables import render as render
     from ltray.results.tables import state_of as state_of
     from ltray.results.tables import trial_label as trial_label
     from ltray.results.tables import trial_table as trial_table

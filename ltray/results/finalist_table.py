@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 
+from ltray.fitted_table import FittedTable
 from ltray.metrics import BALANCED, heading, shown_keys
 from ltray.network_config import WEIGHTS
 from ltray.pretraining import columns
@@ -15,6 +15,7 @@ from ltray.results.finalists import PAPERS, Cell, Finalist, Results, paired, rea
 from ltray.results.intervals import MEANING, SAME, UNJUDGED, Interval
 from ltray.results.ledger import LOOK
 from ltray.results.multiple_comparisons import Difference, differences, mean_intervals
+from ltray.results.printed_trials import FIRST_LEFT_OUT
 from ltray.results.tables import trial_label, write_table
 from ltray.run_folder import RunFolder
 from ltray.space.search_space import SearchSpace
@@ -143,15 +144,22 @@ def _columns(name: str, interval: Interval) -> dict[str, float]:
     return {f"{name}_mean": interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def render_finalists(table: pd.DataFrame) -> Table:
-    """Return the summary for the terminal."""
+def render_finalists(table: pd.DataFrame, *, remedy: str = "") -> FittedTable:
+    """Return the summary for the terminal.
+
+    Args:
+        table: The result of `summary`.
+        remedy: How to see the columns that do not fit.
+    """
     first = table.iloc[0]
     unit = f"{first['seeds']} seeds" if first["data_seeds"] == 1 else f"{first['data_seeds']} data seeds"
     title = f"finalists: accuracy in %, mean ± 95 % interval over {unit}"
     if first["protocol"] == "paper":
         title += "; selected on test"
-    shown = Table(title=title, caption="\n".join(meanings(table)), caption_justify="left")
     metrics = [key for key in shown_keys(first["objective"]) if f"test/{key}_mean" in table]
+    groups = [(f"test {heading(key)}",) for key in FIRST_LEFT_OUT if key != first["objective"]]
+    caption = "\n".join(meanings(table))
+    shown = FittedTable(title=title, caption=caption, optional=[("runs",), *groups], remedy=remedy)
     several = methods_of(table)
     figures = ["runs", selected_on(first), *(f"test {heading(key)}" for key in metrics), against(table)]
     for column in ("finalist", *(["methods"] if several else []), *figures, ""):

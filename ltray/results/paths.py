@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 from ltray.printable import printable
+from ltray.program import called
 from ltray.run_folder import RunFolder
 
 
@@ -25,11 +26,15 @@ def tensorboard_command(folder: Path) -> str:
     return f"tensorboard --logdir={shell_word(folder)}"
 
 
+def report_command(folder: Path) -> str:
+    """Return the command that reports a run."""
+    return f"{called('report')} {shell_word(folder)}"
+
+
 def dashboard_command(folder: Path) -> str:
     """Return the command that shows a search's study."""
-    from ltray.study.study_file import (
-        url_of,
-    )  # imported here: SQLAlchemy takes a second, and other commands do not need it
+    # imported here: SQLAlchemy takes a second, and other commands do not need it
+    from ltray.study.study_file import url_of
 
     path = RunFolder(folder).study_file
     if printable(path) == str(path):

@@ -4,16 +4,15 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import optuna
 import pandas as pd
-from rich.table import Table
 
 from ltray.csv_cell import csv_cell
 from ltray.loggers.tensorboard import scalars
-from ltray.metrics import BALANCED, CHECKPOINT_SCORE, heading, shown_keys, standard_error_key
+from ltray.metrics import BALANCED, CHECKPOINT_SCORE, standard_error_key
 from ltray.printable import encodable
 from ltray.run_folder import RESULTS_FILE
 from ltray.seal import read_lines, write_listed
@@ -29,9 +28,6 @@ SEEDS, BY_SEED = "seeds", "by_seed"
 FRONT = "front"
 COPIED = "copied"  # for a member of a population: the trials that it copied, and the epochs after which it copied them
 PAPER_UNTIL = "paper_until"  # the epoch after which a member left the papers' setting
-BEST_SHOWN = 12  # trials in the table on the terminal; explicit rows are all shown
-MOST_COLUMNS = 8  # the number that fits into 140 columns of a terminal
-"""With more settings, the table on the terminal lists the settings of each trial in one column."""
 OWN_STAMPS = {"seed": "seed", "data_seed": "dataset.data_seed"}
 """The setting of a trial that replaces a stamp."""
 
@@ -177,64 +173,6 @@ def precision_of_best(table: pd.DataFrame, metric: str) -> str:
     return f"± {100 * best[error]:.1f} points ({best[images]:,.0f} images)"
 
 
-def render(
-    table: pd.DataFrame, explored: Mapping[str, str], *, selection: str, most: int, objective: str = BALANCED
-) -> Table:
-    """Return the best trials, and the papers' setting at any rank, as a table for the terminal.
-
-    Args:
-        table: The result of `trial_table`.
-        explored: Column heading of each explored knob, by its full name.
-        selection: "val" or "test".
-        most: Largest number of rows, not counting the papers' setting.
-        objective: The first objective.
-    """
-    shown = Table(
-        title=f"accuracy on {'the test set' if selection == 'test' else 'validation images'}, %",
-        caption="\n".join(_notes(table, f"{selection}/{objective}")) or None,
-        caption_justify="left",
-    )
-    metrics = [key for key in shown_keys(objective) if f"{selection}/{key}" in table]
-    names = [NAME] if table[NAME].any() else []
-    together = len(explored) > MOST_COLUMNS
-    spread = seeds_error_key(f"{selection}/{objective}")
-    over_seeds = ["± seeds", "seeds"] if spread in table else []
-    cost = ["front", "seconds"] if FRONT in table else []  # shown if there are several objectives
-    settings = [SETTINGS] if together else list(explored.values())
-    for column in ["trial", *names, *map(heading, metrics), *over_seeds, *cost, "epochs", "state", *settings]:
-        is_text = column in (NAME, "state", SETTINGS)
-        width = len("stopped early") if column == "state" else None
-        shown.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text, min_width=width)
-    always = table["paper"] | table[FRONT] if cost else table["paper"]
-    rows = table[(table.index < most) | always]
-    for _, row in rows.iterrows():
-        accuracy = [_percent(row[f"{selection}/{key}"]) for key in metrics]
-        found = {name: _value(row.get(key)) for key, name in explored.items()}
-        pairs = ", ".join(f"{name}={value}" for name, value in found.items() if value)
-        values = [pairs] if together else list(found.values())
-        number = trial_label(row["trial"], row["paper"])
-        price = ["●" if row[FRONT] else "", f"{row['seconds']:.1f}"] if cost else []
-        seeds = [_percent(row[spread]), _value(row[SEEDS])] if over_seeds else []
-        results = [*accuracy, *seeds, *price, str(row["epochs"])]
-        cells = [number, *(row[n] for n in names), *results, state_of(row), *values]
-        shown.add_row(*cells, style="bold" if row.name == 0 else None)
-    return shown
-
-
-def _notes(table: pd.DataFrame, metric: str) -> list[str]:
-    """Return the lines below the table: the precision of its values."""
-    error = precision_of_best(table, metric)
-    lines = [f"standard error of the best trial's value: {error}; a smaller difference is not significant"]
-    if seeds_error_key(metric) in table:
-        lines.append(
-            "values are means over a trial's seeds, ± seeds the standard error of that mean (that of the "
-            "images is in the line above); a trial that was stopped early has only its first seed"
-            if error
-            else "values are means over a trial's seeds, ± seeds the standard error of that mean"
-        )
-    return lines if error else lines[1:]
-
-
 def trial_label(number: int | str, paper: bool) -> str:
     """Return the name of a trial in tables: `7`, or `0 (paper's setting)`."""
     return f"{number} (paper's setting)" if paper else str(number)
@@ -250,16 +188,3 @@ def state_of(row: Mapping[Any, Any] | pd.Series) -> str:
     if not pd.isna(row.get(COPIED)):
         parts.append("copied trial " + row[COPIED].replace(" at ", " at epoch ", 1))
     return ", ".join(parts)
-
-
-def _value(cell: Any) -> str:
-    """Return a setting's value as text, of a path its last part; empty if the trial's method does not have it."""
-    if isinstance(cell, float):
-        return "" if pd.isna(cell) else f"{cell:.6g}"
-    if isinstance(cell, str) and cell.startswith("/"):
-        return PurePath(cell).name
-    return "" if cell is None else str(cell)
-
-
-def _percent(share: float) -> str:
-    return "–" if pd.isna(share) else f"{100 * share:.1f}"

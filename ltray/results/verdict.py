@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
+from ltray.fitted_table import FittedTable
 from ltray.metrics import standard_error_key
 from ltray.results.finalists import PAPERS
 from ltray.results.method_verdict import BEHIND, Candidate, Judgement, Rival, in_order, judge
@@ -213,7 +213,10 @@ def write_verdict(record: RunRecord) -> Verdict | None:
 def print_verdict(verdict: Verdict, console: Console) -> None:
     """Print the methods, the answer in sentences and further commands."""
     rows = shown_rows(verdict)
-    shown = Table(title="which method: values on validation images, one row per method")
+    shown = FittedTable(
+        title="which method: values on validation images, one row per method",
+        optional=[("minutes",), ("settings",), ("its settings, %",)],
+    )
     if verdict.protocol == "paper":
         shown.title = "which method: values on test images (protocol=paper), one row per method"
     for heading in rows[0]:

@@ -11,6 +11,7 @@ from ltray.following import TrainingSize
 from ltray.long_tail import LongTail
 from ltray.metrics import BALANCED
 from ltray.network_config import RunNetwork
+from ltray.setting_names import distinct_headings
 from ltray.settings_file import SettingsFile
 from ltray.space.compatibility import CONDITIONAL, CONTINUOUS, LISTED, refusal
 from ltray.space.dimension import Dimension
@@ -212,9 +213,7 @@ class SearchSpace:
     def headings(self) -> dict[str, str]:
         """Return a column heading, by full name, for each setting in which trials differ."""
         keys = explicit_keys(self.rows) or tuple(dimension.key for dimension in self.dimensions)
-        names = {key: self._heading(key) for key in keys}
-        repeated = {name for name in names.values() if list(names.values()).count(name) > 1}
-        shown = {k: f"{k.partition('.')[0]} {name}" if name in repeated else name for k, name in names.items()}
+        shown = distinct_headings({key: self._heading(key) for key in keys})
         return ({METHODS: METHODS} if len(self.alternatives) > 1 else {}) | shown
 
     def _heading(self, key: str) -> str:

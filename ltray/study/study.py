@@ -24,6 +24,8 @@ from ltray.study.progress import TrialProgress
 from ltray.study.storage import MirroredStorage, one_transaction
 from ltray.study.study_file import only_study, open_database, reporting_errors
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # the console has its own lines about a search
+
 PAPER, NAME, SETTINGS, REASON, ATTEMPT, ORIGIN = "paper", "name", "settings", "reason", "attempt", "origin"
 PROGRESS = "progress"  # the state of a trial, as JSON; see `TrialProgress`
 BEGUN = "begun"  # marks a study that contains all its first trials
@@ -39,7 +41,6 @@ def open_study(folder: Path, space: SearchSpace, learn: Callable[[], Iterable[Fr
         learn: Returns finished trials of earlier studies; called only if the study is new.
     """
     run = RunFolder(folder)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = RunFolder(folder.absolute()).study_file
     if not (path.exists() and path.stat().st_size) and any(run.trials.glob("[0-9]*")):
         raise UsageError(

@@ -92,7 +92,8 @@ def test_search_on_cifar_killed_five_times_equals_an_uninterrupted_one(space, ci
 def test_search_killed_in_its_final_evaluation_only_evaluates(space, uninterrupted, tmp_path):
     arguments = [str(space), "--output", str(tmp_path / "run")]
     commands.run_until("tune", *arguments, data=tmp_path, reached=lambda text: "accuracy on validation images" in text)
-    printed = commands.run("tune", *arguments, data=tmp_path)
+    assert "interrupted" in commands.run("status", str(tmp_path / "run"), data=tmp_path)
+    printed = commands.run("tune", str(tmp_path / "run"), data=tmp_path)
     assert "starts" not in printed and "test accuracy of trial" in printed
     assert_equal(uninterrupted, tmp_path / "run")
 
@@ -161,7 +162,11 @@ def test_interrupted_search_saves_everything_and_resumes(space, uninterrupted, t
         assert "trial 1 is paused at epoch" in printed
         assert complete_checkpoints(tmp_path / "run" / "trials" / "0001")
     assert pd.read_csv(tmp_path / "run" / "results.csv")["state"].to_list() == ["complete", "interrupted"]
-    commands.run("tune", *arguments, data=tmp_path)
+    told = commands.run("status", str(tmp_path / "run"), data=tmp_path)
+    assert "; interrupted" in told and "1 of 4 trials ended: 1 complete" in told and "best: trial 0" in told
+    assert "trials that continue" in told and f"to continue: python -m ltray.tune {tmp_path / 'run'}" in told
+    commands.run("tune", str(tmp_path / "run"), data=tmp_path)
+    assert "4 of 4 trials ended" in commands.run("status", str(tmp_path / "run"), data=tmp_path)
     assert_equal(uninterrupted, tmp_path / "run")
 
 

@@ -8,7 +8,8 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from ltray.errors import UsageError
-from ltray.results.tables import render, trial_table
+from ltray.results.printed_trials import render
+from ltray.results.tables import trial_table
 from ltray.space.search_space import SearchSpace
 from ltray.study.redraw import redraw, undrawn
 from ltray.study.study import NAME, SETTINGS, ask, open_study, unfinished

@@ -16,7 +16,8 @@ from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
 from ltray.metrics import CHECKPOINT_SCORE
-from ltray.results.tables import render, state_of, trial_table
+from ltray.results.printed_trials import render
+from ltray.results.tables import state_of, trial_table
 from ltray.space.search_space import SearchSpace
 from ltray.study.population import Population, check_population, explore
 from ltray.study.study import COPIES, PAPER, SETTINGS

@@ -22,7 +22,8 @@ from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import TASK, TrialTask
 from ltray.report.sections.trials import trials as report_trials
 from ltray.results.finalists import rounds
-from ltray.results.tables import render, trial_table
+from ltray.results.printed_trials import render
+from ltray.results.tables import trial_table
 from ltray.space.search_settings import Finalists
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.stopping_rules import MedianStopping

@@ -16,7 +16,8 @@ from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.on_ray.searcher import StudySearch
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import TASK
-from ltray.results.tables import render, trial_table
+from ltray.results.printed_trials import render
+from ltray.results.tables import trial_table
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import TrialProgress
 from ltray.study.study import PROGRESS, SETTINGS, begin, front, leader, progress_of, recorded_values
