@@ -71,8 +71,8 @@ class ConvertedData:
         from ltray.next_command import next_command  # imported here: it imports torch, which a conversion does not need
 
         dataset = DatasetDefinition.read(self.data_set_file) if self.data_set_file else self.definition
-        tail = draft_definition.training_tail(dataset, sidecars(self.definition, self.folder))
-        return next_command(dataset, tail, Path.cwd())
+        tail, validation = draft_definition.training_tail(dataset, sidecars(self.definition, self.folder))
+        return next_command(dataset, tail, Path.cwd(), validation=validation)
 
 
 def run(

@@ -30,6 +30,16 @@ def gather(rows: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+def gather_unequal(rows: Tensor) -> Tensor:
+    """Concatenate `rows` (n, …) of all workers in rank order, without gradient; n may differ between workers."""
+    if world_size() == 1:
+        return rows.detach()
+    counts = gather(torch.tensor([len(rows)], device=rows.device)).tolist()
+    padded = torch.cat([rows.detach(), rows.new_zeros(max(counts) - len(rows), *rows.shape[1:])])
+    parts = gather(padded).view(len(counts), max(counts), *rows.shape[1:])
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+
 class _GatherWithGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:

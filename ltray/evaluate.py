@@ -250,7 +250,8 @@ def _print(findings: Findings, console: Console, *, classes: bool, shifted: Sequ
         _print_new_images(findings, findings.new_images, console)
     objective = _objective(findings)
     error = predictions.evaluation.standard_error(objective, predictions.tail)
-    print_line(console, f"  standard error of {title(objective)} from the number of images: ± {100 * error:.1f} points")
+    source = "the images and the folds" if predictions.folds is not None else "the number of images"
+    print_line(console, f"  standard error of {title(objective)} from {source}: ± {100 * error:.1f} points")
     measures = "  ".join(f"{word} {100 * metrics[f'{predictions.split}/{key}']:.1f}" for key, word in MEASURES.items())
     chosen = "  ".join(f"{symbol} = {value:.4g}" for symbol, value in trained.chosen().items())
     by_run = "chosen by the run" if findings.new_images else "chosen on these images"
@@ -303,7 +304,8 @@ def _where(findings: Findings) -> str:
     if findings.new_images:
         return f"new images: {count}"
     if findings.predictions.split == "val":
-        return f"{count} validation images"
+        folds = findings.trained.experiment.dataset.folds
+        return f"{count} images, {folds}-fold cross-validation" if folds else f"{count} validation images"
     selected = findings.trained.experiment.dataset.protocol == "paper"
     return f"{count} test images{' (protocol paper: epochs were also selected on them)' if selected else ''}"
 

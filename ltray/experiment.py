@@ -1,8 +1,7 @@
 """One run: from flat settings to data, stages and training, and back."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ltray.engine.backbone_knobs import check_backbone_knobs
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.ema import check_average
 from ltray.engine.features import read_features
+from ltray.engine.held_out import HeldOut
 from ltray.engine.loop import planned_epochs, train
 from ltray.engine.session import Run, Session
 from ltray.errors import UsageError, did_you_mean
@@ -23,15 +23,15 @@ from ltray.following import TrainingSize
 from ltray.hardware import BFLOAT16, automatic, check_bfloat16, way_of_bfloat16
 from ltray.imported import check_code
 from ltray.long_tail import LongTail
-from ltray.methods.find import find_methods
+from ltray.methods.find import check_sequence, find_methods
 from ltray.metrics import BALANCED, check_groups, check_objective
 from ltray.network import Network
 from ltray.network_config import NETWORK_SETTINGS, RunNetwork
-from ltray.recipe import Recipe
+from ltray.recipe import Recipe, check_shared
 from ltray.recorded_settings import recorded_settings
 from ltray.run_settings import RANDOM, RunSettings
 from ltray.setting_names import setting_names
-from ltray.settings import plain, present_settings
+from ltray.settings import plain, present_settings, take_owned
 from ltray.stage import BuildContext, Method, Stage
 
 OBJECTIVE = "objective"
@@ -80,9 +80,9 @@ class Experiment:
         settings = present_settings(settings)
         given = dict(settings)
         methods = find_methods(given.pop("methods"))
-        reference, fields = given.pop("dataset"), _owned(given, "dataset")
+        reference, fields = given.pop("dataset"), take_owned(given, "dataset")
         dataset = DatasetDefinition(**fields) if "name" in fields else DatasetDefinition.read(reference, fields)
-        given_knobs = {m.name: _owned(given, m.name) for m in methods}
+        given_knobs = {m.name: take_owned(given, m.name) for m in methods}
         knobs = tuple(m.knobs.resolve(dataset.profile, given_knobs[m.name], complete=complete) for m in methods)
         explicit = frozenset(f"{method}.{name}" for method, values in given_knobs.items() for name in values)
         own = RunSettings(**{name: given.pop(name) for name in RunSettings.specs() if name in given})
@@ -91,7 +91,7 @@ class Experiment:
             owners = setting_names(methods)
             raise UsageError(f"`{next(iter(given))}` is not a setting.{did_you_mean(next(iter(given)), owners)}")
         start, objective = own.start, own.objective
-        _check_sequence(methods)
+        check_sequence(methods)
         check_objective(objective)
         if methods[0].needs_network and not start:
             raise UsageError(f"`{methods[0].name}` continues from a trained network: give a run with --from.")
@@ -254,10 +254,17 @@ class Experiment:
             UsageError: The data differ from those of the command or of the checkpoint; see `open_data`.
         """
         saved = session.resume()
-        if names := self.undetermined():  # a command determines them before it starts a worker
-            known = saved.settings if saved else {}
-            known = {name: known[key] for name in names if (key := f"{self.methods[-1].name}.{name}") in known}
-            return self.determined(automatic(names, device, known=known)).train(session, device, start=start, pin=pin)
+        now = self.determined_on(device, saved)
+        return now.train_on(now.checked_data(device, pin=pin, saved=saved), session, device, start=start)
+
+    def determined_on(self, device: torch.device, saved: Checkpoint | None) -> "Experiment":
+        """Return the experiment with its automatic values determined, as a command does before it starts a worker."""
+        names, known = self.undetermined(), saved.settings if saved else {}
+        known = {name: known[key] for name in names if (key := f"{self.methods[-1].name}.{name}") in known}
+        return self.determined(automatic(names, device, known=known)) if names else self
+
+    def checked_data(self, device: torch.device, *, pin: Pin | None, saved: Checkpoint | None) -> ImageData:
+        """Open the data set and compare it with the command's and the checkpoint's; see `train`."""
         data = self.open_data(device)
         if pin:
             data.check_pin(pin)
@@ -265,10 +272,34 @@ class Experiment:
             recorded = saved.context.get(BFLOAT16, "") if saved else ""
             check_bfloat16(device, recorded=recorded, **({"command": pin.bfloat16, "node": pin.node} if pin else {}))
         data.check_digest(saved.context.get("data_digest", "") if saved else "")
+        return data
+
+    def train_on(
+        self,
+        data: ImageData,
+        session: Session,
+        device: torch.device,
+        *,
+        start: Checkpoint | None = None,
+        held_out: HeldOut | None = None,
+    ) -> Position:
+        """Train on an opened data set; see `train`.
+
+        Args:
+            data: The data set, or that of a fold.
+            session: See `train`.
+            device: See `train`.
+            start: See `train`.
+            held_out: The scores of the cross-validation of which this is a run; None: there is none.
+        """
+        if self.dataset.folds and not held_out:
+            raise ValueError("a data set with folds is trained by ltray.study.fold_runs.FoldRuns")
+        saved = session.resume()
         stages = self.stages(data.tail, saved=saved or start)
         if start and not saved:
             torch.nn.ModuleList(stages).load_state_dict(start.weights())
-        return train(stages, data, session, self.run(device, data, saved=saved or start), saved=saved)
+        run = replace(self.run(device, data, saved=saved or start), held_out=held_out)
+        return train(stages, data, session, run, saved=saved)
 
     def run(self, device: torch.device, data: ImageData, *, saved: Checkpoint | None = None) -> Run:
         """Return the constants of this run's training."""
@@ -322,37 +353,9 @@ class Experiment:
         return stages
 
 
-def _check_sequence(methods: Sequence[Method]) -> None:
-    """Raise an error for methods whose training the next method would not use.
-
-    Raises:
-        UsageError: There is no method, or a method that trains a new network is after another method.
-    """
-    if not methods:
-        raise UsageError("`methods` must contain at least one method.")
-    for before, method in pairwise(methods):
-        if not method.needs_network:
-            raise UsageError(
-                f"`{method.name}` trains a new network, so `{before.name}` before it has no effect: remove one of them."
-            )
-
-
 def explicit_knobs(keys: Iterable[str], method: str) -> set[str]:
     """Return the names of a method's knobs among the keys `<method>.<knob>`."""
     return {key.partition(".")[2] for key in keys if key.startswith(f"{method}.")}
-
-
-def check_shared(what: str, batch_size: Any, workers: int) -> None:
-    """Check that a batch can be divided equally among workers.
-
-    Raises:
-        UsageError: It cannot; the message contains a possible number.
-    """
-    if batch_size % workers:
-        raise UsageError(
-            f"{what} is {batch_size}, which cannot be divided equally among {workers} workers; use "
-            f"{max(batch_size // workers, 1) * workers}."
-        )
 
 
 def restore(checkpoint: Checkpoint, device: torch.device) -> tuple[Experiment, list[Stage]]:
@@ -393,8 +396,3 @@ def _untrained(origin: Mapping[str, Any]) -> Network:
     own = Experiment.from_record(origin["settings"])
     stages = own._build(tail, origin["context"].get("start"), load=False)
     return stages[int(origin["stage"])].network
-
-
-def _owned(given: dict[str, Any], owner: str) -> dict[str, Any]:
-    keys = [key for key in given if key.startswith(f"{owner}.")]
-    return {key[len(owner) + 1 :]: given.pop(key) for key in keys}

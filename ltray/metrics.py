@@ -217,6 +217,11 @@ def standard_error_key(metric: str) -> str:
     return f"{metric}_se"
 
 
+def fold_key(metric: str, fold: int) -> str:
+    """Return the key under which the value of a fold, from 0, is reported for a metric such as "val/acc_all"."""
+    return f"{metric}_fold_{fold + 1}"
+
+
 def title(key: str) -> str:
     """Return the name of a metric or an objective in tables."""
     return "training time" if key == SECONDS else METRICS[key].title

@@ -3,6 +3,7 @@
 The rules and their reasons are in docs/data-sets.md.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ WITHOUT_GPU = 64  # pixels of a network that is trained from random weights with
 LARGEST = 400_000_000  # bytes of the largest file of weights, with a GPU
 # Where LIFT trains the classifier alone, its features are computed once for all trials.
 PASSES = ("lift.feature_passes=4",)
+FOLDS = 5
+ENOUGH = 200  # validation images: the standard error of an accuracy is then at most 3.5 points
+FEW = 2_000  # images up to which they are trained on FOLDS + 1 times
 SPACE, PRETRAINED_SPACE = "which-method", "which-method-pretrained"
 
 
@@ -65,16 +69,19 @@ class NextCommand:
         )
 
 
-def next_command(dataset: DatasetDefinition, tail: LongTail, folder: Path) -> NextCommand:
+def next_command(
+    dataset: DatasetDefinition, tail: LongTail, folder: Path, *, validation: int | None = None
+) -> NextCommand:
     """Return the training command for a data set on this machine.
 
     Args:
         dataset: The definition in its data-set file.
         tail: The counts of its training set.
         folder: The folder in which weights are searched in addition to the caches and packages.
+        validation: Number of validation images that are taken from the training images; None: none are.
     """
     gpu = torch.cuda.is_available()
-    return proposed(dataset, tail, best_weights(find_weights(folder), gpu=gpu), gpu=gpu)
+    return proposed(dataset, tail, best_weights(find_weights(folder), gpu=gpu), gpu=gpu, validation=validation)
 
 
 def best_weights(found: Sequence[WeightsAtHand], *, gpu: bool) -> WeightsAtHand | None:
@@ -88,7 +95,14 @@ def best_weights(found: Sequence[WeightsAtHand], *, gpu: bool) -> WeightsAtHand 
     return next((one for one in ordered if one.fit), None)
 
 
-def proposed(dataset: DatasetDefinition, tail: LongTail, weights: WeightsAtHand | None, *, gpu: bool) -> NextCommand:
+def proposed(
+    dataset: DatasetDefinition,
+    tail: LongTail,
+    weights: WeightsAtHand | None,
+    *,
+    gpu: bool,
+    validation: int | None = None,
+) -> NextCommand:
     """Return the training command by the rules; see `next_command`.
 
     Args:
@@ -96,6 +110,7 @@ def proposed(dataset: DatasetDefinition, tail: LongTail, weights: WeightsAtHand 
         tail: The counts of its training set.
         weights: The weights to use; None: none were found.
         gpu: Whether there is a GPU.
+        validation: See `next_command`.
     """
     methods, why = _methods(tail, pretrained=weights is not None, gpu=gpu)
     network, side, reason = _with(weights, gpu=gpu) if weights else _without_weights(dataset, gpu=gpu)
@@ -103,7 +118,22 @@ def proposed(dataset: DatasetDefinition, tail: LongTail, weights: WeightsAtHand 
         network = (*network, f"dataset.store={dataset.name}")
     space = PRETRAINED_SPACE if weights else SPACE
     fixed = weights is not None and not is_transformer(weights.backbone)
-    return NextCommand(methods, network, (why, reason), space, PASSES if fixed else ())
+    folds, few = _folds(tail, validation)
+    reasons = (why, reason, *([few] if folds else []))
+    of_search = (*(PASSES if fixed else ()), *(("trial.seeds=1",) if folds and weights else ()))
+    return NextCommand(methods, (*network, *folds), reasons, space, of_search)
+
+
+def _folds(tail: LongTail, validation: int | None) -> tuple[tuple[str, ...], str]:
+    """Return the setting of a cross-validation if the validation images are too few, and the reason."""
+    images = tail.total + (validation or 0)
+    if not validation or validation >= ENOUGH or images > FEW or max(tail.counts) < FOLDS:
+        return (), ""
+    error = 50 / math.sqrt(validation)
+    return (f"dataset.folds={FOLDS}",), (
+        f"{validation} validation images have a standard error of up to {error:.1f} points: {FOLDS}-fold "
+        f"cross-validation of all {images:,} images"
+    )
 
 
 def _methods(tail: LongTail, *, pretrained: bool, gpu: bool) -> tuple[tuple[str, ...], str]:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import torch
 
+from ltray.errors import UsageError
 from ltray.following import BATCH, EPOCHS, MILESTONES, Facts, TrainingSize
 from ltray.hardware import BFLOAT16, FLOAT32
 from ltray.knobs import AUTO, Above, Knobs, Needs, Value, knob
@@ -222,3 +223,16 @@ def _scaled(value: Any, share: float) -> Value:
     if isinstance(value, tuple):  # a decay after the first epoch must remain after it
         return tuple(max(round(v * share), min(v, 1)) for v in value)
     return int(round(value * share))
+
+
+def check_shared(what: str, batch_size: Any, workers: int) -> None:
+    """Check that a batch can be divided equally among workers.
+
+    Raises:
+        UsageError: It cannot; the message contains a possible number.
+    """
+    if batch_size % workers:
+        raise UsageError(
+            f"{what} is {batch_size}, which cannot be divided equally among {workers} workers; use "
+            f"{max(batch_size // workers, 1) * workers}."
+        )

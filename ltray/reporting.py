@@ -10,6 +10,7 @@ from ltray.engine.session import Session
 from ltray.engine.train_step import NotFinite
 from ltray.errors import CannotWrite, UsageError
 from ltray.experiment import Experiment
+from ltray.study.fold_runs import train_experiment
 from ltray.study.short_runs import Runs
 
 FAILURE = "failure"  # the key of the reason why a run cannot continue
@@ -45,15 +46,11 @@ def train_and_report(
         session: Receives the reports.
         device: The device of the training.
         pins: The digests of the command's data sets; a node with different data ends the run.
-        runs: The runs of a trial with several runs; None: the trial is one run.
+        runs: See `train_experiment`.
     """
     try:
         experiment = Experiment.from_settings(settings, complete=True)
-        pin = pins.of(experiment.dataset)
-        if runs:
-            runs.train(experiment, session, device, pin=pin)
-        else:
-            experiment.train(session, device, pin=pin)
+        train_experiment(experiment, session, device, pin=pins.of(experiment.dataset), runs=runs)
     except NotFinite as error:
         session.fail({FAILURE: str(error)})
     except UsageError as error:

@@ -143,3 +143,9 @@ def note_once(written: dict[str, str], full: str, key: str, where: str = "") -> 
     if full in written:
         raise UsageError(f"{where}`{full}` is given twice, as `{written[full]}` and as `{key}`; keep one of them.")
     written[full] = key
+
+
+def take_owned(given: dict[str, Any], owner: str) -> dict[str, Any]:
+    """Remove the settings `<owner>.<name>` from flat settings and return them by name."""
+    keys = [key for key in given if key.startswith(f"{owner}.")]
+    return {key[len(owner) + 1 :]: given.pop(key) for key in keys}

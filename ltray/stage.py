@@ -180,6 +180,20 @@ class Stage(nn.Module):
         """Return the values that were chosen without training (τ, T), by symbol, for reports."""
         return {}
 
+    def adopt(self, chosen: Mapping[str, float]) -> None:
+        """Set the values that `prepare` chooses on validation images, in its place.
+
+        The final training of a cross-validation uses all images and gets the values that the folds chose. Only stages
+        without epochs are called.
+
+        Args:
+            chosen: The mean over the folds of what `chosen` returned there, by symbol.
+        """
+        raise UsageError(
+            f"{type(self).__name__} chooses values on validation images and does not define `adopt`, so that a "
+            "cross-validation (`folds`) cannot use it; set folds=0."
+        )
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the optimiser's groups; `lr_scale` multiplies the learning rate."""
         return [{"params": [p for m in self.trained() for p in m.parameters() if p.requires_grad]}]

@@ -38,7 +38,7 @@ from ltray.parser import Parser
 from ltray.pretraining import announced, features_line, records, seen_before
 from ltray.provenance import environment
 from ltray.reporting import FAILURE
-from ltray.results.final_evaluation import accuracy_line
+from ltray.results.final_evaluation import accuracy_line, epoch_line
 from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
 from ltray.results.output_folder import check_output
 from ltray.results.paths import tensorboard_command
@@ -47,6 +47,7 @@ from ltray.run_folder import RunFolder, checkpoint_of, start_setting
 from ltray.setting_names import complete_keys
 from ltray.settings import parse_assignments
 from ltray.space.search_settings import TrialResources
+from ltray.study.fold_runs import runs_of
 
 if TYPE_CHECKING:
     from ltray.results.loaded_run import LoadedRun
@@ -225,7 +226,7 @@ def train(
     stamps = environment(data_digest=data.digest, protocol=experiment.dataset.protocol)
     if place.config() is None and (weights := records([experiment])):
         stamps[WEIGHTS] = weights
-    planned = experiment.planned_epochs(data.tail)
+    planned = experiment.planned_epochs(data.tail) * runs_of(experiment)
     with ExitStack() as stack:
         begun = place.config() is not None
         if begun:
@@ -328,21 +329,13 @@ def _follow(
                 with writing(folder):
                     logger.epoch(last, int(last["total_epochs"]))
                     place.append_history(last)
-                console.print(_line(last, planned, experiment.selection, experiment.objective))
+                console.print(epoch_line(last, planned, experiment))
             logger.finish(shown, last)
     except UsageError as error:
         return str(error)
     except Exception as error:
         return f"{last_line(str(error) or type(error).__name__)} (complete message in {folder})"
     return None
-
-
-def _line(metrics: Mapping[str, Any], planned: int, selection: str, objective: str) -> str:
-    accuracy = accuracy_line(metrics, selection, objective)
-    losses = "  ".join(f"{k[5:]} {v:.4f}" for k, v in metrics.items() if k.startswith("loss/") and k != "loss/total")
-    chosen = "".join(f"  {k[7:]} {v:.4g}" for k, v in metrics.items() if k.startswith("chosen/"))
-    speed = f"  {metrics['train/images_per_second']:.0f} images/s" if "train/images_per_second" in metrics else ""
-    return f"epoch {metrics['total_epochs']}/{planned}  {selection}: {accuracy}  loss: {losses}{chosen}{speed}"
 
 
 def _evaluate(experiment: Experiment, folder: Path, launcher: Launcher, console: Console) -> None:
@@ -356,8 +349,8 @@ def _evaluate(experiment: Experiment, folder: Path, launcher: Launcher, console:
     chosen = "".join(f", {symbol} = {value:.4g}" for symbol, value in known["chosen"].items())
     accuracy = accuracy_line(known["metrics"], "test", experiment.objective)
     console.print(
-        f"test: {accuracy}  (best epoch {known['epoch']}{chosen}, chosen on "
-        f"{'the test set' if known['protocol'] == 'paper' else 'validation images'} by {experiment.objective}, "
+        f"test: {accuracy}  (best epoch {known['epoch']}{chosen}, chosen "
+        f"{experiment.dataset.selected_how} by {experiment.objective}, "
         f"seed {known['seed']}; {describe_look(number_of(known))})",
         soft_wrap=True,
     )
@@ -373,13 +366,8 @@ def new_parser() -> Parser:
         description="Train a method, or several methods in sequence, on 1 to N workers.",
         epilog=f"example: {EXAMPLE}",
     )
-    parser.add_argument(
-        "--dataset",
-        type=name_or_path,
-        required=True,
-        metavar="D",
-        help="name of a data set of ltray, or a data-set file",
-    )
+    what = "name of a data set of ltray, or a data-set file"
+    parser.add_argument("--dataset", type=name_or_path, required=True, metavar="D", help=what)
     parser.add_argument("--methods", required=True, nargs="+", metavar="M", help="methods, in order")
     parser.add_argument("--workers", type=count_argument, default=1, metavar="N", help="worker processes (default: 1)")
     parser.add_argument(

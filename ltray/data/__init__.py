@@ -10,6 +10,8 @@
 * `ffcv_pool`: images of a .beton file.
 * `image_file`: one image from outside a data set.
 * `image_files`: which files of a folder are images.
+* `fold_data`: the data set of a fold.
+* `folds`: stratified folds of the training images.
 * `imbalance`: training images of each class.
 * `loaders`: the batches of each worker.
 * `memory`: how freed memory is returned.

@@ -75,14 +75,17 @@ class ImageData:
         definition: The definition of the data set.
         opened: Its images.
         device: The device on which views are created.
+        splits: Its splits; None: those of the definition.
     """
 
-    def __init__(self, definition: DatasetDefinition, opened: Opened, device: torch.device) -> None:
+    def __init__(
+        self, definition: DatasetDefinition, opened: Opened, device: torch.device, *, splits: Splits | None = None
+    ) -> None:
         self.definition = definition
         self.device = device
         self.class_names = opened.class_names
         self._opened = opened
-        self.splits: Splits = cut(
+        self.splits: Splits = splits or cut(
             definition, opened.labels, len(opened.class_names), reference_counts(definition, opened.class_names)
         )
         self._labels = torch.from_numpy(self.splits.train.labels)
@@ -102,6 +105,8 @@ class ImageData:
                 found.update(split.pool.encode())
                 found.update(split.indices.astype("<i8").tobytes())
                 found.update(split.labels.astype("<i8").tobytes())
+        if self.splits.folds is not None:
+            found.update(self.splits.folds.astype("<i8").tobytes())
         return found.hexdigest()
 
     @property
@@ -191,12 +196,14 @@ class ImageData:
     @property
     def selection_counts(self) -> tuple[int, ...]:
         """Number of images of each class among those on which epochs and trials are compared; decodes none."""
-        split = self.splits.validation or self.splits.test
-        return tuple(np.bincount(split.labels, minlength=len(self.class_names)).tolist())
+        return tuple(np.bincount(self.splits.selection.labels, minlength=len(self.class_names)).tolist())
 
     def selection(self) -> EvaluationImages:
-        """The images on which epochs and trials are compared: validation, or test under `paper`."""
-        return self.test() if self.splits.validation is None else self._validation
+        """The images on which epochs and trials are compared: validation, or test under `paper`.
+
+        With folds, these are the images of all folds, among which only the model of a fold has validation images.
+        """
+        return self.test() if self.splits.selection is self.splits.test else self._selection
 
     def test(self) -> EvaluationImages:
         """The test set; read once, for final models."""
@@ -223,16 +230,15 @@ class ImageData:
             class_names=self.class_names,
             definition=self.definition,
             images=images,
-            selection=self.selection,
+            selection=self.selection if self.splits.folds is None else _no_validation_images,
             augmented=augmented,
             digest=self.digest,
             cache=self._opened.features,
         )
 
     @cached_property
-    def _validation(self) -> EvaluationImages:
-        assert self.splits.validation is not None
-        return self._evaluation(self.splits.validation)
+    def _selection(self) -> EvaluationImages:
+        return self._evaluation(self.splits.selection)
 
     @cached_property
     def _test(self) -> EvaluationImages:
@@ -250,19 +256,28 @@ class ImageData:
     def describe(self) -> str:
         """Return the lines that commands print about the data set."""
         counts = self.tail.counts
-        validation = self.splits.validation
-        chosen_on = f"{len(validation.indices):,} validation images" if validation else "the test set"
+        selected, images = self.definition.selected_how, f"{len(self.splits.selection.indices):,}"
+        selected += f" of {images} images" if self.splits.folds is not None else ""
+        if self.splits.validation:
+            selected = f"on {images} validation images"
         left_out = f" ({self._opened.left_out:,} left out)" if self._opened.left_out else ""
         return "\n".join(
             (
                 f"{self.definition.name}: {self.tail.classes} classes, {self.tail.total:,} training images "
                 f"({max(counts):,} to {min(counts):,} per class; {self.tail.in_groups()})",
                 f"{self.definition.imbalance()}; data seed {self.definition.data_seed}; "
-                f"protocol {self.definition.protocol}: selected on {chosen_on}, "
+                f"protocol {self.definition.protocol}: selected {selected}, "
                 f"{len(self.splits.test.indices):,} test images; read from {self._opened.origin}{left_out}",
                 *self.notes,
             )
         )
+
+
+def _no_validation_images() -> EvaluationImages:
+    raise UsageError(
+        "The final training of a cross-validation uses all images and has no validation images; a stage that chooses "
+        "values on them must define `adopt`, see ltray.stage.Stage."
+    )
 
 
 LOADERS: Mapping[str, Callable[[ImageData, Stage, Plan, int], Loader]] = {

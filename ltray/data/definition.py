@@ -31,6 +31,7 @@ SOURCES: Mapping[str, str] = {
 }
 
 MOST_IMAGES = 10**9
+MOST_FOLDS = 20
 LONGEST_NAME = 100  # bytes; names of folders contain it and more
 PLACES = ("folder", "train_list", "validation_list", "test_list", "class_names", "store", "reference_list")
 
@@ -145,6 +146,16 @@ class DatasetDefinition(Knobs):
         "validation images per class (protocol `honest`)",
         low=0,
         high=MOST_IMAGES,
+        needs=("folds", (0,)),
+    )
+    folds: int = knob(
+        0,
+        "",
+        "folds of a cross-validation, which validates each training image once; 0: validation images are held out",
+        low=0,
+        high=MOST_FOLDS,
+        needs=("protocol", ("honest",)),
+        before=0,
     )
     protocol: str = knob(
         "honest",
@@ -164,6 +175,8 @@ class DatasetDefinition(Knobs):
         for name in ("mean", "std"):
             if len(getattr(self, name)) != 3:
                 raise UsageError(f"`{name}` needs three numbers (red, green, blue), but got {getattr(self, name)}.")
+        if self.folds == 1:
+            raise UsageError("`folds` must be 0 (no cross-validation) or at least 2, but got folds=1.")
         self.check_effects(self.explicit_values())
 
     @classmethod
@@ -239,7 +252,7 @@ class DatasetDefinition(Knobs):
         for key, value in (overrides or {}).items():
             cls.check_name(key)
             cls.check_value(key, value)
-        values = {**_placed(file.values, file.path.parent), **dict(overrides or {})}
+        values = {**_placed(_without_held_out(file.values, overrides or {}), file.path.parent), **dict(overrides or {})}
         values = _absolute(values, file.path.parent)
         if str(values.get("store", "")).startswith("."):
             values["store"] = str((file.path.parent / values["store"]).resolve())
@@ -250,6 +263,11 @@ class DatasetDefinition(Knobs):
             return cls(**values)
         except UsageError as error:
             raise UsageError(f"{file.path}: {error}") from error
+
+    @property
+    def selected_how(self) -> str:
+        """How epochs and settings are selected, as text."""
+        return selected_how(self.protocol, self.folds)
 
     def imbalance(self) -> str:
         """Return the imbalance as text, as factor and as ratio."""
@@ -267,6 +285,13 @@ class DatasetDefinition(Knobs):
         """Return the values that differ from the defaults, for provenance."""
         fresh = {f.name: f.default for f in dataclasses.fields(self)}
         return {name: value for name, value in self.as_dict().items() if value != fresh[name]}
+
+
+def selected_how(protocol: str, folds: int) -> str:
+    """Return how epochs and settings are selected, as text: "on validation images", "by 5-fold cross-validation", …."""
+    if protocol == "paper":
+        return "on the test set"
+    return f"by {folds}-fold cross-validation" if folds else "on validation images"
 
 
 def find(path_or_name: str | os.PathLike[str]) -> Path:
@@ -291,6 +316,15 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
 
 LISTS = ("train_list", "validation_list", "test_list", "class_names", "reference_list")
 """Fields that contain a path to a file, in the working directory or below `folder`; Parquet: only below `folder`."""
+
+
+def _without_held_out(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a data-set file's values; `folds` of the command line replaces its `validation_per_class`."""
+    return {
+        key: value
+        for key, value in values.items()
+        if key != "validation_per_class" or overrides.get("folds") in (None, 0, "0")
+    }
 
 
 def _placed(values: Mapping[str, Any], beside: Path) -> dict[str, Any]:

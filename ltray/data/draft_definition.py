@@ -221,9 +221,18 @@ def training_line(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]
     )
 
 
-def training_tail(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> LongTail:
-    """Return the class counts of the training set; see `training_line`."""
-    return _splits(definition, sidecars).tail
+def training_tail(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> tuple[LongTail, int | None]:
+    """Return the class counts of the training set, and the number of validation images that are taken from it.
+
+    The number is None if the source has its own validation images, or if folds or test images select.
+
+    Args:
+        definition: The definition in the data-set file.
+        sidecars: Of the converted pools.
+    """
+    splits = _splits(definition, sidecars)
+    validation = splits.validation
+    return splits.tail, len(validation.indices) if validation and validation.pool == splits.train.pool else None
 
 
 def _splits(definition: DatasetDefinition, sidecars: Mapping[str, Sidecar]) -> Splits:

@@ -1,12 +1,13 @@
 """The training, validation and test images: seeded index lists, computed without reading pixels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ltray.data.definition import DatasetDefinition
+from ltray.data.folds import NEVER, folds_of
 from ltray.data.imbalance import KINDS, CountRequest
 from ltray.errors import UsageError
 from ltray.long_tail import LongTail
@@ -35,21 +36,44 @@ class Splits:
 
     Attributes:
         train: Class by class in label order, as the official CIFAR-LT code stores it.
-        validation: Balanced and disjoint from the others; None under the `paper` protocol.
+        validation: Balanced and disjoint from the others; None under the `paper` protocol and with folds.
         test: The images on which final models are evaluated.
         listed: Images of each class in the complete training list, before validation images were taken from it.
+        folds: The fold of each training image (n,), or `NEVER`; None without cross-validation.
     """
 
     train: Split
     validation: Split | None
     test: Split
     listed: tuple[int, ...]
+    folds: Indices | None = None
 
     @property
     def tail(self) -> LongTail:
         """The class counts of the training set, and of its complete list."""
         counts = np.bincount(self.train.labels, minlength=len(self.listed))
         return LongTail(tuple(counts.tolist()), self.listed)
+
+    @property
+    def selection(self) -> Split:
+        """The images on which epochs and trials are compared; with folds, every image that is in one."""
+        if self.folds is not None:
+            return self._of_train(self.folds != NEVER)
+        return self.validation or self.test
+
+    def of_fold(self, fold: int) -> "Splits":
+        """Return the data set of a training whose validation images are those of a fold.
+
+        Args:
+            fold: 0 to K − 1.
+        """
+        assert self.folds is not None
+        return replace(
+            self, train=self._of_train(self.folds != fold), validation=self._of_train(self.folds == fold), folds=None
+        )
+
+    def _of_train(self, chosen: NDArray[np.bool_]) -> Split:
+        return Split(self.train.pool, self.train.indices[chosen], self.train.labels[chosen])
 
 
 def cut(
@@ -72,7 +96,9 @@ def cut(
     kept = _long_tailed(definition, originals, reference)
     listed = tuple(kept)
     validation = None
-    if definition.protocol == "honest" and "validation" in labels:
+    if definition.folds:
+        _check_no_validation(definition, labels)
+    elif definition.protocol == "honest" and "validation" in labels:
         validation = _whole("validation", labels)
     elif definition.protocol == "honest" and definition.validation_per_class:
         kept, chosen = _cut_validation(definition, originals=originals, kept=kept)
@@ -84,12 +110,24 @@ def cut(
         test = _whole("test", labels)
     else:
         raise UsageError(f"{definition.name}: the source has no test set; set `test_per_class`.")
+    if definition.folds:
+        folds = folds_of(kept, definition.folds, name=definition.name)
+        return Splits(Split("train", train, pool[train]), None, test, listed, folds)
     if definition.protocol == "honest" and validation is None:
         raise UsageError(
             f"{definition.name}: `protocol: honest` needs validation images; set `validation_per_class`, "
-            "or `protocol: paper` to select on the test set."
+            "`folds` for cross-validation, or `protocol: paper` to select on the test set."
         )
     return Splits(Split("train", train, pool[train]), validation, test, listed)
+
+
+def _check_no_validation(definition: DatasetDefinition, labels: Mapping[str, Indices]) -> None:
+    """Raise an error for validation images of the source, which folds of the training images would not use."""
+    if "validation" in labels:
+        raise UsageError(
+            f"{definition.name}: with `folds: {definition.folds}`, the {len(labels['validation']):,} validation images "
+            "of the source would not be used; set folds=0, or move them to the training images."
+        )
 
 
 def _whole(pool: str, labels: Mapping[str, Indices]) -> Split:

@@ -3,8 +3,11 @@
 * `backbone_knobs`: learning rates by layer, stochastic depth.
 * `checkpoint`: what is saved after an epoch.
 * `ema`: moving average of the weights.
+* `epoch_evaluation`: evaluation after an epoch.
 * `evaluation`: metrics on a split.
 * `features`: stages that train on features of a frozen backbone.
+* `fold_error`: the standard error of a cross-validated value.
+* `held_out`: out-of-fold scores.
 * `loop`: `train`: stages, epochs, steps.
 * `memory_session`: a session that keeps reports in memory.
 * `optimizers`: optimizers by name.

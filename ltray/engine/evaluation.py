@@ -1,15 +1,16 @@
 """The metrics of a model on a split, from the number of images, predictions and correct predictions of each class."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ltray.class_counts import ClassCounts
-from ltray.distributed import total
+from ltray.distributed import gather_unequal, total
+from ltray.engine.fold_error import error_with_folds, pseudo_values
 from ltray.long_tail import LongTail
 from ltray.metrics import COUNTED
 from ltray.stage import EvaluationLoader, Stage
@@ -25,11 +26,19 @@ class Evaluation:
         correct: Correctly classified images of each class (K,), int64, on the CPU.
         seen: Images of each class (K,), int64, on the CPU.
         predicted: Images that were classified as each class (K,), int64, on the CPU.
+        folds: The counts of each fold, whose sums these are; () where one model classified all images.
     """
 
     correct: Tensor
     seen: Tensor
     predicted: Tensor
+    folds: tuple["Evaluation", ...] = field(default=(), kw_only=True)
+
+    @classmethod
+    def pooled(cls, folds: Sequence["Evaluation"]) -> "Evaluation":
+        """Return the counts over the images of all folds."""
+        parts = zip(*((one.correct, one.seen, one.predicted) for one in folds), strict=True)
+        return cls(*(torch.stack(part).sum(dim=0) for part in parts), folds=tuple(folds))
 
     def per_class(self) -> Tensor:
         """Accuracy (recall) of each class (K,), float64; NaN for a class without images."""
@@ -55,11 +64,35 @@ class Evaluation:
     def standard_error(self, key: str, tail: LongTail) -> float:
         """Return the standard error of a metric due to the finite number of images, as a share of 1.
 
+        That of a cross-validation includes the noise of the folds' models; see `ltray.engine.fold_error`.
+
         Args:
             key: A key of `COUNTED` that `metrics` has.
             tail: Training counts, which decide a class's group.
         """
-        return COUNTED[key].error(self._evaluated(COUNTED[key].group, tail))
+        images = COUNTED[key].error(self._evaluated(COUNTED[key].group, tail))
+        values = self.fold_values(key, tail)
+        return error_with_folds(images, values) if values else images
+
+    def fold_values(self, key: str, tail: LongTail) -> list[float]:
+        """Return the value of each fold, by the jackknife; [] with fewer than two folds, or without a value.
+
+        Args:
+            key: A key of `COUNTED`.
+            tail: Training counts, which decide a class's group.
+        """
+        if len(self.folds) < 2:
+            return []
+        metric, whole = COUNTED[key], (self.correct, self.seen, self.predicted)
+        without = [
+            Evaluation(*(every - own for every, own in zip(whole, (f.correct, f.seen, f.predicted), strict=True)))
+            for f in self.folds
+        ]
+        counts = [one._evaluated(metric.group, tail) for one in (self, *without)]
+        if not all(len(one.seen) for one in counts):
+            return []
+        values = [metric.value(one) for one in counts]
+        return pseudo_values(values[0], values[1:])
 
     def interval(self, key: str, tail: LongTail) -> tuple[float, float]:
         """Return the ends of the 95 % interval of a metric: 1.96 standard errors, within its range; shares of 1.
@@ -125,6 +158,26 @@ def classify(stage: Stage, images: EvaluationLoader) -> tuple[Tensor, Tensor]:
         parts = [(scores_of(stage, views).float().cpu(), labels.cpu()) for views, labels in images]
     logits, labels = zip(*parts, strict=True)
     return torch.cat(logits), torch.cat(labels)
+
+
+@torch.no_grad()
+def classify_on_all_workers(
+    stage: Stage, images: EvaluationLoader, *, classes: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return the logits (N, K), float32, and labels (N,) of all workers' images, on the CPU; the stage is not changed.
+
+    Args:
+        stage: Its `logits` are evaluated, in evaluation mode.
+        images: This worker's share, perhaps empty; the shares are consecutive parts in the order of the workers.
+        classes: Number of classes K.
+        device: The device of the stage.
+    """
+    logits, labels = [torch.zeros(0, classes, device=device)], [torch.zeros(0, dtype=torch.int64, device=device)]
+    with _in_evaluation_mode(stage):
+        for views, own in images:
+            logits.append(stage.logits(views).float())
+            labels.append(own)
+    return gather_unequal(torch.cat(logits)).cpu(), gather_unequal(torch.cat(labels)).cpu()
 
 
 def scores_of(stage: Stage, views: Tensor) -> Tensor:

@@ -10,17 +10,14 @@ from torch import Tensor, nn
 from ltray.distributed import data_parallel, total, world_size
 from ltray.engine.backbone_knobs import apply_drop_path
 from ltray.engine.checkpoint import Checkpoint, Position
-from ltray.engine.ema import WeightAverage
-from ltray.engine.evaluation import evaluate
-from ltray.engine.features import evaluates_features
+from ltray.engine.epoch_evaluation import evaluate_epoch, prepare
 from ltray.engine.optimizers import Optimization
 from ltray.engine.out_of_memory import memory_explained
 from ltray.engine.session import Run, Session
 from ltray.engine.single_values import refusing_single_values
 from ltray.engine.train_step import check_finite, derived_seed, seed_step, set_training_mode, train_step, trained_share
-from ltray.errors import UsageError
 from ltray.lr_schedule import learning_rate
-from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS, standard_error_key
+from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
 from ltray.parts.batch_norm import synchronise
 from ltray.stage import Data, Loader, Stage
 
@@ -65,7 +62,7 @@ def train(
         position = position.at_stage(index)
         optimization = _begin_stage(stage, data, resumed, everything=everything, position=position, run=run)
         for metrics in memory_explained(_epochs(stage, data, optimization, position, run), stage, data, run.device):
-            metrics |= _evaluate(stage, data, optimization.average, run)
+            metrics |= evaluate_epoch(stage, data, optimization.average, run, epoch=position.total_epochs)
             value = metrics[run.metric]
             position = position.after_epoch(value)
             metrics |= {"stage": index, "total_epochs": position.total_epochs, PLANNED_EPOCHS: planned_epochs(stages)}
@@ -84,7 +81,7 @@ def _begin_stage(
     if position.epoch == 0:
         seed_step(run.seed, position.stage, 0, 0)
         set_training_mode(stage)
-        stage.prepare(data.without_augmentation())
+        prepare(stage, data, position.stage, run.held_out)
     apply_drop_path(stage)
     set_training_mode(stage)
     optimization = Optimization.of(stage)
@@ -142,19 +139,8 @@ def _train_epoch(
     }
 
 
-def _evaluate(stage: Stage, data: Data, average: WeightAverage | None, run: Run) -> dict[str, float]:
-    """Return the metrics of a stage, evaluated with its averaged weights if it has them."""
-    with average.in_place() if average else nullcontext():
-        images = data.selection_features(stage) if evaluates_features(stage) else data.selection()
-        found = evaluate(stage, images, classes=data.tail.classes, device=run.device)
-    metrics = found.metrics(data.tail, run.selection)
-    if run.metric not in metrics:
-        raise UsageError(f"The objective `{run.objective}` has no value: no selection image is of such a class.")
-    return metrics | {standard_error_key(run.metric): found.standard_error(run.objective, data.tail)}
-
-
 def _checkpoint(
     position: Position, everything: nn.Module, optimization: Optimization, run: Run, metrics: Mapping[str, float]
 ) -> Checkpoint:
     weights, (optimizer, average) = everything.state_dict(), optimization.state(everything)
-    return Checkpoint(position, weights, optimizer, run.settings, run.context, metrics, average)
+    return Checkpoint(position, weights, optimizer, run.settings, run.saved_context(), metrics, average)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 
 from ltray.engine.checkpoint import Checkpoint
+from ltray.engine.held_out import HELD_OUT, HeldOut
 
 
 class Session(Protocol):
@@ -33,6 +34,7 @@ class Run:
         objective: The metric by which epochs are compared, such as "acc_few".
         settings: The run's settings, kept in every checkpoint.
         context: Further data for prediction; see `Checkpoint`.
+        held_out: The scores of a cross-validation, of which this run trains the model of a fold or the final one.
     """
 
     seed: int
@@ -41,8 +43,13 @@ class Run:
     objective: str = "acc_all"
     settings: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
+    held_out: HeldOut | None = None
 
     @property
     def metric(self) -> str:
         """The metric by which epochs are compared, such as "val/acc_all"."""
         return f"{self.selection}/{self.objective}"
+
+    def saved_context(self) -> Mapping[str, Any]:
+        """Return the context of a checkpoint: with the scores of the cross-validation, as they are now."""
+        return {**self.context, HELD_OUT: self.held_out.state()} if self.held_out else self.context

@@ -1,7 +1,8 @@
 """A method by its name, or by its dotted path in another package."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from ltray.errors import UsageError, shown
@@ -79,3 +80,18 @@ def _check_usable(path: str, method: Method) -> None:
             f"{shown(path)}: `knobs` of the method must be a subclass of ltray.recipe.Recipe, but is "
             f"{shown(method.knobs)}."
         )
+
+
+def check_sequence(methods: Sequence[Method]) -> None:
+    """Raise an error for methods whose training the next method would not use.
+
+    Raises:
+        UsageError: There is no method, or a method that trains a new network is after another method.
+    """
+    if not methods:
+        raise UsageError("`methods` must contain at least one method.")
+    for before, method in pairwise(methods):
+        if not method.needs_network:
+            raise UsageError(
+                f"`{method.name}` trains a new network, so `{before.name}` before it has no effect: remove one of them."
+            )

@@ -27,6 +27,7 @@ class PostHocAdjustmentKnobs(PostHocKnobs):
 class PostHocAdjustment(PostHoc):
     """Scores z − τ·log π, with the τ that is best on the validation images."""
 
+    symbol = "τ"
     tau: Tensor
     log_prior: Tensor
 
@@ -38,8 +39,8 @@ class PostHocAdjustment(PostHoc):
         self.register_buffer("tau", torch.zeros((), dtype=torch.float64))
 
     @torch.no_grad()
-    def prepare(self, data: TrainingData) -> None:
-        """Choose τ and write the shift."""
+    def choose(self, data: TrainingData) -> float:
+        """Return the best τ."""
         features, labels = data.selection_features(self.network.backbone)
         parts = [
             correct_range(self.original(rows).double(), self.log_prior, own)
@@ -47,7 +48,12 @@ class PostHocAdjustment(PostHoc):
         ]
         low, high = (torch.cat(ends) for ends in zip(*parts, strict=True))
         knobs = self.knobs
-        self.tau.fill_(most_correct(low, high, start=knobs.tau_from, stop=knobs.tau_to, step=knobs.tau_step))
+        return most_correct(low, high, start=knobs.tau_from, stop=knobs.tau_to, step=knobs.tau_step)
+
+    @torch.no_grad()
+    def set_value(self, value: float) -> None:
+        """Write the shift."""
+        self.tau.fill_(value)
         assert isinstance(self.network.classifier, ShiftedClassifier)
         self.network.classifier.shift.copy_(self.tau * self.log_prior)
 

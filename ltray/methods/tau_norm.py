@@ -61,6 +61,7 @@ def tau_ranges(projections: Tensor, norms: Tensor, labels: Tensor) -> tuple[Tens
 class TauNorm(PostHoc):
     """A linear classifier without bias; its τ is the best on the validation images."""
 
+    symbol = "τ"
     tau: Tensor
 
     def __init__(self, knobs: TauNormKnobs, context: BuildContext) -> None:
@@ -71,8 +72,8 @@ class TauNorm(PostHoc):
         self._weight()
 
     @torch.no_grad()
-    def prepare(self, data: TrainingData) -> None:
-        """Choose τ and write the normalised weights."""
+    def choose(self, data: TrainingData) -> float:
+        """Return the best τ."""
         weight = self._weight().double()
         features, labels = data.selection_features(self.network.backbone)
         parts = [
@@ -81,9 +82,14 @@ class TauNorm(PostHoc):
         ]
         low, high = (torch.cat(ends) for ends in zip(*parts, strict=True))
         knobs = self.knobs
-        self.tau.fill_(most_correct(low, high, start=knobs.tau_from, stop=knobs.tau_to, step=knobs.tau_step))
+        return most_correct(low, high, start=knobs.tau_from, stop=knobs.tau_to, step=knobs.tau_step)
+
+    @torch.no_grad()
+    def set_value(self, value: float) -> None:
+        """Write the normalised weights."""
+        self.tau.fill_(value)
         assert isinstance(self.network.classifier, nn.Linear)
-        self.network.classifier.weight.copy_(normalised(weight, self.tau))
+        self.network.classifier.weight.copy_(normalised(self._weight().double(), self.tau))
 
     def chosen(self) -> dict[str, float]:
         """Return τ."""

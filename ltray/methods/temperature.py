@@ -61,19 +61,25 @@ def _slope(scores: Tensor, labels: Tensor, inverse: Tensor, shift: Tensor | None
 class Temperature(PostHoc):
     """Scores z / T, with the T that fits the validation images best."""
 
+    symbol = "T"
+
     def __init__(self, knobs: TemperatureKnobs, context: BuildContext) -> None:
         start = context.continued()
         super().__init__(knobs, context, ShiftedClassifier(start.classifier, context.tail.classes))
         self.knobs = knobs
 
     @torch.no_grad()
-    def prepare(self, data: TrainingData) -> None:
-        """Choose T."""
+    def choose(self, data: TrainingData) -> float:
+        """Return the best T."""
         features, labels = data.selection_features(self.network.backbone)
         scores = torch.cat([self.original(rows) for rows in torch.split(features, ROWS)])
+        return best_temperature(scores, labels, lowest=self.knobs.lowest, highest=self.knobs.highest)
+
+    @torch.no_grad()
+    def set_value(self, value: float) -> None:
+        """Write T."""
         assert isinstance(self.network.classifier, ShiftedClassifier)
-        found = best_temperature(scores, labels, lowest=self.knobs.lowest, highest=self.knobs.highest)
-        self.network.classifier.temperature.fill_(found)
+        self.network.classifier.temperature.fill_(value)
 
     def chosen(self) -> dict[str, float]:
         """Return T."""

@@ -39,6 +39,7 @@ from ltray.results.folder_session import FolderSession
 from ltray.run_folder import RunFolder, checkpoint_of
 from ltray.seal import write_sealed
 from ltray.space.search_space import SearchSpace
+from ltray.study.fold_runs import train_experiment
 
 CHECKPOINT = "checkpoint_*"
 Run = tuple[Finalist, Cell]
@@ -195,7 +196,7 @@ def _in_this_process(task: FinalistTask) -> dict[str, Any]:
     experiment = Experiment.from_settings(task.settings, complete=True)
     pin = task.placement.pins.of(experiment.dataset)
     with closing(FolderSession(task.folder, logger=task.logger)) as session:
-        experiment.train(session, task.placement.device, pin=pin)
+        train_experiment(experiment, session, task.placement.device, pin=pin)
     return keep_evaluated(task.folder, checkpoint_of(task.folder), task.placement.device, stamps=task.stamps)
 
 

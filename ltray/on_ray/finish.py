@@ -26,7 +26,7 @@ from ltray.results.ledger import LOOK, declare_end_of, describe_look, number_of
 from ltray.results.paths import dashboard_command, report_command, tensorboard_command
 from ltray.results.printed_trials import BEST_SHOWN, render
 from ltray.results.run_record import RunRecord
-from ltray.results.tables import history, trial_table, write_table
+from ltray.results.tables import FOLDS, history, trial_table, write_table
 from ltray.results.verdict import print_verdict, write_verdict
 from ltray.run_folder import RunFolder, trial_name
 from ltray.space.search_space import SearchSpace
@@ -83,6 +83,8 @@ def write_tables(space: SearchSpace, study: optuna.Study, folder: Path, console:
         "protocol": space.base.dataset.protocol,
         "fidelity": space.stop.fidelity_label,
     }
+    if folds := space.base.dataset.folds:
+        stamps[FOLDS] = folds
     selection = space.base.selection
     table = trial_table(study, epochs, stamps, selection=selection, weights=_weights(space, study, run))
     write_table(epochs, run.epochs_table)

@@ -7,9 +7,10 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from ltray.on_ray.tasks import task_of
-from ltray.on_ray.trial import error_of, is_finite, is_later_run
+from ltray.on_ray.trial import error_of, is_finite
 from ltray.strategies.stopping_rules import Rule
 from ltray.study.progress import TrialProgress
+from ltray.study.run_of_several import is_later_run
 
 EPOCHS = "total_epochs"  # ltray's counter: Tune's counter restarts at 1 in a resumed trial
 

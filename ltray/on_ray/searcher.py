@@ -14,12 +14,13 @@ from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.scheduler import EPOCHS
 from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import TASK, TrialTask
-from ltray.on_ray.trial import failure_of, is_finite, is_later_run
+from ltray.on_ray.trial import failure_of, is_finite
 from ltray.reporting import FAILURE, LATER
 from ltray.space.search_space import SearchSpace
 from ltray.study._compat import as_recorded, live
 from ltray.study.progress import TrialProgress
 from ltray.study.redraw import redraw, undrawn
+from ltray.study.run_of_several import is_later_run
 from ltray.study.study import ATTEMPT, PROGRESS, REASON, SETTINGS, as_read, ask, proposed, unfinished
 
 

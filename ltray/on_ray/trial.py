@@ -20,8 +20,6 @@ from ltray.on_ray.tasks import SEARCH, TASK, SearchTask, TrialTask
 from ltray.on_ray.workers import run_workers
 from ltray.reporting import FAILURE, report_of, train_and_report
 from ltray.run_folder import RunFolder, trial_name
-from ltray.study.seed_runs import RUN_SEED
-from ltray.study.short_runs import RUN
 
 
 def attempts(trials: Path, number: int) -> list[Path]:
@@ -116,11 +114,6 @@ def _report_again(known: Iterable[tuple[Path, Mapping[str, float]]]) -> None:
 def is_finite(value: Any) -> bool:
     """Return whether a reported metric can be compared."""
     return isinstance(value, int | float) and math.isfinite(value)
-
-
-def is_later_run(result: Mapping[str, Any]) -> bool:
-    """Return whether an epoch is of a second or later seed of a trial: rules compare only first seeds."""
-    return RUN_SEED in result and bool(result[RUN])
 
 
 def error_of(trial: Any) -> str:

@@ -54,6 +54,8 @@ class BestModel:
     @property
     def images(self) -> str:
         """The name of the images of the logits."""
+        if self.predictions.folds is not None:
+            return "the images of the folds"
         return "test images" if self.predictions.split == "test" else "validation images"
 
     @cached_property

@@ -10,7 +10,7 @@ def headline(record: RunRecord) -> str:
     """Return methods, data and protocol in one line."""
     settings = record.settings
     what = f"search over {len(record.explored)} knobs" if record.is_search else "training run"
-    stamp = SELECTED_ON_TEST if record.protocol == "paper" else "selected on validation images"
+    stamp = SELECTED_ON_TEST if record.protocol == "paper" else f"selected {record.selected_how}"
     return f"{what}: {record.methods} on {settings['dataset']}; {stamp}"
 
 
@@ -46,6 +46,8 @@ def of_group(record: RunRecord) -> str:
 
 def images_of(record: RunRecord) -> str:
     """Return the name of the images by which trials are compared."""
+    if record.folds:
+        return f"the images of {record.folds} folds"
     return "test images" if record.selection == "test" else "validation images"
 
 

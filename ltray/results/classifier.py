@@ -248,7 +248,8 @@ def temperature_of(trained: TrainedModel, checkpoint: Path, prior: ScorePrior | 
     scores, shift = known.logits, None
     if prior is not None:
         scores, shift = scores.double() - prior.added, _log_shares(known) - prior.log_prior
-    return best_temperature(scores, known.labels, lowest=COLDEST, highest=HOTTEST, shift=shift), "validation images"
+    source = "validation images" if known.folds is None else "the cross-validation"
+    return best_temperature(scores, known.labels, lowest=COLDEST, highest=HOTTEST, shift=shift), source
 
 
 def _log_shares(known: Predictions) -> Tensor:

@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 
+from ltray.experiment import Experiment
 from ltray.metrics import BALANCED, shown_accuracies
 from ltray.model_folder import LAST_EPOCH
 from ltray.network_config import WEIGHTS
 from ltray.results.predictions import TrainedModel
 from ltray.run_folder import RunFolder
+from ltray.study.run_of_several import RUN_FOLD
 
 
 def keep_evaluated(
@@ -60,3 +62,22 @@ def accuracy_line(metrics: Mapping[str, float], prefix: str, objective: str = BA
     """Return `all 70.0 %  many 100.0 %  …` of the metrics with a prefix, and the objective if it is another metric."""
     shown = shown_accuracies(metrics, prefix, objective)
     return "  ".join(f"{name} {100 * value:.1f} %" for name, value in shown.items())
+
+
+def epoch_line(metrics: Mapping[str, Any], planned: int, experiment: Experiment) -> str:
+    """Return an epoch's metrics as one line.
+
+    Args:
+        metrics: The reported metrics.
+        planned: Number of epochs of the complete run.
+        experiment: The experiment.
+    """
+    selection, folds = experiment.selection, experiment.dataset.folds
+    accuracy = accuracy_line(metrics, selection, experiment.objective)
+    if RUN_FOLD in metrics:
+        fold = int(metrics[RUN_FOLD]) + 1
+        selection = "all images  folds" if fold > folds else f"fold {fold} of {folds}  folds so far"
+    losses = "  ".join(f"{k[5:]} {v:.4f}" for k, v in metrics.items() if k.startswith("loss/") and k != "loss/total")
+    chosen = "".join(f"  {k[7:]} {v:.4g}" for k, v in metrics.items() if k.startswith("chosen/"))
+    speed = f"  {metrics['train/images_per_second']:.0f} images/s" if "train/images_per_second" in metrics else ""
+    return f"epoch {metrics['total_epochs']}/{planned}  {selection}: {accuracy}  loss: {losses}{chosen}{speed}"

@@ -47,7 +47,9 @@ class Evaluated:
             counts = [torch.tensor(recorded[name]) for name in ("correct", "seen", "predicted")]
             return cls(Evaluation(*counts), "test images", recorded.get("protocol") == "paper")
         found = trained.on_selection()
-        return cls(found.evaluation, f"{'validation' if found.split == 'val' else 'test'} images", True)
+        images = f"{'validation' if found.split == 'val' else 'test'} images"
+        folds = trained.experiment.dataset.folds
+        return cls(found.evaluation, f"images, {folds}-fold cross-validation" if folds else images, True)
 
 
 def model_card(trained: TrainedModel, metadata: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> str:
@@ -113,6 +115,12 @@ def _training(trained: TrainedModel, metadata: Mapping[str, Any], tail: LongTail
         "honest": "honest (epochs and settings were selected on validation images; test images were not used)",
         "paper": "paper (epochs were selected on the test images, as in the papers' tables)",
     }.get(dataset.protocol, dataset.protocol)
+    if dataset.folds:
+        protocol = (
+            f"{dataset.folds}-fold cross-validation: epochs and settings were selected by the scores that each image "
+            "got from a model that was not trained on it; this model was trained on all images; test images were not "
+            "used"
+        )
     rows = [
         ("Data", f"{dataset.name}: {tail.total:,} training images of {tail.classes} classes"),
         (

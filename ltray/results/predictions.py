@@ -15,6 +15,8 @@ from ltray.data.dataset import ImageData
 from ltray.data.loaders import EvaluationImages
 from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.evaluation import Evaluation, classify
+from ltray.engine.held_out import HELD_OUT, HeldOut, evaluation_of
+from ltray.errors import UsageError
 from ltray.experiment import Experiment, restore
 from ltray.files import is_there, reading
 from ltray.imported import check_code
@@ -40,6 +42,7 @@ class Predictions:
         tail: Training counts, and those of the complete training list.
         norms: |w_k| (K,) of the linear classifier that computed the logits, else None.
         bias: Its bias (K,), else None.
+        folds: The fold of each image (N,), whose model was not trained on it; None: one model classified all images.
     """
 
     split: str
@@ -48,10 +51,13 @@ class Predictions:
     tail: LongTail
     norms: Tensor | None = None
     bias: Tensor | None = None
+    folds: Tensor | None = None
 
     @property
     def evaluation(self) -> Evaluation:
         """Correct and seen images by class."""
+        if self.folds is not None:
+            return evaluation_of(self.logits, self.labels, self.folds)
         return Evaluation.of(self.logits, self.labels)
 
     def metrics(self) -> dict[str, float]:
@@ -69,7 +75,7 @@ class Predictions:
         logits = self.logits.numpy()
         if logits.nbytes > LARGE:
             logits = logits.astype(np.float16)
-        known = {"labels": self.labels, "norms": self.norms, "bias": self.bias}
+        known = {"labels": self.labels, "norms": self.norms, "bias": self.bias, "folds": self.folds}
         arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in known.items() if tensor is not None}
         arrays |= {"counts": np.array(self.tail.counts), "listed": np.array(self.tail.listed, dtype=np.int64)}
         content = io.BytesIO()
@@ -90,8 +96,8 @@ class Predictions:
                 tuple(saved["listed"].tolist()) if "listed" in saved else ()
             )  # older files: groups by training images
             tail = LongTail(tuple(saved["counts"].tolist()), listed)
-            linear = {name: torch.from_numpy(saved[name]) for name in ("norms", "bias") if name in saved}
-            return cls(str(saved["split"]), logits, torch.from_numpy(saved["labels"]), tail, **linear)
+            known = {name: torch.from_numpy(saved[name]) for name in ("norms", "bias", "folds") if name in saved}
+            return cls(str(saved["split"]), logits, torch.from_numpy(saved["labels"]), tail, **known)
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,21 @@ class TrainedModel:
         return crop_margin(self.stage.network.backbone, self.experiment.dataset.image_size)
 
     def on_selection(self, *, five_crops: bool = False) -> Predictions:
-        """Classify the images on which epochs and trials are compared: validation, or test with `paper`."""
+        """Classify the images on which epochs and trials are compared: validation, or test with `paper`.
+
+        With folds, the result is the saved scores of each image by the model that was not trained on it.
+
+        Raises:
+            UsageError: Five crops are asked for, but the models of the folds are not kept.
+        """
+        if state := self.checkpoint.context.get(HELD_OUT):
+            if five_crops:
+                raise UsageError(
+                    "five crops of the images need the models of the "
+                    f"{self.experiment.dataset.folds} folds, which are not kept; evaluate test images or new images."
+                )
+            scores = HeldOut.from_state(state).predictions(self.checkpoint.position.total_epochs - 1)
+            return Predictions("val", scores.logits, scores.labels, self.data.tail, folds=scores.folds)
         return self._assess(self.experiment.selection, self.data.selection(), five_crops)
 
     def on_test(self, *, five_crops: bool = False) -> Predictions:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from ltray.data.definition import selected_how
 from ltray.fitted_table import FittedTable
 from ltray.metrics import BALANCED, heading, shown_keys
-from ltray.results.tables import FRONT, SEEDS, precision_of_best, seeds_error_key, state_of
+from ltray.results.tables import FRONT, SEEDS, folds_in, precision_of_best, seeds_error_key, state_of
 from ltray.study.study import NAME
 
 BEST_SHOWN = 12  # trials in the table; explicit rows are all shown
@@ -47,7 +48,7 @@ def render(
         *("epochs", "state", *explored.values()),
     ]
     shown = FittedTable(
-        title=f"accuracy on {'the test set' if selection == 'test' else 'validation images'}, %",
+        title=f"accuracy {selected_how('paper' if selection == 'test' else 'honest', folds_in(table))}, %",
         caption="\n".join(_notes(table, f"{selection}/{objective}")) or None,
         optional=_optional(explored, objective),
         remedy=remedy,
@@ -100,6 +101,8 @@ def _notes(table: pd.DataFrame, metric: str) -> list[str]:
                 else ""
             )
         )
+    if folds_in(table) and (table["state"] == "stopped early").any():
+        lines.append("values of a trial that was stopped early are those of its first fold")
     return lines
 
 

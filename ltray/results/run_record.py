@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ltray.data.definition import selected_how
 from ltray.errors import UsageError
 from ltray.experiment import OBJECTIVE, Experiment
 from ltray.files import check_regular, is_there, reading
@@ -118,6 +119,16 @@ class RunRecord:
     def protocol(self) -> str:
         """The protocol: "honest", or "paper" (selected on the test set)."""
         return str(self.settings["dataset.protocol"])
+
+    @property
+    def folds(self) -> int:
+        """Number of folds of the cross-validation; 0 without one."""
+        return int(self.settings.get("dataset.folds", 0))
+
+    @property
+    def selected_how(self) -> str:
+        """How epochs and settings are selected, as text: "on validation images"."""
+        return selected_how(self.protocol, self.folds)
 
     @property
     def selection(self) -> str:

@@ -16,8 +16,8 @@ from ltray.metrics import BALANCED, CHECKPOINT_SCORE, standard_error_key
 from ltray.printable import encodable
 from ltray.run_folder import RESULTS_FILE
 from ltray.seal import read_lines, write_listed
-from ltray.study.seed_runs import RUN_SEED, mean_and_error
-from ltray.study.short_runs import RUN, RUN_EPOCH
+from ltray.study.run_of_several import RUN, RUN_EPOCH, RUN_FOLD, RUN_SEED
+from ltray.study.seed_runs import mean_and_error
 from ltray.study.study import COPIES, NAME, PAPER, REASON, SETTINGS, front
 
 STATES = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "interrupted"}
@@ -25,6 +25,7 @@ RESULTS = ("val/", "test/", "loss/", "chosen/")
 """Prefixes of the metrics of an epoch that are results of a trial."""
 SEEDS, BY_SEED = "seeds", "by_seed"
 """For a trial of several seeds: the number of its runs, and the value of the first objective of each, in order."""
+FOLDS = "folds"  # of the cross-validation in which a trial was trained; no such column without one
 FRONT = "front"
 COPIED = "copied"  # for a member of a population: the trials that it copied, and the epochs after which it copied them
 PAPER_UNTIL = "paper_until"  # the epoch after which a member left the papers' setting
@@ -39,7 +40,8 @@ def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
         folders: The folders of each trial's attempts, by trial number. An epoch that two
             attempts report is the same epoch, repeated from the same checkpoint. Epochs of a
             trial of several runs are counted over all of them; "run" and "run_epoch" give the
-            position within a run, "run_seed" the training seed of a run on one of several seeds.
+            position within a run, "run_seed" the training seed of a run on one of several seeds, "run_fold" the fold
+            of a run of a cross-validation, whose final run has the number of folds.
     """
     rows: dict[tuple[int, int], dict[str, Any]] = {}
     for number, attempts in folders.items():
@@ -48,7 +50,7 @@ def history(folders: Mapping[int, Sequence[Path]]) -> pd.DataFrame:
                 if "total_epochs" in result and "copied_from" not in result:
                     epoch = int(result["total_epochs"])
                     score = {CHECKPOINT_SCORE: result[CHECKPOINT_SCORE], "stage": result["stage"]}
-                    run = {name: result[name] for name in (RUN, RUN_EPOCH, RUN_SEED) if name in result}
+                    run = {name: result[name] for name in (RUN, RUN_EPOCH, RUN_SEED, RUN_FOLD) if name in result}
                     rows[number, epoch] = {"trial": number, "epoch": epoch} | score | run | scalars(result)
     return pd.DataFrame([rows[key] for key in sorted(rows)])
 
@@ -169,8 +171,14 @@ def precision_of_best(table: pd.DataFrame, metric: str) -> str:
     error, images = standard_error_key(metric), f"{metric.partition('/')[0]}/images"
     if not len(table) or not {error, images} <= set(table) or pd.isna(table.iloc[0][error]):
         return ""
-    best = table.iloc[0]
-    return f"± {100 * best[error]:.1f} points ({best[images]:,.0f} images)"
+    best, folds = table.iloc[0], folds_in(table)
+    by = f"{folds}-fold cross-validation, " if folds else ""
+    return f"± {100 * best[error]:.1f} points ({by}{best[images]:,.0f} images)"
+
+
+def folds_in(table: pd.DataFrame) -> int:
+    """Return the number of folds of the cross-validation of a search's trials; 0 without one."""
+    return int(table.iloc[0][FOLDS]) if FOLDS in table and len(table) else 0
 
 
 def trial_label(number: int | str, paper: bool) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from ltray.engine.fold_error import corrected
 from ltray.fitted_table import FittedTable
-from ltray.metrics import standard_error_key
+from ltray.metrics import fold_key, standard_error_key
 from ltray.results.finalists import PAPERS
 from ltray.results.method_verdict import BEHIND, Candidate, Judgement, Rival, in_order, judge
 from ltray.results.next_steps import Step, next_steps
@@ -52,9 +53,11 @@ class Verdict:
     Attributes:
         judgement: The comparison.
         methods: Every method, the best first.
-        compared: "new seeds" if finalists were compared, on test images; "search" if trials, on the selection images.
+        compared: "new seeds" if finalists were compared, on test images; "search" if trials, on the selection images;
+            "folds" if trials, by the folds of a cross-validation.
         metric: The compared metric, such as "val/acc_all".
         protocol: "honest", or "paper": the test images chose the settings.
+        selected_how: How settings were chosen, as text: "on validation images".
         runs: Runs of the leader that were compared.
         steps: Further commands.
     """
@@ -64,14 +67,16 @@ class Verdict:
     compared: str
     metric: str
     protocol: str
+    selected_how: str
     runs: int
     steps: tuple[Step, ...]
 
     @property
     def sentences(self) -> list[str]:
         """The verdict in sentences, for readers without knowledge of statistics."""
-        costs = {one.method: one.hours for one in self.methods}
-        found = sentences(self.judgement, metric=self.metric, runs=self.runs, compared=self.compared, hours=costs)
+        words: dict[str, Any] = {"metric": self.metric, "runs": self.runs, "compared": self.compared}
+        words["how"] = "on test images" if self.metric.startswith("test/") else self.selected_how
+        found = sentences(self.judgement, **words, hours={one.method: one.hours for one in self.methods})
         if stopped := [one.method for one in self.methods if not one.complete and one.stopped]:
             found.append(
                 f"Stopped early because other methods were better, and therefore not compared: {'; '.join(stopped)}."
@@ -89,6 +94,7 @@ class Verdict:
             "answer": self.judgement.answer,
             "metric": self.metric,
             "protocol": self.protocol,
+            "selected": self.selected_how,
             "compared": self.compared,
             "best": _setting(leader) if leader else None,
             "rivals": [_rival(rival) for rival in self.judgement.rivals],
@@ -106,7 +112,7 @@ def verdict_of(record: RunRecord) -> Verdict | None:
     methods = _summaries(table, record)
     candidates, compared = _of_finalists(record), "new seeds"
     if len({one.method for one in candidates}) < 2:
-        candidates, compared = _of_trials(table, record), "search"
+        candidates, compared = _of_trials(table, record), "folds" if record.folds else "search"
     judgement = judge(candidates)
     split = "test" if compared == "new seeds" else record.selection
     return Verdict(
@@ -115,24 +121,31 @@ def verdict_of(record: RunRecord) -> Verdict | None:
         compared,
         f"{split}/{record.objectives[0]}",
         record.protocol,
+        record.selected_how,
         len(judgement.leader.values) if judgement.leader else 0,
         next_steps(judgement, record, ranking=[one.method for one in in_order(_of_trials(table, record))]),
     )
 
 
 def _of_trials(table: pd.DataFrame, record: RunRecord) -> list[Candidate]:
-    """Return the complete trials, with the values of their seeds on the selection images."""
+    """Return the complete trials, with the values of their seeds or folds on the selection images."""
     complete = table[(table["state"] == "complete") & table[record.metric].notna()]
-    return [
-        Candidate(
-            str(row[METHODS]),
-            str(row["trial"]),
-            float(row[record.metric]),
-            _by_seed(row, record.metric),
-            float(row.get(standard_error_key(record.metric), math.nan)),
-        )
-        for _, row in complete.iterrows()
-    ]
+    found = []
+    for _, row in complete.iterrows():
+        values, error = _by_seed(row, record.metric), float(row.get(standard_error_key(record.metric), math.nan))
+        if by_fold := _by_fold(row, record):
+            values, error = by_fold, math.nan  # the images of each fold differ: their noise is in the values
+        found.append(Candidate(str(row[METHODS]), str(row["trial"]), float(row[record.metric]), values, error))
+    return found
+
+
+def _by_fold(row: pd.Series, record: RunRecord) -> dict[str, float]:
+    """Return the values of the folds of a cross-validated trial, spread as `corrected` does; {} if it has none."""
+    keys = [fold_key(record.metric, fold) for fold in range(record.folds)]
+    if not keys or not all(key in row and math.isfinite(row[key]) for key in keys):
+        return {}
+    values = corrected(float(row[record.metric]), [float(row[key]) for key in keys])
+    return {f"fold {fold + 1}": value for fold, value in enumerate(values)}
 
 
 def _by_seed(row: pd.Series, metric: str) -> dict[str, float]:
@@ -213,12 +226,11 @@ def write_verdict(record: RunRecord) -> Verdict | None:
 def print_verdict(verdict: Verdict, console: Console) -> None:
     """Print the methods, the answer in sentences and further commands."""
     rows = shown_rows(verdict)
+    how = "on test images (protocol=paper)" if verdict.protocol == "paper" else verdict.selected_how
     shown = FittedTable(
-        title="which method: values on validation images, one row per method",
+        title=f"which method: values {how}, one row per method",
         optional=[("minutes",), ("settings",), ("its settings, %",)],
     )
-    if verdict.protocol == "paper":
-        shown.title = "which method: values on test images (protocol=paper), one row per method"
     for heading in rows[0]:
         shown.add_column(heading, justify="right" if "%" in heading or heading == "minutes" else "left")
     for row in rows:

@@ -10,23 +10,25 @@ LEAST_SAVED = 1.5
 """The cost is stated if the leader's training was at least this many times as long as that of a tied method."""
 
 
-def sentences(judgement: Judgement, *, metric: str, runs: int, compared: str, hours: Mapping[str, float]) -> list[str]:
+def sentences(
+    judgement: Judgement, *, metric: str, how: str, runs: int, compared: str, hours: Mapping[str, float]
+) -> list[str]:
     """Return the answer, the evidence for it, and the comparisons without a result.
 
     Args:
         judgement: The comparison.
         metric: The compared metric, such as "val/acc_all".
-        runs: Runs of the leader.
-        compared: "new seeds" or "search".
+        how: How the values were measured, as text: "on test images".
+        runs: Runs or folds of the leader.
+        compared: "new seeds", "search" or "folds".
         hours: Training time of every method.
     """
     leader = judgement.leader
     if judgement.answer == NONE or leader is None:
         return ["No method finished with a result, so there is no answer."]
     value = math.fsum(leader.values.values()) / len(leader.values)
-    split, _, name = metric.partition("/")
-    images = "test images" if split == "test" else "validation images"
-    result = f"{100 * value:.1f} % {METRICS[name].title.removesuffix(' all')} on {images}"
+    name = metric.partition("/")[2]
+    result = f"{100 * value:.1f} % {METRICS[name].title.removesuffix(' all')} {how}"
     ties, behind = judgement.with_verdict(TIED), judgement.with_verdict(BEHIND)
     unknown = judgement.with_verdict(UNKNOWN)
     if judgement.answer == ONLY:
@@ -46,7 +48,9 @@ def sentences(judgement: Judgement, *, metric: str, runs: int, compared: str, ho
         found.append(_one_run(leader.method, unknown))
     if behind:
         found.append(_ahead(leader.method, behind))
-    if runs > 1:
+    if compared == "folds":
+        found.append(f"Methods were compared on the same {runs} folds of the images, with the same seed.")
+    elif runs > 1:
         where = "new random numbers after the search" if compared == "new seeds" else "random numbers of the search"
         found.append(f"Each compared setting was trained {runs} times, on {runs} different {where}.")
     return found

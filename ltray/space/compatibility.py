@@ -69,6 +69,7 @@ def refusal(
     warm: bool = False,
     seeds: int = 1,
     fidelity: str = "epochs",
+    folds: int = 0,
 ) -> Refusal | None:
     """Return the reason why a search cannot run with its settings, or None if it can.
 
@@ -80,7 +81,10 @@ def refusal(
         warm: Whether the sampler uses the results of earlier searches.
         seeds: `trial.seeds`.
         fidelity: `stop.fidelity`.
+        folds: `dataset.folds`.
     """
+    if folds and (refused := _refused_with_folds(folds, rule=rule, seeds=seeds, fidelity=fidelity)):
+        return refused
     if seeds > 1 and STOPPING_RULES[rule].population:
         return Refusal(
             "trial.seeds",
@@ -108,4 +112,25 @@ def refusal(
         return Refusal("stop.rule", reason)
     if warm and sampler not in LEARNING:
         return Refusal("search.warm_start", f"{sampler} does not use results; use sampler={LEARNING[0]}, or remove it")
+    return None
+
+
+def _refused_with_folds(folds: int, *, rule: str, seeds: int, fidelity: str) -> Refusal | None:
+    """Return the reason why the trials of a search cannot be cross-validations, or None; see `refusal`."""
+    trained = f"with dataset.folds={folds}, a trial is {folds + 1} complete runs"
+    if seeds > 1:
+        return Refusal(
+            "trial.seeds",
+            f"{trained} on one seed, whose folds already show the noise of training; set trial.seeds=1 or "
+            "dataset.folds=0. Finalists repeat the cross-validation on new seeds",
+        )
+    if STOPPING_RULES[rule].population:
+        return Refusal(
+            "stop.rule",
+            f"{trained} of one setting, but {rule} changes settings during a run; set another rule or dataset.folds=0",
+        )
+    if fidelity != "epochs":
+        return Refusal(
+            "stop.fidelity", f"{trained}, not several short ones; set stop.fidelity=epochs or dataset.folds=0"
+        )
     return None

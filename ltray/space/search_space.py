@@ -248,6 +248,7 @@ class SearchSpace:
             warm=bool(self.search.warm_start),
             seeds=self.trial.seeds,
             fidelity=self.stop.fidelity,
+            folds=max(experiment.dataset.folds for experiment in self.experiments()),
         )
         if refused:
             raise UsageError(f"{contents.get(refused.content) or file.where(refused.key)}{refused}.")

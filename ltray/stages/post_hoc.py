@@ -1,14 +1,15 @@
 """Stages without training: the values they set are computed once from the validation images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from torch import nn
 
 from ltray.knobs import Above, Knob
 from ltray.network import Network
 from ltray.recipe import Recipe
-from ltray.stage import BuildContext, Stage
+from ltray.stage import BuildContext, Stage, TrainingData
 
 ROWS = 4096  # images at a time: float64 scores of 8,142 classes stay below 300 MB
 
@@ -38,13 +39,18 @@ class PostHocKnobs(Recipe):
 
 
 class PostHoc(Stage):
-    """A new classifier on the backbone of the preceding network; `prepare` sets its values.
+    """A new classifier on the backbone of the preceding network, with one value that is chosen on validation images.
 
     Args:
         knobs: Without epochs.
         context: `start` is the network to continue from; its modules are shared.
         classifier: Maps features (B, d) to scores (B, K).
+
+    Attributes:
+        symbol: The symbol of the value, such as "τ".
     """
+
+    symbol: ClassVar[str]
 
     def __init__(self, knobs: PostHocKnobs, context: BuildContext, classifier: nn.Module) -> None:
         super().__init__(knobs)
@@ -55,3 +61,19 @@ class PostHoc(Stage):
     def trained(self) -> Sequence[nn.Module]:
         """Train nothing."""
         return []
+
+    def prepare(self, data: TrainingData) -> None:
+        """Choose the value and set it."""
+        self.set_value(self.choose(data))
+
+    def adopt(self, chosen: Mapping[str, float]) -> None:
+        """Set the mean of the values that the folds of a cross-validation chose."""
+        self.set_value(chosen[self.symbol])
+
+    def choose(self, data: TrainingData) -> float:
+        """Return the value that is best on the validation images."""
+        raise TypeError(f"{type(self).__name__} must define choose(data).")
+
+    def set_value(self, value: float) -> None:
+        """Write the classifier of a value."""
+        raise TypeError(f"{type(self).__name__} must define set_value(value).")

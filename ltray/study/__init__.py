@@ -3,9 +3,11 @@
 * `budget`: the limit of a search and what it has used.
 * `cost`: expected hours and disk use.
 * `dry_run`: the checks of `--dry-run`.
+* `fold_runs`: the runs of a cross-validation.
 * `population`: population based training.
 * `progress`: the state that a trial has reached.
 * `redraw`: trials whose draw was interrupted.
+* `run_of_several`: the session of one of a trial's runs.
 * `seed_runs`: a trial of several seeds.
 * `short_runs`: a trial of several short runs.
 * `storage`: the database of a study.
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
     from ltray.study.population import check_population as check_population
     from ltray.study.progress import TrialProgress as TrialProgress
     from ltray.study.redraw import undrawn as undrawn
-    from ltray.study.short_runs import RUN as RUN
-    from ltray.study.short_runs import RUN_EPOCH as RUN_EPOCH
+    from ltray.study.run_of_several import RUN as RUN
+    from ltray.study.run_of_several import RUN_EPOCH as RUN_EPOCH
     from ltray.study.short_runs import ShortRuns as ShortRuns
     from ltray.study.short_runs import train_runs as train_runs
     from ltray.study.study import ATTEMPT as ATTEMPT

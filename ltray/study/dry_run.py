@@ -12,8 +12,9 @@ from rich.table import Table
 
 from ltray.data.dataset import ImageData
 from ltray.errors import UsageError
-from ltray.experiment import Experiment, check_shared
+from ltray.experiment import Experiment
 from ltray.quantities import file_size, hours, number
+from ltray.recipe import check_shared
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.stopping_rules import SuccessiveHalving
 from ltray.study.cost import TrialCost, expected_share, measure
@@ -166,7 +167,8 @@ def _print_totals(
     # A trial of several short runs has more epochs than its complete run.
     seconds = sum(item.cost.seconds for item in costed) / len(costed) * plan.epochs / epochs
     whole = trials * seconds * each / 3600
-    runs = f"{plan.seeds} seeds, {plan.epochs} epochs together" if plan.seeds > 1 else f"{plan.epochs} epochs"
+    several = f"{plan.folds} folds and a final run" if plan.folds else f"{plan.seeds} seeds" if plan.seeds > 1 else ""
+    runs = f"{several}, {plan.epochs} epochs together" if several else f"{plan.epochs} epochs"
     lines = [f"{trials} trials of {runs}: about {hours(whole, kind)} without early stopping"]
     lines.append(plan.describe(space.stop))
     if plan.warning:

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from ltray.metrics import CHECKPOINT_SCORE, SECONDS, counted
-from ltray.study.seed_runs import RUN_SEED
-from ltray.study.short_runs import RUN
+from ltray.study.run_of_several import RUN, RUN_SEED, is_later_run
 
 SCORE, METRICS = "score", "metrics"
 
@@ -64,14 +63,13 @@ class TrialProgress:
         """
         prefix = metric.partition("/")[0]
         better = result[CHECKPOINT_SCORE] > self.score
-        later = RUN_SEED in result and result[RUN] > 0
         return TrialProgress(
             epoch=int(result["total_epochs"]),
             seconds=self.seconds + float(result.get("train/seconds", 0.0)),
             best_epoch=int(result["total_epochs"]) if better else self.best_epoch,
             score=float(result[CHECKPOINT_SCORE]) if better else self.score,
             metrics=counted(result, prefix) if better else self.metrics,
-            value=None if later else float(result[metric]),  # rules compare the runs of the first seeds
+            value=None if is_later_run(result) else float(result[metric]),  # rules compare first runs
             continued=self.continued,
             stopped=self.stopped,
             runs=self._runs_after(result, prefix) if RUN_SEED in result else (),

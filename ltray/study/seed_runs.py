@@ -12,9 +12,8 @@ from ltray.engine.session import Session
 from ltray.experiment import Experiment
 from ltray.knobs import HIGHEST_SEED
 from ltray.metrics import PLANNED_EPOCHS
-from ltray.study.short_runs import RUN, RUN_EPOCH, TOTAL
+from ltray.study.run_of_several import RUN, RUN_SEED, RunOfSeveral
 
-RUN_SEED = "run_seed"  # the training seed of a run, in the metrics of a trial of several seeds
 _BEST, _EARLIER = "_best", "earlier_runs/"
 
 
@@ -59,8 +58,8 @@ class SeedRuns:
             last = own.last
 
 
-class _RunOfSeed:
-    """The session of one run: counts epochs over all runs, and averages the best values over the runs so far.
+class _RunOfSeed(RunOfSeveral):
+    """The session of one run: averages the best values over the runs so far.
 
     Args:
         session: The trial's session.
@@ -73,12 +72,9 @@ class _RunOfSeed:
     def __init__(
         self, session: Session, count: int, *, run: int, saved: Checkpoint | None, last: Checkpoint | None
     ) -> None:
-        self.last = last
-        self._session, self._count, self._run, self._saved = session, count, run, saved
+        super().__init__(session, run=run, saved=saved, last=last)
+        self._count = count
         known: Mapping[str, float] = last.metrics if last else {}
-        self._epochs_before = int(known[TOTAL]) if last else 0
-        if saved:
-            self._epochs_before -= int(saved.metrics[RUN_EPOCH])
         # The sum of the best values of the earlier runs, by metric, computed from the mean in the newest checkpoint.
         self._sums = {
             name: known[_EARLIER + name] if saved else known[name] * run
@@ -86,24 +82,16 @@ class _RunOfSeed:
             if run and name.endswith(_BEST) and not name.startswith(_EARLIER)
         }
 
-    def resume(self) -> Checkpoint | None:
-        """Return the checkpoint of this run from which to continue."""
-        return self._saved
-
-    def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Pass metrics and checkpoint to the trial's session; a best value is the mean over the runs so far."""
+    def marks(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> dict[str, float]:
+        """Return the seed, the epochs of all runs, and best values: means over the runs so far."""
         own: dict[str, float] = {
             PLANNED_EPOCHS: metrics[PLANNED_EPOCHS] * self._count,
-            RUN: self._run,
-            RUN_EPOCH: metrics[TOTAL],
             RUN_SEED: checkpoint.settings["seed"],
-            TOTAL: self._epochs_before + metrics[TOTAL],
         }
         for name in [name for name in metrics if name.endswith(_BEST)]:
             before = self._sums.get(name, 0.0)
-            own |= {name: (before + metrics[name]) / (self._run + 1), _EARLIER + name: before}
-        self.last = replace(checkpoint, metrics=dict(metrics) | own)
-        self._session.report(self.last.metrics, self.last)
+            own |= {name: (before + metrics[name]) / (self.run + 1), _EARLIER + name: before}
+        return own
 
 
 def mean_and_error(values: Mapping[int, float]) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """A trial of several runs, each longer than the previous one; a search compares trials by the short runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -11,9 +11,7 @@ from ltray.engine.checkpoint import Checkpoint
 from ltray.engine.session import Session
 from ltray.experiment import Experiment
 from ltray.metrics import CHECKPOINT_SCORE, PLANNED_EPOCHS
-
-RUN, RUN_EPOCH, TOTAL = "run", "run_epoch", "total_epochs"
-A_RUN = 1000.0  # in the score of a checkpoint: above every sum of stages and accuracies of a run
+from ltray.study.run_of_several import A_RUN, RUN, RunOfSeveral
 
 
 class Runs(Protocol):
@@ -68,14 +66,14 @@ def train_runs(
     first = int(saved.metrics[RUN]) if saved else 0
     last = saved
     for index, epochs in enumerate(runs.lengths[first:], start=first):
-        own = _RunOfSeveral(session, runs.lengths, run=index, saved=saved if index == first else None, last=last)
+        own = _ShortRun(session, runs.lengths, run=index, saved=saved if index == first else None, last=last)
         start = last if runs.promotion == "continue" and index > first else None
         experiment.shortened(epochs).train(own, device, start=start, pin=pin)
         last = own.last
 
 
-class _RunOfSeveral:
-    """The session of one run: counts epochs over all runs, and marks metrics and checkpoints with their run.
+class _ShortRun(RunOfSeveral):
+    """The session of one run of increasing lengths.
 
     Args:
         session: The trial's session.
@@ -94,26 +92,13 @@ class _RunOfSeveral:
         saved: Checkpoint | None,
         last: Checkpoint | None,
     ) -> None:
-        self.last = last
+        super().__init__(session, run=run, saved=saved, last=last)
         self._lengths = lengths
-        self._session, self._run, self._saved = session, run, saved
-        self._before = int(last.metrics[TOTAL]) if last else 0
-        if saved:
-            self._before -= int(saved.metrics[RUN_EPOCH])
 
-    def resume(self) -> Checkpoint | None:
-        """Return the checkpoint of this run from which to continue."""
-        return self._saved
-
-    def report(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> None:
-        """Pass metrics and checkpoint to the trial's session; checkpoints of a later run have a higher score."""
-        untrained = metrics[PLANNED_EPOCHS] - self._lengths[self._run]  # stages without epochs report once per run
-        own = {
+    def marks(self, metrics: Mapping[str, float], checkpoint: Checkpoint) -> dict[str, float]:
+        """Return the epochs of all runs, and a score: checkpoints of a later run have a higher one."""
+        untrained = metrics[PLANNED_EPOCHS] - self._lengths[self.run]  # stages without epochs report once per run
+        return {
             PLANNED_EPOCHS: sum(self._lengths) + untrained * len(self._lengths),
-            RUN: self._run,
-            RUN_EPOCH: metrics[TOTAL],
-            TOTAL: self._before + metrics[TOTAL],
-            CHECKPOINT_SCORE: A_RUN * self._run + metrics[CHECKPOINT_SCORE],
+            CHECKPOINT_SCORE: A_RUN * self.run + metrics[CHECKPOINT_SCORE],
         }
-        self.last = replace(checkpoint, metrics=dict(metrics) | own)
-        self._session.report(self.last.metrics, self.last)

@@ -33,6 +33,7 @@ class TrialPlan:
         population: The generations of population based training, or None.
         warning: A warning about the rungs, or "".
         seeds: Complete runs of a trial, each on its own seed; rungs are in the first.
+        folds: Folds of a trial's cross-validation, or 0; rungs are in the run of the first.
     """
 
     lengths: tuple[int, ...]
@@ -43,6 +44,7 @@ class TrialPlan:
     population: Population | None = None
     warning: str = ""
     seeds: int = 1
+    folds: int = 0
 
     @classmethod
     def of(
@@ -62,7 +64,7 @@ class TrialPlan:
                 epochs, rungs are outside the run, or methods cannot be shortened to short runs.
         """
         planned = [experiment.planned_epochs(tail) for experiment in experiments]
-        experiment, epochs = experiments[0], max(planned)
+        experiment, epochs, folds = experiments[0], max(planned), max(one.dataset.folds for one in experiments)
         short, kind = stop.fidelity == "short_runs", STOPPING_RULES[stop.rule]
         # A method after the first one, such as tau-norm, begins after all rungs: these are within the shortest trial.
         compared = planned if short or kind.population else [e.knobs[0].epochs for e in experiments]
@@ -79,7 +81,8 @@ class TrialPlan:
         population = _population(stop, epochs, seed) if kind.population else None
         warning = _early(rungs, decays) if kind.stops else ""
         rule = kind.new(rungs, stop.keep_one_in)
-        return cls(lengths, rungs, seeds * epochs, stop.promotion, rule, population, warning, seeds)
+        runs = max(seeds, folds + 1)  # both together are refused
+        return cls(lengths, rungs, runs * epochs, stop.promotion, rule, population, warning, seeds, folds)
 
     @classmethod
     def _of_short_runs(cls, stop: Stop, experiment: Experiment, tail: LongTail) -> Self:
@@ -92,7 +95,7 @@ class TrialPlan:
 
     @property
     def runs(self) -> Runs | None:
-        """Return the runs of a trial with several runs; None for a trial of one run."""
+        """Return the runs of a trial with several runs; None for one run or those of the data set's folds."""
         if self.seeds > 1:
             return SeedRuns(self.seeds)
         return ShortRuns(self.lengths, self.promotion) if len(self.lengths) > 1 else None
@@ -109,6 +112,8 @@ class TrialPlan:
             rule = STOPPING_RULES[stop.rule].describe(self.rungs, stop.keep_one_in, self.epochs)
             if self.seeds > 1 and STOPPING_RULES[stop.rule].stops:
                 rule += f", in the run of a trial's first seed; the other trials get all {self.seeds} runs"
+            if self.folds and STOPPING_RULES[stop.rule].stops:
+                rule += f", in the run of a trial's first fold; the other trials get all {self.folds + 1} runs"
             return rule
         how = {
             "restart": "each from scratch",

@@ -14,10 +14,11 @@ from ltray.long_tail import LongTail
 from ltray.report.best_model import BestModel
 from ltray.report.facts import key_figures
 from ltray.report.sections import classes, confusion, overview, tau, trials
+from ltray.results.final_evaluation import epoch_line
 from ltray.results.predictions import Predictions
 from ltray.results.run_record import RunRecord
 from ltray.results.tau_curve import TauCurve
-from ltray.train import _line
+from ltray.testing.contract import small_experiment
 
 SETTINGS = {"dataset": "digits-lt", "methods": ["bcl"], "dataset.protocol": "honest"}
 TAIL = LongTail((5, 300, 50, 40))
@@ -161,5 +162,5 @@ def test_trial_table_shows_percent_by_group(tmp_path: Path):
 def test_epoch_line_shows_percent_and_images_per_second():
     metrics = {"total_epochs": 3, "val/acc_all": 0.612, "val/acc_few": 0.345, "test/acc_all": 0.9}
     metrics |= {"loss/ce": 1.25, "loss/total": 1.25, "train/images_per_second": 1234.4}
-    line = _line(metrics, 30, "val", "acc_all")
+    line = epoch_line(metrics, 30, small_experiment({"methods": ["cross_entropy"]}))
     assert line == "epoch 3/30  val: all 61.2 %  few 34.5 %  loss: ce 1.2500  1234 images/s"

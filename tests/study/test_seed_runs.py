@@ -28,8 +28,8 @@ from ltray.space.search_settings import Finalists
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.stopping_rules import MedianStopping
 from ltray.study.progress import TrialProgress
-from ltray.study.seed_runs import RUN_SEED, SeedRuns, mean_and_error, seeds_from
-from ltray.study.short_runs import RUN, RUN_EPOCH
+from ltray.study.run_of_several import RUN, RUN_EPOCH, RUN_SEED
+from ltray.study.seed_runs import SeedRuns, mean_and_error, seeds_from
 from ltray.study.study import open_study, recorded_values
 from ltray.study.trial_plan import TrialPlan
 from ltray.testing import contract

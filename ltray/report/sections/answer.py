@@ -62,7 +62,10 @@ def _of_finalists(record: RunRecord, table: pd.DataFrame) -> list[str]:
         f" and {spread(best, metric)} % on test images (mean and 95 % interval over {best['runs']} runs on new seeds)."
     ]
     if best["paper"]:
-        return [*sentences, "This is the papers' setting: no other finalist has a higher value on validation images."]
+        return [
+            *sentences,
+            f"This is the papers' setting: no other finalist has a higher value on {images_of(record)}.",
+        ]
     verdict = str(best["verdict"])
     if verdict:
         compared = f"Compared with the papers' setting: {verdict}, {shift_of(best)} points on test images"

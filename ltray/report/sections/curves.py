@@ -5,13 +5,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ltray.report.facts import images_of, of_group
+from ltray.report.facts import of_group
 from ltray.report.plot import Plot, new_figure
 from ltray.report.section import Section
 from ltray.report.theme import GROUPS, colour
 from ltray.results.run_record import RunRecord
-from ltray.study.seed_runs import RUN_SEED
-from ltray.study.short_runs import RUN, RUN_EPOCH
+from ltray.study.run_of_several import RUN, RUN_EPOCH, RUN_FOLD, RUN_SEED
 
 LOSS = "loss/total"
 Lines = Mapping[int, list[list[tuple[float, float]]]]
@@ -20,15 +19,15 @@ Lines = Mapping[int, list[list[tuple[float, float]]]]
 def curves(record: RunRecord) -> Section | None:
     """Return accuracy and training loss of every trial by epoch; for a single run also by group."""
     metric, history = record.metric, record.history
-    if RUN_SEED in history:  # the runs of a trial have the same epochs
+    if RUN_SEED in history or RUN_FOLD in history:  # the runs of a trial have the same epochs
         history = history.assign(epoch=history[RUN_EPOCH].fillna(history["epoch"]))
     if metric not in history or not len(history) or not history[metric].notna().any():
         return None
     trials = record.trials if record.trials is not None and len(record.trials) else None
     best = int(trials.iloc[0]["trial"]) if trials is not None else 0
     papers = [int(n) for n in trials[trials["paper"]]["trial"]] if trials is not None else []
-    where = images_of(record)
-    accuracy = _plot(lines_of(history, metric, 100.0), best, papers, f"Accuracy on {where}", "%")
+    where = record.selected_how
+    accuracy = _plot(lines_of(history, metric, 100.0), best, papers, f"Accuracy {where}", "%")
     plots = [accuracy] if record.is_search else [_groups(history, record, where)]
     if LOSS in history and history[LOSS].notna().any():
         plots.append(_plot(lines_of(history, LOSS, 1.0), best, papers, "Loss on training batches", ""))
@@ -91,4 +90,4 @@ def _groups(history: pd.DataFrame, record: RunRecord, where: str) -> Plot:
                 hovertemplate=f"{group}, epoch %{{x}}: %{{y:.1f}} %<extra></extra>",
             )
             parts.append(f"{group} {points[-1][1]:.1f} %")
-    return Plot(figure, f"Accuracy on {where} by epoch; at the end: {', '.join(parts)}.", title=f"Accuracy on {where}")
+    return Plot(figure, f"Accuracy {where} by epoch; at the end: {', '.join(parts)}.", title=f"Accuracy {where}")

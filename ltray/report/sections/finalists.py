@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ltray.metrics import heading, shown_keys
+from ltray.report.facts import images_of
 from ltray.report.plot import Plot, new_figure, short
 from ltray.report.section import Section
 from ltray.report.table import PageTable
@@ -28,7 +29,7 @@ def finalists(record: RunRecord) -> Section | None:
     if record.protocol != "paper":
         plots.append(dots(found, runs, metric=test, title="test"))
     look = describe_look(int(found.iloc[0][LOOK])) if LOOK in found else ""
-    values = {"caption": _caption(found), "look": look, "plots": plots, "table": _table(found)}
+    values = {"caption": _caption(found, images_of(record)), "look": look, "plots": plots, "table": _table(found)}
     return Section("finalists", "Finalists", values)
 
 
@@ -107,15 +108,12 @@ def _selection_column(row: "pd.Series[Any]") -> str:
     return f"{'test' if row['protocol'] == 'paper' else 'val'}/{row['objective']}"
 
 
-def _caption(found: pd.DataFrame) -> str:
+def _caption(found: pd.DataFrame, images: str) -> str:
     first = found.iloc[0]
     unit = f"{first['seeds']} training seeds"
     if first["data_seeds"] > 1:
         unit = f"{first['data_seeds']} data seeds (each with {unit})"
-    chosen = (
-        "The winner has the highest mean on validation images. Each run read the test set once; nothing was selected "
-        "on it"
-    )
+    chosen = f"The winner has the highest mean on {images}. Each run read the test set once; nothing was selected on it"
     if first["protocol"] == "paper":
         chosen = "The winner has the highest mean on the test set itself"
     kinds = "".join(f"{text[0].upper()}{text[1:]}. " for text in meanings(found))

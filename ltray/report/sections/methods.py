@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ltray.report.facts import images_of
 from ltray.report.plot import Plot, new_figure, short
 from ltray.report.section import Section
 from ltray.report.table import PageTable
@@ -33,14 +34,13 @@ def methods(record: RunRecord) -> Section | None:
     plots = [_settings(verdict, record.trials, record)]
     if verdict.judgement.rivals and any(abs(rival.low) < 1 for rival in verdict.judgement.rivals):
         plots.append(_leads(verdict))
-    return Section(
-        "methods", "Methods compared", {"plots": plots, "table": table, "on_test": verdict.protocol == "paper"}
-    )
+    images = "test images (protocol=paper)" if verdict.protocol == "paper" else images_of(record)
+    return Section("methods", "Methods compared", {"plots": plots, "table": table, "images": images})
 
 
 def _settings(verdict: Verdict, trials: pd.DataFrame, record: RunRecord) -> Plot:
     """Draw the value of every complete setting; bars end at the best one."""
-    figure = new_figure(f"accuracy on {'test' if verdict.protocol == 'paper' else 'validation'} images, %", left=10)
+    figure = new_figure(f"accuracy on {images_of(record)}, %", left=10)
     shown = [one for one in verdict.methods if one.complete]
     names = [one.method for one in shown]
     figure.add_bar(

@@ -15,7 +15,7 @@ def tau(model: BestModel) -> Section:
         "τ-normalisation, x·w / |w|^τ (tau_norm)": norm_curve(scores),
     }
     known = {name: curve for name, curve in curves.items() if curve is not None}
-    where = "the test set (selected on test)" if scores.split == "test" else "validation images"
+    where = "the test set (selected on test)" if scores.split == "test" else model.images
     values = {
         "where": where,
         "sentences": [f"{name}: {gain(curve)}" for name, curve in known.items()],

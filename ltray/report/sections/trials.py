@@ -17,8 +17,7 @@ def trials(record: RunRecord) -> Section | None:
         return None
     several = seeds_error_key(record.metric) in record.trials
     table = _table(record, several)
-    where = "the test set" if record.protocol == "paper" else "validation images"
-    caption = f"Accuracy on {where} in %, for the best epoch of each trial."
+    caption = f"Accuracy {record.selected_how} in %, for the best epoch of each trial."
     if error := precision_of_best(record.trials, record.metric):
         caption += f" Standard error of the best trial's value: {error}; a smaller difference is not significant."
     if several:
