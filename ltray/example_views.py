@@ -95,15 +95,21 @@ def first_views(method: Method, recipe: Recipe, definition: DatasetDefinition, t
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
 
     # No classifier is started here, from text or otherwise.
-    context = BuildContext(tail, new_network, new_network("linear"), definition.image_size, text_rows=_unused)
+    context = BuildContext(tail, new_network, new_network("linear"), definition.image_size, text_rows=_Unused())
     stage = method.stages(recipe, context)[0]
     if stage.source == "features":
         raise UsageError(f"`{method.name}` trains on features of a frozen network: it has no views of images.")
     return stage.views
 
 
-def _unused(names: Sequence[str]) -> Tensor:
-    raise TypeError("A contact sheet starts no classifier.")
+class _Unused:
+    """The text tower where no classifier is started."""
+
+    def __call__(self, class_names: Sequence[str]) -> Tensor:
+        raise TypeError("A contact sheet starts no classifier.")
+
+    def check(self, class_names: Sequence[str]) -> None:
+        self(class_names)
 
 
 def picture_rows(

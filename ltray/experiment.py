@@ -26,8 +26,8 @@ from ltray.long_tail import LongTail
 from ltray.methods.find import check_sequence, find_methods
 from ltray.metrics import BALANCED, check_groups, check_objective
 from ltray.network import Network
-from ltray.network_config import NETWORK_SETTINGS, RunNetwork
-from ltray.recipe import Recipe, check_shared
+from ltray.network_config import NETWORK_SETTINGS, WEIGHTS, RunNetwork
+from ltray.recipe import Recipe
 from ltray.recorded_settings import recorded_settings
 from ltray.run_settings import RANDOM, RunSettings
 from ltray.setting_names import setting_names
@@ -199,17 +199,6 @@ class Experiment:
         for method, knobs in zip(self.methods, self.knobs, strict=True):
             knobs.check_classes(classes, owner=method.name)
 
-    def check_workers(self, workers: int) -> None:
-        """Check that every batch can be divided equally among the workers.
-
-        Raises:
-            UsageError: It cannot; the message contains the knob's name and a possible number.
-        """
-        for method, knobs in zip(self.methods, self.knobs, strict=True):
-            for name, value in knobs.as_dict().items():
-                if name.endswith("batch_size") and knobs.epochs and knobs.has_effect(name):
-                    check_shared(f"`{method.name}.{name}`", value, workers)
-
     def stages(self, tail: LongTail, *, saved: Checkpoint | None = None, load: bool = True) -> list[Stage]:
         """Build every method's stages; the same seed gives the same weights on every worker.
 
@@ -221,21 +210,25 @@ class Experiment:
         origin = saved.context.get("start") if saved else None
         return self._build(tail, origin or self._origin(), load=load and saved is None)
 
+    def untrained_stages(self, tail: LongTail) -> list[Stage]:
+        """Build every method's stages without pretrained or trained weights."""
+        return self._build(tail, self._origin(), load=False)
+
     def shortened(self, epochs: int) -> "Experiment":
         """Return the run with `epochs` epochs in every method with training; schedules are scaled."""
         return replace(self, knobs=tuple(k.shortened(epochs) if k.epochs else k for k in self.knobs))
 
     def planned_epochs(self, tail: LongTail) -> int:
         """Return the number of epochs, over all stages, that a complete run reports."""
-        return planned_epochs(self._build(tail, self._origin(), load=False))
+        return planned_epochs(self.untrained_stages(tail))
 
     def views(self, tail: LongTail) -> int:
         """Return the largest number of views of an image that a stage reads; 0 where all read features."""
-        return max(len(stage.views) for stage in self._build(tail, self._origin(), load=False))
+        return max(len(stage.views) for stage in self.untrained_stages(tail))
 
     def stage_epochs(self, tail: LongTail) -> list[int]:
         """Return the epochs of every stage."""
-        return [stage.recipe.epochs for stage in self._build(tail, self._origin(), load=False)]
+        return [stage.recipe.epochs for stage in self.untrained_stages(tail)]
 
     def train(
         self, session: Session, device: torch.device, *, start: Checkpoint | None = None, pin: Pin | None = None
@@ -303,29 +296,37 @@ class Experiment:
 
     def run(self, device: torch.device, data: ImageData, *, saved: Checkpoint | None = None) -> Run:
         """Return the constants of this run's training."""
-        context = {
-            "class_names": list(data.class_names),
-            "counts": list(data.tail.counts),
-            "data_digest": data.digest,
-        }
+        context = {"class_names": list(data.class_names), "counts": list(data.tail.counts), "data_digest": data.digest}
         if self._in_bfloat16():
             context[BFLOAT16] = way_of_bfloat16(device)
         if self.start:
             context["start"] = saved.context["start"] if saved else self._origin()
-        context |= self.network.context(saved.context if saved else None)
+        if record := saved.context.get(WEIGHTS, {}) if saved else self.weights_record():
+            context[WEIGHTS] = record
         return Run(self.seed, device, self.selection, self.objective, self.settings(), context)
 
     def _in_bfloat16(self) -> bool:
         return any(knobs.precision == BFLOAT16 for knobs in self.knobs)
+
+    def weights_record(self) -> Mapping[str, str]:
+        """Return the record of the run's initial weights; {} for random weights.
+
+        The initial weights of a run that continues from another one are those of that run.
+
+        Raises:
+            UsageError: Their file does not exist.
+        """
+        origin = self._origin()
+        found: Mapping[str, str] = origin["context"].get(WEIGHTS, {}) if origin else self.network.record()
+        return found
 
     def _origin(self) -> dict[str, Any] | None:
         """Return the data needed to build the network of `start` again, without its weights."""
         if not self.start:
             return None
         checkpoint = _read(Path(self.start))
-        return {name: getattr(checkpoint, name) for name in ("settings", "context")} | {
-            "stage": checkpoint.position.stage
-        }
+        stage = checkpoint.position.stage
+        return {"settings": checkpoint.settings, "context": checkpoint.context, "stage": stage}
 
     def _build(self, tail: LongTail, origin: Mapping[str, Any] | None, *, load: bool) -> list[Stage]:
         network = None

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ltray import __version__
 from ltray.arguments import check_writable, path_argument, path_value
@@ -35,6 +36,10 @@ FORMATS: Mapping[str, Callable[[ExportedGraph, Tensor, Path, Mapping[str, Any]],
 SUFFIXES = {".onnx": "onnx", ".pt2": "torch-export", "": FOLDER}
 
 
+SQUARE, CENTRE = "centre", "centre, 224/256 of the shorter side, then resized"
+CUT_INSIDE = "none: the shorter side is resized to `image_size` + `five_crops`, and the file cuts five crops"
+
+
 @dataclass(frozen=True)
 class Exported:
     """An exported model.
@@ -54,13 +59,16 @@ class Exported:
     metadata: Mapping[str, Any]
 
 
-def run(checkpoint: str | PathLike[str], file: str | PathLike[str]) -> Exported:
+def run(checkpoint: str | PathLike[str], file: str | PathLike[str], *, five_crops: bool = False) -> Exported:
     """Write a trained model with uint8 images as input, and logits and probabilities as outputs; see docs/export.md.
 
     Args:
         checkpoint: Folder of a checkpoint, run or search.
         file: The file to write; its suffix determines the format: `.onnx`, or `.pt2` of `torch.export`. A name without
             a suffix is a folder in the layout of the Hugging Face hub, which must not exist or be empty.
+        five_crops: Whether the file takes images whose shorter side is larger than that of the training images, cuts
+            five crops and returns the means of their scores (test-time ensembling). The temperature remains that of
+            single images.
 
     Returns:
         The file or folder, and its largest difference from the trained model.
@@ -81,9 +89,12 @@ def run(checkpoint: str | PathLike[str], file: str | PathLike[str]) -> Exported:
     model = Classifier.open(folder, torch.device("cpu"))
     images = _images(model)
     temperature, _ = model.calibration
-    graph = ExportedGraph(model.trained.stage, model.trained.experiment.dataset, temperature).eval()
+    margin = model.trained.margin if five_crops else None
+    graph = ExportedGraph(model.trained.stage, model.trained.experiment.dataset, temperature, margin=margin).eval()
     graph.requires_grad_(False)
-    metadata = describe(model)
+    if margin is not None:
+        images = _enlarged(images, margin)
+    metadata = describe(model, margin)
     if form == FOLDER:
         card = model_card(model.trained, metadata, ModelFolder(folder).evaluation())
         difference = export_folder(graph, images, target, metadata, card)
@@ -92,8 +103,13 @@ def run(checkpoint: str | PathLike[str], file: str | PathLike[str]) -> Exported:
     return Exported(target, form, difference, len(images), metadata)
 
 
-def describe(model: Classifier) -> dict[str, Any]:
-    """Return the description of the file for its users: input, classes, their training images and source."""
+def describe(model: Classifier, margin: int | None = None) -> dict[str, Any]:
+    """Return the description of the file for its users: input, classes, their training images and source.
+
+    Args:
+        model: The model.
+        margin: Pixels by which the shorter side of the images exceeds a crop; None: the file does not cut images.
+    """
     dataset, (temperature, source) = model.trained.experiment.dataset, model.calibration
     storage = dataset.storage
     return {
@@ -105,7 +121,8 @@ def describe(model: Classifier) -> dict[str, Any]:
             "interpolation": "bilinear, antialiased",
             "resize_shorter_side": storage.square,
             "longest_side": 0 if storage.square else storage.longest,
-            "crop": "centre" if storage.square else "centre, 224/256 of the shorter side, then resized",
+            "crop": CUT_INSIDE if margin else SQUARE if storage.square else CENTRE,
+            **({"five_crops": margin} if margin else {}),
             "mean": list(dataset.mean),
             "std": list(dataset.std),
         },
@@ -129,10 +146,16 @@ def _images(model: Classifier) -> Tensor:
     return ((normalised.float() * std + mean) * 255.0).round().clamp(0, 255).to(torch.uint8)
 
 
+def _enlarged(images: Tensor, margin: int) -> Tensor:
+    """Return images (n, 3, S, S) enlarged to S + `margin` pixels high, and wider than that."""
+    height = images.shape[2] + margin
+    return functional.interpolate(images, size=(height, height + margin + 1), mode="bilinear")
+
+
 def main(arguments: list[str]) -> int:
     """Export, print the file and its largest difference from the trained model."""
     options = new_parser().parse(arguments)
-    done = run(options.checkpoint, options.file)
+    done = run(options.checkpoint, options.file, five_crops=options.five_crops)
     print(f"wrote {printable(done.file)} ({done.format}, {len(done.metadata['class_names'])} classes)")
     print(f"largest difference from the trained model on {done.images} images: {done.difference:.2g}")
     return DONE
@@ -149,6 +172,11 @@ def new_parser() -> Parser:
         type=path_argument,
         metavar="TARGET",
         help="the target: model.onnx, model.pt2 of torch.export, or a folder for weights, model.onnx and model card",
+    )
+    parser.add_argument(
+        "--five-crops",
+        action="store_true",
+        help="the file cuts five crops of a larger image and returns the means of their scores (test-time ensembling)",
     )
     return parser
 

@@ -1,13 +1,12 @@
 """The network of a run: backbone, initial weights, and the trained part."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
 from ltray.arguments import check_place
 from ltray.data.definition import DatasetDefinition
@@ -31,10 +30,10 @@ from ltray.parts.pretrained import (
     published,
     weights_digest,
 )
-from ltray.parts.text_rows import has_text_tower, text_rows
+from ltray.parts.text_rows import ClipTextRows, has_text_tower
 from ltray.parts.torchvision_backbones import IMAGE_SIZES
 from ltray.run_settings import IMAGENET, RANDOM
-from ltray.stage import Method
+from ltray.stage import Method, TextRows
 
 WEIGHTS = "weights"  # in a checkpoint's context, `env.json` and `evaluation.json`: `RunNetwork.record`
 NETWORK_SETTINGS = ("backbone", "weights", "train", "bottleneck")
@@ -150,11 +149,11 @@ class RunNetwork:
         tune(backbone, self.train, classes=tail.classes, size=self.bottleneck)
         return Network(backbone, new_classifier(kind, width=backbone.width, classes=tail.classes))
 
-    def text_rows(self) -> Callable[[Sequence[str]], Tensor] | None:
-        """Return what makes rows of a classifier of class names; None where the weights have no text tower."""
+    def text_rows(self) -> TextRows | None:
+        """Return the text tower of the weights; None where they have none."""
         if self.weights == RANDOM or not has_text_tower(self.backbone):
             return None
-        return partial(text_rows, self.backbone, self.weights)
+        return ClipTextRows(self.backbone, self.weights)
 
     def check_file(self, image_size: int | None = None) -> str:
         """Read the weights before the start of a run; download published weights that are not in the cache.
@@ -218,15 +217,6 @@ class RunNetwork:
             "imagenet_1k_labels": labels,
             "interpolation": origin.input.interpolation if origin.input else "",
         }
-
-    def context(self, saved: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return the entries about pretrained weights in a checkpoint's context; {} for random weights.
-
-        Args:
-            saved: The context of the checkpoint from which the run continues, which is kept; or None.
-        """
-        record = self.record() if saved is None else saved.get(WEIGHTS, {})
-        return {WEIGHTS: record} if record else {}
 
     def settings(self) -> dict[str, Any]:
         """Return the flat settings; `resolve` of them gives an equal one."""

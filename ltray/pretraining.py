@@ -1,6 +1,7 @@
 """Information about pretrained weights in commands and reports: name, digest, data, and the effect on a result."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from ltray.data.dataset import ImageData
@@ -11,7 +12,8 @@ from ltray.long_tail import LongTail
 from ltray.network_config import WEIGHTS, RunNetwork
 from ltray.printable import printable
 
-IMAGENET_PROFILE = "imagenet_lt"
+IMAGENET_LISTS = ("ImageNet_LT_train.txt",)
+"""Names of the official lists from which the data sets of ltray with images of ImageNet-LT are made."""
 DATA_PATH = "bilinear"  # interpolation of stored images and views
 COLUMNS = {"weights_name": "name", "weights_sha256": "sha256", "weights_pretrained_on": "pretrained_on"}
 """Columns of a result table, each with its entry of the record."""
@@ -24,14 +26,16 @@ def described(record: Mapping[str, str]) -> str:
     return f"{record['name']} (SHA-256 {record['sha256'][:12]}…), pretrained on: {record['pretrained_on']}"
 
 
-def seen_before(profile: str, record: Mapping[str, str]) -> str:
+def seen_before(settings: Mapping[str, Any], record: Mapping[str, str]) -> str:
     """Return the note for a result whose weights were or may have been trained on its images; "" if none is needed.
 
+    The profile of the data set does not matter: it selects hyperparameters, for a user's own images too.
+
     Args:
-        profile: Profile of the data set.
+        settings: Flat settings of the run.
         record: Record of the weights.
     """
-    if profile != IMAGENET_PROFILE or not record or record["imagenet_1k_labels"] == "no":
+    if not _has_images_of_imagenet_lt(settings) or not record or record["imagenet_1k_labels"] == "no":
         return ""
     if record["imagenet_1k_labels"] == "yes":
         return (
@@ -43,6 +47,12 @@ def seen_before(profile: str, record: Mapping[str, str]) -> str:
         "The data on which the weights were pretrained are not known. If ImageNet-1k's labels were used, this result "
         "must not be compared with those of networks trained on ImageNet-LT alone."
     )
+
+
+def _has_images_of_imagenet_lt(settings: Mapping[str, Any]) -> bool:
+    """Return whether a data set is made from an official list, whose path depends on the user."""
+    lists = (str(settings.get(f"dataset.{name}", "")) for name in ("train_list", "reference_list"))
+    return any(PurePath(path).name in IMAGENET_LISTS for path in lists)
 
 
 def features_line(experiment: Experiment, data: ImageData) -> str:
@@ -72,7 +82,7 @@ def features_line(experiment: Experiment, data: ImageData) -> str:
 
 
 def announced(experiment: Experiment, left_over: str, tail: LongTail) -> list[str]:
-    """Return the lines that a command prints about an experiment's pretrained weights before the training.
+    """Return the lines that a command prints before the training: pretrained weights, and trained parameters.
 
     Args:
         experiment: An experiment with any network.
@@ -82,28 +92,33 @@ def announced(experiment: Experiment, left_over: str, tail: LongTail) -> list[st
     Raises:
         UsageError: The file of its weights does not exist.
     """
-    record = experiment.network.record()
-    if not record:
-        return []
-    lines = [f"weights: {described(record)}"]
+    record = experiment.weights_record()
+    lines = [f"weights: {described(record)}"] if record else []
     if left_over:
         lines.append(f"not loaded from their file: {left_over}")
-    images = experiment.network.origin().input
+    images = experiment.network.origin().input if record and not experiment.start else None
     if images:
         lines.append(_images(experiment.dataset))
         if images.interpolation not in ("", DATA_PATH):
             lines.append(f"they were trained on {images.interpolation} images; images are resized {DATA_PATH}ly here")
-    lines.append(_trained(experiment, tail))
-    note = seen_before(experiment.dataset.profile, record)
+    lines += _trained(experiment, tail)
+    note = seen_before(experiment.settings(), record)
     return [*lines, note] if note else lines
 
 
-def _trained(experiment: Experiment, tail: LongTail) -> str:
-    """Return the number of trained parameters of the first stage, and their share of all its parameters."""
-    stage = experiment.stages(tail, load=False)[0]
-    set_training_mode(stage)
-    trained, every = trained_parameters(stage)
-    return f"train: {experiment.network.train}; {trained:,} of {every:,} parameters are trained ({trained / every:.1%})"
+def _trained(experiment: Experiment, tail: LongTail) -> list[str]:
+    """Return a line for each stage: the number of its trained parameters, and their share of all its parameters."""
+    lines = []
+    for number, stage in enumerate(experiment.stages(tail, load=False), start=1):
+        set_training_mode(stage)
+        trained, every = trained_parameters(stage)
+        trained = trained if stage.recipe.epochs else 0
+        part = experiment.network.train if number == 1 else ""
+        lines.append(
+            f"{f'train: {part}; ' if part else f'stage {number}: '}{trained:,} of {every:,} parameters are trained "
+            f"({trained / every:.1%})"
+        )
+    return lines
 
 
 def _images(dataset: DatasetDefinition) -> str:
@@ -117,8 +132,8 @@ def records(experiments: Iterable[Experiment]) -> list[dict[str, str]]:
     Raises:
         UsageError: A file of weights does not exist.
     """
-    networks = {(e.network.backbone, e.network.weights): e.network for e in experiments}
-    found = [(backbone, weights, network.record()) for (backbone, weights), network in networks.items()]
+    networks = {(e.network.backbone, e.network.weights): e for e in experiments}
+    found = [(backbone, weights, e.weights_record()) for (backbone, weights), e in networks.items()]
     return [{"backbone": backbone, "weights": weights, **record} for backbone, weights, record in found if record]
 
 

@@ -150,6 +150,17 @@ class Stage(nn.Module):
         """
         return None
 
+    def check(self, tail: LongTail, class_names: Sequence[str]) -> None:
+        """Check before a launch that `prepare` will not fail; no weights are loaded, and no images are read.
+
+        Args:
+            tail: Class counts of the training set.
+            class_names: Names of its classes, in label order.
+
+        Raises:
+            UsageError: The data or the weights do not have what the stage needs.
+        """
+
     def prepare(self, data: "TrainingData") -> None:
         """Compute what is needed once before the first epoch; results are stored in buffers."""
 
@@ -210,8 +221,8 @@ class BuildContext:
         start: The network from which to continue, for methods that continue from another.
         image_size: Side of a view in pixels.
         pretrained: Whether a new network starts from given weights.
-        text_rows: Returns a row of a classifier (K, d) for each class name, computed by the text
-            tower of its weights; None if they have none.
+        text_rows: Computes a row of a classifier (K, d) for each class name by the text tower of its weights; None if
+            they have none.
     """
 
     tail: LongTail
@@ -219,7 +230,7 @@ class BuildContext:
     start: "Network | None" = None
     image_size: int = 32
     pretrained: bool = False
-    text_rows: Callable[[Sequence[str]], Tensor] | None = None
+    text_rows: "TextRows | None" = None
 
     def continued(self) -> "Network":
         """Return the network from which to continue.
@@ -267,6 +278,22 @@ class Method:
     def builds(self) -> bool:
         """Whether it builds a new network."""
         return self.distils or not self.needs_network
+
+
+class TextRows(Protocol):
+    """The text tower of given weights."""
+
+    def __call__(self, class_names: Sequence[str]) -> Tensor:
+        """Return a row of a classifier (K, d) for each class name, float32."""
+        ...
+
+    def check(self, class_names: Sequence[str]) -> None:
+        """Check before a launch that the rows can be computed; nothing is downloaded.
+
+        Raises:
+            UsageError: They cannot.
+        """
+        ...
 
 
 class TrainingData(Protocol):

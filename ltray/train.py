@@ -47,6 +47,7 @@ from ltray.run_folder import RunFolder, checkpoint_of, start_setting
 from ltray.setting_names import complete_keys
 from ltray.settings import parse_assignments
 from ltray.space.search_settings import TrialResources
+from ltray.start_check import check_batches, check_start
 from ltray.study.fold_runs import runs_of
 
 if TYPE_CHECKING:
@@ -188,6 +189,8 @@ def begin_or_continue(
         objective = recorded_objective(known) if known else print_objective(experiment, data, console)
         experiment = replace(experiment, objective=objective)
     experiment = _suited(experiment, data, resources, known, console)
+    if known is None:
+        check_start(experiment, data.tail, data.class_names, workers=resources.workers)
     if line := features_line(experiment, data):
         console.print(line, soft_wrap=True)
     train(experiment, data, resources, folder, console, interrupted=interrupted)
@@ -264,7 +267,7 @@ def _suited(
     if known is None or known.get("settings") != experiment.settings():
         suited = experiment.following(size)
     suited.check_classes(size.classes)
-    suited.check_workers(size.workers)
+    check_batches(suited, size.workers)
     for line in suited.followed(experiment, size):
         console.print(line, soft_wrap=True)
     return suited
@@ -354,7 +357,7 @@ def _evaluate(experiment: Experiment, folder: Path, launcher: Launcher, console:
         f"seed {known['seed']}; {describe_look(number_of(known))})",
         soft_wrap=True,
     )
-    if note := seen_before(experiment.dataset.profile, known.get(WEIGHTS, {})):
+    if note := seen_before(experiment.settings(), known.get(WEIGHTS, {})):
         console.print(note, soft_wrap=True)
     console.print(f"best checkpoint: {place.best.path}   curves: {tensorboard_command(folder.parent)}", soft_wrap=True)
 

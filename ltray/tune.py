@@ -260,7 +260,8 @@ def _checked(
         UsageError: The search would fail.
     """
     check_workers(space)
-    space.check_builds(data.tail)
+    if RunFolder(folder).config() is None:
+        space.check_builds(data.tail, data.class_names)
     plan = TrialPlan.of(space.stop, space.experiments(), data.tail, seed=space.search.seed, seeds=space.trial.seeds)
     if plan.population:
         check_population(space)

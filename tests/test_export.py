@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torch.nn import functional
 
 from ltray import export
+from ltray.data.transforms import policies
+from ltray.data.transforms.five_crops import five_crops, resized_sides
 from ltray.errors import RunFailed, UsageError
 from ltray.long_tail import LongTail
 from ltray.methods import METHODS
@@ -93,6 +96,52 @@ def test_documented_script_predicts_with_only_the_file(finished_run, tmp_path, c
     shown = json.loads(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
     expected = predict.run(finished_run, image, top=10).predictions[0]
     assert shown == pytest.approx(dict(zip(expected.classes, expected.probabilities, strict=True)), abs=1e-4)
+
+
+def test_exported_five_crops_are_those_of_predictions(finished_run, tmp_path):
+    import onnxruntime
+    from PIL import Image
+
+    from ltray import predict
+
+    levels = np.random.default_rng(0).integers(0, 256, (13, 10, 3), dtype=np.uint8)
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    done = export.run(finished_run, tmp_path / "hub", five_crops=True)
+    model = Classifier.open(checkpoint_of(finished_run), torch.device("cpu"))
+    margin, side = done.metadata["input"]["five_crops"], done.metadata["input"]["image_size"]
+    assert margin == model.trained.margin and "five crops of 8 pixels" in (tmp_path / "hub/README.md").read_text()
+    file = str(tmp_path / "hub/model.onnx")
+    arguments = [sys.executable, "-I", onnx_script.__file__, file, str(tmp_path / "a.png")]
+    shown = json.loads(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
+    expected = predict.run(finished_run, tmp_path / "a.png", top=10, five_crops=True).predictions[0]
+    assert shown == pytest.approx(dict(zip(expected.classes, expected.probabilities, strict=True)), abs=1e-4)
+    plain = predict.run(finished_run, tmp_path / "a.png", top=10).predictions[0].probabilities
+    assert max(abs(a - b) for a, b in zip(plain, expected.probabilities, strict=True)) > 1e-4
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    for count, height, width in ((1, 0, 0), (3, 0, 1), (2, 2, 0), (1, 0, 5)):  # even and odd distances
+        size = (count, 3, side + margin + height, side + margin + width)
+        images = torch.randint(0, 256, size, generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+        crops = torch.stack([five_crops(image, side, margin) for image in images])
+        dataset = model.trained.experiment.dataset
+        views = policies.evaluation(crops.flatten(0, 1), image_size=side, mean=dataset.mean, std=dataset.std)
+        with torch.no_grad():
+            wanted = model.trained.stage.eval().logits(views).view(count, 5, -1).mean(1)
+        found = session.run(["logits"], {"images": images.numpy()})[0]
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_script_resizes_a_large_image_for_five_crops_as_predictions_do():
+    from PIL import Image
+
+    form = {"image_size": 96, "resize_shorter_side": 0, "longest_side": 300, "five_crops": 10}
+    levels = np.random.default_rng(0).integers(0, 256, (251, 180, 3), dtype=np.uint8)
+    for image, sides in ((Image.fromarray(levels), (106, 147)), (Image.fromarray(levels.swapaxes(0, 1)), (147, 106))):
+        found = onnx_script.fitted(image, form)
+        assert found.size == sides == resized_sides(*image.size, 106)
+        pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None]
+        wanted = functional.interpolate(pixels, size=sides[::-1], mode="bilinear", antialias=True)[0]
+        assert np.abs(np.asarray(found).astype(int) - wanted.permute(1, 2, 0).numpy().astype(int)).max() <= 1
 
 
 def test_exported_folder_has_weights_configuration_script_and_model_card(finished_run, tmp_path):

@@ -27,6 +27,7 @@ FLOORS = (
     "recorded_settings",
     "run_folder setting_names",
     "experiment",
+    "start_check",
     "auto_settings objective pretraining space",
     "study",
     "example_views reporting results",

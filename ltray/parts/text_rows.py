@@ -1,6 +1,7 @@
 """Rows of a classifier from the names of the classes, by the text tower of a CLIP model."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,9 +10,9 @@ from torch import Tensor, nn
 
 from ltray.errors import UsageError
 from ltray.parts import openclip_backbones
-from ltray.parts.pretrained import file_of
+from ltray.parts.pretrained import file_of, is_file
 from ltray.parts.weight_files import read_tensors
-from ltray.parts.weight_layouts import fit
+from ltray.parts.weight_layouts import Fit, fit
 from ltray.printable import printable
 
 PROMPT = "a photo of a {}."
@@ -21,6 +22,36 @@ AT_ONCE = 256  # texts
 def has_text_tower(backbone: str) -> bool:
     """Return whether a backbone is the image tower of a CLIP model, whose weights can include a text tower."""
     return backbone.startswith(openclip_backbones.PREFIX)
+
+
+@dataclass(frozen=True)
+class ClipTextRows:
+    """The text tower in the weights of a CLIP model; see `ltray.stage.TextRows`.
+
+    Attributes:
+        backbone: A name of OpenCLIP.
+        weights: Its weights, of the complete model.
+    """
+
+    backbone: str
+    weights: str
+
+    def __call__(self, class_names: Sequence[str]) -> Tensor:
+        """Return the rows; see `text_rows`."""
+        return text_rows(self.backbone, self.weights, class_names)
+
+    def check(self, class_names: Sequence[str]) -> None:
+        """Check everything that `text_rows` raises an error for; published weights are complete and are not read.
+
+        Raises:
+            UsageError: See `text_rows`.
+        """
+        check_names(class_names)
+        with torch.device("meta"):
+            model = openclip_backbones.new_model(self.backbone, None)
+        _projection(model.visual, self.backbone)
+        if is_file(self.weights):
+            _fitting(model, self.backbone, self.weights)
 
 
 @torch.no_grad()
@@ -44,7 +75,7 @@ def text_rows(backbone: str, weights: str, class_names: Sequence[str]) -> Tensor
     """
     check_names(class_names)
     model = openclip_backbones.new_model(backbone, None)
-    _load(model, backbone, weights)
+    model.load_state_dict(dict(_fitting(model, backbone, weights).state), strict=False)
     model.eval()
     texts = [PROMPT.format(name.replace("_", " ")) for name in class_names]
     words = openclip_backbones.tokens(backbone, texts, model.context_length)
@@ -76,7 +107,8 @@ def towards_images(features: Tensor, projection: Tensor | None) -> Tensor:
     return unit if projection is None else F.normalize(unit @ projection.T, dim=1)
 
 
-def _load(model: nn.Module, backbone: str, weights: str) -> None:
+def _fitting(model: nn.Module, backbone: str, weights: str) -> Fit:
+    """Compare the weights with the text tower of a model; its parameters may be on the "meta" device."""
     found = fit(read_tensors(file_of(backbone, weights)), model)
     missing = [name for name in found.missing if _of_text(name)]
     if missing:
@@ -85,7 +117,7 @@ def _load(model: nn.Module, backbone: str, weights: str) -> None:
             f"{backbone} (missing: {', '.join(missing[:3])}): give the file of the complete CLIP model, or use "
             "class_mean."
         )
-    model.load_state_dict(dict(found.state), strict=False)
+    return found
 
 
 def _of_text(name: str) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ltray.data.definition import DatasetDefinition
+from ltray.data.transforms.five_crops import five_boxes
 from ltray.errors import RunFailed, UsageError
 from ltray.files import atomic_write, replacing
 from ltray.stage import Stage
@@ -23,24 +24,43 @@ class ExportedGraph(nn.Module):
 
     Args:
         stage: The stage that predicts.
-        dataset: The data set it was trained on: mean and standard deviation of the input.
+        dataset: The data set it was trained on: size, mean and standard deviation of the input.
         temperature: The divisor of the logits before the softmax; the returned logits are not divided.
+        margin: Pixels by which the shorter side of the images exceeds a crop; the images (B, 3, H, W) are then cut into
+            five crops, and the logits are the means over them. None: the images are not cut.
     """
 
     centre: Tensor
     scale: Tensor
 
-    def __init__(self, stage: Stage, dataset: DatasetDefinition, temperature: float) -> None:
+    def __init__(
+        self, stage: Stage, dataset: DatasetDefinition, temperature: float, *, margin: int | None = None
+    ) -> None:
         super().__init__()
         self.stage = stage
+        self.side = dataset.image_size
+        self.margin = margin
         self.temperature = temperature
         self.register_buffer("centre", torch.tensor(dataset.mean).view(1, 3, 1, 1) * 255.0)
         self.register_buffer("scale", 1.0 / (torch.tensor(dataset.std).view(1, 3, 1, 1) * 255.0))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and probabilities of uint8 images."""
-        logits = self.stage.logits((images.to(torch.float32) - self.centre) * self.scale)
+        if self.margin is None:
+            logits = self.scores(images)
+        else:
+            logits = torch.stack([self.scores(crop) for crop in self.crops(images)]).mean(0)
         return logits, torch.softmax(logits / self.temperature, dim=1)
+
+    def scores(self, images: Tensor) -> Tensor:
+        """Return logits (B, K) of uint8 images (B, 3, S, S)."""
+        return self.stage.logits((images.to(torch.float32) - self.centre) * self.scale)
+
+    def crops(self, images: Tensor) -> list[Tensor]:
+        """Return the five crops (B, 3, S, S) of images (B, 3, H, W) whose shorter side has S + `margin` pixels."""
+        span = torch.arange(self.side, device=images.device)  # slices with ends that vary would limit the sizes
+        boxes = five_boxes(images.shape[3], images.shape[2], self.side)
+        return [images.index_select(2, span + top).index_select(3, span + left) for left, top, _, _ in boxes]
 
 
 def export_onnx(graph: ExportedGraph, images: Tensor, file: Path, metadata: Mapping[str, Any]) -> float:
@@ -86,9 +106,12 @@ def export_torch(graph: ExportedGraph, images: Tensor, file: Path, metadata: Map
 
 
 def _traced(graph: ExportedGraph, images: Tensor) -> torch.export.ExportedProgram:
-    batch = {"images": {0: torch.export.Dim("batch", min=1)}}
+    sizes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
+    if graph.margin is not None:
+        shorter = graph.side + graph.margin
+        sizes |= {axis: torch.export.Dim(name, min=shorter) for axis, name in ((2, "height"), (3, "width"))}
     with torch.no_grad():
-        return torch.export.export(graph, (images[:2],), dynamic_shapes=batch, strict=False)
+        return torch.export.export(graph, (images[:2],), dynamic_shapes={"images": sizes}, strict=False)
 
 
 @torch.no_grad()

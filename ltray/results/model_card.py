@@ -101,9 +101,20 @@ def _use(metadata: Mapping[str, Any]) -> str:
     return (
         "## Use\n\n"
         "```\npip install onnxruntime numpy pillow\npython predict.py model.onnx IMAGE...\n```\n\n"
-        f"`model.onnx` takes uint8 RGB images (B, 3, {form['image_size']}, {form['image_size']}), normalises them, and "
+        f"`model.onnx` takes uint8 RGB images {_shape(form)}, normalises them, and "
         "returns `logits` and `probabilities`. `model.safetensors` has the weights for PyTorch, `config.json` the "
         "class names, `preprocessor_config.json` the image size and the normalisation."
+    )
+
+
+def _shape(form: Mapping[str, Any]) -> str:
+    side = form["image_size"]
+    if "five_crops" not in form:
+        return f"(B, 3, {side}, {side})"
+    shorter = side + form["five_crops"]
+    return (
+        f"(B, 3, H, W) whose shorter side has {shorter} pixels, cuts five crops of {side} pixels (the figures below "
+        "are those of single images)"
     )
 
 

@@ -30,9 +30,15 @@ def fitted(image: Image.Image, form: dict[str, Any]) -> Image.Image:
     """Resize and crop an image, as for the evaluation of the model."""
     side, square = form["image_size"], form["resize_shorter_side"]
     if square:
-        return centre(image if image.size == (square, square) else resized(image, square / min(image.size)), square)
-    share = form["longest_side"] / max(image.size)
-    image = resized(image, share) if share < 1 else image
+        image = centre(image if image.size == (square, square) else resized(image, square / min(image.size)), square)
+    elif max(image.size) > form["longest_side"]:
+        image = resized(image, form["longest_side"] / max(image.size))
+    if form.get("five_crops"):  # the file cuts the image itself
+        shorter = side + form["five_crops"]
+        sides = [shorter * length // min(image.size) for length in image.size]
+        return image.resize(sides, Image.Resampling.BILINEAR)
+    if square:
+        return image
     return centre(image, max(int(min(image.size) * 224 / 256), 1)).resize((side, side), Image.Resampling.BILINEAR)
 
 

@@ -145,6 +145,16 @@ class Dimension:
             return max((v for v in self.among if v <= bound), default=value)
         return int(bound) if self.integer else bound
 
+    def values(self, bound: float | None) -> Sequence[Any] | None:
+        """Return every value that can be drawn, at most `bound` if another knob sets it; None: a range of floats."""
+        if self.among is not None:
+            return [value for value in self.among if bound is None or value <= bound]
+        assert self.low is not None and self.high is not None
+        high = self.high if bound is None else min(self.high, bound)
+        if self.integer:
+            return range(int(self.low), int(high) + 1)
+        return [self.low] if self.low == high else None
+
     def contains(self, value: Any) -> bool:
         """Return whether `value` can be drawn."""
         if self.among is not None:

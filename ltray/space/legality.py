@@ -1,6 +1,6 @@
 """The check that every draw of an alternative is valid with its bounds, fixed settings, data and methods."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ltray.errors import UsageError
@@ -8,6 +8,7 @@ from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.space.dimension import Dimension
 from ltray.space.method_choice import Alternative
+from ltray.start_check import check_start
 
 
 def check_ranges(alternative: Alternative, classes: int, *, with_paper: bool) -> None:
@@ -41,8 +42,8 @@ def check_ranges(alternative: Alternative, classes: int, *, with_paper: bool) ->
     _check_fixed(alternative, classes)
 
 
-def check_builds(alternative: Alternative, tail: LongTail) -> None:
-    """Check that the methods can be built with every explored choice.
+def check_builds(alternative: Alternative, tail: LongTail, class_names: Sequence[str]) -> None:
+    """Check that the methods can be built and started with every explored choice.
 
     Only the code of a method determines which settings work with a network or with each other. This check tries
     every value that is not a number, the values that switch a number on or off, and all off values together.
@@ -50,17 +51,18 @@ def check_builds(alternative: Alternative, tail: LongTail) -> None:
     Args:
         alternative: The alternative; its values follow the data.
         tail: Class counts of the training set.
+        class_names: Names of its classes, in label order.
 
     Raises:
-        UsageError: A method cannot be built; the message has the file and line of the knob.
+        UsageError: A method cannot be built or started; the message has the file and line of the knob.
     """
     off = {d.key: 0.0 if 0.0 in d.ends else False for d in alternative.dimensions if 0 in d.ends}
     for dimension in alternative.dimensions:
         for value in _switches(alternative, dimension):
-            _build(alternative, {dimension.key: value}, tail, dimension.where)
+            _build(alternative, {dimension.key: value}, tail, class_names, dimension.where)
     if len(off) > 1:
         where = next(d.where for d in alternative.dimensions if d.key in off)
-        _build(alternative, off, tail, where)
+        _build(alternative, off, tail, class_names, where)
 
 
 def _switches(alternative: Alternative, dimension: Dimension) -> Iterator[Any]:
@@ -71,9 +73,11 @@ def _switches(alternative: Alternative, dimension: Dimension) -> Iterator[Any]:
             yield value
 
 
-def _build(alternative: Alternative, drawn: dict[str, Any], tail: LongTail, where: str) -> None:
+def _build(
+    alternative: Alternative, drawn: dict[str, Any], tail: LongTail, class_names: Sequence[str], where: str
+) -> None:
     try:
-        Experiment.from_settings(alternative.with_drawn(drawn)).planned_epochs(tail)
+        check_start(Experiment.from_settings(alternative.with_drawn(drawn)), tail, class_names)
     except UsageError as error:
         text = ", ".join(f"{key}={value}" for key, value in drawn.items())
         raise UsageError(f"{where}{text} cannot be tried: {error}") from error

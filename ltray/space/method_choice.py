@@ -126,6 +126,38 @@ class Alternative:
                 seen.append(point)
                 yield point
 
+    def may_repeat(self) -> bool:
+        """Return whether two draws can be equal: no range of floats has an effect in every trial."""
+        conditional = self.conditional()
+        return not any(d.values(None) is None and d not in conditional for d in self.dimensions)
+
+    def distinct_settings(self, classes: int, *, limit: int) -> list[dict[str, Any]] | None:
+        """Return the explored values of every different trial; None if there are more than `limit`.
+
+        Args:
+            classes: Number of classes, K.
+            limit: At least 1.
+        """
+        points = list(itertools.islice(self._settings_from(0, {}, classes), limit + 1))
+        found = [point for point in points if point is not None]
+        return found if len(found) == len(points) <= limit else None
+
+    def _settings_from(self, index: int, drawn: dict[str, Any], classes: int) -> Iterator[dict[str, Any] | None]:
+        """Yield the settings that begin with some values; None for a branch with a range of floats."""
+        if index == len(self.dimensions):
+            yield drawn
+            return
+        dimension = self.dimensions[index]
+        if not self._has_effect(dimension, drawn):
+            yield from self._settings_from(index + 1, drawn, classes)
+            return
+        values = dimension.values(self.upper_bound(dimension, drawn, classes))
+        if values is None:
+            yield None
+            return
+        for value in values:
+            yield from self._settings_from(index + 1, drawn | {dimension.key: value}, classes)
+
     def with_papers(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return `values` and the papers' value of every other explored knob that has an effect with them.
 

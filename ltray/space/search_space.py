@@ -1,6 +1,6 @@
 """A search space: read from YAML, checked against the knobs' declarations, drawn by Optuna."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +11,7 @@ from ltray.following import TrainingSize
 from ltray.long_tail import LongTail
 from ltray.metrics import BALANCED
 from ltray.network_config import RunNetwork
+from ltray.quantities import plural
 from ltray.setting_names import distinct_headings
 from ltray.settings_file import SettingsFile
 from ltray.space.compatibility import CONDITIONAL, CONTINUOUS, LISTED, refusal
@@ -22,7 +23,9 @@ from ltray.space.rows import Row, explicit_keys
 from ltray.space.search_settings import PAPER_TRY, Finalists, Search, Stop, TrialResources
 from ltray.space.space_file import SpaceReader
 from ltray.space.suited_methods import Situation, suited
+from ltray.start_check import check_start
 from ltray.strategies.samplers import SAMPLERS
+from ltray.strategies.stopping_rules import STOPPING_RULES
 
 METHODS, ROW = "methods", "row"
 
@@ -51,8 +54,8 @@ class SearchSpace:
         alternatives: The sequences of methods from which the search chooses; one if `methods` is not a choice.
         rows: The settings to try, in order, if no settings are drawn.
         classes: Number of classes, K, for bounds that depend on it; 0 before `bind`.
-        followed: The settings that follow the data, one line each (see `Experiment.followed`), and the methods left
-            out.
+        followed: The settings that follow the data, one line each (see `Experiment.followed`), the methods left out,
+            and the alternatives with few different settings.
         only_suited: Whether methods are left out that are not suited to the data; see `ltray.space.suited_methods`.
         search: The block `search:`, the proposals.
         stop: The block `stop:`, early stopping.
@@ -173,7 +176,9 @@ class SearchSpace:
         for row in bound_space.rows:
             row.check(classes)
         bound_space._check_first_trials()
-        return bound_space._with_whole_grid() if SAMPLERS[self.search.sampler] is None else bound_space
+        if SAMPLERS[self.search.sampler] is None:
+            return bound_space._with_whole_grid()
+        return bound_space._with_distinct_trials()
 
     def determined(self, values: Mapping[str, str]) -> Self:
         """Return the space with these values for the knobs that are `auto`, in every trial; see `ltray.hardware`."""
@@ -183,14 +188,20 @@ class SearchSpace:
             rows=tuple(row.determined(values) for row in self.rows),
         )
 
-    def check_builds(self, tail: LongTail) -> None:
-        """Check that the methods can be built with every explored choice; see `legality`.
+    def check_builds(self, tail: LongTail, class_names: Sequence[str]) -> None:
+        """Check that the methods can be built and started with every explored choice and in every row; see `legality`.
+
+        Args:
+            tail: Class counts of the training set.
+            class_names: Names of its classes, in label order.
 
         Raises:
-            UsageError: A method cannot be built.
+            UsageError: A method cannot be built or started.
         """
-        for alternative in self.alternatives:
-            check_builds(alternative, tail)
+        for experiment in self.experiments():
+            check_start(experiment, tail, class_names, workers=self.trial.workers)
+        for alternative in () if self.rows else self.alternatives:
+            check_builds(alternative, tail, class_names)
 
     def _suited(self, tail: LongTail | None) -> Self:
         if not self.only_suited or tail is None:
@@ -272,6 +283,35 @@ class SearchSpace:
             )
         return replace(self, search=replace(self.search, trials=count))
 
+    def _with_distinct_trials(self) -> Self:
+        """Return the space with at most as many trials as it has different settings, and with lines about it.
+
+        The members of a population may have equal settings: they change during training.
+        """
+        if self.rows or STOPPING_RULES[self.stop.rule].population:
+            return self
+        trials = self.search.trials
+        total, lines = 0, list(self.followed)
+        for alternative in self.alternatives:
+            settings = alternative.distinct_settings(self.classes, limit=trials)
+            if settings is not None and len(self.alternatives) > 1:
+                lines.append(f"{_words(alternative)}: {_each_once(len(settings))}")
+            total += trials if settings is None else len(settings)
+        if total >= trials:
+            return replace(self, followed=tuple(lines))
+        lines.append(f"search.trials is {trials}, but the space has {_each_once(total)}")
+        return replace(self, followed=tuple(lines), search=replace(self.search, trials=total))
+
+    def may_repeat(self) -> bool:
+        """Return whether a sampler may propose a setting again."""
+        return not self.rows and any(alternative.may_repeat() for alternative in self.alternatives)
+
+    def distinct_points(self) -> Iterator[dict[str, Any]]:
+        """Yield the value of every parameter that `suggest` draws, for alternatives with finitely many settings."""
+        for alternative in self.alternatives:
+            for point in alternative.distinct_settings(self.classes, limit=self.search.trials) or ():
+                yield self._choice(alternative) | point
+
     def _chosen(self, trial: Draw) -> Alternative:
         if len(self.alternatives) == 1:
             return self.alternatives[0]
@@ -280,6 +320,10 @@ class SearchSpace:
 
     def _choice(self, alternative: Alternative) -> dict[str, Any]:
         return {METHODS: _words(alternative)} if len(self.alternatives) > 1 else {}
+
+
+def _each_once(count: int) -> str:
+    return f"{plural(count, 'different setting')}, {'each' if count > 1 else 'which is'} tried once"
 
 
 def _words(alternative: Alternative) -> str:

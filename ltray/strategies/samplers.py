@@ -29,6 +29,7 @@ class Proposal:
         ranges: The distributions of a trial in the study, if they are equal for all trials.
         earlier: Trials of earlier studies.
         seed: The seed of the search's proposals.
+        attempt: Number of draws for this proposal before this one, which equal earlier trials.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Proposal:
     ranges: Mapping[str, BaseDistribution]
     earlier: list[FrozenTrial]
     seed: int
+    attempt: int = 0
 
     @property
     def varying(self) -> dict[str, BaseDistribution]:
@@ -45,7 +47,7 @@ class Proposal:
     @property
     def own_seed(self) -> int:
         """The seed of this proposal."""
-        return (self.seed * 1_000_003 + self.number) % 2**32
+        return (self.seed * 1_000_003 + self.number + self.attempt * 2_654_435_761) % 2**32
 
 
 def is_given(trial: FrozenTrial) -> bool:
@@ -85,7 +87,7 @@ class QuasiRandom(QMCSampler):
         return dict(self._proposal.ranges)
 
     def _find_sample_id(self, study: optuna.Study, search_space: dict[str, BaseDistribution]) -> int:
-        return self._proposal.sampled
+        return self._proposal.sampled + self._proposal.attempt
 
 
 class Gaussian(GPSampler):
@@ -147,3 +149,6 @@ SAMPLERS: Mapping[str, Callable[[Proposal], BaseSampler] | None] = {
     "gp": Gaussian,
 }
 """The function that builds each sampler, by name; None: nothing is drawn, the study uses the next point of the grid."""
+
+OWN_STATE = ("cmaes",)
+"""Samplers that recognise their own proposals by attributes of the trial: a proposal cannot be replaced by another."""

@@ -4,6 +4,7 @@
 * `cost`: expected hours and disk use.
 * `dry_run`: the checks of `--dry-run`.
 * `fold_runs`: the runs of a cross-validation.
+* `new_setting`: proposals that differ from every earlier trial.
 * `population`: population based training.
 * `progress`: the state that a trial has reached.
 * `redraw`: trials whose draw was interrupted.

@@ -16,6 +16,7 @@ from ltray.experiment import Experiment
 from ltray.quantities import file_size, hours, number
 from ltray.recipe import check_shared
 from ltray.space.search_space import SearchSpace
+from ltray.start_check import check_batches
 from ltray.strategies.stopping_rules import SuccessiveHalving
 from ltray.study.cost import TrialCost, expected_share, measure
 from ltray.study.trial_plan import TrialPlan
@@ -80,7 +81,7 @@ def check_workers(space: SearchSpace) -> None:
         for value in dimension.among:
             check_shared(f"{dimension.where}`{dimension.key}`", value, workers)
     for experiment in space.experiments():
-        experiment.check_workers(workers)
+        check_batches(experiment, workers)
     space.trial.check_cores()
 
 

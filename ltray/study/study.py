@@ -18,8 +18,9 @@ from ltray.setting_names import DATASET
 from ltray.space.draws import FixedTrial, StudyTrial, given, lowest
 from ltray.space.rows import explicit_keys
 from ltray.space.search_space import SearchSpace
-from ltray.strategies.samplers import GIVEN, Proposal, is_given, new_sampler
+from ltray.strategies.samplers import GIVEN, OWN_STATE, Proposal, is_given, new_sampler
 from ltray.study._compat import silence_gaussian_process
+from ltray.study.new_setting import new_setting
 from ltray.study.progress import TrialProgress
 from ltray.study.storage import MirroredStorage, one_transaction
 from ltray.study.study_file import only_study, open_database, reporting_errors
@@ -121,10 +122,17 @@ def ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict[str
     """
     own = own_trials(study)
     silence_gaussian_process()
-    if sampler := new_sampler(space.search.sampler, _proposal(study, space, own)):
+    proposal = _proposal(study, space, own)
+    sampler = new_sampler(space.search.sampler, proposal)
+    if sampler:
         study.sampler = sampler
-    elif not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        study.enqueue_trial(_next_grid_point(space, own), user_attrs={GIVEN: True})
+    if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        if sampler is None:
+            study.enqueue_trial(_next_grid_point(space, own), user_attrs={GIVEN: True})
+        elif space.may_repeat() and space.search.sampler not in OWN_STATE:
+            known = {trial.user_attrs[SETTINGS] for trial in own}
+            if params := new_setting(study, space, proposal, known):
+                study.enqueue_trial(params)
     with one_transaction(study):
         trial = study.ask()
         return trial, keep_settings(trial, space)

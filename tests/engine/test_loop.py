@@ -77,10 +77,13 @@ def test_frozen_parts_do_not_change():
     assert weights and all(torch.equal(before[name], after[name]) for name in weights)
 
 
+# On views of 8 pixels, BCL needs more epochs than the others: its best accuracy on validation images is 40.5 % after 30
+# epochs, 70.5 % after 60 and 77 % after 100, and 59 % after 30 without the contrastive term; balanced softmax has
+# 70.5 % after 30.
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["balanced_softmax", "rescom", "bcl"])
-def test_method_learns_its_training_set(method):
-    settings = {f"{method}.epochs": 30, f"{method}.schedule": "cosine"}
+@pytest.mark.parametrize(("method", "epochs"), [("balanced_softmax", 30), ("rescom", 30), ("bcl", 60)])
+def test_method_learns_its_training_set(method, epochs):
+    settings = {f"{method}.epochs": epochs, f"{method}.schedule": "cosine"}
     outcome = contract.run(contract.small_experiment({"methods": [method]} | settings), MemorySession())
     # Ten classes of five to forty images: chance is 10 %.
     assert outcome.reports[-1]["val/acc_all_best"] > 0.5

@@ -13,11 +13,13 @@ import torch.nn.functional as F
 from open_clip import factory
 from torch import nn
 
+from ltray import train, tune
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
 from ltray.long_tail import LongTail
 from ltray.parts.openclip_backbones import tokens
-from ltray.parts.text_rows import PROMPT, check_names, text_rows, towards_images
+from ltray.parts.text_rows import PROMPT, ClipTextRows, check_names, text_rows, towards_images
+from ltray.start_check import check_start
 from ltray.testing import contract
 
 
@@ -82,12 +84,13 @@ def test_rows_are_clips_text_features_before_the_projection_of_images(small_clip
     assert rows.shape == (3, 64)
 
 
+FEW = {"dataset.largest_class": 4, "dataset.imbalance_factor": 2}
+
+
 def lift(small_clip: dict[str, Any], **changed: Any) -> Experiment:
     network = {name: small_clip[name] for name in ("backbone", "weights")}
-    own = {"methods": ["lift"], "lift.epochs": 1, "lift.classifier_start": "text", "dataset.largest_class": 4}
-    return contract.small_experiment(
-        own | {"dataset.imbalance_factor": 2, "dataset.image_size": 32} | network | changed
-    )
+    own = {"methods": ["lift"], "lift.epochs": 1, "lift.classifier_start": "text", **FEW}
+    return contract.small_experiment(own | {"dataset.image_size": 32} | network | changed)
 
 
 def test_a_run_starts_from_its_class_names(small_clip: dict[str, Any]) -> None:
@@ -111,6 +114,42 @@ def test_a_file_without_text_tower_is_refused_with_what_to_bring(small_clip: dic
     torch.save(whole, tmp_path / "unprojected.pt")
     with pytest.raises(UsageError, match=r"missing: visual\.proj"):
         text_rows(small_clip["backbone"], str(tmp_path / "unprojected.pt"), NAMES)
+
+
+def test_incomplete_file_is_refused_before_anything_starts(
+    small_clip: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LTRAY_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "tower.pt"
+    torch.save(small_clip["model"].visual.state_dict(), file)
+    check_start(lift(small_clip), LongTail((3, 2, 2)), NAMES)  # the complete file
+    message = "`classifier_start` is text, but `weights` .*tower.pt' contains no text tower that fits"
+    given = lift(small_clip, weights=str(file)).settings()
+    with pytest.raises(UsageError, match=message):
+        check_start(lift(small_clip, weights=str(file)), LongTail((3, 2, 2)), NAMES)
+
+    monkeypatch.setattr("ltray.train._launcher", lambda resources: pytest.fail("started"))
+    network = {name: given[name] for name in ("backbone", "weights")}
+    own = {"lift.classifier_start": "text", "dataset.image_size": 32, **FEW}
+    with pytest.raises(UsageError, match="numbers for names"):
+        train.run(dataset="digits-lt", methods="lift", settings=network | own)
+
+    monkeypatch.setattr("ltray.parts.text_rows.check_names", lambda names: None)
+    with pytest.raises(UsageError, match=message):
+        train.run(dataset="digits-lt", methods="lift", settings=network | own)
+    space = tmp_path / "space.yaml"
+    explored = {"lift.classifier_start": {"among": ["class_mean", "text"]}}
+    fixed = network | {name: value for name, value in own.items() if name != "lift.classifier_start"}
+    content = {"dataset": "digits-lt", "methods": ["lift"], "explore": explored, "fix": fixed}
+    space.write_text(json.dumps(content | {"search": {"trials": 2}}))
+    with pytest.raises(UsageError, match=f"classifier_start=text cannot be tried: {message}"):
+        tune.dry_run(space)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_published_weights_are_not_read_by_the_check(small_clip: dict[str, Any]) -> None:
+    ClipTextRows("openclip/ViT-B-16", "laion2b_s34b_b88k").check(NAMES)  # they are not on this machine
 
 
 @pytest.mark.parametrize("names", [("0", "1", "2"), ("-1", " 12")])

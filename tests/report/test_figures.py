@@ -87,7 +87,7 @@ def test_class_section_uses_the_logits_where_the_evaluation_has_no_counts():
 def test_initial_weights_are_named_with_a_warning_if_they_have_seen_the_classes():
     assert "Initial weights" not in classes.classes(model()).html()
     weights = {"name": "timm/n.in1k", "sha256": "ab" * 32, "pretrained_on": "ImageNet-1k", "imagenet_1k_labels": "yes"}
-    page = classes.classes(model(weights=weights, settings={"dataset.profile": "imagenet_lt"})).html()
+    page = classes.classes(model(weights=weights, settings={"dataset.train_list": "/x/ImageNet_LT_train.txt"})).html()
     assert "Initial weights: timm/n.in1k (SHA-256 abababababab…)" in page and "Do not compare this result" in page
 
 

@@ -21,9 +21,13 @@ def five_boxes(width: int, height: int, size: int) -> list[tuple[int, int, int, 
         size: Side of a crop.
     """
     right, bottom = width - size, height - size
-    centre = round(right / 2), round(bottom / 2)  # halves to the even number
-    corners = [(0, 0), (right, 0), (0, bottom), (right, bottom), centre]
+    corners = [(0, 0), (right, 0), (0, bottom), (right, bottom), (half(right), half(bottom))]
     return [(left, top, left + size, top + size) for left, top in corners]
+
+
+def half(number: int) -> int:
+    """Return half a number, rounded to the even number as `round` does, by whole numbers that a graph can compute."""
+    return number // 2 + (number % 2) * (number // 2 % 2)
 
 
 def five_crops(image: Tensor, size: int, margin: int) -> Tensor:

@@ -1,6 +1,6 @@
 """LIFT: few trained parameters in a frozen pretrained network; its cosine classifier starts from class means."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -117,6 +117,12 @@ class LIFT(Stage):
         if isinstance(self.loss, Adjusted) and not isinstance(self.loss, WithMargins):
             return ScorePrior(natural - self.loss.adjustment.cpu())
         return None
+
+    def check(self, tail: LongTail, class_names: Sequence[str]) -> None:
+        """Check the text tower, if the classifier starts from it."""
+        if self.knobs.classifier_start == "text":
+            assert self.text_rows is not None
+            self.text_rows.check(class_names)
 
     @torch.no_grad()
     def prepare(self, data: TrainingData) -> None:

@@ -49,8 +49,8 @@ def _intro(evaluation: Mapping[str, Any]) -> str:
 
 def _pretrained(evaluation: Mapping[str, Any]) -> list[str]:
     """Return sentences about the model's initial weights; none for random weights."""
-    weights, profile = evaluation.get(WEIGHTS, {}), str(evaluation.get("settings", {}).get("dataset.profile", ""))
-    sentences = [f"Initial weights: {described(weights)}." if weights else "", seen_before(profile, weights)]
+    weights, settings = evaluation.get(WEIGHTS, {}), evaluation.get("settings", {})
+    sentences = [f"Initial weights: {described(weights)}." if weights else "", seen_before(settings, weights)]
     return [sentence for sentence in sentences if sentence]
 
 
