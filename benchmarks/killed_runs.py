@@ -4,7 +4,7 @@
 
 FOLDER holds CIFAR-10's Parquet files. Each run is `python -m ltray.train` on a small CIFAR-10-LT. The second run of a
 method is ended by SIGKILL, the command and all its processes: in its first epoch, in the middle of every stage, and
-during the evaluation on test images. The same command continues it each time. Checkpoint, history and evaluation must
+during the evaluation on test images. The same command is run again each time. Checkpoint, history and evaluation must
 be bit-equal to those of the first run. The table is in docs/benchmarks.md.
 """
 
