@@ -115,7 +115,7 @@ def _last(folder: Path, number: int) -> Mapping[str, Any]:
 def _figures(epoch: Mapping[Any, Any], record: RunRecord) -> str:
     found: str = accuracy_line(epoch, record.selection, record.objectives[0])
     where = "test images" if record.selection == "test" else "validation images"
-    return f"{found} ({where})"
+    return f"{found} ({record.selected_how if record.folds else where})"
 
 
 def _mean(values: Sequence[float]) -> float:
