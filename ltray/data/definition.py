@@ -146,7 +146,6 @@ class DatasetDefinition(Knobs):
         "validation images per class (protocol `honest`)",
         low=0,
         high=MOST_IMAGES,
-        needs=("folds", (0,)),
     )
     folds: int = knob(
         0,
@@ -177,6 +176,11 @@ class DatasetDefinition(Knobs):
                 raise UsageError(f"`{name}` needs three numbers (red, green, blue), but got {getattr(self, name)}.")
         if self.folds == 1:
             raise UsageError("`folds` must be 0 (no cross-validation) or at least 2, but got folds=1.")
+        if self.folds and self.validation_per_class:  # not `needs`, which would refuse protocol=paper for its files
+            raise UsageError(
+                f"`validation_per_class` has no effect with folds={self.folds}, but got {self.validation_per_class}: "
+                "remove it, or set folds=0."
+            )
         self.check_effects(self.explicit_values())
 
     @classmethod

@@ -129,6 +129,11 @@ def test_folds_of_the_command_line_replace_the_held_out_images_of_the_file(tmp_p
     assert DatasetDefinition.read("cifar10-lt", {"folds": 5}).folds == 5
 
 
+@pytest.mark.parametrize("name", ["cifar100-lt", "digits-lt"])
+def test_held_out_images_of_a_file_do_not_prevent_the_papers_protocol(name: str) -> None:
+    assert DatasetDefinition.read(name, {"protocol": "paper"}).validation_per_class > 0
+
+
 def test_validation_images_of_the_source_are_not_left_unused() -> None:
     labels = np.repeat(np.arange(3), 20)
     with pytest.raises(UsageError, match="the 60 validation images of the source would not be used"):

@@ -35,7 +35,9 @@ def printed_by(call: Any) -> str:
 
 
 def plan(rule: Any = None, epochs: int = 11) -> Any:
-    return SimpleNamespace(epochs=epochs, rungs=(1, 3), rule=rule, warning="", seeds=1, describe=lambda stop: "stops")
+    return SimpleNamespace(
+        epochs=epochs, rungs=(1, 3), rule=rule, warning="", seeds=1, folds=0, describe=lambda stop: "stops"
+    )
 
 
 def test_trial_cost_is_the_sum_of_its_stages_and_two_checkpoints():

@@ -176,6 +176,7 @@ def test_report_shows_means_over_seeds(tmp_path):
     class Record:
         trials = trial_table(study, epochs, {"seed": 0}, selection="val")
         objectives, selection, protocol, metric, varied = ["acc_all"], "val", "honest", METRIC, []
+        selected_how = "on validation images"
 
     page = report_trials(Record()).html()
     assert "± seeds" in page and "5.8" in page and "means over a trial" in page
