@@ -115,4 +115,5 @@ def test_space_with_a_range_in_every_trial_needs_no_comparison(tmp_path: Path) -
 def test_last_setting_of_many_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ltray.study.new_setting.RANDOM_DRAWS", 0)
     monkeypatch.setattr("ltray.study.new_setting.DRAWS", 0)
-    assert len(searched(space_of(FINITE, tmp_path, "random", 20))) == 6
+    found = searched(space_of(FINITE, tmp_path, "random", 20))
+    assert len(found) == 6 and not repeated(found)
