@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import torch
@@ -10,6 +10,9 @@ import torch
 import ltray.data.unaugmented
 import ltray.experiment
 from ltray.data.dataset import open_data
+from ltray.data.fold_data import FoldData
+from ltray.data.loaders import EvaluationImages
+from ltray.distributed import gather_unequal, rank
 from ltray.engine.evaluation import Evaluation
 from ltray.engine.held_out import HELD_OUT, HeldOut
 from ltray.engine.memory_session import MemorySession
@@ -37,7 +40,7 @@ CLOCKS = ("train/seconds", "train/images_per_second")
 
 @pytest.fixture
 def memory_data(monkeypatch):
-    monkeypatch.setattr(ltray.experiment, "open_data", partial(open_data, source="memory"))
+    monkeypatch.setattr(ltray.experiment, "open_data", cache(partial(open_data, source="memory")))
 
 
 def run(session, methods):
@@ -161,3 +164,45 @@ def test_stage_of_another_package_that_cannot_adopt_values_is_refused():
 def test_a_run_outside_of_its_cross_validation_is_an_error(memory_data):
     with pytest.raises(ValueError, match="FoldRuns"):
         contract.small_experiment(SETTINGS | FROZEN).train(MemorySession(), contract.CPU)
+
+
+def rows_of_workers(counts: tuple[int, int]) -> list[list[float]]:
+    """Return what `gather_unequal` makes of a number of rows of each worker."""
+    mine = torch.full((counts[rank()], 2), float(rank()))
+    return gather_unequal(mine).tolist()
+
+
+@pytest.mark.parametrize("counts", [(3, 1), (0, 2), (2, 0), (0, 0), (1, 1)])
+def test_rows_of_workers_are_gathered_in_their_order(two_workers, counts):
+    for found in two_workers.run(rows_of_workers, counts):
+        assert found == [[0.0, 0.0]] * counts[0] + [[1.0, 1.0]] * counts[1]
+
+
+def cross_validated() -> list[dict[str, float]]:
+    """Train a cross-validation from memory; return the values of its epochs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ltray.experiment, "open_data", partial(open_data, source="memory"))
+        reports = run(MemorySession(), FROZEN | {"dataset.folds": 3})
+    return [{k: v for k, v in report.items() if k.startswith(("val/", "chosen/"))} for report in reports]
+
+
+@pytest.mark.slow
+def test_two_workers_pool_the_same_scores_as_one(two_workers):
+    alone = cross_validated()
+    for found in two_workers.run(cross_validated):
+        for own, other in zip(alone, found, strict=True):
+            assert own.keys() == other.keys() and own["val/images"] == other["val/images"]
+            assert other == pytest.approx(own, abs=0.05)
+
+
+def test_features_of_a_fold_are_those_of_its_images(memory_data):
+    whole = contract.small_experiment(SETTINGS | FROZEN).open_data(contract.CPU)
+    fold, network = FoldData(whole, 1), torch.nn.Flatten()
+    held_out, labels = fold.without_augmentation().selection_features(network)
+    images, own = (torch.cat(parts) for parts in zip(*fold.selection(), strict=True))
+    assert torch.equal(held_out, images.flatten(1)) and torch.equal(labels, own)
+    assert labels.tolist() == fold.splits.validation.labels.tolist()
+    training = fold.without_augmentation()
+    images = torch.cat([one for one, _ in EvaluationImages(fold._train_images, training.labels, fold.definition)])
+    assert torch.equal(training.features(network), images.flatten(1))
+    assert training.labels.tolist() == fold.splits.train.labels.tolist() and fold.digest == whole.digest
