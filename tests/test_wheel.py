@@ -71,7 +71,7 @@ def test_wheel_has_every_file_of_the_package_and_its_data(built: Path) -> None:
             for file in (ROOT / name).rglob("*.yaml"):
                 assert wheel.read(f"ltray/{file.relative_to(ROOT)}") == file.read_bytes()
     assert names == expected()
-    assert {Path(name).suffix for name in names} == {".py", ".yaml", ".json", ".css", ".typed"}
+    assert {Path(name).suffix for name in names} == {".py", ".yaml", ".json", ".css", ".html", ".js", ".typed"}
     assert "ltray/py.typed" in names and "ltray/search_spaces/paper/bcl-table1.yaml" in names
 
 

@@ -36,7 +36,7 @@ def test_search_writes_tables_and_one_test_evaluation(uninterrupted):
     history = pd.read_parquet(folder / "history.parquet")
     assert history.groupby("trial")["epoch"].max().to_dict() == table.set_index("trial")["epochs"].to_dict()
     assert (folder / "best" / "evaluation.json").is_file()
-    assert "test accuracy of trial" in printed and "0 (paper's setting)" in printed
+    assert "test accuracy of trial" in printed and "0 (paper)" in printed
     assert len(list(folder.glob("trials/*/events.out.tfevents.*"))) >= 4
 
 
