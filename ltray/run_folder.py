@@ -32,6 +32,12 @@ def trial_name(number: int) -> str:
     return f"{number:04d}"
 
 
+def attempts(trials: Path, number: int) -> list[Path]:
+    """Return the folders of a trial, oldest first."""
+    found = [trials / trial_name(number), *trials.glob(f"{trial_name(number)}.*")]
+    return sorted((p for p in found if p.is_dir()), key=lambda p: int(p.suffix[1:] or 0))
+
+
 def checkpoint_of(path: Path) -> Path:
     """Return the checkpoint of a run folder, or the folder itself if it is a checkpoint.
 

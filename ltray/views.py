@@ -6,7 +6,6 @@ method's first stage with two random draws. The boxes of patches are drawn in th
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageDraw
 from torch import Tensor
@@ -22,7 +21,7 @@ from ltray.methods.find import find_method
 from ltray.parser import Parser
 from ltray.printable import printable
 from ltray.setting_names import complete_keys
-from ltray.settings import parse_assignments
+from ltray.settings import parse_assignments, take_owned
 from ltray.stage import View
 
 ROWS, DRAWS = 8, 2
@@ -47,9 +46,9 @@ def main(arguments: list[str]) -> int:
     given = new_parser().parse(arguments)
     method = find_method(given.method)
     settings = complete_keys(parse_assignments(given.settings), [method.reference])
-    definition = DatasetDefinition.read(given.dataset, _owned(settings, "dataset"))
+    definition = DatasetDefinition.read(given.dataset, take_owned(settings, "dataset"))
     seed = settings.pop("seed", 0)
-    knobs = _owned(settings, method.name)
+    knobs = take_owned(settings, method.name)
     if settings:
         raise UsageError(f"`{next(iter(settings))}` has no effect on views.")
     output = given.output or Path(f"views-{method.name}-{definition.name}.png")
@@ -71,11 +70,6 @@ def main(arguments: list[str]) -> int:
     named = ", ".join(f"{view.name} ({view.augmentation})" for view in views)
     print(f"{printable(output)}: {len(images)} images of {definition.name}; the views of {method.name} are {named}")
     return DONE
-
-
-def _owned(settings: dict[str, Any], owner: str) -> dict[str, Any]:
-    keys = [key for key in settings if key.startswith(f"{owner}.")]
-    return {key.partition(".")[2]: settings.pop(key) for key in keys}
 
 
 def contact_sheet(

@@ -13,7 +13,7 @@ from ltray.network_config import WEIGHTS
 from ltray.on_ray import cluster
 from ltray.on_ray.final_evaluation import evaluate_where_trained
 from ltray.on_ray.finalists import run_finalists
-from ltray.on_ray.trial import attempts, checkpoints
+from ltray.on_ray.trial import checkpoints
 from ltray.pretraining import columns, recorded, seen_before
 from ltray.published.of_run import claims_of
 from ltray.published.table import claim_table
@@ -28,7 +28,7 @@ from ltray.results.printed_trials import BEST_SHOWN, render
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import FOLDS, history, trial_table, write_table
 from ltray.results.verdict import print_verdict, write_verdict
-from ltray.run_folder import RunFolder, trial_name
+from ltray.run_folder import RunFolder, attempts, trial_name
 from ltray.space.search_space import SearchSpace
 from ltray.study.progress import TrialProgress
 from ltray.study.study import PROGRESS, leader, own_trials

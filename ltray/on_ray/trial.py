@@ -19,13 +19,7 @@ from ltray.on_ray.session import RaySession
 from ltray.on_ray.tasks import SEARCH, TASK, SearchTask, TrialTask
 from ltray.on_ray.workers import run_workers
 from ltray.reporting import FAILURE, report_of, train_and_report
-from ltray.run_folder import RunFolder, trial_name
-
-
-def attempts(trials: Path, number: int) -> list[Path]:
-    """Return the folders of a trial, oldest first."""
-    found = [trials / trial_name(number), *trials.glob(f"{trial_name(number)}.*")]
-    return sorted((p for p in found if p.is_dir()), key=lambda p: int(p.suffix[1:] or 0))
+from ltray.run_folder import RunFolder, attempts, trial_name
 
 
 def workers_folder(run: Path, number: int) -> Path:

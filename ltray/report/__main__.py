@@ -12,7 +12,6 @@ from ltray.parser import Parser
 from ltray.published.of_run import claims_of
 from ltray.published.table import claim_table
 from ltray.report.facts import headline, knob_label
-from ltray.report.formatting import symbol
 from ltray.report.render import write_report
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.finalist_table import render_finalists
@@ -42,7 +41,7 @@ def main(arguments: list[str]) -> int:
 def _summarise(record: RunRecord, console: Console) -> None:
     console.print(f"{record.folder}: {headline(record)}", soft_wrap=True)
     if record.trials is not None and f"{record.selection}/acc_all" in record.trials:
-        names = distinct_headings({knob: knob_label(symbol(knob), knob) for knob in record.varied})
+        names = distinct_headings({knob: knob_label(knob) for knob in record.varied})
         how: dict[str, Any] = {"selection": record.selection, "objective": record.objectives[0]}
         most = len(record.config.get("rows", ())) or BEST_SHOWN
         console.print(render(record.trials, names, most=most, remedy=REMEDY, **how))

@@ -1,7 +1,7 @@
 """Facts about a run in a line: methods and data, key figures, the metric that figures show."""
 
 from ltray.metrics import BALANCED, METRICS, heading, shown_accuracies, title
-from ltray.report.formatting import SELECTED_ON_TEST, percent
+from ltray.report.formatting import SELECTED_ON_TEST, percent, symbol
 from ltray.results.finalist_table import name_of, selected_on, shift_of, spread
 from ltray.results.run_record import RunRecord
 
@@ -51,6 +51,6 @@ def images_of(record: RunRecord) -> str:
     return "test images" if record.selection == "test" else "validation images"
 
 
-def knob_label(symbol: str, knob: str) -> str:
-    """Return the symbol of a knob, or the last part of its name if it has none."""
-    return symbol or knob.rpartition(".")[2]
+def knob_label(knob: str) -> str:
+    """Return the symbol of a knob given by its full name, or the last part of the name if it has none."""
+    return symbol(knob) or knob.rpartition(".")[2]

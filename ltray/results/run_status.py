@@ -16,7 +16,7 @@ from ltray.results.ledger import describe_look, number_of
 from ltray.results.paths import shell_word
 from ltray.results.run_record import RunRecord
 from ltray.results.tables import STATES
-from ltray.run_folder import RESULTS_FILE, RunFolder, trial_name
+from ltray.run_folder import RESULTS_FILE, RunFolder, attempts
 from ltray.seal import read_lines
 from ltray.study.budget import Spent
 
@@ -102,10 +102,9 @@ def _open(record: RunRecord, trials: Sequence[FrozenTrial], *, is_running: bool)
 
 def _last(folder: Path, number: int) -> Mapping[str, Any]:
     """Return the newest report of a trial over all its attempts; {} if there is none."""
-    trials, name = RunFolder(folder).trials, trial_name(number)
     found = [
         result
-        for attempt in (trials / name, *trials.glob(f"{name}.*"))
+        for attempt in attempts(RunFolder(folder).trials, number)
         for result in read_lines(attempt / RESULTS_FILE)
         if "total_epochs" in result
     ]

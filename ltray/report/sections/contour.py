@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ltray.report.facts import knob_label
-from ltray.report.formatting import symbol
 from ltray.report.plot import Plot, log_ticks, new_figure
 from ltray.report.section import Section
 from ltray.report.theme import colour
@@ -63,7 +62,7 @@ def _contours(known: pd.DataFrame, knobs: list[str], record: RunRecord) -> Plot:
     finally:
         optuna_logger.setLevel(before)
     across, up = figure.layout.xaxis.title.text, figure.layout.yaxis.title.text  # optuna sorts them by name
-    style = new_figure(*(knob_label(symbol(knob), knob) for knob in (across, up))).layout
+    style = new_figure(*(knob_label(knob) for knob in (across, up))).layout
     axes = {name: figure.layout[name] for name in ("xaxis", "yaxis")}
     figure.layout = style
     for name, axis in axes.items():

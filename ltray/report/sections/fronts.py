@@ -4,7 +4,7 @@ import pandas as pd
 
 from ltray.metrics import SECONDS, title
 from ltray.report.facts import knob_label
-from ltray.report.formatting import cell, percent, symbol
+from ltray.report.formatting import cell, percent
 from ltray.report.plot import Plot, new_figure
 from ltray.report.section import Section
 from ltray.report.table import PageTable
@@ -86,7 +86,7 @@ def _table(known: pd.DataFrame, columns: dict[str, str], record: RunRecord) -> P
         ]
         for _, row in best.iterrows()
     ]
-    headings = ["trial", *map(_label, columns), *(knob_label(symbol(knob), knob) for knob in record.varied)]
+    headings = ["trial", *map(_label, columns), *(knob_label(knob) for knob in record.varied)]
     return PageTable("Trials on the Pareto front", headings, rows)
 
 

@@ -75,7 +75,7 @@ def _bars(found: pd.DataFrame) -> Plot:
 
 def _names(knobs: list[str]) -> list[str]:
     """Return the symbols of the knobs, or their full names where two have the same symbol."""
-    symbols = [knob_label(symbol(knob), knob) for knob in knobs]
+    symbols = [knob_label(knob) for knob in knobs]
     return [short(name, 34) for name in (symbols if len(set(symbols)) == len(symbols) else knobs)]
 
 

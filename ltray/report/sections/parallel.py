@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ltray.report.facts import knob_label
-from ltray.report.formatting import cell, symbol
+from ltray.report.formatting import cell
 from ltray.report.plot import Plot, new_figure, short
 from ltray.report.section import Section
 from ltray.report.theme import colour
@@ -46,7 +46,7 @@ def _lines(own: pd.DataFrame, knobs: list[str], metric: str, logs: dict[str, boo
     figure = new_figure(left=20)
     order = own.sort_values(metric)
     axes = [_Axis(own[knob], log=logs[knob]) for knob in knobs] + [_Axis(100 * own[metric], log=False)]
-    names = [*(knob_label(symbol(knob), knob) for knob in knobs), "accuracy, %"]
+    names = [*(knob_label(knob) for knob in knobs), "accuracy, %"]
     for place, (_, row) in enumerate(order.iterrows()):
         rank = (place + 1) / len(order)
         tone = "orange" if row["paper"] else SHADES[2 if rank > 0.75 else 1 if rank > 0.5 else 0]

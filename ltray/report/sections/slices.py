@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ltray.report.facts import knob_label, of_group
-from ltray.report.formatting import symbol
 from ltray.report.plot import Plot, log_ticks, new_figure, short
 from ltray.report.section import Section
 from ltray.report.theme import colour
@@ -29,7 +28,7 @@ def slices(record: RunRecord) -> Section | None:
         return None
     known = record.trials[record.trials[metric].notna()]
     plots = [
-        slice_of(known, knob, metric, label=knob_label(symbol(knob), knob), log="(log)" in text)
+        slice_of(known, knob, metric, label=knob_label(knob), log="(log)" in text)
         for knob, text in record.explored.items()
         if knob in known and known[knob].notna().any()
     ]

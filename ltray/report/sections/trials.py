@@ -2,7 +2,7 @@
 
 from ltray.metrics import heading, shown_keys
 from ltray.report.facts import knob_label
-from ltray.report.formatting import cell, percent, symbol
+from ltray.report.formatting import cell, percent
 from ltray.report.section import Section
 from ltray.report.table import PageTable
 from ltray.results.run_record import RunRecord
@@ -36,7 +36,7 @@ def _table(record: RunRecord, several: bool) -> PageTable:
         *(["± seeds", "seeds"] if several else []),
         "epochs",
         "state",
-        *(knob_label(symbol(knob), knob) for knob in record.varied),
+        *(knob_label(knob) for knob in record.varied),
     ]
     rows, kinds = [], []
     for place, row in record.trials.iterrows():
