@@ -9,7 +9,7 @@ DEFAULT_TESTS := not slow and not gpu$(LEFT_OUT)
 IN_PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-all demo bench format constraints clean
+.PHONY: help setup lint test test-failed test-all demo bench format constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ lint: setup ## ruff (rules and layout) and mypy (types); `make format` corrects 
 test: setup ## run the default tests: without slow tests and tests that need a GPU
 	@$(RUN) -m pytest -q $(IN_PARALLEL) -m "$(DEFAULT_TESTS)"
 	@$(if $(LEFT_OUT),echo "Left out: the tests that read CIFAR. No Parquet files in $(CIFAR); set LTRAY_SHARED_DATA.")
+
+test-failed: ## run the default tests that failed last time, one after another, and name those that pass
+	@$(RUN) -m pytest --last-failed --last-failed-no-failures none -rA --show-capture no -m "$(DEFAULT_TESTS)"
 
 test-all: setup ## run every test that this machine can run; takes many minutes
 	@$(RUN) -m pytest -q

@@ -1,8 +1,9 @@
-"""The checks: `make lint`, `make test`, and `.ci/run`, which runs both."""
+"""The checks: `make lint`, `make test`, and `.ci/run`, which runs both and failed tests a second time."""
 
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,11 +35,11 @@ def test_make_test_runs_no_linter() -> None:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Path:
-    """A folder with a `make` that logs its targets and fails at the target that the file `fails` names."""
+    """A folder with a `make` that logs its targets and fails at the targets that the file `fails` lists."""
     log = tmp_path / "targets.log"
     script = tmp_path / "make"
     script.write_text(
-        f'#!/bin/sh\necho "$* CI=$CI in $(pwd)" >> "{log}"\n[ "$1" != "$(cat "{tmp_path}/fails" 2>/dev/null)" ]\n'
+        f'#!/bin/sh\necho "$* CI=$CI in $(pwd)" >> "{log}"\n! grep -qx "$1" "{tmp_path}/fails" 2>/dev/null\n'
     )
     script.chmod(0o755)
     return tmp_path
@@ -60,9 +61,45 @@ def test_ci_run_without_cifar_excludes_the_tests_that_read_it(make: Path) -> Non
     assert check(make, CI="") == (0, [f"lint CI= in {ROOT}", f"test CI= in {ROOT}"])
 
 
-@pytest.mark.parametrize(("target", "targets"), [("lint", ["lint"]), ("test", ["lint", "test"])])
-def test_ci_run_stops_at_the_first_failure(make: Path, target: str, targets: list[str]) -> None:
-    (make / "fails").write_text(target)
+@pytest.mark.parametrize(
+    ("failing", "targets", "passes"),
+    [
+        (["lint"], ["lint"], False),
+        (["test"], ["lint", "test", "test-failed"], True),
+        (["test", "test-failed"], ["lint", "test", "test-failed"], False),
+    ],
+)
+def test_ci_run_runs_failed_tests_once_more_and_fails_if_they_fail_again(
+    make: Path, failing: list[str], targets: list[str], passes: bool
+) -> None:
+    (make / "fails").write_text("".join(f"{target}\n" for target in failing))
     code, lines = check(make)
-    assert code != 0
+    assert (code == 0) is passes
     assert [line.split()[0] for line in lines] == targets
+
+
+TWO_TESTS = "def test_changing(): assert {passes}\ndef test_passing(): pass\n"
+
+
+def test_failed_tests_are_run_again_by_name_and_nothing_else_passes(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    suite = tmp_path / "tests" / "test_two.py"
+
+    def again(passes: bool) -> tuple[bool, str]:
+        suite.write_text(TWO_TESTS.format(passes=passes))
+        command = ["make", "test-failed", "LTRAY_SHARED_DATA=."]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.returncode == 0, done.stdout
+
+    assert not again(True)[0]  # no test failed before: what failed was not a test
+    suite.write_text(TWO_TESTS.format(passes=False))
+    subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, check=False)
+    passed, output = again(False)
+    assert not passed
+    assert "test_two.py::test_changing" in output
+    passed, output = again(True)
+    assert passed
+    assert "PASSED tests/test_two.py::test_changing" in output
+    assert "test_passing" not in output

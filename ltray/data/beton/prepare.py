@@ -91,11 +91,16 @@ def _run_all(pool: ProcessPoolExecutor, chunks: list[range], *, advance: Callabl
 def _submitted(pool: ProcessPoolExecutor, chunk: range) -> Future[None]:
     try:
         return pool.submit(_run_here, chunk)
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        # The pool failed and closed its pipes while this call started another process.
-        raise BrokenProcessPool(str(error)) from error
+    except (OSError, ValueError):
+        # Perhaps the pool failed while this call started another process, and closed the pipes that it wanted to hand
+        # down: the numbers of closed files, or of other files since then, raise whatever they happen to. A failed pool
+        # says so at the next call.
+        pool.submit(_nothing)
+        raise
+
+
+def _nothing() -> None:
+    pass
 
 
 _here: list["_Task"] = []  # the task of a worker process
