@@ -16,7 +16,7 @@ FLOORS = (
     "class_counts errors lazy_names printable program quantities distributed provenance network signals",
     "captions console csv_cell files fitted_table hardware long_tail metrics parser ray_address typed",
     "arguments command following imported seal yaml_scalars",
-    "yaml_text",
+    "figures yaml_text",
     "knobs loggers lr_schedule settings settings_file",
     "recipe run_settings strategies",
     "parts",
