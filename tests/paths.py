@@ -11,3 +11,6 @@ GOLDEN = Path(__file__).with_name("golden")
 
 CIFAR = Path(os.environ.get("LTRAY_SHARED_DATA", ROOT.parent / "shared" / "data"))
 """CIFAR's Parquet files, for the tests marked `data`; too large for the repository."""
+
+SCHEMAS = CIFAR.parent / "schemas"
+"""KubeRay's custom resource definitions, for tests marked `data`: the files of its `config/crd/bases` in `kuberay/`."""
