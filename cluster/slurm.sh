@@ -34,26 +34,31 @@ head_address="$(python -c 'import ray.util; print(ray.util.get_node_ip_address()
 head_port=$((10240 + 2 * (SLURM_JOB_ID % 8000)))
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN head_address head_port
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-export RAY_gcs_server_port_wait_time_s=300 RAY_raylet_start_wait_time_s=300 # a shared file system may be slow
+export RAY_gcs_server_port_wait_time_s=300 # a shared file system may be slow
 unset RAY_AUTH_TOKEN_PATH RAY_ADDRESS
 
 # Runs on every node until the job ends. The system chooses the other ports: several jobs may share a node.
 run_node() {
-    local place=("--address=$head_address:$head_port") folder ray
+    local place=("--address=$head_address:$head_port") folder ray ending=
     folder="$(mktemp -d /tmp/ltray-XXXXXX)" || exit 1 # a short path: Ray creates sockets below it
     if [ "$SLURM_NODEID" -eq 0 ]; then
         place=(--head "--node-ip-address=$head_address" "--port=$head_port" --include-dashboard=false
             "--ray-client-server-port=$((head_port + 1))")
     fi
-    ray start "${place[@]}" --block --disable-usage-stats --log-color=false "--temp-dir=$folder/r" \
-        --dashboard-agent-listen-port=0 --min-worker-port=0 --max-worker-port=0 \
-        "--num-cpus=${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}" "--num-gpus=${SLURM_GPUS_ON_NODE:-0}" \
-        >"$folder/start.log" 2>&1 &
-    ray=$!
-    trap 'kill "$ray"; rm -rf "$folder"' TERM # SLURM kills soon after TERM: what could remain is removed first
-    wait "$ray" || true                       # or until the signal
-    trap '' TERM
-    wait "$ray" || tail -n 20 "$folder/start.log" >&2 2>/dev/null
+    # SLURM kills soon after TERM: what could remain is removed first.
+    trap 'ending=yes; kill "$ray"; rm -rf "$folder"' TERM
+    for _ in 1 2 3; do # on a busy node, Ray gives up after 30 s
+        ray start "${place[@]}" --block --disable-usage-stats --log-color=false "--temp-dir=$folder/r" \
+            --dashboard-agent-listen-port=0 --min-worker-port=0 --max-worker-port=0 \
+            "--num-cpus=${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}" "--num-gpus=${SLURM_GPUS_ON_NODE:-0}" \
+            >"$folder/start.log" 2>&1 &
+        ray=$!
+        wait "$ray" || true # or until TERM
+        wait "$ray" || true
+        [ -z "$ending" ] || break
+        tail -n 20 "$folder/start.log" >&2
+        grep -q "timed out during startup" "$folder/start.log" || break
+    done
     rm -rf "$folder"
 }
 export -f run_node

@@ -20,6 +20,7 @@ from ltray.files import is_there, locking, read_text, reading
 from ltray.given_files import at_new_places, reconciled
 from ltray.model_folder import ModelFolder
 from ltray.printable import printable
+from ltray.private_folders import make_private
 from ltray.recorded_settings import recorded_settings
 from ltray.seal import FOREIGN, LIST, append_sealed, check_listed, read_lines, read_sealed, write_listed, write_sealed
 
@@ -183,14 +184,14 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder for other commands; create it if it is missing.
+        """Lock the folder for other commands; create it if it is missing, readable by its owner only.
 
         The lock belongs to the process: it always ends with the process, and child processes do not inherit it.
 
         Raises:
             UsageError: Another process has the lock, or the file system has no locks.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_private(self.path)
         with self.lock_file.open("a+", encoding="utf-8") as file:
             try:
                 with locking(self.lock_file):
@@ -237,7 +238,7 @@ class RunFolder:
         """
         known = self.config()
         if known is None:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_private(self.path)
             write_sealed(self.environment_file, environment)
         elif "settings" not in known:
             raise UsageError(

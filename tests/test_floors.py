@@ -14,7 +14,7 @@ PACKAGE = ROOT / "ltray"
 # Lowest first. Modules of one floor do not import one another.
 FLOORS = (
     "class_counts errors lazy_names printable program quantities distributed provenance network signals",
-    "captions console csv_cell files fitted_table hardware long_tail metrics parser ray_address typed",
+    "captions console csv_cell files fitted_table hardware long_tail metrics parser private_folders ray_address typed",
     "arguments command following imported seal yaml_scalars",
     "figures yaml_text",
     "knobs loggers lr_schedule settings settings_file",

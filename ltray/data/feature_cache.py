@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltray.data.data_folder import make_data_folder
+
 DIGEST_BYTES = 32
 READ_BYTES = 1 << 20  # at a time
 LIMIT = 16 << 30  # bytes in the folder; a ResNet-50's features of iNaturalist have 3.6e9
@@ -53,7 +55,7 @@ class FeatureCache:
         path = self.path(key)
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_data_folder(self.folder)
             with partial.open("wb") as file:
                 np.save(file, features.cpu().numpy())
             digest = _digest(partial, key, partial.stat().st_size)
@@ -74,7 +76,7 @@ class FeatureCache:
         """
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
-                self.folder.mkdir(parents=True, exist_ok=True)
+                make_data_folder(self.folder)
                 lock = stack.enter_context(self.path(key).with_suffix(".lock").open("w"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from ltray.errors import UsageError
 from ltray.figures.style import paper_style
 from ltray.files import is_there, replacing
+from ltray.private_folders import make_private
 from ltray.seal import read_sealed, write_sealed
 
 FIGURE_FORMATS = ("png", "pdf")
@@ -43,7 +44,7 @@ class ResultFolder:
             provenance: By which a later command recognises the result: model, settings, versions.
             draw: Returns the figure.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_private(self.path)
         with paper_style():
             figure = draw()
             for form in FIGURE_FORMATS:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from ltray.on_ray import token_file
 from ltray.on_ray._compat import environment, patient_start
 from ltray.on_ray.running_clusters import own_folder_name
 from ltray.printable import printable
+from ltray.private_folders import make_own
 
 START_WITHIN = 300.0  # seconds
 OBJECT_STORE = 256 << 20  # bytes; trials and workers exchange small messages, and checkpoints through files
@@ -87,17 +87,12 @@ def private_folder() -> Path:
             "possible. Use a shorter folder: export RAY_TMPDIR=/tmp"
         )
     try:
-        parent.mkdir(mode=0o700, exist_ok=True)
-        status = parent.lstat()
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-            raise UsageError(
-                f"{printable(parent)}: belongs to another user, or is not a folder. Use another folder: export "
-                "RAY_TMPDIR=DIR"
-            )
-        parent.chmod(0o700)
+        make_own(parent)
         folder.mkdir(exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"there is room")
+    except UsageError as error:
+        raise UsageError(f"{error}. Use another folder: export RAY_TMPDIR=DIR") from error
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{shown}: Ray's files cannot be written there ({reason(error)}). Use another folder: export RAY_TMPDIR=DIR"

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ltray.data.data_folder import data_folder
+from ltray.data.data_folder import data_folder, make_data_folder
 from ltray.data.dataset import ImageData
 from ltray.engine.timing import StageTime
 from ltray.experiment import Experiment
@@ -92,7 +92,7 @@ class RowHours:
         stages = [_of_other_size(*one, timed_on=timed_on, data=data) for one in zip(cost.stages, epochs, strict=True)]
         seconds = replace(cost, stages=tuple(stages)).command_seconds
         self._known[self._key(row)] = {"row": row.name, "seconds": seconds, "commit": self._commit}
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        make_data_folder(self._file.parent)
         atomic_write(self._file, json.dumps(self._known, indent=1))
         return KnownHours(seconds / 3600, True)
 

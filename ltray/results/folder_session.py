@@ -7,6 +7,7 @@ from ltray.checkpoints import complete_checkpoints, keep_newest_and_best
 from ltray.engine.checkpoint import Checkpoint
 from ltray.files import writing
 from ltray.loggers import new_logger
+from ltray.private_folders import make_private
 from ltray.run_folder import RunFolder
 
 
@@ -19,7 +20,7 @@ class FolderSession:
     """
 
     def __init__(self, folder: Path, *, logger: str = "tensorboard") -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         self._folder = folder
         self._logger = new_logger(logger, folder)
 

@@ -69,10 +69,10 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def wait_until(reached: Callable[[], bool], log: Path) -> None:
+def wait_until(reached: Callable[[], bool], log: Path, *, runs: Callable[[], object] = lambda: True) -> None:
     deadline = time.monotonic() + LIMIT
     while not reached():
-        assert time.monotonic() < deadline, log.read_text()
+        assert runs() and time.monotonic() < deadline, log.read_text()
         time.sleep(0.5)
 
 
@@ -93,16 +93,19 @@ def test_job_that_reaches_its_time_limit_is_queued_again_and_continues(folder: P
         options = ["--parsable", "--nodes=1", "--cpus-per-task=2", f"--output={log}", f"--chdir={ROOT}"]
         job = output(["sbatch", *options, str(SCRIPT), *command], settings)
         assert job.isdecimal(), job
-        state = lambda: output(["squeue", "-h", "-j", job, "-o", "%T"], settings)  # noqa: E731
 
-        wait_until(lambda: log.exists() and "epoch 2/40" in log.read_text(), log)
+        def state() -> str:
+            """Return the state of the job; "" once it has ended."""
+            return output(["squeue", "-h", "-j", job, "-t", "PENDING,RUNNING,COMPLETING", "-o", "%T"], settings)
+
+        wait_until(lambda: log.exists() and "epoch 2/40" in log.read_text(), log, runs=state)
         assert [path for path in Path("/tmp").glob("ltray-??????") if path not in before]
         output(["scancel", "--batch", "--signal=USR1", job], settings)  # as SLURM does before the limit
         wait_until(lambda: state() == "PENDING", log)
         assert "queued again and continues" in log.read_text()
         assert "epoch 40/40" not in log.read_text()
         output(["scontrol", "update", f"JobId={job}", "StartTime=now"], settings)  # SLURM waits for two minutes
-        wait_until(lambda: state() in ("", "COMPLETED"), log)
+        wait_until(lambda: not state(), log)
         ended = output(["scontrol", "show", "job", job], settings)
     text = log.read_text()
     assert "JobState=COMPLETED" in ended, text

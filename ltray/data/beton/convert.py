@@ -35,6 +35,7 @@ from ltray.data.beton.reader import library
 from ltray.data.beton.spawning import without_main_module
 from ltray.data.beton.store import BAD_USAGE, folder_of, inventory_now, recorded
 from ltray.data.beton.writer import BetonWriter, Job
+from ltray.data.data_folder import make_data_folder
 from ltray.data.definition import DatasetDefinition
 from ltray.data.encoding import Storage
 from ltray.data.originals import Originals, Source
@@ -152,7 +153,7 @@ def _only_process(folder: Path) -> Iterator[None]:
         UsageError: The folder cannot be created or written to.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_data_folder(folder)
         lock = (folder / ".lock").open("a")
     except OSError as error:
         raise UsageError(

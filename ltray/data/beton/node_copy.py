@@ -11,6 +11,7 @@ from pathlib import Path
 from ltray.data.beton.manifest import Sidecar
 from ltray.errors import UsageError
 from ltray.files import locking
+from ltray.private_folders import make_own
 from ltray.quantities import file_size
 
 
@@ -49,11 +50,9 @@ def _stamp(sidecar: Sidecar) -> Path | None:
     """Return the file that exists if this machine has read the complete .beton file."""
     folder = Path(tempfile.gettempdir()) / f"ltray-{os.getuid()}"
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
-            return None
+        make_own(folder)
         known = sidecar.beton.stat()
-    except OSError:
+    except (OSError, UsageError):  # UsageError: another user has created it, and could write there
         return None
     identity = (str(sidecar.beton.resolve()), known.st_size, known.st_mtime_ns, sidecar.sha256)
     return folder / hashlib.sha256(repr(identity).encode()).hexdigest()
@@ -61,7 +60,11 @@ def _stamp(sidecar: Sidecar) -> Path | None:
 
 def _copied(sidecar: Sidecar, root: Path) -> Sidecar:
     folder = root / f"{sidecar.beton.parent.name}-{sidecar.sha256[:8]}"  # other data may have a folder of the same name
-    folder.mkdir(parents=True, exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        make_own(folder)
+    except UsageError as error:
+        raise UsageError(f"{error}. Set LTRAY_LOCAL to a folder of your own.") from error
     mine = dataclasses.replace(sidecar, beton=folder / sidecar.beton.name)
     with (folder / ".lock").open("w") as lock:
         with locking(folder / ".lock"):

@@ -7,7 +7,7 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from ltray.data.data_folder import data_folder
+from ltray.data.data_folder import data_folder, make_data_folder
 from ltray.data.image_files import is_left_behind
 from ltray.errors import UsageError
 from ltray.files import check_regular, digest_of, reading, writing
@@ -50,7 +50,7 @@ def unpacked(archive: Path) -> Path:
 
 def _unpack(opened: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], target: Path) -> None:
     """Write the entries into a folder next to the target, then rename it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_data_folder(target.parent)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         for path, entry in entries.items():
