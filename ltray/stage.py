@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from ltray.errors import UsageError
@@ -104,6 +105,8 @@ class Stage(nn.Module):
         class_run: Number of consecutive images of a class under "class_aware".
         long_epoch: Whether an epoch of "class_aware" has n_max·K draws instead of N.
         optimizer: A name of `ltray.engine.optimizers.OPTIMIZERS`.
+        observing: Whether this is the last step of an epoch, in which `observe` computes; set by the engine.
+        observed: What `observe` computed: sum and number (2,) over this worker's part, by name.
     """
 
     network: "Network"
@@ -114,6 +117,8 @@ class Stage(nn.Module):
     class_run: int = 4
     long_epoch: bool = False
     optimizer: str = "sgd"
+    observing: bool = False
+    observed: Mapping[str, Tensor] = {}
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -134,6 +139,17 @@ class Stage(nn.Module):
         """
         scores: Tensor = self.network(images)
         return scores
+
+    def observe(self, means: Callable[[], Mapping[str, Tensor]]) -> None:
+        """Compute means for the metrics of an epoch, `train/<name>`, in its last step; `forward` calls it.
+
+        Args:
+            means: Computes, by name, the sum over this worker's part and the number of its items, (2,) each; called
+                without gradient. It must not change the state of the stage.
+        """
+        if self.observing:
+            with torch.no_grad():
+                self.observed = dict(means())
 
     def score_prior(self, tail: LongTail, before: "ScorePrior | None") -> "ScorePrior | None":
         """Return the class prior under which `logits` are log posteriors.

@@ -10,6 +10,7 @@
 * `held_out`: out-of-fold scores.
 * `loop`: `train`: stages, epochs, steps.
 * `memory_session`: a session that keeps reports in memory.
+* `observations`: metrics of an epoch besides its losses.
 * `optimizers`: optimizers by name.
 * `out_of_memory`: an error that names a batch that fits.
 * `session`: `Session` and `Run`: the inputs of a run.
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ltray.engine.loop import planned_epochs as planned_epochs
     from ltray.engine.loop import train as train
     from ltray.engine.memory_session import MemorySession as MemorySession
+    from ltray.engine.observations import observations as observations
     from ltray.engine.optimizers import new_optimizer as new_optimizer
     from ltray.engine.session import Run as Run
     from ltray.engine.session import Session as Session

@@ -46,6 +46,12 @@ class WeightAverage:
         decay = min(self._decay, (1 + step) / (10 + step))
         get_ema_multi_avg_fn(decay)(self._averages, self._live, step)  # type: ignore[no-untyped-call]
 
+    @torch.no_grad()
+    def distance(self) -> Tensor:
+        """Return ‖average − weights‖ / ‖weights‖ over all averaged tensors, shape ()."""
+        apart = torch._foreach_sub(self._averages, self._live)
+        return nn.utils.get_total_norm(apart) / nn.utils.get_total_norm(self._live)
+
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Load the average into the stage for an evaluation, and restore the stage's weights afterwards."""

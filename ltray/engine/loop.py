@@ -11,6 +11,7 @@ from ltray.distributed import data_parallel, total, world_size
 from ltray.engine.backbone_knobs import apply_drop_path
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.epoch_evaluation import evaluate_epoch, prepare
+from ltray.engine.observations import observations
 from ltray.engine.optimizers import Optimization
 from ltray.engine.out_of_memory import memory_explained
 from ltray.engine.session import Run, Session
@@ -115,18 +116,27 @@ def _train_epoch(
     """Train one epoch; `at` is the index of the stage and the epoch of that stage."""
     started, recipe, epoch, rate = time.perf_counter(), stage.recipe, at[1], 0.0
     sums: dict[str, Tensor] = {}
+    norms: list[Tensor] = []
     assert optimization.optimizer is not None
     for step, batch in enumerate(loader.epoch(epoch)):
         rate = learning_rate(recipe, epoch=epoch, step=step, steps=loader.steps)
+        stage.observing = step + 1 == loader.steps
+        checked = (step + 1) % FINITE_CHECK_EVERY == 0 or stage.observing
         seed_step(run.seed, *at, step)
         with refusing_single_values(stage) if len(batch.labels) == 1 else nullcontext():
             terms = train_step(
-                model, batch, optimization.optimizer, rate=rate, precision=recipe.precision, clip=recipe.clip_norm
+                model,
+                batch,
+                optimization.optimizer,
+                rate=rate,
+                precision=recipe.precision,
+                clip=recipe.clip_norm,
+                gradient_norms=norms if checked else None,
             )
         if optimization.average:
             optimization.average.update(epoch * loader.steps + step)
         sums |= {name: sums.get(name, 0.0) + value.detach() for name, value in terms.items()}
-        if (step + 1) % FINITE_CHECK_EVERY == 0 or step + 1 == loader.steps:
+        if checked:
             check_finite(sums, epoch, step)
     means = {name: float(total(value)) / (loader.steps * world_size()) for name, value in sums.items()}
     seconds = time.perf_counter() - started
@@ -136,6 +146,7 @@ def _train_epoch(
         "train/images_per_second": loader.steps * batch.labels.shape[0] * world_size() / seconds,
         "train/seconds": seconds,
         **trained_share(stage),
+        **observations(stage, optimization.average, norms),
     }
 
 

@@ -18,7 +18,14 @@ class NotFinite(ArithmeticError):
 
 
 def train_step(
-    model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer, *, rate: float, precision: str, clip: float = 0.0
+    model: nn.Module,
+    batch: Batch,
+    optimizer: torch.optim.Optimizer,
+    *,
+    rate: float,
+    precision: str,
+    clip: float = 0.0,
+    gradient_norms: list[Tensor] | None = None,
 ) -> Mapping[str, Tensor]:
     """Take one step of the optimizer.
 
@@ -29,6 +36,7 @@ def train_step(
         rate: The step's learning rate, before a group's `lr_scale`.
         precision: A name of `PRECISIONS`: the arithmetic of the forward pass.
         clip: Largest norm of all gradients together, over all workers; 0: no limit.
+        gradient_norms: Receives the norm of all gradients together, before it is limited, shape (); None: not measured.
 
     Returns:
         The loss terms by name, scalars, of this worker's part.
@@ -38,8 +46,13 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     terms, loss = loss_of(model, batch, precision)
     loss.backward()  # type: ignore[no-untyped-call]
-    if clip:
-        nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip)
+    if clip or gradient_norms is not None:
+        moved = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = nn.utils.get_total_norm([p.grad for p in moved if p.grad is not None])
+        if clip:
+            nn.utils.clip_grads_with_norm_(moved, clip, norm)
+        if gradient_norms is not None:
+            gradient_norms.append(norm)
     optimizer.step()
     return terms
 

@@ -85,6 +85,7 @@ class TwoAnchorStage(Stage):
         features = [self.network.backbone(batch[view.name]) for view in self.views]
         queries, keys = (unit(self.projector(rows)) for rows in features)
         contrast = extended(ContrastBatch.gathered([queries, keys], batch.labels), *self.queue.stored())
+        self.observe(contrast.hardest_similarities)
         terms = self.terms(contrast, self.network.classifier(torch.cat(features)))
         self.queue.push(keys, batch.labels)
         return terms

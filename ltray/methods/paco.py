@@ -78,6 +78,7 @@ class PaCoStage(Stage):
         contrast = ContrastBatch.gathered([queries], batch.labels)
         contrast = extended(contrast, gather(keys), gather(batch.labels))
         contrast = extended(contrast, *self.queue.stored())
+        self.observe(contrast.hardest_similarities)
         scores = self.network.classifier(features)
         loss = centre_contrast(self.knobs, contrast, scores, log_prior=self.log_prior)
         self.queue.push(keys, batch.labels)

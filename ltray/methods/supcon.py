@@ -103,6 +103,7 @@ class SupConStage(Stage):
         features = self.network.backbone(torch.cat([batch["first"], batch["second"]]))
         first, second = unit(self.projector(features)).chunk(2)
         contrast = extended(ContrastBatch.gathered([first, second], batch.labels), *self.queue.stored())
+        self.observe(contrast.hardest_similarities)
         loss = supervised_contrast(contrast, temperature=self.knobs.temperature, classes=self.classes)
         self.queue.push(first, batch.labels)
         classified = 2 if self.knobs.siamese_balanced_softmax else 1

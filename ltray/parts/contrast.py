@@ -29,6 +29,26 @@ def similarity(anchors: Tensor, keys: Tensor, *, temperature: float = 1.0) -> Te
     return (anchors / temperature) @ keys.T
 
 
+def hardest_similarities(values: Tensor, positives: Tensor, negatives: Tensor) -> dict[str, Tensor]:
+    """Return the similarity of the anchors' least similar positives and most similar negatives.
+
+    Args:
+        values: Similarities (A, M); −inf where a column is no key of the anchor.
+        positives: Which columns are positives of the anchor (A, M), bool.
+        negatives: Which columns are negatives of the anchor (A, M), bool.
+
+    Returns:
+        "hardest_positive" and "hardest_negative": the sum over the anchors that have such a key, and the number of
+        these anchors, (2,) float32.
+    """
+    least = values.masked_fill(~positives, torch.inf).amin(dim=1)
+    most = values.masked_fill(~negatives, -torch.inf).amax(dim=1)
+    return {
+        name: torch.stack([each.nan_to_num(posinf=0.0, neginf=0.0).sum(), each.isfinite().sum()]).float()
+        for name, each in (("hardest_positive", least), ("hardest_negative", most))
+    }
+
+
 @dataclass(frozen=True)
 class ContrastBatch:
     """This worker's anchors, and the keys of all workers with which they are compared.
@@ -73,6 +93,11 @@ class ContrastBatch:
             key_labels=gather(labels).repeat(count),
             own=torch.cat([view * per_view + first for view in range(count)]),
         )
+
+    def hardest_similarities(self) -> dict[str, Tensor]:
+        """Return `hardest_similarities` of the anchors to the other keys of their class, and to other classes' keys."""
+        negatives = self.labels[:, None] != self.key_labels[None, :]
+        return hardest_similarities(similarity(self.anchors, self.keys), self.positives(), negatives)
 
     def positives(self) -> Tensor:
         """Return whether a key has the anchor's class and is not the anchor, (V·b, V·B) bool."""

@@ -28,7 +28,8 @@ class KeyQueue(nn.Module):
         keys: Keys (M, d).
         labels: Their classes (M,).
         pointer: Position that is written next, int64, shape ().
-        filled: Number of positions, from the first, that contain keys, int64, shape ().
+        filled: Number of positions, from the first, that contain keys of images, int64, shape (); the others contain
+            the initial noise, or nothing.
 
     Raises:
         ValueError: `start` is not a key of `STARTS`.
@@ -52,7 +53,11 @@ class KeyQueue(nn.Module):
             "labels", torch.randint(classes, (size,)) if self.always_full else keys.new_zeros(size).long()
         )
         self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("filled", torch.tensor(size if self.always_full else 0))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+
+    def fill(self) -> Tensor:
+        """Return the number of positions with keys of images, and of all positions, (2,) float32."""
+        return torch.stack([self.filled.float(), torch.full_like(self.filled, self.size).float()])
 
     def contents(self) -> tuple[Tensor, Tensor]:
         """Return copies of the keys (m, d) and their labels (m,), m <= M.

@@ -1,6 +1,7 @@
 """A queue with a separate ring of slots for every class (ResCom, class-balanced queue)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,11 +27,13 @@ class ClassQueue(nn.Module):
         keys: Unit keys (S, d), S the sum of `slots`, class after class.
         labels: Class of each slot (S,).
         pointers: Slot of each class that is written next, counted from the class's first slot (K,).
+        filled: Slots of each class that contain keys of images (K,); the others contain the initial noise.
     """
 
     keys: Tensor
     labels: Tensor
     pointers: Tensor
+    filled: Tensor
     slots: Tensor
     first: Tensor
 
@@ -39,6 +42,7 @@ class ClassQueue(nn.Module):
         sizes = torch.tensor(slots)
         self.register_buffer("keys", F.normalize(torch.randn(int(sizes.sum()), width), dim=1))
         self.register_buffer("pointers", torch.zeros_like(sizes))
+        self.register_buffer("filled", torch.zeros_like(sizes))
         # Values that are computed from the arguments are not state and are not saved in checkpoints.
         self.register_buffer("slots", sizes, persistent=False)
         self.register_buffer("first", sizes.cumsum(0) - sizes, persistent=False)
@@ -63,10 +67,20 @@ class ClassQueue(nn.Module):
         last = torch.zeros_like(self.labels).scatter_reduce_(0, where, rows, "amax")
         self.keys[where] = keys[last[where]]
         self.pointers.copy_((self.pointers + counts) % self.slots)
+        self.filled.copy_((self.filled + counts).minimum(self.slots))
+
+    def fill(self) -> Tensor:
+        """Return the number of slots with keys of images, and of all slots, (2,) float32."""
+        return torch.stack([self.filled.sum().float(), self.slots.sum().float()])
 
     def contents(self) -> tuple[Tensor, Tensor]:
         """Return copies of the keys (S, d), because a backward pass reads them after a `push`, and the labels (S,)."""
         return self.keys.clone(), self.labels
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        # Checkpoints of ltray before `filled`: most of them were written when the queue was full.
+        state.setdefault(f"{prefix}filled", self.slots.clone())
+        super()._load_from_state_dict(state, prefix, *arguments)
 
     def slots_of(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the slots of the labels' classes.

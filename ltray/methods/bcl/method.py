@@ -190,6 +190,7 @@ class BCL(Stage):
         return ScorePrior(tail.prior().log() - self.log_prior.cpu())
 
     def _contrast(self, batch: ContrastBatch) -> Tensor:
+        self.observe(batch.hardest_similarities)
         rows = None if self.prototypes is None else self.prototypes(self.network.classifier.weight)
         if self.prototypes is not None:
             self.prototypes.update(batch.keys.detach(), batch.key_labels)

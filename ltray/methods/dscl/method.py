@@ -117,9 +117,11 @@ class DecoupledContrast(Stage):
         knobs = self.knobs
         contrast = ContrastBatch.gathered([queries], labels)
         if knobs.contrast_set == "queue":
+            self.observe(lambda: extended(contrast, *memory).hardest_similarities())
             sums = sums_with_queue(contrast, keys, memory, temperature=knobs.temperature, classes=self.classes)
         else:
             contrast = extended(extended(contrast, gather(keys), gather(labels)), *memory)
+            self.observe(contrast.hardest_similarities)
             sums = sums_with_batch(contrast, keys, temperature=knobs.temperature, classes=self.classes)
         alpha = knobs.alpha if knobs.loss == "decoupled" else 1.0 / (1.0 + sums.count)
         return decoupled_loss(sums, alpha, alone=knobs.alone, weight=self.class_weight[labels])

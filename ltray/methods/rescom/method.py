@@ -11,7 +11,7 @@ from ltray.following import at_most_classes
 from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
 from ltray.methods.rescom.losses import EPSILON, class_balanced_contrast, mined_similarities
-from ltray.parts.contrast import ContrastBatch, similarity, unit
+from ltray.parts.contrast import ContrastBatch, hardest_similarities, similarity, unit
 from ltray.parts.heads import projector
 from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights, log_prior
 from ltray.parts.queues import SLOTS, ClassQueue
@@ -197,6 +197,7 @@ class ResCom(Stage):
             pairs = similarity(batch.anchors, batch.keys).scatter(1, batch.own[:, None], -torch.inf)
             similarities = torch.cat([pairs, mined], dim=1)
             positives = torch.cat([batch.positives(), mined_positives], dim=1)
+        self.observe(lambda: hardest_similarities(similarities, positives, ~positives))
         weights = self.class_weights[labels]
         return class_balanced_contrast(similarities, positives, weights, temperature=self.knobs.temperature)
 
