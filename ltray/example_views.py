@@ -130,7 +130,7 @@ def picture_rows(
         row = [_picture(image[0], cell)]
         for draw in range(draws):
             made, boxes = maker.of_images(image[:, None], EpochPosition(draw, torch.tensor([number])))
-            row += _cells(made, boxes, views, definition=definition, cell=cell)
+            row += cells_of(made, boxes, views, definition=definition, cell=cell)
         yield row
 
 
@@ -148,7 +148,7 @@ def headings(views: Sequence[View]) -> list[str]:
     ]
 
 
-def _cells(
+def cells_of(
     made: Mapping[str, Tensor],
     boxes: Tensor | None,
     views: Sequence[View],
@@ -156,7 +156,15 @@ def _cells(
     definition: DatasetDefinition,
     cell: int,
 ) -> list[Image.Image]:
-    """Return the images of one image's views, for one draw."""
+    """Return the pictures of one image's views, for one draw.
+
+    Args:
+        made: Normalised views of one image (1, 3, H, W), or patches (1, L, 3, h, w), by name.
+        boxes: The boxes of patches (1, L, 4), drawn in the view from which they are cropped; None: there are none.
+        views: The views, in the order of the pictures.
+        definition: Image size, normalisation.
+        cell: Side of a picture in pixels.
+    """
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (definition.mean, definition.std))
     boxed = {view.of for view in views if isinstance(view, Patches)}
     pictures = []

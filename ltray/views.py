@@ -7,12 +7,13 @@ method's first stage with two random draws. The boxes of patches are drawn in th
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 
 from ltray.arguments import check_writable, name_or_path, path_argument
-from ltray.captions import caption, width
+from ltray.captions import caption
 from ltray.command import DONE, exit_with
+from ltray.contact_sheet import WIDEST_TITLE, arranged
 from ltray.data.definition import DatasetDefinition
 from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
@@ -25,8 +26,6 @@ from ltray.settings import parse_assignments, take_owned
 from ltray.stage import View
 
 ROWS, DRAWS = 8, 2
-GAP, MARGIN, TEXT = 4, 110, 28  # pixels
-WIDEST_TITLE = 300  # pixels
 
 
 def new_parser() -> Parser:
@@ -86,23 +85,7 @@ def contact_sheet(
     """
     rows = list(picture_rows(images, views, definition=definition, seed=seed, draws=DRAWS))
     columns = ["original", *[heading for _ in range(DRAWS) for heading in headings(views)]]
-    return _arranged(rows, titles, columns, cell_of(definition))
-
-
-def _arranged(
-    rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], headings: Sequence[str], cell: int
-) -> Image.Image:
-    step = cell + GAP
-    left = max(MARGIN, *(width(line) + 2 * GAP for title in titles for line in title.split("\n")))
-    sheet = Image.new("RGB", (left + step * len(headings), TEXT + step * len(rows)), "white")
-    pencil = ImageDraw.Draw(sheet)
-    for column, heading in enumerate(headings):
-        pencil.multiline_text((left + step * column, 2), heading, fill="black", spacing=1)
-    for line, (title, row) in enumerate(zip(titles, rows, strict=True)):
-        pencil.multiline_text((4, TEXT + step * line + 4), title, fill="black")
-        for column, picture in enumerate(row):
-            sheet.paste(picture, (left + step * column, TEXT + step * line))
-    return sheet
+    return arranged(rows, titles, columns, cell_of(definition))
 
 
 if __name__ == "__main__":

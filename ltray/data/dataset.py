@@ -143,6 +143,16 @@ class ImageData:
     def _train_images(self) -> ImagePool:
         return self._opened.images(self.splits.train)
 
+    def training_images(self, positions: Indices) -> ImagePool:
+        """Open some training images only.
+
+        Args:
+            positions: Their positions in the training set (n,).
+        """
+        train = self.splits.train
+        chosen_images = replace(train, indices=train.indices[positions], labels=train.labels[positions])
+        return self._opened.images(chosen_images)
+
     def training(self, stage: Stage, selected: Tensor | None, *, seed: int) -> Loader:
         """Return the loader of a stage's views, shuffled by `seed`.
 

@@ -5,12 +5,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from PIL import Image
+
 from ltray.errors import UsageError, shown
 from ltray.files import reason
 from ltray.imported import imported, is_dotted_path
+from ltray.printable import encodable
 
 # Each logger's class as a dotted path, because importing TensorBoard takes a second.
-LOGGERS: Mapping[str, str] = {"tensorboard": "ltray.loggers.tensorboard:TensorBoardLogger"}
+LOGGERS: Mapping[str, str] = {
+    "tensorboard": "ltray.loggers.tensorboard:TensorBoardLogger",
+    "mlflow": "ltray.loggers.mlflow:MLflowLogger",
+    "wandb": "ltray.loggers.wandb:WandbLogger",
+}
+PREFIXES = ("loss/", "train/", "val/", "test/", "chosen/")
+"""The prefixes of ltray's own metrics; reports of Ray contain times and process ids besides."""
+
+
+def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return ltray's own metrics, without the times and process ids that Ray adds."""
+    return {name: float(value) for name, value in metrics.items() if name.startswith(PREFIXES)}
+
+
+def plain_settings(settings: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
+    """Return settings with values that every logger can store: sequences become text."""
+    return {
+        key: value if isinstance(value, bool | int | float) else encodable(str(value))
+        for key, value in settings.items()
+    }
 
 
 @runtime_checkable
@@ -19,7 +41,28 @@ class Logger(Protocol):
 
     One process creates it, with the run folder as the only argument. A continued run creates a new logger, which
     begins at the epoch after the newest checkpoint; an interrupted epoch may be logged again.
+
+    A logger of another package may lack `begin` and `image`: they are not called then.
     """
+
+    def begin(self, settings: Mapping[str, Any], best: str) -> None:
+        """Log the settings of a run that begins or continues; called once, before the first epoch.
+
+        Args:
+            settings: The run's settings; for a trial, those that the search explores.
+            best: Key of the metric with the best value so far of the objective, such as `val/acc_all_best`.
+        """
+        ...
+
+    def image(self, name: str, picture: Image.Image, epoch: int) -> None:
+        """Log a picture.
+
+        Args:
+            name: What it shows, such as `views`.
+            picture: The picture.
+            epoch: The epoch that it belongs to, counted over all stages; 0: before the first one.
+        """
+        ...
 
     def epoch(self, metrics: Mapping[str, Any], epoch: int) -> None:
         """Log a finished epoch.
@@ -75,12 +118,16 @@ def new_logger(name: str, folder: Path) -> Logger:
         return found
     with _naming(name):
         foreign = make(folder)
-    if not isinstance(foreign, Logger):
+    if not all(callable(getattr(foreign, method, None)) for method in REQUIRED):
         raise UsageError(
             f"{shown(name)}: must return a logger, with the methods `epoch`, `finish` and `close`, but returned "
             f"{shown(foreign)}."
         )
     return _OfAnotherPackage(name, foreign)
+
+
+REQUIRED = ("epoch", "finish", "close")
+"""The methods that a logger of another package must have."""
 
 
 class _OfAnotherPackage:
@@ -91,8 +138,18 @@ class _OfAnotherPackage:
         logger: The logger.
     """
 
-    def __init__(self, name: str, logger: Logger) -> None:
+    def __init__(self, name: str, logger: Any) -> None:
         self._name, self._logger = name, logger
+
+    def begin(self, settings: Mapping[str, Any], best: str) -> None:
+        if hasattr(self._logger, "begin"):
+            with _naming(self._name):
+                self._logger.begin(settings, best)
+
+    def image(self, name: str, picture: Image.Image, epoch: int) -> None:
+        if hasattr(self._logger, "image"):
+            with _naming(self._name):
+                self._logger.image(name, picture, epoch)
 
     def epoch(self, metrics: Mapping[str, Any], epoch: int) -> None:
         with _naming(self._name):

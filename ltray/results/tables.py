@@ -11,7 +11,7 @@ import optuna
 import pandas as pd
 
 from ltray.csv_cell import csv_cell
-from ltray.loggers.tensorboard import scalars
+from ltray.loggers.logger import scalars
 from ltray.metrics import BALANCED, CHECKPOINT_SCORE, standard_error_key
 from ltray.printable import encodable
 from ltray.run_folder import RESULTS_FILE
