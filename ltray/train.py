@@ -31,7 +31,7 @@ from ltray.experiment import OBJECTIVE, Experiment
 from ltray.files import writing
 from ltray.following import TrainingSize
 from ltray.given_files import recorded_files
-from ltray.loggers import LOGGERS, check_logger, new_logger
+from ltray.loggers import LOGGERS, check_logger
 from ltray.network_config import WEIGHTS
 from ltray.objective import print_objective, recorded_objective
 from ltray.parser import Parser
@@ -44,6 +44,7 @@ from ltray.results.output_folder import check_output
 from ltray.results.paths import tensorboard_command
 from ltray.results.recorded_data import check_for
 from ltray.run_folder import RunFolder, checkpoint_of, start_setting
+from ltray.run_logger import begun_logger
 from ltray.setting_names import complete_keys
 from ltray.settings import parse_assignments
 from ltray.space.search_settings import TrialResources
@@ -325,7 +326,8 @@ def _follow(
     last: Mapping[str, Any] = {}
     shown = {k: v for k, v in experiment.settings().items() if not k.startswith("dataset.")}
     try:
-        with closing(reports), closing(new_logger(logger_name, folder)) as logger:
+        logger = begun_logger(logger_name, folder, shown, experiment=experiment, data=None if place.history() else data)
+        with closing(reports), closing(logger):
             for last in chain(unseen, reports):
                 if FAILURE in last:
                     return str(last[FAILURE])

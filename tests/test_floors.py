@@ -32,7 +32,7 @@ FLOORS = (
     "study",
     "example_views reporting results",
     "analysis contact_sheet next_command published",
-    "report reproduction",
+    "report reproduction run_logger",
     "on_ray testing",
     "one_worker",
     "analyse convert evaluate export predict status train tune views",

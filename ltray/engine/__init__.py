@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ltray.engine.loop import planned_epochs as planned_epochs
     from ltray.engine.loop import train as train
     from ltray.engine.memory_session import MemorySession as MemorySession
-    from ltray.engine.observations import observations as observations
+    from ltray.engine.observations import observed_metrics as observed_metrics
     from ltray.engine.optimizers import new_optimizer as new_optimizer
     from ltray.engine.session import Run as Run
     from ltray.engine.session import Session as Session

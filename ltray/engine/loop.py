@@ -11,7 +11,7 @@ from ltray.distributed import data_parallel, total, world_size
 from ltray.engine.backbone_knobs import apply_drop_path
 from ltray.engine.checkpoint import Checkpoint, Position
 from ltray.engine.epoch_evaluation import evaluate_epoch, prepare
-from ltray.engine.observations import observations
+from ltray.engine.observations import observed_metrics
 from ltray.engine.optimizers import Optimization
 from ltray.engine.out_of_memory import memory_explained
 from ltray.engine.session import Run, Session
@@ -146,7 +146,7 @@ def _train_epoch(
         "train/images_per_second": loader.steps * batch.labels.shape[0] * world_size() / seconds,
         "train/seconds": seconds,
         **trained_share(stage),
-        **observations(stage, optimization.average, norms),
+        **observed_metrics(stage, optimization.average, norms),
     }
 
 

@@ -12,7 +12,7 @@ from ltray.parts.queues import ClassQueue
 from ltray.stage import Stage
 
 
-def observations(stage: Stage, average: WeightAverage | None, norms: Sequence[Tensor]) -> dict[str, float]:
+def observed_metrics(stage: Stage, average: WeightAverage | None, norms: Sequence[Tensor]) -> dict[str, float]:
     """Return what an epoch has besides losses; values of the last step are those of all workers.
 
     * `train/gradient_norm`: norm of all gradients together, before a limit; the mean over every 16th step.

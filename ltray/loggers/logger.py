@@ -45,12 +45,13 @@ class Logger(Protocol):
     A logger of another package may lack `begin` and `image`: they are not called then.
     """
 
-    def begin(self, settings: Mapping[str, Any], best: str) -> None:
+    def begin(self, settings: Mapping[str, Any], metric: str) -> None:
         """Log the settings of a run that begins or continues; called once, before the first epoch.
 
         Args:
             settings: The run's settings; for a trial, those that the search explores.
-            best: Key of the metric with the best value so far of the objective, such as `val/acc_all_best`.
+            metric: Key of the metric by which epochs are compared, such as `val/acc_all`; every epoch also has its
+                best value so far, `val/acc_all_best`.
         """
         ...
 
@@ -141,10 +142,10 @@ class _OfAnotherPackage:
     def __init__(self, name: str, logger: Any) -> None:
         self._name, self._logger = name, logger
 
-    def begin(self, settings: Mapping[str, Any], best: str) -> None:
+    def begin(self, settings: Mapping[str, Any], metric: str) -> None:
         if hasattr(self._logger, "begin"):
             with _naming(self._name):
-                self._logger.begin(settings, best)
+                self._logger.begin(settings, metric)
 
     def image(self, name: str, picture: Image.Image, epoch: int) -> None:
         if hasattr(self._logger, "image"):

@@ -47,7 +47,7 @@ class MLflowLogger:
         self._folder, self._new, self._finished = folder, False, False
         self._run = self._known_run() or self._new_run(local)
 
-    def begin(self, settings: Mapping[str, Any], best: str) -> None:
+    def begin(self, settings: Mapping[str, Any], metric: str) -> None:
         """Log the settings of a new run as its parameters; a continued run has them already."""
         if self._new:
             for key, value in plain_settings(settings).items():

@@ -52,7 +52,7 @@ class WandbLogger:
             ),
         )
 
-    def begin(self, settings: Mapping[str, Any], best: str) -> None:
+    def begin(self, settings: Mapping[str, Any], metric: str) -> None:
         """Store the settings as the run's configuration."""
         self._run.config.update(plain_settings(settings), allow_val_change=True)  # type: ignore[no-untyped-call]
 

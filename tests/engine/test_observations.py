@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ltray.engine.ema import WeightAverage
 from ltray.engine.memory_session import MemorySession
-from ltray.engine.observations import observations
+from ltray.engine.observations import observed_metrics
 from ltray.engine.train_step import set_training_mode
 from ltray.parts.contrast import ContrastBatch, hardest_similarities
 from ltray.parts.key_queue import KeyQueue
@@ -72,7 +72,7 @@ def test_anchors_without_such_a_key_do_not_count() -> None:
 def test_a_mean_over_no_anchors_is_left_out() -> None:
     stage = small_stage("bcl")
     stage.observed = {"hardest_positive": torch.zeros(2), "hardest_negative": torch.tensor([1.5, 3.0])}
-    assert observations(stage, None, []) == {"train/hardest_negative": 0.5}
+    assert observed_metrics(stage, None, []) == {"train/hardest_negative": 0.5}
 
 
 def test_the_distance_of_the_average_is_relative() -> None:

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import torch
 from ray.tune import Callback
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,7 +14,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from ltray.loggers import Logger, new_logger
+from ltray.experiment import Experiment
+from ltray.loggers import Logger
 from ltray.metrics import PLANNED_EPOCHS
 from ltray.on_ray.callbacks.forgive_failures import last_epoch
 from ltray.on_ray.failure_count import INTERRUPTED, interruption
@@ -22,6 +24,7 @@ from ltray.on_ray.shutdown import GracefulStopper
 from ltray.on_ray.tasks import task_of
 from ltray.on_ray.trial import error_of, failure_of
 from ltray.reporting import LATER
+from ltray.run_logger import begun_logger
 
 REDRAW_EVERY = 0.5  # seconds
 
@@ -56,7 +59,7 @@ class ProgressCallback(Callback):
         self._of, self._done = trials, done
         self._stopper, self._told = stopper, ""
         self._loggers: dict[str, Logger] = {}
-        self._logger = logger
+        self._logger, self._seen = logger, set[tuple[str, ...]]()
         self._running: dict[int, dict[str, Any]] = {}
         self._best = best
         self._started, self._drawn = time.monotonic(), 0.0
@@ -83,7 +86,7 @@ class ProgressCallback(Callback):
         """A trial starts, or continues after a failure."""
         self._running.setdefault(task_of(trial).number, {})
         if trial.trial_id not in self._loggers:
-            self._loggers[trial.trial_id] = new_logger(self._logger, Path(trial.path))
+            self._loggers[trial.trial_id] = self._begun(trial)
             self._print_line(f"trial {task_of(trial).number} starts: {self._settings(trial)}")
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **i: Any) -> None:
@@ -136,6 +139,16 @@ class ProgressCallback(Callback):
             self._live.stop()
         while self._loggers:
             self._loggers.popitem()[1].close()
+
+    def _begun(self, trial: Any) -> Logger:
+        """Create a trial's logger; the first trial of each sequence of methods logs the views of some images."""
+        experiment = Experiment.from_settings(task_of(trial).settings, complete=True)
+        names = tuple(method.name for method in experiment.methods)
+        # The complete data are opened, although only some images are read: once is cheap, each trial would not be.
+        data = None if names in self._seen else experiment.open_data(torch.device("cpu"))
+        self._seen.add(names)
+        explored = self._explored_of(trial)
+        return begun_logger(self._logger, Path(trial.path), explored, experiment=experiment, data=data)
 
     def _end(self, trial: Any, how: str) -> None:
         self._done += 1
