@@ -9,7 +9,7 @@ DEFAULT_TESTS := not slow and not gpu$(LEFT_OUT)
 IN_PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-failed test-all demo bench format constraints clean
+.PHONY: help setup lint test test-failed test-all demo bench format constraints advisories clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ format: setup ## correct the order of imports and the layout with ruff
 constraints: setup ## solve requirements/constraints.txt again after a change of pyproject.toml
 	@.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --all-extras pyproject.toml -o requirements/constraints.txt
+
+advisories: setup ## list known security advisories of the pinned packages; needs the internet
+	@$(RUN) tools/advisories.py
 
 clean: ## remove caches and build files; keeps .venv and runs
 	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

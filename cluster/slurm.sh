@@ -47,7 +47,7 @@ run_node() {
     fi
     # SLURM kills soon after TERM: what could remain is removed first.
     trap 'ending=yes; kill "$ray"; rm -rf "$folder"' TERM
-    for _ in 1 2 3; do # on a busy node, Ray gives up after 30 s
+    for _ in 1 2 3 4 5; do # on a busy node, Ray gives up after 30 s
         ray start "${place[@]}" --block --disable-usage-stats --log-color=false "--temp-dir=$folder/r" \
             --dashboard-agent-listen-port=0 --min-worker-port=0 --max-worker-port=0 \
             "--num-cpus=${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}" "--num-gpus=${SLURM_GPUS_ON_NODE:-0}" \

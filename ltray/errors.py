@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from ltray.masked import without_credentials
+
 Implementation = TypeVar("Implementation")
 SHOWN = 120  # characters of a value in a message
 
@@ -31,12 +33,14 @@ class CannotWrite(UsageError):
 
 
 def shown(value: Any) -> str:
-    """Return a value in the form for messages: its `repr`, shortened if it is long."""
+    """Return a value in the form for messages: its `repr`, without credentials, shortened if it is long."""
     if isinstance(value, int) and value.bit_length() > 4 * SHOWN:  # Python does not convert very long integers to text
         return f"an integer of {value.bit_length():,} bits"
+    if isinstance(value, str):
+        value = without_credentials(value)
     if isinstance(value, str) and len(value) > SHOWN:
         return f"{value[:SHOWN]!r}… ({len(value):,} characters)"
-    text = repr(value)
+    text = without_credentials(repr(value))
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 

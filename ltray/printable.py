@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ltray.masked import without_credentials
+
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters: colours, bells, line ends
     "\u200e\u200f\u2028-\u202e\u2066-\u2069"  # characters that reorder or break their line
@@ -16,13 +18,14 @@ _UNDECODABLE = re.compile("[\ud800-\udfff]")
 def printable(name: str | os.PathLike[str]) -> str:
     r"""Return a name with unprintable characters as `\x..` (a byte, a control character) or `\u....`.
 
-    All other characters are unchanged, including umlauts and brackets, so that the name can be pasted.
+    All other characters are unchanged, including umlauts and brackets, so that the name can be pasted. Only the user
+    and password of an address are replaced, by `***`.
 
     Args:
         name: A file's name, a path, a class name, or a message that contains one.
     """
     text = os.fspath(name) if isinstance(name, Path) else str(name)
-    return _UNPRINTABLE.sub(_escape, text)
+    return _UNPRINTABLE.sub(_escape, without_credentials(text))
 
 
 def printable_lines(text: str) -> str:

@@ -13,6 +13,7 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "ltray"
 # Lowest first. Modules of one floor do not import one another.
 FLOORS = (
+    "masked",
     "class_counts errors lazy_names printable program quantities distributed provenance network signals",
     "captions console csv_cell files fitted_table hardware long_tail metrics parser private_folders ray_address typed",
     "arguments command following imported seal yaml_scalars",

@@ -143,7 +143,7 @@ def test_issue_forms_exist_for_bugs_methods_and_wrong_numbers() -> None:
     assert "required" in environment[0]["validations"]
 
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".github/PULL_REQUEST_TEMPLATE.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", ".github/PULL_REQUEST_TEMPLATE.md"]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
