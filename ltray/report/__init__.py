@@ -15,4 +15,5 @@
 * `table`: a table with a caption.
 * `templating`: the templates.
 * `theme`: colours for light and dark.
+* `watch`: the page of running runs, served to a browser of this machine.
 """

@@ -1,18 +1,22 @@
 """`python -m ltray.report RUN…`: an HTML page and a summary on the terminal, for runs and searches."""
 
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from ltray.arguments import check_writable, path_argument
+from ltray.arguments import check_writable, count_argument, path_argument
 from ltray.command import DONE, exit_with
 from ltray.console import new_console
+from ltray.errors import UsageError
 from ltray.parser import Parser
 from ltray.published.of_run import claims_of
 from ltray.published.table import claim_table
 from ltray.report.facts import headline, knob_label
 from ltray.report.render import write_report
+from ltray.report.watch import ReportServer
 from ltray.results.final_evaluation import accuracy_line
 from ltray.results.finalist_table import render_finalists
 from ltray.results.ledger import describe_look, number_of
@@ -22,6 +26,7 @@ from ltray.run_folder import RunFolder
 from ltray.setting_names import distinct_headings
 
 REMEDY = "--wide shows all"
+LARGEST_PORT = 65_535
 
 
 def main(arguments: list[str]) -> int:
@@ -30,11 +35,35 @@ def main(arguments: list[str]) -> int:
     console = new_console(wide=options.wide)
     if options.output:
         check_writable(options.output, "--output")
+    _check_watch(options)
+    if options.watch:
+        return _watch(options.runs, options.port, console)
     records = [RunRecord.read(folder) for folder in options.runs]
     path = options.output or RunFolder(records[0].folder if len(records) == 1 else Path()).report_file
     for record in records:
         _summarise(record, console)
     console.print(f"report: {write_report(records, path)}", soft_wrap=True)
+    return DONE
+
+
+def _check_watch(options: argparse.Namespace) -> None:
+    if options.port and not options.watch:
+        raise UsageError("`--port` has an effect only with `--watch`.")
+    if options.port > LARGEST_PORT:
+        raise UsageError(f"`--port {options.port}`: the largest port is {LARGEST_PORT}.")
+    if options.watch and options.output:
+        raise UsageError("`--output` has no effect with `--watch`, which writes no file.")
+
+
+def _watch(folders: Sequence[Path], port: int, console: Console) -> int:
+    """Serve the page until Ctrl-C."""
+    with ReportServer(folders, port) as server:
+        server.report.page()  # an error in a folder is reported here, not in the browser
+        console.print(f"report: {server.address} (this machine only; Ctrl-C ends it)", soft_wrap=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            console.print("stopped")
     return DONE
 
 
@@ -65,6 +94,12 @@ def new_parser() -> Parser:
         "runs", nargs="+", type=path_argument, metavar="RUN", help="folder of ltray.train or ltray.tune"
     )
     parser.add_argument("--wide", action="store_true", help="print all columns of tables, on a narrow terminal too")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="serve the page to a browser of this machine; it follows the runs while they train",
+    )
+    parser.add_argument("--port", type=count_argument, default=0, metavar="N", help="port of --watch (default: any)")
     parser.add_argument(
         "--output",
         type=path_argument,

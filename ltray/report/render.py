@@ -28,8 +28,13 @@ def write_report(records: Sequence[RunRecord], path: Path) -> Path:
     return path
 
 
-def page_of(records: Sequence[RunRecord]) -> str:
-    """Return the page of one or several runs."""
+def page_of(records: Sequence[RunRecord], *, watched: bool = False) -> str:
+    """Return the page of one or several runs.
+
+    Args:
+        records: At least one.
+        watched: Whether the page is served and reloads itself when the runs change.
+    """
     several = len(records) > 1
     runs = [_run(record, f"run{place}", several) for place, record in enumerate(records)]
     values = {
@@ -41,6 +46,7 @@ def page_of(records: Sequence[RunRecord]) -> str:
         "dark": css_variables(DARK),
         "palettes": json_for_script({"light": LIGHT, "dark": DARK}),
         "plotly": plotly_bundle(),
+        "watched": watched,
     }
     return rendered("page.html", values)
 

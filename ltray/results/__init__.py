@@ -15,6 +15,7 @@
 * `intervals`: confidence intervals.
 * `label_shift`: accuracy under other class priors.
 * `ledger`: the looks at the test images.
+* `live_record`: the record of a run that may be running.
 * `loaded_run`: `ltray.load`.
 * `method_verdict`: the best of several methods.
 * `model_card`: what a model was trained on, how good it is, and its limits.
