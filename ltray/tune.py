@@ -36,6 +36,7 @@ from ltray.results.recorded_data import check_for
 from ltray.run_folder import RunFolder, start_setting
 from ltray.settings import parse_assignments, plain
 from ltray.space import catalog
+from ltray.space.search_settings import Search
 from ltray.space.search_space import SearchSpace
 from ltray.study.budget import Budget
 from ltray.study.dry_run import check_workers, print_dry_run
@@ -294,7 +295,7 @@ def _search(
 ) -> int:
     config = {
         **space.as_dict(),
-        "search": {k: plain(v) for k, v in space.search.as_dict().items() if k != "trials"},
+        "search": _recorded(space.search),
         "stop": {k: plain(v) for k, v in space.stop.as_dict().items()},
         "trials": space.search.trials,
         "trial": space.trial.resources(),
@@ -316,6 +317,12 @@ def _search(
     from ltray.on_ray.search import search
 
     return search(space, plan, folder, console, pins=pins, budget=budget, may_exit=may_exit)
+
+
+def _recorded(search: Search) -> dict[str, Any]:
+    """Return the settings of the proposals that a continued search must have; `prior` only with its sampler."""
+    known = {name: plain(value) for name, value in search.as_dict().items() if search.has_effect(name)}
+    return {name: value for name, value in known.items() if name != "trials"}
 
 
 def _list(arguments: list[str]) -> int:

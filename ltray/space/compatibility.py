@@ -31,13 +31,14 @@ _POPULATION = "pbt starts all trials before the first result, so that {} has no 
 # Why a sampler and a stopping rule cannot be combined.
 EXCLUDED: dict[tuple[str, str], str] = {
     **{("gp", rule): _WHOLE_RUNS for rule, kind in STOPPING_RULES.items() if kind.stops},
-    **{(sampler, "pbt"): _POPULATION.format(sampler) for sampler in ("tpe", "cmaes", "gp")},
+    **{(sampler, "pbt"): _POPULATION.format(sampler) for sampler in ("tpe", "prior", "cmaes", "gp")},
     ("grid", "pbt"): "pbt changes settings during training, so that no point of the grid would be trained completely; "
     "use sampler=random",
 }
 
-LEARNING = ("tpe", "cmaes", "gp")  # samplers that use results
+LEARNING = ("tpe", "prior", "cmaes", "gp")  # samplers that use results
 SEVERAL_OBJECTIVES = {
+    "prior": "prior ranks trials by one number; use sampler=tpe or gp",
     "cmaes": "cmaes maximises one number; use sampler=tpe or gp",
 }
 

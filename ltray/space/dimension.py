@@ -9,9 +9,10 @@ from ltray.following import Facts
 from ltray.knobs import AUTO, Above, Knob, NeededValues
 from ltray.recipe import Recipe
 from ltray.stage import Method
+from ltray.strategies.prior import STRENGTHS
 from ltray.typed import as_type
 
-KEYS = ("from", "to", "log", "among", "follow")
+KEYS = ("from", "to", "log", "among", "follow", "prior")
 LAST = 100  # more than any chain of conditions
 
 
@@ -30,6 +31,7 @@ class Dimension:
         among: The values, or None for a range.
         where: "file:line: " for messages.
         auto: Whether it follows the data: it is the knob's own range (`auto`), or was written with `follow: true`.
+        prior: Strength of the prior around the papers' value; "": that of the search.
     """
 
     method: str
@@ -42,6 +44,7 @@ class Dimension:
     among: tuple[Any, ...] | None
     where: str
     auto: bool = False
+    prior: str = ""
 
     @classmethod
     def read(cls, method: Method, name: str, content: Any, *, where: str) -> Self:
@@ -65,7 +68,7 @@ class Dimension:
                 raise UsageError(f"{where}`among` is a list of values and `from`, `to` are a range; keep one of them.")
             if key not in KEYS:
                 raise UsageError(f"{where}`{key}` is not a key of a range.{did_you_mean(str(key), KEYS)}")
-        auto = auto or _flag(content, "follow", where)
+        auto, prior = auto or _flag(content, "follow", where), _prior(content, where)
         low, high, among = content.get("from"), content.get("to"), content.get("among")
         values = _values(among, where) if "among" in content else _ends(low, high, kind, where)
         checked = [_legal(method, name, value, where) for value in values]
@@ -73,10 +76,10 @@ class Dimension:
             raise UsageError(f"{where}`among` repeats a value: {shown(among)}.")
         log = _log(content, where) if "log" in content else spec.log and "among" not in content
         if "among" in content:
-            return cls(method.name, name, spec, kind is int, None, None, False, tuple(checked), where, auto)
+            return cls(method.name, name, spec, kind is int, None, None, False, tuple(checked), where, auto, prior)
         if log and checked[0] <= 0:
             raise UsageError(f"{where}`log` needs `from` > 0, but got from={checked[0]}.")
-        return cls(method.name, name, spec, kind is int, checked[0], checked[1], log, None, where, auto)
+        return cls(method.name, name, spec, kind is int, checked[0], checked[1], log, None, where, auto, prior)
 
     @property
     def key(self) -> str:
@@ -179,7 +182,10 @@ class Dimension:
         return trial.suggest_float(self.key, self.low, high, log=self.log)
 
     def describe(self) -> str:
-        """Return the range as text: `0.05 … 0.5 (log)` or `4, 8, 16`."""
+        """Return the range as text: `0.05 … 0.5 (log)` or `4, 8, 16`; with its own prior, `…, prior strong`."""
+        return self._described() + (f", prior {self.prior}" if self.prior else "")
+
+    def _described(self) -> str:
         if self.among is not None:
             return ", ".join(map(str, self.among))
         if self.low == self.high:
@@ -239,6 +245,14 @@ def _log(content: Mapping[str, Any], where: str) -> bool:
     if "among" in content:
         raise UsageError(f"{where}`log` has no effect with `among`; it is used with `from` and `to`.")
     return _flag(content, "log", where)
+
+
+def _prior(content: Mapping[str, Any], where: str) -> str:
+    """Return the strength of a knob's own prior; "" if there is none."""
+    given = content.get("prior", "")
+    if "prior" in content and given not in list(STRENGTHS):
+        raise UsageError(f"{where}`prior` must be one of {list(STRENGTHS)}, but got {shown(given)}.")
+    return str(given)
 
 
 def _flag(content: Mapping[str, Any], key: str, where: str) -> bool:

@@ -10,6 +10,7 @@ from ltray.knobs import HIGHEST_SEED, Above, Knobs, Needs, Value, knob
 from ltray.loggers import LOGGERS
 from ltray.metrics import OBJECTIVES, SECONDS, check_groups
 from ltray.ray_address import named_cluster
+from ltray.strategies.prior import STRENGTHS
 from ltray.strategies.samplers import SAMPLERS
 from ltray.strategies.stopping_rules import STOPPING_RULES, rules_with
 
@@ -29,6 +30,13 @@ class Search(Knobs):
     called: ClassVar[str] = "a setting of `search`"
 
     sampler: str = knob("tpe", "", "sampler: the algorithm that proposes settings", choices=tuple(SAMPLERS))
+    prior: str = knob(
+        "medium",
+        "",
+        "how much the papers' setting is trusted: the share of proposals around it, and their distance from it",
+        choices=tuple(STRENGTHS),
+        needs=("sampler", ("prior",)),
+    )
     trials: int = knob(32, "", "number of trials, each with its own setting", low=1, high=1_000_000)
     seed: int = knob(0, "", "seed of the proposals; the training seed is `seed`", low=0, high=HIGHEST_SEED)
     first_try: tuple[Any, ...] = knob((PAPER_TRY,), "", "points to evaluate first: paper, none, or a list of settings")

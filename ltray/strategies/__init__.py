@@ -1,5 +1,7 @@
 """Proposals of settings and early stopping of trials: samplers and stopping rules, by name.
 
+* `densities`: probability densities of one parameter.
+* `prior`: the sampler that starts around the papers' setting.
 * `samplers`: samplers of settings by name.
 * `stopping_rules`: early-stopping rules by name.
 """
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 from ltray.lazy_names import exports
 
 if TYPE_CHECKING:
+    from ltray.strategies.prior import STRENGTHS as STRENGTHS
     from ltray.strategies.samplers import GIVEN as GIVEN
     from ltray.strategies.samplers import SAMPLERS as SAMPLERS
     from ltray.strategies.samplers import Proposal as Proposal

@@ -15,6 +15,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, Ra
 from optuna.trial import FrozenTrial
 
 from ltray.errors import chosen
+from ltray.strategies.prior import Prior, PriorSampler
 
 GIVEN = "given"  # mark of a trial in the study
 
@@ -30,6 +31,7 @@ class Proposal:
         earlier: Trials of earlier studies.
         seed: The seed of the search's proposals.
         attempt: Number of draws for this proposal before this one, which equal earlier trials.
+        prior: The prior around the papers' setting, which only `prior` uses.
     """
 
     number: int
@@ -38,6 +40,7 @@ class Proposal:
     earlier: list[FrozenTrial]
     seed: int
     attempt: int = 0
+    prior: Prior = Prior({}, "medium", 1)
 
     @property
     def varying(self) -> dict[str, BaseDistribution]:
@@ -142,6 +145,7 @@ def _tree_of_parzen_estimators(proposal: Proposal) -> BaseSampler:
 
 SAMPLERS: Mapping[str, Callable[[Proposal], BaseSampler] | None] = {
     "tpe": _tree_of_parzen_estimators,
+    "prior": lambda proposal: PriorSampler(proposal.prior, seed=proposal.own_seed),
     "random": lambda proposal: RandomSampler(seed=proposal.own_seed),
     "qmc": QuasiRandom,
     "grid": None,
@@ -152,3 +156,6 @@ SAMPLERS: Mapping[str, Callable[[Proposal], BaseSampler] | None] = {
 
 OWN_STATE = ("cmaes",)
 """Samplers that recognise their own proposals by attributes of the trial: a proposal cannot be replaced by another."""
+
+REPEATING = ("prior",)
+"""Samplers that may propose the values of an earlier trial again, also of ranges of floats."""

@@ -5,6 +5,7 @@
 * `dry_run`: the checks of `--dry-run`.
 * `fold_runs`: the runs of a cross-validation.
 * `new_setting`: proposals that differ from every earlier trial.
+* `paper_prior`: the prior around the papers' setting.
 * `population`: population based training.
 * `progress`: the state that a trial has reached.
 * `redraw`: trials whose draw was interrupted.

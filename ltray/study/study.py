@@ -18,9 +18,10 @@ from ltray.setting_names import DATASET
 from ltray.space.draws import FixedTrial, StudyTrial, given, lowest
 from ltray.space.rows import explicit_keys
 from ltray.space.search_space import SearchSpace
-from ltray.strategies.samplers import GIVEN, OWN_STATE, Proposal, is_given, new_sampler
+from ltray.strategies.samplers import GIVEN, OWN_STATE, REPEATING, Proposal, is_given, new_sampler
 from ltray.study._compat import silence_gaussian_process
 from ltray.study.new_setting import new_setting
+from ltray.study.paper_prior import prior_of
 from ltray.study.progress import TrialProgress
 from ltray.study.storage import MirroredStorage, one_transaction
 from ltray.study.study_file import only_study, open_database, reporting_errors
@@ -129,7 +130,7 @@ def ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, dict[str
     if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         if sampler is None:
             study.enqueue_trial(_next_grid_point(space, own), user_attrs={GIVEN: True})
-        elif space.may_repeat() and space.search.sampler not in OWN_STATE:
+        elif (space.may_repeat() or space.search.sampler in REPEATING) and space.search.sampler not in OWN_STATE:
             known = {trial.user_attrs[SETTINGS] for trial in own}
             if params := new_setting(study, space, proposal, known):
                 study.enqueue_trial(params)
@@ -182,6 +183,7 @@ def _proposal(study: optuna.Study, space: SearchSpace, own: list[FrozenTrial]) -
         ranges=walk.distributions,
         earlier=[trial for trial in study.get_trials(deepcopy=False) if ORIGIN in trial.user_attrs],
         seed=space.search.seed,
+        prior=prior_of(space),
     )
 
 

@@ -16,6 +16,7 @@ from tests.paths import ROOT
 RULES = Stop.specs()["rule"].choices
 ALLOWED = {
     "tpe": {"asha", "hyperband", "median", "none"},
+    "prior": {"asha", "hyperband", "median", "none"},
     "random": {"asha", "hyperband", "median", "none", "pbt"},
     "qmc": {"asha", "hyperband", "median", "none", "pbt"},
     "grid": {"asha", "hyperband", "median", "none"},
@@ -57,7 +58,7 @@ def test_compatibility_table_has_every_sampler_and_rule():
 
 @pytest.mark.parametrize(("sampler", "rule", "two"), list(itertools.product(SAMPLERS, RULES, [False, True])))
 def test_every_sampler_and_rule_proposes_or_is_refused_with_the_reason(tmp_path, sampler, rule, two):
-    allowed = rule in ALLOWED[sampler] and not (two and (rule != "none" or sampler == "cmaes"))
+    allowed = rule in ALLOWED[sampler] and not (two and (rule != "none" or sampler in ("cmaes", "prior")))
     parts = {"SAMPLER": sampler, "RULE": rule, "OBJECTIVES": "[acc_all, acc_few]" if two else "[acc_all]"}
     text = VALUES if sampler == "grid" else RANGES
     if not allowed:
