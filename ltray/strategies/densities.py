@@ -13,7 +13,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 
-class Density(Protocol):
+class ParameterDensity(Protocol):
     """A probability density over the values of any distribution's domain."""
 
     def draw(self, domain: BaseDistribution, chance: np.random.Generator) -> Any:

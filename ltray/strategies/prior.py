@@ -27,7 +27,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from ltray.strategies.densities import Around, Density, Mutation, Uniform
+from ltray.strategies.densities import Around, ParameterDensity, Mutation, Uniform
 
 ETA = 3  # of PriorBand: one in η trials is one of the best, and after η complete trials the best one is used
 MUTATION_RATE, MUTATION_WIDTH = 0.5, 0.25
@@ -84,7 +84,7 @@ class Prior:
     strength: str
     trials: int
 
-    def density(self, name: str, complete: int) -> Density:
+    def density(self, name: str, complete: int) -> ParameterDensity:
         """Return the density of a parameter after a number of complete trials."""
         belief = self.beliefs.get(name)
         if belief is None:
@@ -142,7 +142,7 @@ class PriorSampler(BaseSampler):
         ranked = complete_trials(study)
         shares = self._prior.shares(ranked)
         source = np.random.default_rng(self._seed).choice(len(shares), p=shares)
-        density: Density = Uniform()
+        density: ParameterDensity = Uniform()
         if source == PRIOR:
             density = self._prior.density(param_name, len(ranked))
         elif source == BEST:
@@ -151,7 +151,7 @@ class PriorSampler(BaseSampler):
         return density.draw(param_distribution, chance)
 
 
-def around(best: FrozenTrial, name: str) -> Density:
+def around(best: FrozenTrial, name: str) -> ParameterDensity:
     """Return the density of a parameter in the neighbourhood of a trial; uniform if the trial does not have it."""
     return Mutation(best.params[name], MUTATION_RATE, MUTATION_WIDTH) if name in best.params else Uniform()
 
@@ -163,6 +163,6 @@ def complete_trials(study: optuna.Study) -> list[FrozenTrial]:
     return sorted(found, key=lambda trial: (sign * trial.values[0], trial.number))
 
 
-def _log_density(trial: FrozenTrial, density_of: Callable[[str], Density]) -> float:
+def _log_density(trial: FrozenTrial, density_of: Callable[[str], ParameterDensity]) -> float:
     """Return the logarithm of the density of a trial's parameters."""
     return math.fsum(density_of(name).log(value, trial.distributions[name]) for name, value in trial.params.items())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ltray.strategies.densities import Around, Density, Mutation, Uniform, at, position
+from ltray.strategies.densities import Around, ParameterDensity, Mutation, Uniform, at, position
 from ltray.strategies.prior import STRENGTHS, Belief, Prior, PriorSampler, complete_trials
 
 X = FloatDistribution(0.0, 1.0)
@@ -122,7 +122,9 @@ def test_trials_are_ranked_by_the_direction_and_equal_ones_by_number() -> None:
 @pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("new", [lambda x: Uniform(), lambda x: Around(x, 0.2, 2.0), lambda x: Mutation(x, 0.5, 0.25)])
 @given(seed=st.integers(0, 2**32 - 1))
-def test_every_draw_is_in_the_domain(new: Callable[[float], Density], domain: BaseDistribution, seed: int) -> None:
+def test_every_draw_is_in_the_domain(
+    new: Callable[[float], ParameterDensity], domain: BaseDistribution, seed: int
+) -> None:
     density = new(5 if isinstance(domain, IntDistribution) else 0.5)
     value = density.draw(domain, np.random.default_rng(seed))
     assert domain._contains(domain.to_internal_repr(value))
