@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ltray.printable import encodable
 ADDRESS = "MLFLOW_TRACKING_URI"
 EXPERIMENT = "ltray"
 RECORD = "mlflow.json"
-"""The file of the run folder with the run's id, by which a continued run is found again."""
+"""The file of the run folder with the run's id and a digest of the address, by which a continued run is found again."""
 
 
 class MLflowLogger:
@@ -42,8 +43,9 @@ class MLflowLogger:
                 "(`pip install 'ltray[mlflow]'`)."
             ) from error
         local = folder.parent.absolute()
-        self._address = os.environ.get(ADDRESS) or f"sqlite:///{local / 'mlflow.db'}"
-        self._client = MlflowClient(tracking_uri=self._address)
+        address = os.environ.get(ADDRESS) or f"sqlite:///{local / 'mlflow.db'}"
+        self._place = blake2b(address.encode(), digest_size=8).hexdigest()  # the address may contain a password
+        self._client = MlflowClient(tracking_uri=address)
         self._folder, self._new, self._finished = folder, False, False
         self._run = self._known_run() or self._new_run(local)
 
@@ -82,7 +84,7 @@ class MLflowLogger:
 
         path = self._folder / RECORD
         known = read_json(path) if path.is_file() else {}
-        if known.get("address") != self._address:
+        if known.get("place") != self._place:
             return None
         try:
             self._client.update_run(known["run"], status="RUNNING")
@@ -97,5 +99,5 @@ class MLflowLogger:
         self._new = True
         run = self._client.create_run(identity, run_name=encodable(self._folder.name))
         self._folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(self._folder / RECORD, json.dumps({"address": self._address, "run": run.info.run_id}).encode())
+        atomic_write(self._folder / RECORD, json.dumps({"place": self._place, "run": run.info.run_id}).encode())
         return str(run.info.run_id)

@@ -137,3 +137,27 @@ def test_train_refuses_an_invalid_logger_before_writing(logger: str, package: st
     with pytest.raises(UsageError):
         train(["--dataset", "digits-lt", "--methods", "bcl", "--output", str(folder), "--logger", logger])
     assert not folder.exists() and RunFolder(folder).config() is None
+
+
+@pytest.mark.slow  # the package takes seconds to import
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's own use of SQLAlchemy
+def test_mlflow_continues_the_run_of_its_folder_and_records_no_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/secret.db")
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/secret.db")
+    for number, ends in ((1, False), (2, True)):  # interrupted, then continued
+        logger = new_logger("mlflow", tmp_path / "run")
+        logger.begin({"bcl.temperature": 0.1}, "val/acc_all")
+        logger.epoch({"val/acc_all": 0.25 * number, "chosen/τ": 0.5, "pid": 3}, number)
+        if ends:
+            logger.finish({}, {})
+        logger.close()
+        (run,) = client.search_runs([client.get_experiment_by_name("ltray").experiment_id])
+        assert run.info.status == ("FINISHED" if ends else "KILLED")
+    assert run.data.params == {"bcl.temperature": "0.1"} and "pid" not in run.data.metrics
+    history = client.get_metric_history(run.info.run_id, "val/acc_all")
+    assert [(point.step, point.value) for point in history] == [(1, 0.25), (2, 0.5)]
+    assert "secret" not in (tmp_path / "run" / "mlflow.json").read_text()
