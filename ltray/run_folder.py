@@ -167,6 +167,11 @@ class RunFolder:
         return self.path / "finalist_runs.parquet"
 
     @property
+    def paper_table(self) -> Path:
+        """The rows of a paper's table; `.csv`, `.md` and `.tex` with the same name are written too."""
+        return self.path / "table.parquet"
+
+    @property
     def begun(self) -> tuple[str, ...]:
         """Patterns of the names of files that a command leaves when it is killed during its first writes."""
         files = (self.environment_file.name, LIST, self.config_file.name)

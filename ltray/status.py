@@ -3,8 +3,11 @@
 from ltray.arguments import path_argument
 from ltray.command import DONE, exit_with
 from ltray.console import new_console
+from ltray.paper_tables.table_status import status_of_table
 from ltray.parser import Parser
 from ltray.results.run_status import status_of
+from ltray.run_folder import RunFolder
+from ltray.space.space_file import TABLE
 
 
 def main(arguments: list[str]) -> int:
@@ -12,7 +15,8 @@ def main(arguments: list[str]) -> int:
     options = new_parser().parse(arguments)
     console = new_console(wide=options.wide)
     for folder in options.runs:
-        for part in status_of(folder):
+        config = RunFolder(folder).config() or {}
+        for part in status_of_table(folder, config) if TABLE in config else status_of(folder):
             console.print(part, soft_wrap=isinstance(part, str))
     return DONE
 

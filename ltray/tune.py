@@ -2,28 +2,35 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
-import yaml
 from rich.console import Console
 
-from ltray.arguments import check_writable, name_or_path, path_argument, path_value, settings_value
+from ltray.arguments import (
+    check_count,
+    check_writable,
+    name_or_path,
+    path_argument,
+    path_value,
+    settings_value,
+)
 from ltray.auto_settings import AUTO_SETTINGS, print_determined
 from ltray.command import DONE, INTERRUPTED, exit_with
 from ltray.console import new_console
 from ltray.data.dataset import ImageData
 from ltray.data.pin import Pins
 from ltray.errors import RunFailed, UsageError, ray_failures, shown
-from ltray.files import reading
 from ltray.given_files import recorded_files
 from ltray.loggers import check_logger
 from ltray.network_config import WEIGHTS
 from ltray.objective import print_objective, recorded_objective
+from ltray.paper_tables.table_file import PaperTable
 from ltray.parser import Parser
 from ltray.pretraining import announced, features_line, records
 from ltray.program import called
@@ -43,9 +50,10 @@ from ltray.study.dry_run import check_workers, print_dry_run
 from ltray.study.population import check_population
 from ltray.study.trial_plan import TrialPlan
 from ltray.study.warm_start import Earlier, earlier_searches
+from ltray.table_command import DIRECTORY, TableCommand
+from ltray.tune_arguments import as_begun, command_words, new_parser
 
 # Settings that a continued search may change: more trials, other resources, finalists.
-DIRECTORY = "directory"  # the working directory of the command
 MAY_DIFFER = ("trials", "trial", "finalists", COMMAND, DIRECTORY, AUTO_SETTINGS)
 
 
@@ -58,39 +66,73 @@ def main(arguments: list[str]) -> int:
     options = new_parser().parse(arguments)
     given = parse_assignments(options.settings)
     if Path(options.space).is_dir() and options.space not in catalog.known():
-        options, given = _as_begun(Path(options.space), options, given)
+        options, given = as_begun(Path(options.space), options, given)
+    if catalog.is_table(file := catalog.find(options.space)):
+        return _table(file, options, given).run(dry=options.dry_run)[0]
+    for name in ("seeds", "rows"):
+        if getattr(options, name):
+            raise UsageError(f"--{name} has no effect on a search; for several seeds of each trial, set trial.seeds=n.")
     paths = {"start": options.start, "output": options.output}
     how = {"budget": options.budget, "resume": options.resume, "dry": options.dry_run, "may_exit": True}
     code, _ = _run(options.space, given, **paths, **how)
     return code
 
 
-def _as_begun(folder: Path, options: Namespace, given: Mapping[str, Any]) -> tuple[Namespace, dict[str, Any]]:
-    """Return the options and settings of the command that began the search in a run folder, with those given now.
-
-    The working directory becomes that of the command, because its paths may be relative.
+def _table(file: Path, options: Namespace, given: Mapping[str, Any]) -> TableCommand:
+    """Return the command for a paper's table.
 
     Raises:
-        UsageError: The folder contains no search, or a search of a version that did not record its command.
+        UsageError: An option has no effect on it.
     """
-    for option, value in (("--output", options.output), ("--from", options.start)):
+    for option, value in (("--from", options.start), ("--budget", options.budget)):
         if value:
-            raise UsageError(f"{option}: not with the folder of a search, which is continued as it began.")
-    config = RunFolder(folder).config()
-    if config is None or "search" not in config:
-        raise UsageError(f"{folder}: not the folder of a search; give a search-space file, or a name of `tune ls`.")
-    if DIRECTORY not in config:
-        raise UsageError(
-            f"{folder}: was begun by an earlier version of ltray, which did not record the command; run that command "
-            "again to continue."
-        )
-    words = config[COMMAND]
-    begun = new_parser().parse(words[1 + next(i for i, word in enumerate(words) if word in ("tune", "ltray.tune")) :])
-    begun.output, begun.resume = folder.resolve(), True
-    begun.budget, begun.dry_run = options.budget, options.dry_run
-    with reading(Path(config[DIRECTORY]), "is the directory in which the search was begun, and cannot be used"):
-        os.chdir(config[DIRECTORY])
-    return begun, parse_assignments(begun.settings) | dict(given)
+            raise UsageError(f"{option} has no effect on the table {file.stem}: remove it.")
+    words = command_words(options.space, given, start=None, output=options.output)
+    words += ["--seeds", str(options.seeds)] if options.seeds else []
+    words += ["--rows", *options.rows] if options.rows else []
+    how: dict[str, Any] = {"output": options.output, "words": words, "resume": options.resume}
+    return TableCommand(file, given, options.seeds or 1, tuple(options.rows or ()), **how)
+
+
+def table(
+    space: str | PathLike[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    seeds: int = 1,
+    rows: Sequence[str] = (),
+    output: str | PathLike[str] | None = None,
+) -> pd.DataFrame:
+    """Train the rows of a paper's table on several seeds; evaluate each run on test images once.
+
+    The same call continues an interrupted table; with more seeds or rows, finished runs are kept.
+
+    Args:
+        space: The file of a table, or its name in `ltray tune ls`, such as "paper/bcl-table2".
+        settings: Settings that replace those of the rows, such as `{"epochs": 20}`.
+        seeds: Number of runs of each row.
+        rows: Patterns of the names of the rows to train, such as `["*cifar10-lt*"]`; (): all that ltray can train.
+        output: Folder; None: `runs/<table>`.
+
+    Returns:
+        A row per row of the paper, with our figures and the published ones.
+
+    Raises:
+        UsageError: A setting or value is wrong, data are missing, or the folder contains another run.
+        RunFailed: A run failed, or Ray does not start; the same call continues the table.
+        KeyboardInterrupt: It was interrupted; the same call continues it.
+    """
+    check_count("seeds", seeds)
+    file, given = catalog.find(path_value("space", space)), settings_value(settings)
+    folder = None if output is None else path_value("output", output)
+    words = [*command_words(space, given, start=None, output=output), "--seeds", str(seeds)]
+    words += ["--rows", *rows] if rows else []
+    with ray_failures():
+        code, place = TableCommand(file, given, seeds, tuple(rows), folder, words).run()
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if code != DONE:
+        raise RunFailed(f"{place}: a run of the table failed; the reason is printed above")
+    return pd.read_parquet(RunFolder(place).paper_table)
 
 
 def run(
@@ -163,6 +205,8 @@ def _run(
     """Check everything, then search; return the exit code and the folder."""
     console = new_console()
     path = catalog.find(str(path_value("space", name)))
+    if catalog.is_table(path):
+        raise UsageError(f"{name}: is a table, not a search space; call `ltray.tune.table`.")
     if start and "start" in given:
         raise UsageError(f"`start` is set with --from, but also given as {shown(given['start'])}; keep one of them.")
     overrides = start_setting(None if start is None else path_value("start", start)) | dict(given)
@@ -204,27 +248,10 @@ def _run(
             join_cluster(space, limit)  # before the folder is written, because it may raise an error
         stack.enter_context(RunFolder(folder).locked())
         pins = Pins({one.definition: one.pin for one in opened})
-        command = _command(name, given, start=start, output=output)
+        command = command_words(name, given, start=start, output=output)
         how: dict[str, Any] = {"plan": plan, "pins": pins, "budget": limit, "may_exit": may_exit, "command": command}
         how["automatic"] = automatic
         return _search(space, data, folder, console, **how), folder
-
-
-def _command(
-    name: str | PathLike[str],
-    given: Mapping[str, Any],
-    *,
-    start: str | PathLike[str] | None,
-    output: str | PathLike[str] | None,
-) -> list[str]:
-    """Return the arguments of the command that started the search, without its budget, for further commands."""
-    arguments = [*called("tune").split(), str(name)]
-    for key, value in given.items():
-        structured = isinstance(value, list | tuple | dict)
-        text = yaml.safe_dump(plain(value), default_flow_style=True, width=10_000).strip() if structured else str(value)
-        arguments.append(f"{key}={text}")
-    arguments += ["--from", str(start)] if start else []
-    return arguments + (["--output", str(output)] if output is not None else [])
 
 
 def _opened(space: SearchSpace, console: Console, device: torch.device, *, folder: Path, dry: bool) -> list[ImageData]:
@@ -327,8 +354,14 @@ def _recorded(search: Search) -> dict[str, Any]:
 
 def _list(arguments: list[str]) -> int:
     Parser("tune ls", description="List the search spaces.").parse(arguments)
-    new_console().print(catalog.listing())
+    new_console().print(catalog.listing(_table_cells))
     return DONE
+
+
+def _table_cells(path: Path) -> tuple[str, str, str, str]:
+    """Return the cells of a table in the list of search spaces."""
+    found = PaperTable.read(path)
+    return ", ".join(found.methods), ", ".join(found.datasets), f"{len(found.rows)} rows", found.title
 
 
 def _copy(arguments: list[str]) -> int:
@@ -342,36 +375,6 @@ def _copy(arguments: list[str]) -> int:
     target = catalog.copy(options.name, options.target, overwrite=options.overwrite)
     new_console().print(f"{target}: edit the file, then run: {called('tune')} {target}")
     return DONE
-
-
-def new_parser() -> Parser:
-    """Return the command's argument parser."""
-    parser = Parser(
-        "tune",
-        description="Search the settings of a method. Run the same command again to continue an interrupted search. "
-        "`ls` lists the search spaces of ltray, `cp NAME [TARGET]` copies one for editing.",
-        epilog="example: python -m ltray.tune rescom search.trials=16 epochs=20",
-    )
-    what = f"a file, a name of `{called('tune ls')}`, or the folder of a search, which is continued"
-    parser.add_argument("space", type=name_or_path, metavar="SPACE", help=what)
-    parser.add_settings("such as epochs=20 or search.trials=8")
-    parser.add_argument(
-        "--from", dest="start", type=path_argument, metavar="RUN", help="run or checkpoint from which to continue"
-    )
-    parser.add_argument("--output", type=path_argument, metavar="DIR", help="folder (default: runs/<space>-<dataset>)")
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="check the settings; print the space, hours and disk use; run and write nothing",
-    )
-    parser.add_argument(
-        "--budget",
-        metavar="B",
-        help="limit of the search: 2h or 90min (wall clock), 8gpuh or 8cpuh (sum over trials), or 40trials; "
-        "running trials then stop at the end of their epoch, and a larger budget continues them",
-    )
-    parser.add_argument("--resume", action="store_true", help="fail if there is nothing to continue")
-    return parser
 
 
 if __name__ == "__main__":

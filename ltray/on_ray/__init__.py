@@ -15,6 +15,7 @@ printed as one line, and its complete text is in the trial's `error.txt`.
 * `launcher`: trains and evaluates on a cluster.
 * `local_cluster`: a cluster on this machine.
 * `node_watch`: detects that Ray has ended.
+* `paper_table`: the rows of a paper's table.
 * `pbt`: population based training on Tune.
 * `pins`: the digests of the data of runs.
 * `running_clusters`: the user's clusters on this machine.
@@ -29,6 +30,7 @@ printed as one line, and its complete text is in the trial's `error.txt`.
 * `trainer`: when a failed run restarts.
 * `trial`: one trial.
 * `failure_count`: counts the failures after which a run restarts.
+* `waves`: several independent runs in parallel.
 * `workers`: the code of each worker.
 * `_compat`: private parts of other packages.
 * `_compat_train`: private parts of other packages.

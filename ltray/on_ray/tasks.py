@@ -112,8 +112,8 @@ class SearchTask:
 
 
 @dataclass(frozen=True)
-class FinalistTask:
-    """One training of a finalist.
+class WaveTask:
+    """One training of a wave: a run of a finalist, or of a row of a paper's table.
 
     Attributes:
         settings: Flat settings of its experiment.

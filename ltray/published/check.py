@@ -49,14 +49,22 @@ class Comparison:
         """The verdict with its reasons or its qualifications."""
         if self.reasons:
             return f"{self.verdict}: {'; '.join(self.reasons)}"
-        knobs = (
-            self.recipe if len(self.recipe) <= MOST_KNOBS else [f"{len(self.recipe)} knobs not at the paper's values"]
-        )
-        more = [f"with {', '.join(knobs)}"] if knobs else []
-        if self.verdict == WITHIN:
-            more += [f"a difference of up to {100 * self.expected.half:.1f} points is not significant"]
-        more += [self.basis] if self.basis else []
-        return "; ".join([self.verdict, *more])
+        knobs = [self.other_knobs] if self.other_knobs else []
+        more = [f"a difference of up to {self.allowed:.1f} points is not significant"] if self.verdict == WITHIN else []
+        basis = [self.basis] if self.basis else []
+        return "; ".join([self.verdict, *knobs, *more, *basis])
+
+    @property
+    def other_knobs(self) -> str:
+        """The knobs that are not at the paper's values: "with bcl.temperature=0.2 instead of 0.1"; "" if none is."""
+        if len(self.recipe) > MOST_KNOBS:
+            return f"with {len(self.recipe)} knobs not at the paper's values"
+        return f"with {', '.join(self.recipe)}" if self.recipe else ""
+
+    @property
+    def allowed(self) -> float:
+        """The largest difference that is not significant, in points."""
+        return 100 * self.expected.half
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ def compare(settings: Mapping[str, Any], accuracy: Interval, *, subsets: int = 1
 
 
 def compare_with(claim: Claim, settings: Mapping[str, Any], accuracy: Interval, *, subsets: int = 1) -> Comparison:
-    """Return the comparison with one claim on the same methods and data set; see `compare`.
+    """Return the comparison with one claim on the same methods; see `compare`.
 
     Args:
         claim: The published figure, with an accuracy over all images.
@@ -126,13 +134,22 @@ def compare_with(claim: Claim, settings: Mapping[str, Any], accuracy: Interval, 
     share = claim.all / 100.0
     difference = 100.0 * accuracy.mean - claim.all
     expected = agreement(accuracy, listed_spread(claim.dataset, claim.methods, accuracy.mean))
-    reasons = (*_other_factor(claim, settings), *other_row(claim, settings, subsets=subsets))
+    reasons = (
+        *_other_dataset(claim, settings),
+        *_other_factor(claim, settings),
+        *other_row(claim, settings, subsets=subsets),
+    )
     if reasons:
         return Comparison(claim, NOT, reasons, difference, expected.interval)
     low, high = expected.interval.low, expected.interval.high
     verdict = BELOW if high < share else ABOVE if low > share else WITHIN
     recipe = tuple(other_recipe(claim, settings))
     return Comparison(claim, verdict, (), difference, expected.interval, recipe, expected.basis)
+
+
+def _other_dataset(claim: Claim, settings: Mapping[str, Any]) -> list[str]:
+    name = settings["dataset"]
+    return [] if name == claim.dataset else [f"their data set: {claim.dataset}, ours: {name}"]
 
 
 def _other_factor(claim: Claim, settings: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from ltray.data.beton.store import folder_of, is_complete
 from ltray.data.definition import SHIPPED, DatasetDefinition
 from ltray.errors import UsageError
 from ltray.program import called
+from ltray.published import Claim
 from ltray.published.departures import other_row
 from ltray.reproduction.row import PublishedRow
 
@@ -44,7 +45,7 @@ def check_trainable(row: PublishedRow) -> None:
     Raises:
         UsageError: It cannot; the message contains the reason.
     """
-    if lacking := _lacking(row):
+    if lacking := lacking_parts(row.claim):
         raise UsageError(f"{row.name}: cannot be trained: {lacking}.")
     _ = row.experiment
 
@@ -58,7 +59,7 @@ class MachineCheck:
 
     def of(self, row: PublishedRow) -> Availability:
         """Return what is missing for a row; nothing is downloaded or converted."""
-        if lacking := _lacking(row):
+        if lacking := lacking_parts(row.claim):
             return Availability(lacking)
         try:
             if missing := self._missing_data(row.experiment.dataset if row.overrides else self._definition(row)):
@@ -84,9 +85,8 @@ class MachineCheck:
         return self._missing[definition]
 
 
-def _lacking(row: PublishedRow) -> str:
-    """Return the parts of a row that are not in ltray, as text."""
-    claim = row.claim
+def lacking_parts(claim: Claim) -> str:
+    """Return the parts of a row that are not in ltray, as text; "" if it can be trained."""
     if not claim.methods:
         return f"not in ltray: {claim.lacks}"
     if not (SHIPPED / f"{claim.dataset}.yaml").is_file():

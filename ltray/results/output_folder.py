@@ -56,7 +56,7 @@ def _is_run(folder: Path) -> bool:
         config = RunFolder(folder).config()
     except (UsageError, OSError):
         return False
-    return config is not None and "settings" in config and bool({"workers", "search"} & config.keys())
+    return config is not None and "settings" in config and bool({"workers", "search", "table"} & config.keys())
 
 
 def _any(name: str, patterns: tuple[str, ...]) -> bool:

@@ -1,6 +1,7 @@
 """The search spaces that are part of ltray: find them by name, list them, copy them."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.table import Table
@@ -11,6 +12,7 @@ from ltray.files import atomic_write, read_text
 from ltray.methods.find import find_method
 from ltray.settings_file import SettingsFile
 from ltray.space.search_space import SearchSpace
+from ltray.space.space_file import TABLE
 
 SHIPPED = (Path(__file__).parents[1] / "search_spaces").resolve()  # package data; a symbolic link in the repository
 COMMAND = "# python -m ltray.tune "
@@ -41,13 +43,25 @@ def find(path_or_name: str | os.PathLike[str]) -> Path:
     raise UsageError(f"{text}: no such file, and no search space of this name in {SHIPPED}.{hint}")
 
 
-def listing() -> Table:
-    """Return a table of the search spaces: methods, data set, explored knobs and purpose of each."""
+def is_table(path: Path) -> bool:
+    """Return whether a file defines a paper's table; False for a file that cannot be read."""
+    try:
+        return TABLE in SettingsFile.read(path).values
+    except UsageError:
+        return False
+
+
+def listing(row_of_table: Callable[[Path], tuple[str, str, str, str]]) -> Table:
+    """Return a table of the search spaces: methods, data set, explored knobs and purpose of each.
+
+    Args:
+        row_of_table: Returns the cells of a file that defines a paper's table.
+    """
     table = Table()
     for heading in ("name", "methods", "data set", "explores", "description"):
         table.add_column(heading, no_wrap=heading == "name")
     for name, path in known().items():
-        table.add_row(name, *_row(path))
+        table.add_row(name, *(row_of_table(path) if is_table(path) else _row(path)))
     return table
 
 
@@ -93,7 +107,8 @@ def copy(name: str, target: Path | None, *, overwrite: bool) -> Path:
         target = target / source.name
     if target.exists() and not overwrite:
         raise UsageError(f"{target}: exists already. Use another file name, or --overwrite to replace it.")
-    _read(source)  # do not copy a file that is not a search space
+    if not is_table(source):
+        _read(source)  # do not copy a file that is not a search space
     first, _, rest = read_text(source).partition("\n")
     if first.startswith(COMMAND):
         arguments = first.removeprefix(COMMAND).split(" ")

@@ -20,6 +20,7 @@ from ltray.stage import Method
 
 BLOCKS: dict[str, type[Knobs]] = {"search": Search, "stop": Stop, "trial": TrialResources, "finalists": Finalists}
 KEYS = ("dataset", "methods", "explore", "rows", "fix", *BLOCKS)
+TABLE = "table"  # the key of a file that defines a paper's table
 DRAWING = ("sampler", "trials", "seed", "first_try", "warm_start")
 """Settings of `search:` that have no effect if no setting is drawn."""
 AMONG, ONLY, SUITED, EXPLORE = "among", "only", "suited", "explore"
@@ -37,6 +38,8 @@ class SpaceReader:
     """
 
     def __init__(self, file: SettingsFile, overrides: Mapping[str, Any]) -> None:
+        if TABLE in file.values:
+            raise UsageError(f"{file.where(TABLE)}is a table, not a search space: its rows are trained by ltray.tune.")
         for key in file.values:
             if key not in KEYS:
                 raise UsageError(f"{file.where(key)}`{key}` is not a key of a search space.{did_you_mean(key, KEYS)}")

@@ -21,10 +21,10 @@ from ltray.data.beton.store import folder_of, sidecars
 from ltray.data.pin import Pin, Pins
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.on_ray import finalists
+from ltray.on_ray import waves
 from ltray.on_ray.pins import pins_of
 from ltray.on_ray.session import RaySession
-from ltray.on_ray.tasks import FinalistTask, Placement
+from ltray.on_ray.tasks import Placement, WaveTask
 from ltray.reporting import FAILURE, train_and_report
 from ltray.study.short_runs import ShortRuns
 from tests.data.folders_and_commands import fill
@@ -137,7 +137,7 @@ def test_finalist_checks_the_data_of_its_node(
     placement = Placement(tmp_path, 1, {"CPU": 1}, 0, pins_of([experiment]))
     monkeypatch.setenv("LTRAY_DATA", str(changed(experiment, tmp_path / "second", fingerprint="0" * 64)))
     with pytest.raises(UsageError, match="the originals of node"):
-        finalists._in_this_process(FinalistTask(experiment.settings(), tmp_path, placement, {}, "tensorboard"))
+        waves._in_this_process(WaveTask(experiment.settings(), tmp_path, placement, {}, "tensorboard"))
     assert begun == []
 
 

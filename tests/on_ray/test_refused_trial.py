@@ -15,7 +15,7 @@ from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 from ltray.data.pin import Pins
 from ltray.errors import CannotWrite, UsageError
 from ltray.experiment import Experiment
-from ltray.on_ray import finalists
+from ltray.on_ray import waves
 from ltray.on_ray.session import RaySession
 from ltray.on_ray.tasks import Placement
 from ltray.on_ray.workers import _Relay
@@ -78,13 +78,13 @@ def test_full_disk_is_not_recorded_as_a_result_of_a_finalist(workers, tmp_path, 
     def reports(*arguments, **named):
         yield {FAILURE: "the disk is full", LATER: True}, None
 
-    monkeypatch.setattr(finalists, "_in_this_process", full)
-    monkeypatch.setattr(finalists, "run_workers", reports)
+    monkeypatch.setattr(waves, "_in_this_process", full)
+    monkeypatch.setattr(waves, "run_workers", reports)
     monkeypatch.setattr(RunFolder, "unrecorded", lambda self: [])
     placement = Placement(Path.cwd(), workers, {"CPU": 1.0}, 0, Pins({}))
     task = SimpleNamespace(folder=tmp_path / "run", placement=placement, settings={}, stamps={})
     with pytest.raises(CannotWrite, match="the disk is full"):
-        finalists._train._function(task)
+        waves._train._function(task)
     assert list((tmp_path / "run").iterdir()) == []
 
 

@@ -9,7 +9,7 @@ import torch
 
 from ltray.data.pin import Pins
 from ltray.on_ray import tasks, trial
-from ltray.on_ray.tasks import SEARCH, TASK, FinalistTask, Placement, SearchTask, TrialTask, WorkerTask
+from ltray.on_ray.tasks import SEARCH, TASK, Placement, SearchTask, TrialTask, WaveTask, WorkerTask
 from ltray.study.short_runs import ShortRuns
 
 PLACEMENT = Placement(Path("/work"), 2, {"CPU": 1.5}, 1, Pins({}))
@@ -17,7 +17,7 @@ TASKS = [
     PLACEMENT,
     TrialTask(7, 1, {"seed": 0}),
     SearchTask(Path("/runs/trials"), PLACEMENT, ShortRuns((1, 2), "restart")),
-    FinalistTask({"seed": 3}, Path("/runs/finalists/0007"), PLACEMENT, {"trial": "0007"}, "tensorboard"),
+    WaveTask({"seed": 3}, Path("/runs/finalists/0007"), PLACEMENT, {"trial": "0007"}, "tensorboard"),
     WorkerTask({"seed": 0}, Path("/runs/workers/0007"), PLACEMENT, None, None),
 ]
 
