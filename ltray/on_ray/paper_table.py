@@ -10,7 +10,7 @@ from ltray.command import DONE, FAILED, INTERRUPTED
 from ltray.on_ray import cluster
 from ltray.on_ray.waves import Wave, WaveRun
 from ltray.paper_tables.layout import TableLayout
-from ltray.paper_tables.prepared import RowRun
+from ltray.paper_tables.prepared import RowRun, finished_runs
 from ltray.paper_tables.result import read_results
 from ltray.paper_tables.table_file import PaperTable
 from ltray.paper_tables.table_files import write_files
@@ -73,9 +73,9 @@ def _wave_run(run: RowRun, look: int) -> WaveRun:
 
 def print_table(table: PaperTable, runs: Sequence[RowRun], folder: Path, console: Console) -> bool:
     """Write and print the table of the finished runs; return whether a run failed."""
-    folders: dict[str, dict[int, Path]] = {}
+    folders = {row.name: finished_runs(folder, row) for row in table.rows}
     for run in runs:
-        folders.setdefault(run.row.name, {})[run.experiment.seed] = run.folder
+        folders[run.row.name][run.experiment.seed] = run.folder
     results = read_results(table.rows, folders)
     layout = TableLayout.of(table.title, results)
     files = write_files(folder, table.name, layout, results)

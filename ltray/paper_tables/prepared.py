@@ -1,5 +1,6 @@
 """The runs of a table, checked against the data before the first one begins."""
 
+import glob
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,6 +90,21 @@ def run_folder(folder: Path, row: TableRow, seed: int) -> Path:
         seed: The seed.
     """
     return folder / RUNS / f"{row.name}-seed{seed}"
+
+
+def finished_runs(folder: Path, row: TableRow) -> dict[int, Path]:
+    """Return the folders of the finished runs of a row, by seed, also of rows and seeds of earlier commands.
+
+    Args:
+        folder: The folder of the table.
+        row: The row.
+    """
+    found = {}
+    for path in (folder / RUNS).glob(f"{glob.escape(row.name)}-seed*"):
+        seed = path.name.removeprefix(f"{row.name}-seed")
+        if seed.isdecimal() and read_run(path) is not None:
+            found[int(seed)] = path
+    return dict(sorted(found.items()))
 
 
 def prepare(table: PaperTable, folder: Path, seeds: int, console: Console) -> list[RowRun]:

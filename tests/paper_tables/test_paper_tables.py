@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from ltray.errors import UsageError
+from ltray.on_ray.paper_table import print_table
 from ltray.paper_tables.layout import TableLayout
 from ltray.paper_tables.markup import escaped_latex, latex, markdown
+from ltray.paper_tables.prepared import finished_runs, run_folder
 from ltray.paper_tables.result import RowResult, read_results
 from ltray.paper_tables.table_file import PaperTable
 from ltray.paper_tables.table_files import write_files
@@ -225,3 +227,16 @@ def test_any_text_is_itself_in_markdown_and_latex(rows: list[tuple[str, str]], n
     shown = [line for line in markdown(layout).splitlines() if line.startswith("| ")]
     assert len(shown) == len(rows) + 2
     assert all(len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) == 3 for line in shown)
+
+
+def test_finished_runs_of_earlier_rows_and_seeds_stay_in_the_table(tmp_path: Path) -> None:
+    found = table("bcl-table2", patterns=["LC"])
+    other = found.rows[1]
+    for seed, value in ((10, 0.2), (2, 0.3)):
+        finish(run_folder(tmp_path, other, seed), other.settings() | {"seed": seed}, value)
+    run_folder(tmp_path, other, 3).mkdir()  # begun, not finished
+    assert list(finished_runs(tmp_path, other)) == [2, 10] and finished_runs(tmp_path, found.rows[0]) == {}
+    console = Console(file=io.StringIO(), markup=False)
+    print_table(found, [], tmp_path, console)
+    frame = pd.read_parquet(RunFolder(tmp_path).paper_table)
+    assert frame["runs"].tolist()[:2] == [0, 2] and frame["seeds"][1] == "2, 10"
