@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,14 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     before = os.umask(request.param)
     yield request.param
     os.umask(before)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter; pytest's own folders are private."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
 
 
 def mode(path: Path) -> int:
@@ -115,16 +124,13 @@ def test_no_stamp_is_written_through_a_link(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to run a process as another user")
-def test_other_user_cannot_read_a_run_unless_it_is_shared(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.owner() == "root" and folder != Path("/") and "pytest" in str(folder):
-            folder.chmod(0o755)  # pytest's own folders are private too
-    claim(tmp_path / "run")
+def test_other_user_cannot_read_a_run_unless_it_is_shared(open_folder: Path) -> None:
+    claim(open_folder / "run")
     program = "import os, sys; print(sorted(os.listdir(sys.argv[1])), open(sys.argv[1] + '/config.yaml').read())"
     python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
 
     def read() -> subprocess.CompletedProcess[str]:
-        command = [python, "-I", "-c", program, str(tmp_path / "run")]
+        command = [python, "-I", "-c", program, str(open_folder / "run")]
         return subprocess.run(
             command, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", capture_output=True, text=True
         )
@@ -132,5 +138,5 @@ def test_other_user_cannot_read_a_run_unless_it_is_shared(tmp_path: Path) -> Non
     refused = read()
     assert refused.returncode == 1 and "Permission denied" in refused.stderr, refused
     assert refused.stdout == ""
-    (tmp_path / "run").chmod(0o755)
+    (open_folder / "run").chmod(0o755)
     assert "config.yaml" in read().stdout
