@@ -18,6 +18,7 @@ COMMANDS = {
     "reproduce": ("ltray.reproduce", "train rows of the papers' tables, and judge the results"),
     "convert": ("ltray.convert", "write a data set's images as .beton files for FFCV"),
     "views": ("ltray.views", "draw a contact sheet of a method's training views"),
+    "analyse": ("ltray.analyse", "measure the theory of the papers on a trained model"),
     "evaluate": ("ltray.evaluate", "evaluate a checkpoint on validation images, or on the test set"),
     "status": ("ltray.status", "show how far a run or a search is, and its best result"),
     "report": ("ltray.report.__main__", "write an HTML page of runs and searches"),

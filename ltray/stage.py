@@ -13,6 +13,7 @@ from ltray.recipe import Recipe
 
 if TYPE_CHECKING:
     from ltray.network import Network
+    from ltray.parts.contrast import ContrastPairs
 
 Losses = dict[str, Tensor]
 """Named scalars, already weighted; their sum is minimised."""
@@ -150,6 +151,16 @@ class Stage(nn.Module):
         if self.observing:
             with torch.no_grad():
                 self.observed = dict(means())
+
+    def pairs(self, batch: Batch) -> "ContrastPairs | None":
+        """Return the pairs of anchors and keys that `forward` compares in a batch, for `ltray analyse`.
+
+        Called in training mode and without gradient, on a stage that is not used afterwards.
+
+        Returns:
+            The pairs; None (the default): the stage has no contrastive loss of pairs.
+        """
+        return None
 
     def score_prior(self, tail: LongTail, before: "ScorePrior | None") -> "ScorePrior | None":
         """Return the class prior under which `logits` are log posteriors.

@@ -22,6 +22,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md"), *ROOT.glob("[bc]*/README.md")])
 # The test file that runs each command; long runs are marked slow there.
 RUN_BY = {
+    "analyse": "tests/analysis/test_analyse.py",
     "convert": "tests/test_convert.py",
     "evaluate": "tests/test_evaluate.py",
     "export": "tests/test_export.py",

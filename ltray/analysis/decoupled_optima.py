@@ -25,26 +25,26 @@ class PositiveGradients:
     """The gradient at an anchor by kind of positive, in units of 1/τ.
 
     Attributes:
-        own: |p₊ − α|, of the own key (A,).
-        others: Σ_t |p_t − (1−α)/|P||, of the other positives (A,).
+        own: |p₊ − t₊|, of the own key (A,); DSCL has t₊ = α.
+        others: Σ_j |p_j − t_j|, of the other positives (A,); DSCL has t_j = (1−α)/|P|.
     """
 
     own: Tensor
     others: Tensor
 
     @classmethod
-    def of(cls, own: Tensor, others: Tensor, positive: Tensor, *, alpha: Tensor) -> "PositiveGradients":
+    def of(cls, probabilities: Tensor, targets: Tensor, positives: Tensor, own_view: Tensor) -> "PositiveGradients":
         """Return the gradients.
 
         Args:
-            own: Probability p₊ of the own key (A,).
-            others: Probability of each other key (A, M).
-            positive: Which of these are of the anchor's class, bool (A, M).
-            alpha: Target α of the own key (A,).
+            probabilities: p, the softmax over all keys (A, M).
+            targets: t, the share of each key in the target (A, M).
+            positives: Which keys are of the anchor's class, bool (A, M), with the own key.
+            own_view: Column of the own key (A,).
         """
-        count = positive.sum(dim=1, keepdim=True)
-        target = (1.0 - alpha[:, None]) / count.clamp(min=1)
-        return cls((own - alpha).abs(), (others - target).abs().masked_fill(~positive, 0.0).sum(dim=1))
+        place = own_view[:, None]
+        each = (probabilities - targets).abs().masked_fill(~positives, 0.0)
+        return cls(each.gather(1, place).squeeze(1), each.scatter(1, place, 0.0).sum(dim=1))
 
     @property
     def ratio(self) -> Tensor:

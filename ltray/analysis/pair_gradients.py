@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 
-def pair_gradient_norms(cosines: Tensor, targets: Tensor, *, temperature: float) -> Tensor:
+def pair_gradient_norms(probabilities: Tensor, targets: Tensor, cosines: Tensor, *, temperature: float) -> Tensor:
     """Return the norm of each pair's part of the gradient with respect to an anchor before it is made a unit vector.
 
-    For ℓ = −Σ_j t_j log p_j with p = softmax(s/τ) and Σ_j t_j = 1, key j adds (p_j − t_j)/τ · (k_j − s_j·a) to the
-    gradient at the anchor a. Its norm is |p_j − t_j|·√(1 − s_j²)/τ, which is also that of the gradient at the key.
+    For ℓ = −Σ_j t_j log p_j with Σ_j t_j = 1, key j adds (p_j − t_j)/τ · (k_j − s_j·a) to the gradient at the anchor
+    a. Its norm is |p_j − t_j|·√(1 − s_j²)/τ, which is also that of the gradient at the key.
 
     Args:
+        probabilities: p, the softmax over all keys (A, M).
+        targets: t, the share of each key in the target (A, M).
         cosines: Similarities s of unit anchors and keys (A, M); −inf where a column is no key of the anchor.
-        targets: Share of each key in the target (A, M), rows of sum 1.
         temperature: τ.
     """
-    probabilities = (cosines / temperature).softmax(dim=1)
     across = (1.0 - cosines.clamp(-1.0, 1.0).square()).sqrt()
     norms = (probabilities - targets).abs() * across / temperature
     return norms.masked_fill(cosines.isneginf(), 0.0)

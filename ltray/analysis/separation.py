@@ -14,8 +14,8 @@ from torch import Tensor
 from ltray.parts.counts import class_counts
 
 BATCH = 512
-LEARNING_RATE = 3e-3
-STEPS = 1500
+LEARNING_RATE = 1e-2
+STEPS = 600
 
 
 @dataclass(frozen=True)

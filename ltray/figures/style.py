@@ -42,11 +42,10 @@ _STYLE: dict[Any, Any] = {
     "ytick.major.width": 0.6,
     "figure.constrained_layout.use": True,
     "figure.dpi": 100,
-    "savefig.dpi": 300,
+    "savefig.dpi": 200,
     "pdf.fonttype": 42,  # text that journals accept and readers can search
     "image.cmap": "viridis",
     "font.family": ["DejaVu Sans"],
-    "text.parse_math": False,  # a class may be named $x$
 }
 
 
@@ -68,12 +67,16 @@ def new_figure(*, width: float = COLUMN, height: float = 2.3) -> Figure:
 
 
 def name_text(name: str) -> str:
-    r"""Return a class name as it is drawn: at most 16 characters; those that the font does not have as `\u....`."""
+    r"""Return a class name as it is drawn: at most 16 characters; those that the font does not have as `\u....`.
+
+    A dollar sign is escaped, because matplotlib reads text between two of them as mathematics.
+    """
     shown = "".join(
         character if ord(character) in _characters() else character.encode("unicode_escape").decode()
         for character in printable(name)
     )
-    return shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 6]}…{shown[-5:]}"
+    short = shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 6]}…{shown[-5:]}"
+    return short.replace("$", r"\$")
 
 
 @cache

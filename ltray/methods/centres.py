@@ -1,7 +1,7 @@
 """The knobs and the loss with class centres, for PaCo, GPaCo and their multi-task baseline."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch import Tensor
 from ltray.following import HALF_THE_IMAGES
 from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
-from ltray.parts.contrast import ContrastBatch
+from ltray.parts.contrast import ContrastBatch, ContrastPairs
 from ltray.parts.key_queue import STARTS
 from ltray.parts.pairs import EPSILON, log_sum_exp_of, positive_similarity
 from ltray.recipe import DIGITS, Recipe
@@ -114,12 +114,9 @@ def centre_contrast(
         log_prior: log π (K,).
         smoothing: Share of β spread evenly over the other centres.
     """
-    centres = scores.to(contrast.anchors.dtype)
-    if knobs.prior:
-        centres = centres + log_prior.to(centres.dtype)
     return parametric_contrast(
         contrast,
-        centres / knobs.centre_temperature,
+        _centre_scores(knobs, scores.to(contrast.anchors.dtype), log_prior),
         alpha=knobs.alpha,
         beta=knobs.beta,
         gamma=knobs.gamma,
@@ -127,6 +124,28 @@ def centre_contrast(
         smoothing=smoothing,
         divided=knobs.divided,
     )
+
+
+def centre_pairs(
+    knobs: CentreKnobs, contrast: ContrastBatch, scores: Tensor, *, log_prior: Tensor, own_view: Tensor
+) -> ContrastPairs:
+    """Return the pairs of PaCo's loss, whose targets are α/(β + α·|P|) for each positive.
+
+    Args: see `centre_contrast`; `own_view` as in `ContrastPairs`.
+    """
+    found = ContrastPairs.supervised(contrast, temperature=knobs.temperature, own_view=own_view)
+    count = found.positives.sum(dim=1, keepdim=True)
+    return replace(
+        found,
+        targets=knobs.alpha * found.positives / (knobs.beta + knobs.alpha * count),
+        centres=_centre_scores(knobs, scores.to(contrast.anchors.dtype), log_prior),
+        log_weights=math.log(knobs.gamma) if knobs.gamma > 0.0 else -math.inf,
+    )
+
+
+def _centre_scores(knobs: CentreKnobs, scores: Tensor, log_prior: Tensor) -> Tensor:
+    """Return the scores of the centres in the softmax (A, K)."""
+    return (scores + log_prior.to(scores.dtype) if knobs.prior else scores) / knobs.centre_temperature
 
 
 def centre_prior(knobs: CentreKnobs, log_prior: Tensor, tail: LongTail) -> ScorePrior | None:

@@ -9,8 +9,16 @@ from torch import Tensor
 
 from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
-from ltray.methods.centres import LARGE, QUEUE_DIGITS, CentreKnobs, QueueKnobs, centre_contrast, centre_prior
-from ltray.parts.contrast import ContrastBatch, unit
+from ltray.methods.centres import (
+    LARGE,
+    QUEUE_DIGITS,
+    CentreKnobs,
+    QueueKnobs,
+    centre_contrast,
+    centre_pairs,
+    centre_prior,
+)
+from ltray.parts.contrast import ContrastBatch, ContrastPairs, other_view, unit
 from ltray.parts.heads import mlp
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import log_prior
@@ -81,14 +89,19 @@ class TwoAnchorStage(Stage):
 
     def forward(self, batch: Batch) -> Losses:
         """Contrast both views with each other and with the queue, then enqueue the second."""
+        contrast, scores, keys = self.compared(batch)
+        self.observe(contrast.hardest_similarities)
+        terms = self.terms(contrast, scores)
+        self.queue.push(keys, batch.labels)
+        return terms
+
+    def compared(self, batch: Batch) -> tuple[ContrastBatch, Tensor, Tensor]:
+        """Return anchors and keys, the classifier's scores of the anchors (2b, K), and the second view's rows."""
         # Two passes, not one on both: each view has its own BatchNorm statistics.
         features = [self.network.backbone(batch[view.name]) for view in self.views]
         queries, keys = (unit(self.projector(rows)) for rows in features)
         contrast = extended(ContrastBatch.gathered([queries, keys], batch.labels), *self.queue.stored())
-        self.observe(contrast.hardest_similarities)
-        terms = self.terms(contrast, self.network.classifier(torch.cat(features)))
-        self.queue.push(keys, batch.labels)
-        return terms
+        return contrast, self.network.classifier(torch.cat(features)), keys
 
     def terms(self, contrast: ContrastBatch, scores: Tensor) -> Losses:
         """Return the loss terms of the anchors (2b, d) with classifier scores (2b, K)."""
@@ -106,6 +119,12 @@ class GPaCoStage(TwoAnchorStage):
         """Return the one term of the loss."""
         knobs = self.knobs
         return {"gpaco": centre_contrast(knobs, contrast, scores, log_prior=self.log_prior, smoothing=knobs.smoothing)}
+
+    def pairs(self, batch: Batch) -> ContrastPairs:
+        """Return both views, queue and centres."""
+        contrast, scores, keys = self.compared(batch)
+        own_view = other_view(len(keys), device=keys.device)
+        return centre_pairs(self.knobs, contrast, scores, log_prior=self.log_prior, own_view=own_view)
 
     def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
         """Return that of the scores of the centres."""

@@ -11,7 +11,7 @@ from ltray.following import HALF_THE_IMAGES
 from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
 from ltray.methods.supcon import LARGE, ContrastiveBaselineKnobs
-from ltray.parts.contrast import similarity, unit
+from ltray.parts.contrast import ContrastPairs, similarity, unit
 from ltray.parts.heads import projector
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
@@ -99,6 +99,18 @@ class MoCoStage(Stage):
             "classification": adjusted_cross_entropy(self.network.classifier(features), batch.labels, self.log_prior),
             "contrastive": self.knobs.contrastive_weight * loss,
         }
+
+    def pairs(self, batch: Batch) -> ContrastPairs:
+        """Return each query, its own key, which is the only target, and the queue."""
+        queries = unit(self.projector(self.network.backbone(batch["query"])))
+        own = (queries * unit(self.key_encoder(batch["key"]))).sum(dim=1, keepdim=True)
+        memory, memory_labels = self.queue.contents()
+        cosines = torch.cat([own, similarity(queries, memory)], dim=1)
+        first = torch.zeros_like(batch.labels)
+        targets = torch.zeros_like(cosines).index_fill(1, first[:1], 1.0)
+        same = batch.labels[:, None] == memory_labels
+        positives = torch.cat([torch.ones_like(same[:, :1]), same], dim=1)
+        return ContrastPairs(cosines, batch.labels, positives, targets, self.knobs.temperature, own_view=first)
 
     def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
         """Return log π without the adjustment that the training scores have."""

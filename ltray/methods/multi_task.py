@@ -11,10 +11,10 @@ from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
 from ltray.methods.centres import LARGE, QUEUE_DIGITS, QueueKnobs
 from ltray.methods.gpaco import VIEWS, GPaCoKnobs, TwoAnchorStage
-from ltray.parts.contrast import ContrastBatch
+from ltray.parts.contrast import ContrastBatch, ContrastPairs, other_view
 from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights
 from ltray.parts.pairs import supervised_contrast
-from ltray.stage import BuildContext, Losses, Method, ScorePrior, Stage
+from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,12 @@ class MultiTaskStage(TwoAnchorStage):
             "classification": adjusted_cross_entropy(scores, contrast.labels, self.log_prior),
             "contrastive": self.knobs.contrastive_weight * contrastive,
         }
+
+    def pairs(self, batch: Batch) -> ContrastPairs:
+        """Return both views and the queue."""
+        contrast, _, keys = self.compared(batch)
+        own_view = other_view(len(keys), device=keys.device)
+        return ContrastPairs.supervised(contrast, temperature=self.knobs.temperature, own_view=own_view)
 
     def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
         """Return log π without the adjustment that the training scores have."""

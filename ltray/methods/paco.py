@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from ltray.distributed import gather
 from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
-from ltray.methods.centres import LARGE, QUEUE_DIGITS, CentreKnobs, centre_contrast, centre_prior
-from ltray.parts.contrast import ContrastBatch, unit
+from ltray.methods.centres import LARGE, QUEUE_DIGITS, CentreKnobs, centre_contrast, centre_pairs, centre_prior
+from ltray.parts.contrast import ContrastBatch, ContrastPairs, unit
 from ltray.parts.heads import projector
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import log_prior
@@ -75,14 +76,26 @@ class PaCoStage(Stage):
         queries = unit(self.projector(features))
         self.key_encoder.follow((self.network.backbone, self.projector))
         keys = unit(self.key_encoder(batch["key"]))
-        contrast = ContrastBatch.gathered([queries], batch.labels)
-        contrast = extended(contrast, gather(keys), gather(batch.labels))
-        contrast = extended(contrast, *self.queue.stored())
+        contrast = self._contrast(queries, keys, batch.labels)
         self.observe(contrast.hardest_similarities)
         scores = self.network.classifier(features)
         loss = centre_contrast(self.knobs, contrast, scores, log_prior=self.log_prior)
         self.queue.push(keys, batch.labels)
         return {"paco": loss}
+
+    def pairs(self, batch: Batch) -> ContrastPairs:
+        """Return queries, keys, queue and centres."""
+        features = self.network.backbone(batch["query"])
+        keys = unit(self.key_encoder(batch["key"]))
+        contrast = self._contrast(unit(self.projector(features)), keys, batch.labels)
+        own_view = len(keys) + torch.arange(len(keys), device=keys.device)
+        scores = self.network.classifier(features)
+        return centre_pairs(self.knobs, contrast, scores, log_prior=self.log_prior, own_view=own_view)
+
+    def _contrast(self, queries: Tensor, keys: Tensor, labels: Tensor) -> ContrastBatch:
+        contrast = ContrastBatch.gathered([queries], labels)
+        contrast = extended(contrast, gather(keys), gather(labels))
+        return extended(contrast, *self.queue.stored())
 
     def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
         """Return that of the scores of the centres."""

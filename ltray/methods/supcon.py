@@ -11,7 +11,7 @@ from ltray.following import HALF_THE_IMAGES
 from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
 from ltray.methods.rescom.method import ResComKnobs
-from ltray.parts.contrast import ContrastBatch, unit
+from ltray.parts.contrast import ContrastBatch, ContrastPairs, other_view, unit
 from ltray.parts.heads import projector
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
@@ -100,12 +100,10 @@ class SupConStage(Stage):
 
     def forward(self, batch: Batch) -> Losses:
         """Return the classification and the contrastive term; then enqueue the first views."""
-        features = self.network.backbone(torch.cat([batch["first"], batch["second"]]))
-        first, second = unit(self.projector(features)).chunk(2)
-        contrast = extended(ContrastBatch.gathered([first, second], batch.labels), *self.queue.stored())
+        features, contrast = self._compared(batch)
         self.observe(contrast.hardest_similarities)
         loss = supervised_contrast(contrast, temperature=self.knobs.temperature, classes=self.classes)
-        self.queue.push(first, batch.labels)
+        self.queue.push(contrast.anchors[: len(batch.labels)], batch.labels)
         classified = 2 if self.knobs.siamese_balanced_softmax else 1
         labels = batch.labels.repeat(classified)
         scores = self.network.classifier(features[: len(labels)])
@@ -113,6 +111,18 @@ class SupConStage(Stage):
             "classification": adjusted_cross_entropy(scores, labels, self.log_prior),
             "contrastive": self.knobs.contrastive_weight * loss,
         }
+
+    def pairs(self, batch: Batch) -> ContrastPairs:
+        """Return both views and the queue."""
+        _, contrast = self._compared(batch)
+        own_view = other_view(len(batch.labels), device=batch.labels.device)
+        return ContrastPairs.supervised(contrast, temperature=self.knobs.temperature, own_view=own_view)
+
+    def _compared(self, batch: Batch) -> tuple[Tensor, ContrastBatch]:
+        """Return the features of both views, and their embeddings with the queue."""
+        features = self.network.backbone(torch.cat([batch["first"], batch["second"]]))
+        first, second = unit(self.projector(features)).chunk(2)
+        return features, extended(ContrastBatch.gathered([first, second], batch.labels), *self.queue.stored())
 
     def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
         """Return log π without the adjustment that the training scores have."""

@@ -103,3 +103,64 @@ class ContrastBatch:
         """Return whether a key has the anchor's class and is not the anchor, (V·b, V·B) bool."""
         same = self.labels[:, None] == self.key_labels[None, :]
         return same.scatter(1, self.own[:, None], False)
+
+
+@dataclass(frozen=True)
+class ContrastPairs:
+    """All pairs that a contrastive loss −Σ_j t_j log p_j compares in a batch, for analyses; one process.
+
+    Attributes:
+        cosines: Similarities of unit anchors and keys (A, M); −inf where a column is no key of the anchor.
+        labels: Class of each anchor (A,).
+        positives: Which keys are of the anchor's class (A, M), bool.
+        targets: t, the share of each key in the target (A, M); what is missing from 1 is that of the centres.
+        temperature: τ.
+        own_view: Column of the other view of the anchor's image (A,); None if it is not a key.
+        log_weights: Added to the scores before the softmax, such as minus the logarithm of class counts (A, M).
+        centres: Scores of class centres in the same softmax (A, K); None for none.
+    """
+
+    cosines: Tensor
+    labels: Tensor
+    positives: Tensor
+    targets: Tensor
+    temperature: float
+    own_view: Tensor | None = None
+    log_weights: Tensor | float = 0.0
+    centres: Tensor | None = None
+
+    @property
+    def scores(self) -> Tensor:
+        """Scores of the keys in the softmax (A, M)."""
+        return self.cosines / self.temperature + self.log_weights
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Probabilities p of the keys (A, M); rows of sum 1, less the probability of the centres."""
+        log_sum = self.scores.logsumexp(dim=1)
+        if self.centres is not None:
+            log_sum = torch.logaddexp(log_sum, self.centres.logsumexp(dim=1))
+        return (self.scores - log_sum[:, None]).exp()
+
+    @classmethod
+    def supervised(cls, contrast: ContrastBatch, *, temperature: float, own_view: Tensor) -> "ContrastPairs":
+        """Return the pairs of supervised contrast: equal targets for all positives.
+
+        Args:
+            contrast: Anchors and keys.
+            temperature: τ.
+            own_view: See above.
+        """
+        cosines = similarity(contrast.anchors, contrast.keys).scatter(1, contrast.own[:, None], -torch.inf)
+        positives = contrast.positives()
+        return cls(cosines, contrast.labels, positives, equal_targets(positives), temperature, own_view)
+
+
+def equal_targets(positives: Tensor) -> Tensor:
+    """Return 1/|P| for the positives of an anchor, 0 for its other keys (A, M)."""
+    return positives / positives.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def other_view(images: int, *, device: torch.device) -> Tensor:
+    """Return the row of the other view of each row of two views of the same images, (2·images,)."""
+    return torch.arange(2 * images, device=device).roll(images)

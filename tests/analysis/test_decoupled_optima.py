@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltray.analysis.decoupled_optima import PositiveGradients, initial_ratio, supervised_alpha
-from ltray.methods.dscl.losses import decoupled_loss, sums_with_batch
+from ltray.methods.dscl.losses import decoupled_loss, decoupled_targets, sums_with_batch
 from ltray.parts.contrast import ContrastBatch
 
 
@@ -39,9 +39,9 @@ def test_ratio_is_that_of_autograd(seed: int, positives: int, alpha: float) -> N
     logits = torch.randn(9)
     gradient = gradient_by_key(logits, positives, alpha)
     probabilities = logits.double().softmax(dim=0)
-    others = torch.zeros(1, 8, dtype=torch.bool)
-    others[0, :positives] = True
-    found = PositiveGradients.of(probabilities[:1], probabilities[None, 1:], others, alpha=torch.tensor([alpha]))
+    positive = (torch.arange(9) <= positives)[None]
+    targets = decoupled_targets(positive, torch.tensor([0]), alpha)
+    found = PositiveGradients.of(probabilities[None], targets, positive, torch.tensor([0]))
     expected = gradient[0].abs() / gradient[1 : 1 + positives].abs().sum()
     assert float(found.ratio) == pytest.approx(float(expected), rel=1e-6)
 
@@ -78,7 +78,7 @@ def test_own_key_converges_to_alpha(positives: int, alpha: float) -> None:
 
 def test_supervised_target_of_an_anchor_without_others_is_one() -> None:
     assert supervised_alpha(torch.tensor([0, 1, 3])).tolist() == [1.0, 0.5, 0.25]
-    alone = PositiveGradients.of(
-        torch.tensor([0.4]), torch.tensor([[0.6]]), torch.tensor([[False]]), alpha=torch.tensor([1.0])
-    )
+    positive = torch.tensor([[False, True]])
+    targets = decoupled_targets(positive, torch.tensor([1]), None)
+    alone = PositiveGradients.of(torch.tensor([[0.6, 0.4]]), targets, positive, torch.tensor([1]))
     assert float(alone.own) == pytest.approx(0.6) and torch.isinf(alone.ratio).all()

@@ -16,6 +16,11 @@ def example(seed: int, keys: int = 9) -> tuple[torch.Tensor, torch.Tensor, torch
     return F.normalize(anchors, dim=1), F.normalize(others, dim=1), torch.rand(4, keys) < 0.4
 
 
+def norms_of(cosines: torch.Tensor, targets: torch.Tensor, temperature: float) -> torch.Tensor:
+    probabilities = (cosines / temperature).softmax(dim=1)
+    return pair_gradient_norms(probabilities, targets, cosines, temperature=temperature)
+
+
 @given(st.integers(0, 10_000), st.sampled_from([0.05, 0.2, 1.0]))
 @settings(max_examples=25, deadline=None)
 def test_norms_are_those_of_autograd_for_the_loss_of_rescom(seed: int, temperature: float) -> None:
@@ -27,7 +32,7 @@ def test_norms_are_those_of_autograd_for_the_loss_of_rescom(seed: int, temperatu
         mask = positive[index][None]
         loss = class_balanced_contrast(cosines, mask, torch.ones(1, dtype=torch.float64), temperature=temperature)
         (gradient,) = torch.autograd.grad(loss, free)
-        norms = pair_gradient_norms(cosines.detach(), mask / mask.sum(), temperature=temperature)
+        norms = norms_of(cosines.detach(), mask / mask.sum(), temperature)
         torch.testing.assert_close(norms[0], gradient.norm(dim=1), rtol=1e-4, atol=1e-6)  # 1e-9 of the code
 
 
@@ -42,13 +47,13 @@ def test_parts_of_the_keys_are_the_gradient_at_the_anchor() -> None:
     parts = shares[:, :, None] * (keys[None] - cosines.detach()[:, :, None] * anchors[:, None])
     assert free.grad is not None
     torch.testing.assert_close(parts.sum(dim=1), free.grad)
-    torch.testing.assert_close(parts.norm(dim=2), pair_gradient_norms(cosines.detach(), targets, temperature=0.3))
+    torch.testing.assert_close(parts.norm(dim=2), norms_of(cosines.detach(), targets, 0.3))
 
 
 def test_easy_pairs_have_no_gradient() -> None:
     cosines = torch.tensor([[1.0, 0.2, -1.0, -torch.inf]], dtype=torch.float64)
     targets = torch.tensor([[0.5, 0.5, 0.0, 0.0]], dtype=torch.float64)
-    norms = pair_gradient_norms(cosines, targets, temperature=0.1)[0]
+    norms = norms_of(cosines, targets, 0.1)[0]
     assert norms[[0, 2, 3]].tolist() == [0.0, 0.0, 0.0] and norms[1] > 1.0
 
 
@@ -71,8 +76,8 @@ def test_order_of_the_keys_does_not_matter(seed: int, order: list[int]) -> None:
     chosen[:, 0] = True
     cosines = anchors @ keys.T
     targets = chosen / chosen.sum(dim=1, keepdim=True)
-    norms = pair_gradient_norms(cosines, targets, temperature=0.2)
-    moved = pair_gradient_norms(cosines[:, order], targets[:, order], temperature=0.2)
+    norms = norms_of(cosines, targets, 0.2)
+    moved = norms_of(cosines[:, order], targets[:, order], 0.2)
     torch.testing.assert_close(moved, norms[:, order])
     ranked = [
         mean_by_rank(n, c, p, hardest_first="least_similar", ranks=5)

@@ -70,9 +70,10 @@ def test_style_of_the_process_is_restored() -> None:
 @given(st.text(st.characters(codec=None), max_size=40))
 def test_name_is_short_and_in_the_font(name: str) -> None:
     shown = name_text(name)
-    assert len(shown) <= 16 and {ord(character) for character in shown} <= _characters()
+    assert len(shown.replace(r"\$", "$")) <= 16 and {ord(character) for character in shown} <= _characters()
+    assert "$" not in shown.replace(r"\$", "")
     if name.isascii() and name.isprintable() and len(name) <= 16:
-        assert shown == name
+        assert shown.replace(r"\$", "$") == name
 
 
 @pytest.mark.filterwarnings("error")
@@ -86,6 +87,16 @@ def test_every_name_can_be_drawn(tmp_path: Path, name: str) -> None:
 
     ResultFolder(tmp_path).write("a", {}, provenance={}, draw=draw)
     assert figures[0].axes[0].get_xticklabels()[0].get_text() == name_text(name)
+
+
+def test_ticks_of_a_logarithmic_axis_are_mathematics() -> None:
+    figure = new_figure()
+    with paper_style():
+        axis = figure.subplots()
+        axis.plot([1, 1000], [1, 1000])
+        axis.set_xscale("log")
+        figure.draw_without_rendering()
+        assert all(label.get_parse_math() for label in axis.get_xticklabels())
 
 
 def test_names_of_many_classes_are_left_out() -> None:

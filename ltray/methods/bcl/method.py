@@ -1,7 +1,7 @@
 """BCL: balanced contrastive learning."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -12,9 +12,11 @@ from ltray.long_tail import LongTail
 from ltray.methods.bcl.losses import contrast
 from ltray.methods.bcl.prototypes import Prototypes, new_prototypes
 from ltray.methods.classifiers import ClassifierKnobs, classified_network
-from ltray.parts.contrast import ContrastBatch, unit
+from ltray.parts.contrast import ContrastBatch, ContrastPairs, other_view, unit
+from ltray.parts.counts import class_counts
 from ltray.parts.heads import projector
 from ltray.parts.losses import adjusted_cross_entropy, log_prior
+from ltray.parts.pairs import extended
 from ltray.recipe import DIGITS, Recipe
 from ltray.stage import Batch, BuildContext, Losses, Method, ScorePrior, Stage, View
 
@@ -188,6 +190,25 @@ class BCL(Stage):
     def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
         """Return log π without the adjustment that the training scores have."""
         return ScorePrior(tail.prior().log() - self.log_prior.cpu())
+
+    def pairs(self, batch: Batch) -> ContrastPairs | None:
+        """Return both contrastive views and the prototypes; None without a contrast of pairs (L2, L3, or no weight)."""
+        knobs = self.knobs
+        if knobs.contrastive_weight == 0.0 or knobs.averaging not in ("L1", "none"):
+            return None
+        features = self.network.backbone(torch.cat([batch["classify"], batch["first"], batch["second"]]))
+        _, first, second = unit(self.head(features)).chunk(3)
+        own_view = other_view(len(first), device=first.device)
+        contrast = ContrastBatch.gathered([first, second], batch.labels)
+        classes = self.log_prior.shape[0]
+        if self.prototypes is not None:
+            rows = self.prototypes(self.network.classifier.weight).to(contrast.keys.dtype)
+            contrast = extended(contrast, rows, torch.arange(classes, device=rows.device))
+        found = ContrastPairs.supervised(contrast, temperature=knobs.temperature, own_view=own_view)
+        if knobs.averaging == "none":
+            return found
+        members = class_counts(contrast.key_labels, classes)[contrast.key_labels] - found.positives.long()
+        return replace(found, log_weights=-members.to(found.cosines.dtype).log())
 
     def _contrast(self, batch: ContrastBatch) -> Tensor:
         self.observe(batch.hardest_similarities)

@@ -100,6 +100,23 @@ def decoupled_loss(
     return losses.mean()
 
 
+def decoupled_targets(positives: Tensor, own_view: Tensor, alpha: float | None, *, alone: str = "own_key") -> Tensor:
+    """Return the target of each key in `decoupled_loss` (A, M).
+
+    Args:
+        positives: Which keys are of the anchor's class (A, M), bool, with the own key.
+        own_view: Column of the own key (A,).
+        alpha: α; None for supervised contrast.
+        alone: See `decoupled_loss`.
+    """
+    others = positives.scatter(1, own_view[:, None], False)
+    count = others.sum(dim=1, keepdim=True)
+    share = 1.0 / (1.0 + count) if alpha is None else torch.full_like(count, alpha, dtype=torch.float32)
+    if alone == "own_key":
+        share = torch.where(count == 0, 1.0, share)
+    return ((1.0 - share) * others / count.clamp(min=1)).scatter(1, own_view[:, None], share)
+
+
 @full_precision
 def region_features(feature_map: Tensor, boxes: Tensor, *, stride: int) -> Tensor:
     """Pool each box of a feature map into one feature: 2 x 2 bins, then their mean.

@@ -13,12 +13,13 @@ from ltray.methods.dscl.class_means import ClassMeans
 from ltray.methods.dscl.knobs import LARGEST_QUEUE, PATCH_SHARE, DSCLKnobs, linear_knobs
 from ltray.methods.dscl.losses import (
     decoupled_loss,
+    decoupled_targets,
     region_features,
     self_distillation_loss,
     sums_with_batch,
     sums_with_queue,
 )
-from ltray.parts.contrast import ContrastBatch, unit
+from ltray.parts.contrast import ContrastBatch, ContrastPairs, unit
 from ltray.parts.heads import mlp
 from ltray.parts.key_queue import KeyQueue
 from ltray.parts.losses import effective_number_weights
@@ -97,6 +98,27 @@ class DecoupledContrast(Stage):
         """Return cosines of the images' keys to the mean keys of the classes (B, K)."""
         scores: Tensor = self.class_means(self.key_encoder(images))
         return scores
+
+    def pairs(self, batch: Batch) -> ContrastPairs:
+        """Return the queries, keys and queue, or the own key and the queue, with the two kinds of targets."""
+        queries = unit(self.projector(self.network.backbone(batch["query"])))
+        keys = unit(self.key_encoder(batch["key"]))
+        memory, count = self.queue.contents(), len(keys)
+        contrast = ContrastBatch.gathered([queries], batch.labels)
+        own_view = count + torch.arange(count, device=keys.device)
+        if self.knobs.contrast_set == "batch_and_queue":
+            contrast = extended(contrast, keys, batch.labels)
+        found = ContrastPairs.supervised(
+            extended(contrast, *memory), temperature=self.knobs.temperature, own_view=own_view
+        )
+        if self.knobs.contrast_set == "queue":
+            own = (queries * keys).sum(dim=1, keepdim=True)
+            cosines = torch.cat([own, found.cosines[:, count:]], dim=1)
+            positives = torch.cat([torch.ones_like(found.positives[:, :1]), found.positives[:, count:]], dim=1)
+            found = replace(found, cosines=cosines, positives=positives, own_view=torch.zeros_like(own_view))
+        alpha = self.knobs.alpha if self.knobs.loss == "decoupled" else None
+        place = torch.zeros_like(own_view) if self.knobs.contrast_set == "queue" else own_view
+        return replace(found, targets=decoupled_targets(found.positives, place, alpha, alone=self.knobs.alone))
 
     def trained(self) -> Sequence[nn.Module]:
         """Return all but the classifier."""

@@ -11,7 +11,15 @@ from ltray.following import at_most_classes
 from ltray.knobs import Value, knob
 from ltray.long_tail import LongTail
 from ltray.methods.rescom.losses import EPSILON, class_balanced_contrast, mined_similarities
-from ltray.parts.contrast import ContrastBatch, hardest_similarities, similarity, unit
+from ltray.parts.contrast import (
+    ContrastBatch,
+    ContrastPairs,
+    equal_targets,
+    hardest_similarities,
+    other_view,
+    similarity,
+    unit,
+)
 from ltray.parts.heads import projector
 from ltray.parts.losses import adjusted_cross_entropy, effective_number_weights, log_prior
 from ltray.parts.queues import SLOTS, ClassQueue
@@ -183,23 +191,35 @@ class ResCom(Stage):
             return adjusted_cross_entropy(scores, labels.repeat(2), self.log_prior)
         return adjusted_cross_entropy(scores[: labels.shape[0]], labels, self.log_prior)
 
+    def pairs(self, batch: Batch) -> ContrastPairs:
+        """Return the pairs in the batch and the mined ones; with `first_view` only these."""
+        features = self.network.backbone(torch.cat([batch["first"], batch["second"]]))
+        first, second = unit(self.projector(features)).chunk(2)
+        similarities, positives, labels = self._pairs(first, second, batch.labels)
+        both = self.knobs.anchors == "both_views"
+        own_view = other_view(len(first), device=first.device) if both else None
+        targets = equal_targets(positives)
+        return ContrastPairs(similarities, labels, positives, targets, self.knobs.temperature, own_view)
+
     def score_prior(self, tail: LongTail, before: ScorePrior | None) -> ScorePrior | None:
         """Return log π without the adjustment that the training scores have."""
         return ScorePrior(tail.prior().log() - self.log_prior.cpu())
 
     def _contrast(self, first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
-        if self.knobs.anchors == "first_view":
-            similarities, positives = self._mine(first, labels)
-        else:
-            batch = ContrastBatch.gathered([first, second], labels)
-            labels = batch.labels
-            mined, mined_positives = self._mine(batch.anchors, labels)
-            pairs = similarity(batch.anchors, batch.keys).scatter(1, batch.own[:, None], -torch.inf)
-            similarities = torch.cat([pairs, mined], dim=1)
-            positives = torch.cat([batch.positives(), mined_positives], dim=1)
+        similarities, positives, labels = self._pairs(first, second, labels)
         self.observe(lambda: hardest_similarities(similarities, positives, ~positives))
         weights = self.class_weights[labels]
         return class_balanced_contrast(similarities, positives, weights, temperature=self.knobs.temperature)
+
+    def _pairs(self, first: Tensor, second: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return similarities of anchors and keys, which are positives, and the labels of the anchors."""
+        if self.knobs.anchors == "first_view":
+            return *self._mine(first, labels), labels
+        batch = ContrastBatch.gathered([first, second], labels)
+        mined, mined_positives = self._mine(batch.anchors, batch.labels)
+        pairs = similarity(batch.anchors, batch.keys).scatter(1, batch.own[:, None], -torch.inf)
+        similarities = torch.cat([pairs, mined], dim=1)
+        return similarities, torch.cat([batch.positives(), mined_positives], dim=1), batch.labels
 
     def _mine(self, anchors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         # A copy: the gradient needs the keys as they were before this batch entered.
