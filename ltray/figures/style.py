@@ -97,6 +97,7 @@ def name_classes(axis: Axes, names: Sequence[str], *, which: str = "x") -> None:
     if len(names) > NAMED:
         along.set_label_text(f"{len(names):,} classes, most frequent first")
         return
+    along.set_label_text("class, the most frequent first")
     along.set_ticks(range(len(names)), [name_text(name) for name in names])
     if which == "x" and max(map(len, names)) > 2:
         axis.tick_params(axis="x", rotation=60, pad=1)

@@ -87,12 +87,9 @@ def _draw(shares: dict[str, Tensor], rows: list[Measured], subject: Subject) -> 
         axis.set_title(f"{name}\nγ = {row.value:,.4g}")
         axis.spines[["top", "right"]].set_visible(True)
         name_classes(axis, subject.ordered_names)
-        if axis is axes[0]:
-            name_classes(axis, subject.ordered_names, which="y")
-            axis.set_ylabel("class of the anchor")
-        else:
-            axis.set_yticks([])
-        if not axis.get_xlabel():
-            axis.set_xlabel("class of the key")
+        name_classes(axis, subject.ordered_names, which="y")
+        axis.set(xlabel=f"key: {axis.get_xlabel()}", ylabel=f"anchor: {axis.get_ylabel()}")
+        if axis is not axes[0]:
+            axis.set(yticks=[], ylabel="")
     figure.colorbar(image, ax=list(axes), label="share of all pairs", shrink=0.8)
     return figure
