@@ -32,6 +32,7 @@
 * `recorded_data`: the data that a run recorded.
 * `run_record`: the content of a run folder.
 * `run_status`: the state of a run that may be running.
+* `table_schema`: types and version of Parquet files of results.
 * `tables`: the tables of a search.
 * `tau_curve`: accuracy over τ.
 * `verdict`: `verdict.json`.

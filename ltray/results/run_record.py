@@ -14,6 +14,7 @@ from ltray.files import check_regular, is_there, reading
 from ltray.model_folder import LAST_EPOCH
 from ltray.printable import printable
 from ltray.results.ledger import Look, looks
+from ltray.results.table_schema import check_version
 from ltray.run_folder import RunFolder
 from ltray.seal import FOREIGN, check_listed
 from ltray.settings import method_names
@@ -179,6 +180,8 @@ def _table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame | None:
     check_regular(path)
     check_listed(path)
     with reading(path):
+        if path.suffix == ".parquet":
+            check_version(path)
         found = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     missing = [name for name in columns if name not in found] if len(found) else []
     if missing:

@@ -9,11 +9,13 @@ from typing import Any
 
 import optuna
 import pandas as pd
+import pyarrow.parquet as pq
 
 from ltray.csv_cell import csv_cell
 from ltray.loggers.logger import scalars
 from ltray.metrics import BALANCED, CHECKPOINT_SCORE, standard_error_key
 from ltray.printable import encodable
+from ltray.results.table_schema import as_arrow
 from ltray.run_folder import RESULTS_FILE
 from ltray.seal import read_lines, write_listed
 from ltray.study.run_of_several import RUN, RUN_EPOCH, RUN_FOLD, RUN_SEED
@@ -148,14 +150,15 @@ def cell(value: Any) -> Any:
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet or CSV, depending on the suffix, and list its digest.
 
-    Bytes of names that are not UTF-8 are escaped in both; CSV files contain `csv_cell`s.
+    Bytes of names that are not UTF-8 are escaped in both; CSV files contain `csv_cell`s, Parquet files the types of
+    `table_schema`.
     """
     text = table.select_dtypes(exclude=["number", "bool"]).columns
     as_text = encodable if path.suffix == ".parquet" else csv_cell
     shown = table.assign(**{name: table[name].map(as_text) for name in text})
     if path.suffix == ".parquet":
         content = io.BytesIO()
-        shown.to_parquet(content, index=False)
+        pq.write_table(as_arrow(shown, path.stem), content)
         write_listed(path, content.getvalue())
     else:
         write_listed(path, shown.to_csv(index=False))

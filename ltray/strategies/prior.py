@@ -27,7 +27,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from ltray.strategies.densities import Around, ParameterDensity, Mutation, Uniform
+from ltray.strategies.densities import Around, Mutation, ParameterDensity, Uniform
 
 ETA = 3  # of PriorBand: one in η trials is one of the best, and after η complete trials the best one is used
 MUTATION_RATE, MUTATION_WIDTH = 0.5, 0.25

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ltray.strategies.densities import Around, ParameterDensity, Mutation, Uniform, at, position
+from ltray.strategies.densities import Around, Mutation, ParameterDensity, Uniform, at, position
 from ltray.strategies.prior import STRENGTHS, Belief, Prior, PriorSampler, complete_trials
 
 X = FloatDistribution(0.0, 1.0)
