@@ -25,6 +25,7 @@
 * `unaugmented`: the training set without augmentation.
 * `views`: the views of a batch.
 * `beton/`: FFCV's files: converting originals into them, the records next to them, and reading them.
+* `corruptions/`: The common corruptions of ImageNet-C and CIFAR-C.
 * `sources/`: Where images and labels come from: one module for each kind of source.
 * `transforms/`: Augmentations, which create the views of a stage from stored pixels.
 """
