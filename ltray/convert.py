@@ -31,7 +31,7 @@ from ltray.data.sources.forms import is_form
 from ltray.errors import RunFailed, chosen
 from ltray.files import reason
 from ltray.parser import Parser
-from ltray.printable import printable
+from ltray.printable import printable, printable_lines
 from ltray.settings import parse_assignments
 
 if TYPE_CHECKING:
@@ -123,27 +123,32 @@ def main(arguments: list[str]) -> int:
         print(f"error: {error}; run the same command again to continue", file=sys.stderr)
         return FAILED
     if done.draft:
-        print(f"{printable(given.dataset)}: {done.draft.why}")
+        _print(f"{printable(given.dataset)}: {done.draft.why}")
     name, how = done.definition.name, "converted" if done.written else "already converted"
-    print(f"{name}: {how} ({done.seconds:.1f} s) in {done.folder}")
+    _print(f"{name}: {how} ({done.seconds:.1f} s) in {done.folder}")
     stored = sidecars(done.definition, done.folder)
     for line in survey(stored):
-        print(line)
+        _print(line)
     _print_findings(done.folder)
     if given.verify:
         _verify(stored)
-        print("verified: every converted image is equal to the one that was written")
+        _print("verified: every converted image is equal to the one that was written")
     done = _described(done, settings)
     if done.data_set_file:
-        print(f"data-set file ({'please check it' if done.fresh else 'with your changes'}): {done.data_set_file}")
+        _print(f"data-set file ({'please check it' if done.fresh else 'with your changes'}): {done.data_set_file}")
         following = done.next_command()
         for why in following.reasons:
-            print(f"  {why}")
-        print(f"next: {following.line(done.data_set_file)}")
-        print(f"or compare methods: {following.comparison(done.data_set_file)}")
+            _print(f"  {why}")
+        _print(f"next: {following.line(done.data_set_file)}")
+        _print(f"or compare methods: {following.comparison(done.data_set_file)}")
     elif given.output:
-        print(f"to use it in later commands: export LTRAY_DATA={shlex.quote(str(given.output.resolve()))}")
+        _print(f"to use it in later commands: export LTRAY_DATA={shlex.quote(str(given.output.resolve()))}")
     return DONE
+
+
+def _print(text: str) -> None:
+    """Print a text that may contain names of classes, files and folders."""
+    print(printable_lines(text))
 
 
 def _convert(
@@ -206,9 +211,9 @@ def _print_findings(folder: Path) -> None:
         ]
         telling = [line for line in headings if not line.endswith(" usable, 0 not")]
         for line in telling:
-            print(line)
+            _print(line)
         if telling:
-            print(f"details for each image: {report}")
+            _print(f"details for each image: {report}")
 
 
 def _verify(stored: Mapping[str, Sidecar]) -> None:

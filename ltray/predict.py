@@ -202,7 +202,7 @@ def _print_table(found: Sequence[Prediction], file: TextIO, stamps: Mapping[str,
     for one in found:
         pairs = zip(one.classes, one.probabilities, strict=True)
         text = "  ".join(f"{name} ({100 * share:.1f} %)" for name, share in pairs)
-        cells = [Text(one.error, "red") if one.error else text]
+        cells = [Text(printable(one.error), "red") if one.error else text]
         if "coverage" in stamps:
             cells.append(", ".join(one.kept or ()) or ("" if one.error else "none (no class is plausible)"))
         shown.add_row(str(one.path), *cells)

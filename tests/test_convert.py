@@ -103,6 +103,13 @@ def test_convert_uses_settings_and_output(tmp_path: Path, capsys: pytest.Capture
     assert f"export LTRAY_DATA={tmp_path}" in capsys.readouterr().out
 
 
+def test_convert_prints_no_control_characters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["digits-lt", "image_size=12", "--output", str(tmp_path / "a\x1b[31m\u202eb")]) == 0
+    printed = capsys.readouterr().out
+    assert r"a\x1b[31m\u202eb" in printed
+    assert all(character.isprintable() for character in printed.replace("\n", ""))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
