@@ -153,7 +153,7 @@ class Stage(nn.Module):
                 self.observed = dict(means())
 
     def pairs(self, batch: Batch) -> "ContrastPairs | None":
-        """Return the pairs of anchors and keys that `forward` compares in a batch, for `ltray analyse`.
+        """Return the pairs of anchors and keys that `forward` compares in a batch, for `ltray analyse RUN`.
 
         Called in training mode and without gradient, on a stage that is not used afterwards.
 

@@ -145,6 +145,7 @@ def test_interrupted_command_continues(
             main([str(short_run), "--batches", "2", "--output", str(tmp_path)])
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert {path.stem for path in kept} == {"pair_frequencies"}
+    assert "Pairs of classes" in capsys.readouterr().out
     only = ("--only", "pair_frequencies", "bcl_bound")
     found = analysed(short_run, tmp_path, capsys, *only)
     assert list(found["analyses"]) == ["pair_frequencies", "bcl_bound"]
