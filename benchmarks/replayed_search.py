@@ -15,6 +15,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
+from ltray.experiment import Experiment
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.samplers import OWN_STATE
 from ltray.strategies.stopping_rules import Rule
@@ -104,13 +105,14 @@ class ReplayedSearch:
         search = replace(table.space.search, sampler=method.sampler, prior=method.prior, seed=seed, first_try=())
         search = replace(search, trials=max(epochs // table.epochs, 1))
         self._space = replace(table.space, search=search)
+        if method.centre is not None:
+            self._space = _with_papers(self._space, table.settings[method.centre])
         self._study = optuna.create_study(directions=search.directions())
         begin(self._study, self._space, ())
         self._records: dict[int, dict[int, float]] = {}
         self._setting_of: dict[int, int] = {}
         self._left = dict(enumerate(table.position(one) for one in table.settings))
         self._positions = dict(self._left)
-        self._seed = seed
 
     def run(self) -> list[Ended]:
         """Return the complete trials in the order in which they ended."""
@@ -177,3 +179,10 @@ class ReplayedSearch:
         among = self._positions if self._method.sampler in OWN_STATE else self._left
         wanted = self._table.position(drawn)
         return min(among, key=lambda setting: (float(((among[setting] - wanted) ** 2).sum()), setting))
+
+
+def _with_papers(space: SearchSpace, settings: Mapping[str, Any]) -> SearchSpace:
+    """Return the space as if the papers' setting had other values."""
+    (alternative,) = space.alternatives
+    base = Experiment.from_settings(alternative.base.settings() | dict(settings), complete=True)
+    return replace(space, alternatives=(replace(alternative, base=base),))

@@ -141,7 +141,7 @@ def _with_stopping(
     sampler = optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     epochs = len(next(iter(curves.values())).live)
-    rule = SuccessiveHalving(rungs_of(space.stop, epochs, ()), space.stop.keep_one_in)
+    rule = SuccessiveHalving(rungs_of(space.stop, epochs, (), former=True), space.stop.keep_one_in)
     records: dict[int, dict[int, float]] = {}
     left, ends, cost = set(curves), list[tuple[int, int]](), 0
     while left:

@@ -54,7 +54,8 @@ from ltray.table_command import DIRECTORY, TableCommand
 from ltray.tune_arguments import as_begun, command_words, new_parser
 
 # Settings that a continued search may change: more trials, other resources, finalists.
-MAY_DIFFER = ("trials", "trial", "finalists", COMMAND, DIRECTORY, AUTO_SETTINGS)
+RUNGS = "rungs"  # in the configuration of a search since the first automatic rung is at a quarter of the run
+MAY_DIFFER = ("trials", "trial", "finalists", COMMAND, DIRECTORY, AUTO_SETTINGS, RUNGS)
 
 
 def main(arguments: list[str]) -> int:
@@ -290,7 +291,9 @@ def _checked(
     check_workers(space)
     if RunFolder(folder).config() is None:
         space.check_builds(data.tail, data.class_names)
-    plan = TrialPlan.of(space.stop, space.experiments(), data.tail, seed=space.search.seed, seeds=space.trial.seeds)
+    known = RunFolder(folder).config()
+    how: dict[str, Any] = {"seed": space.search.seed, "seeds": space.trial.seeds}
+    plan = TrialPlan.of(space.stop, space.experiments(), data.tail, **how, former=_is_former(known))
     if plan.population:
         check_population(space)
     check_asked(space, check="look" if dry else "trust")
@@ -330,6 +333,8 @@ def _search(
         COMMAND: command,
         DIRECTORY: os.getcwd(),
     }
+    if not _is_former(RunFolder(folder).config()):
+        config[RUNGS] = list(plan.rungs)
     if space.trial.seeds > 1:  # folders with one seed per trial may be older than this setting
         config["trial.seeds"] = space.trial.seeds
     if automatic:
@@ -344,6 +349,11 @@ def _search(
     from ltray.on_ray.search import search
 
     return search(space, plan, folder, console, pins=pins, budget=budget, may_exit=may_exit)
+
+
+def _is_former(known: Mapping[str, Any] | None) -> bool:
+    """Return whether a search was begun by a version whose first automatic rung was earlier; it keeps its rungs."""
+    return known is not None and RUNGS not in known
 
 
 def _recorded(search: Search) -> dict[str, Any]:

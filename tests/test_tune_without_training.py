@@ -83,7 +83,7 @@ def test_dry_run_prints_space_cost_and_disk_and_writes_nothing(here, capsys):
     assert "5 trials of 10 epochs: about" in printed and re.search(
         r"about [\d.,]+ CPU (hours|minutes|seconds)", printed
     )
-    assert "early stopping at epochs [1, 3] (asha" in printed and "iB free" in printed
+    assert "early stopping at epochs [2, 6] (asha" in printed and "iB free" in printed
     assert list(here.iterdir()) == []
 
 

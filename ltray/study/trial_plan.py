@@ -14,6 +14,8 @@ from ltray.study.population import Population
 from ltray.study.seed_runs import SeedRuns
 from ltray.study.short_runs import Runs, ShortRuns
 
+FIRST_PART = 4  # the first automatic rung is at this fraction of a run: a quarter
+
 
 @dataclass(frozen=True)
 class TrialPlan:
@@ -48,7 +50,14 @@ class TrialPlan:
 
     @classmethod
     def of(
-        cls, stop: Stop, experiments: Sequence[Experiment], tail: LongTail, *, seed: int = 0, seeds: int = 1
+        cls,
+        stop: Stop,
+        experiments: Sequence[Experiment],
+        tail: LongTail,
+        *,
+        seed: int = 0,
+        seeds: int = 1,
+        former: bool = False,
     ) -> Self:
         """Determine the plan for the trials of a search.
 
@@ -58,6 +67,7 @@ class TrialPlan:
             tail: Class counts of the training set.
             seed: The seed of a population's random choices.
             seeds: Complete runs of a trial, each on its own seed.
+            former: Whether a version of ltray began the search whose first automatic rung was earlier.
 
         Raises:
             UsageError: Trials have different lengths but the rule compares them at equal
@@ -76,7 +86,7 @@ class TrialPlan:
         if short:
             return cls._of_short_runs(stop, experiment, tail)
         decays = _decays(experiment)
-        rungs = rungs_of(stop, min(planned), decays)
+        rungs = rungs_of(stop, min(planned), decays, former=former)
         lengths = (max(knobs.epochs for knobs in experiment.knobs),)
         population = _population(stop, epochs, seed) if kind.population else None
         warning = _early(rungs, decays) if kind.stops else ""
@@ -130,8 +140,18 @@ def _population(stop: Stop, epochs: int, seed: int) -> Population:
     return Population(every, epochs, stop.exploit_share, seed)
 
 
-def rungs_of(stop: Stop, epochs: int, decays: Sequence[int]) -> tuple[int, ...]:
-    """Return the rungs: the user's, those right after the decays of a step schedule, or those at a ratio of η."""
+def rungs_of(stop: Stop, epochs: int, decays: Sequence[int], *, former: bool = False) -> tuple[int, ...]:
+    """Return the rungs: the user's, those right after the decays of a step schedule, or those at a ratio of η.
+
+    The first of the last kind is at a quarter of the run: earlier epochs of a cosine schedule rank settings badly (see
+    docs/search-benchmark.md). The first short run, which has a complete schedule, has 1/η² of the epochs.
+
+    Args:
+        stop: The block `stop:`.
+        epochs: Epochs of the shortest trial.
+        decays: Epochs after which the learning rate of a step schedule drops.
+        former: Whether the first rung of a former version is used, at 1/η² of the run.
+    """
     if stop.rungs:
         if list(stop.rungs) != sorted(set(stop.rungs)) or stop.rungs[-1] >= epochs:
             raise UsageError(
@@ -143,7 +163,8 @@ def rungs_of(stop: Stop, epochs: int, decays: Sequence[int]) -> tuple[int, ...]:
     after_decays = [decay + 1 for decay in decays if decay + 1 < epochs]
     if after_decays and not stop.first_rung:
         return tuple(after_decays)
-    found, rung = [], stop.first_rung or max(epochs // stop.keep_one_in**2, 1)
+    part = stop.keep_one_in**2 if former or stop.fidelity == "short_runs" else FIRST_PART
+    found, rung = [], stop.first_rung or max(epochs // part, 1)
     while rung < epochs:
         found.append(rung)
         rung *= stop.keep_one_in

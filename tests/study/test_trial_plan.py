@@ -8,7 +8,8 @@ from ltray.long_tail import LongTail
 from ltray.space.search_settings import Stop
 from ltray.space.search_space import SearchSpace
 from ltray.strategies.stopping_rules import HyperBand, MedianStopping, SuccessiveHalving
-from ltray.study.trial_plan import TrialPlan
+from ltray.study.trial_plan import TrialPlan, rungs_of
+from ltray.tune import RUNGS, _is_former
 from tests.paths import ROOT
 
 TAIL = LongTail((40, 30, 20, 10, 9, 8, 7, 6, 5, 5))
@@ -30,9 +31,18 @@ def read(tmp_path, stop, **overrides):
 
 
 def test_rungs_are_spaced_by_eta():
-    assert plan().rungs == (2, 6, 18) and plan().epochs == 20
+    assert plan().rungs == (5, 15) and plan().epochs == 20  # a quarter and three quarters
+    assert plan(dict(keep_one_in=2)).rungs == (5, 10)
+    assert rungs_of(Stop(), 3, ()) == (1,) and rungs_of(Stop(), 1, ()) == ()
     assert plan(dict(first_rung=5, keep_one_in=2)).rungs == (5, 10)
     assert plan(dict(rungs=[4, 7])).rungs == (4, 7)
+
+
+def test_rungs_of_a_search_of_a_former_version_and_of_short_runs_begin_at_one_in_eta_squared():
+    assert rungs_of(Stop(), 20, (), former=True) == (2, 6, 18)
+    assert rungs_of(Stop(fidelity="short_runs"), 20, ()) == (2, 6, 18)
+    assert rungs_of(Stop(first_rung=5), 20, (), former=True) == (5, 15)
+    assert _is_former({"stop": {}}) and not _is_former({RUNGS: [5, 15]}) and not _is_former(None)
 
 
 def test_rungs_of_a_step_schedule_follow_its_decays():
