@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ CPU_INFO = Path("/proc/cpuinfo")
 PACKAGES = ("ltray", "torch", "torchvision", "ray", "optuna", "ffcv", "numpy")
 
 
-def environment(*, data_digest: str, protocol: str) -> dict[str, Any]:
+def environment(*, data_digest: str, protocol: str, packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     """Return the content of `env.json`.
 
     Args:
         data_digest: Digest of the images, from the data set's sidecar.
         protocol: "honest" or "paper".
+        packages: Names of the packages whose versions it contains.
     """
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -28,7 +30,7 @@ def environment(*, data_digest: str, protocol: str) -> dict[str, Any]:
         "processor": processor(),
         "cpus": os.cpu_count(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: _version(name) for name in packages},
         "commit": commit(),
         "data_digest": data_digest,
         "protocol": protocol,

@@ -112,6 +112,11 @@ class RunFolder:
         return ModelFolder(self.path / "best")
 
     @property
+    def evaluations(self) -> Path:
+        """The folder of the analyses of `ltray.evaluate`, by checkpoint and split."""
+        return self.path / "evaluations"
+
+    @property
     def trials(self) -> Path:
         """The folder of the folders of a search's trials."""
         return self.path / "trials"

@@ -33,7 +33,7 @@ FLOORS = (
     "study",
     "example_views reporting results",
     "analysis contact_sheet next_command published",
-    "report reproduction run_logger",
+    "evaluation report reproduction run_logger",
     "paper_tables",
     "on_ray testing",
     "one_worker table_command",

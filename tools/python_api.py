@@ -66,7 +66,12 @@ assert knobs.resolve("cifar100_lt", {"temperature": 0.2}).temperature == 0.2
 FUNCTIONS = {name: ("run",) for name in ("train", "tune", "convert", "evaluate", "predict", "export")} | {
     "tune": ("run", "dry_run")
 }
-RESULTS = ("ltray.convert:ConvertedData", "ltray.evaluate:Findings", "ltray.predict:Predicted", "ltray.export:Exported")
+RESULTS = (
+    "ltray.convert:ConvertedData",
+    "ltray.evaluation.findings:Findings",
+    "ltray.predict:Predicted",
+    "ltray.export:Exported",
+)
 
 
 def main() -> None:

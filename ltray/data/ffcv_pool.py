@@ -1,6 +1,5 @@
 """Images of a .beton file for loaders: decoded once into memory, or decoded and cropped at every use."""
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +13,7 @@ from torch import Tensor
 from ltray.data.beton.manifest import Sidecar
 from ltray.data.beton.reader import BetonFile
 from ltray.data.originals import Pixels
-from ltray.data.pools import Cuts, ImagePool, MemoryPool, batches
+from ltray.data.pools import Cuts, ImagePool, MemoryPool, batches, decoding_threads
 from ltray.data.splits import Indices
 from ltray.data.transforms.five_crops import five_crops
 from ltray.data.transforms.resize import CENTRE, resize_one
@@ -92,7 +91,7 @@ class StreamedPool:
         self.view = view
         self.device = device
         self.sizes = torch.from_numpy(np.stack([file.heights[indices], file.widths[indices]], axis=1))
-        self._threads = ThreadPoolExecutor(_threads(), thread_name_prefix="ltray-decode")
+        self._threads = ThreadPoolExecutor(decoding_threads(), thread_name_prefix="ltray-decode")
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -169,9 +168,3 @@ PART = 8  # images per task of a thread
 
 def _slices(count: int) -> list[tuple[int, int]]:
     return [(start, min(start + PART, count)) for start in range(0, count, PART)]
-
-
-def _threads() -> int:
-    """Return this worker's share of the processors it may use."""
-    workers = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max(1, len(os.sched_getaffinity(0)) // workers)

@@ -1,5 +1,6 @@
 """Decoded images by position: the interface from which loaders read, and its implementation in memory."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -118,3 +119,9 @@ def decode_originals(originals: Originals, indices: Indices, storage: Storage, d
             raise UsageError(f"{originals.name(index)}: {reason(error)}") from error
         images[int(place)] = torch.from_numpy(pixels)
     return MemoryPool(images.permute(0, 3, 1, 2).contiguous().to(device))
+
+
+def decoding_threads() -> int:
+    """Return this worker's share of the processors it may use."""
+    workers = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, len(os.sched_getaffinity(0)) // workers)

@@ -66,16 +66,20 @@ def new_figure(*, width: float = COLUMN, height: float = 2.3) -> Figure:
     return Figure(figsize=(width, height))
 
 
-def name_text(name: str) -> str:
-    r"""Return a class name as it is drawn: at most 16 characters; those that the font does not have as `\u....`.
+def name_text(name: str, longest: int = _LONGEST_NAME) -> str:
+    r"""Return a class name as it is drawn; characters that the font does not have as `\u....`.
 
     A dollar sign is escaped, because matplotlib reads text between two of them as mathematics.
+
+    Args:
+        name: The name.
+        longest: Characters of the result, at least 8.
     """
     shown = "".join(
         character if ord(character) in _characters() else character.encode("unicode_escape").decode()
         for character in printable(name)
     )
-    short = shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 6]}…{shown[-5:]}"
+    short = shown if len(shown) <= longest else f"{shown[: longest - 6]}…{shown[-5:]}"
     return short.replace("$", r"\$")
 
 

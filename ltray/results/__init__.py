@@ -2,6 +2,7 @@
 
 * `class_prior`: class shares, and scores adapted to them.
 * `classifier`: a trained model that classifies images.
+* `confident_mistakes`: wrong predictions with the highest confidence.
 * `conformal`: prediction sets with a guaranteed coverage.
 * `crop_margin`: the distance of the crops of test-time ensembling.
 * `exported`: a trained model as a graph outside ltray.

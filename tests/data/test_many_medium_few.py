@@ -15,7 +15,8 @@ from ltray.data.dataset import ImageData, open_data
 from ltray.data.definition import DatasetDefinition
 from ltray.data.draft_definition import training_line
 from ltray.data.splits import cut
-from ltray.evaluate import Findings, _class_table, as_json
+from ltray.evaluation.findings import Findings, as_json
+from ltray.evaluation.printed import class_table
 from ltray.long_tail import LongTail
 from ltray.report.best_model import BestModel
 from ltray.report.sections.classes import classes
@@ -70,7 +71,7 @@ def test_all_outputs_put_a_class_into_the_same_group(data: ImageData, tmp_path: 
     assert {row["class"]: row["group"] for row in as_json(findings)["classes"]} == GROUPS
     console = new_console()
     with console.capture() as printed:
-        console.print(_class_table(findings))
+        console.print(class_table(findings))
     assert re.search(r"bee\s+│ many\s+│\s+91 ", printed.get()) and f"groups: {GROUP_SIZES}" in " ".join(
         printed.get().split()
     )

@@ -150,7 +150,7 @@ def test_epochs_stopped_early_leave_no_threads(data: ImageData) -> None:
     before = threading.active_count()
     for epoch in range(20):
         next(loader.epoch(epoch))
-    assert threading.active_count() <= max(before, 1 + ffcv_pool._threads())
+    assert threading.active_count() <= max(before, 1 + ffcv_pool.decoding_threads())
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ltray.evaluate import Findings
+from ltray.evaluation.findings import Findings
 from ltray.experiment import Experiment
 from ltray.published.of_run import claims_of
 from ltray.results.intervals import mean_interval, run_interval

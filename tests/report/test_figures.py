@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from ltray.evaluate import Findings, _class_table
+from ltray.evaluation.findings import Findings
+from ltray.evaluation.printed import class_table
 from ltray.long_tail import LongTail
 from ltray.report.best_model import BestModel
 from ltray.report.facts import key_figures
@@ -51,7 +52,7 @@ def test_class_table_shows_percent_ordered_by_frequency():
         margin=0,
     )
     findings = Findings(Path(), trained, predictions(), look=0, recorded=None)
-    shown = _class_table(findings)
+    shown = class_table(findings)
     assert str(shown.columns[4].header) == "accuracy, %"
     assert list(zip(*(column.cells for column in shown.columns), strict=True)) == [
         ("common", "many", "300", "4", "75.0"),

@@ -6,6 +6,7 @@ from ltray.report.best_model import BestModel
 from ltray.report.pictures import Picture, picture
 from ltray.report.run_images import NoImages, RunImages
 from ltray.report.section import Section
+from ltray.results.confident_mistakes import confident_mistakes
 
 MISTAKES, CORRECT = 12, 6
 OF_ONE_CLASS = 2  # pictures of one true class among the mistakes
@@ -32,16 +33,7 @@ def _section(model: BestModel, wrong: list[Picture], right: list[Picture], reaso
 
 def mistakes(model: BestModel) -> list[int]:
     """Return the wrong predictions with the highest confidence, at most `OF_ONE_CLASS` of one true class."""
-    confidence, predicted = _confidence(model)
-    labels, order = model.predictions.labels, confidence.argsort(descending=True, stable=True)
-    found: list[int] = []
-    shown: dict[int, int] = {}
-    for position in order[predicted[order] != labels[order]].tolist():
-        label = int(labels[position])
-        if shown.get(label, 0) < OF_ONE_CLASS and len(found) < MISTAKES:
-            shown[label] = shown.get(label, 0) + 1
-            found.append(position)
-    return found
+    return confident_mistakes(model.predictions, count=MISTAKES, of_one_class=OF_ONE_CLASS)
 
 
 def correct(model: BestModel) -> list[int]:
