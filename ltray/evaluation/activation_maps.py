@@ -174,7 +174,9 @@ def _of_average(network: Network, images: Tensor, classes: Tensor) -> Tensor:
     from captum.attr import LayerGradCam
 
     module = _OfAverage(network)
-    found = LayerGradCam(module, module.seen).attribute(images.requires_grad_(), target=classes.to(images.device))
+    found = LayerGradCam(module, module.seen).attribute(
+        images.detach().clone().requires_grad_(), target=classes.to(images.device)
+    )
     return torch.relu(found)[:, 0].detach().float().cpu()
 
 
@@ -196,7 +198,9 @@ def _of_tokens(stage: Stage, images: Tensor, classes: Tensor) -> Tensor:
         lambda block, inputs, tokens: seen(tokens.transpose(1, 2)).transpose(1, 2)
     )
     try:
-        found = LayerGradCam(module, seen).attribute(images.requires_grad_(), target=classes.to(images.device))
+        found = LayerGradCam(module, seen).attribute(
+            images.detach().clone().requires_grad_(), target=classes.to(images.device)
+        )
     finally:
         handle.remove()
     patches = torch.relu(found)[:, 0, int(before.prefix or 0) :]

@@ -176,7 +176,8 @@ def _errors(subject: Subject, errors: Tensor, values: dict[str, Any]) -> Any:
         axes.set_xlim(0, 1)
         axes.grid(axis="x", color=LIGHT, linewidth=0.5)
         axes.set_axisbelow(True)
-        axes.set_xlabel("error: bar: mean, dots: severity 1 (small) to 5 (large)\ndashed: without corruption")
+        axes.set_xlabel("error")
+        figure.supxlabel("bars: mean, dots: severity 1 (small) to 5, dashed: no corruption", fontsize=6.5)
         normalised = f"mCE {100 * values['mce']:.1f} %, normalised {100 * values['normalised_mce']:.1f} %"
         axes.set_title(f"{subject.methods} on {subject.shown_images}: {normalised}", loc="right", color=SOFT)
         return figure

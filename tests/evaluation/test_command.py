@@ -22,7 +22,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def place(run: Path) -> Path:
-    (found,) = RunFolder(run).evaluations.glob("epoch*/*")
+    (found,) = run.rglob("evaluations/epoch*/*")
     return found
 
 
@@ -36,7 +36,7 @@ def test_analyses_are_files_with_provenance(finished_run, capsys):
     printed = capsys.readouterr()
     folder = place(finished_run)
     assert f"files: {folder}" in printed.out and "analysis 2 of 2: confusion" in printed.err
-    assert folder.name == "val" and not RunFolder(finished_run).looks_file.exists()
+    assert folder.name == "val" and not list(finished_run.rglob(RunFolder(finished_run).looks_file.name))
     content = json.loads((folder / "confusion.json").read_text())
     recorded = RunFolder(finished_run).best.evaluation()
     provenance = content["provenance"]
@@ -121,7 +121,7 @@ def test_wrong_use_of_analyses_is_refused(finished_run, arguments, message):
     given = [str(finished_run) if word == "RUN" else word for word in arguments]
     with pytest.raises(UsageError, match=message):
         main([str(finished_run), *given])
-    assert not RunFolder(finished_run).looks_file.exists()
+    assert not list(finished_run.rglob(RunFolder(finished_run).looks_file.name))
 
 
 @pytest.mark.slow

@@ -17,45 +17,41 @@ SLACK = 1.0  # pixels at 100 dpi by which boxes of texts may touch
 
 
 def drawn_texts(figure: Any) -> list[Any]:
-    """Return the visible texts of a figure with content, after its layout."""
+    """Return the texts of a figure with content, after its layout; no labels of ticks outside the view."""
     figure.set_dpi(100)
     with paper_style():
         figure.draw_without_rendering()
-    return [
-        text
-        for text in figure.findobj(lambda one: hasattr(one, "get_window_extent") and hasattr(one, "get_text"))
-        if text.get_visible() and text.get_text().strip()
-    ]
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
+    texts = [*figure.texts, *(text for legend in legends for text in legend.get_texts())]
+    texts += [text for text in (figure._suptitle, figure._supxlabel) if text is not None and text not in figure.texts]
+    for axes in figure.axes:
+        texts += [*axes.texts, axes.title, axes._left_title, axes._right_title]
+        if axes.axison:
+            texts += [axes.xaxis.label, axes.yaxis.label]
+            texts += [text for text in axes.get_xticklabels() if _within(text.get_position()[0], axes.get_xlim())]
+            texts += [text for text in axes.get_yticklabels() if _within(text.get_position()[1], axes.get_ylim())]
+    return [text for text in texts if text.get_visible() and text.get_text().strip()]
+
+
+def _within(place: float, limits: tuple[float, float]) -> bool:
+    return min(limits) - 1e-9 <= place <= max(limits) + 1e-9
 
 
 def overlaps(figure: Any) -> list[str]:
     """Return pairs of texts that overlap, and texts that are cut off."""
-    texts = drawn_texts(figure)
-    inside = figure.bbox
-    found, boxes = [], []
-    for text in texts:
-        box = text.get_window_extent()
-        axes = text.axes
-        ticks = [one for axis in (axes.xaxis, axes.yaxis) for one in axis.get_ticklabels()] if axes else []
-        if axes and text in ticks and not _in_view(axes, text):
-            continue
-        if box.x0 < -SLACK or box.y0 < -SLACK or box.x1 > inside.width + SLACK or box.y1 > inside.height + SLACK:
-            found.append(f"cut off: {text.get_text()}")
-        boxes.append((text.get_text(), box))
+    boxes = [(text.get_text(), text.get_window_extent()) for text in drawn_texts(figure)]
+    width, height = figure.bbox.width + SLACK, figure.bbox.height + SLACK
+    found = [
+        f"cut off: {text}"
+        for text, box in boxes
+        if box.x0 < -SLACK or box.y0 < -SLACK or box.x1 > width or box.y1 > height
+    ]
     for (one, first), (two, second) in itertools.combinations(boxes, 2):
         wide = min(first.x1, second.x1) - max(first.x0, second.x0)
         high = min(first.y1, second.y1) - max(first.y0, second.y0)
         if wide > SLACK and high > SLACK:
             found.append(f"{one!r} on {two!r}")
     return found
-
-
-def _in_view(axes: Any, text: Any) -> bool:
-    """Whether the tick of a label is inside the limits of its axis; matplotlib keeps labels outside them."""
-    x, y = text.get_position()
-    (left, right), (low, high) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
-    on_x = text in axes.xaxis.get_ticklabels()
-    return left <= x <= right if on_x else low <= y <= high
 
 
 def _found_figures(one: Subject) -> dict[str, Callable[[], Any]]:
