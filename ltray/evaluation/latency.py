@@ -144,6 +144,7 @@ def _figure(subject: Subject, each: dict[int, Any]) -> Any:
         )
         left.set_xticks(range(1, len(names) + 1), names)
         left.set_ylim(0, 1.1 * max(float(np.percentile(one, 95)) for one in shown))
+        left.yaxis.set_major_formatter("{x:g}")
         left.set_ylabel("ms per image (5 to 95 %)")
         rates = [batch / float(np.median(seconds)) for batch, seconds in each.items()]
         right.bar(range(len(names)), rates, color=GROUPS["many"], width=0.5)

@@ -20,7 +20,8 @@ def drawn_texts(figure: Any) -> list[Any]:
     """Return the texts of a figure with content, after its layout; no labels of ticks outside the view."""
     figure.set_dpi(100)
     with paper_style():
-        figure.draw_without_rendering()
+        for _ in range(2):  # the second layout knows the labels of the ticks
+            figure.draw_without_rendering()
     legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
     texts = [*figure.texts, *(text for legend in legends for text in legend.get_texts())]
     texts += [text for text in (figure._suptitle, figure._supxlabel) if text is not None and text not in figure.texts]
