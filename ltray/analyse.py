@@ -89,8 +89,10 @@ def run(
         if name not in ANALYSES:
             raise UsageError(f"{shown(name)} is not an analysis.{did_you_mean(name, ANALYSES)}")
     check_count("batches", batches)
-    checkpoint = checkpoint_of(path_value("model", model))
-    place = run_of(checkpoint) / FOLDER if output is None else path_value("output", output)
+    given = path_value("model", model)
+    checkpoint = checkpoint_of(given)
+    of_run = run_of(checkpoint) if checkpoint == given else given
+    place = of_run / FOLDER if output is None else path_value("output", output)
     check_writable(place, "--output", folder=True)
     trained = TrainedModel.open(checkpoint, best_device(), check="compare")
     subject = Subject(trained, batches=batches, seed=trained.experiment.seed)
