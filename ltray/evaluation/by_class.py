@@ -56,7 +56,7 @@ def _unnamed(subject: Subject, values: Sequence[Value | None], label: str, ends:
     for place, one in enumerate(subject.by_frequency):
         _point(axes, subject, one, place, values[one], horizontal=False)
     axes.set_xlabel("classes, the most frequent first")
-    axes.set_ylabel(label)
+    figure.suptitle(label.replace("\n", ": "), fontsize=7)
     axes.grid(axis="y", color=LIGHT, linewidth=0.5)
     if ends:
         axes.set_ylim(*ends)
