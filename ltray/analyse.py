@@ -12,8 +12,8 @@ from rich.console import Console
 
 from ltray import __version__
 from ltray.analysis.measured import bound, centres, clusters, collapse, frequencies, gradients, positives, separation
-from ltray.analysis.measured.result import Analysis, NotApplicable
-from ltray.analysis.measured.subject import Subject
+from ltray.analysis.measured.result import NotApplicable, TheoryResult
+from ltray.analysis.measured.subject import AnalysedModel
 from ltray.arguments import check_count, check_writable, count_argument, path_argument, path_value
 from ltray.command import DONE, exit_with
 from ltray.console import new_console
@@ -30,7 +30,7 @@ from ltray.results.ledger import run_of
 from ltray.results.predictions import TrainedModel
 from ltray.run_folder import checkpoint_of
 
-ANALYSES: Mapping[str, Callable[[Subject], Analysis | NotApplicable]] = {
+ANALYSES: Mapping[str, Callable[[AnalysedModel], TheoryResult | NotApplicable]] = {
     "pair_frequencies": frequencies.analyse,
     "gradient_by_rank": gradients.analyse,
     "paco_optimum": centres.analyse,
@@ -46,7 +46,7 @@ FOLDER = "analysis"
 
 
 @dataclass(frozen=True)
-class Analysed:
+class TheoryResults:
     """The results of `ltray analyse`.
 
     Attributes:
@@ -69,7 +69,7 @@ def run(
     output: str | PathLike[str] | None = None,
     batches: int = BATCHES,
     report: Callable[[str, Mapping[str, Any] | str], None] | None = None,
-) -> Analysed:
+) -> TheoryResults:
     """Measure the papers' theory on a trained model; write each result as JSON, PNG and PDF.
 
     Results of the same checkpoint and version that are in the folder are not computed again.
@@ -95,7 +95,7 @@ def run(
     place = of_run / FOLDER if output is None else path_value("output", output)
     check_writable(place, "--output", folder=True)
     trained = TrainedModel.open(checkpoint, best_device(), check="compare")
-    subject = Subject(trained, batches=batches, seed=trained.experiment.seed)
+    subject = AnalysedModel(trained, batches=batches, seed=trained.experiment.seed)
     known = {"checkpoint_sha256": digest_of(checkpoint / FILE_NAME), "ltray": __version__, "batches": batches}
     folder, found, left_out = ResultFolder(place), {}, {}
     for name in dict.fromkeys(only or ANALYSES):
@@ -106,11 +106,11 @@ def run(
             found[name] = result
         if report:
             report(name, left_out.get(name) or found[name])
-    return Analysed(checkpoint, place, found, left_out)
+    return TheoryResults(checkpoint, place, found, left_out)
 
 
 def _computed(
-    name: str, subject: Subject, folder: ResultFolder, known: Mapping[str, Any]
+    name: str, subject: AnalysedModel, folder: ResultFolder, known: Mapping[str, Any]
 ) -> Mapping[str, Any] | NotApplicable:
     """Run an analysis and write its files."""
     result = ANALYSES[name](subject)
@@ -134,7 +134,7 @@ def _computed(
 
 
 def main(words: list[str]) -> int:
-    """Analyse, print each table when it is complete; after Ctrl-C the same command continues."""
+    """Analyse, print each table when it is complete; a command that is run again after Ctrl-C continues."""
     options = new_parser().parse(words)
     console = new_console(wide=options.wide)
 

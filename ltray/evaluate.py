@@ -2,7 +2,7 @@
 
 import json
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,40 @@ def run(
             cannot be used, or a class of them is not one of the model's.
     """
     return _evaluated(model, images, test=test, five_crops=five_crops, settings=settings, note=_note)
+
+
+def analyses(
+    model: str | PathLike[str],
+    names: Sequence[str] = (),
+    *,
+    test: bool = False,
+    against: str | PathLike[str] | None = None,
+) -> dict[str, Any]:
+    """Compute analyses of a checkpoint, as data and figures in the run folder; those that are already there are kept.
+
+    Args:
+        model: Folder of a run, a search or a checkpoint.
+        names: Names of analyses, such as `["confusion", "robustness"]` (`docs/evaluation.md`); (): all.
+        test: Whether to use the test images; the analyses of one checkpoint are one look at them.
+        against: Another model to compare with on the same images.
+
+    Returns:
+        By the name of an analysis its `result` and the names of its `files`, which are in `folder`; if it was not
+        possible for this model, the reason (`left_out`).
+
+    Raises:
+        UsageError: See `run`; a name is not known, or the two models cannot be compared.
+    """
+    from ltray.evaluation.analyses import asked  # imported here, because it imports matplotlib
+    from ltray.evaluation.command import analyses_as_json, run_analyses
+
+    other = None if against is None else path_value("against", against)
+    chosen = asked(",".join(names) if names else None, everything=not names, compared=other is not None)
+    findings = _evaluated(model, None, test=test, five_crops=False, settings=None, note=_note_analyses)
+    console = new_console(stderr=True)
+    return analyses_as_json(
+        run_analyses(findings, chosen, against=other, console=console, leave_out=not names), findings
+    )
 
 
 def _evaluated(

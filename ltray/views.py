@@ -13,7 +13,7 @@ from torch import Tensor
 from ltray.arguments import check_writable, name_or_path, path_argument
 from ltray.captions import caption
 from ltray.command import DONE, exit_with
-from ltray.contact_sheet import WIDEST_TITLE, arranged
+from ltray.contact_sheet import DRAWS, ROWS, WIDEST_TITLE, arranged
 from ltray.data.definition import DatasetDefinition
 from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
@@ -24,8 +24,6 @@ from ltray.printable import printable
 from ltray.setting_names import complete_keys
 from ltray.settings import parse_assignments, take_owned
 from ltray.stage import View
-
-ROWS, DRAWS = 8, 2
 
 
 def new_parser() -> Parser:

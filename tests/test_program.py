@@ -62,8 +62,8 @@ def test_program_version_is_the_package_version(
     [
         ("tunne", "Did you mean `tune`?"),
         ("Train", "Did you mean `train`?"),
-        ("x", "Known: `convert`"),
-        ("", "Known: `convert`"),
+        ("x", "Known: `analyse`"),
+        ("", "Known: `analyse`"),
         ("./tune", "Did you mean `tune`?"),
         ("--tune", "unknown option '--tune'"),
         ("-m", "unknown option '-m'"),

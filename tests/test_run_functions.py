@@ -19,14 +19,17 @@ from tests.other_package import METHOD, written
 from tests.paths import ROOT
 
 # Arguments with another name in the function, and options that concern only the printed output.
-RENAMED = {"--from": "start", "--on-error": "on_error"}
+RENAMED = {"--from": "start", "--on-error": "on_error", "--all": "names", "--analyses": "names"}
+# What the other functions of a module do; all analyses are those of no name.
+FURTHER = {"tune": lambda module: [module.table], "evaluate": lambda module: [module.analyses]}
 PRINTING = {"--help", "--shift", "--prior", "--adapt", "--format", "--output", "--json", "--classes", "--dry-run"}
 
 
 @pytest.mark.parametrize("name", ["train", "tune", "convert", "evaluate", "predict"])
 def test_every_option_of_a_command_is_an_argument_of_its_function(name: str) -> None:
     module = getattr(ltray, name)
-    arguments = set(inspect.signature(module.run).parameters)
+    functions = [module.run, *FURTHER.get(name, lambda module: [])(module)]
+    arguments = {argument for function in functions for argument in inspect.signature(function).parameters}
     printing = PRINTING - {"--output"} if name in ("train", "tune", "convert") else PRINTING
     for action in module.new_parser().declared():
         option = next((word for word in action.option_strings if word.startswith("--")), "")
@@ -34,7 +37,7 @@ def test_every_option_of_a_command_is_an_argument_of_its_function(name: str) -> 
             continue
         wanted = RENAMED.get(option, option.removeprefix("--").replace("-", "_") or action.dest)
         assert wanted in arguments or (name, wanted) == ("evaluate", "run"), (name, wanted)
-    assert inspect.signature(module.run).return_annotation is not inspect.Signature.empty
+    assert all(inspect.signature(function).return_annotation is not inspect.Signature.empty for function in functions)
 
 
 GOOD = {"dataset": "digits-lt", "methods": "cross_entropy"}

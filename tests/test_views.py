@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from ltray import example_views, views
+from ltray.contact_sheet import GAP, MARGIN, ROWS, TEXT
 from ltray.data.definition import DatasetDefinition
 from ltray.errors import UsageError
 
-CELL = 96 + views.GAP
+CELL = 96 + GAP
 
 
 def sheet(tmp_path: Path, method: str, *settings: str) -> np.ndarray:
@@ -23,11 +24,15 @@ def sheet(tmp_path: Path, method: str, *settings: str) -> np.ndarray:
 @pytest.mark.parametrize(("method", "cells"), [("rescom", 2), ("bcl", 3), ("crt", 1)])
 def test_contact_sheet_shows_every_view_twice(method: str, cells: int, tmp_path: Path) -> None:
     pixels = sheet(tmp_path, method)
-    assert pixels.shape == (views.TEXT + CELL * views.ROWS, views.MARGIN + CELL * (1 + 2 * cells), 3)
+    assert pixels.shape == (
+        TEXT + CELL * ROWS,
+        MARGIN + CELL * (1 + 2 * cells),
+        3,
+    )
 
 
 def cell(pixels: np.ndarray, row: int, column: int) -> np.ndarray:
-    top, left = views.TEXT + CELL * row, views.MARGIN + CELL * column
+    top, left = TEXT + CELL * row, MARGIN + CELL * column
     return pixels[top : top + 96, left : left + 96]
 
 
@@ -35,20 +40,18 @@ def test_contact_sheet_shows_the_unchanged_original_and_different_draws(tmp_path
     pixels, again = sheet(tmp_path, "rescom"), sheet(tmp_path, "rescom")
     assert np.array_equal(pixels, again)
     other = sheet(tmp_path, "rescom", "seed=1")
-    for row in range(views.ROWS):
+    for row in range(ROWS):
         assert np.array_equal(cell(pixels, row, 0), cell(other, row, 0))
-    drawn = [
-        np.stack([cell(p, row, column) for row in range(views.ROWS)]) for p in (pixels, other) for column in (1, 3)
-    ]
+    drawn = [np.stack([cell(p, row, column) for row in range(ROWS)]) for p in (pixels, other) for column in (1, 3)]
     assert all(not np.array_equal(a, b) for i, a in enumerate(drawn) for b in drawn[:i])
 
 
 def test_contact_sheet_shows_patches_and_their_boxes(tmp_path: Path) -> None:
     pixels = sheet(tmp_path, "dscl", "patches=3")
-    assert pixels.shape[1] == views.MARGIN + CELL * (1 + 2 * (2 + 3))
+    assert pixels.shape[1] == MARGIN + CELL * (1 + 2 * (2 + 3))
     red = (pixels == (255, 0, 0)).all(axis=2)  # digits are gray: only boxes are red
-    assert red[:, views.MARGIN + CELL : views.MARGIN + 2 * CELL].any()
-    assert not red[:, views.MARGIN + 2 * CELL : views.MARGIN + 6 * CELL].any()
+    assert red[:, MARGIN + CELL : MARGIN + 2 * CELL].any()
+    assert not red[:, MARGIN + 2 * CELL : MARGIN + 6 * CELL].any()
 
 
 @pytest.mark.parametrize(

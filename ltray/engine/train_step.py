@@ -48,7 +48,8 @@ def train_step(
     loss.backward()  # type: ignore[no-untyped-call]
     if clip or gradient_norms is not None:
         moved = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = nn.utils.get_total_norm([p.grad for p in moved if p.grad is not None])
+        # In the order of the model, which is the same for every division into groups, if nothing depends on the norm.
+        norm = nn.utils.get_total_norm([p.grad for p in (moved if clip else model.parameters()) if p.grad is not None])
         if clip:
             nn.utils.clip_grads_with_norm_(moved, clip, norm)
         if gradient_norms is not None:

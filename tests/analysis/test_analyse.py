@@ -12,8 +12,8 @@ import pytest
 from ltray import analyse
 from ltray.analyse import ANALYSES, main, number_text
 from ltray.analysis.measured import separation
-from ltray.analysis.measured.result import Analysis, NotApplicable
-from ltray.analysis.measured.subject import Subject
+from ltray.analysis.measured.result import NotApplicable, TheoryResult
+from ltray.analysis.measured.subject import AnalysedModel
 from ltray.errors import UsageError
 from ltray.figures.result_folder import finite
 from ltray.results.predictions import TrainedModel
@@ -55,9 +55,9 @@ def test_each_analysis_is_applied_where_it_has_a_meaning(
     methods: str, further: set[str], run_of_method: Callable[[str], Path]
 ) -> None:
     trained = TrainedModel.open(checkpoint_of(run_of_method(methods)), CPU)
-    subject = Subject(trained, batches=6, seed=0)
+    subject = AnalysedModel(trained, batches=6, seed=0)
     results = {name: each(subject) for name, each in ANALYSES.items()}
-    found = {name: result for name, result in results.items() if isinstance(result, Analysis)}
+    found = {name: result for name, result in results.items() if isinstance(result, TheoryResult)}
     assert found.keys() == EVERYWHERE | further
     for name in results.keys() - found.keys():
         left_out = results[name]
@@ -121,7 +121,7 @@ def test_results_of_the_same_model_are_kept(
     first = analysed(short_run, tmp_path, capsys, "--only", "neural_collapse", "pair_frequencies")
     calls: list[str] = []
 
-    def recorded(name: str, subject: Subject) -> Any:
+    def recorded(name: str, subject: AnalysedModel) -> Any:
         calls.append(name)
         return ANALYSES[name](subject)
 

@@ -122,10 +122,10 @@ def test_begin_epoch_is_called_before_the_steps_and_every_step_has_its_rate(monk
     context = BuildContext(data.tail, lambda kind: Network(TinyBackbone(), nn.Linear(TinyBackbone.width, 3)))
     stage, rates = CallRecorder(knobs, context, torch.zeros(3)), []
 
-    def noted(*given, rate, precision, clip):
+    def noted(*given, rate, precision, clip, gradient_norms):
         rates.append((rate, precision))
         assert clip == 0.0
-        return train_step(*given, rate=rate, precision=precision, clip=clip)
+        return train_step(*given, rate=rate, precision=precision, clip=clip, gradient_norms=gradient_norms)
 
     monkeypatch.setattr("ltray.engine.loop.train_step", noted)
     session = MemorySession()

@@ -74,7 +74,7 @@ def test_new_queue_has_unit_keys_ordered_by_class() -> None:
     queue = ClassQueue([2, 1, 3], 5)
     torch.testing.assert_close(queue.keys.norm(dim=1), torch.ones(6))
     assert queue.labels.tolist() == [0, 0, 1, 2, 2, 2]
-    assert set(queue.state_dict()) == {"keys", "pointers"}
+    assert set(queue.state_dict()) == {"keys", "pointers", "filled"}
 
 
 def test_slots_of_masks_unused_slots() -> None:

@@ -1,4 +1,4 @@
-"""The settings of a published row: those of the papers' search spaces and of the documented commands."""
+"""The settings of a published row: those of the documented commands; tests/published compares the papers' tables."""
 
 from pathlib import Path
 
@@ -6,33 +6,10 @@ import pytest
 
 from ltray.errors import UsageError
 from ltray.experiment import Experiment
-from ltray.published.row_names import named_rows
 from ltray.reproduction.row import PublishedRow, folder_of_seed
 from ltray.setting_names import complete_keys
-from ltray.space.search_space import SearchSpace
-from tests.paths import ROOT
 
-PAPER = ROOT / "search_spaces" / "paper"
 FOCAL = "bcl-table3/focal-loss/cifar100-lt/100"
-TABLES = {
-    "bcl-table1": "bcl-table1/",
-    "bcl-table2": "bcl-table2/",
-    "bcl-tableS1": "bcl-tableS1/",
-    "dlsa-table2": "dlsa-table2/",
-    "dscl-table3": "dscl-table3/",
-    "paco-table14": "paco-table14/multi",
-    "proco-readme-cifar100": "proco-readme/proco/cifar100",
-    "rescom-table4-crt": "rescom-table4/rescom-crt",
-}
-
-
-@pytest.mark.parametrize("space", TABLES)
-def test_settings_are_those_of_the_search_space_of_the_table(space: str) -> None:
-    theirs = [row.experiment.settings() for row in SearchSpace.read(PAPER / f"{space}.yaml").rows]
-    names = [name for name in named_rows() if name.startswith(TABLES[space])]
-    ours = [PublishedRow.of(name, {}).experiment.settings() for name in names]
-    assert len(ours) == len(theirs)
-    assert sorted(map(repr, ours)) == sorted(map(repr, theirs))
 
 
 def test_settings_are_those_of_the_command_of_a_finished_run() -> None:

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ltray.analysis.balanced_bound import BalancedLoss, simplex_bound
-from ltray.analysis.measured.result import Analysis, Measured, NotApplicable, by_group
-from ltray.analysis.measured.subject import Subject
+from ltray.analysis.measured.result import NotApplicable, Quantity, TheoryResult, by_group
+from ltray.analysis.measured.subject import AnalysedModel
 from ltray.analysis.neural_collapse import class_means
 from ltray.analysis.simplex import least_simplex_distance, simplex_distance
 from ltray.figures.style import GROUPS, MARKERS, THEORY, name_classes, new_figure
@@ -21,7 +21,7 @@ ROWS = 4096  # embeddings; the same number of each class if it has so many
 TEMPERATURE = 0.1  # of methods without a contrastive temperature: that of BCL on CIFAR
 
 
-def analyse(subject: Subject) -> Analysis | NotApplicable:
+def analyse(subject: AnalysedModel) -> TheoryResult | NotApplicable:
     """Compare the balanced contrastive loss of the embeddings with its bounds."""
     if subject.features.features.dim() != 2:
         return NotApplicable("The network has no single feature vector of an image.")
@@ -34,17 +34,17 @@ def analyse(subject: Subject) -> Analysis | NotApplicable:
     each, bounds = (_spread(values, classes, subject.tail.classes) for values in (loss.losses, loss.bounds))
     least = simplex_bound(len(classes), temperature)
     found, jensen = by_group(each, subject.tail), by_group(bounds, subject.tail)
-    measured = [Measured("balanced loss, mean over classes", found["all"], least, SOURCE)]
-    measured += [Measured(f"balanced loss, {group}", found[group], jensen[group], SOURCE) for group in list(found)[1:]]
+    measured = [Quantity("balanced loss, mean over classes", found["all"], least, SOURCE)]
+    measured += [Quantity(f"balanced loss, {group}", found[group], jensen[group], SOURCE) for group in list(found)[1:]]
     means = class_means(embeddings, subject.features.labels)
     closest = least_simplex_distance(*means.shape)
     distance = simplex_distance(means)
-    measured.append(Measured("distance of the class means from the regular simplex", distance, closest, "BCL, Sec. 3"))
+    measured.append(Quantity("distance of the class means from the regular simplex", distance, closest, "BCL, Sec. 3"))
     if (prototypes := _prototypes(stage)) is not None:
         apart = simplex_distance(prototypes)
-        measured.append(Measured("distance of the prototypes from the regular simplex", apart, closest, "BCL, Sec. 3"))
+        measured.append(Quantity("distance of the prototypes from the regular simplex", apart, closest, "BCL, Sec. 3"))
         cosine = float(torch.nn.functional.cosine_similarity(prototypes, means.to(prototypes), dim=1).mean())
-        measured.append(Measured("cosine of prototype and class mean", cosine, 1.0, "BCL, Sec. 3"))
+        measured.append(Quantity("cosine of prototype and class mean", cosine, 1.0, "BCL, Sec. 3"))
     order = subject.order
     data = {
         "classes": subject.ordered_names,
@@ -54,11 +54,11 @@ def analyse(subject: Subject) -> Analysis | NotApplicable:
         "bound": bounds[order].tolist(),
         "simplex_bound": least,
     }
-    return Analysis("Lower bound of the balanced loss", measured, data, lambda: _draw(each, bounds, least, subject))
+    return TheoryResult("Lower bound of the balanced loss", measured, data, lambda: _draw(each, bounds, least, subject))
 
 
 @torch.no_grad()
-def embedded(subject: Subject) -> tuple[Stage | None, Tensor, str]:
+def embedded(subject: AnalysedModel) -> tuple[Stage | None, Tensor, str]:
     """Return the stage whose projection is used, unit embeddings of the training images (N, d), and what they are."""
     for stage in reversed(subject.trained.stages):
         head = getattr(stage, "head", getattr(stage, "projector", None))
@@ -95,7 +95,7 @@ def _prototypes(stage: Stage | None) -> Tensor | None:
     return rows.double()
 
 
-def _draw(losses: Tensor, bounds: Tensor, least: float, subject: Subject) -> Figure:
+def _draw(losses: Tensor, bounds: Tensor, least: float, subject: AnalysedModel) -> Figure:
     figure = new_figure()
     axis = figure.subplots()
     groups, order = subject.tail.group_of(), subject.order

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ltray.analysis.centre_optima import CentreOptimum
-from ltray.analysis.measured.result import Analysis, Measured, NotApplicable, by_group, class_means_of
-from ltray.analysis.measured.subject import Subject
+from ltray.analysis.measured.result import NotApplicable, Quantity, TheoryResult, by_group, class_means_of
+from ltray.analysis.measured.subject import AnalysedModel
 from ltray.figures.style import COLOURS, THEORY, name_classes, new_figure
 from ltray.methods.centres import CentreKnobs
 from ltray.methods.gpaco import GPaCoKnobs
@@ -17,7 +17,7 @@ from ltray.parts.contrast import ContrastPairs
 SOURCE = "PaCo, Remark 3"
 
 
-def analyse(subject: Subject) -> Analysis | NotApplicable:
+def analyse(subject: AnalysedModel) -> TheoryResult | NotApplicable:
     """Measure the probabilities of the own centre, of each positive, and of all centres."""
     contrast = subject.contrast
     if contrast is None or contrast.batches[0].centres is None:
@@ -40,7 +40,7 @@ def analyse(subject: Subject) -> Analysis | NotApplicable:
     for name, form in forms.items():
         values, ideal = by_group(found[name], subject.tail), by_group(theory[name], subject.tail)
         rows += [
-            Measured(f"probability of {name}, {group} ({form})", values[group], ideal[group], SOURCE)
+            Quantity(f"probability of {name}, {group} ({form})", values[group], ideal[group], SOURCE)
             for group in values
         ]
     data = {
@@ -51,7 +51,7 @@ def analyse(subject: Subject) -> Analysis | NotApplicable:
         "measured": {name: values[subject.order].tolist() for name, values in found.items()},
         "theory": {name: values[subject.order].tolist() for name, values in theory.items()},
     }
-    return Analysis("Optimum of PaCo's loss", rows, data, lambda: _draw(found, theory, subject))
+    return TheoryResult("Optimum of PaCo's loss", rows, data, lambda: _draw(found, theory, subject))
 
 
 def _probabilities(batches: Sequence[ContrastPairs]) -> dict[str, Tensor]:
@@ -69,11 +69,11 @@ def _probabilities(batches: Sequence[ContrastPairs]) -> dict[str, Tensor]:
     return {name: torch.cat(parts) for name, parts in found.items()}
 
 
-def _by_class(values: Tensor, labels: Tensor, subject: Subject) -> Tensor:
+def _by_class(values: Tensor, labels: Tensor, subject: AnalysedModel) -> Tensor:
     return class_means_of(values, labels, subject.tail.classes).cpu()
 
 
-def _draw(found: dict[str, Tensor], theory: dict[str, Tensor], subject: Subject) -> Figure:
+def _draw(found: dict[str, Tensor], theory: dict[str, Tensor], subject: AnalysedModel) -> Figure:
     figure = new_figure(height=3.2)
     axes = figure.subplots(2, 1, sharex=True)
     for axis, name, colour in zip(axes, ("own centre", "each positive"), COLOURS, strict=False):

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ltray.analysis.cluster_balance import ClusterBalance
-from ltray.analysis.measured.result import Analysis, Measured, NotApplicable
+from ltray.analysis.measured.result import NotApplicable, Quantity, TheoryResult
 from ltray.analysis.measured.separation import tail_classes
-from ltray.analysis.measured.subject import Subject
+from ltray.analysis.measured.subject import AnalysedModel
 from ltray.figures.style import COLOURS, THEORY, new_figure
 from ltray.methods.dlsa.division import DivisionTree, cluster_classes
 
@@ -17,7 +17,7 @@ SOURCE = "DLSA, L_bal"
 
 
 @torch.no_grad()
-def analyse(subject: Subject) -> Analysis | NotApplicable:
+def analyse(subject: AnalysedModel) -> TheoryResult | NotApplicable:
     """Count the images in the clusters of each level whose threshold is set."""
     tree = subject.trained.stage.network.classifier
     if not isinstance(tree, DivisionTree):
@@ -38,14 +38,14 @@ def analyse(subject: Subject) -> Analysis | NotApplicable:
     for depth, members in enumerate(levels, start=1):
         balance = ClusterBalance.of(members, tail)
         rows += [
-            Measured(f"L_bal = log K − H, division {depth}", balance.loss, 0.0, SOURCE),
-            Measured(f"effective number of clusters, division {depth}", balance.effective, len(members), SOURCE),
-            Measured(f"empty clusters, division {depth}", balance.empty, 0.0, SOURCE),
-            Measured(f"purity of classes, division {depth}", balance.purity, 1.0, "DLSA, L_pure"),
-            Measured(f"purity of head and tail, division {depth}", balance.tail_purity, 1.0, "DLSA, L_pure"),
+            Quantity(f"L_bal = log K − H, division {depth}", balance.loss, 0.0, SOURCE),
+            Quantity(f"effective number of clusters, division {depth}", balance.effective, len(members), SOURCE),
+            Quantity(f"empty clusters, division {depth}", balance.empty, 0.0, SOURCE),
+            Quantity(f"purity of classes, division {depth}", balance.purity, 1.0, "DLSA, L_pure"),
+            Quantity(f"purity of head and tail, division {depth}", balance.tail_purity, 1.0, "DLSA, L_pure"),
         ]
     data = {"classes": list(subject.names), "members": [members.tolist() for members in levels]}
-    return Analysis("Balance of the clusters", rows, data, lambda: _draw(levels, tail))
+    return TheoryResult("Balance of the clusters", rows, data, lambda: _draw(levels, tail))
 
 
 def _draw(levels: list[Tensor], tail: Tensor) -> Figure:

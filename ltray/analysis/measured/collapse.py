@@ -3,8 +3,8 @@
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ltray.analysis.measured.result import Analysis, Measured, NotApplicable, by_group
-from ltray.analysis.measured.subject import Subject
+from ltray.analysis.measured.result import NotApplicable, Quantity, TheoryResult, by_group
+from ltray.analysis.measured.subject import AnalysedModel
 from ltray.analysis.neural_collapse import Collapse, class_means, self_duality
 from ltray.figures.style import GROUPS, MARKERS, THEORY, TWO_COLUMNS, new_figure
 
@@ -17,7 +17,7 @@ NAMES = {
 }
 
 
-def analyse(subject: Subject) -> Analysis | NotApplicable:
+def analyse(subject: AnalysedModel) -> TheoryResult | NotApplicable:
     """Measure the values of each class and their means by group."""
     if subject.features.features.dim() != 2:
         return NotApplicable("The network has no single feature vector of an image.")
@@ -29,23 +29,23 @@ def analyse(subject: Subject) -> Analysis | NotApplicable:
     for name, values in found.items():
         quantity, ideal = NAMES[name]
         rows += [
-            Measured(f"{quantity}, {group}", value, ideal, SOURCE)
+            Quantity(f"{quantity}, {group}", value, ideal, SOURCE)
             for group, value in by_group(values, subject.tail).items()
         ]
     if weight is not None and collapse.weight_cosine is not None:
         distance = self_duality(weight, class_means(features, labels))
-        rows.append(Measured("NC3: ‖W/‖W‖ − M/‖M‖‖", distance, 0.0, SOURCE))
+        rows.append(Quantity("NC3: ‖W/‖W‖ − M/‖M‖‖", distance, 0.0, SOURCE))
         ideal = -1.0 / (subject.tail.classes - 1)
         rows += [
-            Measured(f"mean cosine of classifier weights, {group}", value, ideal, "Fang et al. 2021")
+            Quantity(f"mean cosine of classifier weights, {group}", value, ideal, "Fang et al. 2021")
             for group, value in by_group(collapse.weight_cosine, subject.tail).items()
         ]
     order = subject.order
     data = {"classes": subject.ordered_names, **{name: values[order].tolist() for name, values in found.items()}}
-    return Analysis("Neural collapse", rows, data, lambda: _draw(found, subject))
+    return TheoryResult("Neural collapse", rows, data, lambda: _draw(found, subject))
 
 
-def _draw(found: dict[str, Tensor], subject: Subject) -> Figure:
+def _draw(found: dict[str, Tensor], subject: AnalysedModel) -> Figure:
     figure = new_figure(width=TWO_COLUMNS, height=2.1)
     axes = figure.subplots(1, len(found))
     for axis, (name, values) in zip(axes, found.items(), strict=True):

@@ -5,8 +5,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ltray.analysis.measured.result import Analysis, Measured, NotApplicable
-from ltray.analysis.measured.subject import Subject
+from ltray.analysis.measured.result import NotApplicable, Quantity, TheoryResult
+from ltray.analysis.measured.subject import AnalysedModel
 from ltray.analysis.pair_frequencies import batch_pairs, counted_pairs, pair_imbalance, queue_pairs, siamese_pairs
 from ltray.data.plan import Plan
 from ltray.figures.style import COLUMN, TWO_COLUMNS, name_classes, new_figure
@@ -18,7 +18,7 @@ SOURCE = "ResCom, Fig. 1, Prop. 1"
 DRAWS, CELLS = 4_000_000, 20_000_000  # largest number of drawn images, and of counts of classes in batches
 
 
-def analyse(subject: Subject) -> Analysis | NotApplicable:
+def analyse(subject: AnalysedModel) -> TheoryResult | NotApplicable:
     """Count the pairs in batches of the run's own sampler and with the labels of its queue."""
     if subject.image_stage is None:
         return NotApplicable("No stage trains on images, so that there are no batches of images.")
@@ -35,9 +35,9 @@ def analyse(subject: Subject) -> Analysis | NotApplicable:
         maps[kind] = queue_pairs(counts, plan.batch, keys)
         expected[kind] = pair_imbalance(queue_pairs(counts, plan.batch, steady)) if natural else None
     rows = [
-        Measured(f"γ of positive pairs, {name}", pair_imbalance(maps[name]), expected[name], SOURCE) for name in maps
+        Quantity(f"γ of positive pairs, {name}", pair_imbalance(maps[name]), expected[name], SOURCE) for name in maps
     ]
-    rows.append(Measured("imbalance factor of the images", float(counts.max() / counts.min()), None, ""))
+    rows.append(Quantity("imbalance factor of the images", float(counts.max() / counts.min()), None, ""))
     order = subject.order
     shares = {name: (pairs / pairs.sum())[order][:, order] for name, pairs in maps.items()}
     data = {
@@ -47,7 +47,7 @@ def analyse(subject: Subject) -> Analysis | NotApplicable:
         "sampling": stage.sampling,
         "shares": {name: share.tolist() for name, share in shares.items()},
     }
-    return Analysis("Pairs of classes in the contrastive loss", rows, data, lambda: _draw(shares, rows, subject))
+    return TheoryResult("Pairs of classes in the contrastive loss", rows, data, lambda: _draw(shares, rows, subject))
 
 
 def members_of_batches(plan: Plan, classes: int) -> Tensor:
@@ -62,7 +62,7 @@ def members_of_batches(plan: Plan, classes: int) -> Tensor:
     return torch.cat(found)
 
 
-def queue_keys(subject: Subject) -> tuple[str, Tensor, Tensor] | None:
+def queue_keys(subject: AnalysedModel) -> tuple[str, Tensor, Tensor] | None:
     """Return the kind of the run's queue, the keys of each class in it, and their number in the long run (K,)."""
     for stage in reversed(subject.trained.stages):
         queue = getattr(stage, "queue", None)
@@ -75,7 +75,7 @@ def queue_keys(subject: Subject) -> tuple[str, Tensor, Tensor] | None:
     return None
 
 
-def _draw(shares: dict[str, Tensor], rows: list[Measured], subject: Subject) -> Figure:
+def _draw(shares: dict[str, Tensor], rows: list[Quantity], subject: AnalysedModel) -> Figure:
     wide = len(shares) > 2
     figure = new_figure(width=TWO_COLUMNS if wide else COLUMN, height=2.5 if wide else 2.1)
     axes = figure.subplots(1, len(shares), squeeze=False)[0]

@@ -4,8 +4,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ltray.analysis.measured.result import Analysis, Measured, NotApplicable
-from ltray.analysis.measured.subject import Contrast, Subject
+from ltray.analysis.measured.result import NotApplicable, Quantity, TheoryResult
+from ltray.analysis.measured.subject import AnalysedModel, Contrast
 from ltray.analysis.pair_gradients import mean_by_rank, pair_gradient_norms, share_of_hardest
 from ltray.figures.style import COLOURS, new_figure
 
@@ -15,7 +15,7 @@ TENTH = 10
 NO_PAIRS = "The method has no contrastive loss of pairs of images."
 
 
-def analyse(subject: Subject) -> Analysis | NotApplicable:
+def analyse(subject: AnalysedModel) -> TheoryResult | NotApplicable:
     """Measure the gradient at the run's own batches and queue."""
     contrast = subject.contrast
     if contrast is None:
@@ -26,9 +26,9 @@ def analyse(subject: Subject) -> Analysis | NotApplicable:
         if len(curve):
             kept = -(-len(curve) // TENTH)
             quantity = f"gradient of the hardest {kept} of {len(curve)} ranks of {name}, share of all"
-            rows.append(Measured(quantity, share_of_hardest(curve, kept), kept / len(curve), SOURCE))
+            rows.append(Quantity(quantity, share_of_hardest(curve, kept), kept / len(curve), SOURCE))
     data = {"batches": len(contrast.batches), **{name: curve.tolist() for name, curve in curves.items()}}
-    return Analysis("Gradient by rank of similarity", rows, data, lambda: _draw(curves, contrast))
+    return TheoryResult("Gradient by rank of similarity", rows, data, lambda: _draw(curves, contrast))
 
 
 def _curve(contrast: Contrast, *, positive: bool) -> Tensor:

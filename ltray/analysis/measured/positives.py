@@ -6,12 +6,12 @@ from torch import Tensor
 
 from ltray.analysis.decoupled_optima import PositiveGradients, supervised_alpha
 from ltray.analysis.measured.gradients import NO_PAIRS
-from ltray.analysis.measured.result import Analysis, Measured, NotApplicable, by_group, class_means_of
-from ltray.analysis.measured.subject import Subject
+from ltray.analysis.measured.result import NotApplicable, Quantity, TheoryResult, by_group, class_means_of
+from ltray.analysis.measured.subject import AnalysedModel
 from ltray.figures.style import COLOURS, THEORY, name_classes, new_figure
 
 
-def analyse(subject: Subject) -> Analysis | NotApplicable:
+def analyse(subject: AnalysedModel) -> TheoryResult | NotApplicable:
     """Measure p(z⁺) and the ratio of the gradients of own key and other positives by class."""
     contrast = subject.contrast
     if contrast is None:
@@ -43,12 +43,12 @@ def analyse(subject: Subject) -> Analysis | NotApplicable:
     }
     for name, (quantity, ideal, source) in names.items():
         measured, theory = by_group(found[name], subject.tail), by_group(found[ideal], subject.tail)
-        rows += [Measured(f"{quantity}, {group}", measured[group], theory[group], source) for group in measured]
+        rows += [Quantity(f"{quantity}, {group}", measured[group], theory[group], source) for group in measured]
     data = {"classes": subject.ordered_names, **{name: each[subject.order].tolist() for name, each in found.items()}}
-    return Analysis("Own key and other positives", rows, data, lambda: _draw(found, subject))
+    return TheoryResult("Own key and other positives", rows, data, lambda: _draw(found, subject))
 
 
-def _draw(found: dict[str, Tensor], subject: Subject) -> Figure:
+def _draw(found: dict[str, Tensor], subject: AnalysedModel) -> Figure:
     figure = new_figure(height=3.2)
     axes = figure.subplots(2, 1, sharex=True)
     shown = (("p", "target", "p(z⁺)"), ("ratio", "limit", "own key's share\nof the gradient"))

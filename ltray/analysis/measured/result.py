@@ -11,7 +11,7 @@ from ltray.long_tail import LongTail
 
 
 @dataclass(frozen=True)
-class Measured:
+class Quantity:
     """A measured number beside that of the theory.
 
     Attributes:
@@ -32,7 +32,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Analysis:
+class TheoryResult:
     """The result of an analysis.
 
     Attributes:
@@ -43,7 +43,7 @@ class Analysis:
     """
 
     title: str
-    rows: Sequence[Measured]
+    rows: Sequence[Quantity]
     data: Mapping[str, Any]
     draw: Callable[[], Figure]
 

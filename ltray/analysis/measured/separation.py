@@ -4,8 +4,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ltray.analysis.measured.result import Analysis, Measured, NotApplicable
-from ltray.analysis.measured.subject import Subject
+from ltray.analysis.measured.result import NotApplicable, Quantity, TheoryResult
+from ltray.analysis.measured.subject import AnalysedModel
 from ltray.analysis.separation import (
     STEPS,
     balancing_reliability,
@@ -20,7 +20,7 @@ SOURCE = "DLSA, Fig. 2"
 RELIABILITIES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 
-def analyse(subject: Subject) -> Analysis | NotApplicable:
+def analyse(subject: AnalysedModel) -> TheoryResult | NotApplicable:
     """Train linear classifiers of both sides for several reliabilities of the oracle."""
     if subject.trained.experiment.dataset.folds:
         return NotApplicable("A model of a cross-validation is trained on all images: none are left to compare it on.")
@@ -36,15 +36,15 @@ def analyse(subject: Subject) -> Analysis | NotApplicable:
     }
     counts = subject.tail.count_tensor().to(tail.device)
     balancing = balancing_reliability(counts, tail)
-    rows = [Measured(f"balanced accuracy, one classifier, {side}", value, None, SOURCE) for side, value in one.items()]
+    rows = [Quantity(f"balanced accuracy, one classifier, {side}", value, None, SOURCE) for side, value in one.items()]
     rows += [
-        Measured(f"balanced accuracy, separated with p = {p:g}, {side}", curve[p][side], None, SOURCE)
+        Quantity(f"balanced accuracy, separated with p = {p:g}, {side}", curve[p][side], None, SOURCE)
         for p in (0.5, 0.9, 1.0)
         for side in one
     ]
     if (reached := filter_reliability(subject, tail)) is not None:
-        rows.append(Measured("p that the run's Flow Filters reach on training images", reached, 1.0, SOURCE))
-    rows.append(Measured("p above which the tail side has more tail images", balancing, None, SOURCE))
+        rows.append(Quantity("p that the run's Flow Filters reach on training images", reached, 1.0, SOURCE))
+    rows.append(Quantity("p above which the tail side has more tail images", balancing, None, SOURCE))
     data = {
         "tail_classes": [subject.names[label] for label in tail.nonzero().squeeze(1).tolist()],
         "one_classifier": one,
@@ -52,12 +52,12 @@ def analyse(subject: Subject) -> Analysis | NotApplicable:
         "balancing_reliability": balancing,
         "flow_filters": reached,
     }
-    return Analysis(
+    return TheoryResult(
         "Separation of head and tail", rows, data, lambda: _draw(curve, one, balancing=balancing, reached=reached)
     )
 
 
-def tail_classes(subject: Subject) -> Tensor:
+def tail_classes(subject: AnalysedModel) -> Tensor:
     """Return which classes are tail classes, bool (K,): all but Many; without Many or others, the rarer half."""
     groups = subject.tail.group_of()
     tail = torch.tensor([group != "many" for group in groups])
@@ -68,7 +68,7 @@ def tail_classes(subject: Subject) -> Tensor:
 
 
 @torch.no_grad()
-def filter_reliability(subject: Subject, tail: Tensor) -> float | None:
+def filter_reliability(subject: AnalysedModel, tail: Tensor) -> float | None:
     """Return the share of training images on the side of their class, mean of both sides; None without Flow Filters."""
     tree = subject.trained.stage.network.classifier
     if not isinstance(tree, DivisionTree):

@@ -33,7 +33,7 @@ class Contrast:
 
 
 @dataclass
-class Subject:
+class AnalysedModel:
     """A trained model.
 
     Attributes:

@@ -22,7 +22,8 @@ def new_watch(console, best=None):
 
 
 def new_trial(number, tmp_path):
-    settings = {"rescom.temperature": 0.123456789, "rescom.effective_number_beta": 0.99999}
+    settings = {"dataset": "digits-lt", "methods": ["rescom"], "objective": "acc_few"}
+    settings |= {"rescom.temperature": 0.123456789, "rescom.effective_number_beta": 0.99999}
     return SimpleNamespace(
         trial_id=f"t{number}",
         config={TASK: TrialTask(number, 0, settings)},
