@@ -126,7 +126,7 @@ def test_wrong_use_of_analyses_is_refused(finished_run, arguments, message):
 
 @pytest.mark.slow
 def test_all_analyses_of_two_models(finished_run, short_run, capsys):
-    other = sorted(short_run.glob("checkpoint_*"))[0]
+    other = sorted(short_run.glob("checkpoint_*"))[-1]
     assert main([str(finished_run), "--all", "--against", str(other)]) == 0
     printed = capsys.readouterr().out
     folder = place(finished_run)
