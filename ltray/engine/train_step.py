@@ -47,15 +47,23 @@ def train_step(
     terms, loss = loss_of(model, batch, precision)
     loss.backward()  # type: ignore[no-untyped-call]
     if clip or gradient_norms is not None:
-        moved = [p for group in optimizer.param_groups for p in group["params"]]
-        # In the order of the model, which is the same for every division into groups, if nothing depends on the norm.
-        norm = nn.utils.get_total_norm([p.grad for p in (moved if clip else model.parameters()) if p.grad is not None])
-        if clip:
-            nn.utils.clip_grads_with_norm_(moved, clip, norm)
+        norm = _limit_gradients(model, optimizer, clip)
         if gradient_norms is not None:
             gradient_norms.append(norm)
     optimizer.step()
     return terms
+
+
+def _limit_gradients(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> Tensor:
+    """Return the norm of all gradients together, and scale them if it is above a limit other than 0."""
+    moved = [p for group in optimizer.param_groups for p in group["params"]]
+    if not clip:  # nothing depends on the norm: in the order of the model, alike for every division into groups
+        members = {id(p) for p in moved}  # parameters that are frozen now have the gradients of an earlier stage
+        moved = [p for p in model.parameters() if id(p) in members]
+    norm = nn.utils.get_total_norm([p.grad for p in moved if p.grad is not None])
+    if clip:
+        nn.utils.clip_grads_with_norm_(moved, clip, norm)
+    return norm
 
 
 def loss_of(model: nn.Module, batch: Batch, precision: str) -> tuple[Mapping[str, Tensor], Tensor]:

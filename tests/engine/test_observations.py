@@ -113,3 +113,13 @@ def test_a_queue_saved_without_its_fill_counts_as_full() -> None:
 def small_stage(method: str):
     experiment = contract.small_experiment({"methods": [method]})
     return experiment.stages(contract.open_small(experiment).tail)[0]
+
+
+def test_gradients_of_an_earlier_stage_do_not_count() -> None:
+    settings = {"methods": ["cross_entropy", "crt"], "cross_entropy.epochs": 1, "crt.epochs": 2}
+    whole = contract.run(contract.small_experiment(settings), MemorySession()).reports
+    session = contract.InterruptedSession(2)
+    with pytest.raises(contract.Interrupted):
+        contract.run(contract.small_experiment(settings), session)
+    resumed = contract.run(contract.small_experiment(settings), MemorySession(session.saved)).reports
+    assert resumed[-1]["train/gradient_norm"] == whole[-1]["train/gradient_norm"]
