@@ -6,8 +6,6 @@ CIFAR is read from the Parquet files in $LTRAY_SHARED_DATA.
 """
 
 import argparse
-import shlex
-import sys
 import time
 from pathlib import Path
 
@@ -38,9 +36,8 @@ def record(task: Task, folder: Path, *, minutes: float) -> int:
         return 0
     data = Experiment.from_settings(settings[0]).open_data(torch.device("cpu"))
     stamp = environment(data_digest=data.digest, protocol="honest")
-    curves.provenance.append(
-        {"command": shlex.join(["python", "-m", "benchmarks.record_curves", *sys.argv[1:]])} | stamp
-    )
+    # Options do not change a curve, and their paths are of this machine.
+    curves.provenance.append({"command": f"python -m benchmarks.record_curves {task.name}"} | stamp)
     while left and time.monotonic() < deadline:
         if task.pretrained:
             seed = left[0][1]
