@@ -13,9 +13,9 @@ from ltray.data.plan import Plan
 from ltray.data.sampling import Sampling
 from ltray.data.views import ViewMaker
 from ltray.errors import UsageError
-from ltray.example_views import cell_of, cells_of, first_views, headings
+from ltray.example_views import cell_of, cells_of, classes_of_all_sizes, first_views, headings
 from ltray.experiment import Experiment
-from ltray.printable import printable
+from ltray.long_tail import LongTail
 
 GAP, MARGIN, TEXT = 4, 110, 28  # pixels
 WIDEST_TITLE = 300  # pixels
@@ -37,8 +37,7 @@ def sheet_of_run(experiment: Experiment, data: ImageData) -> Image.Image | None:
         views = first_views(experiment.methods[0], experiment.knobs[0], definition, tail)
     except UsageError:
         return None
-    by_size = sorted((label for label in range(tail.classes) if tail.counts[label]), key=lambda k: -tail.counts[k])
-    chosen = [by_size[place] for place in np.unique(np.linspace(0, len(by_size) - 1, ROWS).round().astype(int))]
+    chosen = classes_of_all_sizes(tail, ROWS)
     first = np.array([np.flatnonzero(data.splits.train.labels == label)[0] for label in chosen])
     labels = torch.tensor(chosen)
     plan = Plan.of(labels, None, sampling=Sampling(), seed=experiment.seed, batch=len(labels))
@@ -51,9 +50,13 @@ def sheet_of_run(experiment: Experiment, data: ImageData) -> Image.Image | None:
             one = {name: view[place : place + 1].cpu() for name, view in batch.views.items()}
             boxes = None if batch.boxes is None else batch.boxes[place : place + 1].cpu()
             rows[row] += cells_of(one, boxes, views, definition=definition, cell=cell_of(definition))
-    names = [caption(printable(data.class_names[label]), widest=WIDEST_TITLE) for label in chosen]
-    titles = [f"{name}\n{tail.counts[label]} images" for name, label in zip(names, chosen, strict=True)]
+    titles = row_titles(chosen, data.class_names, tail)
     return arranged(rows, titles, headings(views) * DRAWS, cell_of(definition))
+
+
+def row_titles(labels: Sequence[int], class_names: Sequence[str], tail: LongTail) -> list[str]:
+    """Return name and number of training images of classes, two lines each."""
+    return [f"{caption(class_names[one], widest=WIDEST_TITLE)}\n{tail.counts[one]} images" for one in labels]
 
 
 def arranged(

@@ -61,14 +61,19 @@ class OriginalImages:
         Raises:
             UsageError: A class has no readable image.
         """
-        train, counts = self.splits.train, np.array(self.splits.tail.counts)
-        by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-        found = []
-        for place in np.unique(np.linspace(0, len(by_size) - 1, rows).round().astype(int)):
-            label = int(by_size[place])
+        train, found = self.splits.train, []
+        for label in classes_of_all_sizes(self.splits.tail, rows):
             own = train.indices[train.labels == label]
             found.append((label, _first_readable(self.pools[train.pool], own, self.definition.storage)))
         return found
+
+
+def classes_of_all_sizes(tail: LongTail, rows: int) -> list[int]:
+    """Return up to `rows` classes with training images, the largest first, at equal distances in this order."""
+    counts = np.array(tail.counts)
+    by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    places = np.unique(np.linspace(0, len(by_size) - 1, rows).round().astype(int))
+    return [int(label) for label in by_size[places]]
 
 
 def _first_readable(originals: Originals, indices: Indices, storage: Storage) -> Tensor:

@@ -11,9 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from ltray.arguments import check_writable, name_or_path, path_argument
-from ltray.captions import caption
 from ltray.command import DONE, exit_with
-from ltray.contact_sheet import DRAWS, ROWS, WIDEST_TITLE, arranged
+from ltray.contact_sheet import DRAWS, ROWS, arranged, row_titles
 from ltray.data.definition import DatasetDefinition
 from ltray.data.sources.registry import open_source
 from ltray.errors import UsageError
@@ -52,9 +51,7 @@ def main(arguments: list[str]) -> int:
     check_writable(output, "--output")
     originals = OriginalImages.of(definition, open_source(definition))
     labels, images = zip(*originals.examples(ROWS), strict=True)
-    counts = originals.splits.tail.counts
-    names = [caption(originals.class_names[label], widest=WIDEST_TITLE) for label in labels]
-    titles = [f"{name}\n{counts[label]} images" for name, label in zip(names, labels, strict=True)]
+    titles = row_titles(labels, originals.class_names, originals.splits.tail)
     recipe = method.knobs.resolve(definition.profile, knobs)
     views = first_views(method, recipe, definition, originals.splits.tail)
     sheet = contact_sheet(images, titles, views, definition=definition, seed=seed)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -101,3 +102,11 @@ def finished_run(short_run: Path, digits_from_memory: None, tmp_path: Path) -> P
     shutil.copytree(short_run, folder)
     keep_evaluated(folder, checkpoint_of(folder), contract.CPU)
     return folder
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter; pytest's own folders are private."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)

@@ -1,8 +1,6 @@
 """`ltray status`: training runs that run, were interrupted and are complete."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +11,7 @@ from ltray.errors import UsageError
 from ltray.quantities import duration
 from ltray.run_folder import RunFolder
 from ltray.status import main
-
-LOCKS = "import sys; from pathlib import Path; from ltray.run_folder import RunFolder\n"
-LOCKS += "with RunFolder(Path(sys.argv[1])).locked(): print('locked', flush=True); sys.stdin.read()"
+from tests.folder_in_use import held
 
 
 def told(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -42,12 +38,9 @@ def test_complete_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_interrupted_and_running_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(RunFolder(run).best.path)
     assert "; interrupted" in (text := told(run, capsys)) and "to continue: the command" in text
-    arguments = [sys.executable, "-c", LOCKS, str(run)]
-    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout and other.stdout.readline() == "locked\n"
+    with held(run) as process:
         text = told(run, capsys)
-        assert f"running: process {other.pid} on " in text and "to continue" not in text
-        other.communicate()
+        assert f"running: process {process} on " in text and "to continue" not in text
     assert "; interrupted" in told(run, capsys)
 
 

@@ -1,15 +1,13 @@
-"""Colours, names of classes and files of the figures of analyses; their style is that of `ltray.figures.style`."""
+"""Colours and names of classes of the figures of analyses; their style is that of `ltray.figures.style`."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ltray.figures import style
-from ltray.figures.style import GROUPS, MARKERS, name_text, paper_style
+from ltray.figures.style import GROUPS, MARKERS, name_text
 
-DPI = 300  # of PNG files
 INK, SOFT, ACCENT, LIGHT, BAR = "#222222", "#666666", "#cc79a7", "#dddddd", "#56b4e9"
 # Tol's "muted" colours for ten classes, the last one black.
 TEN = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499", "#000000")
@@ -26,17 +24,6 @@ def new_figure(width: float, height: float) -> Figure:
         height: In inches.
     """
     return style.new_figure(width=width, height=height)
-
-
-def as_files(figure: Figure) -> dict[str, bytes]:
-    """Return a figure as PNG and PDF by suffix; the same figure gives the same bytes."""
-    files = {}
-    with paper_style():
-        for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
-            content = BytesIO()
-            figure.savefig(content, format=suffix, dpi=DPI, metadata=metadata)
-            files[suffix] = content.getvalue()
-    return files
 
 
 def names_of(names: Sequence[str], longest: int = LONGEST) -> list[str]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from ltray.engine.checkpoint import FILE_NAME
 from ltray.evaluation.analysis import Found
-from ltray.evaluation.figures import as_files
 from ltray.figures.result_folder import PROVENANCE, finite
+from ltray.figures.style import figure_files
 from ltray.files import digest_of, is_there, reading
+from ltray.private_folders import make_private
 from ltray.provenance import PACKAGES, environment
 from ltray.results.ledger import run_of
 from ltray.results.predictions import TrainedModel
@@ -74,7 +75,7 @@ class EvaluationFolder:
         Raises:
             OSError: They cannot be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_private(self.path)
         files = [self._table(f"{stem}.parquet", frame) for stem, frame in found.tables.items()]
         for stem, draw in found.figures.items():
             files += self._figure(stem, draw())
@@ -96,7 +97,7 @@ class EvaluationFolder:
 
     def _figure(self, stem: str, figure: Any) -> Sequence[str]:
         names = []
-        for suffix, content in as_files(figure).items():
+        for suffix, content in figure_files(figure).items():
             names.append(f"{stem}.{suffix}")
             write_listed(self.path / names[-1], content)
         return names

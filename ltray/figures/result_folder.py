@@ -9,14 +9,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ltray.errors import UsageError
-from ltray.figures.style import paper_style
-from ltray.files import is_there, replacing
+from ltray.figures.style import FIGURE_FORMATS, figure_files, paper_style
+from ltray.files import atomic_write, is_there
 from ltray.private_folders import make_private
 from ltray.seal import read_sealed, write_sealed
 
-FIGURE_FORMATS = ("png", "pdf")
 PROVENANCE = "provenance"
-_NO_DATE: Mapping[str, Mapping[str, Any]] = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,8 @@ class ResultFolder:
         make_private(self.path)
         with paper_style():
             figure = draw()
-            for form in FIGURE_FORMATS:
-                with replacing(self.file(name, form)) as temporary:
-                    figure.savefig(temporary, format=form, metadata=dict(_NO_DATE[form]))
+        for suffix, image in figure_files(figure).items():
+            atomic_write(self.file(name, suffix), image)
         write_sealed(self.file(name), {**finite(content), PROVENANCE: finite(provenance)})
 
     def read(self, name: str, *, provenance: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
 from typing import Any
 
 from matplotlib import get_data_path, rc_context
@@ -22,6 +23,9 @@ MARKERS: Mapping[str, str] = {"all": "o", "many": "o", "medium": "s", "few": "D"
 """The marker of each group, for prints without colours."""
 THEORY: Mapping[str, Any] = {"color": "#000000", "linestyle": "--", "linewidth": 0.9}
 """The line of a theoretical value."""
+_NO_DATE: Mapping[str, Mapping[str, Any]] = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
+FIGURE_FORMATS = tuple(_NO_DATE)
+"""The suffixes of the files of a figure."""
 NAMED = 30  # classes whose names fit along an axis
 _LONGEST_NAME = 16
 _STYLE: dict[Any, Any] = {
@@ -42,7 +46,7 @@ _STYLE: dict[Any, Any] = {
     "ytick.major.width": 0.6,
     "figure.constrained_layout.use": True,
     "figure.dpi": 100,
-    "savefig.dpi": 200,
+    "savefig.dpi": 300,
     "pdf.fonttype": 42,  # text that journals accept and readers can search
     "image.cmap": "viridis",
     "font.family": ["DejaVu Sans"],
@@ -54,6 +58,17 @@ def paper_style() -> Iterator[None]:
     """Draw and save figures in the block in the style of papers; the settings of the process are restored."""
     with rc_context(_STYLE):
         yield
+
+
+def figure_files(figure: Figure) -> dict[str, bytes]:
+    """Return a figure as PNG and PDF by suffix; the same figure gives the same bytes."""
+    files = {}
+    with paper_style():
+        for suffix, metadata in _NO_DATE.items():
+            content = BytesIO()
+            figure.savefig(content, format=suffix, metadata=dict(metadata))
+            files[suffix] = content.getvalue()
+    return files
 
 
 def new_figure(*, width: float = COLUMN, height: float = 2.3) -> Figure:

@@ -35,6 +35,14 @@ def plain_settings(settings: Mapping[str, Any]) -> dict[str, bool | int | float 
     }
 
 
+def missing_package(name: str, package: str) -> UsageError:
+    """Return the error for a logger of ltray whose package is not installed; its name is that of the extra."""
+    return UsageError(
+        f"The logger `{name}` needs the package {package}: install ltray with the extra `{name}` "
+        f"(`pip install 'ltray[{name}]'`)."
+    )
+
+
 @runtime_checkable
 class Logger(Protocol):
     """Receives the metrics of one run, or of one trial of a search, while it trains; it never changes results.

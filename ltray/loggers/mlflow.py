@@ -10,9 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from ltray.errors import UsageError
 from ltray.files import atomic_write, read_json
-from ltray.loggers.logger import plain_settings, scalars
+from ltray.loggers.logger import missing_package, plain_settings, scalars
 from ltray.printable import encodable
 
 ADDRESS = "MLFLOW_TRACKING_URI"
@@ -38,10 +37,7 @@ class MLflowLogger:
         try:
             from mlflow import MlflowClient
         except ModuleNotFoundError as error:
-            raise UsageError(
-                "The logger `mlflow` needs the package mlflow-skinny: install ltray with the extra `mlflow` "
-                "(`pip install 'ltray[mlflow]'`)."
-            ) from error
+            raise missing_package("mlflow", "mlflow-skinny") from error
         local = folder.parent.absolute()
         address = os.environ.get(ADDRESS) or f"sqlite:///{local / 'mlflow.db'}"
         self._place = blake2b(address.encode(), digest_size=8).hexdigest()  # the address may contain a password

@@ -8,8 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from ltray.errors import UsageError
-from ltray.loggers.logger import plain_settings, scalars
+from ltray.loggers.logger import missing_package, plain_settings, scalars
 from ltray.printable import encodable
 
 PROJECT = "ltray"
@@ -32,10 +31,7 @@ class WandbLogger:
         try:
             import wandb
         except ModuleNotFoundError as error:
-            raise UsageError(
-                "The logger `wandb` needs the package wandb: install ltray with the extra `wandb` "
-                "(`pip install 'ltray[wandb]'`)."
-            ) from error
+            raise missing_package("wandb", "wandb") from error
         folder.mkdir(parents=True, exist_ok=True)
         online = os.environ.get("WANDB_MODE") == "online"
         self._picture, self._finished = wandb.Image, False

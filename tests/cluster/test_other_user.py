@@ -5,7 +5,6 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,14 +56,6 @@ def as_other(program: str, *arguments: str) -> str:
         check=True,
     )
     return done.stdout.strip()
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that every user may enter; pytest's own folders are private."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        os.chmod(name, 0o755)
-        yield Path(name)
 
 
 def test_other_user_reads_neither_a_run_nor_the_data(open_folder: Path) -> None:

@@ -11,13 +11,14 @@ from ltray.errors import UsageError
 from ltray.evaluate import main
 from ltray.evaluation import figures, robustness, scores
 from ltray.evaluation.analyses import ANALYSES
+from ltray.figures import style
 from ltray.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Coarse pictures and few resamples."""
-    monkeypatch.setattr(figures, "DPI", 30)
+    monkeypatch.setitem(style._STYLE, "savefig.dpi", 30)
     monkeypatch.setattr(scores, "RESAMPLES", 3)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from ltray.evaluation import calibration, confusion, difference, figures, latency, robustness, scores, similarity
 from ltray.evaluation.subject import Subject
-from ltray.figures.style import GROUPS, paper_style
+from ltray.figures.style import _STYLE, GROUPS, figure_files, paper_style
 from tests.evaluation.subjects import subject
 
 SLACK = 1.0  # pixels at 100 dpi by which boxes of texts may touch
@@ -88,9 +88,9 @@ def test_overlap_and_cut_are_detected():
 
 
 def test_figures_are_files_of_two_kinds_with_equal_bytes(monkeypatch):
-    monkeypatch.setattr(figures, "DPI", 40)
+    monkeypatch.setitem(_STYLE, "savefig.dpi", 40)
     one = subject(10)
-    found = [figures.as_files(calibration.calibration(one).figures["calibration"]()) for _ in range(2)]
+    found = [figure_files(calibration.calibration(one).figures["calibration"]()) for _ in range(2)]
     assert found[0] == found[1] and found[0].keys() == {"png", "pdf"}
     assert found[0]["png"].startswith(b"\x89PNG") and found[0]["pdf"].startswith(b"%PDF")
 

@@ -1,7 +1,5 @@
 """`ltray report --watch`: a page that follows a running search, for one user of this machine."""
 
-import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -23,6 +21,7 @@ from ltray.run_folder import RESULTS_FILE, RunFolder, trial_name
 from ltray.seal import append_sealed
 from ltray.space.search_space import SearchSpace
 from ltray.study.study import open_study
+from tests.folder_in_use import held
 
 SPACE = """
 dataset: digits-lt
@@ -32,8 +31,6 @@ search: {trials: 3, sampler: random}
 stop: {rule: none}
 """
 METRIC = "val/acc_all"
-LOCKS = "import sys; from pathlib import Path; from ltray.run_folder import RunFolder\n"
-LOCKS += "with RunFolder(Path(sys.argv[1])).locked(): print('locked', flush=True); sys.stdin.read()"
 
 
 @pytest.fixture
@@ -59,16 +56,6 @@ def searching(tmp_path: Path) -> tuple[Path, Callable[[int, float], None]]:
         search.on_trial_result(str(trial), result)
 
     return folder, report
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold the folder in another process, as a running search does."""
-    command = [sys.executable, "-c", LOCKS, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout and other.stdout.readline() == "locked\n"
-        yield
-        other.communicate()
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from ltray.data.dataset import ImageData
+from ltray.data.definition import DatasetDefinition
 from ltray.experiment import Experiment
 from ltray.loggers import Logger
 from ltray.metrics import PLANNED_EPOCHS
@@ -60,6 +62,7 @@ class ProgressCallback(Callback):
         self._stopper, self._told = stopper, ""
         self._loggers: dict[str, Logger] = {}
         self._logger, self._seen = logger, set[tuple[str, ...]]()
+        self._opened: dict[DatasetDefinition, ImageData] = {}
         self._running: dict[int, dict[str, Any]] = {}
         self._best = best
         self._started, self._drawn = time.monotonic(), 0.0
@@ -144,11 +147,17 @@ class ProgressCallback(Callback):
         """Create a trial's logger; the first trial of each sequence of methods logs the views of some images."""
         experiment = Experiment.from_settings(task_of(trial).settings, complete=True)
         names = tuple(method.name for method in experiment.methods)
-        # The complete data are opened, although only some images are read: once is cheap, each trial would not be.
-        data = None if names in self._seen else experiment.open_data(torch.device("cpu"))
+        data = None if names in self._seen else self._data_of(experiment)
         self._seen.add(names)
         explored = self._explored_of(trial)
         return begun_logger(self._logger, Path(trial.path), explored, experiment=experiment, data=data)
+
+    def _data_of(self, experiment: Experiment) -> ImageData:
+        """Return the opened data of an experiment; each data set is opened once, because Tune waits meanwhile."""
+        definition = experiment.dataset
+        if definition not in self._opened:
+            self._opened[definition] = experiment.opened(torch.device("cpu"))
+        return self._opened[definition]
 
     def _end(self, trial: Any, how: str) -> None:
         self._done += 1
