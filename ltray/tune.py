@@ -289,15 +289,15 @@ def _checked(
         UsageError: The search would fail.
     """
     check_workers(space)
-    if RunFolder(folder).config() is None:
-        space.check_builds(data.tail, data.class_names)
     known = RunFolder(folder).config()
+    if known is None:
+        space.check_builds(data.tail, data.class_names)
     how: dict[str, Any] = {"seed": space.search.seed, "seeds": space.trial.seeds}
     plan = TrialPlan.of(space.stop, space.experiments(), data.tail, **how, former=_is_former(known))
     if plan.population:
         check_population(space)
     check_asked(space, check="look" if dry else "trust")
-    if RunFolder(folder).config() is not None:
+    if known is not None:
         return plan, []  # an existing search has already read the other files
     lines: list[str] = []
     for experiment in {one.network: one for one in space.experiments()}.values():
